@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The gatehouse plugin contract, ABI version 1.
+ *
+ * A plugin is a shared object NAME.so that exports one function,
+ *
+ *     const struct gatehouse_plugin *gatehouse_plugin_entry(void);
+ *
+ * and links to nothing of gatehouse: whatever it needs of its host it gets in `struct gatehouse_host`. It runs in
+ * gatehouse-driver, a process of its own under its own user: a fault in it costs the samples of its own devices.
+ *
+ * Both structs begin with their size and only grow at the end: the host copies min(size) bytes of the plugin's and
+ * treats what is missing as NULL; a plugin tests `host->size` before it uses a member younger than the ABI it was built
+ * for.
+ *
+ * Threads. With GATEHOUSE_THREADS_SERIAL every callback is called on one thread, the plugin's own, one after the other.
+ * With GATEHOUSE_THREADS_PER_BUS callbacks of devices with the same `bus` (see device_open) are serialised on one
+ * thread a bus, and different buses run at the same time. load, unload, config_check and scan are always called alone
+ * or on a thread of their own, and never at the same time as load or unload. Host functions may be called from any
+ * thread, also from within callbacks.
+ *
+ * Callbacks may block, up to their deadline: DRIVER_CALLBACK_DEADLINE, 30 s, unless the plugin asked for another with
+ * host->deadline(). Past it the host stops petting its watchdog, and systemd restarts the process.
+ *
+ * Errors are negative errno values; `error`, where there is one, takes a text of up to error_size bytes with its NUL.
+ * Memory: whatever the host passes in is the host's and is valid during the call only; whatever the plugin passes to
+ * the host is copied before the host function returns.
+ *
+ * Names: points and devices are [A-Za-z0-9][A-Za-z0-9._-]{0,63}. Times are microseconds. Units are those of SenML
+ * (RFC 8428 section 12.1), "Cel", "%RH", "W", or free text of at most 31 bytes. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define GATEHOUSE_PLUGIN_ABI 1
+
+/* Opaque to the plugin. */
+struct gatehouse_device;
+
+enum gatehouse_type {
+    GATEHOUSE_BOOL = 'b',
+    GATEHOUSE_INT = 'x',    /* int64_t */
+    GATEHOUSE_UINT = 't',   /* uint64_t */
+    GATEHOUSE_DOUBLE = 'd', /* finite */
+    GATEHOUSE_STRING = 's', /* UTF-8, at most 255 bytes */
+};
+
+struct gatehouse_value {
+    enum gatehouse_type type;
+    union {
+        bool b;
+        int64_t x;
+        uint64_t t;
+        double d;
+        const char *s; /* the giver's; the taker copies */
+    };
+};
+
+enum gatehouse_quality {
+    GATEHOUSE_GOOD = 0,
+    GATEHOUSE_BOOTTIME = 1 << 0, /* set by the host: the time is CLOCK_BOOTTIME, the clock was not yet synchronised */
+    GATEHOUSE_BAD = 1 << 1,      /* the sensor says that the value is wrong */
+    GATEHOUSE_STALE = 1 << 2,    /* an old value, read again or kept */
+    GATEHOUSE_OUT_OF_RANGE = 1 << 3, /* beyond what the sensor can measure */
+};
+
+enum gatehouse_state {
+    GATEHOUSE_STATE_OK,
+    GATEHOUSE_STATE_DEGRADED, /* answers sometimes, or in part */
+    GATEHOUSE_STATE_FAILED,   /* does not answer; the plugin goes on trying */
+};
+
+enum gatehouse_thread_model {
+    GATEHOUSE_THREADS_SERIAL,
+    GATEHOUSE_THREADS_PER_BUS,
+};
+
+/* `flags` of struct gatehouse_plugin */
+enum gatehouse_plugin_flags {
+    GATEHOUSE_PLUGIN_NONE = 0,
+};
+
+/* What the host does for the plugin. Valid from load until unload has returned. */
+struct gatehouse_host {
+    uint32_t size;
+    uint32_t abi;
+
+    /* A sample. `time` is CLOCK_REALTIME, 0 for now. 0, or -EINVAL (name, type, not finite). Never blocks: without
+     * credits from the agent the host keeps the newest samples and counts what it drops. */
+    int (*report)(struct gatehouse_device *device, const char *point, uint64_t time,
+                  const struct gatehouse_value *value, const char *unit, uint32_t quality);
+    /* Say it when it changes; the reason (may be NULL) is shown to the user. Repeats are left out by the host. */
+    void (*device_state)(struct gatehouse_device *device, enum gatehouse_state state, const char *reason);
+    /* `level` is syslog's; `device` may be NULL. */
+    void (*log)(struct gatehouse_device *device, int level, const char *text);
+    /* From within a callback: it may take this long from now on (microseconds, at most 10 minutes). */
+    void (*deadline)(uint64_t microseconds);
+    /* Calls `ready` on the device's thread whenever fd has `events` (poll(2)); events 0 ends it. One callback a
+     * descriptor; the descriptor stays the plugin's, which ends the watch before it closes it. */
+    int (*watch_fd)(struct gatehouse_device *device, int fd, uint32_t events,
+                    void (*ready)(void *device_data, int fd, uint32_t revents));
+    /* Calls `fire` once on the device's thread at `when` (CLOCK_MONOTONIC). At most 64 a device; all end with
+     * device_close. */
+    int (*add_timer)(struct gatehouse_device *device, uint64_t when, void (*fire)(void *device_data));
+    /* Has `poll` called as soon as possible, for a device that just learned something. Any thread. */
+    void (*wake)(struct gatehouse_device *device);
+};
+
+/* A point as the configuration has it. */
+struct gatehouse_point {
+    const char *name;
+    const char *unit;   /* NULL if none is configured */
+    const char *config; /* JSON object: the point's own keys, without the agent's (unit, writable, min, max) */
+    bool writable;
+};
+
+/* A mistake in a device's configuration; `pointer` is a JSON pointer (RFC 6901) into {"section": ..., "points": ...}.
+ */
+typedef void (*gatehouse_complain)(void *context, const char *pointer, const char *message);
+
+struct gatehouse_plugin {
+    uint32_t size; /* sizeof(struct gatehouse_plugin) */
+    uint32_t abi;  /* GATEHOUSE_PLUGIN_ABI */
+    const char *name;
+    const char *version;
+    const char *description;
+    enum gatehouse_thread_model thread_model;
+    uint32_t flags;
+
+    /* Once, before all others; an error ends the process. May be NULL. May not block. */
+    int (*load)(const struct gatehouse_host *host);
+    /* Once, after the last device_close. May be NULL. May block 5 s. */
+    void (*unload)(void);
+
+    /* Looks at a device's section (JSON object) and points without opening anything; complains of each mistake. Returns
+     * 0, or -errno if it could not look. Re-entrant. May not block. */
+    int (*config_check)(const char *section, const struct gatehouse_point *points, size_t n_points,
+                        gatehouse_complain complain, void *context);
+    /* Which bus the device sits on ("tcp://10.0.0.7:502"), for GATEHOUSE_THREADS_PER_BUS: writes at most size bytes
+     * with the NUL. NULL: each device is a bus of its own. Re-entrant. May not block. */
+    int (*device_bus)(const char *section, char *bus, size_t size);
+
+    /* The section was found good by config_check. *ret_data is the plugin's and comes back in all that follows. An
+     * error is shown at the device; the host tries again with backoff to a minute. Should not wait for the sensor: a
+     * sensor that is away is device_state's business. */
+    int (*device_open)(struct gatehouse_device *device, const char *id, const char *section,
+                       const struct gatehouse_point *points, size_t n_points, void **ret_data, char *error,
+                       size_t error_size);
+    /* Always follows a device_open that returned 0, exactly once. */
+    void (*device_close)(void *device_data);
+
+    /* Reads what is due and reports it. *ret_next is when it wants to be called again (CLOCK_MONOTONIC, UINT64_MAX for
+     * never but by wake). An error counts against nothing: tell the user by device_state. May be NULL. */
+    int (*poll)(void *device_data, uint64_t *ret_next);
+    /* Writes a point and returns once the device has taken it. The value has been checked against writable, min and max
+     * and *ret_value is preset to it; set it to what was really set if that differs (rounding). Writes go before polls.
+     * May be NULL. */
+    int (*write)(void *device_data, const char *point, const struct gatehouse_value *value,
+                 struct gatehouse_value *ret_value, char *error, size_t error_size);
+    /* Reads a point now. A string in *ret_value stays valid until the next callback on this device. May be NULL. */
+    int (*read)(void *device_data, const char *point, struct gatehouse_value *ret_value, char *error,
+                size_t error_size);
+    /* Looks for devices; `options` is a JSON object. Each find is reported as a JSON object. May be NULL. */
+    int (*scan)(const char *options, void (*found)(void *context, const char *object), void *context, char *error,
+                size_t error_size);
+};
+
+typedef const struct gatehouse_plugin *(*gatehouse_plugin_entry_fn)(void);
+#define GATEHOUSE_PLUGIN_ENTRY "gatehouse_plugin_entry"
+
+#ifdef __cplusplus
+}
+#endif

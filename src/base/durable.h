@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Files that are either old or new after a power cut, never half: temp file, write all, fsync, rename, fsync of the
+ * directory. Blocking: not for the loop thread but for what is small and rare (a device file added over D-Bus). */
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <sys/types.h>
+
+/* Writes or replaces `name` in the directory `dir_fd` (AT_FDCWD allowed). */
+int durable_write(int dir_fd, const char *name, const void *data, size_t n, mode_t mode, struct error *e);
+/* As durable_write, but -EEXIST if the name is there already, also when two do it at once. */
+int durable_create(int dir_fd, const char *name, const void *data, size_t n, mode_t mode, struct error *e);
+/* Removes a name and syncs the directory; not there is success. */
+int durable_unlink(int dir_fd, const char *name, struct error *e);
+/* Reads a whole regular file of at most `max` bytes; *ret_data is NUL-terminated beyond its ret_size bytes. -EFBIG. */
+int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_size, struct error *e);
+/* write() until all is written. */
+int write_all(int fd, const void *data, size_t n);

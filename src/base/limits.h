@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Every limit of gatehouse, named and in one place. Sizes in bytes, times in microseconds unless the name says
+ * otherwise. */
+
+#include <stdint.h>
+
+#define USEC_PER_MSEC UINT64_C(1000)
+#define USEC_PER_SEC UINT64_C(1000000)
+#define USEC_PER_MINUTE (60 * USEC_PER_SEC)
+#define USEC_PER_HOUR (60 * USEC_PER_MINUTE)
+#define USEC_PER_DAY (24 * USEC_PER_HOUR)
+#define USEC_INFINITY UINT64_MAX
+
+/* Texts */
+#define ERROR_TEXT_MAX 512
+#define DEVICE_ID_MAX 64 /* and point, uplink, driver names */
+#define UNIT_MAX 32
+#define SAMPLE_TEXT_MAX 256
+
+/* Credentials (RFC 4279 section 5.3: identities of 128 octets, keys of 64; RFC 9257: at least 128 bits) */
+#define IDENTITY_MAX 128
+#define KEY_MIN 16
+#define KEY_MAX 64
+#define KEY_GENERATED_SIZE 32
+#define KEY_DESCRIPTOR_MAX 256 /* what is read from a descriptor, encodings included */
+#define KEY_DESCRIPTOR_TIMEOUT (5 * USEC_PER_SEC)
+#define CLOUD_ID_MAX 256
+#define KEYFILE_SIZE 32
+#define FINGERPRINT_SIZE 8
+
+/* The locked arena */
+#define ARENA_CELL_SIZE 128
+#define ARENA_CELLS 512
+
+/* Configuration */
+#define CONFIG_FILE_MAX (1024 * 1024)
+#define CONFIG_DEPTH_MAX 32
+#define DEVICES_MAX 16384
+#define POINTS_PER_DEVICE_MAX 1024
+
+/* The private bus */
+#define LINK_FRAME_MAX (1024 * 1024)
+#define LINK_BYTES_PER_SEC (1024 * 1024)
+#define LINK_SAMPLES_PER_SEC 5000
+#define LINK_DEVICES_MAX 4096
+#define LINK_REPORT_MAX 1000 /* samples in one Report */
+#define LINK_CREDITS 4000
+#define LINK_HELLO_TIMEOUT (10 * USEC_PER_SEC)
+#define DRIVER_CALLBACK_DEADLINE (30 * USEC_PER_SEC)
+#define DRIVER_QUEUE_MAX 10000 /* samples kept in a driver without credits */
+
+/* Samples waiting in memory */
+#define SPOOL_MEMORY_MAX (16 * 1024 * 1024)
+#define SPOOL_DEVICE_SAMPLES_MAX 10000
+
+/* DTLS */
+#define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)
+#define DTLS_FINISHED_SILENCE (8 * USEC_PER_SEC)
+#define DTLS_RETRANSMIT (1 * USEC_PER_SEC)
+#define DTLS_MTU 1280
+#define DTLS_MTU_FLOOR 548
+#define DTLS_STOP_TIMEOUT (2 * USEC_PER_SEC)
+#define DTLS_RECORD_MAX 1500
+#define BACKOFF_MIN (1 * USEC_PER_SEC)
+#define BACKOFF_MAX (20 * USEC_PER_SEC)
+#define BACKOFF_REFUSED_MAX (15 * USEC_PER_MINUTE)
+#define RESOLVE_AGAIN_AFTER_FAILURES 3
+#define ADMISSION_CONCURRENT 64
+#define ADMISSION_PER_SEC 200
+#define ADMISSION_JITTER (1 * USEC_PER_SEC)
+
+/* CoAP (RFC 7252 section 4.8) */
+#define COAP_TOKEN_SIZE 8
+#define COAP_ACK_TIMEOUT (2 * USEC_PER_SEC)
+#define COAP_RTO_MIN (1 * USEC_PER_SEC)
+#define COAP_RTO_MAX (32 * USEC_PER_SEC)
+#define COAP_MAX_RETRANSMIT 4
+#define COAP_EXCHANGE_LIFETIME (247 * USEC_PER_SEC)
+#define COAP_NSTART 1
+#define COAP_NSTART_MAX 8
+#define COAP_BODY_MAX (64 * 1024)
+#define COAP_DEDUP_MAX 16
+#define COAP_SEPARATE_TIMEOUT (93 * USEC_PER_SEC) /* empty ACK in, response awaited: MAX_TRANSMIT_WAIT */
+
+/* Rotation */
+#define ROTATION_REFUSED_PROBES 5
+#define ROTATION_REFUSED_PROBES_SPAN USEC_PER_HOUR
+#define ROTATION_RETIRE_PROOF_AGE (5 * USEC_PER_MINUTE)
+#define ROTATION_FALLBACK_INTERVAL (10 * USEC_PER_MINUTE)
+#define ROTATION_MAX_AGE_DEFAULT (90 * USEC_PER_DAY)
+#define ROTATION_RETIRE_AFTER_DEFAULT (24 * USEC_PER_HOUR)
+#define ROTATION_CONCURRENT_DEFAULT 16
+#define ROTATION_PFS_AGE_MAX USEC_PER_DAY
+#define ROTATION_MANUAL_PROBE_INTERVAL USEC_PER_HOUR
+
+/* D-Bus */
+#define JOBS_KEPT 64
+#define JOB_KEPT_FOR (10 * USEC_PER_MINUTE)
+#define BUS_CHANGED_INTERVAL (1 * USEC_PER_SEC)
+#define SUBSCRIBERS_MAX 64
+#define SUBSCRIBER_QUEUE_MAX 1000
+#define LIST_DEVICES_MAX 1000
+
+/* Loop */
+#define LOOP_TURN_MAX (20 * USEC_PER_MSEC)

@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/log.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <systemd/sd-journal.h>
+#include <unistd.h>
+
+#define LINE_SIZE 1024
+
+static const char *program_name = "gatehouse";
+static atomic_int max_level = LOG_INFO;
+static bool to_journal;
+
+/* systemd.exec(5): standard error is the journal if its device and inode are those of $JOURNAL_STREAM. */
+static bool stderr_is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat st;
+
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
+           st.st_dev == device && st.st_ino == inode;
+}
+
+void log_init(const char *program, int level)
+{
+    program_name = program;
+    max_level = level;
+    to_journal = stderr_is_journal();
+}
+
+void log_set_level(int level)
+{
+    max_level = level;
+}
+
+int log_level(void)
+{
+    return max_level;
+}
+
+static void emit(int level, const char *device, const char *text)
+{
+    char line[LINE_SIZE + 256];
+    int n;
+
+    if (to_journal) {
+        if (device)
+            sd_journal_send("PRIORITY=%i", level, "GATEHOUSE_DEVICE=%s", device, "MESSAGE=%s: %s", device, text, NULL);
+        else
+            sd_journal_send("PRIORITY=%i", level, "MESSAGE=%s", text, NULL);
+        return;
+    }
+    n = snprintf(line, sizeof(line), "%s: %s%s%s%s\n", program_name, device ?: "", device ? ": " : "",
+                 level <= LOG_WARNING ? (level <= LOG_ERR ? "error: " : "warning: ") : "", text);
+    if (n >= (int)sizeof(line))
+        n = (int)sizeof(line) - 1;
+    (void)!write(STDERR_FILENO, line, (size_t)n);
+}
+
+void log_write(int level, const char *device, const char *format, ...)
+{
+    char text[LINE_SIZE];
+    va_list ap;
+
+    if (level > max_level)
+        return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    emit(level, device, text);
+}
+
+void log_limited(struct ratelimit *limit, int level, const char *device, const char *format, ...)
+{
+    char text[LINE_SIZE];
+    uint64_t denied = limit->denied;
+    va_list ap;
+    size_t n;
+
+    if (level > max_level || !ratelimit_take(limit, clock_boottime(), 1))
+        return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    n = strlen(text);
+    if (denied > 0)
+        snprintf(text + n, sizeof(text) - n, " (and %llu like it not shown)", (unsigned long long)denied);
+    emit(level, device, text);
+}

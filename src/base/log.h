@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the programs say: structured to the journal when standard error is the journal, otherwise lines on standard
+ * error. Levels are syslog's. Any thread. Nothing here ever sees key bytes.
+ *
+ * Code in src/ logs at LOG_DEBUG only, but for what nobody else could tell (dropped packets): log_limited. */
+
+#include "base/ratelimit.h"
+
+#include <stdbool.h>
+#include <syslog.h>
+
+/* `program` stands before each line written to standard error. Messages above `level` are dropped. */
+void log_init(const char *program, int level);
+void log_set_level(int level);
+int log_level(void);
+
+/* `device` may be NULL; otherwise it becomes the journal field GATEHOUSE_DEVICE and stands before the text. */
+void log_write(int level, const char *device, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define log_error(device, ...) log_write(LOG_ERR, device, __VA_ARGS__)
+#define log_warning(device, ...) log_write(LOG_WARNING, device, __VA_ARGS__)
+#define log_notice(device, ...) log_write(LOG_NOTICE, device, __VA_ARGS__)
+#define log_info(device, ...) log_write(LOG_INFO, device, __VA_ARGS__)
+#define log_debug(device, ...) log_write(LOG_DEBUG, device, __VA_ARGS__)
+
+/* For what a stranger can provoke: written at the rate of `limit`, with the number left out before. */
+void log_limited(struct ratelimit *limit, int level, const char *device, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Names that go over an interface, each standing once: others script against them. */
+
+#define BUS_NAME "org.gatehouse1"
+#define BUS_PATH_MANAGER "/org/gatehouse1"
+#define BUS_PATH_DEVICE "/org/gatehouse1/device"
+#define BUS_PATH_JOB "/org/gatehouse1/job"
+#define BUS_INTERFACE_MANAGER "org.gatehouse1.Manager"
+#define BUS_INTERFACE_DEVICE "org.gatehouse1.Device"
+#define BUS_INTERFACE_JOB "org.gatehouse1.Job"
+
+#define ERROR_NO_SUCH_DEVICE "org.gatehouse1.Error.NoSuchDevice"
+#define ERROR_NO_SUCH_POINT "org.gatehouse1.Error.NoSuchPoint"
+#define ERROR_VAULT_LOCKED "org.gatehouse1.Error.VaultLocked"
+#define ERROR_KEY_IN_USE "org.gatehouse1.Error.KeyInUse"
+#define ERROR_IDENTITY_IN_USE "org.gatehouse1.Error.IdentityInUse"
+#define ERROR_WEAK_KEY "org.gatehouse1.Error.WeakKey"
+#define ERROR_BUSY "org.gatehouse1.Error.Busy"
+#define ERROR_READ_ONLY "org.gatehouse1.Error.ReadOnly"
+#define ERROR_STATE_NOT_DURABLE "org.gatehouse1.Error.StateNotDurable"
+#define ERROR_NOT_WRITABLE "org.gatehouse1.Error.NotWritable"
+#define ERROR_DRIVER_AWAY "org.gatehouse1.Error.DriverAway"
+#define ERROR_INVALID_ARGUMENT "org.gatehouse1.Error.InvalidArgument"
+
+/* The private bus between the agent and its drivers */
+#define LINK_INTERFACE_HOST "org.gatehouse1.DriverHost"
+#define LINK_INTERFACE_DRIVER "org.gatehouse1.Driver"
+#define LINK_PATH "/org/gatehouse1/link"
+#define LINK_SOCKET "driver.sock"
+
+/* Files and directories */
+#define CONFIG_DIR "/etc/gatehouse"
+#define CONFIG_FILE "gatehouse.json"
+#define CONFIG_DEVICES_DIR "devices.d"
+#define STATE_DIR "/var/lib/gatehouse"
+#define RUNTIME_DIR "/run/gatehouse"
+#define VAULT_FILE "vault.db"
+#define KEYFILE_CURRENT "current"
+#define KEYFILE_NEXT "next"
+#define KEYFILE_DIR "/etc/gatehouse/keys"
+#define CREDENTIAL_KEY_CURRENT "key_current" /* below $CREDENTIALS_DIRECTORY */
+#define CREDENTIAL_KEY_NEXT "key_next"
+
+/* Exit statuses beyond 0 and 1 (sysexits.h where one fits) */
+#define EXIT_USAGE 2
+#define EXIT_NOT_RUNNING 3
+#define EXIT_NO_SUCH_DEVICE 4
+#define EXIT_DENIED 5
+#define EXIT_PARTIAL 6
+#define EXIT_LOCKED 75 /* EX_TEMPFAIL: another agent holds the vault */
+#define EXIT_CONFIG 78 /* EX_CONFIG */
