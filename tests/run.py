@@ -1,0 +1,147 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Runs the suites and counts: the last line is `N passed, N failed`, with what was skipped, and why, above it.
+
+usage: run.py [SUITE...]    lint unit integration prove fuzz asan valgrind (all of them when none is named)
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
+SUITES = ("lint", "unit", "integration", "prove", "fuzz", "asan", "valgrind")
+
+
+class Count:
+    def __init__(self):
+        self.passed, self.failed, self.skipped = 0, [], []
+
+    def add(self, name, result, why=""):
+        if result == "OK":
+            self.passed += 1
+        elif result == "SKIP":
+            self.skipped.append(f"{name}{': ' + why if why else ''}")
+        else:
+            self.failed.append(name)
+
+
+def build(directory, *options, env=None):
+    environment = dict(os.environ, **(env or {}))
+    if not os.path.exists(os.path.join(directory, "build.ninja")):
+        subprocess.run(["meson", "setup", directory, *options], cwd=ROOT, env=environment, check=True,
+                       stdout=subprocess.DEVNULL)
+    subprocess.run(["ninja", "--quiet", "-C", directory], cwd=ROOT, env=environment, check=True)
+
+
+def meson_test(count, directory, label, *arguments, env=None):
+    """Runs `meson test` and counts from its log of results, a JSON object a line."""
+    log = os.path.join(ROOT, directory, "meson-logs", "testlog.json")
+    if os.path.exists(log):
+        os.unlink(log)
+    environment = dict(os.environ, BUILD_DIR=os.path.join(ROOT, directory), **(env or {}))
+    status = subprocess.run(["meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *arguments], cwd=ROOT,
+                            env=environment).returncode
+    # with --wrapper the log's name holds the wrapper's
+    logs = [os.path.join(ROOT, directory, "meson-logs", f) for f in os.listdir(os.path.join(ROOT, directory, "meson-logs"))
+            if f.startswith("testlog") and f.endswith(".json")]
+    newest = max(logs, key=os.path.getmtime, default=None)
+    seen = 0
+    if newest:
+        for line in open(newest):
+            entry = json.loads(line)
+            seen += 1
+            why = (entry.get("stdout") or entry.get("stderr") or "").strip().splitlines()
+            count.add(f"{label}: {entry['name']}", {"OK": "OK", "SKIP": "SKIP"}.get(entry["result"], "FAIL"),
+                      why[-1] if why else "")
+    if status != 0 and not count.failed:
+        count.failed.append(f"{label}: meson test ended with status {status}")
+    if seen == 0:
+        count.failed.append(f"{label}: no test ran")
+
+
+def run_plain(count, suites):
+    build("build")
+    for suite in suites:
+        # The integration tests measure and wait: one at a time, so that two cores do not make them late.
+        jobs = ["--num-processes", "1"] if suite in ("integration", "prove") else []
+        meson_test(count, "build", suite, "--suite", suite, *jobs)
+
+
+def run_asan(count):
+    build("build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false")
+    env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1",
+           "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
+    meson_test(count, "build-asan", "asan unit", "--suite", "unit", "--timeout-multiplier", "4", env=env)
+    meson_test(count, "build-asan", "asan integration", "--suite", "integration", "--timeout-multiplier", "4",
+               "--num-processes", "1", env=env)
+
+
+def run_valgrind(count):
+    build("build")
+    if subprocess.run(["which", "valgrind"], stdout=subprocess.DEVNULL).returncode != 0:
+        count.add("valgrind", "SKIP", "valgrind is not installed")
+        return
+    wrapper = "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --trace-children=no"
+    meson_test(count, "build", "valgrind", "--suite", "unit", "--wrapper", wrapper, "--timeout-multiplier", "20",
+               env={"GATEHOUSE_SLOW": "1"})
+
+
+def run_fuzz(count):
+    clang = subprocess.run(["which", "clang"], stdout=subprocess.DEVNULL).returncode == 0
+    if not clang:
+        count.add("fuzz", "SKIP", "clang is not installed")
+        return
+    build("build-fuzz", "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Db_pie=false",
+          env={"CC": "clang"})
+    folder = os.path.join(ROOT, "build-fuzz", "tests", "fuzz")
+    targets = sorted(t for t in os.listdir(folder) if re.fullmatch(r"fuzz-[a-z0-9-]+", t))
+    if not targets:
+        count.failed.append("fuzz: no target was built")
+    for target in targets:
+        corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target[len("fuzz-"):])
+        # What is found goes to a scratch folder: the kept corpus is chosen by hand.
+        with tempfile.TemporaryDirectory() as found:
+            # LeakSanitizer needs ptrace, which many containers refuse; leaks are asan's and valgrind's business.
+            command = [os.path.join(folder, target), f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
+                       "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={found}/", "-detect_leaks=0",
+                       found]
+            if os.path.isdir(corpus):
+                command.append(corpus)
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+            runs = re.search(r"number_of_executed_units:\s*(\d+)", done.stdout)
+            print(f"fuzz {target}: {runs.group(1) if runs else '?'} runs, status {done.returncode}", flush=True)
+            if done.returncode != 0:
+                print(done.stdout[-6000:])
+            count.add(f"fuzz: {target}", "OK" if done.returncode == 0 else "FAIL")
+
+
+def main():
+    wanted = sys.argv[1:] or list(SUITES)
+    unknown = [s for s in wanted if s not in SUITES]
+    if unknown:
+        print(f"run.py: no suite '{unknown[0]}'; there are: {' '.join(SUITES)}", file=sys.stderr)
+        return 2
+    count = Count()
+    started = time.monotonic()
+    plain = [s for s in ("lint", "unit", "integration", "prove") if s in wanted]
+    if plain:
+        run_plain(count, plain)
+    for name, run in (("fuzz", run_fuzz), ("asan", run_asan), ("valgrind", run_valgrind)):
+        if name in wanted:
+            run(count)
+    for name in count.skipped:
+        print(f"skipped: {name}")
+    for name in count.failed:
+        print(f"FAILED: {name}")
+    print(f"took {time.monotonic() - started:.0f} s")
+    print(f"{count.passed} passed, {len(count.failed)} failed" + (f", {len(count.skipped)} skipped" if count.skipped else ""))
+    return 1 if count.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
