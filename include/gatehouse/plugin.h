@@ -14,14 +14,16 @@
  * treats what is missing as NULL; a plugin tests `host->size` before it uses a member younger than the ABI it was built
  * for.
  *
- * Threads. With GATEHOUSE_THREADS_SERIAL every callback is called on one thread, the plugin's own, one after the other.
- * With GATEHOUSE_THREADS_PER_BUS callbacks of devices with the same `bus` (see device_open) are serialised on one
- * thread a bus, and different buses run at the same time. load, unload, config_check and scan are always called alone
- * or on a thread of their own, and never at the same time as load or unload. Host functions may be called from any
- * thread, also from within callbacks.
+ * Threads. load and unload are called on the process's main thread while nothing else runs; config_check and device_bus
+ * are called there too, while other callbacks may run. All that concerns a device, and read_raw, is called
+ *   - with GATEHOUSE_THREADS_SERIAL on one thread, the plugin's own, one after the other;
+ *   - with GATEHOUSE_THREADS_PER_BUS on one thread a bus (see device_bus), and different buses run at the same time.
+ * scan is called on the thread of the bus that device_bus names for its options, so that it never crosses a poll on the
+ * same line; with GATEHOUSE_THREADS_SERIAL on a thread of its own, so that it never holds the devices up. Host
+ * functions may be called from any thread, also from within callbacks, from load until unload has returned.
  *
- * Callbacks may block, up to their deadline: DRIVER_CALLBACK_DEADLINE, 30 s, unless the plugin asked for another with
- * host->deadline(). Past it the host stops petting its watchdog, and systemd restarts the process.
+ * Callbacks may block, up to their deadline: 30 s, unless the plugin asked for another with host->deadline(). Past it
+ * the host stops petting its watchdog, and systemd restarts the process.
  *
  * Errors are negative errno values; `error`, where there is one, takes a text of up to error_size bytes with its NUL.
  * Memory: whatever the host passes in is the host's and is valid during the call only; whatever the plugin passes to
@@ -99,14 +101,16 @@ struct gatehouse_host {
     void (*device_state)(struct gatehouse_device *device, enum gatehouse_state state, const char *reason);
     /* `level` is syslog's; `device` may be NULL. */
     void (*log)(struct gatehouse_device *device, int level, const char *text);
-    /* From within a callback: it may take this long from now on (microseconds, at most 10 minutes). */
+    /* From within a callback: it may take this long from now on (microseconds, at most 10 minutes). Outside of one it
+     * does nothing. */
     void (*deadline)(uint64_t microseconds);
     /* Calls `ready` on the device's thread whenever fd has `events` (poll(2)); events 0 ends it. One callback a
-     * descriptor; the descriptor stays the plugin's, which ends the watch before it closes it. */
+     * descriptor; the descriptor stays the plugin's, which ends the watch before it closes it. At most 16 a device,
+     * called only on the device's thread; all end with device_close. -ENOSPC, -EINVAL. */
     int (*watch_fd)(struct gatehouse_device *device, int fd, uint32_t events,
                     void (*ready)(void *device_data, int fd, uint32_t revents));
-    /* Calls `fire` once on the device's thread at `when` (CLOCK_MONOTONIC). At most 64 a device; all end with
-     * device_close. */
+    /* Calls `fire` once on the device's thread at `when` (CLOCK_MONOTONIC). At most 64 a device, called only on the
+     * device's thread; all end with device_close. -ENOSPC. */
     int (*add_timer)(struct gatehouse_device *device, uint64_t when, void (*fire)(void *device_data));
     /* Has `poll` called as soon as possible, for a device that just learned something. Any thread. */
     void (*wake)(struct gatehouse_device *device);
@@ -139,36 +143,45 @@ struct gatehouse_plugin {
     void (*unload)(void);
 
     /* Looks at a device's section (JSON object) and points without opening anything; complains of each mistake. Returns
-     * 0, or -errno if it could not look. Re-entrant. May not block. */
+     * 0, or -errno if it could not look. Main thread. May not block. NULL: everything is good. */
     int (*config_check)(const char *section, const struct gatehouse_point *points, size_t n_points,
                         gatehouse_complain complain, void *context);
     /* Which bus the device sits on ("tcp://10.0.0.7:502"), for GATEHOUSE_THREADS_PER_BUS: writes at most size bytes
-     * with the NUL. NULL: each device is a bus of its own. Re-entrant. May not block. */
+     * with the NUL; an error is shown at the device. NULL: each device is a bus of its own. Main thread. May not block.
+     */
     int (*device_bus)(const char *section, char *bus, size_t size);
 
     /* The section was found good by config_check. *ret_data is the plugin's and comes back in all that follows. An
      * error is shown at the device; the host tries again with backoff to a minute. Should not wait for the sensor: a
-     * sensor that is away is device_state's business. */
+     * sensor that is away is device_state's business. Device's thread. */
     int (*device_open)(struct gatehouse_device *device, const char *id, const char *section,
                        const struct gatehouse_point *points, size_t n_points, void **ret_data, char *error,
                        size_t error_size);
-    /* Always follows a device_open that returned 0, exactly once. */
+    /* Always follows a device_open that returned 0, exactly once. Device's thread. */
     void (*device_close)(void *device_data);
 
-    /* Reads what is due and reports it. *ret_next is when it wants to be called again (CLOCK_MONOTONIC, UINT64_MAX for
-     * never but by wake). An error counts against nothing: tell the user by device_state. May be NULL. */
+    /* Reads what is due and reports it; what one poll reports travels in one message. First called right after
+     * device_open. *ret_next is when it wants to be called again (CLOCK_MONOTONIC, UINT64_MAX, its preset, for never
+     * but by wake). An error is logged at a bounded rate and counts against nothing: tell the user by device_state.
+     * Device's thread. May be NULL. */
     int (*poll)(void *device_data, uint64_t *ret_next);
-    /* Writes a point and returns once the device has taken it. The value has been checked against writable, min and max
-     * and *ret_value is preset to it; set it to what was really set if that differs (rounding). Writes go before polls.
-     * May be NULL. */
+    /* Writes a point and returns once the device has taken it. The value has been checked against writable, min and
+     * max, but may be of any type: convert it, or -EINVAL. *ret_value is preset to it; set it to what was really set if
+     * that differs (rounding). -ENOENT: no such point. Writes go before polls. Device's thread. May be NULL. */
     int (*write)(void *device_data, const char *point, const struct gatehouse_value *value,
                  struct gatehouse_value *ret_value, char *error, size_t error_size);
-    /* Reads a point now. A string in *ret_value stays valid until the next callback on this device. May be NULL. */
+    /* Reads a point now. A string in *ret_value stays valid until the next callback on this device. Goes before polls.
+     * Device's thread. May be NULL. */
     int (*read)(void *device_data, const char *point, struct gatehouse_value *ret_value, char *error,
                 size_t error_size);
     /* Looks for devices; `options` is a JSON object. Each find is reported as a JSON object. May be NULL. */
     int (*scan)(const char *options, void (*found)(void *context, const char *object), void *context, char *error,
                 size_t error_size);
+    /* Reads from a sensor that need not be configured ("what does register 100 hold?"); `options` is a JSON object in
+     * the manner of a device's section. Each value is handed to `take`. Thread of the bus that device_bus names for the
+     * options. May be NULL. */
+    int (*read_raw)(const char *options, void (*take)(void *context, const struct gatehouse_value *value),
+                    void *context, char *error, size_t error_size);
 };
 
 typedef const struct gatehouse_plugin *(*gatehouse_plugin_entry_fn)(void);
