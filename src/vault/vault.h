@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The vault: every credential of every device, sealed on disk (vault.db) and in memory.
+ *
+ * A credential is an identity, a key and a kind. A device may hold two per uplink, `main` and `backup`. An entry is
+ * what the vault knows of one (device, uplink); entries and all that is reached through them belong to the vault and
+ * change only just before the `done` of a commit. Nothing here shows key bytes: that is vault/key.h, for those who may.
+ *
+ * What changes is described in a vault_change and handed to vault_commit(). The changes of one loop turn, and all that
+ * queue up while a commit runs, become one SQLite transaction on a worker thread; `done` is called on the loop once
+ * they are durable. If the transaction fails, each of its changes is reported failed and memory stays as it was.
+ *
+ * Loop thread only. Failures are negative errnos with words in struct error; vault_open() gives -EBUSY when another
+ * process holds the vault (its pid is in the text). A file that is not a vault of ours is never written to. */
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#define FINGERPRINT_TEXT_SIZE (FINGERPRINT_SIZE * 2 + 1)
+#define OPAQUE_ID_SIZE 11 /* with its NUL */
+
+enum vault_slot { VAULT_MAIN, VAULT_BACKUP };
+enum vault_kind { VAULT_PSK, VAULT_BTHOME, VAULT_X509 };
+enum vault_encoding { VAULT_RAW, VAULT_HEX, VAULT_BASE64, VAULT_TEXT };
+
+/* "main", "psk", "hex" and so on; parsing gives the value or -EINVAL. */
+const char *vault_slot_to_string(enum vault_slot slot);
+int vault_slot_from_string(const char *text);
+const char *vault_kind_to_string(enum vault_kind kind);
+int vault_kind_from_string(const char *text);
+const char *vault_encoding_to_string(enum vault_encoding encoding);
+int vault_encoding_from_string(const char *text);
+
+struct vault;
+struct vault_entry;
+struct vault_change;
+
+/* ── Opening ── */
+
+struct vault_options {
+    const char *path;    /* of vault.db, in a directory that exists */
+    const char *keyfile; /* NULL: key_current below $CREDENTIALS_DIRECTORY */
+    const void *bind;    /* mixed into the wrapping key; NULL: none */
+    size_t bind_size;
+    bool allow_volatile; /* do not hold a volatile state directory against it */
+};
+
+/* Makes vault.db if there is no such file, otherwise opens it; blocks, so before the loop runs. -EBUSY: held by another
+ * process. -EKEYREJECTED: the keyfile or the bind value is not the vault's. -EPERM: the keyfile is open to others.
+ * -EBADMSG: corrupt. -EMEDIUMTYPE: not a vault. -EPROTONOSUPPORT: of a later format. -EROFS, -ENOSPC. */
+int vault_open(sd_event *event, struct arena *arena, const struct vault_options *options, struct vault **ret,
+               struct error *e);
+/* Changes not begun are reported -ECANCELED; call vault_flush() first to keep them. Not from a `done`. */
+struct vault *vault_free(struct vault *vault);
+DEFINE_FREEP(struct vault, vault_free)
+
+/* False if what is committed would be gone after a reboot (tmpfs, ramfs, an overlay with a volatile upper): a rotation
+ * would then be a lock-out. *ret_why (may be NULL) is then the reason; with true it is NULL or a warning. */
+bool vault_durable(const struct vault *vault, const char **ret_why);
+
+/* ── Reading ── */
+
+struct vault_credential {
+    bool present;
+    bool quarantined; /* its record does not open: it cannot be used, only forgotten or replaced */
+    enum vault_kind kind;
+    char fingerprint[FINGERPRINT_TEXT_SIZE]; /* "" when quarantined */
+    const char *identity;                    /* never NULL; when quarantined only what the record claims */
+    const char *cloud_id;                    /* the cloud's own id for it, "" if unknown */
+    uint64_t generation;                     /* rises with each credential put into the entry */
+    uint64_t since;                          /* when it was put, CLOCK_REALTIME; 0: the clock was not to be trusted */
+    uint64_t last_authenticated;             /* CLOCK_REALTIME, 0: never */
+};
+
+/* NULL if the vault has nothing on this device and uplink. */
+struct vault_entry *vault_find(struct vault *vault, const char *device, const char *uplink);
+/* All entries, in no order; begin with NULL. No commit may be awaited between two calls. */
+struct vault_entry *vault_next(struct vault *vault, const struct vault_entry *previous);
+size_t vault_entries(const struct vault *vault);
+
+const char *vault_entry_device(const struct vault_entry *entry);
+const char *vault_entry_uplink(const struct vault_entry *entry);
+/* Never NULL: look at `present`. */
+const struct vault_credential *vault_credential(const struct vault_entry *entry, enum vault_slot slot);
+/* The highest {n} given to an identity of this entry; outlives vault_change_remove(). */
+uint64_t vault_identity_counter(const struct vault_entry *entry);
+/* The rotation's own state, opaque here; NULL with *ret_size 0 if there is none. */
+const void *vault_rotation(const struct vault_entry *entry, size_t *ret_size);
+/* Why something of this entry is in quarantine, or NULL. A state record that does not open quarantines both slots; the
+ * entry then takes nothing but vault_change_remove(). */
+const char *vault_quarantine(const struct vault_entry *entry);
+
+/* 10 base32 characters of HMAC(identity key, device id): names a device without telling which. */
+int vault_opaque_id(const struct vault *vault, const char *device, char ret_id[OPAQUE_ID_SIZE]);
+
+struct vault_stats {
+    uint64_t commits;     /* transactions, each one fsync of the log */
+    uint64_t changes;     /* that they carried */
+    uint64_t failed;      /* changes reported failed */
+    uint64_t checkpoints; /* after batches that forgot keys */
+};
+void vault_stats(const struct vault *vault, struct vault_stats *ret);
+
+/* ── Changing ── */
+
+enum vault_put_flags {
+    VAULT_FORCE_WEAK = 1 << 0,      /* take a weak key */
+    VAULT_SHARES_IDENTITY = 1 << 1, /* the other slot may have the same identity (a registrar that replaces) */
+};
+
+typedef void vault_done_fn(int r, const struct error *e, void *userdata);
+
+/* A change to one entry, which need not exist yet: steps in order, all or none. NULL when out of memory. A step that
+ * fails makes the whole change fail: its return value may be ignored, vault_commit() reports the first. */
+struct vault_change *vault_change_new(struct vault *vault, const char *device, const char *uplink);
+struct vault_change *vault_change_free(struct vault_change *c);
+DEFINE_FREEP(struct vault_change, vault_change_free)
+
+/* Fills or replaces a slot; `key` is copied. Checked at once, against what is committed and what is queued:
+ * -EINVAL      key not 16..64 bytes, identity not 1..128 bytes of printable UTF-8
+ * -EKEYREJECTED a weak key, without VAULT_FORCE_WEAK
+ * -EEXIST      the key is or ever was in the vault (text names the device), but for the same key in the same slot again
+ * -EADDRINUSE  another device (named), or the other slot, has the identity
+ * The cloud id and last_authenticated of the slot are cleared. */
+int vault_change_put(struct vault_change *c, enum vault_slot slot, const char *identity, enum vault_kind kind,
+                     const struct secret *key, unsigned flags, struct error *e);
+/* Exchanges the roles; seals no key anew. The backup must be there. */
+int vault_change_swap(struct vault_change *c);
+/* Forgets the credential of a slot; it being empty is success. Its key stays in the index as retired. */
+int vault_change_forget(struct vault_change *c, enum vault_slot slot);
+/* At most VAULT_ROTATION_MAX bytes; n = 0 clears it. */
+int vault_change_rotation(struct vault_change *c, const void *blob, size_t n);
+int vault_change_cloud_id(struct vault_change *c, enum vault_slot slot, const char *id);
+/* The identity counter only rises: a lower value is left alone. */
+int vault_change_counter(struct vault_change *c, uint64_t n);
+int vault_change_since(struct vault_change *c, enum vault_slot slot, uint64_t when);
+int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when);
+/* Everything of the entry but its identity counter; its keys stay in the index as retired. */
+int vault_change_remove(struct vault_change *c);
+
+/* Takes the change in any case. Less than 0: not queued, `done` (may be NULL) is not called. Otherwise it is called
+ * once, never from within. Changes to the same entry are applied in the order of their commits. */
+int vault_commit(struct vault *vault, struct vault_change *c, vault_done_fn *done, void *userdata);
+/* Flushes what is queued, then commits this one; blocks: for tools, tests and the time before the loop runs. */
+int vault_commit_sync(struct vault *vault, struct vault_change *c, struct error *e);
+/* Changes handed to vault_commit() whose `done` has not been called. */
+size_t vault_pending(const struct vault *vault);
+/* Commits all that is queued and calls each `done`; blocks: for the shutdown. The first failure is returned. */
+int vault_flush(struct vault *vault);
+
+/* ── Verifying ── */
+
+struct vault_verify_handler {
+    /* One thing wrong with one entry. May be NULL. */
+    void (*problem)(const char *device, const char *uplink, const char *reason, void *userdata);
+    /* After each slice. May be NULL. */
+    void (*progress)(size_t done, size_t total, void *userdata);
+    /* Last. r < 0: the verification itself failed; otherwise n_problems were reported. */
+    void (*done)(int r, size_t n_problems, const struct error *e, void *userdata);
+};
+
+/* Reads vault.db again and opens every record, a slice of VAULT_VERIFY_SLICE entries at a time on the worker, between
+ * the commits; the handler is called on the loop. -EBUSY while another verification runs. */
+int vault_verify(struct vault *vault, const struct vault_verify_handler *handler, void *userdata);
+/* The same, blocking, all at once. */
+int vault_verify_sync(struct vault *vault, const struct vault_verify_handler *handler, void *userdata);
+
+/* ── Keys as descriptors and handles ── */
+
+/* A random key of KEY_GENERATED_SIZE bytes; the caller frees it. */
+int vault_key_generate(struct vault *vault, struct secret **ret);
+
+struct vault_key_read;
+/* `key` is the callee's on r = 0, otherwise NULL. */
+typedef void vault_key_done_fn(int r, struct secret *key, const struct error *e, void *userdata);
+
+/* Reads a key from a memfd sealed against writing or the read end of a pipe (anything else: -EINVAL at once), to its
+ * end, at most KEY_DESCRIPTOR_MAX bytes, within KEY_DESCRIPTOR_TIMEOUT (-ETIMEDOUT). One trailing newline is dropped
+ * but for raw. The descriptor is duplicated: the caller keeps its own. `done` is called on the loop, once, never from
+ * within, unless vault_key_read_free() cancels it before; afterwards *ret (may be NULL) is gone. */
+int vault_key_read(struct arena *arena, sd_event *event, int fd, enum vault_encoding encoding, vault_key_done_fn *done,
+                   void *userdata, struct vault_key_read **ret, struct error *e);
+struct vault_key_read *vault_key_read_free(struct vault_key_read *read);
+
+/* A memfd, sealed, at offset 0, with the key in that encoding and nothing after it. -EILSEQ: the key is no text. */
+int vault_key_export(struct vault *vault, const struct vault_entry *entry, enum vault_slot slot,
+                     enum vault_encoding encoding, int *ret_fd, struct error *e);
