@@ -89,6 +89,16 @@
 #define COAP_NSTART_MAX 8
 #define COAP_BODY_MAX (64 * 1024)
 #define COAP_DEDUP_MAX 16
+#define COAP_OPTIONS_MAX 32
+#define COAP_PATH_MAX 512
+#define COAP_DATAGRAM_MAX 1152 /* RFC 7252 section 4.6 */
+#define COAP_DATAGRAM_MIN 256
+#define COAP_EXCHANGES_MAX 64
+#define COAP_MIDS_PER_SEC 250 /* so that none comes again within COAP_EXCHANGE_LIFETIME */
+#define COAP_RESTARTS_MAX 3   /* of one request: Echo, 4.08, a changed ETag */
+#define COAP_MAX_AGE 60       /* seconds, where a response does not say */
+#define COAP_HOLD_MAX USEC_PER_HOUR
+#define COAP_OBSERVE_RETRY_MAX USEC_PER_HOUR
 #define COAP_SEPARATE_TIMEOUT (93 * USEC_PER_SEC) /* empty ACK in, response awaited: MAX_TRANSMIT_WAIT */
 
 /* Rotation */

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* CoAP exchanges of one session: the client side of RFC 7252, 7641 (Observe), 7959 (block-wise) and 9175 (Echo,
+ * Request-Tag) over datagrams that somebody else sends and receives.
+ *
+ * Pure as to I/O: an endpoint is given datagrams and times, and asks its owner to send. Every child's session has one;
+ * idle it is a few hundred bytes, and nothing here looks at another endpoint. Loop thread only.
+ *
+ * The owner calls coap_endpoint_receive for each datagram, coap_endpoint_tick when coap_endpoint_deadline has come, and
+ * arms its timer again when ops->rearm says so. `now` is CLOCK_BOOTTIME and never goes back.
+ *
+ * Callbacks may call everything here, coap_endpoint_free included; pointers in what they are given are valid until they
+ * return. ops->send is the exception: of this header it may call coap_endpoint_set_datagram_max only.
+ *
+ * Failures: what is malformed, repeated or unknown is rejected as the RFCs say, counted and otherwise ignored. */
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "uplink/coap-message.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct coap_endpoint;
+struct coap_exchange;
+struct coap_observation;
+
+struct coap_endpoint_ops {
+    /* Sends a datagram: 0, or -errno. -EMSGSIZE: call coap_endpoint_set_datagram_max with less first, and the request
+     * is sent again in smaller blocks. Any other error is taken as a lost datagram. */
+    int (*send)(void *userdata, const uint8_t *datagram, size_t n);
+    /* The session looks stale: more transmissions in a row went unanswered than the loss measured on it explains. Once
+     * an episode. May be NULL. */
+    void (*suspect)(void *userdata);
+    /* After suspect: an answer did arrive, the session lives. Ends the episode. May be NULL. */
+    void (*answered)(void *userdata);
+    /* coap_endpoint_deadline has changed to this (USEC_INFINITY: none). May be NULL. */
+    void (*rearm)(void *userdata, uint64_t deadline);
+};
+
+struct coap_endpoint_options {
+    const struct coap_endpoint_ops *ops; /* kept by reference */
+    void *userdata;
+    unsigned nstart;     /* outstanding messages, 1..COAP_NSTART_MAX; 0: COAP_NSTART. Requests start in their order. */
+    size_t datagram_max; /* what a datagram may hold; 0: COAP_DATAGRAM_MAX */
+    unsigned block_size; /* largest block, 16..1024, a power of two; 0: 1024 */
+    size_t body_max;     /* of a response joined from blocks; 0: COAP_BODY_MAX */
+    uint64_t seed;       /* for tests: tokens, message ids and jitter follow from it; 0: from gnutls_rnd */
+};
+
+/* -EINVAL: an option out of its range. */
+int coap_endpoint_new(const struct coap_endpoint_options *options, struct coap_endpoint **ret);
+/* Every exchange ends with -ECANCELED, every observation is forgotten without a word. */
+struct coap_endpoint *coap_endpoint_free(struct coap_endpoint *ep);
+DEFINE_FREEP(struct coap_endpoint, coap_endpoint_free)
+
+void coap_endpoint_receive(struct coap_endpoint *ep, uint64_t now, const uint8_t *datagram, size_t n);
+/* When coap_endpoint_tick wants to be called; USEC_INFINITY: never. */
+uint64_t coap_endpoint_deadline(const struct coap_endpoint *ep);
+void coap_endpoint_tick(struct coap_endpoint *ep, uint64_t now);
+
+/* The path takes less (or more) than was thought. At least COAP_DATAGRAM_MIN. */
+void coap_endpoint_set_datagram_max(struct coap_endpoint *ep, size_t datagram_max);
+
+/* There is no session to send on: nothing is sent and no exchange runs out until coap_endpoint_reconnected. An endpoint
+ * begins connected; one made before its session stands is disconnected first. */
+void coap_endpoint_disconnected(struct coap_endpoint *ep, uint64_t now);
+/* A new session stands, and all further datagrams are its: unanswered confirmable requests are sent again, with a new
+ * message id and the same payload (block-wise ones from the first block), observations are registered again. */
+void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now);
+/* Between ops->suspect and the answer, or coap_endpoint_reconnected. */
+bool coap_endpoint_stale(const struct coap_endpoint *ep);
+
+struct coap_request {
+    uint8_t method;      /* enum coap_code: COAP_GET ... COAP_FETCH */
+    const char *path;    /* "a/b?x=y", see coap_message_add_path; at most COAP_PATH_MAX */
+    int content_format;  /* -1: none */
+    int accept;          /* -1: none */
+    const void *payload; /* copied, as is the path */
+    size_t payload_size; /* over a block: sent block-wise */
+    bool non;            /* not confirmable; ignored if block-wise */
+};
+
+struct coap_response {
+    uint8_t code;       /* enum coap_code; COAP_CODE_CLASS 2, 4 or 5 */
+    int content_format; /* -1: none */
+    const uint8_t *payload;
+    size_t payload_size;
+    uint32_t max_age;     /* seconds; 60 if the response does not say */
+    const char *location; /* as coap_request.path takes it; NULL: none */
+    bool challenged;      /* carries Echo: a 4.01 that asks who we are again and again, not a refusal */
+    bool observed;        /* notifications: the server will send more */
+};
+
+/* Called exactly once for each request, after which the exchange is gone. r: 0 answered (response is given, with
+ * whatever code), -ETIMEDOUT not answered, -ECONNRESET rejected by the peer, -ECANCELED, -EMSGSIZE (the request does
+ * not fit a datagram, or the response is over body_max), -EBADMSG (answered in a way that breaks the protocol),
+ * -ENOMEM. */
+typedef void (*coap_done)(int r, const struct coap_response *response, void *userdata);
+
+/* Queues a request, and sends it at once if it may. Waiting its turn are at most COAP_EXCHANGES_MAX.
+ *
+ * After 4.29 or 5.03 no further request starts before its Max-Age has passed (COAP_HOLD_MAX at most); the response is
+ * delivered all the same. A 4.01 with Echo is answered here. ret_exchange (may be NULL) is valid until done is called.
+ * -EINVAL, -ENOBUFS, -ENOMEM: not queued, done is not called. -ECANCELED: the endpoint is being freed. */
+int coap_request(struct coap_endpoint *ep, uint64_t now, const struct coap_request *request, coap_done done,
+                 void *userdata, struct coap_exchange **ret_exchange);
+/* Calls done with -ECANCELED before it returns. What was sent cannot be called back. */
+void coap_exchange_cancel(struct coap_exchange *x, uint64_t now);
+
+/* CoAP ping: an empty confirmable message, answered by RST (r is 0 then, without a response). Held up by nothing but
+ * nstart. */
+int coap_ping(struct coap_endpoint *ep, uint64_t now, coap_done done, void *userdata,
+              struct coap_exchange **ret_exchange);
+
+/* Called for each new state of the resource, and with r (as for coap_done) or an error response when a registration
+ * failed or the server ended the observation. */
+typedef void (*coap_notification)(int r, const struct coap_response *response, void *userdata);
+
+/* Observes a resource until coap_observe_cancel: out-of-order notifications are left out, the registration is renewed
+ * when Max-Age has passed without one and after coap_endpoint_reconnected, and tried again when it failed, after its
+ * Max-Age with backoff to COAP_OBSERVE_RETRY_MAX. */
+int coap_observe(struct coap_endpoint *ep, uint64_t now, const char *path, int accept, coap_notification notify,
+                 void *userdata, struct coap_observation **ret);
+/* Tells the server, and forgets: notify is not called any more. */
+struct coap_observation *coap_observe_cancel(struct coap_observation *o, uint64_t now);
+
+struct coap_statistics {
+    uint64_t sent, received; /* datagrams */
+    uint64_t retransmitted;
+    uint64_t duplicates; /* received again, or notifications out of order */
+    uint64_t malformed;
+    uint64_t unknown_token; /* responses that nobody waits for */
+    uint64_t rejected;      /* requests, unknown critical options and codes */
+    uint64_t rtt;           /* smoothed; 0: not yet measured */
+    uint64_t rto;
+    uint32_t loss_permille; /* of transmissions, there and back */
+    unsigned exchanges;     /* not yet ended */
+};
+void coap_endpoint_statistics(const struct coap_endpoint *ep, struct coap_statistics *ret);
