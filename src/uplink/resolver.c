@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uplink/resolver.h"
+
+#include "base/limits.h"
+
+#include <arpa/inet.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct addresses {
+    struct resolver_address list[RESOLVE_ADDRESSES_MAX];
+    size_t n;
+};
+
+/* One look-up: the worker's until it is done, when it finds out whether anybody still wants it. */
+struct lookup {
+    struct resolver *resolver; /* NULL once freed; loop thread only */
+    char *host;
+    char port[8];
+    struct addresses found;
+    char why[ERROR_TEXT_MAX / 2];
+};
+
+struct resolver {
+    struct workers *workers;
+    char *host;
+    uint16_t port;
+    struct addresses known;
+    size_t preferred;
+    unsigned failures; /* since the last look-up or success */
+    uint64_t looked_up_at;
+    bool literal;
+    struct lookup *running;
+    struct resolver_wait *waiting;
+};
+
+static bool is_v6(const struct resolver_address *a)
+{
+    return a->any.sa_family == AF_INET6;
+}
+
+void resolver_interleave(struct resolver_address *addresses, size_t n)
+{
+    for (size_t i = 1; i < n; i++) {
+        struct resolver_address moved;
+        size_t k = i;
+
+        while (k < n && is_v6(&addresses[k]) == is_v6(&addresses[i - 1]))
+            k++;
+        if (k == n)
+            return;
+        moved = addresses[k];
+        memmove(&addresses[i + 1], &addresses[i], (k - i) * sizeof(*addresses));
+        addresses[i] = moved;
+    }
+}
+
+static int look_up(const char *host, const char *port, int flags, struct addresses *ret)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_DGRAM, .ai_flags = flags | AI_NUMERICSERV};
+    struct addrinfo *list = NULL;
+    int r;
+
+    r = getaddrinfo(host, port, &hints, &list);
+    if (r != 0)
+        return r;
+    ret->n = 0;
+    for (const struct addrinfo *i = list; i && ret->n < RESOLVE_ADDRESSES_MAX; i = i->ai_next) {
+        struct resolver_address *a = &ret->list[ret->n];
+
+        if ((i->ai_family != AF_INET && i->ai_family != AF_INET6) || i->ai_addrlen > sizeof(a->v6))
+            continue;
+        memcpy(&a->any, i->ai_addr, i->ai_addrlen);
+        a->size = i->ai_addrlen;
+        ret->n++;
+    }
+    freeaddrinfo(list);
+    resolver_interleave(ret->list, ret->n);
+    return ret->n > 0 ? 0 : EAI_NONAME;
+}
+
+static struct lookup *lookup_free(struct lookup *l)
+{
+    if (l)
+        free(l->host);
+    free(l);
+    return NULL;
+}
+DEFINE_FREEP(struct lookup, lookup_free)
+
+static int lookup_run(void *userdata)
+{
+    struct lookup *l = userdata;
+    int r = look_up(l->host, l->port, AI_ADDRCONFIG, &l->found);
+
+    if (r == 0)
+        return 0;
+    snprintf(l->why, sizeof(l->why), "cannot find the address of \"%s\": %s", l->host,
+             r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+    return r == EAI_AGAIN ? -EAGAIN : -ENOENT;
+}
+
+static void lookup_done(int result, void *userdata)
+{
+    _cleanup_(lookup_freep) struct lookup *l = userdata;
+    struct resolver *r = l->resolver;
+    struct resolver_wait *wait;
+
+    if (!r)
+        return;
+    r->running = NULL;
+    if (result == 0) {
+        r->known = l->found;
+        r->preferred = 0;
+    }
+    /* Only those who wait now: one that is told of a failure may ask again. */
+    wait = r->waiting;
+    r->waiting = NULL;
+    if (wait)
+        wait->link = &wait;
+    while (wait) {
+        struct resolver_wait *w = wait;
+
+        resolver_cancel(w);
+        w->done(r->known.n > 0 ? 0 : result, l->why, w->userdata);
+    }
+}
+
+static int lookup_start(struct resolver *r)
+{
+    _cleanup_(lookup_freep) struct lookup *l = NULL;
+    int k;
+
+    if (r->running)
+        return 0;
+    l = calloc(1, sizeof(*l));
+    if (!l)
+        return -ENOMEM;
+    l->resolver = r;
+    l->host = strdup(r->host);
+    if (!l->host)
+        return -ENOMEM;
+    snprintf(l->port, sizeof(l->port), "%u", r->port);
+    k = workers_submit(r->workers, lookup_run, lookup_done, l);
+    if (k < 0)
+        return k;
+    r->running = TAKE_PTR(l);
+    r->failures = 0;
+    return 0;
+}
+
+int resolver_new(struct workers *workers, const char *host, uint16_t port, struct resolver **ret, struct error *e)
+{
+    _cleanup_(resolver_freep) struct resolver *r = calloc(1, sizeof(*r));
+    char service[8];
+
+    if (!r)
+        return -ENOMEM;
+    r->workers = workers;
+    r->port = port;
+    r->host = strdup(host);
+    if (!r->host)
+        return -ENOMEM;
+    if (host[0] == 0 || port == 0)
+        return error_set(e, -EINVAL, "the cloud's address needs a host and a port (is \"%s\", %u)", host, port);
+    snprintf(service, sizeof(service), "%u", port);
+    r->literal = look_up(host, service, AI_NUMERICHOST, &r->known) == 0;
+    *ret = TAKE_PTR(r);
+    return 0;
+}
+
+struct resolver *resolver_free(struct resolver *r)
+{
+    if (!r)
+        return NULL;
+    if (r->running)
+        r->running->resolver = NULL;
+    while (r->waiting)
+        resolver_cancel(r->waiting);
+    free(r->host);
+    free(r);
+    return NULL;
+}
+
+int resolver_ask(struct resolver *r, struct resolver_wait *wait)
+{
+    int k;
+
+    if (r->known.n > 0)
+        return 1;
+    k = lookup_start(r);
+    if (k < 0)
+        return k;
+    if (wait->link)
+        return 0;
+    wait->next = r->waiting;
+    wait->link = &r->waiting;
+    if (wait->next)
+        wait->next->link = &wait->next;
+    r->waiting = wait;
+    return 0;
+}
+
+void resolver_cancel(struct resolver_wait *wait)
+{
+    if (!wait->link)
+        return;
+    *wait->link = wait->next;
+    if (wait->next)
+        wait->next->link = wait->link;
+    wait->link = NULL;
+}
+
+size_t resolver_count(const struct resolver *r)
+{
+    return r->known.n;
+}
+
+const struct resolver_address *resolver_at(const struct resolver *r, size_t i)
+{
+    return r->known.n == 0 ? NULL : &r->known.list[(r->preferred + i) % r->known.n];
+}
+
+void resolver_worked(struct resolver *r, const struct resolver_address *address)
+{
+    r->failures = 0;
+    for (size_t i = 0; i < r->known.n; i++)
+        if (resolver_address_equal(&r->known.list[i], address))
+            r->preferred = i;
+}
+
+void resolver_again(struct resolver *r, uint64_t now)
+{
+    if (r->literal || now - r->looked_up_at < RESOLVE_INTERVAL)
+        return;
+    /* If no worker takes it, the next failure asks again. */
+    if (lookup_start(r) == 0)
+        r->looked_up_at = now;
+}
+
+void resolver_failed(struct resolver *r, uint64_t now)
+{
+    if (++r->failures >= RESOLVE_AGAIN_AFTER_FAILURES)
+        resolver_again(r, now);
+}
+
+bool resolver_address_equal(const struct resolver_address *a, const struct resolver_address *b)
+{
+    if (a->any.sa_family != b->any.sa_family)
+        return false;
+    if (!is_v6(a))
+        return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+    return a->v6.sin6_port == b->v6.sin6_port && a->v6.sin6_scope_id == b->v6.sin6_scope_id &&
+           memcmp(&a->v6.sin6_addr, &b->v6.sin6_addr, sizeof(a->v6.sin6_addr)) == 0;
+}
+
+void resolver_address_text(const struct resolver_address *address, char ret[static RESOLVER_ADDRESS_TEXT_MAX])
+{
+    char host[INET6_ADDRSTRLEN] = "";
+
+    if (is_v6(address)) {
+        inet_ntop(AF_INET6, &address->v6.sin6_addr, host, sizeof(host));
+        snprintf(ret, RESOLVER_ADDRESS_TEXT_MAX, "[%s]:%u", host, ntohs(address->v6.sin6_port));
+    } else {
+        inet_ntop(AF_INET, &address->v4.sin_addr, host, sizeof(host));
+        snprintf(ret, RESOLVER_ADDRESS_TEXT_MAX, "%s:%u", host, ntohs(address->v4.sin_port));
+    }
+}

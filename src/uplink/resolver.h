@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One cloud endpoint's addresses, shared by all children: one look-up serves ten thousand sessions.
+ *
+ * Literal addresses are taken at once, names on a worker thread (getaddrinfo may block for many seconds). Addresses are
+ * in the order of RFC 8305 section 4 (that of RFC 6724, families alternating); the one that last worked is first in
+ * turn. After RESOLVE_AGAIN_AFTER_FAILURES failures the name is looked up again, with the old addresses in use
+ * meanwhile. Loop thread only. */
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "base/worker.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+
+struct resolver;
+
+struct resolver_address {
+    union {
+        struct sockaddr any;
+        struct sockaddr_in v4;
+        struct sockaddr_in6 v6;
+    };
+    socklen_t size;
+};
+#define RESOLVER_ADDRESS_TEXT_MAX 64
+
+/* Embedded in what waits for addresses. */
+struct resolver_wait {
+    struct resolver_wait *next, **link; /* link is NULL while not waiting */
+    /* r is 0, or negative with `why` in words. */
+    void (*done)(int r, const char *why, void *userdata);
+    void *userdata;
+};
+
+int resolver_new(struct workers *workers, const char *host, uint16_t port, struct resolver **ret, struct error *e);
+/* Those who wait are not told. A look-up under way ends by itself. */
+struct resolver *resolver_free(struct resolver *r);
+DEFINE_FREEP(struct resolver, resolver_free)
+
+/* 1: addresses are known, nothing will be called. 0: `done` will be called. Negative errno otherwise. */
+int resolver_ask(struct resolver *r, struct resolver_wait *wait);
+void resolver_cancel(struct resolver_wait *wait);
+
+size_t resolver_count(const struct resolver *r);
+/* The i-th address to try, i taken modulo the count; 0 is the one that worked last. NULL if none is known. */
+const struct resolver_address *resolver_at(const struct resolver *r, size_t i);
+/* What became of an attempt. `now`: CLOCK_BOOTTIME; look-ups are at least RESOLVE_INTERVAL apart. */
+void resolver_worked(struct resolver *r, const struct resolver_address *address);
+void resolver_failed(struct resolver *r, uint64_t now);
+/* Looks the name up again whatever became of attempts (the network has changed). */
+void resolver_again(struct resolver *r, uint64_t now);
+
+bool resolver_address_equal(const struct resolver_address *a, const struct resolver_address *b);
+/* "192.0.2.1:5684", "[2001:db8::1]:5684". */
+void resolver_address_text(const struct resolver_address *address, char ret[static RESOLVER_ADDRESS_TEXT_MAX]);
+/* RFC 8305 section 4, in place: families alternate, beginning with that of the first address. */
+void resolver_interleave(struct resolver_address *addresses, size_t n);

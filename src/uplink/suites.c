@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uplink/suites.h"
+
+#include "base/cleanup.h"
+#include "base/strbuf.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* GnuTLS offers the product of key exchanges, ciphers and MACs, so a list may offer a little more than its parts (PSK
+ * with CBC-SHA256 beside ecdhe-psk-cbc), never anything but PSK. */
+static const struct suite {
+    const char *name;
+    const char *kx;
+    const char *ciphers;
+    const char *mac;
+} suites[] = {
+    {"ecdhe-psk", ":+ECDHE-PSK", ":+CHACHA20-POLY1305", ":+AEAD"},
+    {"ecdhe-psk-cbc", ":+ECDHE-PSK", ":+AES-128-CBC", ":+SHA256"},
+    {"psk", ":+PSK", ":+AES-128-GCM:+AES-256-GCM:+AES-128-CCM:+AES-256-CCM", ":+AEAD"},
+    {"psk-ccm8", ":+PSK", ":+AES-128-CCM-8", ":+AEAD"},
+};
+
+static const struct suite *suite_find(const char *name)
+{
+    for (size_t i = 0; i < ELEMENTSOF(suites); i++)
+        if (strcmp(suites[i].name, name) == 0)
+            return &suites[i];
+    return NULL;
+}
+
+bool suite_known(const char *name)
+{
+    return suite_find(name) != NULL;
+}
+
+/* Each part once, in the order of the list. */
+static void add_parts(struct strbuf *text, const char *const *names, const char *(*part)(const struct suite *))
+{
+    for (size_t i = 0; names[i]; i++) {
+        const char *p = part(suite_find(names[i]));
+
+        if (!text->text || !strstr(text->text, p))
+            strbuf_puts(text, p);
+    }
+}
+
+static const char *part_kx(const struct suite *s)
+{
+    return s->kx;
+}
+
+static const char *part_ciphers(const struct suite *s)
+{
+    return s->ciphers;
+}
+
+static const char *part_mac(const struct suite *s)
+{
+    return s->mac;
+}
+
+static int check(const char *const *names, struct error *e)
+{
+    if (!names[0])
+        return error_set(e, -EINVAL, "the list of suites is empty (known: " SUITES_KNOWN ")");
+    for (size_t i = 0; names[i]; i++) {
+        if (!suite_known(names[i]))
+            return error_set(e, -EINVAL, "unknown suite \"%s\" (known: " SUITES_KNOWN ")", names[i]);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(names[i], names[k]) == 0)
+                return error_set(e, -EINVAL, "suite \"%s\" stands twice in the list", names[i]);
+    }
+    return 0;
+}
+
+int suites_priority(const char *const *names, gnutls_priority_t *ret, struct error *e)
+{
+    static const char *const by_default[] = {"ecdhe-psk", "psk", NULL};
+    struct strbuf text = {0};
+    _cleanup_free_ char *priority = NULL;
+    const char *where = "";
+    int r;
+
+    if (!names)
+        names = by_default;
+    r = check(names, e);
+    if (r < 0)
+        return r;
+    strbuf_puts(&text, "NONE:+VERS-DTLS1.2:+COMP-NULL:+GROUP-X25519:+GROUP-SECP256R1");
+    add_parts(&text, names, part_kx);
+    add_parts(&text, names, part_ciphers);
+    add_parts(&text, names, part_mac);
+    r = strbuf_take(&text, &priority);
+    if (r < 0)
+        return r;
+    r = gnutls_priority_init(ret, priority, &where);
+    if (r < 0)
+        return error_set(e, r == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -ENOTSUP,
+                         "GnuTLS cannot offer these suites: %s (at \"%s\"; is a system-wide crypto policy in the way?)",
+                         gnutls_strerror(r), where);
+    return 0;
+}
+
+void suite_text(gnutls_session_t session, char ret[static SUITE_TEXT_MAX])
+{
+    const char *name = gnutls_ciphersuite_get(session);
+
+    snprintf(ret, SUITE_TEXT_MAX, "%s", name ? name : "");
+}
+
+bool suite_forward_secrecy(gnutls_session_t session)
+{
+    return gnutls_kx_get(session) == GNUTLS_KX_ECDHE_PSK;
+}

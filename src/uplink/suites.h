@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The cipher suites that an uplink may be given, by name, and what a session has negotiated. DTLS 1.2, PSK only: with a
+ * certificate suite offered a server may pick certificates. Pure, any thread.
+ *
+ *   ecdhe-psk      ECDHE (X25519, P-256) + PSK, ChaCha20-Poly1305: forward secrecy
+ *   ecdhe-psk-cbc  the same with AES-128-CBC-SHA256 and encrypt-then-MAC: forward secrecy with pion and Californium
+ *   psk            PSK with AES-GCM or AES-CCM
+ *   psk-ccm8       PSK with AES-CCM-8, the suite that RFC 7252 requires; only when asked for (64-bit tags) */
+
+#include "base/error.h"
+
+#include <gnutls/gnutls.h>
+#include <stdbool.h>
+
+#define SUITE_TEXT_MAX 48
+#define SUITES_KNOWN "ecdhe-psk, ecdhe-psk-cbc, psk, psk-ccm8"
+
+bool suite_known(const char *name);
+
+/* The GnuTLS priorities for a NULL-terminated list in order of preference; NULL means `ecdhe-psk, psk`. -EINVAL with
+ * the known names for an empty list, an unknown or a repeated name. The caller frees with gnutls_priority_deinit(). */
+int suites_priority(const char *const *names, gnutls_priority_t *ret, struct error *e);
+
+/* The negotiated suite as IANA names it (TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256). */
+void suite_text(gnutls_session_t session, char ret[static SUITE_TEXT_MAX]);
+bool suite_forward_secrecy(gnutls_session_t session);
