@@ -19,7 +19,8 @@ static uint64_t random_number(void)
 
 uint64_t backoff_delay(unsigned failures, uint64_t max, uint64_t random)
 {
-    uint64_t cap = MIN_OF(max, BACKOFF_MIN << MIN_OF(failures, (unsigned)DOUBLINGS_MAX));
+    unsigned doublings = MIN_OF(failures, (unsigned)DOUBLINGS_MAX);
+    uint64_t cap = MIN_OF(max, BACKOFF_MIN << doublings);
 
     return cap <= BACKOFF_MIN ? BACKOFF_MIN : BACKOFF_MIN + random % (cap - BACKOFF_MIN + 1);
 }
