@@ -45,7 +45,11 @@
 #define CONFIG_FILE_MAX (1024 * 1024)
 #define CONFIG_DEPTH_MAX 32
 #define DEVICES_MAX 16384
+#define CONFIG_HOST_MAX 256
 #define POINTS_PER_DEVICE_MAX 1024
+#define UPLINKS_MAX 64
+#define MISTAKES_MAX 200 /* listed; beyond, only counted */
+#define MISTAKE_TEXT_MAX 2048
 
 /* The private bus */
 #define LINK_FRAME_MAX (1024 * 1024)

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a new configuration changes, so that only that is touched. Pure. */
+
+#include "config/config.h"
+
+enum config_device_change {
+    CONFIG_DEVICE_DRIVER = 1 << 0,  /* driver, section or points: the driver closes and opens it anew */
+    CONFIG_DEVICE_UPLINK = 1 << 1,  /* another uplink: credentials belong to (device, uplink) */
+    CONFIG_DEVICE_LIMITS = 1 << 2,  /* min or max of a point: only the agent looks at those */
+    CONFIG_DEVICE_ENABLED = 1 << 3, /* switched on or off */
+};
+
+enum config_uplink_change {
+    CONFIG_UPLINK_ENDPOINT = 1 << 0,  /* host, port or suites: sessions are made anew */
+    CONFIG_UPLINK_PROFILE = 1 << 1,   /* profile or max_payload */
+    CONFIG_UPLINK_ROTATION = 1 << 2,  /* registrar or identity template: from the next rotation on */
+    CONFIG_UPLINK_ADMISSION = 1 << 3, /* admission or nstart */
+};
+
+enum config_global_change {
+    CONFIG_GLOBAL_ROTATION = 1 << 0,
+    CONFIG_GLOBAL_SPOOL = 1 << 1,
+};
+
+/* Added: `before` is NULL; removed: `after` is NULL; otherwise `what` is a set of changes, never 0. */
+struct config_device_diff {
+    struct config_device *before, *after;
+    unsigned what;
+};
+struct config_uplink_diff {
+    struct config_uplink *before, *after;
+    unsigned what;
+};
+
+/* Points into both configurations, which must outlive it. */
+struct config_diff {
+    struct config_device_diff *devices; /* in the order of their ids */
+    size_t n_devices;
+    struct config_uplink_diff *uplinks; /* those of `before` first */
+    size_t n_uplinks;
+    unsigned global;
+};
+
+/* 0 or -ENOMEM. config_diff_done() frees what ret holds. */
+int config_diff(const struct config *before, const struct config *after, struct config_diff *ret);
+void config_diff_done(struct config_diff *d);
