@@ -39,6 +39,15 @@ enum sample_quality {
 };
 #define SAMPLE_QUALITY_ALL (SAMPLE_BOOTTIME | SAMPLE_BAD | SAMPLE_STALE | SAMPLE_OUT_OF_RANGE)
 
+/* One value of one point at one time. A view too: its strings belong to whoever made it. */
+struct sample {
+    const char *point;
+    uint64_t time; /* CLOCK_REALTIME, or CLOCK_BOOTTIME under SAMPLE_BOOTTIME; microseconds */
+    struct sample_value value;
+    const char *unit; /* "" for none */
+    uint32_t quality; /* enum sample_quality */
+};
+
 /* A known type, finite, a string of UTF-8 within its limit. */
 bool sample_value_valid(const struct sample_value *v);
 /* A unit: UTF-8 without control characters, at most UNIT_MAX - 1 bytes; "" for none. */

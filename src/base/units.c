@@ -17,7 +17,8 @@ struct unit {
 static const struct unit durations[] = {
     {"ms", USEC_PER_MSEC}, {"s", USEC_PER_SEC}, {"min", USEC_PER_MINUTE}, {"h", USEC_PER_HOUR}, {"d", USEC_PER_DAY},
 };
-static const struct unit sizes[] = {{"", 1}, {"K", UINT64_C(1) << 10}, {"M", UINT64_C(1) << 20}, {"G", UINT64_C(1) << 30}};
+static const struct unit sizes[] = {
+    {"", 1}, {"K", UINT64_C(1) << 10}, {"M", UINT64_C(1) << 20}, {"G", UINT64_C(1) << 30}};
 
 #define DURATION_RULE "a duration, a number with ms, s, min, h or d behind it, such as \"100ms\", \"5min\" or \"90d\""
 #define SIZE_RULE "a size, a number with K, M or G behind it or nothing for bytes, such as \"512\" or \"64M\""
@@ -61,9 +62,9 @@ static int scale(uint64_t number, const struct unit *unit, uint64_t *ret)
 static const char *duration_meant(const char *unit)
 {
     static const char *const meant[][2] = {
-        {"m", "min"}, {"minutes", "min"}, {"minute", "min"}, {"sec", "s"}, {"second", "s"}, {"seconds", "s"},
-        {"hour", "h"}, {"hours", "h"}, {"hr", "h"}, {"day", "d"}, {"days", "d"}, {"msec", "ms"},
-        {"S", "s"}, {"H", "h"}, {"D", "d"},
+        {"m", "min"},     {"minutes", "min"}, {"minute", "min"}, {"sec", "s"}, {"second", "s"},
+        {"seconds", "s"}, {"hour", "h"},      {"hours", "h"},    {"hr", "h"},  {"day", "d"},
+        {"days", "d"},    {"msec", "ms"},     {"S", "s"},        {"H", "h"},   {"D", "d"},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(meant); i++)
@@ -87,8 +88,8 @@ int duration_parse(const char *text, uint64_t *ret_usec, struct error *e)
     unit = find(end, durations, ELEMENTSOF(durations));
     meant = duration_meant(end);
     if (!unit && meant)
-        return error_set(e, -EINVAL, "\"%.40s\": did you mean \"%" PRIu64 "%s\"? Units are ms, s, min, h and d", text, n,
-                         meant);
+        return error_set(e, -EINVAL, "\"%.40s\": did you mean \"%" PRIu64 "%s\"? Units are ms, s, min, h and d", text,
+                         n, meant);
     if (!unit)
         return error_set(e, -EINVAL, "\"%.40s\" is not " DURATION_RULE, text);
     r = scale(n, unit, ret_usec);

@@ -50,7 +50,7 @@ struct config_uplink {
     char *host; /* as getaddrinfo() takes it */
     uint16_t port;
     char *profile;
-    char **suites; /* names, most wanted first, NULL-terminated; each known and once only */
+    char **suites;  /* names, most wanted first, NULL-terminated; each known and once only */
     char *identity; /* template of {opaque} {device} {n}; without {n} only if the registrar replaces */
     struct config_registrar registrar;
     struct config_admission admission;
@@ -88,8 +88,9 @@ struct config_device {
     bool removable; /* added over D-Bus, and so may be removed over it */
     char *file;     /* the path it was read from, or will be written to */
     uint64_t file_digest;
-    char *section; /* the driver's part, a JSON object in canonical text; "{}" if there is none */
-    char *points_text; /* the points as the driver gets them: a JSON object without `min` and `max`, which it need not know */
+    char *section;     /* the driver's part, a JSON object in canonical text; "{}" if there is none */
+    char *points_text; /* the points as the driver gets them: a JSON object without `min` and `max`, which it need not
+                          know */
     struct config_point *points; /* in the order of the file */
     size_t n_points;
 };
