@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int ctl_connect(struct ctl *c)
+{
+    int r;
+
+    if (c->bus)
+        return 0;
+    r = c->host ? sd_bus_open_system_remote(&c->bus, c->host) : sd_bus_open_system(&c->bus);
+    if (r < 0) {
+        fprintf(stderr, "gatehousectl: cannot reach the system bus%s%s: %s\n", c->host ? " of " : "", c->host ?: "",
+                strerror(-r));
+        return EXIT_FAILURE;
+    }
+    return 0;
+}
+
+int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error)
+{
+    static const struct {
+        const char *name;
+        int status;
+    } statuses[] = {
+        {SD_BUS_ERROR_SERVICE_UNKNOWN, EXIT_NOT_RUNNING},
+        {SD_BUS_ERROR_NAME_HAS_NO_OWNER, EXIT_NOT_RUNNING},
+        {ERROR_NO_SUCH_DEVICE, EXIT_NO_SUCH_DEVICE},
+        {SD_BUS_ERROR_ACCESS_DENIED, EXIT_DENIED},
+        {SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, EXIT_DENIED},
+    };
+    int status = EXIT_FAILURE;
+
+    for (size_t i = 0; error && error->name && i < ELEMENTSOF(statuses); i++)
+        if (strcmp(statuses[i].name, error->name) == 0)
+            status = statuses[i].status;
+    if (status == EXIT_NOT_RUNNING)
+        fprintf(stderr, "gatehousectl: gatehoused is not running (systemctl start gatehouse)\n");
+    else
+        fprintf(stderr, "gatehousectl: %s: %s\n", what, error && error->message ? error->message : strerror(-r));
+    return status;
+}
+
+int ctl_call(struct ctl *c, const char *path, const char *interface, const char *method, sd_bus_message **ret_reply,
+             const char *types, ...)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    va_list ap;
+    int r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, interface, method);
+
+    va_start(ap, types);
+    if (r >= 0 && types[0])
+        r = sd_bus_message_appendv(m, types, ap);
+    va_end(ap);
+    if (r >= 0)
+        sd_bus_message_set_auto_start(m, 0);
+    if (r >= 0)
+        r = sd_bus_call(c->bus, m, 0, &error, ret_reply);
+    return r < 0 ? ctl_failed(c, method, r, &error) : 0;
+}
+
+int ctl_device(struct ctl *c, const char *id, char **ret_path)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *path;
+    int r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "GetDevice", &reply, "s", id);
+
+    if (r != 0)
+        return r;
+    if (sd_bus_message_read(reply, "o", &path) < 0 || !(*ret_path = strdup(path)))
+        return EXIT_FAILURE;
+    return 0;
+}
+
+static int basic_to_json(sd_bus_message *m, char type, json_object **ret)
+{
+    union {
+        uint8_t y;
+        int b;
+        int16_t n;
+        uint16_t q;
+        int32_t i;
+        uint32_t u;
+        int64_t x;
+        uint64_t t;
+        double d;
+        const char *s;
+    } v;
+    int r = sd_bus_message_read_basic(m, type, &v);
+
+    if (r < 0)
+        return r;
+    switch (type) {
+    case 'b':
+        *ret = json_object_new_boolean(v.b);
+        return 0;
+    case 'y':
+        *ret = json_object_new_int(v.y);
+        return 0;
+    case 'n':
+        *ret = json_object_new_int(v.n);
+        return 0;
+    case 'q':
+        *ret = json_object_new_int(v.q);
+        return 0;
+    case 'i':
+        *ret = json_object_new_int(v.i);
+        return 0;
+    case 'u':
+        *ret = json_object_new_int64(v.u);
+        return 0;
+    case 'x':
+        *ret = json_object_new_int64(v.x);
+        return 0;
+    case 't':
+        *ret = json_object_new_uint64(v.t);
+        return 0;
+    case 'd':
+        *ret = json_object_new_double(v.d);
+        return 0;
+    case 's':
+    case 'o':
+    case 'g':
+        *ret = json_object_new_string(v.s);
+        return 0;
+    default: /* descriptors */
+        return -EOPNOTSUPP;
+    }
+}
+
+static int dictionary_to_json(sd_bus_message *m, json_object *o)
+{
+    int r;
+
+    while ((r = sd_bus_message_enter_container(m, 'e', NULL)) > 0) {
+        json_object *v = NULL;
+        const char *key;
+
+        r = sd_bus_message_read_basic(m, 's', &key);
+        if (r >= 0)
+            r = ctl_to_json(m, &v);
+        if (r < 0)
+            return r;
+        json_object_object_add(o, key, v);
+        r = sd_bus_message_exit_container(m);
+        if (r < 0)
+            return r;
+    }
+    return r;
+}
+
+static int list_to_json(sd_bus_message *m, json_object *o)
+{
+    int r;
+
+    while ((r = sd_bus_message_at_end(m, false)) == 0) {
+        json_object *v = NULL;
+
+        r = ctl_to_json(m, &v);
+        if (r < 0)
+            return r;
+        json_object_array_add(o, v);
+    }
+    return r;
+}
+
+int ctl_to_json(sd_bus_message *m, json_object **ret)
+{
+    _cleanup_json_ json_object *o = NULL;
+    const char *contents;
+    char type;
+    int r = sd_bus_message_peek_type(m, &type, &contents);
+
+    if (r < 0)
+        return r;
+    if (type != 'a' && type != 'v' && type != 'r')
+        return basic_to_json(m, type, ret);
+    r = sd_bus_message_enter_container(m, type, contents);
+    if (r < 0)
+        return r;
+    if (type == 'v')
+        r = ctl_to_json(m, &o);
+    else if (type == 'a' && contents[0] == '{')
+        r = dictionary_to_json(m, o = json_object_new_object());
+    else
+        r = list_to_json(m, o = json_object_new_array());
+    if (r < 0)
+        return r;
+    r = sd_bus_message_exit_container(m);
+    if (r >= 0)
+        *ret = TAKE_PTR(o);
+    return r;
+}
+
+int ctl_properties(struct ctl *c, const char *path, const char *interface, json_object **ret)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    int r = ctl_call(c, path, "org.freedesktop.DBus.Properties", "GetAll", &reply, "s", interface);
+
+    if (r != 0)
+        return r;
+    r = ctl_to_json(reply, ret);
+    return r < 0 ? ctl_failed(c, "cannot read the properties", r, NULL) : 0;
+}

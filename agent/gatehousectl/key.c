@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* key: credentials. Key bytes pass through this process only between two descriptors, and are wiped behind. */
+#include "ctl.h"
+
+#include "base/durable.h"
+#include "base/encode.h"
+#include "base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+struct key_text {
+    char bytes[KEY_DESCRIPTOR_MAX + 1];
+    size_t size;
+};
+
+static int read_key(const char *file, struct key_text *key)
+{
+    _cleanup_close_ int opened = -EBADF;
+    int fd = STDIN_FILENO;
+
+    if (file && strcmp(file, "-") != 0)
+        fd = opened = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0) {
+        fprintf(stderr, "gatehousectl: cannot open %s: %m\n", file);
+        return EXIT_FAILURE;
+    }
+    if (isatty(fd))
+        fprintf(stderr, "Key (not hidden), then Ctrl-D twice: ");
+    for (;;) {
+        ssize_t n = read(fd, key->bytes + key->size, sizeof(key->bytes) - key->size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            fprintf(stderr, "gatehousectl: cannot read the key: %m\n");
+            return EXIT_FAILURE;
+        }
+        if (n == 0)
+            return 0;
+        key->size += (size_t)n;
+        if (key->size > KEY_DESCRIPTOR_MAX) {
+            fprintf(stderr, "gatehousectl: the key is over %d bytes\n", KEY_DESCRIPTOR_MAX);
+            return EXIT_FAILURE;
+        }
+    }
+}
+
+/* A key confused with its own hex or base64 text is the most common reason for a silent refusal by the cloud. */
+static void warn_of_text(struct ctl *c, const struct key_text *key)
+{
+    size_t n = key->size;
+
+    if (n > 0 && key->bytes[n - 1] == '\n')
+        n--;
+    if (c->encoding || n < 32)
+        return;
+    if (strspn(key->bytes, "0123456789abcdefABCDEF") >= n)
+        fprintf(stderr,
+                "gatehousectl: this looks like hex, but is taken as raw bytes; --encoding=hex if it is meant so\n");
+    else if (n != key->size)
+        fprintf(stderr, "gatehousectl: the newline at the end is taken as part of the key; --encoding=text drops it\n");
+}
+
+static int to_memfd(const struct key_text *key)
+{
+    _cleanup_close_ int fd = memfd_create("key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    if (fd < 0 || write_all(fd, key->bytes, key->size) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+        fprintf(stderr, "gatehousectl: cannot hand the key over: %m\n");
+        return -EBADF;
+    }
+    return TAKE_FD(fd);
+}
+
+static int set(struct ctl *c, const char *path, const char *id, const char *identity, const char *file)
+{
+    _cleanup_json_ json_object *before = NULL, *after = NULL;
+    _cleanup_close_ int fd = -EBADF;
+    struct key_text key = {.size = 0};
+    const char *slot, *encoding = c->encoding ?: "raw";
+    char property[32];
+    int r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &before);
+
+    if (r == 0)
+        r = read_key(file, &key);
+    if (r == 0) {
+        warn_of_text(c, &key);
+        fd = to_memfd(&key);
+        r = fd < 0 ? EXIT_FAILURE : 0;
+    }
+    explicit_bzero(key.bytes, sizeof(key.bytes));
+    if (r != 0)
+        return r;
+    slot = (json_get_string(before, "MainIdentity") ?: "")[0] ? "backup" : "main";
+    r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "SetCredential", NULL, "ssha{sv}", slot, identity, fd, 2, "encoding",
+                 "s", encoding, "force", "b", (int)c->force);
+    if (r == 0)
+        r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &after);
+    if (r != 0)
+        return r;
+    snprintf(property, sizeof(property), "%sFingerprint", slot[0] == 'm' ? "Main" : "Backup");
+    print_say(c, "%s: %s key set, fingerprint %s, %zu bytes read as %s", id, slot,
+              json_get_string(after, property) ?: "", key.size, encoding);
+    return 0;
+}
+
+/* Standard output, or a new file of mode 0600. */
+static int open_output(const char *file)
+{
+    struct stat st;
+    int fd;
+
+    if (!file || strcmp(file, "-") == 0) {
+        if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IROTH)
+            fprintf(stderr, "gatehousectl: warning: everybody can read the file that the key goes to\n");
+        return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+    }
+    fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        fprintf(stderr, "gatehousectl: cannot make %s: %m\n", file);
+    return fd;
+}
+
+static int export_key(struct ctl *c, const char *path, const char *slot, const char *file)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    _cleanup_close_ int out = open_output(file);
+    struct key_text key = {.size = 0};
+    char text[2 * KEY_MAX + 2];
+    ssize_t n;
+    int r, fd;
+
+    if (out < 0)
+        return EXIT_FAILURE;
+    r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ExportCredential", &reply, "s", slot);
+    if (r != 0)
+        return r;
+    if (sd_bus_message_read(reply, "h", &fd) < 0 || (n = pread(fd, key.bytes, KEY_MAX, 0)) <= 0) {
+        fprintf(stderr, "gatehousectl: cannot read the key from the agent: %m\n");
+        return EXIT_FAILURE;
+    }
+    if (c->encoding && strcmp(c->encoding, "hex") == 0) {
+        hex_encode(key.bytes, (size_t)n, text);
+        n = (ssize_t)strlen(text);
+        text[n++] = '\n';
+    } else if (c->encoding && strcmp(c->encoding, "base64") == 0) {
+        base64_encode(key.bytes, (size_t)n, text);
+        n = (ssize_t)strlen(text);
+        text[n++] = '\n';
+    } else {
+        memcpy(text, key.bytes, (size_t)n);
+    }
+    r = write_all(out, text, (size_t)n);
+    explicit_bzero(text, sizeof(text));
+    explicit_bzero(key.bytes, sizeof(key.bytes));
+    if (r < 0)
+        fprintf(stderr, "gatehousectl: cannot write the key: %s\n", strerror(-r));
+    return r < 0 ? EXIT_FAILURE : 0;
+}
+
+int verb_key(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = ctl_device(c, argv[2], &path);
+
+    if (r != 0)
+        return r;
+    if (strcmp(argv[1], "set") == 0 && argc >= 4)
+        return set(c, path, argv[2], argv[3], argc > 4 ? argv[4] : NULL);
+    if (strcmp(argv[1], "promote") == 0 && argc == 3)
+        return ctl_call(c, path, BUS_INTERFACE_DEVICE, "Promote", NULL, "");
+    if (strcmp(argv[1], "forget") == 0 && argc == 4)
+        return ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", argv[3], 1, "force", "b",
+                        (int)c->force);
+    if (strcmp(argv[1], "export") == 0 && argc >= 4)
+        return export_key(c, path, argv[3], argc > 4 ? argv[4] : NULL);
+    fprintf(stderr, "gatehousectl: key set DEVICE IDENTITY [FILE], key forget DEVICE SLOT, key promote DEVICE, "
+                    "or key export DEVICE SLOT [FILE]\n");
+    return EXIT_USAGE;
+}

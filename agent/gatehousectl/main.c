@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl.h"
+
+#include "base/log.h"
+
+#include <getopt.h>
+#include <locale.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct {
+    const char *name;
+    int min, max; /* arguments behind the verb */
+    verb_fn run;
+    bool needs_bus;
+    const char *arguments, *help;
+} verbs[] = {
+    {"status", 0, 0, verb_status, true, "", "the agent, its drivers and how many devices are in which state"},
+    {"list", 0, 0, verb_list, true, "", "the devices"},
+    {"show", 1, 1, verb_show, true, "DEVICE", "one device: its credentials, session, samples and last error"},
+    {"watch", 0, 64, verb_watch, true, "[DEVICE...]", "samples, changes of state and rotations as they happen"},
+    {"rotate", 0, 10000, verb_rotate, true, "DEVICE...|--all", "give devices a new key, and wait for it"},
+    {"read", 2, 2, verb_read, true, "DEVICE POINT", "read a point from its sensor now"},
+    {"write", 3, 3, verb_write, true, "DEVICE POINT VALUE", "write a point"},
+    {"key", 2, 4, verb_key, true, "set DEVICE IDENTITY [FILE]",
+     "put a key, from FILE or standard input, into main if that is empty, else into backup"},
+    {"key", 2, 4, verb_key, true, "forget DEVICE SLOT", "forget a key"},
+    {"key", 2, 4, verb_key, true, "promote DEVICE", "make the backup key main"},
+    {"key", 2, 4, verb_key, true, "export DEVICE SLOT [FILE]", "write a key to FILE (mode 0600) or standard output"},
+    {"device", 2, 3, verb_device, true, "add DEVICE [FILE]", "add a device, its JSON from FILE or standard input"},
+    {"device", 2, 3, verb_device, true, "remove DEVICE", "remove a device that was added this way"},
+    {"connect", 1, 1, verb_connect, true, "DEVICE", "connect at once"},
+    {"disconnect", 1, 1, verb_disconnect, true, "DEVICE", "close the session and keep it closed"},
+    {"reload", 0, 0, verb_reload, true, "", "read the configuration again, all or nothing"},
+    {"vault", 1, 1, verb_vault, false, "init --keyfile FILE", "make a keyfile"},
+    {"vault", 1, 1, verb_vault, false, "verify", "open every record of the vault"},
+};
+
+static void usage(FILE *to)
+{
+    fputs("usage: gatehousectl [OPTION...] [VERB [ARGUMENT...]]\n\n", to);
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        fprintf(to, "  %-10s %-28s %s\n", verbs[i].name, verbs[i].arguments, verbs[i].help);
+    fputs(
+        "\n  --json=pretty|short|off  output for programs\n"
+        "  --no-pager --no-legend   output without pager, heading and sums\n"
+        "  -q, --quiet              only errors\n"
+        "  -H, --host=[USER@]HOST   the agent of another machine, by ssh\n"
+        "  --encoding=ENCODING      of a key: raw (default), hex, base64, text\n"
+        "  --type=b|x|t|d|s         of a value to write, where its form does not say\n"
+        "  --all                    rotate: every device\n"
+        "  --compromised            rotate: the present key is known to others\n"
+        "  --force                  take a weak key, forget a key that may be in use\n"
+        "  --keep                   device remove: leave its credentials\n"
+        "  --yes                    do not ask\n"
+        "  -h, --help   --version\n\n"
+        "exit status: 0 ok, 1 failed, 2 usage, 3 not running, 4 no such device, 5 denied, 6 partial, 78 configuration\n",
+        to);
+}
+
+enum {
+    OPTION_JSON = 256,
+    OPTION_NO_PAGER,
+    OPTION_NO_LEGEND,
+    OPTION_VERSION,
+    OPTION_ENCODING,
+    OPTION_TYPE,
+    OPTION_ALL,
+    OPTION_COMPROMISED,
+    OPTION_FORCE,
+    OPTION_KEEP,
+    OPTION_KEYFILE,
+    OPTION_YES
+};
+
+static int parse_output(struct ctl *c, const char *text)
+{
+    static const char *const names[] = {"off", "short", "pretty"};
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        if (strcmp(names[i], text) == 0) {
+            c->output = (enum output)i;
+            return 0;
+        }
+    fprintf(stderr, "gatehousectl: --json takes pretty, short or off, not '%s'\n", text);
+    return -1;
+}
+
+/* 0, 1 when all was said (--help), -1 on a mistake. */
+static int parse_option(struct ctl *c, int option)
+{
+    switch (option) {
+    case 'h':
+        usage(stdout);
+        return 1;
+    case OPTION_VERSION:
+        puts("gatehousectl " GATEHOUSE_VERSION);
+        return 1;
+    case 'q':
+        c->quiet = true;
+        return 0;
+    case 'H':
+        c->host = optarg;
+        return 0;
+    case OPTION_JSON:
+        return parse_output(c, optarg);
+    case OPTION_NO_PAGER:
+        c->pager = false;
+        return 0;
+    case OPTION_NO_LEGEND:
+        c->legend = false;
+        return 0;
+    case OPTION_ENCODING:
+        c->encoding = optarg;
+        return 0;
+    case OPTION_TYPE:
+        c->type = optarg;
+        return 0;
+    case OPTION_ALL:
+        c->all = true;
+        return 0;
+    case OPTION_COMPROMISED:
+        c->compromised = true;
+        return 0;
+    case OPTION_FORCE:
+        c->force = true;
+        return 0;
+    case OPTION_KEEP:
+        c->keep = true;
+        return 0;
+    case OPTION_KEYFILE:
+        c->keyfile = optarg;
+        return 0;
+    case OPTION_YES:
+        c->yes = true;
+        return 0;
+    default: /* getopt's own '?' */
+        return -1;
+    }
+}
+
+static int parse_options(struct ctl *c, int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, OPTION_VERSION},
+        {"quiet", no_argument, NULL, 'q'},
+        {"host", required_argument, NULL, 'H'},
+        {"json", required_argument, NULL, OPTION_JSON},
+        {"no-pager", no_argument, NULL, OPTION_NO_PAGER},
+        {"no-legend", no_argument, NULL, OPTION_NO_LEGEND},
+        {"encoding", required_argument, NULL, OPTION_ENCODING},
+        {"type", required_argument, NULL, OPTION_TYPE},
+        {"all", no_argument, NULL, OPTION_ALL},
+        {"compromised", no_argument, NULL, OPTION_COMPROMISED},
+        {"force", no_argument, NULL, OPTION_FORCE},
+        {"keep", no_argument, NULL, OPTION_KEEP},
+        {"keyfile", required_argument, NULL, OPTION_KEYFILE},
+        {"yes", no_argument, NULL, OPTION_YES},
+        {0},
+    };
+    int option, r = 0;
+
+    while (r == 0 && (option = getopt_long(argc, argv, "hqH:", options, NULL)) != -1)
+        r = parse_option(c, option);
+    return r;
+}
+
+static int run_verb(struct ctl *c, int argc, char **argv)
+{
+    static char status[] = "status", *default_verb[] = {status, NULL};
+
+    if (argc == 0) {
+        argc = 1;
+        argv = default_verb;
+    }
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
+        int r;
+
+        if (strcmp(verbs[i].name, argv[0]) != 0)
+            continue;
+        if (argc - 1 < verbs[i].min || argc - 1 > verbs[i].max) {
+            fprintf(stderr, "gatehousectl: usage: gatehousectl %s %s\n", verbs[i].name, verbs[i].arguments);
+            return EXIT_USAGE;
+        }
+        r = verbs[i].needs_bus ? ctl_connect(c) : 0;
+        return r != 0 ? r : verbs[i].run(c, argc, argv);
+    }
+    fprintf(stderr, "gatehousectl: there is no verb '%s'; see gatehousectl --help\n", argv[0]);
+    return EXIT_USAGE;
+}
+
+int main(int argc, char **argv)
+{
+    struct ctl c = {.legend = true, .pager = true};
+    int r;
+
+    setlocale(LC_ALL, "");
+    log_init("gatehousectl", LOG_INFO);
+    r = parse_options(&c, argc, argv);
+    if (r != 0)
+        return r > 0 ? EXIT_SUCCESS : EXIT_USAGE;
+    r = run_verb(&c, argc - optind, argv + optind);
+    print_pager_end();
+    sd_bus_flush_close_unref(c.bus);
+    if (fflush(stdout) != 0 && r == 0) {
+        fprintf(stderr, "gatehousectl: cannot write to standard output: %m\n");
+        r = EXIT_FAILURE;
+    }
+    return r;
+}

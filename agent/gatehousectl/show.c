@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* status, list, show: what there is. */
+#include "ctl.h"
+
+#include "base/limits.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *text(json_object *o, const char *key)
+{
+    return json_get_string(o, key) ?: "";
+}
+
+static uint64_t number(json_object *o, const char *key)
+{
+    return json_object_get_uint64(json_object_object_get(o, key));
+}
+
+static json_object *device_row(json_object *tuple)
+{
+    static const char *const keys[] = {"device", "path", "driver", "uplink", "state"};
+    json_object *row = json_object_new_object();
+
+    for (size_t i = 0; i < ELEMENTSOF(keys); i++)
+        json_object_object_add(row, keys[i], json_object_get(json_object_array_get_idx(tuple, i)));
+    return row;
+}
+
+/* Every device, page by page. */
+static int list_devices(struct ctl *c, json_object **ret)
+{
+    _cleanup_json_ json_object *rows = json_object_new_array();
+    const char *after = NULL;
+    size_t n;
+
+    do {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_json_ json_object *page = NULL;
+        int r = after ? ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "ListDevices", &reply, "a{sv}", 1, "after",
+                                 "s", after)
+                      : ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "ListDevices", &reply, "a{sv}", 0);
+
+        if (r != 0)
+            return r;
+        r = ctl_to_json(reply, &page);
+        if (r < 0)
+            return ctl_failed(c, "cannot read the list", r, NULL);
+        n = json_object_array_length(page);
+        for (size_t i = 0; i < n; i++)
+            json_object_array_add(rows, device_row(json_object_array_get_idx(page, i)));
+        if (n > 0)
+            after = text(json_object_array_get_idx(rows, json_object_array_length(rows) - 1), "device");
+    } while (n == LIST_DEVICES_MAX);
+    *ret = TAKE_PTR(rows);
+    return 0;
+}
+
+static void print_status(struct ctl *c, json_object *status)
+{
+    json_object *drivers = json_object_object_get(status, "Drivers");
+    json_object *states = json_object_object_get(status, "States");
+
+    printf("gatehoused %s, vault %s\n", text(status, "Version"), text(status, "VaultState"));
+    printf("%16s: %" PRIu64 ", %" PRIu64 " online\n", "devices", number(status, "Devices"), number(status, "Online"));
+    json_object_object_foreach (states, state, count)
+        printf("%16s  %s: %s\n", "", state, json_object_get_string(count));
+    printf("%16s: %" PRIu64 " samples", "waiting", number(status, "Spooled"));
+    if (json_object_get_double(json_object_object_get(status, "SpoolHours")) > 0)
+        printf(", room for %.1f hours more", json_object_get_double(json_object_object_get(status, "SpoolHours")));
+    putchar('\n');
+    for (size_t i = 0; i < json_object_array_length(drivers); i++) {
+        json_object *d = json_object_array_get_idx(drivers, i);
+        const char *error = json_object_get_string(json_object_array_get_idx(d, 3));
+
+        printf("%16s: %s %s %s%s%s\n", i == 0 ? "drivers" : "", json_object_get_string(json_object_array_get_idx(d, 0)),
+               json_object_get_string(json_object_array_get_idx(d, 1)),
+               json_object_get_string(json_object_array_get_idx(d, 2)), error[0] ? ": " : "", error);
+    }
+}
+
+int verb_status(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_json_ json_object *status = NULL, *rows = NULL;
+    json_object *states = json_object_new_object();
+    int r = ctl_properties(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, &status);
+
+    if (r == 0)
+        r = list_devices(c, &rows);
+    if (r != 0) {
+        json_object_put(states);
+        return r;
+    }
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        const char *state = text(json_object_array_get_idx(rows, i), "state");
+        int n = json_object_get_int(json_object_object_get(states, state));
+
+        json_object_object_add(states, state, json_object_new_int(n + 1));
+    }
+    json_object_object_add(status, "States", states);
+    if (c->quiet)
+        return 0;
+    if (c->output != OUTPUT_TEXT)
+        print_json(c, status);
+    else
+        print_status(c, status);
+    return 0;
+}
+
+int verb_list(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_json_ json_object *rows = NULL;
+    size_t n, width = strlen("DEVICE");
+    int r = list_devices(c, &rows);
+
+    if (r != 0)
+        return r;
+    if (c->output != OUTPUT_TEXT) {
+        print_json(c, rows);
+        return 0;
+    }
+    n = json_object_array_length(rows);
+    for (size_t i = 0; i < n; i++)
+        width = MAX_OF(width, strlen(text(json_object_array_get_idx(rows, i), "device")));
+    print_pager(c, n + 3);
+    if (c->legend)
+        printf("%-*s %-12s %-12s %s\n", (int)width, "DEVICE", "DRIVER", "UPLINK", "STATE");
+    for (size_t i = 0; i < n; i++) {
+        json_object *row = json_object_array_get_idx(rows, i);
+
+        printf("%-*s %-12s %-12s %s\n", (int)width, text(row, "device"), text(row, "driver"), text(row, "uplink"),
+               text(row, "state"));
+    }
+    if (c->legend)
+        printf("\n%zu devices.\n", n);
+    return 0;
+}
+
+static void print_credential(const char *label, const char *identity, const char *fingerprint)
+{
+    if (identity[0])
+        printf("%16s: identity %s, fingerprint %s\n", label, identity, fingerprint);
+    else
+        printf("%16s: none\n", label);
+}
+
+static void print_device(json_object *d)
+{
+    printf("%s\n%16s: %s\n", text(d, "Id"), "state", text(d, "State"));
+    if (text(d, "LastError")[0])
+        printf("%16s: %s\n", "last error", text(d, "LastError"));
+    printf("%16s: %s\n%16s: %s\n", "driver", text(d, "Driver"), "uplink", text(d, "Uplink"));
+    print_credential("main key", text(d, "MainIdentity"), text(d, "MainFingerprint"));
+    print_credential("backup key", text(d, "BackupIdentity"), text(d, "BackupFingerprint"));
+    if (text(d, "MainIdentity")[0])
+        print_time("main since", number(d, "MainSince"));
+    printf("%16s: %s\n", "rotation", text(d, "RotationState"));
+    print_time("next rotation", number(d, "NextRotation"));
+    print_time("authenticated", number(d, "LastAuthenticated"));
+    if (text(d, "Suite")[0])
+        printf("%16s: %s, forward secrecy: %s\n", "suite", text(d, "Suite"),
+               json_object_get_boolean(json_object_object_get(d, "ForwardSecrecy")) ? "yes" : "no");
+    printf("%16s: %" PRIu64 " delivered, %" PRIu64 " waiting, %" PRIu64 " dropped, %" PRIu64 " rejected\n", "samples",
+           number(d, "Delivered"), number(d, "Spooled"), number(d, "Dropped"), number(d, "Rejected"));
+}
+
+int verb_show(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_json_ json_object *device = NULL;
+    _cleanup_free_ char *path = NULL;
+    int r = ctl_device(c, argv[1], &path);
+
+    if (r == 0)
+        r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &device);
+    if (r != 0)
+        return r;
+    if (c->output != OUTPUT_TEXT)
+        print_json(c, device);
+    else
+        print_device(device);
+    return 0;
+}

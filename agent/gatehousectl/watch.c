@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "ctl.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <systemd/sd-event.h>
+#include <time.h>
+
+static void print_line(struct ctl *c, json_object *o, const char *line)
+{
+    if (c->output != OUTPUT_TEXT)
+        print_json(c, o);
+    else
+        puts(line);
+    fflush(stdout);
+}
+
+static void clock_text(uint64_t usec, char text[32])
+{
+    time_t seconds = (time_t)(usec / 1000000);
+    struct tm tm;
+    size_t n = localtime_r(&seconds, &tm) ? strftime(text, 32, "%H:%M:%S", &tm) : 0;
+
+    snprintf(text + n, 32 - n, ".%03u", (unsigned)(usec / 1000 % 1000));
+}
+
+static int on_sample(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    _cleanup_json_ json_object *o = json_object_new_object(), *value = NULL;
+    const char *device, *point, *unit;
+    char when[32], line[512];
+    uint64_t time;
+    int r = sd_bus_message_read(m, "sst", &device, &point, &time);
+
+    if (r >= 0)
+        r = ctl_to_json(m, &value);
+    if (r >= 0)
+        r = sd_bus_message_read(m, "s", &unit);
+    if (r < 0)
+        return 0;
+    clock_text(time, when);
+    snprintf(line, sizeof(line), "%s %s %s = %s %s", when, device, point, json_object_to_json_string(value), unit);
+    json_object_object_add(o, "event", json_object_new_string("sample"));
+    json_object_object_add(o, "device", json_object_new_string(device));
+    json_object_object_add(o, "point", json_object_new_string(point));
+    json_object_object_add(o, "time", json_object_new_uint64(time));
+    json_object_object_add(o, "value", TAKE_PTR(value));
+    json_object_object_add(o, "unit", json_object_new_string(unit));
+    print_line(userdata, o, line);
+    return 0;
+}
+
+static int on_lagged(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    _cleanup_json_ json_object *o = json_object_new_object();
+    char line[128];
+    uint64_t n;
+
+    if (sd_bus_message_read(m, "t", &n) < 0)
+        return 0;
+    snprintf(line, sizeof(line), "(%" PRIu64 " samples were left out: this terminal is too slow)", n);
+    json_object_object_add(o, "event", json_object_new_string("lagged"));
+    json_object_object_add(o, "samples", json_object_new_uint64(n));
+    print_line(userdata, o, line);
+    return 0;
+}
+
+static int on_rotation(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    _cleanup_json_ json_object *o = json_object_new_object();
+    const char *device, *outcome, *reason;
+    char line[512];
+
+    if (sd_bus_message_read(m, "sss", &device, &outcome, &reason) < 0)
+        return 0;
+    snprintf(line, sizeof(line), "%s rotation %s%s%s", device, outcome, reason[0] ? ": " : "", reason);
+    json_object_object_add(o, "event", json_object_new_string("rotation"));
+    json_object_object_add(o, "device", json_object_new_string(device));
+    json_object_object_add(o, "outcome", json_object_new_string(outcome));
+    json_object_object_add(o, "reason", json_object_new_string(reason));
+    print_line(userdata, o, line);
+    return 0;
+}
+
+static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    _cleanup_json_ json_object *changes = NULL, *o = json_object_new_object();
+    _cleanup_free_ char *id = NULL;
+    const char *state, *reason;
+    char line[1024];
+
+    if (sd_bus_path_decode(sd_bus_message_get_path(m), BUS_PATH_DEVICE, &id) <= 0 || sd_bus_message_skip(m, "s") < 0 ||
+        ctl_to_json(m, &changes) < 0)
+        return 0;
+    state = json_get_string(changes, "State");
+    reason = json_get_string(changes, "LastError") ?: "";
+    if (!state)
+        return 0;
+    snprintf(line, sizeof(line), "%s is %s, rotation %s%s%s", id, state,
+             json_get_string(changes, "RotationState") ?: "", reason[0] ? ": " : "", reason);
+    json_object_object_add(o, "event", json_object_new_string("state"));
+    json_object_object_add(o, "device", json_object_new_string(id));
+    json_object_object_add(o, "properties", json_object_get(changes));
+    print_line(userdata, o, line);
+    return 0;
+}
+
+static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const char *name, *before, *after;
+
+    if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0 || strcmp(name, BUS_NAME) != 0 || after[0])
+        return 0;
+    fprintf(stderr, "gatehousectl: gatehoused has stopped\n");
+    return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), EXIT_NOT_RUNNING);
+}
+
+static int add_matches(struct ctl *c)
+{
+    int r =
+        sd_bus_match_signal(c->bus, NULL, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Sample", on_sample, c);
+
+    if (r >= 0)
+        r = sd_bus_match_signal(c->bus, NULL, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Lagged", on_lagged,
+                                c);
+    if (r >= 0)
+        r = sd_bus_match_signal(c->bus, NULL, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "RotationFinished",
+                                on_rotation, c);
+    if (r >= 0)
+        r = sd_bus_add_match(c->bus, NULL,
+                             "type='signal',sender='" BUS_NAME "',path_namespace='" BUS_PATH_DEVICE
+                             "',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
+                             on_changed, c);
+    if (r >= 0)
+        r = sd_bus_match_signal(c->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                                "NameOwnerChanged", on_owner, c);
+    return r;
+}
+
+int verb_watch(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    sigset_t signals;
+    int r = sd_event_new(&event);
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+    if (r >= 0)
+        r = sd_bus_attach_event(c->bus, event, 0);
+    if (r >= 0)
+        r = add_matches(c);
+    if (r >= 0)
+        r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Subscribe");
+    if (r >= 0)
+        r = sd_bus_message_append_strv(m, argv + 1);
+    if (r >= 0)
+        r = sd_bus_call(c->bus, m, 0, &error, NULL);
+    if (r < 0)
+        return ctl_failed(c, "cannot watch", r, &error);
+    r = sd_event_loop(event);
+    return r < 0 ? EXIT_FAILURE : r;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* PropertiesChanged, at most once a device and BUS_CHANGED_INTERVAL: what changed meanwhile goes out together. A round
+ * tells of so many devices only; the rest follow in the next loop turns, so that ten thousand changes hold up nothing.
+ */
+
+#include "base/clock.h"
+#include "base/names.h"
+#include "bus/internal.h"
+
+#include <errno.h>
+#include <json-c/linkhash.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define DEVICES_PER_TURN 64
+
+static void free_key(struct lh_entry *entry)
+{
+    free(lh_entry_k(entry));
+}
+
+static void emit_device(struct bus *b, const char *id)
+{
+    _cleanup_free_ char *path = NULL;
+
+    if (device_object_path(id, &path) < 0)
+        return;
+    sd_bus_emit_properties_changed(b->connection, path, BUS_INTERFACE_DEVICE, "Driver", "Uplink", "State",
+                                   "MainIdentity", "MainFingerprint", "BackupIdentity", "BackupFingerprint",
+                                   "RotationState", "Suite", "ForwardSecrecy", "LastError", NULL);
+}
+
+static void arm(struct bus *b, uint64_t when)
+{
+    sd_event_source_set_time(b->changed_timer, when);
+    sd_event_source_set_enabled(b->changed_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct bus *b = userdata;
+    struct lh_entry *entry;
+
+    if (!b->connection)
+        return 0;
+    if (b->fleet_changed) {
+        b->fleet_changed = false;
+        sd_bus_emit_properties_changed(b->connection, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Devices", "Online",
+                                       "Drivers", "VaultState", NULL);
+    }
+    for (int i = 0; i < DEVICES_PER_TURN && (entry = b->changed->head); i++) {
+        emit_device(b, lh_entry_k(entry));
+        lh_table_delete_entry(b->changed, entry);
+    }
+    if (b->changed->head)
+        arm(b, clock_boottime());
+    else
+        b->changed_last = clock_boottime();
+    return 0;
+}
+
+int changed_init(struct bus *b)
+{
+    int r;
+
+    b->changed = lh_kchar_table_new(64, free_key);
+    if (!b->changed)
+        return -ENOMEM;
+    r = sd_event_add_time(b->event, &b->changed_timer, CLOCK_BOOTTIME, USEC_INFINITY, 10 * USEC_PER_MSEC, on_timer, b);
+    return r < 0 ? r : sd_event_source_set_enabled(b->changed_timer, SD_EVENT_OFF);
+}
+
+void changed_done(struct bus *b)
+{
+    if (b->changed)
+        lh_table_free(b->changed);
+    sd_event_source_disable_unref(b->changed_timer);
+}
+
+static void schedule(struct bus *b)
+{
+    int enabled = SD_EVENT_OFF;
+
+    sd_event_source_get_enabled(b->changed_timer, &enabled);
+    if (enabled == SD_EVENT_OFF)
+        arm(b, MAX_OF(clock_boottime() + 20 * USEC_PER_MSEC, b->changed_last + BUS_CHANGED_INTERVAL));
+}
+
+void changed_mark(struct bus *b, struct device *d)
+{
+    char *id;
+
+    if (!b->connection || lh_table_lookup_ex(b->changed, device_id(d), NULL))
+        return;
+    id = strdup(device_id(d));
+    if (id && lh_table_insert(b->changed, id, NULL) != 0)
+        free(id);
+    schedule(b);
+}
+
+void changed_mark_fleet(struct bus *b)
+{
+    b->fleet_changed = true;
+    if (b->connection)
+        schedule(b);
+}
+
+void changed_forget(struct bus *b, struct device *d)
+{
+    lh_table_delete(b->changed, device_id(d));
+}

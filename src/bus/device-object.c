@@ -1,0 +1,425 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/names.h"
+#include "bus/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ── Finding ── */
+
+int device_object_path(const char *id, char **ret_path)
+{
+    return sd_bus_path_encode(BUS_PATH_DEVICE, id, ret_path);
+}
+
+static int find(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret_found,
+                sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    _cleanup_free_ char *id = NULL;
+    int r = sd_bus_path_decode(path, BUS_PATH_DEVICE, &id);
+    struct device *d = r > 0 ? fleet_find(b->fleet, id) : NULL;
+
+    if (!d)
+        return r < 0 ? r : 0;
+    *ret_found = d;
+    return 1;
+}
+
+static int enumerate(sd_bus *connection, const char *prefix, void *userdata, char ***ret_nodes, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct fleet_totals totals;
+    struct device *d = NULL;
+    char **nodes;
+    size_t n = 0;
+
+    fleet_totals(b->fleet, &totals);
+    nodes = calloc((size_t)totals.devices + 1, sizeof(*nodes));
+    if (!nodes)
+        return -ENOMEM;
+    while (n < totals.devices && (d = fleet_next(b->fleet, d ? device_id(d) : NULL))) {
+        if (device_object_path(device_id(d), &nodes[n]) < 0) {
+            while (n-- > 0)
+                free(nodes[n]);
+            free(nodes);
+            return -ENOMEM;
+        }
+        n++;
+    }
+    *ret_nodes = nodes;
+    return 0;
+}
+
+/* ── Methods ── */
+
+static struct bus *bus_of(sd_bus_message *m)
+{
+    return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
+}
+
+/* Answers a call whose operation has ended; the reference taken by the caller is given back. */
+static void on_done(int r, const struct error *e, void *userdata)
+{
+    sd_bus_message *m = userdata;
+
+    bus_reply(m, r, e);
+    sd_bus_message_unref(m);
+}
+
+/* For operations that were not begun: on_done will not be called. */
+static int not_begun(sd_bus_message *m, int r, const struct error *e, sd_bus_error *error)
+{
+    sd_bus_message_unref(m);
+    return bus_error_set(error, r, e);
+}
+
+static int read_slot(sd_bus_message *m, enum vault_slot *ret, sd_bus_error *error)
+{
+    const char *text;
+    int r = sd_bus_message_read(m, "s", &text), slot;
+
+    if (r < 0)
+        return r;
+    slot = vault_slot_from_string(text);
+    if (slot < 0)
+        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "there is no slot '%s': main or backup", text);
+    *ret = (enum vault_slot)slot;
+    return 0;
+}
+
+static int take_flag(sd_bus_message *m, const char *key, const char *wanted, bool *ret)
+{
+    int b, r;
+
+    if (strcmp(key, wanted) != 0)
+        return -ENOENT;
+    r = sd_bus_message_read(m, "v", "b", &b);
+    if (r >= 0)
+        *ret = b != 0;
+    return r;
+}
+
+static int take_compromised(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    return take_flag(m, key, "compromised", userdata);
+}
+
+static int take_force(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    return take_flag(m, key, "force", userdata);
+}
+
+static int method_rotate(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct error e = {0};
+    struct job *job;
+    bool compromised = false;
+    char path[64];
+    int r = policy_check(bus_of(m), m, ACTION_ROTATE, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = bus_read_options(m, take_compromised, &compromised, error);
+    if (r < 0)
+        return r;
+    r = device_rotate(userdata, compromised, &job, &e);
+    if (r < 0)
+        return bus_error_set(error, r, &e);
+    job_object_path(job, path);
+    return sd_bus_reply_method_return(m, "o", path);
+}
+
+struct set_options {
+    enum vault_encoding encoding;
+    bool force;
+    const char *bad;
+};
+
+static int take_set_option(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    struct set_options *options = userdata;
+    const char *text;
+    int r;
+
+    if (strcmp(key, "force") == 0)
+        return take_flag(m, key, "force", &options->force);
+    if (strcmp(key, "encoding") != 0 && strcmp(key, "kind") != 0)
+        return -ENOENT;
+    r = sd_bus_message_read(m, "v", "s", &text);
+    if (r < 0)
+        return r;
+    if (key[0] == 'k') {
+        if (strcmp(text, "psk") != 0)
+            options->bad = "kind must be psk";
+        return 0;
+    }
+    r = vault_encoding_from_string(text);
+    if (r < 0)
+        options->bad = "encoding must be raw, hex, base64 or text";
+    else
+        options->encoding = (enum vault_encoding)r;
+    return 0;
+}
+
+static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct set_options options = {.encoding = VAULT_RAW};
+    struct error e = {0};
+    enum vault_slot slot;
+    const char *identity;
+    int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error), fd;
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = read_slot(m, &slot, error);
+    if (r >= 0)
+        r = sd_bus_message_read(m, "sh", &identity, &fd);
+    if (r >= 0)
+        r = bus_read_options(m, take_set_option, &options, error);
+    if (r < 0)
+        return r;
+    if (options.bad)
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad);
+    r = device_set_credential(userdata, slot, identity, fd, options.encoding, options.force, on_done,
+                              sd_bus_message_ref(m), &e);
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
+}
+
+static void on_exported(int r, int fd, const struct error *e, void *userdata)
+{
+    sd_bus_message *m = userdata;
+
+    if (r < 0)
+        bus_reply(m, r, e);
+    else
+        sd_bus_reply_method_return(m, "h", fd);
+    sd_bus_message_unref(m);
+}
+
+static int method_export_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct error e = {0};
+    enum vault_slot slot;
+    int r = policy_check(bus_of(m), m, ACTION_EXPORT_KEYS, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = read_slot(m, &slot, error);
+    if (r < 0)
+        return r;
+    r = device_export_credential(userdata, slot, on_exported, sd_bus_message_ref(m), &e);
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
+}
+
+static int method_promote(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct error e = {0};
+    int r = policy_check(bus_of(m), m, ACTION_ROTATE, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = device_promote(userdata, on_done, sd_bus_message_ref(m), &e);
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
+}
+
+static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct error e = {0};
+    enum vault_slot slot;
+    bool force = false;
+    int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = read_slot(m, &slot, error);
+    if (r >= 0)
+        r = bus_read_options(m, take_force, &force, error);
+    if (r < 0)
+        return r;
+    r = device_forget_credential(userdata, slot, force, on_done, sd_bus_message_ref(m), &e);
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
+}
+
+static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    int r = policy_check(bus_of(m), m, ACTION_MANAGE_DEVICES, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    device_connect(userdata);
+    return sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_disconnect(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    int r = policy_check(bus_of(m), m, ACTION_MANAGE_DEVICES, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    device_disconnect(userdata);
+    return sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct sample_value value;
+    struct error e = {0};
+    const char *point;
+    int r = policy_check(bus_of(m), m, ACTION_WRITE, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = sd_bus_message_read(m, "s", &point);
+    if (r < 0)
+        return r;
+    if (bus_read_value(m, &value) < 0)
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes");
+    r = device_write(userdata, point, &value, on_done, sd_bus_message_ref(m), &e);
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
+}
+
+static void on_value(int r, const struct sample_value *value, uint64_t time, const struct error *e, void *userdata)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    sd_bus_message *m = userdata;
+
+    if (r >= 0)
+        r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0)
+        r = bus_append_value(reply, value);
+    if (r >= 0)
+        r = sd_bus_message_append(reply, "t", time);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    if (r < 0)
+        bus_reply(m, r, e);
+    sd_bus_message_unref(m);
+}
+
+static int method_read(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct error e = {0};
+    const char *point;
+    int r = policy_check(bus_of(m), m, ACTION_MANAGE_DEVICES, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = sd_bus_message_read(m, "s", &point);
+    if (r < 0)
+        return r;
+    r = device_read(userdata, point, on_value, sd_bus_message_ref(m), &e);
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
+}
+
+/* ── Properties ── */
+
+static int get_text(sd_bus *connection, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    struct device_status s;
+    const char *text = "";
+
+    device_status(userdata, &s);
+    const struct {
+        const char *name, *text;
+    } texts[] = {
+        {"Id", s.id},
+        {"Driver", s.driver},
+        {"Uplink", s.uplink},
+        {"State", device_state_name(s.state)},
+        {"MainIdentity", s.main_identity},
+        {"MainFingerprint", s.main_fingerprint},
+        {"BackupIdentity", s.backup_identity},
+        {"BackupFingerprint", s.backup_fingerprint},
+        {"RotationState", s.rotation_state},
+        {"Suite", s.suite},
+        {"LastError", s.last_error},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++)
+        if (strcmp(texts[i].name, property) == 0)
+            text = texts[i].text;
+    return sd_bus_message_append(reply, "s", text ?: "");
+}
+
+static int get_number(sd_bus *connection, const char *path, const char *interface, const char *property,
+                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    struct device_status s;
+    uint64_t number = 0;
+
+    device_status(userdata, &s);
+    const struct {
+        const char *name;
+        uint64_t number;
+    } numbers[] = {
+        {"MainSince", s.main_since},
+        {"NextRotation", s.next_rotation},
+        {"LastAuthenticated", s.last_authenticated},
+        {"Delivered", s.delivered},
+        {"Spooled", s.spooled},
+        {"Dropped", s.dropped},
+        {"Rejected", s.rejected},
+    };
+    for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
+        if (strcmp(numbers[i].name, property) == 0)
+            number = numbers[i].number;
+    return sd_bus_message_append(reply, "t", number);
+}
+
+static int get_forward_secrecy(sd_bus *connection, const char *path, const char *interface, const char *property,
+                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    struct device_status s;
+
+    device_status(userdata, &s);
+    return sd_bus_message_append(reply, "b", (int)s.forward_secrecy);
+}
+
+#define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+#define ANYONE SD_BUS_VTABLE_UNPRIVILEGED /* who may is decided by policy_check, not by sd-bus's own rule */
+
+static const sd_bus_vtable vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD_WITH_ARGS("Rotate", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), method_rotate, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("SetCredential", SD_BUS_ARGS("s", slot, "s", identity, "h", key, "a{sv}", options),
+                            SD_BUS_NO_RESULT, method_set_credential, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ExportCredential", SD_BUS_ARGS("s", slot), SD_BUS_RESULT("h", key),
+                            method_export_credential, ANYONE),
+    SD_BUS_METHOD("Promote", NULL, NULL, method_promote, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ForgetCredential", SD_BUS_ARGS("s", slot, "a{sv}", options), SD_BUS_NO_RESULT,
+                            method_forget_credential, ANYONE),
+    SD_BUS_METHOD("Connect", NULL, NULL, method_connect, ANYONE),
+    SD_BUS_METHOD("Disconnect", NULL, NULL, method_disconnect, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_NO_RESULT, method_write, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Read", SD_BUS_ARGS("s", point), SD_BUS_RESULT("v", value, "t", time), method_read, ANYONE),
+    SD_BUS_PROPERTY("Id", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Driver", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("Uplink", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("State", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("MainIdentity", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("MainFingerprint", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("MainSince", "t", get_number, 0, 0),
+    SD_BUS_PROPERTY("BackupIdentity", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("BackupFingerprint", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("RotationState", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("NextRotation", "t", get_number, 0, 0),
+    SD_BUS_PROPERTY("LastAuthenticated", "t", get_number, 0, 0),
+    SD_BUS_PROPERTY("Suite", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("ForwardSecrecy", "b", get_forward_secrecy, 0, CHANGES),
+    SD_BUS_PROPERTY("LastError", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("Delivered", "t", get_number, 0, 0),
+    SD_BUS_PROPERTY("Spooled", "t", get_number, 0, 0),
+    SD_BUS_PROPERTY("Dropped", "t", get_number, 0, 0),
+    SD_BUS_PROPERTY("Rejected", "t", get_number, 0, 0),
+    SD_BUS_VTABLE_END,
+};
+
+int device_object_register(struct bus *b)
+{
+    int r = sd_bus_add_fallback_vtable(b->connection, NULL, BUS_PATH_DEVICE, BUS_INTERFACE_DEVICE, vtable, find, b);
+
+    return r < 0 ? r : sd_bus_add_node_enumerator(b->connection, NULL, BUS_PATH_DEVICE, enumerate, b);
+}

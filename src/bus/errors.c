@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/names.h"
+#include "bus/internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+static const struct {
+    int r;
+    const char *name;
+} names[] = {
+    {-ENODEV, ERROR_NO_SUCH_DEVICE},    {-ENXIO, ERROR_NO_SUCH_POINT},
+    {-EEXIST, ERROR_KEY_IN_USE},        {-EADDRINUSE, ERROR_IDENTITY_IN_USE},
+    {-EKEYREJECTED, ERROR_WEAK_KEY},    {-EBUSY, ERROR_BUSY},
+    {-EROFS, ERROR_READ_ONLY},          {-ESTALE, ERROR_STATE_NOT_DURABLE},
+    {-EACCES, ERROR_NOT_WRITABLE},      {-ENOTCONN, ERROR_DRIVER_AWAY},
+    {-EINVAL, ERROR_INVALID_ARGUMENT},  {-ERANGE, ERROR_INVALID_ARGUMENT},
+    {-EBADMSG, ERROR_INVALID_ARGUMENT}, {-EMSGSIZE, ERROR_INVALID_ARGUMENT},
+    {-ENOKEY, ERROR_INVALID_ARGUMENT},  {-ENOMEM, SD_BUS_ERROR_NO_MEMORY},
+    {-ETIMEDOUT, SD_BUS_ERROR_TIMEOUT}, {-EOPNOTSUPP, SD_BUS_ERROR_NOT_SUPPORTED},
+};
+
+int bus_error_set(sd_bus_error *error, int r, const struct error *e)
+{
+    const char *text = e && e->text[0] ? e->text : strerrordesc_np(-r);
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        if (names[i].r == r)
+            return sd_bus_error_set(error, names[i].name, text);
+    return sd_bus_error_set(error, SD_BUS_ERROR_FAILED, text);
+}
+
+int bus_reply(sd_bus_message *call, int r, const struct error *e)
+{
+    sd_bus_error error = SD_BUS_ERROR_NULL;
+
+    if (r >= 0)
+        return sd_bus_reply_method_return(call, NULL);
+    bus_error_set(&error, r, e);
+    r = sd_bus_reply_method_error(call, &error);
+    sd_bus_error_free(&error);
+    return r;
+}
+
+int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_error *error)
+{
+    int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+    if (r < 0)
+        return r;
+    while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        const char *key, *contents;
+
+        r = sd_bus_message_read(m, "s", &key);
+        if (r >= 0)
+            r = sd_bus_message_peek_type(m, NULL, &contents);
+        if (r >= 0)
+            r = take ? take(m, key, contents, userdata) : -ENOENT;
+        if (r == -ENOENT)
+            return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s knows no option '%s'",
+                                     sd_bus_message_get_member(m), key);
+        if (r == -ENXIO)
+            return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "option '%s' is of another type than '%s'", key,
+                                     contents);
+        if (r < 0)
+            return r;
+        r = sd_bus_message_exit_container(m);
+        if (r < 0)
+            return r;
+    }
+    return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
+int bus_read_no_options(sd_bus_message *m, sd_bus_error *error)
+{
+    return bus_read_options(m, NULL, NULL, error);
+}
+
+int bus_append_value(sd_bus_message *m, const struct sample_value *v)
+{
+    switch (v->type) {
+    case SAMPLE_BOOL:
+        return sd_bus_message_append(m, "v", "b", (int)v->b);
+    case SAMPLE_INT:
+        return sd_bus_message_append(m, "v", "x", v->x);
+    case SAMPLE_UINT:
+        return sd_bus_message_append(m, "v", "t", v->t);
+    case SAMPLE_DOUBLE:
+        return sd_bus_message_append(m, "v", "d", v->d);
+    case SAMPLE_STRING:
+        return sd_bus_message_append(m, "v", "s", v->s);
+    }
+    return -EINVAL;
+}
+
+int bus_read_value(sd_bus_message *m, struct sample_value *ret)
+{
+    const char *contents;
+    int r = sd_bus_message_peek_type(m, NULL, &contents), b;
+    int32_t i;
+    uint32_t u;
+
+    if (r < 0)
+        return r;
+    switch (contents[0]) {
+    case 'b':
+        r = sd_bus_message_read(m, "v", "b", &b);
+        *ret = (struct sample_value){.type = SAMPLE_BOOL, .b = b != 0};
+        break;
+    /* busctl and shell users reach for i and u first */
+    case 'i':
+        r = sd_bus_message_read(m, "v", "i", &i);
+        *ret = (struct sample_value){.type = SAMPLE_INT, .x = r < 0 ? 0 : i};
+        break;
+    case 'u':
+        r = sd_bus_message_read(m, "v", "u", &u);
+        *ret = (struct sample_value){.type = SAMPLE_UINT, .t = r < 0 ? 0 : u};
+        break;
+    case 'x':
+        ret->type = SAMPLE_INT;
+        r = sd_bus_message_read(m, "v", "x", &ret->x);
+        break;
+    case 't':
+        ret->type = SAMPLE_UINT;
+        r = sd_bus_message_read(m, "v", "t", &ret->t);
+        break;
+    case 'd':
+        ret->type = SAMPLE_DOUBLE;
+        r = sd_bus_message_read(m, "v", "d", &ret->d);
+        break;
+    case 's':
+        ret->type = SAMPLE_STRING;
+        r = sd_bus_message_read(m, "v", "s", &ret->s);
+        break;
+    default:
+        return -EINVAL;
+    }
+    return r < 0 ? r : sample_value_valid(ret) ? 0 : -EINVAL;
+}

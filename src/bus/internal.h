@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of src/bus share. */
+
+#include "bus/bus.h"
+
+#include <systemd/sd-bus.h>
+
+/* Rights, as polkit actions are named; they stand in the vtable's neighbourhood of the method that asks for them. */
+#define ACTION_MONITOR "org.gatehouse1.monitor"
+#define ACTION_MANAGE_DEVICES "org.gatehouse1.manage-devices"
+#define ACTION_ROTATE "org.gatehouse1.rotate"
+#define ACTION_MANAGE_KEYS "org.gatehouse1.manage-keys"
+#define ACTION_EXPORT_KEYS "org.gatehouse1.export-keys"
+#define ACTION_WRITE "org.gatehouse1.write"
+
+struct policy_request;
+struct subscriber;
+
+struct bus {
+    sd_event *event;
+    struct fleet *fleet;
+    struct bus_ops ops;
+    sd_bus *connection; /* NULL while the bus is away */
+    sd_event_source *reconnect;
+    struct policy_request *policy_requests;
+    struct subscriber *subscribers;
+    size_t n_subscribers;
+    /* device ids with changes not yet signalled, oldest first */
+    struct lh_table *changed;
+    sd_event_source *changed_timer;
+    uint64_t changed_last; /* CLOCK_BOOTTIME of the last round */
+    bool fleet_changed;
+};
+
+/* policy.c: whether the sender of m may do `action`. 1: yes. 0: not known yet, return 1 from the handler, it will be
+ * called again with the same message. Negative: no, error is set. Ask before any effect. */
+int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error);
+void policy_done(struct bus *b);
+
+/* errors.c */
+int bus_error_set(sd_bus_error *error, int r, const struct error *e);
+int bus_reply(sd_bus_message *call, int r, const struct error *e);
+/* Walks an a{sv}, refusing keys that `known` (NULL-terminated) lacks; take() reads the variant's content. */
+typedef int (*bus_option)(sd_bus_message *m, const char *key, const char *signature, void *userdata);
+int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_error *error);
+/* Refuses any key. */
+int bus_read_no_options(sd_bus_message *m, sd_bus_error *error);
+int bus_append_value(sd_bus_message *m, const struct sample_value *v);
+/* Reads a variant of a basic type; strings belong to the message. */
+int bus_read_value(sd_bus_message *m, struct sample_value *ret);
+
+/* manager.c, device-object.c, job-object.c */
+int manager_register(struct bus *b);
+int device_object_register(struct bus *b);
+int job_object_register(struct bus *b);
+int device_object_path(const char *id, char **ret_path);
+void job_object_path(const struct job *job, char path[64]);
+
+/* changed.c */
+int changed_init(struct bus *b);
+void changed_done(struct bus *b);
+void changed_mark(struct bus *b, struct device *d);
+void changed_mark_fleet(struct bus *b);
+void changed_forget(struct bus *b, struct device *d);
+
+/* samples.c */
+int samples_subscribe(struct bus *b, sd_bus_message *m, sd_bus_error *error);
+int samples_unsubscribe(struct bus *b, sd_bus_message *m);
+void samples_send(struct bus *b, struct device *d, const struct sample *sample);
+void samples_done(struct bus *b);

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/log.h"
+#include "base/names.h"
+#include "bus/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct list_options {
+    const char *after;
+    uint32_t limit;
+};
+
+static int take_list_option(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    struct list_options *options = userdata;
+
+    if (strcmp(key, "after") == 0)
+        return sd_bus_message_read(m, "v", "s", &options->after);
+    if (strcmp(key, "limit") == 0)
+        return sd_bus_message_read(m, "v", "u", &options->limit);
+    return -ENOENT;
+}
+
+static int append_device(sd_bus_message *reply, struct device *d)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = device_object_path(device_id(d), &path);
+
+    return r < 0 ? r
+                 : sd_bus_message_append(reply, "(sosss)", device_id(d), path, device_driver(d), device_uplink(d),
+                                         device_state_name(device_state(d)));
+}
+
+static int method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    struct list_options options = {.limit = LIST_DEVICES_MAX};
+    struct bus *b = userdata;
+    struct device *d;
+    int r = bus_read_options(m, take_list_option, &options, error);
+
+    if (r < 0)
+        return r;
+    if (options.limit == 0 || options.limit > LIST_DEVICES_MAX)
+        return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "limit must be 1 to %d, it is %u", LIST_DEVICES_MAX,
+                                 options.limit);
+    r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0)
+        r = sd_bus_message_open_container(reply, 'a', "(sosss)");
+    d = fleet_next(b->fleet, options.after);
+    for (uint32_t i = 0; r >= 0 && d && i < options.limit; i++) {
+        r = append_device(reply, d);
+        d = fleet_next(b->fleet, device_id(d));
+    }
+    if (r >= 0)
+        r = sd_bus_message_close_container(reply);
+    return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int reply_device_path(sd_bus_message *m, struct device *d)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = device_object_path(device_id(d), &path);
+
+    return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
+}
+
+static int method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct device *d;
+    const char *id;
+    int r = sd_bus_message_read(m, "s", &id);
+
+    if (r < 0)
+        return r;
+    d = fleet_find(b->fleet, id);
+    if (!d)
+        return sd_bus_error_setf(error, ERROR_NO_SUCH_DEVICE, "there is no device '%s'", id);
+    return reply_device_path(m, d);
+}
+
+static int take_config(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    return strcmp(key, "config") == 0 ? sd_bus_message_read(m, "v", "s", userdata) : -ENOENT;
+}
+
+static int method_add_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    const char *id, *config = NULL;
+    struct error e = {0};
+    struct device *d;
+    int r = policy_check(b, m, ACTION_MANAGE_DEVICES, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = sd_bus_message_read(m, "s", &id);
+    if (r >= 0)
+        r = bus_read_options(m, take_config, &config, error);
+    if (r < 0)
+        return r;
+    if (!config)
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "the option config, the device file's text, is missing");
+    r = fleet_add_device(b->fleet, id, config, &d, &e);
+    return r < 0 ? bus_error_set(error, r, &e) : reply_device_path(m, d);
+}
+
+static int take_keep(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    int flag, r;
+
+    if (strcmp(key, "keep") != 0)
+        return -ENOENT;
+    r = sd_bus_message_read(m, "v", "b", &flag);
+    if (r >= 0)
+        *(bool *)userdata = flag != 0;
+    return r;
+}
+
+static void on_done(int r, const struct error *e, void *userdata)
+{
+    sd_bus_message *m = userdata;
+
+    bus_reply(m, r, e);
+    sd_bus_message_unref(m);
+}
+
+static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct error e = {0};
+    bool keep = false;
+    const char *id;
+    int r = policy_check(b, m, ACTION_MANAGE_DEVICES, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = sd_bus_message_read(m, "s", &id);
+    if (r >= 0)
+        r = bus_read_options(m, take_keep, &keep, error);
+    if (r < 0)
+        return r;
+    r = fleet_remove_device(b->fleet, id, keep, on_done, sd_bus_message_ref(m), &e);
+    if (r < 0) {
+        sd_bus_message_unref(m);
+        return bus_error_set(error, r, &e);
+    }
+    return 1;
+}
+
+static int method_verify_vault(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct error e = {0};
+    struct job *job;
+    char path[64];
+    int r = policy_check(b, m, ACTION_MANAGE_KEYS, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = fleet_verify_vault(b->fleet, &job, &e);
+    if (r < 0)
+        return bus_error_set(error, r, &e);
+    job_object_path(job, path);
+    return sd_bus_reply_method_return(m, "o", path);
+}
+
+static int method_subscribe(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    int r = policy_check(b, m, ACTION_MONITOR, error);
+
+    return r <= 0 ? (r < 0 ? r : 1) : samples_subscribe(b, m, error);
+}
+
+static int method_unsubscribe(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    return samples_unsubscribe(userdata, m);
+}
+
+static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct error e = {0};
+    int r = policy_check(b, m, ACTION_MANAGE_DEVICES, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = fleet_reload(b->fleet, &e);
+    return r < 0 ? bus_error_set(error, r, &e) : sd_bus_reply_method_return(m, NULL);
+}
+
+/* ── Properties ── */
+
+static int get_total(sd_bus *connection, const char *path, const char *interface, const char *property,
+                     sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct fleet_totals totals;
+
+    fleet_totals(b->fleet, &totals);
+    if (strcmp(property, "Spooled") == 0)
+        return sd_bus_message_append(reply, "t", totals.spooled);
+    if (strcmp(property, "SpoolHours") == 0)
+        return sd_bus_message_append(reply, "d", totals.spool_hours);
+    return sd_bus_message_append(reply, "u", strcmp(property, "Online") == 0 ? totals.online : totals.devices);
+}
+
+static int get_text(sd_bus *connection, const char *path, const char *interface, const char *property,
+                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+
+    if (strcmp(property, "Version") == 0)
+        return sd_bus_message_append(reply, "s", GATEHOUSE_VERSION);
+    return sd_bus_message_append(reply, "s", vault_durable(fleet_vault(b->fleet), NULL) ? "open" : "volatile");
+}
+
+static int get_drivers(sd_bus *connection, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct link_driver *driver = NULL;
+    int r = sd_bus_message_open_container(reply, 'a', "(ssss)");
+
+    while (r >= 0 && (driver = link_host_next(fleet_link(b->fleet), driver))) {
+        struct link_driver_info info;
+
+        link_driver_info(driver, &info);
+        r = sd_bus_message_append(reply, "(ssss)", info.name, info.version, info.connected ? "connected" : "away",
+                                  info.last_error);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+#define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
+#define ANYONE SD_BUS_VTABLE_UNPRIVILEGED /* who may is decided by policy_check, not by sd-bus's own rule */
+
+static const sd_bus_vtable vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_METHOD_WITH_ARGS("ListDevices", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("a(sosss)", devices),
+                            method_list_devices, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("GetDevice", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", device), method_get_device, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("AddDevice", SD_BUS_ARGS("s", id, "a{sv}", options), SD_BUS_RESULT("o", device),
+                            method_add_device, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("RemoveDevice", SD_BUS_ARGS("s", id, "a{sv}", options), SD_BUS_NO_RESULT,
+                            method_remove_device, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("VerifyVault", SD_BUS_NO_ARGS, SD_BUS_RESULT("o", job), method_verify_vault, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_ARGS("as", devices), SD_BUS_NO_RESULT, method_subscribe, ANYONE),
+    SD_BUS_METHOD("Unsubscribe", NULL, NULL, method_unsubscribe, ANYONE),
+    SD_BUS_METHOD("Reload", NULL, NULL, method_reload, ANYONE),
+    SD_BUS_PROPERTY("Version", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("VaultState", "s", get_text, 0, CHANGES),
+    SD_BUS_PROPERTY("Devices", "u", get_total, 0, CHANGES),
+    SD_BUS_PROPERTY("Online", "u", get_total, 0, CHANGES),
+    SD_BUS_PROPERTY("Spooled", "t", get_total, 0, 0),
+    SD_BUS_PROPERTY("SpoolHours", "d", get_total, 0, 0),
+    SD_BUS_PROPERTY("Drivers", "a(ssss)", get_drivers, 0, CHANGES),
+    SD_BUS_SIGNAL_WITH_ARGS("RotationFinished", SD_BUS_ARGS("s", device, "s", outcome, "s", reason), 0),
+    SD_BUS_SIGNAL_WITH_ARGS("Sample", SD_BUS_ARGS("s", device, "s", point, "t", time, "v", value, "s", unit), 0),
+    SD_BUS_SIGNAL_WITH_ARGS("Lagged", SD_BUS_ARGS("t", samples), 0),
+    SD_BUS_VTABLE_END,
+};
+
+/* ── LogControl1 (org.freedesktop.LogControl1(5)) ── */
+
+static const char *const levels[] = {"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"};
+
+static int get_log(sd_bus *connection, const char *path, const char *interface, const char *property,
+                   sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    const char *text = "gatehoused";
+
+    if (strcmp(property, "LogLevel") == 0)
+        text = levels[log_level()];
+    else if (strcmp(property, "LogTarget") == 0)
+        text = getenv("JOURNAL_STREAM") ? "journal" : "console";
+    return sd_bus_message_append(reply, "s", text);
+}
+
+/* Not asked asynchronously: sd-bus itself refuses callers that are neither root nor of our own user. */
+static int set_log_level(sd_bus *connection, const char *path, const char *interface, const char *property,
+                         sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    const char *text;
+    int r = sd_bus_message_read(m, "s", &text);
+
+    if (r < 0)
+        return r;
+    for (int i = 0; i < (int)ELEMENTSOF(levels); i++)
+        if (strcmp(levels[i], text) == 0) {
+            log_set_level(i);
+            return 0;
+        }
+    return sd_bus_error_setf(error, SD_BUS_ERROR_INVALID_ARGS, "there is no log level '%s'", text);
+}
+
+static int set_log_target(sd_bus *connection, const char *path, const char *interface, const char *property,
+                          sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    return sd_bus_error_set(error, SD_BUS_ERROR_NOT_SUPPORTED,
+                            "the target follows standard error: the journal under systemd, the console by hand");
+}
+
+static const sd_bus_vtable log_vtable[] = {
+    SD_BUS_VTABLE_START(0),
+    SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_log, set_log_level, 0, 0),
+    SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", get_log, set_log_target, 0, 0),
+    SD_BUS_PROPERTY("SyslogIdentifier", "s", get_log, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_VTABLE_END,
+};
+
+int manager_register(struct bus *b)
+{
+    int r = sd_bus_add_object_vtable(b->connection, NULL, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, vtable, b);
+
+    if (r >= 0)
+        r = sd_bus_add_object_manager(b->connection, NULL, BUS_PATH_MANAGER);
+    if (r >= 0)
+        r = sd_bus_add_object_vtable(b->connection, NULL, "/org/freedesktop/LogControl1", "org.freedesktop.LogControl1",
+                                     log_vtable, b);
+    return r;
+}

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A device at run time, as those see it who show it and act on it. It joins what the configuration says of a child with
+ * its credentials, its session, its rotation, its waiting samples and its driver. Made and owned by the fleet. Loop
+ * thread.
+ *
+ * Operations that wait for something take a device_done, called exactly once, possibly before the call returns; an
+ * error returned at once means that it is not called. Errors by number, so that callers can name them: -ENODEV no such
+ * device    -ENXIO no such point      -EACCES not writable, beyond min/max, or written too often -ENOTCONN driver away
+ * -EBUSY                     -EEXIST key in use   -EADDRINUSE identity in use -EKEYREJECTED weak key    -ESTALE state
+ * not durable  -EROFS read-only     -EINVAL invalid argument -ENOKEY no credential there */
+
+#include "base/error.h"
+#include "base/sample.h"
+#include "vault/vault.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct device;
+struct job;
+
+enum device_state {
+    DEVICE_NO_CREDENTIAL,
+    DEVICE_UNREGISTERED,
+    DEVICE_NO_DRIVER,
+    DEVICE_CONNECTING,
+    DEVICE_ONLINE,
+    DEVICE_BACKING_OFF,
+    DEVICE_UNREACHABLE,
+    DEVICE_REFUSED,
+    DEVICE_CONFLICT,
+    DEVICE_RESTORED,
+    DEVICE_DISABLED,
+};
+
+/* What show prints; texts are the device's and valid until the loop turn ends. Times: CLOCK_REALTIME, 0 = never. */
+struct device_status {
+    const char *id, *driver, *uplink;
+    enum device_state state;
+    const char *main_identity, *main_fingerprint; /* "" if there is none */
+    uint64_t main_since;
+    const char *backup_identity, *backup_fingerprint;
+    const char *rotation_state;
+    uint64_t next_rotation;
+    uint64_t last_authenticated;
+    const char *suite;
+    bool forward_secrecy;
+    const char *last_error;
+    uint64_t delivered, spooled, dropped, rejected;
+};
+
+typedef void (*device_done)(int r, const struct error *e, void *userdata);
+
+const char *device_id(const struct device *d);
+const char *device_driver(const struct device *d);
+const char *device_uplink(const struct device *d);
+enum device_state device_state(const struct device *d);
+const char *device_state_name(enum device_state state);
+void device_status(const struct device *d, struct device_status *ret);
+
+int device_rotate(struct device *d, bool compromised, struct job **ret_job, struct error *e);
+/* Reads the key from fd (taken) and commits it. */
+int device_set_credential(struct device *d, enum vault_slot slot, const char *identity, int fd,
+                          enum vault_encoding encoding, bool force, device_done done, void *userdata, struct error *e);
+/* done's userdata gets the descriptor by device_exported(): it is committed first where exporting is an offer. */
+typedef void (*device_exported)(int r, int fd, const struct error *e, void *userdata);
+int device_export_credential(struct device *d, enum vault_slot slot, device_exported done, void *userdata,
+                             struct error *e);
+int device_promote(struct device *d, device_done done, void *userdata, struct error *e);
+int device_forget_credential(struct device *d, enum vault_slot slot, bool force, device_done done, void *userdata,
+                             struct error *e);
+void device_connect(struct device *d);
+void device_disconnect(struct device *d);
+
+int device_write(struct device *d, const char *point, const struct sample_value *value, device_done done,
+                 void *userdata, struct error *e);
+typedef void (*device_value)(int r, const struct sample_value *value, uint64_t time, const struct error *e,
+                             void *userdata);
+int device_read(struct device *d, const char *point, device_value done, void *userdata, struct error *e);

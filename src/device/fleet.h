@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* All devices of the gateway and what they share: configuration, vault, uplinks, spool, drivers, jobs. Loop thread.
+ *
+ * The fleet owns the devices and keeps them in the order of their ids. fleet_apply() brings what runs in line with
+ * another configuration: devices that did not change are not touched. */
+
+#include "base/arena.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "config/config.h"
+#include "device/device.h"
+#include "device/job.h"
+#include "link/host.h"
+
+#include <systemd/sd-event.h>
+
+struct fleet;
+
+struct fleet_options {
+    sd_event *event;
+    struct arena *arena;
+    struct vault *vault;   /* the caller's; outlives the fleet */
+    struct config *config; /* a reference is taken */
+    struct link_host_options link;
+    struct config_paths paths; /* for reload, AddDevice, RemoveDevice */
+};
+
+/* Told of what changed, so that it can be shown. Each may be NULL. */
+struct fleet_listener {
+    void (*device_added)(void *userdata, struct device *d);
+    void (*device_removed)(void *userdata, struct device *d);
+    void (*device_changed)(void *userdata, struct device *d);
+    void (*fleet_changed)(void *userdata); /* counts of devices and drivers */
+    void (*rotation_finished)(void *userdata, struct device *d, const char *outcome, const char *reason);
+    void (*sample)(void *userdata, struct device *d, const struct sample *sample);
+    void *userdata;
+};
+
+struct fleet_totals {
+    uint32_t devices, online;
+    uint64_t spooled;
+    double spool_hours;
+};
+
+int fleet_new(const struct fleet_options *options, struct fleet **ret, struct error *e);
+struct fleet *fleet_free(struct fleet *f);
+DEFINE_FREEP(struct fleet, fleet_free)
+void fleet_listen(struct fleet *f, const struct fleet_listener *listener);
+/* Says goodbye to the cloud on every session and waits for open commits; `stopped` is called within DTLS_STOP_TIMEOUT.
+ */
+void fleet_stop(struct fleet *f, void (*stopped)(void *userdata), void *userdata);
+
+struct jobs *fleet_jobs(struct fleet *f);
+struct link_host *fleet_link(struct fleet *f);
+struct vault *fleet_vault(struct fleet *f);
+void fleet_totals(struct fleet *f, struct fleet_totals *ret);
+
+struct device *fleet_find(struct fleet *f, const char *id);
+/* The first device whose id is behind `after` (NULL: the first of all). NULL at the end. O(log n). */
+struct device *fleet_next(struct fleet *f, const char *after);
+
+/* Reads the files again, all or nothing. e lists every mistake with file:line:column. */
+int fleet_reload(struct fleet *f, struct error *e);
+int fleet_add_device(struct fleet *f, const char *id, const char *config_text, struct device **ret, struct error *e);
+int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done done, void *userdata, struct error *e);
+int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e);

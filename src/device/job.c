@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device/job.h"
+
+#include "base/clock.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct jobs {
+    struct job *first, **last; /* in the order of their numbers */
+    uint32_t next_number;
+    sd_event_source *expiry;
+    struct jobs_listener listener;
+};
+
+static struct job *job_free(struct job *job)
+{
+    for (size_t i = 0; i < job->n_results; i++) {
+        free(job->results[i].device);
+        free(job->results[i].outcome);
+        free(job->results[i].reason);
+    }
+    free(job->results);
+    free(job);
+    return NULL;
+}
+
+static void drop(struct jobs *jobs, struct job **link)
+{
+    struct job *job = *link;
+
+    *link = job->next;
+    if (!*link)
+        jobs->last = link;
+    if (jobs->listener.removed)
+        jobs->listener.removed(jobs->listener.userdata, job);
+    job_free(job);
+}
+
+/* Drops finished jobs that are too old or too many, and sets the timer for the next one to go. */
+static void expire(struct jobs *jobs)
+{
+    uint64_t now = clock_boottime(), next = USEC_INFINITY;
+    size_t finished = 0;
+
+    for (struct job *job = jobs->first; job; job = job->next)
+        finished += job->state != JOB_RUNNING;
+    for (struct job **link = &jobs->first; *link;) {
+        struct job *job = *link;
+
+        if (job->state != JOB_RUNNING && (finished > JOBS_KEPT || job->finished + JOB_KEPT_FOR <= now)) {
+            finished--;
+            drop(jobs, link);
+            continue;
+        }
+        if (job->state != JOB_RUNNING)
+            next = MIN_OF(next, job->finished + JOB_KEPT_FOR);
+        link = &job->next;
+    }
+    sd_event_source_set_time(jobs->expiry, next);
+    sd_event_source_set_enabled(jobs->expiry, next == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    expire(userdata);
+    return 0;
+}
+
+int jobs_new(sd_event *event, struct jobs **ret)
+{
+    _cleanup_(jobs_freep) struct jobs *jobs = calloc(1, sizeof(*jobs));
+    int r;
+
+    if (!jobs)
+        return -ENOMEM;
+    jobs->last = &jobs->first;
+    jobs->next_number = 1;
+    r = sd_event_add_time(event, &jobs->expiry, CLOCK_BOOTTIME, USEC_INFINITY, USEC_PER_SEC, on_expiry, jobs);
+    if (r < 0)
+        return r;
+    r = sd_event_source_set_enabled(jobs->expiry, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(jobs);
+    return 0;
+}
+
+struct jobs *jobs_free(struct jobs *jobs)
+{
+    if (!jobs)
+        return NULL;
+    while (jobs->first)
+        drop(jobs, &jobs->first);
+    sd_event_source_disable_unref(jobs->expiry);
+    free(jobs);
+    return NULL;
+}
+
+void jobs_listen(struct jobs *jobs, const struct jobs_listener *listener)
+{
+    jobs->listener = listener ? *listener : (struct jobs_listener){0};
+}
+
+int job_new(struct jobs *jobs, const char *kind, const char *action, uint32_t total, struct job **ret)
+{
+    struct job *job = calloc(1, sizeof(*job));
+
+    if (!job)
+        return -ENOMEM;
+    *job = (struct job){.number = jobs->next_number++, .kind = kind, .action = action, .total = total};
+    *jobs->last = job;
+    jobs->last = &job->next;
+    if (jobs->listener.added)
+        jobs->listener.added(jobs->listener.userdata, job);
+    *ret = job;
+    return 0;
+}
+
+static void add_result(struct job *job, const char *device, const char *outcome, const char *reason)
+{
+    struct job_result *p = reallocarray(job->results, job->n_results + 1, sizeof(*p));
+
+    if (!p)
+        return; /* the counts stay right; only the words are missing */
+    job->results = p;
+    p[job->n_results++] =
+        (struct job_result){.device = strdup(device ?: ""), .outcome = strdup(outcome), .reason = strdup(reason ?: "")};
+}
+
+void job_progress(struct jobs *jobs, struct job *job, const char *device, bool ok, const char *outcome,
+                  const char *reason)
+{
+    job->done++;
+    if (!ok)
+        job->failed++;
+    if (outcome)
+        add_result(job, device, outcome, reason);
+}
+
+void job_finish(struct jobs *jobs, struct job *job, enum job_state state)
+{
+    job->state = state;
+    job->finished = clock_boottime();
+    job->cancel = NULL;
+    if (jobs->listener.finished)
+        jobs->listener.finished(jobs->listener.userdata, job);
+    expire(jobs);
+}
+
+int job_cancel(struct jobs *jobs, struct job *job, struct error *e)
+{
+    void (*cancel)(struct job * job, void *userdata) = job->cancel;
+
+    if (job->state != JOB_RUNNING)
+        return error_set(e, -EBUSY, "job %u has ended already: %s", job->number, job_state_name(job->state));
+    if (!cancel)
+        return error_set(e, -EBUSY, "a %s job cannot be cancelled once it runs", job->kind);
+    job->cancel = NULL;
+    cancel(job, job->cancel_userdata);
+    return 0;
+}
+
+struct job *job_find(struct jobs *jobs, uint32_t number)
+{
+    for (struct job *job = jobs->first; job; job = job->next)
+        if (job->number == number)
+            return job;
+    return NULL;
+}
+
+struct job *job_first(struct jobs *jobs)
+{
+    return jobs->first;
+}
+
+const char *job_state_name(enum job_state state)
+{
+    switch (state) {
+    case JOB_RUNNING:
+        return "running";
+    case JOB_DONE:
+        return "done";
+    case JOB_FAILED:
+        return "failed";
+    case JOB_CANCELLED:
+        return "cancelled";
+    }
+    return "unknown";
+}
