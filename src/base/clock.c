@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 
+#include "base/cleanup.h"
 #include "base/limits.h"
 
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/timex.h>
 #include <systemd/sd-id128.h>
@@ -26,12 +30,55 @@ uint64_t clock_realtime(void)
     return now(CLOCK_REALTIME);
 }
 
-bool clock_synchronized(void)
+static bool file_holds(const char *path, const char *text)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    char data[8192];
+    ssize_t n = fd < 0 ? -1 : read(fd, data, sizeof(data) - 1);
+
+    if (n < 0)
+        return false;
+    data[n] = 0;
+    return strstr(data, text) != NULL;
+}
+
+/* A kernel that started with a right clock: from a battery-backed one, or, in a virtual machine, from its host. */
+static bool clock_was_right_at_boot(void)
+{
+    for (int i = 0; i < 4; i++) {
+        char path[64];
+
+        snprintf(path, sizeof(path), "/sys/class/rtc/rtc%d/hctosys", i);
+        if (file_holds(path, "1"))
+            return true;
+    }
+    return file_holds("/proc/cpuinfo", " hypervisor ") || access("/proc/device-tree/hypervisor", F_OK) == 0;
+}
+
+static bool kernel_says_synchronized(void)
 {
     struct timex t = {0};
     int r = adjtimex(&t);
 
     return r >= 0 && r != TIME_ERROR && !(t.status & STA_UNSYNC);
+}
+
+bool clock_synchronized(void)
+{
+    static atomic_bool synchronized;
+    static _Atomic uint64_t looked;
+    uint64_t boottime = clock_boottime();
+
+    if (synchronized)
+        return true;
+    if (looked != 0 && boottime < looked + USEC_PER_SEC)
+        return false;
+    looked = boottime;
+    /* systemd-timesyncd(8) touches the file at each synchronisation; it is on a file system that a reboot empties. */
+    if (kernel_says_synchronized() || access("/run/systemd/timesync/synchronized", F_OK) == 0 ||
+        clock_was_right_at_boot())
+        synchronized = true;
+    return synchronized;
 }
 
 int clock_boot_id(uint8_t ret_id[16])

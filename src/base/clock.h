@@ -9,7 +9,9 @@
 uint64_t clock_boottime(void);
 uint64_t clock_realtime(void);
 
-/* Whether the kernel says that CLOCK_REALTIME is synchronised (adjtimex), as an NTP client reports it. */
+/* Whether CLOCK_REALTIME can be trusted: an NTP client has set it (adjtimex, systemd-timesyncd), or the kernel began
+ * with a right one (a battery-backed clock, or the host's in a virtual machine). Once true it stays true; while false
+ * it looks again at most once a second. */
 bool clock_synchronized(void);
 
 /* 16 bytes, from /proc/sys/kernel/random/boot_id: times of CLOCK_BOOTTIME mean something only with it. 0 or -errno. */
