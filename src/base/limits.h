@@ -58,7 +58,19 @@
 #define LINK_DEVICES_MAX 4096
 #define LINK_REPORT_MAX 1000 /* samples in one Report */
 #define LINK_CREDITS 4000
+#define LINK_CREDITS_MIN 50 /* an answer waits until at least as many are free */
 #define LINK_HELLO_TIMEOUT (10 * USEC_PER_SEC)
+#define LINK_DRIVERS_MAX 64
+#define LINK_STRANGERS_MAX 64 /* connections that have not said Hello */
+#define LINK_CALLS_MAX 256    /* outstanding at a driver */
+#define LINK_CALL_TIMEOUT (35 * USEC_PER_SEC)
+#define LINK_SCAN_TIMEOUT (10 * USEC_PER_MINUTE)
+#define LINK_REPORTS_IN_FLIGHT 8
+#define LINK_RECONNECT_MIN (100 * USEC_PER_MSEC)
+#define LINK_RECONNECT_MAX (5 * USEC_PER_SEC)
+#define LINK_RETRY_BUSY (1 * USEC_PER_SEC)
+#define PEER_UIDS_MAX 64
+#define PEER_KEPT_FOR USEC_PER_MINUTE
 #define DRIVER_CALLBACK_DEADLINE (30 * USEC_PER_SEC)
 #define DRIVER_QUEUE_MAX 10000 /* samples kept in a driver without credits */
 

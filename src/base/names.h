@@ -29,6 +29,7 @@
 #define LINK_INTERFACE_DRIVER "org.gatehouse1.Driver"
 #define LINK_PATH "/org/gatehouse1/link"
 #define LINK_SOCKET "driver.sock"
+#define DRIVER_USER_PREFIX "gatehouse-" /* the driver NAME runs as the user gatehouse-NAME */
 
 /* Files and directories */
 #define CONFIG_DIR "/etc/gatehouse"

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The driver's end of the private bus.
+ *
+ * Connects by itself, again and again (LINK_RECONNECT_MIN to LINK_RECONNECT_MAX), says Hello, and keeps samples in a
+ * bounded queue until the agent has answered for them: what was under way when the connection broke is sent again, what
+ * the agent will never take is dropped. What is pushed in one turn of the loop travels in one Report per device, with
+ * LINK_REPORTS_IN_FLIGHT of them under way and never more samples than the agent gave credits for.
+ *
+ * Loop thread. Strings handed to a callback live for the call. The client may not be freed from within a callback. */
+
+#include "base/error.h"
+#include "link/queue.h"
+#include "link/wire.h"
+
+#include <systemd/sd-event.h>
+
+struct link_client;
+/* Something the agent waits for; answered exactly once by one of link_call_*(), also after the connection is gone. */
+struct link_call;
+
+struct link_client_ops {
+    /* r 0: the agent has taken us; otherwise why it has not, or why it is gone. */
+    void (*connection)(int r, const char *reason, void *userdata);
+    /* The whole set. */
+    void (*set_devices)(const struct link_device *devices, size_t n, void *userdata);
+    void (*write)(struct link_call *call, const char *device, const char *point, const struct sample_value *value,
+                  void *userdata);
+    void (*read)(struct link_call *call, const char *device, const char *point, void *userdata);
+    /* `text` is the JSON object {"section": ..., "points": ...}. */
+    void (*check_config)(struct link_call *call, const char *device, const char *text, void *userdata);
+    void (*scan)(struct link_call *call, json_object *options, void *userdata);
+    void (*read_raw)(struct link_call *call, json_object *options, void *userdata);
+    void (*quit)(void *userdata);
+};
+
+struct link_client_options {
+    const char *runtime_dir;
+    const char *name;
+    const char *version;
+};
+
+/* ops is not copied. -ENAMETOOLONG, with words. */
+int link_client_new(sd_event *event, const struct link_client_options *options, const struct link_client_ops *ops,
+                    void *userdata, struct link_client **ret, struct error *e);
+struct link_client *link_client_free(struct link_client *c);
+DEFINE_FREEP(struct link_client, link_client_free)
+
+/* Takes the sample (queued_new()), which must be valid. */
+void link_client_push(struct link_client *c, struct queued *sample);
+/* -ENOTCONN: say it again when the agent sends the devices. */
+int link_client_device_state(struct link_client *c, const char *device, const char *state, const char *reason);
+
+bool link_client_connected(const struct link_client *c);
+/* Samples lost because the queue was full, and those that the agent refused. */
+uint64_t link_client_dropped(const struct link_client *c);
+uint64_t link_client_refused(const struct link_client *c);
+/* Waiting or unanswered. */
+size_t link_client_pending(const struct link_client *c);
+
+void link_call_value(struct link_call *call, const struct sample_value *value);
+void link_call_values(struct link_call *call, const struct sample_value *values, size_t n);
+/* n times two texts: JSON pointer and message. */
+void link_call_complaints(struct link_call *call, const char *const (*complaints)[2], size_t n);
+/* A JSON array of objects; the member "id" of each stands before the others. */
+void link_call_found(struct link_call *call, json_object *found);
+/* What r stands for is said in link/wire.h; `text` is for people. */
+void link_call_fail(struct link_call *call, int r, const char *text);

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "link/queue.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define BUCKETS 1024
+
+/* Exists as long as it has samples that wait. */
+struct queue_device {
+    LIST_ENTRY(queue_device) by_hash;
+    TAILQ_ENTRY(queue_device) by_turn;
+    struct queued_list samples;
+    char id[];
+};
+
+LIST_HEAD(device_bucket, queue_device);
+TAILQ_HEAD(device_turns, queue_device);
+
+struct queue {
+    size_t length, max;
+    uint64_t dropped;
+    struct queued_list samples; /* by_age */
+    struct device_turns turns;
+    struct device_bucket buckets[BUCKETS];
+};
+
+/* FNV-1a: the ids are the agent's, so nobody can aim for collisions. */
+static struct device_bucket *bucket_of(struct queue *q, const char *id)
+{
+    uint32_t hash = 2166136261U;
+
+    for (; *id; id++)
+        hash = (hash ^ (unsigned char)*id) * 16777619U;
+    return &q->buckets[hash % BUCKETS];
+}
+
+int queue_new(size_t max, struct queue **ret)
+{
+    struct queue *q = calloc(1, sizeof(*q));
+
+    if (!q)
+        return -ENOMEM;
+    q->max = max;
+    TAILQ_INIT(&q->samples);
+    TAILQ_INIT(&q->turns);
+    *ret = q;
+    return 0;
+}
+
+static void device_done_if_empty(struct queue *q, struct queue_device *d)
+{
+    if (!TAILQ_EMPTY(&d->samples))
+        return;
+    LIST_REMOVE(d, by_hash);
+    TAILQ_REMOVE(&q->turns, d, by_turn);
+    free(d);
+}
+
+/* Takes the oldest out of the queue; it is the first of its device, whose order is that of age. */
+static void drop_oldest(struct queue *q)
+{
+    struct queued *s = TAILQ_FIRST(&q->samples);
+
+    TAILQ_REMOVE(&q->samples, s, by_age);
+    TAILQ_REMOVE(&s->of->samples, s, by_device);
+    device_done_if_empty(q, s->of);
+    free(s);
+    q->length--;
+}
+
+struct queue *queue_free(struct queue *q)
+{
+    if (!q)
+        return NULL;
+    while (!TAILQ_EMPTY(&q->samples))
+        drop_oldest(q);
+    free(q);
+    return NULL;
+}
+
+static char *put_string(char **at, const char *text)
+{
+    char *start = *at;
+    size_t n = strlen(text) + 1;
+
+    memcpy(start, text, n);
+    *at += n;
+    return start;
+}
+
+struct queued *queued_new(const char *device, const struct link_sample *sample)
+{
+    bool text = sample->value.type == SAMPLE_STRING;
+    size_t n =
+        strlen(device) + strlen(sample->point) + strlen(sample->unit) + 3 + (text ? strlen(sample->value.s) + 1 : 0);
+    struct queued *s = malloc(sizeof(*s) + n);
+    char *at;
+
+    if (!s)
+        return NULL;
+    at = s->strings;
+    s->of = NULL;
+    s->device = put_string(&at, device);
+    s->sample = *sample;
+    s->sample.point = put_string(&at, sample->point);
+    s->sample.unit = put_string(&at, sample->unit);
+    if (text)
+        s->sample.value.s = put_string(&at, sample->value.s);
+    return s;
+}
+
+/* The device of that id, made if it has nothing waiting. */
+static struct queue_device *device_get(struct queue *q, const char *id)
+{
+    struct device_bucket *bucket = bucket_of(q, id);
+    size_t n = strlen(id) + 1;
+    struct queue_device *d;
+
+    LIST_FOREACH (d, bucket, by_hash)
+        if (strcmp(d->id, id) == 0)
+            return d;
+    d = malloc(sizeof(*d) + n);
+    if (!d)
+        return NULL;
+    TAILQ_INIT(&d->samples);
+    memcpy(d->id, id, n);
+    LIST_INSERT_HEAD(bucket, d, by_hash);
+    TAILQ_INSERT_TAIL(&q->turns, d, by_turn);
+    return d;
+}
+
+void queue_push(struct queue *q, struct queued *s)
+{
+    /* Room first: dropping may end the very device that s is of. */
+    while (q->length >= q->max && q->length > 0) {
+        drop_oldest(q);
+        q->dropped++;
+    }
+    s->of = q->max > 0 ? device_get(q, s->device) : NULL;
+    if (!s->of) {
+        q->dropped++;
+        free(s);
+        return;
+    }
+    TAILQ_INSERT_TAIL(&q->samples, s, by_age);
+    TAILQ_INSERT_TAIL(&s->of->samples, s, by_device);
+    q->length++;
+}
+
+bool queue_take(struct queue *q, size_t max, struct queue_batch *ret)
+{
+    struct queue_device *d = TAILQ_FIRST(&q->turns);
+    struct queued *s;
+
+    if (!d || max == 0)
+        return false;
+    TAILQ_INIT(&ret->samples);
+    for (ret->n = 0; ret->n < max && (s = TAILQ_FIRST(&d->samples)); ret->n++) {
+        TAILQ_REMOVE(&d->samples, s, by_device);
+        TAILQ_REMOVE(&q->samples, s, by_age);
+        TAILQ_INSERT_TAIL(&ret->samples, s, by_device);
+        q->length--;
+    }
+    TAILQ_REMOVE(&q->turns, d, by_turn);
+    TAILQ_INSERT_TAIL(&q->turns, d, by_turn);
+    device_done_if_empty(q, d);
+    return true;
+}
+
+void queue_batch_done(struct queue_batch *b)
+{
+    struct queued *s;
+
+    while ((s = TAILQ_FIRST(&b->samples))) {
+        TAILQ_REMOVE(&b->samples, s, by_device);
+        free(s);
+    }
+    b->n = 0;
+}
+
+void queue_batch_back(struct queue *q, struct queue_batch *b)
+{
+    struct queue_device *d = device_get(q, TAILQ_FIRST(&b->samples)->device);
+    struct queued *s;
+
+    /* From the newest to the oldest, so that those left over are the oldest. */
+    while ((s = TAILQ_LAST(&b->samples, queued_list))) {
+        TAILQ_REMOVE(&b->samples, s, by_device);
+        if (!d || q->length >= q->max) {
+            free(s);
+            q->dropped++;
+            continue;
+        }
+        s->of = d;
+        TAILQ_INSERT_HEAD(&d->samples, s, by_device);
+        TAILQ_INSERT_HEAD(&q->samples, s, by_age);
+        q->length++;
+    }
+    if (d)
+        device_done_if_empty(q, d);
+    b->n = 0;
+}
+
+size_t queue_length(const struct queue *q)
+{
+    return q->length;
+}
+
+uint64_t queue_dropped(const struct queue *q)
+{
+    return q->dropped;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The samples that a driver holds until the agent has answered for them.
+ *
+ * Bounded: when it is full the oldest sample that is not under way is dropped and counted. Taken a batch at a time,
+ * each of one device, devices in turn, every device's samples in their order. A batch that got no answer goes back to
+ * the front of its device. Loop thread, but for queued_new(), which any thread may call. */
+
+#include "base/cleanup.h"
+#include "link/wire.h"
+
+#include <stdbool.h>
+#include <sys/queue.h>
+
+struct queue;
+struct queue_device;
+
+/* A sample with copies of its strings, in one piece. */
+struct queued {
+    TAILQ_ENTRY(queued) by_age;    /* of all samples */
+    TAILQ_ENTRY(queued) by_device; /* of one device's, or of one batch's */
+    struct queue_device *of;
+    const char *device;
+    struct link_sample sample;
+    char strings[];
+};
+TAILQ_HEAD(queued_list, queued);
+
+/* What is under way in one call, at least one sample. */
+struct queue_batch {
+    struct queued_list samples; /* by_device */
+    size_t n;
+};
+
+int queue_new(size_t max, struct queue **ret);
+struct queue *queue_free(struct queue *q);
+DEFINE_FREEP(struct queue, queue_free)
+
+/* NULL when out of memory. free() is enough to get rid of one that is in no queue. */
+struct queued *queued_new(const char *device, const struct link_sample *sample);
+/* Takes s, also when that means to drop it (out of memory, or max is 0). */
+void queue_push(struct queue *q, struct queued *s);
+
+/* At most `max` samples of the device whose turn it is; false when there is none. The batch is the caller's until one
+ * of the two below. */
+bool queue_take(struct queue *q, size_t max, struct queue_batch *ret);
+void queue_batch_done(struct queue_batch *b);
+/* Puts it back in front; when the queue is full the oldest go. */
+void queue_batch_back(struct queue *q, struct queue_batch *b);
+
+size_t queue_length(const struct queue *q);
+uint64_t queue_dropped(const struct queue *q);
