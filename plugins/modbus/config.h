@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A device's section and its points, checked and read into one struct. Pure, any thread. Every mistake is complained
+ * of with its JSON pointer; unknown keys are mistakes. The keys stand in README.md. */
+
+#include "decode.h"
+#include "plan.h"
+#include "url.h"
+
+#include <gatehouse/plugin.h>
+#include <json-c/json.h>
+
+struct modbus_point {
+    char *name;
+    char *unit; /* NULL if none */
+    bool writable;
+    enum modbus_table table;
+    uint16_t address; /* as it goes over the wire, from 0 */
+    uint16_t count;
+    struct modbus_format format;
+    uint64_t interval;
+    bool on_change;
+    double deadband;
+};
+
+struct modbus_config {
+    struct modbus_url url;
+    unsigned unit;
+    uint64_t interval;
+    uint64_t timeout;
+    unsigned retries;
+    uint64_t delay_after_connect;
+    uint64_t delay_between_requests;
+    unsigned address_base;
+    bool write_multiple;
+    struct plan_limits limits;
+    struct modbus_point *points;
+    size_t n_points;
+};
+
+/* 0 with *ret (the caller's; ret may be NULL for a check only), -EINVAL after at least one complaint, -ENOMEM. */
+int modbus_config_read(const char *section, const struct gatehouse_point *points, size_t n_points,
+                       gatehouse_complain complain, void *context, struct modbus_config **ret);
+struct modbus_config *modbus_config_free(struct modbus_config *config);
+
+/* The url of a section, for device_bus. -EINVAL. */
+int modbus_config_url(const char *section, struct modbus_url *ret);

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the host gave at load, and the clock of its timers. Any thread, from load until unload. */
+
+#include <gatehouse/plugin.h>
+#include <stdint.h>
+#include <time.h>
+
+extern const struct gatehouse_host *modbus_host;
+
+static inline uint64_t monotonic_now(void)
+{
+    struct timespec t;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
