@@ -27,7 +27,8 @@ struct position {
 
 struct prescan;
 
-/* `text` has n bytes and is changed in place, n stays. -EBADMSG with *ret_at and a text; -ENOMEM. */
+/* `text` has n bytes and a NUL behind them; it is changed in place, n stays. -EBADMSG with *ret_at and a text; -ENOMEM.
+ */
 int prescan_new(char *text, size_t n, struct prescan **ret, struct position *ret_at, struct error *e);
 struct prescan *prescan_free(struct prescan *s);
 DEFINE_FREEP(struct prescan, prescan_free)
@@ -37,7 +38,7 @@ size_t prescan_count(const struct prescan *s);
 /* The member `key`, or the element whose index `key` is in decimal; PRESCAN_NONE if there is none. */
 uint32_t prescan_child(const struct prescan *s, uint32_t node, const char *key);
 uint32_t prescan_parent(const struct prescan *s, uint32_t node);
-/* The key under which the value stands, unescaped; "" for the root, the index for an element. Owned by s. */
+/* The key under which the value stands, unescaped; "" for the root and for elements. Owned by s. */
 const char *prescan_key(const struct prescan *s, uint32_t node);
 /* Whether the value is a member of an object, and so has a key of its own in the file. */
 bool prescan_is_member(const struct prescan *s, uint32_t node);

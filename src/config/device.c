@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A device file. */
+#include "base/id.h"
+#include "base/limits.h"
+#include "base/sample.h"
+#include "config/internal.h"
+
+#include <math.h>
+#include <string.h>
+
+static const char *const own_keys[] = {"device", "uplink", "driver", "enabled", "points"};
+
+struct config_device *config_device_ref(struct config_device *d)
+{
+    d->refs++;
+    return d;
+}
+
+struct config_device *config_device_unref(struct config_device *d)
+{
+    if (!d || --d->refs > 0)
+        return NULL;
+    free(d->id);
+    free(d->uplink);
+    free(d->driver);
+    free(d->file);
+    free(d->section);
+    free(d->points_text);
+    for (size_t i = 0; i < d->n_points; i++) {
+        free(d->points[i].name);
+        free(d->points[i].unit);
+    }
+    free(d->points);
+    free(d);
+    return NULL;
+}
+
+void device_file_done(struct device_file *f)
+{
+    free(f->path);
+    free(f->id);
+    config_device_unref(f->device);
+    *f = (struct device_file){0};
+}
+
+/* Puts a copy into *ret; out of memory is kept with the mistakes. */
+static void copy(struct reader *r, const char *text, char **ret)
+{
+    *ret = strdup(text);
+    if (!*ret)
+        r->mistakes->failed = -ENOMEM;
+}
+
+static void copy_json(struct reader *r, json_object *o, char **ret)
+{
+    const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+
+    if (text)
+        copy(r, text, ret);
+    else
+        r->mistakes->failed = -ENOMEM;
+}
+
+static void read_id(struct reader *r, struct value root, struct device_file *f)
+{
+    const char *id;
+    struct value v;
+
+    if (!reader_string(r, root, "device", true, &id))
+        return;
+    reader_member(r, root, "device", true, &v);
+    f->id_at = prescan_value_at(r->map, v.node);
+    if (!id_valid(id)) {
+        reader_mistake(r, v.node, "\"%.80s\" is not an id for a device; expected " ID_RULE, id);
+        return;
+    }
+    copy(r, id, &f->id);
+    r->device = f->id;
+}
+
+/* NULL-terminated names of the uplinks, for the nearest; the names are c's. */
+static const char **uplink_names(const struct config *c)
+{
+    const char **names = calloc(c->n_uplinks + 1, sizeof(*names));
+
+    for (size_t i = 0; names && i < c->n_uplinks; i++)
+        names[i] = c->uplinks[i]->name;
+    return names;
+}
+
+static void read_uplink(struct reader *r, struct value root, const struct config *c, struct config_device *d)
+{
+    _cleanup_free_ const char **names = NULL;
+    const char *name, *near;
+    struct value v;
+
+    if (!reader_string(r, root, "uplink", true, &name))
+        return;
+    copy(r, name, &d->uplink);
+    if (!c || config_uplink(c, name))
+        return;
+    reader_member(r, root, "uplink", true, &v);
+    names = uplink_names(c);
+    near = names ? nearest_word(name, names) : NULL;
+    if (near)
+        reader_mistake(r, v.node, "there is no uplink \"%.64s\"; did you mean \"%s\"?", name, near);
+    else if (c->n_uplinks == 0)
+        reader_mistake(r, v.node, "there is no uplink \"%.64s\"; add it to \"uplinks\" in %s", name, c->file);
+    else
+        reader_mistake(r, v.node, "there is no uplink \"%.64s\" in %s", name, c->file);
+}
+
+/* The driver, its section, and that nothing else stands there. */
+static void read_driver(struct reader *r, struct value root, struct config_device *d)
+{
+    const char *known[ELEMENTSOF(own_keys) + 2] = {0}, *name = NULL;
+    bool good;
+    struct value v;
+
+    memcpy(known, own_keys, sizeof(own_keys));
+    good = reader_string(r, root, "driver", true, &name);
+    if (good) {
+        reader_member(r, root, "driver", true, &v);
+        good = id_valid(name);
+        for (size_t i = 0; i < ELEMENTSOF(own_keys); i++)
+            good = good && strcmp(name, own_keys[i]) != 0;
+        if (!good)
+            reader_mistake(r, v.node, "\"%.64s\" is not the name of a driver; expected one such as \"modbus\"", name);
+    }
+    /* Without the driver's name its section cannot be told from a mistake. */
+    if (!good)
+        return;
+    known[ELEMENTSOF(own_keys)] = name;
+    reader_known(r, root, known);
+    copy(r, name, &d->driver);
+    if (reader_object(r, root, name, false, &v))
+        copy_json(r, v.json, &d->section);
+    else
+        copy(r, "{}", &d->section);
+}
+
+static void read_limits(struct reader *r, struct value v, struct config_point *p)
+{
+    static const char *const limits[] = {"min", "max"};
+    struct value at;
+
+    for (size_t i = 0; i < ELEMENTSOF(limits); i++)
+        if (reader_number(r, v, limits[i], i == 0 ? &p->min : &p->max) && !p->writable) {
+            reader_member(r, v, limits[i], true, &at);
+            reader_mistake_key(
+                r, at.node, "\"%s\" bounds what may be written, but this point is not \"writable\": true", limits[i]);
+        }
+    if (p->min > p->max)
+        reader_mistake(r, v.node, "\"min\" is greater than \"max\"");
+    /* The driver need not know, and so a new limit does not disturb it. */
+    json_object_object_del(v.json, "min");
+    json_object_object_del(v.json, "max");
+}
+
+static void read_point(struct reader *r, const char *name, struct value v, struct config_point *p)
+{
+    const char *unit;
+    struct value at;
+
+    p->min = -INFINITY;
+    p->max = INFINITY;
+    copy(r, name, &p->name);
+    if (!id_valid(name))
+        reader_mistake_key(r, v.node, "\"%.80s\" is not a name for a point; expected " ID_RULE, name);
+    if (!json_object_is_type(v.json, json_type_object)) {
+        reader_mistake(r, v.node, "the point \"%.64s\" is not an object {...}", name);
+        return;
+    }
+    if (reader_string(r, v, "unit", false, &unit)) {
+        reader_member(r, v, "unit", true, &at);
+        if (!sample_unit_valid(unit))
+            reader_mistake(r, at.node,
+                           "\"unit\" has over %d bytes or a control character; expected one such as \"Cel\"",
+                           UNIT_MAX - 1);
+        else
+            copy(r, unit, &p->unit);
+    }
+    reader_bool(r, v, "writable", &p->writable);
+    read_limits(r, v, p);
+}
+
+static void read_points(struct reader *r, struct value root, struct config_device *d)
+{
+    struct value v;
+    int n;
+
+    if (!reader_object(r, root, "points", false, &v)) {
+        copy(r, "{}", &d->points_text);
+        return;
+    }
+    n = json_object_object_length(v.json);
+    if (n > POINTS_PER_DEVICE_MAX) {
+        reader_mistake(r, v.node, "there are %d points; a device may have %d", n, POINTS_PER_DEVICE_MAX);
+        return;
+    }
+    d->points = calloc((size_t)n + 1, sizeof(*d->points));
+    if (!d->points) {
+        r->mistakes->failed = -ENOMEM;
+        return;
+    }
+    json_object_object_foreach (v.json, name, o) {
+        struct value point = {o, prescan_child(r->map, v.node, name)};
+
+        read_point(r, name, point, &d->points[d->n_points++]);
+    }
+    copy_json(r, v.json, &d->points_text);
+}
+
+static int read_root(struct reader *r, const struct config *c, struct config_device *d, struct device_file *f)
+{
+    struct value root = reader_root(r);
+
+    if (!json_object_is_type(root.json, json_type_object)) {
+        reader_mistake(r, root.node, "expected an object {...} with device, uplink, driver and points");
+        return 0;
+    }
+    read_id(r, root, f);
+    config_refuse_secrets(r, "points");
+    read_uplink(r, root, c, d);
+    read_driver(r, root, d);
+    reader_bool(r, root, "enabled", &d->enabled);
+    read_points(r, root, d);
+    if (f->id)
+        copy(r, f->id, &d->id);
+    return r->mistakes->failed;
+}
+
+int config_read_device(const struct config *c, char *text, size_t n, struct device_file *f, struct mistakes *mistakes)
+{
+    _cleanup_(config_device_unrefp) struct config_device *d = calloc(1, sizeof(*d));
+    _cleanup_(reader_done) struct reader r = {0};
+    int k;
+
+    if (!d)
+        return -ENOMEM;
+    d->refs = 1;
+    d->enabled = true;
+    d->file_digest = config_digest(text, n);
+    d->file = strdup(f->path);
+    if (!d->file)
+        return -ENOMEM;
+    k = reader_open(&r, f->path, text, n, mistakes);
+    if (k == -EBADMSG)
+        return 0;
+    if (k >= 0)
+        k = read_root(&r, c, d, f);
+    if (k >= 0 && reader_good(&r))
+        f->device = TAKE_PTR(d);
+    return k;
+}

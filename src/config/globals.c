@@ -1,0 +1,385 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* gatehouse.json. */
+#include "base/id.h"
+#include "base/limits.h"
+#include "config/internal.h"
+#include "config/url.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define IDENTITY_ADDS "{opaque}-{n}"
+#define IDENTITY_REPLACES "{opaque}"
+#define PROFILE_DEFAULT "senml"
+#define COUNTER_DIGITS_MAX 10
+#define OPAQUE_LENGTH 10
+#define LONGEST (3650 * USEC_PER_DAY)
+#define SPOOL_BYTES_MIN (64 * UINT64_C(1024))
+#define SPOOL_BYTES_DEFAULT (64 * UINT64_C(1024) * 1024)
+#define SPOOL_BYTES_MAX (1024 * UINT64_C(1024) * 1024 * 1024)
+#define SPOOL_AGE_DEFAULT (7 * USEC_PER_DAY)
+#define PAYLOAD_MIN 128
+
+static const char *const suites_known[] = {"ecdhe-psk", "ecdhe-psk-cbc", "psk", "psk-ccm8", NULL};
+
+/* Puts a copy into *ret; out of memory is kept with the mistakes. */
+static void copy(struct reader *r, const char *text, char **ret)
+{
+    *ret = strdup(text);
+    if (!*ret)
+        r->mistakes->failed = -ENOMEM;
+}
+
+/* ---- Uplinks ---- */
+
+struct config_uplink *config_uplink_unref(struct config_uplink *u)
+{
+    if (!u || --u->refs > 0)
+        return NULL;
+    free(u->name);
+    free(u->url);
+    free(u->host);
+    free(u->profile);
+    for (char **s = u->suites; s && *s; s++)
+        free(*s);
+    free(u->suites);
+    free(u->identity);
+    free(u);
+    return NULL;
+}
+
+static void read_url(struct reader *r, struct value object, struct config_uplink *u)
+{
+    struct config_url url;
+    struct value v;
+    struct error e;
+    const char *text;
+
+    if (!reader_string(r, object, "url", true, &text))
+        return;
+    reader_member(r, object, "url", true, &v);
+    if (config_url_parse(text, &url, &e) < 0) {
+        reader_mistake(r, v.node, "%s", e.text);
+        return;
+    }
+    copy(r, text, &u->url);
+    copy(r, url.host, &u->host);
+    u->port = url.port;
+}
+
+static void read_profile(struct reader *r, struct value object, struct config_uplink *u)
+{
+    const char *text = PROFILE_DEFAULT;
+    struct value v;
+
+    if (reader_string(r, object, "profile", false, &text) && !id_valid(text)) {
+        reader_member(r, object, "profile", true, &v);
+        reader_mistake(r, v.node, "\"%.64s\" is not the name of a profile; expected " ID_RULE, text);
+        return;
+    }
+    copy(r, text, &u->profile);
+}
+
+/* Notes what is wrong with one suite of a list, whose good ones so far are in `list`. */
+static bool suite_good(struct reader *r, uint32_t node, const char *text, char *const list[])
+{
+    const char *near;
+    size_t i = 0;
+
+    while (suites_known[i] && strcmp(suites_known[i], text) != 0)
+        i++;
+    if (!suites_known[i]) {
+        near = nearest_word(text, suites_known);
+        reader_mistake(r, node, "\"%.64s\" is not a suite; %s%s%sexpected ecdhe-psk, ecdhe-psk-cbc, psk or psk-ccm8",
+                       text, near ? "did you mean \"" : "", near ?: "", near ? "\"? " : "");
+        return false;
+    }
+    for (; *list; list++)
+        if (strcmp(*list, text) == 0) {
+            reader_mistake(r, node, "\"%s\" is in this list twice", text);
+            return false;
+        }
+    return true;
+}
+
+static void read_suites(struct reader *r, struct value object, struct config_uplink *u)
+{
+    static const char *const standard[] = {"ecdhe-psk", "psk"};
+    struct value v;
+    size_t n;
+
+    u->suites = calloc(ELEMENTSOF(suites_known), sizeof(*u->suites));
+    if (!u->suites) {
+        r->mistakes->failed = -ENOMEM;
+        return;
+    }
+    if (!reader_member(r, object, "suites", false, &v)) {
+        for (size_t i = 0; i < ELEMENTSOF(standard); i++)
+            copy(r, standard[i], &u->suites[i]);
+        return;
+    }
+    n = json_object_is_type(v.json, json_type_array) ? json_object_array_length(v.json) : 0;
+    if (n == 0)
+        reader_mistake(r, v.node, "\"suites\" is not a list of suites; expected one such as [\"ecdhe-psk\", \"psk\"]");
+    for (size_t i = 0, good = 0; i < n; i++) {
+        json_object *o = json_object_array_get_idx(v.json, i);
+        char index[24];
+        uint32_t node;
+
+        snprintf(index, sizeof(index), "%zu", i);
+        node = prescan_child(r->map, v.node, index);
+        if (!json_object_is_type(o, json_type_string))
+            reader_mistake(r, node, "expected the name of a suite, a text");
+        else if (suite_good(r, node, json_object_get_string(o), u->suites))
+            copy(r, json_object_get_string(o), &u->suites[good++]);
+    }
+}
+
+static void read_registrar(struct reader *r, struct value object, struct config_registrar *ret)
+{
+    static const char *const known[] = {"type", "mode", "offer_without_pfs", NULL};
+    static const char *const types[] = {"coap", "manual", NULL};
+    static const char *const later[] = {"golioth", "hono", "exec"};
+    static const char *const modes[] = {"adds", "replaces", NULL};
+    unsigned type = CONFIG_REGISTRAR_COAP, mode = 0;
+    const char *text;
+    struct value v, at;
+
+    ret->type = CONFIG_REGISTRAR_MANUAL;
+    if (!reader_object(r, object, "registrar", false, &v))
+        return;
+    reader_known(r, v, known);
+    if (!reader_member(r, v, "type", true, &at))
+        return;
+    for (size_t i = 0; json_object_is_type(at.json, json_type_string) && i < ELEMENTSOF(later); i++) {
+        text = json_object_get_string(at.json);
+        if (strcmp(text, later[i]) == 0) {
+            reader_mistake(r, at.node,
+                           "this version does not have the registrar \"%s\" yet; expected \"coap\" or \"manual\"",
+                           text);
+            return;
+        }
+    }
+    reader_word(r, v, "type", types, &type);
+    reader_word(r, v, "mode", modes, &mode);
+    reader_bool(r, v, "offer_without_pfs", &ret->offer_without_pfs);
+    ret->type = type == 0 ? CONFIG_REGISTRAR_COAP : CONFIG_REGISTRAR_MANUAL;
+    ret->replaces = mode == 1;
+}
+
+/* Identities go over the wire and into servers' files, where ':' and ',' separate: printable ASCII without those. */
+static bool identity_character(char b)
+{
+    return b > 0x20 && b < 0x7f && !strchr(":,\"\\{}", b);
+}
+
+/* NULL, or what is wrong with the template. */
+static const char *identity_fault(const char *text, bool replaces)
+{
+    static const struct {
+        const char *text;
+        size_t length;
+    } words[] = {{"{opaque}", OPAQUE_LENGTH}, {"{device}", DEVICE_ID_MAX}, {"{n}", COUNTER_DIGITS_MAX}};
+    bool seen[ELEMENTSOF(words)] = {0};
+    size_t length = 0;
+
+    while (*text) {
+        size_t i = 0;
+
+        while (i < ELEMENTSOF(words) && strncmp(text, words[i].text, strlen(words[i].text)) != 0)
+            i++;
+        if (i < ELEMENTSOF(words)) {
+            seen[i] = true;
+            length += words[i].length;
+            text += strlen(words[i].text);
+            continue;
+        }
+        if (*text == '{' || *text == '}')
+            return "has a brace that does not belong to {opaque}, {device} or {n}";
+        if (!identity_character(*text))
+            return "has a character that servers do not take in an identity; expected printable ASCII without : , \" \\";
+        length++;
+        text++;
+    }
+    if (!seen[0] && !seen[1])
+        return "has neither {opaque} nor {device}, so all devices would have the same identity";
+    if (!seen[2] && !replaces)
+        return "has no {n}, so a new key could not have a new identity; only a registrar of \"mode\": \"replaces\" keeps one";
+    if (seen[2] && replaces)
+        return "has {n}, but a registrar of \"mode\": \"replaces\" keeps one identity; take {n} away";
+    return length > IDENTITY_MAX ? "can become longer than the 128 bytes that an identity may have" : NULL;
+}
+
+static void read_identity(struct reader *r, struct value object, struct config_uplink *u)
+{
+    const char *text = u->registrar.replaces ? IDENTITY_REPLACES : IDENTITY_ADDS, *fault;
+    struct value v;
+
+    if (reader_string(r, object, "identity", false, &text)) {
+        reader_member(r, object, "identity", true, &v);
+        fault = identity_fault(text, u->registrar.replaces);
+        if (fault)
+            reader_mistake(r, v.node, "the identity \"%.128s\" %s", text, fault);
+    }
+    copy(r, text, &u->identity);
+}
+
+static void read_admission(struct reader *r, struct value object, struct config_admission *ret)
+{
+    static const char *const known[] = {"concurrent", "rate", "jitter", NULL};
+    struct value v;
+
+    *ret = (struct config_admission){
+        .concurrent = ADMISSION_CONCURRENT, .rate = ADMISSION_PER_SEC, .jitter = ADMISSION_JITTER};
+    if (!reader_member(r, object, "admission", false, &v))
+        return;
+    if (json_object_is_type(v.json, json_type_string) && strcmp(json_object_get_string(v.json), "unlimited") == 0) {
+        ret->unlimited = true;
+        return;
+    }
+    if (!json_object_is_type(v.json, json_type_object)) {
+        reader_mistake(r, v.node, "\"admission\" is neither \"unlimited\" nor an object with concurrent, rate, jitter");
+        return;
+    }
+    reader_known(r, v, known);
+    reader_unsigned(r, v, "concurrent", 1, ARENA_CELLS, &ret->concurrent);
+    reader_unsigned(r, v, "rate", 1, 100000, &ret->rate);
+    reader_duration(r, v, "jitter", 0, USEC_PER_HOUR, &ret->jitter);
+}
+
+static int read_uplink(struct reader *r, const char *name, struct value v, struct config *c)
+{
+    static const char *const known[] = {"url",       "profile", "suites",      "identity", "registrar",
+                                        "admission", "nstart",  "max_payload", NULL};
+    struct config_uplink *u = calloc(1, sizeof(*u));
+    uint64_t max_payload = 0;
+
+    if (!u)
+        return -ENOMEM;
+    u->refs = 1;
+    u->nstart = COAP_NSTART;
+    c->uplinks[c->n_uplinks++] = u;
+    copy(r, name, &u->name);
+    if (!id_valid(name))
+        reader_mistake_key(r, v.node, "\"%.64s\" is not a name for an uplink; expected " ID_RULE, name);
+    if (!json_object_is_type(v.json, json_type_object)) {
+        reader_mistake(r, v.node, "the uplink \"%.64s\" is not an object {...}", name);
+        return 0;
+    }
+    reader_known(r, v, known);
+    read_url(r, v, u);
+    read_profile(r, v, u);
+    read_suites(r, v, u);
+    read_registrar(r, v, &u->registrar);
+    read_identity(r, v, u);
+    read_admission(r, v, &u->admission);
+    reader_unsigned(r, v, "nstart", 1, COAP_NSTART_MAX, &u->nstart);
+    reader_size(r, v, "max_payload", PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
+    u->max_payload = (unsigned)max_payload;
+    return 0;
+}
+
+static int read_uplinks(struct reader *r, struct value root, struct config *c)
+{
+    struct value v;
+    int k = 0;
+
+    if (!reader_object(r, root, "uplinks", false, &v))
+        return 0;
+    if (json_object_object_length(v.json) > UPLINKS_MAX) {
+        reader_mistake(r, v.node, "there are %d uplinks; at most %d are possible", json_object_object_length(v.json),
+                       UPLINKS_MAX);
+        return 0;
+    }
+    c->uplinks = calloc((size_t)json_object_object_length(v.json) + 1, sizeof(*c->uplinks));
+    if (!c->uplinks)
+        return -ENOMEM;
+    json_object_object_foreach (v.json, name, o) {
+        struct value uplink = {o, prescan_child(r->map, v.node, name)};
+
+        if (k >= 0)
+            k = read_uplink(r, name, uplink, c);
+    }
+    return k;
+}
+
+/* ---- The rest ---- */
+
+static void read_rotation(struct reader *r, struct value root, struct config_rotation *ret)
+{
+    static const char *const known[] = {"max_age", "retire_after", "concurrent", NULL};
+    struct value v, age;
+
+    *ret =
+        (struct config_rotation){ROTATION_MAX_AGE_DEFAULT, ROTATION_RETIRE_AFTER_DEFAULT, ROTATION_CONCURRENT_DEFAULT};
+    if (!reader_object(r, root, "rotation", false, &v))
+        return;
+    reader_known(r, v, known);
+    if (reader_member(r, v, "max_age", false, &age) && json_object_is_type(age.json, json_type_string) &&
+        strcmp(json_object_get_string(age.json), "never") == 0)
+        ret->max_age = USEC_INFINITY;
+    else
+        reader_duration(r, v, "max_age", USEC_PER_SEC, LONGEST, &ret->max_age);
+    reader_duration(r, v, "retire_after", 0, LONGEST, &ret->retire_after);
+    reader_unsigned(r, v, "concurrent", 1, ARENA_CELLS, &ret->concurrent);
+    if (reader_good(r) && ret->retire_after >= ret->max_age)
+        reader_mistake(r, v.node,
+                       "\"retire_after\" is not shorter than \"max_age\", so an old key would outlive the next one");
+}
+
+static void read_spool(struct reader *r, struct value root, struct config_spool *ret)
+{
+    static const char *const known[] = {"durability", "max_bytes", "max_age", NULL};
+    static const char *const words[] = {"outage", "always", "memory", NULL};
+    unsigned durability = 0;
+    struct value v;
+
+    *ret = (struct config_spool){CONFIG_DURABILITY_OUTAGE, SPOOL_BYTES_DEFAULT, SPOOL_AGE_DEFAULT};
+    if (!reader_object(r, root, "spool", false, &v))
+        return;
+    reader_known(r, v, known);
+    if (reader_word(r, v, "durability", words, &durability))
+        ret->durability = (enum config_durability)durability;
+    reader_size(r, v, "max_bytes", SPOOL_BYTES_MIN, SPOOL_BYTES_MAX, &ret->max_bytes);
+    reader_duration(r, v, "max_age", USEC_PER_SEC, LONGEST, &ret->max_age);
+}
+
+static int read_root(struct reader *r, struct config *c)
+{
+    static const char *const known[] = {"uplinks", "rotation", "spool", NULL};
+    struct value root = reader_root(r);
+    int k;
+
+    if (!json_object_is_type(root.json, json_type_object)) {
+        reader_mistake(r, root.node, "expected an object {...} with uplinks, rotation and spool");
+        return -EBADMSG;
+    }
+    config_refuse_secrets(r, "uplinks");
+    reader_known(r, root, known);
+    k = read_uplinks(r, root, c);
+    read_rotation(r, root, &c->rotation);
+    read_spool(r, root, &c->spool);
+    if (k < 0)
+        return k;
+    if (r->mistakes->failed < 0)
+        return r->mistakes->failed;
+    return reader_good(r) ? 0 : -EBADMSG;
+}
+
+int config_read_globals(struct config *c, const char *path, struct mistakes *mistakes)
+{
+    _cleanup_(reader_done) struct reader r = {0};
+    _cleanup_free_ char *text = NULL;
+    size_t n;
+    int k;
+
+    c->file = strdup(path);
+    if (!c->file)
+        return -ENOMEM;
+    k = config_read_file(path, &text, &n, mistakes);
+    if (k < 0)
+        return k;
+    c->file_digest = config_digest(text, n);
+    k = reader_open(&r, path, text, n, mistakes);
+    return k < 0 ? k : read_root(&r, c);
+}

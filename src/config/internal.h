@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Shared by the files of src/config only. */
+
+#include "base/reader.h"
+#include "config/config.h"
+
+/* Reads gatehouse.json into c: uplinks, rotation, spool, file, digest. 0, -EBADMSG (noted), -ENOMEM. */
+int config_read_globals(struct config *c, const char *path, struct mistakes *mistakes);
+
+/* What is known of a device file, also of a bad one. */
+struct device_file {
+    char *path;
+    char *id; /* NULL if it could not be read */
+    struct position id_at;
+    struct config_device *device; /* NULL if it had mistakes */
+};
+/* `text` is changed in place. `c` has the uplinks; NULL: they are not known, and the device's is not looked up. Returns
+ * 0 also for a file with mistakes, which are noted; -ENOMEM. */
+int config_read_device(const struct config *c, char *text, size_t n, struct device_file *f, struct mistakes *mistakes);
+void device_file_done(struct device_file *f);
+
+/* Notes each key that asks for a secret, anywhere but where `names` (NULL, or a member of the root) holds names that
+ * people chose, and takes it out of the tree. */
+void config_refuse_secrets(struct reader *r, const char *names);
+
+/* To tell whether a file is still the one that was read. */
+uint64_t config_digest(const char *text, size_t n);
+/* A whole file of at most CONFIG_FILE_MAX bytes; what fails is noted (-EBADMSG). */
+int config_read_file(const char *path, char **ret_text, size_t *ret_size, struct mistakes *mistakes);
+
+struct config_uplink *config_uplink_unref(struct config_uplink *u);
+DEFINE_FREEP(struct config_uplink, config_uplink_unref)

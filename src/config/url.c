@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config/url.h"
+
+#include "base/cleanup.h"
+
+#include <arpa/inet.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define COAPS_PORT 5684
+#define URL_RULE "expected coaps://HOST or coaps://HOST:PORT"
+
+static int scheme(const char *text, const char **ret_rest, struct error *e)
+{
+    const char *end = strstr(text, "://");
+    size_t n = end ? (size_t)(end - text) : 0;
+
+    if (!end || n == 0)
+        return error_set(e, -EINVAL, "\"%.100s\" is not the address of an uplink; " URL_RULE, text);
+    if (n == 5 && strncasecmp(text, "coaps", n) == 0) {
+        *ret_rest = end + 3;
+        return 0;
+    }
+    if (n == 5 && strncasecmp(text, "mqtts", n) == 0)
+        return error_set(e, -EINVAL, "this version speaks coaps:// only, not yet mqtts://; " URL_RULE);
+    if ((n == 4 && strncasecmp(text, "coap", n) == 0) || (n == 4 && strncasecmp(text, "mqtt", n) == 0))
+        return error_set(e, -EINVAL,
+                         "%.*s:// is not encrypted, and nothing leaves this gateway in plain text; " URL_RULE, (int)n,
+                         text);
+    return error_set(e, -EINVAL, "\"%.*s://\" is not known; " URL_RULE, (int)MIN_OF(n, (size_t)32), text);
+}
+
+static int port(const char *text, uint16_t *ret, struct error *e)
+{
+    unsigned n = 0;
+    const char *p = text;
+
+    for (; *p >= '0' && *p <= '9' && n <= UINT16_MAX; p++)
+        n = n * 10 + (unsigned)(*p - '0');
+    if (p == text || *p || n == 0 || n > UINT16_MAX)
+        return error_set(e, -EINVAL, "\"%.32s\" is not a port; expected 1 to 65535", text);
+    *ret = (uint16_t)n;
+    return 0;
+}
+
+/* The inside of the brackets: an address, and maybe its zone ("%25eth0" as RFC 6874 writes it, or "%eth0"). */
+static int ipv6(const char *text, size_t n, char *host, struct error *e)
+{
+    const char *percent = memchr(text, '%', n);
+    size_t n_address = percent ? (size_t)(percent - text) : n;
+    size_t skip = percent && strncmp(percent, "%25", 3) == 0 ? 3 : 1;
+    char address[INET6_ADDRSTRLEN];
+    struct in6_addr parsed;
+
+    if (n_address >= sizeof(address) || n >= CONFIG_HOST_MAX)
+        return error_set(e, -EINVAL, "\"[%.100s\" is not an IPv6 address", text);
+    memcpy(address, text, n_address);
+    address[n_address] = 0;
+    if (inet_pton(AF_INET6, address, &parsed) != 1 || (percent && n_address + skip >= n))
+        return error_set(e, -EINVAL, "\"[%.*s]\" is not an IPv6 address", (int)n, text);
+    memcpy(host, address, n_address + 1);
+    if (percent) {
+        size_t n_zone = n - n_address - skip;
+
+        host[n_address] = '%';
+        memcpy(host + n_address + 1, percent + skip, n_zone);
+        host[n_address + 1 + n_zone] = 0;
+    }
+    return 0;
+}
+
+static bool host_character(char b)
+{
+    return (b >= 'a' && b <= 'z') || (b >= 'A' && b <= 'Z') || (b >= '0' && b <= '9') || b == '.' || b == '-' ||
+           b == '_';
+}
+
+static int name(const char *text, size_t n, char *host, struct error *e)
+{
+    if (n == 0)
+        return error_set(e, -EINVAL, "there is no host; " URL_RULE);
+    if (n >= CONFIG_HOST_MAX)
+        return error_set(e, -EINVAL, "the host has %zu characters; at most %d are possible", n, CONFIG_HOST_MAX - 1);
+    for (size_t i = 0; i < n; i++)
+        if (!host_character(text[i]))
+            return error_set(e, -EINVAL, "\"%.*s\" is not a host name; expected letters, digits, '.' and '-'", (int)n,
+                             text);
+    memcpy(host, text, n);
+    host[n] = 0;
+    return 0;
+}
+
+int config_url_parse(const char *text, struct config_url *ret, struct error *e)
+{
+    struct config_url url = {.port = COAPS_PORT};
+    char authority[CONFIG_HOST_MAX + 16];
+    const char *rest = "", *end;
+    size_t n;
+    int r;
+
+    r = scheme(text, &rest, e);
+    if (r < 0)
+        return r;
+    n = strcspn(rest, "/?#");
+    if (rest[n] && strcmp(rest + n, "/") != 0)
+        return error_set(e, -EINVAL, "the path \"%.64s\" does not belong here but into the profile; " URL_RULE,
+                         rest + n);
+    if (memchr(rest, '@', n))
+        return error_set(e, -EINVAL, "names and keys do not belong into an address but into the vault; " URL_RULE);
+    if (n >= sizeof(authority))
+        return error_set(e, -EINVAL, "the host has more than %d characters", CONFIG_HOST_MAX - 1);
+    memcpy(authority, rest, n);
+    authority[n] = 0;
+    if (authority[0] == '[') {
+        end = strchr(authority, ']');
+        if (!end)
+            return error_set(e, -EINVAL, "the ']' behind the IPv6 address is missing");
+        r = ipv6(authority + 1, (size_t)(end - authority - 1), url.host, e);
+        end++;
+    } else {
+        end = strchrnul(authority, ':');
+        if (strchr(end + (*end != 0), ':'))
+            return error_set(e, -EINVAL, "an IPv6 address stands in brackets: coaps://[%s]", authority);
+        r = name(authority, (size_t)(end - authority), url.host, e);
+    }
+    if (r >= 0 && *end && *end != ':')
+        r = error_set(e, -EINVAL, "\"%.32s\" behind the address; expected ':' and a port", end);
+    if (r >= 0 && *end)
+        r = port(end + 1, &url.port, e);
+    if (r < 0)
+        return r;
+    *ret = url;
+    return 0;
+}
