@@ -114,7 +114,9 @@
 #define COAP_PATH_MAX 512
 #define COAP_DATAGRAM_MAX 1152 /* RFC 7252 section 4.6 */
 #define COAP_DATAGRAM_MIN 256
+#define COAP_DATAGRAM_LIMIT 2048
 #define COAP_EXCHANGES_MAX 64
+#define COAP_OBSERVATIONS_MAX 16
 #define COAP_MIDS_PER_SEC 250 /* so that none comes again within COAP_EXCHANGE_LIFETIME */
 #define COAP_RESTARTS_MAX 3   /* of one request: Echo, 4.08, a changed ETag */
 #define COAP_MAX_AGE 60       /* seconds, where a response does not say */

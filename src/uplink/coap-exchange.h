@@ -11,7 +11,7 @@
  * arms its timer again when ops->rearm says so. `now` is CLOCK_BOOTTIME and never goes back.
  *
  * Callbacks may call everything here, coap_endpoint_free included; pointers in what they are given are valid until they
- * return. ops->send is the exception: of this header it may call coap_endpoint_set_datagram_max only.
+ * return. Two are excepted: ops->rearm may call nothing, ops->send only coap_endpoint_set_datagram_max.
  *
  * Failures: what is malformed, repeated or unknown is rejected as the RFCs say, counted and otherwise ignored. */
 
@@ -44,9 +44,9 @@ struct coap_endpoint_options {
     const struct coap_endpoint_ops *ops; /* kept by reference */
     void *userdata;
     unsigned nstart;     /* outstanding messages, 1..COAP_NSTART_MAX; 0: COAP_NSTART. Requests start in their order. */
-    size_t datagram_max; /* what a datagram may hold; 0: COAP_DATAGRAM_MAX */
+    size_t datagram_max; /* what a datagram may hold, up to COAP_DATAGRAM_LIMIT; 0: COAP_DATAGRAM_MAX */
     unsigned block_size; /* largest block, 16..1024, a power of two; 0: 1024 */
-    size_t body_max;     /* of a response joined from blocks; 0: COAP_BODY_MAX */
+    size_t body_max;     /* of a request or response in blocks; 0: COAP_BODY_MAX */
     uint64_t seed;       /* for tests: tokens, message ids and jitter follow from it; 0: from gnutls_rnd */
 };
 
@@ -91,7 +91,7 @@ struct coap_response {
     uint32_t max_age;     /* seconds; 60 if the response does not say */
     const char *location; /* as coap_request.path takes it; NULL: none */
     bool challenged;      /* carries Echo: a 4.01 that asks who we are again and again, not a refusal */
-    bool observed;        /* notifications: the server will send more */
+    int32_t observe;      /* notifications: the server's order number; -1: it will not send more */
 };
 
 /* Called exactly once for each request, after which the exchange is gone. r: 0 answered (response is given, with
@@ -104,7 +104,8 @@ typedef void (*coap_done)(int r, const struct coap_response *response, void *use
  *
  * After 4.29 or 5.03 no further request starts before its Max-Age has passed (COAP_HOLD_MAX at most); the response is
  * delivered all the same. A 4.01 with Echo is answered here. ret_exchange (may be NULL) is valid until done is called.
- * -EINVAL, -ENOBUFS, -ENOMEM: not queued, done is not called. -ECANCELED: the endpoint is being freed. */
+ * -EINVAL, -EMSGSIZE (over body_max), -ENOBUFS, -ENOMEM: not queued, done is not called. -ECANCELED: the endpoint is
+ * being freed. */
 int coap_request(struct coap_endpoint *ep, uint64_t now, const struct coap_request *request, coap_done done,
                  void *userdata, struct coap_exchange **ret_exchange);
 /* Calls done with -ECANCELED before it returns. What was sent cannot be called back. */

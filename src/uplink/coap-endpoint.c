@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uplink/coap-endpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Room beside a block for header, token, options and marker; a longer path has the block halved when it is written. */
+#define BESIDE_BLOCK 64
+
+int coap_endpoint_new(const struct coap_endpoint_options *options, struct coap_endpoint **ret)
+{
+    unsigned nstart = options->nstart ? options->nstart : COAP_NSTART;
+    size_t datagram_max = options->datagram_max ? options->datagram_max : COAP_DATAGRAM_MAX;
+    unsigned block_size = options->block_size ? options->block_size : (unsigned)COAP_BLOCK_SIZE(COAP_SZX_MAX);
+    struct coap_endpoint *ep;
+    uint8_t szx = 0;
+
+    while (szx < COAP_SZX_MAX && COAP_BLOCK_SIZE(szx) < block_size)
+        szx++;
+    if (COAP_BLOCK_SIZE(szx) != block_size || nstart > COAP_NSTART_MAX)
+        return -EINVAL;
+    if (datagram_max < COAP_DATAGRAM_MIN || datagram_max > COAP_DATAGRAM_LIMIT || !options->ops)
+        return -EINVAL;
+    ep = calloc(1, sizeof(*ep));
+    if (!ep)
+        return -ENOMEM;
+    ep->ops = options->ops;
+    ep->userdata = options->userdata;
+    ep->nstart = (uint8_t)nstart;
+    ep->datagram_max = (uint16_t)datagram_max;
+    ep->szx_max = szx;
+    ep->body_max = options->body_max ? options->body_max : COAP_BODY_MAX;
+    ep->random.state = options->seed;
+    ep->deadline = USEC_INFINITY;
+    ep->connected = true;
+    coap_rtt_init(&ep->rtt);
+    coap_mids_init(&ep->mids, &ep->random);
+    *ret = ep;
+    return 0;
+}
+
+static void destroy(struct coap_endpoint *ep)
+{
+    coap_observations_free(ep);
+    free(ep->dedup);
+    free(ep);
+}
+
+struct coap_endpoint *coap_endpoint_free(struct coap_endpoint *ep)
+{
+    if (!ep || ep->doomed)
+        return NULL;
+    ep->doomed = true;
+    coap_enter(ep, ep->now);
+    while (ep->first)
+        coap_exchange_finish(ep->first, -ECANCELED, NULL);
+    coap_leave(ep);
+    return NULL;
+}
+
+uint8_t coap_endpoint_szx(const struct coap_endpoint *ep)
+{
+    uint8_t szx = ep->szx_max;
+
+    while (szx > 0 && COAP_BLOCK_SIZE(szx) + BESIDE_BLOCK > ep->datagram_max)
+        szx--;
+    return szx;
+}
+
+void coap_enter(struct coap_endpoint *ep, uint64_t now)
+{
+    ep->depth++;
+    ep->now = MAX_OF(ep->now, now);
+}
+
+/* Whether 4.29 or 5.03 keeps it from starting. */
+static bool held(const struct coap_endpoint *ep, const struct coap_exchange *x)
+{
+    return x->path && !x->begun && ep->now < ep->hold_until;
+}
+
+/* The first exchange that waits to send and whose turn it is; *ret_when: when some exchange's turn comes by time alone.
+ */
+static struct coap_exchange *next_ready(struct coap_endpoint *ep, uint64_t *ret_when)
+{
+    struct coap_exchange *ready = NULL;
+    unsigned outstanding = 0;
+    bool waits_for_hold = false;
+
+    *ret_when = USEC_INFINITY;
+    if (!ep->connected)
+        return NULL;
+    for (struct coap_exchange *x = ep->first; x; x = x->next) {
+        if (x->state == COAP_SENT && ++outstanding >= ep->nstart)
+            return NULL;
+        if (x->state != COAP_QUEUED || ready)
+            continue;
+        if (held(ep, x))
+            waits_for_hold = true;
+        else
+            ready = x;
+    }
+    if (ready) {
+        *ret_when = coap_mids_when(&ep->mids, ep->now);
+        return *ret_when <= ep->now ? ready : NULL;
+    }
+    if (waits_for_hold)
+        *ret_when = ep->hold_until;
+    return NULL;
+}
+
+static uint64_t earliest(struct coap_endpoint *ep, uint64_t queue_when)
+{
+    uint64_t when = MIN_OF(queue_when, coap_observations_deadline(ep));
+
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->state != COAP_QUEUED)
+            when = MIN_OF(when, x->deadline);
+    return when;
+}
+
+/* Tells the owner what was found on the way; false when there is nothing (more) to tell. */
+static bool tell(struct coap_endpoint *ep)
+{
+    bool suspect = ep->tell_suspect, answered = ep->tell_answered;
+
+    ep->tell_suspect = ep->tell_answered = false;
+    if (answered && ep->ops->answered)
+        ep->ops->answered(ep->userdata);
+    if (suspect && !ep->doomed && ep->ops->suspect)
+        ep->ops->suspect(ep->userdata);
+    return suspect || answered;
+}
+
+static void settle(struct coap_endpoint *ep)
+{
+    uint64_t when = USEC_INFINITY;
+
+    while (!ep->doomed) {
+        struct coap_exchange *x;
+
+        if (tell(ep))
+            continue;
+        x = next_ready(ep, &when);
+        if (!x)
+            break;
+        coap_exchange_start(x);
+    }
+    if (ep->doomed)
+        return;
+    when = ep->connected ? earliest(ep, when) : USEC_INFINITY;
+    if (when == ep->deadline)
+        return;
+    ep->deadline = when;
+    if (ep->ops->rearm)
+        ep->ops->rearm(ep->userdata, when);
+}
+
+void coap_leave(struct coap_endpoint *ep)
+{
+    if (ep->depth == 1)
+        settle(ep);
+    if (--ep->depth == 0 && ep->doomed)
+        destroy(ep);
+}
+
+int coap_endpoint_send(struct coap_endpoint *ep, const uint8_t *datagram, size_t n)
+{
+    ep->sent++;
+    return ep->ops->send(ep->userdata, datagram, n);
+}
+
+static void send_empty(struct coap_endpoint *ep, uint8_t type, uint16_t mid)
+{
+    struct coap_message m = {.type = type, .code = COAP_EMPTY, .mid = mid};
+    uint8_t buf[4];
+    ssize_t n = coap_message_write(&m, buf, sizeof(buf));
+
+    if (n > 0)
+        coap_endpoint_send(ep, buf, (size_t)n);
+}
+
+static void reject(struct coap_endpoint *ep, uint8_t type, uint16_t mid)
+{
+    if (type == COAP_CON)
+        send_empty(ep, COAP_RST, mid);
+}
+
+/* Messages that the peer sent on its own come again when our reply was lost: the same reply, and nothing more. */
+static bool is_duplicate(struct coap_endpoint *ep, const struct coap_message *m)
+{
+    if (!ep->dedup)
+        return false;
+    for (size_t i = 0; i < COAP_DEDUP_MAX; i++) {
+        if (ep->dedup->seen[i].at == 0 || ep->dedup->seen[i].mid != m->mid || ep->dedup->seen[i].type != m->type)
+            continue;
+        if (ep->now >= ep->dedup->seen[i].at + COAP_EXCHANGE_LIFETIME)
+            continue;
+        ep->duplicates++;
+        if (m->type == COAP_CON)
+            send_empty(ep, ep->dedup->seen[i].reply, m->mid);
+        return true;
+    }
+    return false;
+}
+
+/* Replies to a message of the peer's, and keeps the reply for its repeats. Non-confirmable ones get none but RST. */
+static void reply(struct coap_endpoint *ep, const struct coap_message *m, uint8_t type)
+{
+    if (!ep->dedup)
+        ep->dedup = calloc(1, sizeof(*ep->dedup));
+    if (ep->dedup) {
+        unsigned i = ep->dedup->next++ % COAP_DEDUP_MAX;
+
+        ep->dedup->seen[i].at = MAX_OF(ep->now, UINT64_C(1));
+        ep->dedup->seen[i].mid = m->mid;
+        ep->dedup->seen[i].type = m->type;
+        ep->dedup->seen[i].reply = type;
+    }
+    if (m->type == COAP_CON || type == COAP_RST)
+        send_empty(ep, type, m->mid);
+}
+
+/* What we sent under this message id and is not yet answered for good. */
+static struct coap_exchange *match_mid(struct coap_endpoint *ep, uint16_t mid)
+{
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->state != COAP_QUEUED && x->mid == mid)
+            return x;
+    return NULL;
+}
+
+static bool has_token(const struct coap_exchange *x, const struct coap_message *m)
+{
+    return x->path && m->token_size == COAP_TOKEN_SIZE && memcmp(m->token, x->token, COAP_TOKEN_SIZE) == 0;
+}
+
+static struct coap_exchange *match_token(struct coap_endpoint *ep, const struct coap_message *m)
+{
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->state != COAP_QUEUED && has_token(x, m))
+            return x;
+    return NULL;
+}
+
+static void receive_reset(struct coap_endpoint *ep, const struct coap_message *m)
+{
+    struct coap_exchange *x = match_mid(ep, m->mid);
+
+    if (!x)
+        return;
+    coap_exchange_heard(x, true);
+    coap_exchange_finish(x, x->path ? -ECONNRESET : 0, NULL);
+}
+
+static void receive_ack(struct coap_endpoint *ep, const struct coap_message *m)
+{
+    struct coap_exchange *x = match_mid(ep, m->mid);
+
+    if (!x || (x->path && !x->confirmable))
+        return;
+    if (m->code == COAP_EMPTY) {
+        coap_exchange_heard(x, true);
+        if (!x->path) {
+            coap_exchange_finish(x, 0, NULL); /* some answer pings so */
+        } else if (x->state == COAP_SENT) {
+            x->state = COAP_WAITING;
+            x->deadline = ep->now + COAP_SEPARATE_TIMEOUT;
+        }
+        return;
+    }
+    if (!has_token(x, m)) {
+        ep->unknown_token++;
+        return;
+    }
+    coap_exchange_heard(x, true);
+    if (coap_message_unsupported(m)) {
+        ep->rejected++;
+        coap_exchange_finish(x, -EBADMSG, NULL);
+        return;
+    }
+    coap_exchange_respond(x, m);
+}
+
+/* A separate response or a notification, confirmable or not. */
+static void receive_response(struct coap_endpoint *ep, const struct coap_message *m)
+{
+    struct coap_exchange *x;
+    struct coap_observation *o;
+
+    if (is_duplicate(ep, m))
+        return;
+    x = match_token(ep, m);
+    o = x ? NULL : coap_observations_match(ep, m);
+    if (!x && !o) {
+        ep->unknown_token++;
+        reply(ep, m, COAP_RST);
+        return;
+    }
+    if (x)
+        coap_exchange_heard(x, false);
+    if (coap_message_unsupported(m)) {
+        ep->rejected++;
+        reply(ep, m, COAP_RST);
+        if (x)
+            coap_exchange_finish(x, -EBADMSG, NULL);
+        return;
+    }
+    reply(ep, m, COAP_ACK);
+    if (x)
+        coap_exchange_respond(x, m);
+    else
+        coap_observation_respond(o, m);
+}
+
+static void dispatch(struct coap_endpoint *ep, const struct coap_message *m)
+{
+    unsigned class = COAP_CODE_CLASS(m->code);
+    bool response = class == 2 || class == 4 || class == 5;
+
+    if (m->type == COAP_RST) {
+        /* With a code it is malformed; it ends what it names all the same, so nothing is gained by asking. */
+        receive_reset(ep, m);
+    } else if (m->type == COAP_ACK) {
+        if (response || m->code == COAP_EMPTY)
+            receive_ack(ep, m);
+        else
+            ep->rejected++;
+    } else if (response) {
+        receive_response(ep, m);
+    } else if (m->code == COAP_EMPTY && m->type == COAP_CON) {
+        send_empty(ep, COAP_RST, m->mid); /* ping */
+    } else {
+        /* Requests (we serve nothing), and codes that nobody has defined. */
+        ep->rejected++;
+        reject(ep, m->type, m->mid);
+    }
+}
+
+void coap_endpoint_receive(struct coap_endpoint *ep, uint64_t now, const uint8_t *datagram, size_t n)
+{
+    struct coap_message m;
+
+    if (ep->doomed)
+        return;
+    coap_enter(ep, now);
+    ep->received++;
+    if (coap_message_parse(datagram, n, &m) == 0) {
+        dispatch(ep, &m);
+    } else {
+        uint8_t type;
+        uint16_t mid;
+
+        ep->malformed++;
+        if (coap_message_parse_header(datagram, n, &type, &mid) == 0)
+            reject(ep, type, mid);
+    }
+    coap_leave(ep);
+}
+
+uint64_t coap_endpoint_deadline(const struct coap_endpoint *ep)
+{
+    return ep->deadline;
+}
+
+static struct coap_exchange *first_due(const struct coap_endpoint *ep)
+{
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->state != COAP_QUEUED && x->deadline <= ep->now)
+            return x;
+    return NULL;
+}
+
+void coap_endpoint_tick(struct coap_endpoint *ep, uint64_t now)
+{
+    struct coap_exchange *x;
+
+    if (ep->doomed)
+        return;
+    coap_enter(ep, now);
+    while (ep->connected && !ep->doomed && (x = first_due(ep)))
+        coap_exchange_expire(x);
+    if (ep->connected && !ep->doomed)
+        coap_observations_tick(ep);
+    coap_leave(ep);
+}
+
+void coap_endpoint_set_datagram_max(struct coap_endpoint *ep, size_t datagram_max)
+{
+    datagram_max = MAX_OF(datagram_max, (size_t)COAP_DATAGRAM_MIN);
+    ep->datagram_max = (uint16_t)MIN_OF(datagram_max, (size_t)COAP_DATAGRAM_LIMIT);
+    if (ep->doomed)
+        return;
+    coap_enter(ep, ep->now);
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->state == COAP_SENT && x->wire_size > ep->datagram_max)
+            x->state = COAP_QUEUED; /* cannot have arrived: anew, in smaller blocks */
+    coap_leave(ep);
+}
+
+void coap_endpoint_disconnected(struct coap_endpoint *ep, uint64_t now)
+{
+    if (ep->doomed)
+        return;
+    coap_enter(ep, now);
+    ep->connected = false;
+    coap_leave(ep);
+}
+
+void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
+{
+    if (ep->doomed)
+        return;
+    coap_enter(ep, now);
+    ep->connected = true;
+    ep->suspect = ep->tell_suspect = ep->tell_answered = false;
+    ep->unanswered = 0;
+    /* The peer's message ids are another session's now (RFC 7252 section 9.1.1). */
+    free(ep->dedup);
+    ep->dedup = NULL;
+    coap_observations_reconnect(ep);
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->begun && (!x->path || x->confirmable))
+            coap_exchange_rewind(x);
+    coap_leave(ep);
+}
+
+bool coap_endpoint_stale(const struct coap_endpoint *ep)
+{
+    return ep->suspect;
+}
+
+void coap_endpoint_statistics(const struct coap_endpoint *ep, struct coap_statistics *ret)
+{
+    *ret = (struct coap_statistics){
+        .sent = ep->sent,
+        .received = ep->received,
+        .retransmitted = ep->retransmitted,
+        .duplicates = ep->duplicates,
+        .malformed = ep->malformed,
+        .unknown_token = ep->unknown_token,
+        .rejected = ep->rejected,
+        .rtt = ep->rtt.srtt,
+        .rto = ep->rtt.rto,
+        .loss_permille = (uint32_t)((uint64_t)ep->loss.share * 1000 / 65536),
+        .exchanges = ep->n_exchanges,
+    };
+}

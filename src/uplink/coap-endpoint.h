@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The inside of a CoAP endpoint, shared by coap-endpoint.c (datagrams in, time, matching), coap-exchange.c (one request
+ * from its queueing to its end) and coap-observe.c. Nobody else includes this.
+ *
+ * Rules: every public function is between coap_enter() and coap_leave(). What is ready to be sent goes out in the
+ * outermost coap_leave(), and an endpoint freed in a callback is gone only after it. coap_exchange_finish() calls back,
+ * so after it nothing that was looked up before may be touched. */
+
+#include "uplink/coap-block.h"
+#include "uplink/coap-exchange.h"
+#include "uplink/coap-reliability.h"
+
+/* Beside the path: Observe, Content-Format, Accept, two Block, Size1, Echo, Request-Tag. */
+#define COAP_OTHER_OPTIONS_MAX 8
+#define COAP_ECHO_MAX 40
+#define COAP_REQUEST_TAG_SIZE 8
+
+enum coap_exchange_state {
+    COAP_QUEUED,  /* the next message waits its turn */
+    COAP_SENT,    /* outstanding: no answer yet, counted against nstart */
+    COAP_WAITING, /* acknowledged (or not confirmable): the response comes separately */
+};
+
+struct coap_exchange {
+    struct coap_exchange *previous, *next;
+    struct coap_endpoint *ep;
+    coap_done done; /* may be NULL */
+    void *userdata;
+    const char *path; /* NULL: a ping */
+    const uint8_t *payload;
+    size_t payload_size;
+    uint64_t sent_at; /* the last message's first transmission */
+    uint64_t timeout, deadline;
+    struct coap_block1 block1;
+    struct coap_block2 block2;
+    int content_format, accept;
+    int observe; /* value of the Observe option, -1: none */
+    uint16_t mid;
+    uint16_t wire_size; /* of the last message */
+    uint8_t state;      /* enum coap_exchange_state */
+    uint8_t method;
+    uint8_t transmissions;
+    uint8_t restarts;
+    uint8_t szx;      /* the largest block that the last message knew of */
+    bool non;         /* as asked for */
+    bool confirmable; /* as sent */
+    bool begun;       /* something was sent: 4.29 and 5.03 of others do not hold it any more */
+    bool has_token;
+    bool tagged;
+    uint8_t echo_size;
+    uint8_t token[COAP_TOKEN_SIZE];
+    uint8_t request_tag[COAP_REQUEST_TAG_SIZE];
+    uint8_t echo[COAP_ECHO_MAX];
+    char data[]; /* path, payload */
+};
+
+/* Messages of the peer's that were answered, to be answered the same way again. */
+struct coap_dedup {
+    struct {
+        uint64_t at;
+        uint16_t mid;
+        uint8_t type;  /* of the message; a slot not in use has at == 0 */
+        uint8_t reply; /* COAP_ACK or COAP_RST */
+    } seen[COAP_DEDUP_MAX];
+    unsigned next;
+};
+
+struct coap_endpoint {
+    const struct coap_endpoint_ops *ops;
+    void *userdata;
+    struct coap_exchange *first, *last; /* in the order of the calls */
+    struct coap_observation *observations;
+    struct coap_dedup *dedup; /* made when the peer first sends something of its own */
+    struct coap_random random;
+    struct coap_mids mids;
+    struct coap_rtt rtt;
+    struct coap_loss loss;
+    uint64_t now, deadline, hold_until;
+    uint64_t row_from; /* transmissions before this do not add to `unanswered` */
+    uint64_t sent, received, retransmitted, duplicates, malformed, unknown_token, rejected;
+    size_t body_max;
+    unsigned n_exchanges, unanswered, depth;
+    uint16_t datagram_max;
+    uint8_t nstart, szx_max;
+    bool connected, suspect, doomed;
+    bool tell_suspect, tell_answered;
+};
+
+void coap_enter(struct coap_endpoint *ep, uint64_t now);
+void coap_leave(struct coap_endpoint *ep);
+int coap_endpoint_send(struct coap_endpoint *ep, const uint8_t *datagram, size_t n);
+/* The largest block that fits what the path takes. */
+uint8_t coap_endpoint_szx(const struct coap_endpoint *ep);
+
+/* Appends an exchange to the queue. path NULL: a ping. What the caller sets in *ret (observe, token) stands before
+ * anything is sent. */
+int coap_exchange_new(struct coap_endpoint *ep, const struct coap_request *request, coap_done done, void *userdata,
+                      struct coap_exchange **ret);
+/* Unlinks, calls done, frees. */
+void coap_exchange_finish(struct coap_exchange *x, int r, const struct coap_response *response);
+/* Sends the first transmission of what comes next. Only with COAP_QUEUED, and a message id to be had. */
+void coap_exchange_start(struct coap_exchange *x);
+/* Its time has come: retransmit, or give up. */
+void coap_exchange_expire(struct coap_exchange *x);
+/* The peer answered the last message; `acknowledged`: by its message id, so the round trip is known. */
+void coap_exchange_heard(struct coap_exchange *x, bool acknowledged);
+/* A response for x, without unknown critical options. */
+void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *response);
+/* What was sent belongs to a session that is gone: to be sent anew. */
+void coap_exchange_rewind(struct coap_exchange *x);
+/* Builds what callers get; the body is the message's own payload if NULL. 0, and *ret_location to be freed. */
+int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct coap_response *ret,
+                       char **ret_location);
+
+struct coap_observation *coap_observations_match(struct coap_endpoint *ep, const struct coap_message *m);
+/* A notification. */
+void coap_observation_respond(struct coap_observation *o, const struct coap_message *m);
+/* The response to a registration, which is a notification like any other, or to its end. Ends x. */
+void coap_observation_answered(struct coap_exchange *x, const struct coap_message *m);
+void coap_observations_reconnect(struct coap_endpoint *ep);
+void coap_observations_tick(struct coap_endpoint *ep);
+uint64_t coap_observations_deadline(const struct coap_endpoint *ep);
+void coap_observations_free(struct coap_endpoint *ep);

@@ -1,0 +1,449 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uplink/coap-endpoint.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int check_request(const struct coap_endpoint *ep, const struct coap_request *request)
+{
+    struct coap_message m = {.n_options = 0};
+    uint8_t buf[COAP_PATH_MAX];
+
+    if (request->method == COAP_EMPTY || COAP_CODE_CLASS(request->method) != 0)
+        return -EINVAL;
+    if (request->content_format > UINT16_MAX || request->accept > UINT16_MAX)
+        return -EINVAL;
+    if (coap_message_add_path(&m, request->path, buf, sizeof(buf)) < 0)
+        return -EINVAL;
+    if (m.n_options + COAP_OTHER_OPTIONS_MAX > COAP_OPTIONS_MAX)
+        return -EINVAL;
+    return request->payload_size > ep->body_max ? -EMSGSIZE : 0;
+}
+
+int coap_exchange_new(struct coap_endpoint *ep, const struct coap_request *request, coap_done done, void *userdata,
+                      struct coap_exchange **ret)
+{
+    size_t path_size = request->path ? strlen(request->path) + 1 : 0;
+    struct coap_exchange *x = calloc(1, sizeof(*x) + path_size + request->payload_size);
+
+    if (!x)
+        return -ENOMEM;
+    x->ep = ep;
+    x->done = done;
+    x->userdata = userdata;
+    x->method = request->method;
+    x->content_format = request->content_format;
+    x->accept = request->accept;
+    x->observe = -1;
+    x->non = request->non;
+    if (request->path) {
+        memcpy(x->data, request->path, path_size);
+        x->path = x->data;
+    }
+    if (request->payload_size > 0) {
+        memcpy(x->data + path_size, request->payload, request->payload_size);
+        x->payload = (const uint8_t *)x->data + path_size;
+        x->payload_size = request->payload_size;
+    }
+    x->previous = ep->last;
+    *(ep->last ? &ep->last->next : &ep->first) = x;
+    ep->last = x;
+    ep->n_exchanges++;
+    *ret = x;
+    return 0;
+}
+
+void coap_exchange_finish(struct coap_exchange *x, int r, const struct coap_response *response)
+{
+    struct coap_endpoint *ep = x->ep;
+
+    *(x->previous ? &x->previous->next : &ep->first) = x->next;
+    *(x->next ? &x->next->previous : &ep->last) = x->previous;
+    ep->n_exchanges--;
+    if (x->done)
+        x->done(r, response, x->userdata);
+    coap_block2_done(&x->block2);
+    free(x);
+}
+
+static int add_payload(struct coap_exchange *x, struct coap_message *m)
+{
+    struct coap_block block = coap_block1_current(&x->block1, x->payload_size, &m->payload_size);
+    int r = 0;
+
+    m->payload = x->payload + x->block1.offset;
+    if (!x->block1.active)
+        return 0;
+    if (!x->tagged) {
+        coap_random_bytes(&x->ep->random, x->request_tag, sizeof(x->request_tag));
+        x->tagged = true;
+    }
+    r = coap_message_add_uint(m, COAP_OPT_BLOCK1, coap_block_value(&block));
+    if (r >= 0 && x->block1.offset == 0)
+        r = coap_message_add_uint(m, COAP_OPT_SIZE1, (uint32_t)x->payload_size);
+    if (r >= 0)
+        r = coap_message_add(m, COAP_OPT_REQUEST_TAG, x->request_tag, sizeof(x->request_tag));
+    return r;
+}
+
+static int add_block2(const struct coap_exchange *x, struct coap_message *m)
+{
+    struct coap_block block = {.szx = x->szx};
+
+    if (x->block2.active)
+        block = coap_block2_wanted(&x->block2);
+    else if (block.szx == COAP_SZX_MAX || (x->method != COAP_GET && x->method != COAP_FETCH))
+        return 0; /* nothing to negotiate yet */
+    return coap_message_add_uint(m, COAP_OPT_BLOCK2, coap_block_value(&block));
+}
+
+/* The request as it stands: the block that is due, of the request or of the response. */
+static int build(struct coap_exchange *x, struct coap_message *m, uint8_t *path_buf, size_t path_size)
+{
+    /* Blocks of a response are asked for without the body, but for FETCH, whose body is part of what it asks for. */
+    bool with_payload = x->payload_size > 0 && (!x->block2.active || (x->method == COAP_FETCH && !x->block1.active));
+    int r;
+
+    memcpy(m->token, x->token, sizeof(m->token));
+    m->token_size = sizeof(m->token);
+    r = coap_message_add_path(m, x->path, path_buf, path_size);
+    if (r >= 0 && x->observe >= 0)
+        r = coap_message_add_uint(m, COAP_OPT_OBSERVE, (uint32_t)x->observe);
+    if (r >= 0 && with_payload && x->content_format >= 0)
+        r = coap_message_add_uint(m, COAP_OPT_CONTENT_FORMAT, (uint32_t)x->content_format);
+    if (r >= 0 && x->accept >= 0)
+        r = coap_message_add_uint(m, COAP_OPT_ACCEPT, (uint32_t)x->accept);
+    if (r >= 0)
+        r = add_block2(x, m);
+    if (r >= 0 && with_payload)
+        r = add_payload(x, m);
+    if (r >= 0 && x->echo_size > 0)
+        r = coap_message_add(m, COAP_OPT_ECHO, x->echo, x->echo_size);
+    return r;
+}
+
+/* Writes the message; a payload that does not fit the datagram goes in smaller blocks. Only a first transmission may
+ * come out smaller: coap_endpoint_set_datagram_max() sees to that. */
+static ssize_t encode(struct coap_exchange *x, uint8_t *buf, size_t size)
+{
+    if (!x->path) {
+        struct coap_message ping = {.type = COAP_CON, .mid = x->mid};
+
+        return coap_message_write(&ping, buf, size);
+    }
+    for (;;) {
+        struct coap_message m;
+        uint8_t path_buf[COAP_PATH_MAX];
+        ssize_t n;
+
+        m.code = x->method;
+        m.mid = x->mid;
+        m.n_options = 0;
+        m.payload_size = 0;
+        n = build(x, &m, path_buf, sizeof(path_buf));
+        x->confirmable = !x->non || x->block1.active || x->block2.active;
+        m.type = x->confirmable ? COAP_CON : COAP_NON;
+        if (n >= 0)
+            n = coap_message_write(&m, buf, size);
+        if (n != -ENOBUFS)
+            return n;
+        if (m.payload_size == 0 || !coap_block1_shrink(&x->block1, x->payload_size))
+            return -EMSGSIZE;
+    }
+}
+
+static void transmit(struct coap_exchange *x)
+{
+    struct coap_endpoint *ep = x->ep;
+    uint8_t buf[COAP_DATAGRAM_LIMIT];
+    ssize_t n = encode(x, buf, ep->datagram_max);
+    int r;
+
+    if (n < 0) {
+        coap_exchange_finish(x, (int)n, NULL);
+        return;
+    }
+    x->wire_size = (uint16_t)n;
+    r = coap_endpoint_send(ep, buf, (size_t)n);
+    /* If the owner set another limit, it has put x back into the queue. */
+    if (r == -EMSGSIZE && x->state != COAP_QUEUED)
+        coap_exchange_finish(x, -EMSGSIZE, NULL);
+}
+
+void coap_exchange_start(struct coap_exchange *x)
+{
+    struct coap_endpoint *ep = x->ep;
+
+    if (!coap_mids_take(&ep->mids, ep->now, &x->mid))
+        return;
+    if (!x->has_token)
+        coap_random_bytes(&ep->random, x->token, sizeof(x->token));
+    x->has_token = true;
+    x->szx = coap_endpoint_szx(ep);
+    if (!x->begun)
+        coap_block1_init(&x->block1, x->payload_size, x->szx);
+    x->begun = true;
+    x->state = COAP_SENT;
+    x->transmissions = 1;
+    x->sent_at = ep->now;
+    x->timeout = coap_rtt_timeout(&ep->rtt, &ep->random);
+    x->deadline = ep->now + x->timeout;
+    transmit(x);
+}
+
+/* Of transmissions that were under way at the same time, one counts: what lost one may have lost them all. */
+static void count_unanswered(const struct coap_exchange *x)
+{
+    struct coap_endpoint *ep = x->ep;
+
+    if (x->deadline - x->timeout < ep->row_from)
+        return;
+    ep->row_from = ep->now;
+    ep->unanswered++;
+    if (!ep->suspect && ep->unanswered >= coap_loss_tolerated(&ep->loss))
+        ep->suspect = ep->tell_suspect = true;
+}
+
+void coap_exchange_expire(struct coap_exchange *x)
+{
+    struct coap_endpoint *ep = x->ep;
+
+    if (x->state == COAP_WAITING) {
+        coap_exchange_finish(x, -ETIMEDOUT, NULL);
+        return;
+    }
+    count_unanswered(x);
+    if (x->path && !x->confirmable) {
+        x->state = COAP_WAITING;
+        x->deadline = x->sent_at + COAP_SEPARATE_TIMEOUT;
+    } else if (x->transmissions <= COAP_MAX_RETRANSMIT) {
+        x->transmissions++;
+        x->timeout = coap_rtt_next_timeout(x->timeout);
+        x->deadline = ep->now + x->timeout;
+        ep->retransmitted++;
+        transmit(x);
+    } else {
+        coap_exchange_finish(x, -ETIMEDOUT, NULL);
+    }
+}
+
+void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
+{
+    struct coap_endpoint *ep = x->ep;
+
+    ep->unanswered = 0;
+    ep->row_from = ep->now;
+    if (ep->suspect) {
+        /* Not yet told of the suspicion, the owner need not hear of its end. */
+        ep->tell_answered = !ep->tell_suspect;
+        ep->tell_suspect = ep->suspect = false;
+    }
+    if (x->state != COAP_SENT)
+        return;
+    coap_loss_answered(&ep->loss, x->transmissions);
+    if (x->transmissions > 1)
+        coap_rtt_backed_off(&ep->rtt, x->transmissions - 1u);
+    else if (acknowledged)
+        coap_rtt_sample(&ep->rtt, ep->now - x->sent_at);
+}
+
+/* The next message of the same exchange: a new request to the peer, with a token of its own. A registration keeps the
+ * token that its notifications will carry. */
+static void continue_exchange(struct coap_exchange *x)
+{
+    x->state = COAP_QUEUED;
+    x->has_token = x->has_token && x->observe >= 0;
+}
+
+static void restart_body(struct coap_exchange *x)
+{
+    x->block1.offset = 0;
+    x->tagged = false;
+    coap_block2_done(&x->block2);
+}
+
+void coap_exchange_rewind(struct coap_exchange *x)
+{
+    restart_body(x);
+    x->state = COAP_QUEUED;
+}
+
+int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct coap_response *ret,
+                       char **ret_location)
+{
+    uint32_t value;
+
+    *ret = (struct coap_response){
+        .code = m->code,
+        .content_format = -1,
+        .payload = m->payload_size > 0 ? m->payload : NULL,
+        .payload_size = m->payload_size,
+        .max_age = COAP_MAX_AGE,
+        .challenged = coap_message_find(m, COAP_OPT_ECHO),
+        .observe = -1,
+    };
+    if (coap_message_get_uint(m, COAP_OPT_CONTENT_FORMAT, &value) == 0)
+        ret->content_format = (int)value;
+    if (coap_message_get_uint(m, COAP_OPT_MAX_AGE, &value) == 0)
+        ret->max_age = value;
+    if (coap_message_get_uint(m, COAP_OPT_OBSERVE, &value) == 0)
+        ret->observe = (int32_t)value;
+    if (body && body->active) {
+        ret->payload = body->body;
+        ret->payload_size = body->size;
+        ret->content_format = body->content_format;
+    }
+    *ret_location = NULL;
+    return coap_message_location(m, ret_location);
+}
+
+/* The server asks for a pause (RFC 7252 section 5.9.3.4, RFC 8516). */
+static void hold(struct coap_endpoint *ep, const struct coap_message *m)
+{
+    uint32_t max_age = COAP_MAX_AGE;
+    uint64_t until;
+
+    if (m->code != COAP_TOO_MANY_REQUESTS && m->code != COAP_SERVICE_UNAVAILABLE)
+        return;
+    coap_message_get_uint(m, COAP_OPT_MAX_AGE, &max_age);
+    until = ep->now + MIN_OF(max_age * USEC_PER_SEC, COAP_HOLD_MAX);
+    ep->hold_until = MAX_OF(ep->hold_until, until);
+}
+
+static void deliver(struct coap_exchange *x, const struct coap_message *m)
+{
+    struct coap_response response;
+    _cleanup_free_ char *location = NULL;
+    int r = coap_response_make(m, &x->block2, &response, &location);
+
+    response.location = location;
+    coap_exchange_finish(x, r, r < 0 ? NULL : &response);
+}
+
+/* 4.01 with Echo: the server wants to see that the request is fresh (RFC 9175 section 2.3). */
+static bool answer_challenge(struct coap_exchange *x, const struct coap_message *m)
+{
+    const struct coap_option *echo = coap_message_find(m, COAP_OPT_ECHO);
+
+    if (m->code != COAP_UNAUTHORIZED || !echo || x->restarts == COAP_RESTARTS_MAX)
+        return false;
+    memcpy(x->echo, echo->value, echo->length);
+    x->echo_size = (uint8_t)echo->length;
+    x->restarts++;
+    continue_exchange(x);
+    return true;
+}
+
+/* Has the exchange go on as the step says; false when it does not. */
+static bool take_step(struct coap_exchange *x, enum coap_block_step step)
+{
+    switch (step) {
+    case COAP_BLOCK_DONE:
+        return false;
+    case COAP_BLOCK_RESTART:
+        if (x->restarts == COAP_RESTARTS_MAX)
+            return false;
+        x->restarts++;
+        restart_body(x);
+        break;
+    case COAP_BLOCK_AGAIN:
+        x->tagged = false;
+        break;
+    case COAP_BLOCK_NEXT:
+        break;
+    }
+    continue_exchange(x);
+    return true;
+}
+
+/* The response's blocks. Asking again from the first block is harmless only with methods that change nothing. */
+static void collect(struct coap_exchange *x, const struct coap_message *m)
+{
+    int step = coap_block2_answer(&x->block2, m, x->szx, x->ep->body_max);
+
+    if (step < 0) {
+        coap_exchange_finish(x, step, NULL);
+        return;
+    }
+    if (step == COAP_BLOCK_DONE) {
+        deliver(x, m);
+        return;
+    }
+    if (step == COAP_BLOCK_RESTART && x->method != COAP_GET && x->method != COAP_FETCH)
+        coap_exchange_finish(x, -EBADMSG, NULL);
+    else if (!take_step(x, (enum coap_block_step)step))
+        coap_exchange_finish(x, -EBADMSG, NULL);
+}
+
+void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *m)
+{
+    int step = COAP_BLOCK_DONE;
+
+    if (answer_challenge(x, m))
+        return;
+    hold(x->ep, m);
+    if (x->observe >= 0) {
+        coap_observation_answered(x, m);
+        return;
+    }
+    if (x->payload_size > 0 && !x->block2.active)
+        step = coap_block1_answer(&x->block1, x->payload_size, m);
+    else if (m->code == COAP_CONTINUE)
+        step = -EBADMSG;
+    if (step < 0) {
+        coap_exchange_finish(x, step, NULL);
+        return;
+    }
+    if (take_step(x, (enum coap_block_step)step))
+        return;
+    collect(x, m);
+}
+
+int coap_request(struct coap_endpoint *ep, uint64_t now, const struct coap_request *request, coap_done done,
+                 void *userdata, struct coap_exchange **ret_exchange)
+{
+    struct coap_exchange *x;
+    int r = check_request(ep, request);
+
+    if (r < 0)
+        return r;
+    if (ep->doomed)
+        return -ECANCELED;
+    if (ep->n_exchanges >= COAP_EXCHANGES_MAX)
+        return -ENOBUFS;
+    coap_enter(ep, now);
+    r = coap_exchange_new(ep, request, done, userdata, &x);
+    if (r >= 0 && ret_exchange)
+        *ret_exchange = x;
+    coap_leave(ep);
+    return r;
+}
+
+int coap_ping(struct coap_endpoint *ep, uint64_t now, coap_done done, void *userdata,
+              struct coap_exchange **ret_exchange)
+{
+    static const struct coap_request ping = {.content_format = -1, .accept = -1};
+    struct coap_exchange *x;
+    int r;
+
+    if (ep->doomed)
+        return -ECANCELED;
+    if (ep->n_exchanges >= COAP_EXCHANGES_MAX)
+        return -ENOBUFS;
+    coap_enter(ep, now);
+    r = coap_exchange_new(ep, &ping, done, userdata, &x);
+    if (r >= 0 && ret_exchange)
+        *ret_exchange = x;
+    coap_leave(ep);
+    return r;
+}
+
+void coap_exchange_cancel(struct coap_exchange *x, uint64_t now)
+{
+    struct coap_endpoint *ep = x->ep;
+
+    coap_enter(ep, now);
+    coap_exchange_finish(x, -ECANCELED, NULL);
+    coap_leave(ep);
+}
