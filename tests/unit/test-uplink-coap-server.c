@@ -59,7 +59,10 @@ static void answered(int r, const struct coap_response *response, void *userdata
 
 static int send_datagram(void *userdata, const uint8_t *datagram, size_t n)
 {
-    return send(t.fd, datagram, n, 0) < 0 ? -errno : 0;
+    if (send(t.fd, datagram, n, 0) >= 0)
+        return 0;
+    /* What an ICMP error of the time before the server listened left on the socket. */
+    return errno == ECONNREFUSED && send(t.fd, datagram, n, 0) >= 0 ? 0 : -errno;
 }
 
 static const struct coap_endpoint_ops ops = {.send = send_datagram};
@@ -116,6 +119,7 @@ static void test_get(void **state)
     assert_int_equal(a.code, COAP_NOT_FOUND);
 }
 
+/* libcoap answers one ping a second: this one may be a retransmission's. */
 static void test_ping(void **state)
 {
     struct answer a = {0};
@@ -127,14 +131,17 @@ static void test_ping(void **state)
 
 static void test_separate(void **state)
 {
-    struct coap_statistics s;
-    struct answer a = ask(COAP_GET, "async?1", -1, NULL, 0);
+    struct coap_statistics before, s;
+    struct answer a;
+
+    coap_endpoint_statistics(t.ep, &before);
+    a = ask(COAP_GET, "async?1", -1, NULL, 0);
 
     assert_int_equal(a.r, 0);
     assert_int_equal(a.code, COAP_CONTENT);
     assert_memory_equal(a.body, "done", 4);
     coap_endpoint_statistics(t.ep, &s);
-    assert_int_equal(s.retransmitted, 0);
+    assert_int_equal(s.retransmitted, before.retransmitted);
     assert_int_equal(s.exchanges, 0);
 }
 
@@ -151,13 +158,13 @@ static void test_blocks(void **state)
 
         new_endpoint(sizes[i]);
         body[0] = (char)('0' + i);
-        a = ask(COAP_PUT, "example_data", 0, body, sizeof(body));
+        a = ask(COAP_PUT, "example_data", 50, body, sizeof(body));
         assert_int_equal(a.r, 0);
         assert_int_equal(COAP_CODE_CLASS(a.code), 2);
         a = ask(COAP_GET, "example_data", -1, NULL, 0);
         assert_int_equal(a.r, 0);
         assert_int_equal(a.code, COAP_CONTENT);
-        assert_int_equal(a.content_format, 0);
+        assert_int_equal(a.content_format, 50);
         assert_int_equal(a.size, sizeof(body));
         assert_memory_equal(a.body, body, sizeof(body));
     }
@@ -229,13 +236,29 @@ static bool installed(const char *program)
     return false;
 }
 
+/* Pings until it listens. */
+static bool await_server(void)
+{
+    static const uint8_t ping[] = {0x40, 0, 0, 1};
+    uint64_t until = clock_boottime() + DEADLINE;
+
+    while (clock_boottime() < until) {
+        struct pollfd p = {.fd = t.fd, .events = POLLIN};
+        uint8_t buf[16];
+
+        send(t.fd, ping, sizeof(ping), 0);
+        if (poll(&p, 1, 20) > 0 && recv(t.fd, buf, sizeof(buf), 0) > 0)
+            return true;
+    }
+    return false;
+}
+
 static int start_server(void **state)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t size = sizeof(a);
     char port[8];
     _cleanup_close_ int reserve = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct answer pinged = {0};
 
     if (bind(reserve, (struct sockaddr *)&a, size) < 0 || getsockname(reserve, (struct sockaddr *)&a, &size) < 0)
         return -1;
@@ -254,11 +277,7 @@ static int start_server(void **state)
     if (t.server < 0 || connect(t.fd, (struct sockaddr *)&a, size) < 0)
         return -1;
     new_endpoint(0);
-    /* Until it listens, the ping is retransmitted. */
-    if (coap_ping(t.ep, clock_boottime(), answered, &pinged, NULL) < 0)
-        return -1;
-    await(&pinged.calls, 1);
-    return pinged.r;
+    return await_server() ? 0 : -1;
 }
 
 static int stop_server(void **state)
