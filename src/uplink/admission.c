@@ -57,7 +57,7 @@ static bool has_room(const struct admission *a)
 
 void admission_run(struct admission *a, uint64_t now)
 {
-    while (a->first && has_room(a)) {
+    for (int i = 0; i < ADMISSION_PER_TURN && a->first && has_room(a); i++) {
         struct admission_ticket *ticket = a->first;
 
         if (!a->unlimited && !ratelimit_take(&a->rate, now, 1))

@@ -35,7 +35,8 @@ void admission_init(struct admission *a, unsigned concurrent, unsigned per_sec, 
 void admission_ask(struct admission *a, struct admission_ticket *ticket);
 /* Gives up waiting, or ends an admitted handshake. */
 void admission_leave(struct admission *a, struct admission_ticket *ticket);
-/* Admits all that may go now, calling `admitted`, which may call anything here. */
+/* Admits those who may go now, at most ADMISSION_PER_TURN so that the loop gets on, calling `admitted`, which may call
+ * anything here. */
 void admission_run(struct admission *a, uint64_t now);
 /* When admission_run() can admit again: now, later, or USEC_INFINITY if nobody waits or only an end will make room. */
 uint64_t admission_next(struct admission *a, uint64_t now);

@@ -1,0 +1,575 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uplink/dtls.h"
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "uplink/suites.h"
+#include "uplink/udp.h"
+
+#include <gnutls/dtls.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define HEADERS_V4 28 /* IP and UDP */
+#define HEADERS_V6 48
+#define SEND_TRIES 3
+#define RECORDS_PER_DATAGRAM_MAX 64 /* looked at in one call, whatever the datagram claims to hold */
+
+struct dtls_shared {
+    sd_event *event;
+    gnutls_priority_t priority;
+    gnutls_psk_client_credentials_t credentials;
+    char *server_name;
+    /* One datagram on its way from the socket to the session that it is for, and what that made of it. */
+    struct dtls *pending_for;
+    size_t pending;
+    uint8_t datagram[DTLS_DATAGRAM_MAX];
+    uint8_t plain[DTLS_DATAGRAM_MAX];
+};
+
+struct dtls {
+    struct dtls_shared *shared;
+    const struct dtls_ops *ops;
+    void *userdata;
+    gnutls_session_t session;
+    int fd;
+    sd_event_source *source;
+    uint64_t started_at, finished_at; /* our first flight, our Finished */
+    uint64_t first_answer;
+    struct dtls_counters counters;
+    size_t mtu; /* of a datagram, without IP and UDP headers */
+    unsigned busy;
+    int icmp;           /* the last error that the network reported, 0: none */
+    int local_error;    /* of the key callback */
+    struct error *what; /* its words, only while a handshake step runs */
+    bool v6;
+    bool begun, open, ended; /* ended: failed or closed was called */
+    bool any_answer;
+    bool starved; /* GnuTLS asked for more than there is */
+    bool freed;   /* by its owner, while busy */
+};
+
+/* ── Shared ── */
+
+static int psk_callback(gnutls_session_t session, char **ret_identity, gnutls_datum_t *ret_key)
+{
+    struct dtls *d = gnutls_session_get_ptr(session);
+    _cleanup_(secret_freep) struct secret *key = NULL;
+    const char *identity = NULL;
+    char *name;
+
+    d->local_error = d->ops->key(d->userdata, &identity, &key, d->what);
+    if (d->local_error < 0)
+        return -1;
+    /* GnuTLS frees both, and wipes the key first. */
+    name = gnutls_strdup(identity);
+    ret_key->data = gnutls_malloc(key->size);
+    if (!name || !ret_key->data) {
+        gnutls_free(name);
+        gnutls_free(ret_key->data);
+        d->local_error = error_set(d->what, -ENOMEM, "out of memory");
+        return -1;
+    }
+    memcpy(ret_key->data, key->bytes, key->size);
+    ret_key->size = (unsigned)key->size;
+    *ret_identity = name;
+    return 0;
+}
+
+int dtls_shared_new(sd_event *event, const char *const *suites, const char *server_name, struct dtls_shared **ret,
+                    struct error *e)
+{
+    _cleanup_(dtls_shared_freep) struct dtls_shared *s = calloc(1, sizeof(*s));
+    int r;
+
+    if (!s)
+        return -ENOMEM;
+    s->event = sd_event_ref(event);
+    r = suites_priority(suites, &s->priority, e);
+    if (r < 0)
+        return r;
+    if (gnutls_psk_allocate_client_credentials(&s->credentials) < 0)
+        return -ENOMEM;
+    gnutls_psk_set_client_credentials_function(s->credentials, psk_callback);
+    if (server_name) {
+        s->server_name = strdup(server_name);
+        if (!s->server_name)
+            return -ENOMEM;
+    }
+    *ret = TAKE_PTR(s);
+    return 0;
+}
+
+struct dtls_shared *dtls_shared_free(struct dtls_shared *s)
+{
+    if (!s)
+        return NULL;
+    if (s->credentials)
+        gnutls_psk_free_client_credentials(s->credentials);
+    if (s->priority)
+        gnutls_priority_deinit(s->priority);
+    free(s->server_name);
+    sd_event_unref(s->event);
+    free(s);
+    return NULL;
+}
+
+/* ── The socket under GnuTLS ── */
+
+/* The kernel knows of a narrower path: what comes is made smaller; what is under way already may be fragmented. */
+static void shrink(struct dtls *d)
+{
+    d->mtu = DTLS_MTU_FLOOR;
+    udp_allow_fragments(d->fd, d->v6);
+    if (!d->open)
+        gnutls_dtls_set_mtu(d->session, (unsigned)d->mtu);
+}
+
+/* A datagram that cannot be sent is lost: retransmission is the business of the layers above, and an error here would
+ * end the session in GnuTLS. */
+static ssize_t push(gnutls_transport_ptr_t ptr, const void *data, size_t n)
+{
+    struct dtls *d = ptr;
+
+    d->counters.datagrams_out++;
+    for (int i = 0; i < SEND_TRIES && send(d->fd, data, n, MSG_DONTWAIT | MSG_NOSIGNAL) < 0; i++) {
+        /* An ICMP error that waits on the socket is reported instead of sending; the next call sends. */
+        if (udp_is_network_error(errno))
+            d->icmp = errno;
+        else if (errno == EMSGSIZE)
+            shrink(d);
+        else if (errno != EINTR)
+            break;
+    }
+    return (ssize_t)n;
+}
+
+static ssize_t pull(gnutls_transport_ptr_t ptr, void *buffer, size_t size)
+{
+    struct dtls *d = ptr;
+    struct dtls_shared *s = d->shared;
+    size_t n = s->pending;
+
+    if (s->pending_for != d || n == 0) {
+        d->starved = true;
+        gnutls_transport_set_errno(d->session, EAGAIN);
+        return -1;
+    }
+    s->pending = 0;
+    if (n > size)
+        n = size;
+    memcpy(buffer, s->datagram, n);
+    return (ssize_t)n;
+}
+
+static int pull_timeout(gnutls_transport_ptr_t ptr, unsigned ms)
+{
+    struct dtls *d = ptr;
+
+    return d->shared->pending_for == d && d->shared->pending > 0;
+}
+
+/* ── Ends and callbacks ── */
+
+static void destroy(struct dtls *d)
+{
+    if (d->session)
+        gnutls_deinit(d->session);
+    free(d);
+}
+
+static void leave(struct dtls *d)
+{
+    if (--d->busy == 0 && d->freed)
+        destroy(d);
+}
+
+static void end(struct dtls *d)
+{
+    d->ended = true;
+    d->open = false;
+    (void)sd_event_source_set_enabled(d->source, SD_EVENT_OFF);
+}
+
+static void fail(struct dtls *d, enum dtls_failure failure, const char *reason)
+{
+    if (d->ended || d->freed)
+        return;
+    end(d);
+    d->ops->failed(d->userdata, failure, reason);
+}
+
+static void closed(struct dtls *d, const char *reason)
+{
+    if (d->ended || d->freed)
+        return;
+    end(d);
+    d->ops->closed(d->userdata, reason);
+}
+
+/* ── Handshake ── */
+
+static const char *alert_text(const struct dtls *d)
+{
+    const char *name = gnutls_alert_get_name(gnutls_alert_get(d->session));
+
+    return name ? name : "unknown";
+}
+
+/* The server had all it needed to judge the key: only a full handshake gets there before it is over. */
+static bool was_answered(const struct dtls *d)
+{
+    return d->any_answer && d->finished_at != 0;
+}
+
+#define LIKELY_CAUSES                                                                                                  \
+    "is the identity registered there, and is the key the same bytes on both sides? A key shown as text may be meant " \
+    "as ASCII, hex or base64"
+
+static void handshake_failed(struct dtls *d, int r)
+{
+    bool alert = r == GNUTLS_E_FATAL_ALERT_RECEIVED || r == GNUTLS_E_WARNING_ALERT_RECEIVED;
+    struct error e = {0};
+
+    if (was_answered(d) && alert && gnutls_alert_get(d->session) == GNUTLS_A_UNKNOWN_PSK_IDENTITY)
+        error_set(&e, 0, "the server does not know our identity (alert: %s): " LIKELY_CAUSES, alert_text(d));
+    else if (was_answered(d) && alert)
+        error_set(&e, 0, "the server answered but did not accept key or identity (alert: %s): " LIKELY_CAUSES,
+                  alert_text(d));
+    else if (was_answered(d))
+        error_set(&e, 0, "the server answered but ended the handshake after our proof of the key (%s): " LIKELY_CAUSES,
+                  gnutls_strerror(r));
+    else if (alert)
+        error_set(&e, 0, "the server broke the handshake off (alert: %s): does it take one of the configured suites?",
+                  alert_text(d));
+    else
+        error_set(&e, 0, "the handshake broke off: %s", gnutls_strerror(r));
+    fail(d, was_answered(d) ? DTLS_ANSWERED : DTLS_FAILED, e.text);
+}
+
+static void handshake_done(struct dtls *d)
+{
+    d->open = true;
+    d->ops->opened(d->userdata);
+}
+
+static void handshake_step(struct dtls *d, uint64_t now)
+{
+    struct error what = {0};
+    int r;
+
+    d->what = &what;
+    do {
+        r = gnutls_handshake(d->session);
+        if (r == GNUTLS_E_WARNING_ALERT_RECEIVED && gnutls_alert_get(d->session) == GNUTLS_A_CLOSE_NOTIFY)
+            break;
+    } while (r < 0 && !gnutls_error_is_fatal(r) && r != GNUTLS_E_AGAIN);
+    d->what = NULL;
+    if (d->finished_at == 0 && gnutls_handshake_get_last_out(d->session) == GNUTLS_HANDSHAKE_FINISHED)
+        d->finished_at = now;
+    if (d->local_error < 0)
+        fail(d, DTLS_LOCAL, what.text);
+    else if (r == 0)
+        handshake_done(d);
+    else if (r == GNUTLS_E_TIMEDOUT)
+        fail(d, DTLS_FAILED, "the clock was stepped during the handshake");
+    else if (r != GNUTLS_E_AGAIN)
+        handshake_failed(d, r);
+    if (!d->ended && !d->freed)
+        d->ops->rearm(d->userdata);
+}
+
+static void hinted(struct dtls *d)
+{
+    struct error e = {0};
+    int error = d->icmp;
+
+    d->icmp = 0;
+    if (d->ended || d->freed)
+        return;
+    if (d->open) {
+        d->ops->hinted(d->userdata);
+    } else if (!d->any_answer) {
+        error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there (ICMP: port unreachable)" : "no way there (%s)",
+                  strerror(error));
+        fail(d, DTLS_UNREACHABLE, e.text);
+    }
+}
+
+static uint64_t silence_ends(const struct dtls *d)
+{
+    uint64_t end = d->started_at + DTLS_HANDSHAKE_TIMEOUT;
+
+    if (d->finished_at != 0)
+        end = MIN_OF(end, d->finished_at + DTLS_FINISHED_SILENCE);
+    if (!d->any_answer && d->first_answer > 0)
+        end = MIN_OF(end, d->started_at + d->first_answer);
+    return end;
+}
+
+static void handshake_silence(struct dtls *d)
+{
+    if (was_answered(d))
+        fail(d, DTLS_ANSWERED,
+             "the server answered but fell silent after our proof of the key: key or identity not "
+             "accepted: " LIKELY_CAUSES);
+    else if (d->any_answer)
+        fail(d, DTLS_FAILED, "the server began the handshake and fell silent: packets lost, or an overloaded server");
+    else
+        fail(d, DTLS_UNREACHABLE, "no answer: is the server up, and does a firewall let UDP through?");
+}
+
+void dtls_begin(struct dtls *d, uint64_t now)
+{
+    d->busy++;
+    d->begun = true;
+    d->started_at = now;
+    handshake_step(d, now);
+    if (d->icmp)
+        hinted(d);
+    leave(d);
+}
+
+uint64_t dtls_deadline(const struct dtls *d)
+{
+    uint64_t retransmit;
+
+    if (!d->begun || d->open || d->ended)
+        return USEC_INFINITY;
+    /* Rounded up by GnuTLS's clock, which counts milliseconds: a step too early would do nothing. */
+    retransmit = clock_boottime() + (gnutls_dtls_get_timeout(d->session) + 1) * USEC_PER_MSEC;
+    return MIN_OF(retransmit, silence_ends(d));
+}
+
+void dtls_tick(struct dtls *d, uint64_t now)
+{
+    if (!d->begun || d->open || d->ended)
+        return;
+    d->busy++;
+    if (now >= silence_ends(d))
+        handshake_silence(d);
+    else
+        handshake_step(d, now);
+    if (d->icmp)
+        hinted(d);
+    leave(d);
+}
+
+/* ── Receiving ── */
+
+static void one_record(struct dtls *d)
+{
+    struct dtls_shared *s = d->shared;
+    ssize_t n = gnutls_record_recv(d->session, s->plain, sizeof(s->plain));
+    struct error e = {0};
+
+    if (n > 0) {
+        d->ops->received(d->userdata, s->plain, (size_t)n);
+    } else if (n == 0) {
+        closed(d, "the server closed the session");
+    } else if (n == GNUTLS_E_REHANDSHAKE) {
+        d->counters.renegotiations_refused++;
+        (void)gnutls_alert_send(d->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
+    } else if (n == GNUTLS_E_FATAL_ALERT_RECEIVED) {
+        error_set(&e, 0, "the server ended the session (alert: %s)", alert_text(d));
+        closed(d, e.text);
+    } else if (gnutls_error_is_fatal((int)n)) {
+        error_set(&e, 0, "the session broke: %s", gnutls_strerror((int)n));
+        closed(d, e.text);
+    }
+}
+
+static void process(struct dtls *d, size_t n)
+{
+    struct dtls_shared *s = d->shared;
+
+    d->counters.datagrams_in++;
+    s->pending = dtls_sift(s->datagram, n, d->open, &d->counters.dropped);
+    if (s->pending == 0)
+        return;
+    s->pending_for = d;
+    d->starved = false;
+    if (!d->open) {
+        d->any_answer = true;
+        handshake_step(d, clock_boottime());
+    }
+    /* The last datagram of a handshake may hold the first data. */
+    for (int i = 0; d->open && !d->freed && !d->starved && i < RECORDS_PER_DATAGRAM_MAX; i++)
+        one_record(d);
+    s->pending_for = NULL;
+    s->pending = 0;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    struct dtls *d = userdata;
+    ssize_t n;
+
+    if (d->ended)
+        return 0;
+    d->busy++;
+    n = recv(d->fd, d->shared->datagram, sizeof(d->shared->datagram), MSG_DONTWAIT | MSG_TRUNC);
+    if (n > (ssize_t)sizeof(d->shared->datagram))
+        d->counters.dropped++;
+    else if (n >= 0)
+        process(d, (size_t)n);
+    else if (udp_is_network_error(errno))
+        d->icmp = errno;
+    if (d->icmp)
+        hinted(d);
+    leave(d);
+    return 0;
+}
+
+/* ── Making one ── */
+
+static int set_up_session(struct dtls *d, const struct dtls_options *options)
+{
+    const char *server_name = d->shared->server_name;
+    int r;
+
+    r = gnutls_init(&d->session, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
+    if (r < 0)
+        return r;
+    gnutls_session_set_ptr(d->session, d);
+    r = gnutls_priority_set(d->session, d->shared->priority);
+    if (r >= 0)
+        r = gnutls_credentials_set(d->session, GNUTLS_CRD_PSK, d->shared->credentials);
+    if (r >= 0 && server_name)
+        r = gnutls_server_name_set(d->session, GNUTLS_NAME_DNS, server_name, strlen(server_name));
+    if (r < 0)
+        return r;
+    gnutls_transport_set_ptr(d->session, d);
+    gnutls_transport_set_push_function(d->session, push);
+    gnutls_transport_set_pull_function(d->session, pull);
+    gnutls_transport_set_pull_timeout_function(d->session, pull_timeout);
+    gnutls_dtls_set_mtu(d->session, (unsigned)d->mtu);
+    /* The end of the handshake is ours to find: GnuTLS, which counts by the wall clock, gets more time than it needs.
+     */
+    gnutls_dtls_set_timeouts(d->session, DTLS_RETRANSMIT / USEC_PER_MSEC, 2 * DTLS_HANDSHAKE_TIMEOUT / USEC_PER_MSEC);
+    /* What cannot be taken for resumption makes a full handshake. */
+    if (options->resume && options->resume->size > 0)
+        (void)gnutls_session_set_data(d->session, options->resume->data, options->resume->size);
+    return 0;
+}
+
+int dtls_new(const struct dtls_options *options, struct dtls **ret, struct error *e)
+{
+    _cleanup_(dtls_freep) struct dtls *d = calloc(1, sizeof(*d));
+    int r;
+
+    if (!d)
+        return -ENOMEM;
+    d->fd = -EBADF;
+    d->shared = options->shared;
+    d->ops = options->ops;
+    d->userdata = options->userdata;
+    d->first_answer = options->first_answer;
+    d->v6 = options->address->any.sa_family == AF_INET6;
+    d->mtu = DTLS_MTU - (d->v6 ? HEADERS_V6 : HEADERS_V4);
+    r = udp_connect(options->address, &d->fd, e);
+    if (r < 0)
+        return r;
+    r = set_up_session(d, options);
+    if (r < 0)
+        return error_set(e, r == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EIO, "GnuTLS: %s", gnutls_strerror(r));
+    r = sd_event_add_io(d->shared->event, &d->source, d->fd, EPOLLIN, on_io, d);
+    if (r < 0)
+        return error_errno(e, r, "cannot wait for the UDP socket");
+    *ret = TAKE_PTR(d);
+    return 0;
+}
+
+struct dtls *dtls_free(struct dtls *d)
+{
+    if (!d || d->freed)
+        return NULL;
+    d->source = sd_event_source_disable_unref(d->source);
+    d->freed = true;
+    d->ended = true;
+    d->open = false;
+    if (d->shared->pending_for == d)
+        d->shared->pending_for = NULL;
+    d->fd = safe_close(d->fd);
+    if (d->busy == 0)
+        destroy(d);
+    return NULL;
+}
+
+/* ── Using one ── */
+
+int dtls_send(struct dtls *d, const void *data, size_t n)
+{
+    ssize_t r;
+
+    if (!d->open)
+        return -ENOTCONN;
+    if (n > dtls_data_max(d))
+        return -EMSGSIZE;
+    do
+        r = gnutls_record_send(d->session, data, n);
+    while (r == GNUTLS_E_INTERRUPTED);
+    return r == GNUTLS_E_LARGE_PACKET ? -EMSGSIZE : r < 0 ? -EIO : 0;
+}
+
+size_t dtls_data_max(const struct dtls *d)
+{
+    size_t by_gnutls = gnutls_dtls_get_data_mtu(d->session);
+    size_t overhead = gnutls_dtls_get_mtu(d->session) - by_gnutls;
+
+    return d->mtu > overhead ? MIN_OF(by_gnutls, d->mtu - overhead) : 0;
+}
+
+void dtls_bye(struct dtls *d)
+{
+    if (!d->open || d->ended)
+        return;
+    (void)gnutls_bye(d->session, GNUTLS_SHUT_WR);
+    d->open = false;
+    d->ended = true;
+}
+
+bool dtls_is_open(const struct dtls *d)
+{
+    return d->open;
+}
+
+bool dtls_resumed(const struct dtls *d)
+{
+    return gnutls_session_is_resumed(d->session);
+}
+
+gnutls_session_t dtls_session(const struct dtls *d)
+{
+    return d->session;
+}
+
+int dtls_resumption(struct dtls *d, gnutls_datum_t *ret)
+{
+    gnutls_datum_t data = {0};
+
+    if (gnutls_session_get_data2(d->session, &data) < 0 || data.size == 0)
+        return -ENODATA;
+    *ret = data;
+    return 0;
+}
+
+void dtls_resumption_free(gnutls_datum_t *data)
+{
+    if (data->data)
+        gnutls_memset(data->data, 0, data->size);
+    gnutls_free(data->data);
+    *data = (gnutls_datum_t){0};
+}
+
+int dtls_local_address(const struct dtls *d, struct resolver_address *ret)
+{
+    return udp_local_address(d->fd, ret);
+}
+
+void dtls_counters(const struct dtls *d, struct dtls_counters *ret)
+{
+    *ret = d->counters;
+    ret->dropped += gnutls_record_get_discarded(d->session);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "base/limits.h"
+#include "uplink/session-internal.h"
+#include "uplink/session.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#define DESCRIPTORS_BESIDE 64 /* what the rest of the agent needs */
+
+static int on_admission(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct uplink *u = userdata;
+
+    admission_run(&u->admission, clock_boottime());
+    uplink_kick(u);
+    return 0;
+}
+
+void uplink_kick(struct uplink *u)
+{
+    uint64_t at = admission_next(&u->admission, clock_boottime());
+
+    (void)sd_event_source_set_time(u->admission_timer, at);
+    (void)sd_event_source_set_enabled(u->admission_timer, at == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static size_t arena_cells(void *userdata)
+{
+    return arena_cells_free(userdata);
+}
+
+static void on_network_changed(void *userdata)
+{
+    struct uplink *u = userdata;
+    struct attempt_route route = {0};
+
+    resolver_again(u->resolver, clock_boottime());
+    for (struct uplink_session *s = u->sessions; s; s = s->next)
+        attempt_moved(s, &route);
+}
+
+static bool is_literal(const char *host)
+{
+    struct in6_addr any;
+
+    return inet_pton(AF_INET, host, &any) == 1 || strchr(host, ':');
+}
+
+static void set_up_admission(struct uplink *u, const struct uplink_options *options)
+{
+    const struct uplink_admission *a = &options->admission;
+
+    admission_init(&u->admission, a->concurrent ? a->concurrent : ADMISSION_CONCURRENT,
+                   a->per_sec ? a->per_sec : ADMISSION_PER_SEC, a->unlimited);
+    if (options->arena) {
+        u->admission.cells_free = arena_cells;
+        u->admission.userdata = (void *)options->arena;
+    }
+    u->jitter = a->unlimited ? 0 : a->jitter ? a->jitter : ADMISSION_JITTER;
+}
+
+int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *vault,
+               const struct uplink_options *options, struct uplink **ret, struct error *e)
+{
+    _cleanup_(uplink_freep) struct uplink *u = calloc(1, sizeof(*u));
+    const char *form = strchr(options->host, ':') ? "[%s]:%u" : "%s:%u";
+    int r;
+
+    if (!u)
+        return -ENOMEM;
+    u->event = sd_event_ref(event);
+    u->vault = vault;
+    u->nstart = options->nstart;
+    u->name = strdup(options->name);
+    if (!u->name || asprintf(&u->endpoint, form, options->host, options->port) < 0)
+        return -ENOMEM;
+    set_up_admission(u, options);
+    r = resolver_new(resolver_workers, options->host, options->port, &u->resolver, e);
+    if (r >= 0)
+        r = dtls_shared_new(event, options->suites, is_literal(options->host) ? NULL : options->host, &u->dtls, e);
+    if (r < 0)
+        return error_prefix(e, r, "uplink %s", u->name);
+    r = sd_event_add_time(event, &u->admission_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_admission, u);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(u->admission_timer, SD_EVENT_OFF);
+    if (r < 0)
+        return error_errno(e, r, "uplink %s: cannot make a timer", u->name);
+    (void)network_new(event, on_network_changed, u, &u->network);
+    *ret = TAKE_PTR(u);
+    return 0;
+}
+
+struct uplink *uplink_free(struct uplink *u)
+{
+    if (!u)
+        return NULL;
+    network_free(u->network);
+    sd_event_source_disable_unref(u->admission_timer);
+    resolver_free(u->resolver);
+    dtls_shared_free(u->dtls);
+    sd_event_unref(u->event);
+    free(u->name);
+    free(u->endpoint);
+    free(u);
+    return NULL;
+}
+
+int uplink_raise_nofile(uint64_t needed, struct error *e)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return error_errno(e, -errno, "cannot read the limit of open files");
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return error_errno(e, -errno, "cannot raise the limit of open files");
+    if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < needed)
+        return error_set(e, -EMFILE,
+                         "%llu descriptors are needed but only %llu are allowed, enough for %llu sessions: raise "
+                         "LimitNOFILE= (or ulimit -Hn)",
+                         (unsigned long long)needed, (unsigned long long)limit.rlim_cur,
+                         limit.rlim_cur > DESCRIPTORS_BESIDE ? (unsigned long long)(limit.rlim_cur - DESCRIPTORS_BESIDE)
+                                                             : 0);
+    return 0;
+}
