@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uplink/dtls.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+/* Records in short: type, epoch, length of the payload; a type of 0 ends the list. */
+struct record {
+    uint8_t type;
+    uint16_t epoch;
+    uint16_t size;
+};
+
+static size_t put(uint8_t *to, const struct record *records)
+{
+    size_t n = 0;
+
+    for (; records->type; records++) {
+        const uint8_t header[13] = {records->type,
+                                    0xfe,
+                                    0xfd,
+                                    (uint8_t)(records->epoch >> 8),
+                                    (uint8_t)records->epoch,
+                                    0,
+                                    0,
+                                    0,
+                                    0,
+                                    0,
+                                    7,
+                                    (uint8_t)(records->size >> 8),
+                                    (uint8_t)records->size};
+
+        memcpy(to + n, header, sizeof(header));
+        memset(to + n + sizeof(header), records->type + records->epoch, records->size);
+        n += sizeof(header) + records->size;
+    }
+    return n;
+}
+
+static void test_sift(void **state)
+{
+    static const struct {
+        struct record in[4], out[4];
+        bool encrypted_only;
+        uint64_t dropped;
+    } cases[] = {
+        {{{22, 0, 50}, {20, 0, 1}, {22, 1, 40}}, {{22, 0, 50}, {20, 0, 1}, {22, 1, 40}}, false, 0},
+        /* A forged alert, in front of, between and behind what is real. */
+        {{{21, 0, 2}, {23, 1, 30}}, {{23, 1, 30}}, true, 1},
+        {{{23, 1, 30}, {21, 0, 2}, {23, 1, 9}}, {{23, 1, 30}, {23, 1, 9}}, true, 1},
+        {{{23, 1, 30}, {21, 0, 2}}, {{23, 1, 30}}, true, 1},
+        /* A flight sent again after the end of the handshake: its last, encrypted message is what matters. */
+        {{{22, 0, 80}, {20, 0, 1}, {22, 1, 40}}, {{22, 1, 40}}, true, 2},
+        {{{21, 0, 2}}, {{0}}, true, 1},
+        /* Types that there are not, and a record of nothing. */
+        {{{19, 1, 4}, {23, 1, 4}}, {{0}}, true, 1},
+        {{{24, 1, 4}}, {{0}}, true, 1},
+        {{{23, 1, 0}}, {{0}}, true, 1},
+        {{{0}}, {{0}}, false, 1},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        uint8_t in[512], out[512];
+        uint64_t dropped = 0;
+        size_t n = put(in, cases[i].in), expected = put(out, cases[i].out);
+
+        assert_int_equal(dtls_sift(in, n, cases[i].encrypted_only, &dropped), expected);
+        assert_memory_equal(in, out, expected);
+        assert_int_equal(dropped, cases[i].dropped);
+    }
+}
+
+/* Cut anywhere, or with anything appended: the whole records before are kept, and nothing is read beyond the end. */
+static void test_cut(void **state)
+{
+    static const struct record records[] = {{23, 1, 20}, {23, 1, 30}, {0}};
+    uint8_t whole[128];
+    size_t n = put(whole, records);
+
+    for (size_t cut = 0; cut <= n; cut++) {
+        _cleanup_free_ uint8_t *in = malloc(cut + 1);
+        uint64_t dropped = 0;
+        size_t kept = cut < 33 ? 0 : cut < n ? 33 : n;
+
+        memcpy(in, whole, cut);
+        assert_int_equal(dtls_sift(in, cut, true, &dropped), kept);
+        assert_int_equal(dropped, kept != cut || cut == 0);
+    }
+    whole[1] = 3; /* TLS, not DTLS */
+    assert_int_equal(dtls_sift(whole, n, true, &(uint64_t){0}), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sift),
+        cmocka_unit_test(test_cut),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
