@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The control socket: a unix stream socket (0600); each line a JSON object with "command", each answered by one line,
+ * {"ok":true,...} or {"ok":false,"error":s}.
+ *
+ *     slow               ms [path method device times]       empty acknowledgement, answer later
+ *     refuse             code ("4.03") [max_age path method device times]
+ *     lose-before-apply  [path method device times]          times 1 unless given; 0: until cleared
+ *     lose-after-apply   [path method device times]
+ *     clear                                                  none of the above any more, no silence
+ *     silence            ms                                  datagrams dropped unread
+ *     restart                                                every DTLS session gone without a word
+ *     forget-key         key (an id or an identity)          as deleted behind the agent's back
+ *     forget-device      device
+ *     add-credential     identity key (hex) [device]         as the operator would
+ *     credentials        [device]                            identities, ids, devices, fingerprints; never a key
+ *     stats                                                  counts of each device
+ *
+ * An unknown command or key changes nothing. One thread; nothing blocks: a client that does not read is closed. */
+
+#include "server.h"
+
+#include <poll.h>
+
+#define CONTROL_CLIENTS_MAX 8
+
+struct control;
+
+/* A socket left behind by a killed process is replaced. */
+int control_new(const char *path, struct server *s, struct control **ret, struct error *e);
+struct control *control_free(struct control *c);
+DEFINE_FREEP(struct control, control_free)
+
+/* Fills up to 1 + CONTROL_CLIENTS_MAX entries; returns how many. The same entries go to control_process() after poll.
+ */
+size_t control_poll(struct control *c, struct pollfd *fds);
+void control_process(struct control *c, const struct pollfd *fds, size_t n);

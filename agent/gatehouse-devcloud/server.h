@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The DTLS-PSK CoAP endpoint: one UDP socket, libcoap with GnuTLS; which identity has which key is the store's to say.
+ *
+ * libcoap walks all its sessions once for every datagram, so with 10,000 children a request costs it about a
+ * millisecond: enough for a development cloud. Its own log is kept below the level that would print payloads (keys are
+ * offered in them). One thread; the store must outlive the server. */
+
+#include "faults.h"
+#include "store.h"
+
+#include <coap3/coap.h>
+#include <gnutls/gnutls.h>
+
+#define CLIENT_EXCHANGES 32
+
+/* What a message id was answered with, so that a repeated request is not carried out twice (RFC 7252 section 4.5). */
+struct exchange {
+    uint64_t began; /* CLOCK_BOOTTIME; 0: unused */
+    uint16_t mid;
+    bool lost; /* never answered, however often it is repeated */
+    uint8_t code;
+    uint32_t max_age;
+    int format; /* of the body; -1: none given */
+    char *body;
+};
+
+/* One DTLS session. */
+struct client {
+    struct server *server;
+    struct device *device; /* NULL until the identity is known */
+    char identity[IDENTITY_MAX + 1];
+    char peer[80];
+    gnutls_session_t tls;
+    bool established;
+    struct exchange exchanges[CLIENT_EXCHANGES];
+    size_t next_exchange;
+    struct client *previous, *next;
+};
+
+struct server;
+
+/* Port 0: any. `address` is numeric. Tells where it listens as an event. */
+int server_new(struct store *s, const char *address, unsigned port, struct server **ret, struct error *e);
+struct server *server_free(struct server *s);
+DEFINE_FREEP(struct server, server_free)
+
+/* To be polled for reading; another one after server_restart(). */
+int server_fd(const struct server *s);
+void server_process(struct server *s);
+/* Milliseconds until server_process() is due in any case; -1: none. */
+int server_timeout(const struct server *s);
+
+/* As if killed and started again: every session is gone without a word; what the store knows stays. */
+int server_restart(struct server *s, struct error *e);
+/* Datagrams are dropped unread and nothing is sent until `until` (CLOCK_BOOTTIME); 0 ends it. */
+int server_silence(struct server *s, uint64_t until);
+
+/* For a request handler: whether what is sent for the request at hand is lost on the way. */
+void server_lose_answer(struct server *s, bool lose);
+
+struct store *server_store(struct server *s);
+struct faults *server_faults(struct server *s);
+size_t server_sessions(const struct server *s);
