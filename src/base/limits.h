@@ -35,6 +35,7 @@
 #define VAULT_STATE_MAX 2048   /* a state record's contents */
 #define VAULT_BIND_MAX 4096    /* a bind value */
 #define VAULT_VERIFY_SLICE 256 /* entries verified between two commits */
+#define VAULT_COUNTER_LEAP 1000 /* what a lost or restored identity counter rises by */
 #define VAULT_BATCH_MAX 4096   /* changes in one transaction */
 
 /* The locked arena */

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/text.h"
+
+#include "base/utf8.h"
+
+#include <stdint.h>
+
+bool text_printable(const void *data, size_t n)
+{
+    const char *p = data;
+
+    while (n > 0) {
+        const uint8_t *c = (const uint8_t *)p;
+        size_t k = utf8_length(p, n);
+
+        if (k == 0 || c[0] < 0x20 || c[0] == 0x7f || (k == 2 && c[0] == 0xc2 && c[1] < 0xa0))
+            return false;
+        p += k;
+        n -= k;
+    }
+    return true;
+}

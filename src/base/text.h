@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Text as we take it from others. Pure, any thread. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Whether n bytes are valid UTF-8 without control characters (U+0000..1F, U+7F..9F). */
+bool text_printable(const void *data, size_t n);

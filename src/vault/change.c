@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Changes: a list of steps, checked as far as can be when each is added. */
+#include "base/id.h"
+#include "base/text.h"
+#include "vault/internal.h"
+#include "vault/weak.h"
+
+#include <string.h>
+
+struct vault_change *vault_change_new(struct vault *vault, const char *device, const char *uplink)
+{
+    struct vault_change *c = calloc(1, sizeof(*c));
+    int r;
+
+    if (!c)
+        return NULL;
+    c->vault = vault;
+    c->last = &c->first;
+    if (!id_valid(device) || !id_valid(uplink)) {
+        c->failed = error_set(&c->error, -EINVAL, "not a device and uplink name: " ID_RULE);
+        return c;
+    }
+    r = entry_get(vault, device, uplink, &c->entry);
+    if (r < 0) {
+        free(c);
+        return NULL;
+    }
+    return c;
+}
+
+struct vault_change *vault_change_free(struct vault_change *c)
+{
+    if (!c)
+        return NULL;
+    change_unprepare(c);
+    for (struct step *step = c->first, *next; step; step = next) {
+        struct key_row *row = step->key_reserved ? key_row_find(c->vault, step->digest) : NULL;
+
+        next = step->next;
+        if (row && !row->committed)
+            key_row_remove(c->vault, row);
+        identity_unref(c->vault, step->identity);
+        free(step);
+    }
+    free(c);
+    return NULL;
+}
+
+static int fail(struct vault_change *c, int r)
+{
+    if (c->failed == 0)
+        c->failed =
+            error_errno(&c->error, r, "cannot change the credentials of %s", c->entry ? c->entry->device : "a device");
+    return r;
+}
+
+static int add_step(struct vault_change *c, enum step_type type, enum vault_slot slot, const void *data, size_t n,
+                    struct step **ret)
+{
+    struct step *step;
+
+    if (c->failed < 0)
+        return c->failed;
+    step = calloc(1, sizeof(*step) + n);
+    if (!step)
+        return fail(c, -ENOMEM);
+    step->type = type;
+    step->slot = slot;
+    step->size = n;
+    if (n > 0)
+        memcpy(step->data, data, n);
+    *c->last = step;
+    c->last = &step->next;
+    if (ret)
+        *ret = step;
+    return 0;
+}
+
+static int check_form(const char *identity, const struct secret *key, unsigned flags, struct error *e)
+{
+    size_t n = strlen(identity);
+    const char *weak;
+
+    if (n == 0 || n > IDENTITY_MAX)
+        return error_set(e, -EINVAL, "an identity has 1 to %d bytes, this has %zu", IDENTITY_MAX, n);
+    if (!text_printable(identity, n))
+        return error_set(e, -EINVAL, "an identity is UTF-8 without control characters");
+    if (key->size < KEY_MIN || key->size > KEY_MAX)
+        return error_set(e, -EINVAL, "a key has %d to %d bytes, this has %zu", KEY_MIN, KEY_MAX, key->size);
+    weak = flags & VAULT_FORCE_WEAK ? NULL : weak_key(key->bytes, key->size);
+    if (weak)
+        return error_set(e, -EKEYREJECTED, "the key is weak: %s (force it if it must be)", weak);
+    return 0;
+}
+
+static int check_key(const struct vault_change *c, enum vault_slot slot, const uint8_t *digest, bool *ret_reserve,
+                     struct error *e)
+{
+    const struct credential *now = &c->entry->slots[entry_physical(c->entry, slot)];
+    const struct key_row *row = key_row_find(c->vault, digest);
+
+    *ret_reserve = !row;
+    if (!row || (row->committed && now->has_digest && memcmp(now->digest, digest, DIGEST_KEPT) == 0))
+        return 0;
+    return error_set(e, -EEXIST, "device %s has or had this very key: each key is for one device, and once",
+                     row->device);
+}
+
+static int check_identity(const struct vault_change *c, enum vault_slot slot, const char *identity, unsigned flags,
+                          struct error *e)
+{
+    const struct identity_row *row = identity_find(c->vault, identity);
+    const struct vault_credential *other = vault_credential(c->entry, slot == VAULT_MAIN ? VAULT_BACKUP : VAULT_MAIN);
+
+    if (row && strcmp(row->device, c->entry->device) != 0)
+        return error_set(e, -EADDRINUSE, "device %s has the identity %s", row->device, identity);
+    /* With steps before this one the other slot is not what it seems: it is looked at again on commit. */
+    if (!(flags & VAULT_SHARES_IDENTITY) && !c->first && other->present && !other->quarantined &&
+        strcmp(other->identity, identity) == 0)
+        return error_set(e, -EADDRINUSE, "the %s slot of %s has the identity %s",
+                         vault_slot_to_string(slot == VAULT_MAIN ? VAULT_BACKUP : VAULT_MAIN), c->entry->device,
+                         identity);
+    return 0;
+}
+
+/* The key waits sealed, not in the arena: thousands of puts may wait for one commit. */
+static int add_put(struct vault_change *c, enum vault_slot slot, const struct record_header *header,
+                   const struct secret *key, const uint8_t *digest, bool reserve, unsigned flags)
+{
+    const struct record_place place = entry_place(c->vault, c->entry);
+    uint8_t record[RECORD_MAX];
+    struct step *step;
+    size_t size;
+    int r = record_seal(c->vault->keys.record, &place, header, key, record, &size);
+
+    if (r >= 0)
+        r = add_step(c, STEP_PUT, slot, record, size, &step);
+    if (r < 0)
+        return r;
+    step->flags = flags;
+    memcpy(step->digest, digest, DIGEST_SIZE);
+    if (reserve) {
+        r = key_row_add(c->vault, digest, c->entry->device, false);
+        step->key_reserved = r >= 0;
+    }
+    return r < 0 ? r : identity_ref(c->vault, header->identity, c->entry->device, &step->identity);
+}
+
+static int put(struct vault_change *c, enum vault_slot slot, const char *identity, enum vault_kind kind,
+               const struct secret *key, unsigned flags, struct error *e)
+{
+    struct record_header header = {.kind = kind, .slot = RECORD_SLOT_WAITING};
+    uint8_t digest[DIGEST_SIZE];
+    bool reserve = false;
+    int r = check_form(identity, key, flags, e);
+
+    if (r >= 0) {
+        r = keys_index(&c->vault->keys, key, digest);
+        if (r < 0)
+            error_errno(e, r, "cannot look the key up");
+    }
+    if (r >= 0)
+        r = check_key(c, slot, digest, &reserve, e);
+    if (r >= 0)
+        r = check_identity(c, slot, identity, flags, e);
+    if (r < 0)
+        return r;
+    memcpy(header.identity, identity, strlen(identity) + 1);
+    r = add_put(c, slot, &header, key, digest, reserve, flags);
+    return r < 0 ? error_errno(e, r, "cannot keep the key of %s", c->entry->device) : 0;
+}
+
+int vault_change_put(struct vault_change *c, enum vault_slot slot, const char *identity, enum vault_kind kind,
+                     const struct secret *key, unsigned flags, struct error *e)
+{
+    struct error reason = {0};
+    int r = c->failed;
+
+    if (r >= 0)
+        r = put(c, slot, identity, kind, key, flags, &reason);
+    if (r < 0 && c->failed == 0) {
+        c->failed = r;
+        c->error = reason;
+    }
+    return r < 0 ? error_set(e, r, "%s", c->error.text) : 0;
+}
+
+int vault_change_swap(struct vault_change *c)
+{
+    return add_step(c, STEP_SWAP, VAULT_MAIN, NULL, 0, NULL);
+}
+
+int vault_change_forget(struct vault_change *c, enum vault_slot slot)
+{
+    return add_step(c, STEP_FORGET, slot, NULL, 0, NULL);
+}
+
+int vault_change_remove(struct vault_change *c)
+{
+    return add_step(c, STEP_REMOVE, VAULT_MAIN, NULL, 0, NULL);
+}
+
+int vault_change_rotation(struct vault_change *c, const void *blob, size_t n)
+{
+    if (n > VAULT_ROTATION_MAX)
+        return fail(c, -EMSGSIZE);
+    return add_step(c, STEP_ROTATION, VAULT_MAIN, blob, n, NULL);
+}
+
+int vault_change_cloud_id(struct vault_change *c, enum vault_slot slot, const char *id)
+{
+    size_t n = strlen(id);
+
+    if (n > CLOUD_ID_MAX || !text_printable(id, n))
+        return fail(c, -EINVAL);
+    return add_step(c, STEP_CLOUD_ID, slot, id, n + 1, NULL);
+}
+
+static int add_value(struct vault_change *c, enum step_type type, enum vault_slot slot, uint64_t value)
+{
+    struct step *step;
+    int r = add_step(c, type, slot, NULL, 0, &step);
+
+    if (r >= 0)
+        step->value = value;
+    return r;
+}
+
+int vault_change_counter(struct vault_change *c, uint64_t n)
+{
+    return add_value(c, STEP_COUNTER, VAULT_MAIN, n);
+}
+
+int vault_change_since(struct vault_change *c, enum vault_slot slot, uint64_t when)
+{
+    return add_value(c, STEP_SINCE, slot, when);
+}
+
+int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when)
+{
+    return add_value(c, STEP_AUTHENTICATED, slot, when);
+}

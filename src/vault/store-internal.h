@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What store.c (reading and writing) and store-open.c (lock, creation, opening) share. */
+
+#include "vault/store.h"
+
+#include <sqlite3.h>
+
+enum statement {
+    STATEMENT_BEGIN,
+    STATEMENT_COMMIT,
+    STATEMENT_READ,
+    STATEMENT_READ_KEYS,
+    STATEMENT_PUT_ENTRY,
+    STATEMENT_PUT_RECORD,
+    STATEMENT_DELETE_RECORD,
+    STATEMENT_RETIRE_KEY,
+    STATEMENT_PUT_KEY,
+    N_STATEMENTS,
+};
+
+struct store {
+    char *path;
+    int lock_fd;
+    sqlite3 *db;
+    bool opened; /* known to be a sound vault: closing may write to it */
+    sqlite3_stmt *prepared[N_STATEMENTS];
+};
+
+/* Maps SQLite's result code and says "cannot DOING PATH: reason". */
+int store_failed(const struct store *s, int rc, struct error *e, const char *doing);

@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "vault/vault.h"
+
+#include "base/id.h"
+#include "base/log.h"
+#include "vault/internal.h"
+#include "vault/key.h"
+#include "vault/keyfile.h"
+
+#include <libgen.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+static const char *const slot_names[] = {[VAULT_MAIN] = "main", [VAULT_BACKUP] = "backup"};
+static const char *const kind_names[] = {[VAULT_PSK] = "psk", [VAULT_BTHOME] = "bthome", [VAULT_X509] = "x509"};
+static const char *const encoding_names[] = {
+    [VAULT_RAW] = "raw", [VAULT_HEX] = "hex", [VAULT_BASE64] = "base64", [VAULT_TEXT] = "text"};
+
+static int lookup(const char *const *names, size_t n, const char *text)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], text) == 0)
+            return (int)i;
+    return -EINVAL;
+}
+
+const char *vault_slot_to_string(enum vault_slot slot)
+{
+    return slot_names[slot];
+}
+
+int vault_slot_from_string(const char *text)
+{
+    return lookup(slot_names, ELEMENTSOF(slot_names), text);
+}
+
+const char *vault_kind_to_string(enum vault_kind kind)
+{
+    return kind_names[kind];
+}
+
+int vault_kind_from_string(const char *text)
+{
+    return lookup(kind_names, ELEMENTSOF(kind_names), text);
+}
+
+const char *vault_encoding_to_string(enum vault_encoding encoding)
+{
+    return encoding_names[encoding];
+}
+
+int vault_encoding_from_string(const char *text)
+{
+    return lookup(encoding_names, ELEMENTSOF(encoding_names), text);
+}
+
+static int check_options(const struct vault_options *options, struct error *e)
+{
+    if (options->bind && (options->bind_size == 0 || options->bind_size > VAULT_BIND_MAX))
+        return error_set(e, -EINVAL, "a bind value has 1 to %d bytes, this has %zu", VAULT_BIND_MAX,
+                         options->bind_size);
+    return 0;
+}
+
+static int look_at_file_system(struct vault *v, const struct vault_options *options, struct error *e)
+{
+    char directory[PATH_MAX], why[VOLATILE_WHY_MAX] = "";
+    int answer;
+
+    if (snprintf(directory, sizeof(directory), "%s", options->path) >= (int)sizeof(directory))
+        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", options->path);
+    answer = volatile_check(dirname(directory), why);
+    if (answer < 0)
+        return error_errno(e, answer, "cannot look at the file system of %s", options->path);
+    v->durable = answer != VOLATILE_YES || options->allow_volatile;
+    memcpy(v->why, why, sizeof(v->why));
+    return 0;
+}
+
+static int on_key_row(const uint8_t *digest, const char *device, void *userdata)
+{
+    struct vault *v = userdata;
+    const char *name;
+    int r = name_intern(v, device, &name);
+
+    return r < 0 ? r : key_row_add(v, digest, name, true);
+}
+
+static int on_row(const struct store_row *row, void *userdata)
+{
+    struct vault *v = userdata;
+    struct vault_entry *entry;
+    int r;
+
+    /* Not ours, whoever put it there; vault_verify() reports it. */
+    if (!id_valid(row->device) || !id_valid(row->uplink))
+        return 0;
+    r = entry_get(v, row->device, row->uplink, &entry);
+    if (r >= 0)
+        r = entry_load(v, entry, row);
+    if (r < 0)
+        return r;
+    v->n_live += entry->live;
+    if (entry->quarantine)
+        log_debug(entry->device, "quarantined: %s", entry->quarantine);
+    return 0;
+}
+
+static int open_keys(struct vault *v, const struct vault_options *options, const struct secret *keyfile,
+                     struct error *e)
+{
+    struct sealed_keys sealed;
+    int r = store_exists(v->store, e);
+
+    if (r < 0)
+        return r;
+    if (r == 0) {
+        struct vault_keys made = {0};
+
+        r = keys_make(keyfile, options->bind, options->bind_size, &made, &sealed, e);
+        if (r >= 0)
+            r = store_create(v->store, &sealed, e);
+        keys_done(&made);
+        if (r < 0)
+            return r;
+    }
+    r = store_open(v->store, &sealed, e);
+    if (r < 0)
+        return r;
+    r = keys_open(keyfile, options->bind, options->bind_size, &sealed, &v->keys, e);
+    return r < 0 ? error_prefix(e, r, "cannot open %s", options->path) : 0;
+}
+
+static int load(struct vault *v, const struct vault_options *options, struct error *e)
+{
+    _cleanup_(secret_freep) struct secret *keyfile = NULL;
+    int r = keyfile_read(v->arena, options->keyfile, &keyfile, e);
+
+    if (r >= 0)
+        r = store_new(options->path, &v->store, e);
+    if (r >= 0)
+        r = open_keys(v, options, keyfile, e);
+    if (r >= 0)
+        r = store_read_keys(v->store, on_key_row, v, e);
+    if (r >= 0)
+        r = store_read(v->store, "", "", 0, on_row, v, e);
+    if (r >= 0)
+        store_accept(v->store);
+    return r;
+}
+
+int vault_open(sd_event *event, struct arena *arena, const struct vault_options *options, struct vault **ret,
+               struct error *e)
+{
+    _cleanup_(vault_freep) struct vault *v = NULL;
+    int r = check_options(options, e);
+
+    if (r < 0)
+        return r;
+    v = calloc(1, sizeof(*v));
+    if (!v)
+        return error_set(e, -ENOMEM, "out of memory");
+    pthread_mutex_init(&v->store_mutex, NULL);
+    v->event = sd_event_ref(event);
+    v->arena = arena;
+    queue_init(&v->waiting);
+    r = look_at_file_system(v, options, e);
+    if (r >= 0)
+        r = load(v, options, e);
+    if (r < 0)
+        return r;
+    r = commit_init(v);
+    if (r < 0)
+        return error_errno(e, r, "cannot start the vault's worker");
+    *ret = TAKE_PTR(v);
+    return 0;
+}
+
+struct vault *vault_free(struct vault *vault)
+{
+    if (!vault)
+        return NULL;
+    commit_done(vault);
+    store_free(vault->store);
+    keys_done(&vault->keys);
+    for (struct map_node *node = map_next(&vault->entries, NULL), *next; node; node = next) {
+        struct vault_entry *entry = MAP_ENTRY(node, struct vault_entry, node);
+
+        next = map_next(&vault->entries, node);
+        entry_clear(entry);
+        free(entry);
+    }
+    map_done(&vault->entries);
+    index_done(vault);
+    pthread_mutex_destroy(&vault->store_mutex);
+    sd_event_unref(vault->event);
+    free(vault);
+    return NULL;
+}
+
+bool vault_durable(const struct vault *vault, const char **ret_why)
+{
+    if (ret_why)
+        *ret_why = *vault->why ? vault->why : NULL;
+    return vault->durable;
+}
+
+size_t vault_entries(const struct vault *vault)
+{
+    return vault->n_live;
+}
+
+void vault_stats(const struct vault *vault, struct vault_stats *ret)
+{
+    *ret = vault->stats;
+}
+
+int vault_opaque_id(const struct vault *vault, const char *device, char ret_id[OPAQUE_ID_SIZE])
+{
+    return keys_opaque_id(&vault->keys, device, ret_id);
+}
+
+int vault_key_generate(struct vault *vault, struct secret **ret)
+{
+    return secret_random(vault->arena, KEY_GENERATED_SIZE, ret);
+}
+
+int vault_key_open(struct vault *vault, const struct vault_entry *entry, enum vault_slot slot, struct secret **ret,
+                   struct error *e)
+{
+    unsigned physical = entry_physical(entry, slot);
+    const struct credential *c = &entry->slots[physical];
+    const struct record_place place = entry_place(vault, entry);
+    int r;
+
+    if (!c->view.present)
+        return error_set(e, -ENOENT, "the %s slot of %s is empty", vault_slot_to_string(slot), entry->device);
+    if (c->view.quarantined)
+        return error_set(e, -EBADMSG, "the %s credential of %s is in quarantine: %s", vault_slot_to_string(slot),
+                         entry->device, entry->quarantine);
+    r = record_open(vault->keys.record, &place, (uint8_t)physical, c->view.generation, c->record, c->record_size, ret);
+    return r < 0 ? error_errno(e, r, "cannot open the %s credential of %s", vault_slot_to_string(slot), entry->device)
+                 : 0;
+}
