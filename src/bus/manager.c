@@ -226,13 +226,9 @@ static int get_drivers(sd_bus *connection, const char *path, const char *interfa
     struct link_driver *driver = NULL;
     int r = sd_bus_message_open_container(reply, 'a', "(ssss)");
 
-    while (r >= 0 && (driver = link_host_next(fleet_link(b->fleet), driver))) {
-        struct link_driver_info info;
-
-        link_driver_info(driver, &info);
-        r = sd_bus_message_append(reply, "(ssss)", info.name, info.version, info.connected ? "connected" : "away",
-                                  info.last_error);
-    }
+    while (r >= 0 && (driver = link_host_next_driver(fleet_link(b->fleet), driver)))
+        r = sd_bus_message_append(reply, "(ssss)", link_driver_name(driver), link_driver_version(driver),
+                                  link_driver_connected(driver) ? "connected" : "away", link_driver_last_error(driver));
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -137,6 +137,8 @@ int config_device_locate(const struct config_device *d, const char *pointer, uns
  * stored (config_device_path) and stands in the mistakes. -EBADMSG with mistakes; -EEXIST (noted) if c has the id. */
 int config_device_parse(const struct config *c, const char *file, const char *text, size_t n,
                         struct config_device **ret, struct mistakes *mistakes);
+/* A device without driver and points, that stands for one whose file is gone while its credentials are not. */
+int config_device_bare(const char *id, const char *uplink, struct config_device **ret);
 struct config_device *config_device_ref(struct config_device *d);
 struct config_device *config_device_unref(struct config_device *d);
 DEFINE_FREEP(struct config_device, config_device_unref)

@@ -10,6 +10,28 @@
 
 static const char *const own_keys[] = {"device", "uplink", "driver", "enabled", "points"};
 
+int config_device_bare(const char *id, const char *uplink, struct config_device **ret)
+{
+    _cleanup_(config_device_unrefp) struct config_device *d = calloc(1, sizeof(*d));
+
+    if (!d)
+        return -ENOMEM;
+    *d = (struct config_device){
+        .refs = 1,
+        .id = strdup(id),
+        .uplink = strdup(uplink),
+        .driver = strdup(""),
+        .file = strdup(""),
+        .section = strdup("{}"),
+        .points_text = strdup("{}"),
+        .enabled = true,
+    };
+    if (!d->id || !d->uplink || !d->driver || !d->file || !d->section || !d->points_text)
+        return -ENOMEM;
+    *ret = TAKE_PTR(d);
+    return 0;
+}
+
 struct config_device *config_device_ref(struct config_device *d)
 {
     d->refs++;

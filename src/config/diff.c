@@ -39,7 +39,7 @@ static bool same_suites(const struct config_uplink *a, const struct config_uplin
     return !a->suites[i] && !b->suites[i];
 }
 
-static unsigned compare_uplinks(const struct config_uplink *a, const struct config_uplink *b)
+unsigned config_uplink_changes(const struct config_uplink *a, const struct config_uplink *b)
 {
     unsigned what = 0;
 
@@ -91,7 +91,7 @@ static void diff_uplinks(const struct config *before, const struct config *after
 {
     for (size_t i = 0; i < before->n_uplinks; i++) {
         struct config_uplink *a = before->uplinks[i], *b = find_uplink(after, a->name);
-        unsigned what = b ? compare_uplinks(a, b) : 0;
+        unsigned what = b ? config_uplink_changes(a, b) : 0;
 
         if (!b || what)
             d->uplinks[d->n_uplinks++] = (struct config_uplink_diff){a, b, what};

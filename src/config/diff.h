@@ -43,6 +43,9 @@ struct config_diff {
     unsigned global;
 };
 
+/* A set of enum config_uplink_change; 0 if nothing is different. */
+unsigned config_uplink_changes(const struct config_uplink *a, const struct config_uplink *b);
+
 /* 0 or -ENOMEM. config_diff_done() frees what ret holds. */
 int config_diff(const struct config *before, const struct config *after, struct config_diff *ret);
 void config_diff_done(struct config_diff *d);

@@ -48,9 +48,8 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
 struct fleet *fleet_free(struct fleet *f);
 DEFINE_FREEP(struct fleet, fleet_free)
 void fleet_listen(struct fleet *f, const struct fleet_listener *listener);
-/* Says goodbye to the cloud on every session and waits for open commits; `stopped` is called within DTLS_STOP_TIMEOUT.
- */
-void fleet_stop(struct fleet *f, void (*stopped)(void *userdata), void *userdata);
+/* Closes every session with a word to the cloud and commits what is open; blocks on the disk. */
+int fleet_stop(struct fleet *f);
 
 struct jobs *fleet_jobs(struct fleet *f);
 struct link_host *fleet_link(struct fleet *f);

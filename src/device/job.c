@@ -118,7 +118,7 @@ int job_new(struct jobs *jobs, const char *kind, const char *action, uint32_t to
     return 0;
 }
 
-static void add_result(struct job *job, const char *device, const char *outcome, const char *reason)
+void job_note(struct job *job, const char *device, const char *outcome, const char *reason)
 {
     struct job_result *p = reallocarray(job->results, job->n_results + 1, sizeof(*p));
 
@@ -136,7 +136,7 @@ void job_progress(struct jobs *jobs, struct job *job, const char *device, bool o
     if (!ok)
         job->failed++;
     if (outcome)
-        add_result(job, device, outcome, reason);
+        job_note(job, device, outcome, reason);
 }
 
 void job_finish(struct jobs *jobs, struct job *job, enum job_state state)

@@ -54,6 +54,8 @@ int job_new(struct jobs *jobs, const char *kind, const char *action, uint32_t to
 /* One more of `total` is done: outcome and reason are kept in its results (both may be NULL, then only counted). */
 void job_progress(struct jobs *jobs, struct job *job, const char *device, bool ok, const char *outcome,
                   const char *reason);
+/* A line in its results that counts nothing. */
+void job_note(struct job *job, const char *device, const char *outcome, const char *reason);
 void job_finish(struct jobs *jobs, struct job *job, enum job_state state);
 /* 0, or -EBUSY if it cannot be ended or has ended. */
 int job_cancel(struct jobs *jobs, struct job *job, struct error *e);

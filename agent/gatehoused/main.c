@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* gatehoused: opens the vault, brings up the fleet and the bus, and runs the loop. */
+#include "options.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/names.h"
+#include "bus/bus.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <systemd/sd-daemon.h>
+
+struct agent {
+    struct options options;
+    sd_event *event;
+    struct arena *arena;
+    struct vault *vault;
+    struct config *config;
+    struct fleet *fleet;
+    struct bus *bus;
+};
+
+static void agent_done(struct agent *a)
+{
+    bus_free(a->bus);
+    fleet_free(a->fleet);
+    vault_free(a->vault);
+    arena_free(a->arena);
+    config_unref(a->config);
+    sd_event_unref(a->event);
+}
+
+/* A key must not reach a core file or a debugger of the same user. */
+static void forbid_dumps(void)
+{
+    prctl(PR_SET_DUMPABLE, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+}
+
+static int load_config(struct agent *a)
+{
+    const struct config_paths paths = {.config_dir = a->options.config_dir, .state_dir = a->options.state_dir};
+    struct mistakes mistakes = {0};
+    char text[ERROR_TEXT_MAX];
+    int r = config_load(&paths, a->options.check_config ? CONFIG_STRICT : CONFIG_LENIENT, &a->config, &mistakes);
+
+    for (size_t i = 0; i < mistakes.n; i++) {
+        mistake_format(&mistakes.list[i], text, sizeof(text));
+        log_error(mistakes.list[i].device, "%s", text);
+    }
+    if (r < 0 && mistakes.n == 0)
+        log_error(NULL, "cannot read the configuration in %s: %s", a->options.config_dir, strerrordesc_np(-r));
+    mistakes_done(&mistakes);
+    return r < 0 ? EXIT_CONFIG : 0;
+}
+
+static int open_vault(struct agent *a)
+{
+    char path[4096];
+    const char *why;
+    struct error e = {0};
+    int r;
+
+    snprintf(path, sizeof(path), "%s/" VAULT_FILE, a->options.state_dir);
+    r = arena_new(&a->arena, &e);
+    if (r >= 0)
+        r = vault_open(a->event, a->arena,
+                       &(struct vault_options){.path = path,
+                                               .keyfile = a->options.keyfile,
+                                               .allow_volatile = a->options.allow_volatile_state},
+                       &a->vault, &e);
+    if (r < 0) {
+        log_error(NULL, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
+        return r == -EBUSY ? EXIT_LOCKED : EXIT_FAILURE;
+    }
+    if (!vault_durable(a->vault, &why) || why)
+        log_warning(NULL, "%s", why);
+    return 0;
+}
+
+static void on_problem(const char *device, const char *uplink, const char *reason, void *userdata)
+{
+    log_error(device, "its record for uplink %s: %s", uplink, reason);
+}
+
+static int verify_vault(struct agent *a)
+{
+    static const struct vault_verify_handler handler = {.problem = on_problem};
+    int r = vault_verify_sync(a->vault, &handler, NULL);
+
+    if (r < 0)
+        log_error(NULL, "cannot verify the vault: %s", strerrordesc_np(-r));
+    else
+        log_info(NULL, "%zu entries looked at, %d with problems", vault_entries(a->vault), r);
+    return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static void on_ready(void *userdata)
+{
+    log_info(NULL, "ready");
+    sd_notify(0, "READY=1\nSTATUS=ready");
+}
+
+static void on_name_lost(void *userdata, const char *why)
+{
+    struct agent *a = userdata;
+
+    log_error(NULL, "cannot have the bus name " BUS_NAME ": %s", why);
+    sd_event_exit(a->event, EXIT_FAILURE);
+}
+
+static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct agent *a = userdata;
+    struct error e = {0};
+
+    if (fleet_reload(a->fleet, &e) < 0)
+        log_error(NULL, "the configuration stays as it was: %s", e.text);
+    return 0;
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct agent *a = userdata;
+    int r;
+
+    sd_notify(0, "STOPPING=1");
+    r = fleet_stop(a->fleet);
+    if (r < 0)
+        log_error(NULL, "what was open in the vault could not be committed: %s", strerrordesc_np(-r));
+    log_info(NULL, "stopped");
+    return sd_event_exit(a->event, EXIT_SUCCESS);
+}
+
+static int add_signals(struct agent *a)
+{
+    sigset_t set;
+    int r;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    r = sd_event_add_signal(a->event, NULL, SIGTERM, on_stop, a);
+    if (r >= 0)
+        r = sd_event_add_signal(a->event, NULL, SIGINT, on_stop, a);
+    if (r >= 0)
+        r = sd_event_add_signal(a->event, NULL, SIGHUP, on_reload, a);
+    if (r >= 0)
+        r = sd_event_set_watchdog(a->event, true);
+    return r;
+}
+
+static int start(struct agent *a)
+{
+    const struct fleet_options options = {
+        .event = a->event,
+        .arena = a->arena,
+        .vault = a->vault,
+        .config = a->config,
+        .link = {.runtime_dir = a->options.runtime_dir, .self_naming = a->options.by_hand},
+        .paths = {.config_dir = a->options.config_dir, .state_dir = a->options.state_dir},
+    };
+    struct error e = {0};
+    int r = fleet_new(&options, &a->fleet, &e);
+
+    if (r == -EBADMSG) {
+        log_error(NULL, "%s", e.text);
+        return EXIT_CONFIG;
+    }
+    if (r >= 0)
+        r = bus_new(a->event, a->fleet, &(struct bus_ops){.ready = on_ready, .name_lost = on_name_lost, .userdata = a},
+                    &a->bus);
+    if (r < 0) {
+        log_error(NULL, "cannot start: %s", e.text[0] ? e.text : strerrordesc_np(-r));
+        return EXIT_FAILURE;
+    }
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_(agent_done) struct agent a = {0};
+    int r, status;
+
+    if (options_parse(argc, argv, &a.options, &status) != 0)
+        return status;
+    log_init("gatehoused", a.options.debug ? LOG_DEBUG : LOG_INFO);
+    umask(0077);
+    forbid_dumps();
+    status = load_config(&a);
+    if (status != 0 || a.options.check_config)
+        return status;
+    r = sd_event_default(&a.event);
+    if (r >= 0)
+        r = add_signals(&a);
+    if (r < 0) {
+        log_error(NULL, "cannot begin: %s", strerrordesc_np(-r));
+        return EXIT_FAILURE;
+    }
+    status = open_vault(&a);
+    if (status == 0 && a.options.verify_vault)
+        return verify_vault(&a);
+    if (status == 0)
+        status = start(&a);
+    if (status != 0)
+        return status;
+    r = sd_event_loop(a.event);
+    if (r < 0)
+        log_error(NULL, "the loop failed: %s", strerrordesc_np(-r));
+    return r < 0 ? EXIT_FAILURE : r;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "options.h"
+
+#include "base/names.h"
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static void usage(FILE *to)
+{
+    fputs(
+        "usage: gatehoused [OPTION...]\n\n"
+        "  --config-dir DIR        gatehouse.json, devices.d and profiles (" CONFIG_DIR ")\n"
+        "  --state-dir DIR         vault.db and devices added over D-Bus (" STATE_DIR ")\n"
+        "  --runtime-dir DIR       the drivers' socket (" RUNTIME_DIR
+        "); drivers of the own user may then name themselves\n"
+        "  --keyfile FILE          the key that opens the vault (default: the systemd credential key_current)\n"
+        "  --allow-volatile-state  rotate keys even if what is committed would not outlive a reboot: for demonstrations\n"
+        "  --check-config          check the configuration and end: status 0, or 78 with all mistakes\n"
+        "  --verify-vault          open every record of the vault and end\n"
+        "  --debug                 say more\n"
+        "  -h, --help   --version\n",
+        to);
+}
+
+enum {
+    OPTION_CONFIG_DIR = 256,
+    OPTION_STATE_DIR,
+    OPTION_RUNTIME_DIR,
+    OPTION_KEYFILE,
+    OPTION_VOLATILE,
+    OPTION_CHECK,
+    OPTION_VERIFY,
+    OPTION_DEBUG,
+    OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"config-dir", required_argument, NULL, OPTION_CONFIG_DIR},
+    {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
+    {"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+    {"keyfile", required_argument, NULL, OPTION_KEYFILE},
+    {"allow-volatile-state", no_argument, NULL, OPTION_VOLATILE},
+    {"check-config", no_argument, NULL, OPTION_CHECK},
+    {"verify-vault", no_argument, NULL, OPTION_VERIFY},
+    {"debug", no_argument, NULL, OPTION_DEBUG},
+    {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {0},
+};
+
+/* 0, or -1 when it was said what is wrong, or 1 when all was said. */
+static int take(struct options *o, int option)
+{
+    switch (option) {
+    case OPTION_CONFIG_DIR:
+        o->config_dir = optarg;
+        return 0;
+    case OPTION_STATE_DIR:
+        o->state_dir = optarg;
+        return 0;
+    case OPTION_RUNTIME_DIR:
+        o->runtime_dir = optarg;
+        o->by_hand = true;
+        return 0;
+    case OPTION_KEYFILE:
+        o->keyfile = optarg;
+        return 0;
+    case OPTION_VOLATILE:
+        o->allow_volatile_state = true;
+        return 0;
+    case OPTION_CHECK:
+        o->check_config = true;
+        return 0;
+    case OPTION_VERIFY:
+        o->verify_vault = true;
+        return 0;
+    case OPTION_DEBUG:
+        o->debug = true;
+        return 0;
+    case OPTION_VERSION:
+        puts("gatehoused " GATEHOUSE_VERSION);
+        return 1;
+    case 'h':
+        usage(stdout);
+        return 1;
+    default: /* getopt's own '?' */
+        return -1;
+    }
+}
+
+int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
+{
+    int option, r = 0;
+
+    *ret = (struct options){.config_dir = CONFIG_DIR, .state_dir = STATE_DIR, .runtime_dir = RUNTIME_DIR};
+    while (r == 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
+        r = take(ret, option);
+    if (r == 0 && optind < argc) {
+        fprintf(stderr, "gatehoused: it takes no arguments, not '%s'\n", argv[optind]);
+        r = -1;
+    }
+    if (r == 0)
+        return 0;
+    *ret_status = r > 0 ? EXIT_SUCCESS : EXIT_USAGE;
+    return r;
+}

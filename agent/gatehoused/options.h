@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* gatehoused's command line. */
+
+#include <stdbool.h>
+
+struct options {
+    const char *config_dir, *state_dir, *runtime_dir;
+    const char *keyfile; /* NULL: the credential of systemd */
+    bool by_hand;        /* --runtime-dir was given: drivers of our own uid may name themselves */
+    bool allow_volatile_state;
+    bool check_config;
+    bool verify_vault;
+    bool debug;
+};
+
+/* 0: go on. Otherwise *ret_status is the exit status, and all was said. */
+int options_parse(int argc, char **argv, struct options *ret, int *ret_status);

@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the operator does with keys by hand. Each is an event of the device's rotation, which knows whether it is safe,
+ * commits it, and replies. One at a time. */
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Forgets what the act held, without an answer. */
+void act_clear(struct device *d)
+{
+    struct act act = d->act;
+
+    d->act = (struct act){0};
+    vault_key_read_free(act.reading);
+    secret_free(act.key);
+    free(act.identity);
+    if (act.done)
+        act.done(-ECANCELED, &(struct error){"the device is gone"}, act.userdata);
+    if (act.exported)
+        act.exported(-ECANCELED, -EBADF, &(struct error){"the device is gone"}, act.userdata);
+}
+
+static void finish(struct device *d, int r, const struct error *e)
+{
+    struct act act = d->act;
+    _cleanup_close_ int fd = -EBADF;
+    struct error error = {0};
+
+    if (e)
+        error = *e;
+    if (act.exported && r >= 0)
+        r = vault_key_export(d->fleet->vault, device_entry(d), act.slot, VAULT_RAW, &fd, &error);
+    /* Empty before the answer: it may begin the next act. */
+    d->act.done = NULL;
+    d->act.exported = NULL;
+    act_clear(d);
+    if (act.done)
+        act.done(r, &error, act.userdata);
+    else if (act.exported)
+        act.exported(r, fd, &error, act.userdata);
+    if (r >= 0 && act.type != ROTATION_EV_RESTART && !act.exported) {
+        rotate_schedule(d, true);
+        session_start(d);
+    }
+}
+
+static void rotate_replied(struct device *d, int r, const char *reason)
+{
+    struct job *job = d->job;
+
+    if (r >= 0)
+        return; /* under way: it ends in `finished` */
+    log_notice(d->config->id, "no rotation: %s", reason);
+    if (d->scheduled)
+        schedule_finished(d->fleet->schedule);
+    d->scheduled = false;
+    if (!job)
+        return;
+    d->job = NULL;
+    job_progress(d->fleet->jobs, job, d->config->id, false, "failed", reason);
+    job_finish(d->fleet->jobs, job, JOB_FAILED);
+}
+
+void act_reply(struct device *d, enum rotation_event_type type, int r, const char *reason)
+{
+    struct error e = {0};
+
+    if (type == ROTATION_EV_ROTATE) {
+        rotate_replied(d, r, reason ?: "");
+        return;
+    }
+    if (type != d->act.type)
+        return; /* Connect, and removals that have nobody waiting */
+    /* What the vault said is more exact than that the commit failed. */
+    if (r < 0 && d->act.r < 0) {
+        r = d->act.r;
+        e = d->act.error;
+    } else if (r < 0) {
+        error_set(&e, r, "%s: %s", d->config->id, reason ?: strerrordesc_np(-r));
+    }
+    finish(d, r, &e);
+}
+
+static int begin(struct device *d, enum rotation_event_type type, device_done done, void *userdata, struct error *e)
+{
+    if (d->act.type != ROTATION_EV_RESTART || d->act.reading)
+        return error_set(e, -EBUSY, "%s: another change of its keys is under way", d->config->id);
+    if (!d->rotation)
+        return error_set(e, -EBUSY, "%s: %s", d->config->id, d->rotation_problem ?: "it cannot be used");
+    d->act = (struct act){.type = type, .done = done, .userdata = userdata};
+    return 0;
+}
+
+/* Gives the act to the rotation; a refusal at once is an answer like any other. */
+static void submit(struct device *d, bool confirmed)
+{
+    enum rotation_event_type type = d->act.type;
+    int r = rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
+
+    if (r < 0 && d->act.type == type)
+        act_reply(d, type, r, "too much is waiting already");
+}
+
+static void on_key(int r, struct secret *key, const struct error *e, void *userdata)
+{
+    struct device *d = userdata;
+
+    d->act.reading = NULL;
+    if (r < 0) {
+        finish(d, r, e);
+        return;
+    }
+    d->act.key = key;
+    submit(d, false);
+}
+
+int device_set_credential(struct device *d, enum vault_slot slot, const char *identity, int fd,
+                          enum vault_encoding encoding, bool force, device_done done, void *userdata, struct error *e)
+{
+    int r = begin(d, slot == VAULT_MAIN ? ROTATION_EV_SET_MAIN : ROTATION_EV_SET_BACKUP, done, userdata, e);
+
+    if (r < 0)
+        return r;
+    d->act.force = force;
+    d->act.identity = strdup(identity);
+    r = d->act.identity ? vault_key_read(d->fleet->arena, d->fleet->event, fd, encoding, on_key, d, &d->act.reading, e)
+                        : -ENOMEM;
+    if (r < 0) {
+        d->act.done = NULL;
+        act_clear(d);
+    }
+    return r;
+}
+
+int device_export_credential(struct device *d, enum vault_slot slot, device_exported done, void *userdata,
+                             struct error *e)
+{
+    const struct vault_entry *entry = device_entry(d);
+    int r;
+
+    if (!entry || !vault_credential(entry, slot)->present)
+        return error_set(e, -ENOKEY, "%s has no %s key", d->config->id, vault_slot_to_string(slot));
+    r = begin(d, ROTATION_EV_EXPORT, NULL, userdata, e);
+    if (r < 0)
+        return r;
+    d->act.exported = done;
+    d->act.slot = slot;
+    log_notice(d->config->id, "its %s key is exported", vault_slot_to_string(slot));
+    if (slot == VAULT_MAIN)
+        finish(d, 0, NULL);
+    else
+        submit(d, false);
+    return 0;
+}
+
+int device_promote(struct device *d, device_done done, void *userdata, struct error *e)
+{
+    int r = begin(d, ROTATION_EV_PROMOTE, done, userdata, e);
+
+    if (r >= 0)
+        submit(d, false);
+    return r;
+}
+
+int device_forget_credential(struct device *d, enum vault_slot slot, bool force, device_done done, void *userdata,
+                             struct error *e)
+{
+    int r = begin(d, slot == VAULT_MAIN ? ROTATION_EV_FORGET_MAIN : ROTATION_EV_FORGET_BACKUP, done, userdata, e);
+
+    if (r >= 0)
+        submit(d, force);
+    return r;
+}
+
+void device_begin_removal(struct device *d, device_done done, void *userdata)
+{
+    struct error e = {0};
+    int r = begin(d, ROTATION_EV_REMOVE, done, userdata, &e);
+
+    if (r < 0)
+        done(r, &e, userdata);
+    else
+        submit(d, false);
+}
+
+void device_connect(struct device *d)
+{
+    bool was = d->disconnected;
+
+    d->disconnected = false;
+    if (was && d->session_state == UPLINK_STATE_STOPPED)
+        session_start(d);
+    else if (d->session && d->session_state != UPLINK_STATE_STOPPED)
+        uplink_session_hurry(d->session);
+    rotate_event(d, ROTATION_EV_CONNECT);
+    device_changed(d);
+}
+
+void device_disconnect(struct device *d)
+{
+    d->disconnected = true;
+    probe_drop(d);
+    session_stop(d, true);
+    device_changed(d);
+}

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From the device's queue to the cloud: one request at a time, of as many waiting samples as it holds. Samples leave
+ * the queue when the cloud has accepted them; until then the same ones are sent again, byte for byte. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define SAMPLES_PER_PACK 256
+
+static void send_pack(struct device *d);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    send_pack(userdata);
+    return 0;
+}
+
+static void retry_later(struct device *d, uint64_t at_least)
+{
+    uint64_t when = clock_boottime() + MAX_OF(at_least, backoff_failed(&d->delivery.backoff, false));
+
+    if (!d->delivery.retry && sd_event_add_time(d->fleet->event, &d->delivery.retry, CLOCK_BOOTTIME, when,
+                                                100 * USEC_PER_MSEC, on_retry, d) < 0)
+        return;
+    sd_event_source_set_time(d->delivery.retry, when);
+    sd_event_source_set_enabled(d->delivery.retry, SD_EVENT_ONESHOT);
+}
+
+static void on_accepted(struct device *d)
+{
+    spool_accept(d->queue, d->delivery.held);
+    d->delivery.held = 0;
+    /* A pack without the bad sample went through: look for it in twice as many. */
+    if (d->delivery.split > 0)
+        d->delivery.split = d->delivery.split >= SAMPLES_PER_PACK / 2 ? 0 : d->delivery.split * 2;
+    backoff_reset(&d->delivery.backoff);
+    session_accepted(d);
+}
+
+/* The cloud will never take this pack: halve it until the one sample is found. */
+static void on_rejected(struct device *d, uint8_t code)
+{
+    if (d->delivery.held > 1) {
+        d->delivery.split = d->delivery.held / 2;
+        spool_hold(d->queue, 0);
+    } else {
+        log_warning(d->config->id, "the cloud refuses a sample as such (%u.%02u); it is given up", code >> 5,
+                    code & 31);
+        spool_reject(d->queue, 1);
+    }
+    d->delivery.held = 0;
+}
+
+static void on_answer(int r, const struct coap_response *response, void *userdata)
+{
+    struct device *d = userdata;
+    uint64_t wait = 0;
+
+    d->delivery.exchange = NULL;
+    if (r != -ECANCELED)
+        session_linger_end(d);
+    if (r == -EMSGSIZE) {
+        on_rejected(d, 4 << 5 | 13);
+    } else if (r == -ECANCELED) {
+        return; /* the session was exchanged or stopped: its successor kicks */
+    } else if (r < 0) {
+        retry_later(d, 0);
+        return;
+    } else {
+        switch (profile_verdict(d->uplink->profile, response->code)) {
+        case PROFILE_ACCEPTED:
+            on_accepted(d);
+            break;
+        case PROFILE_REJECTED:
+            on_rejected(d, response->code);
+            break;
+        case PROFILE_REFUSED:
+            session_refused(d);
+            retry_later(d, 0);
+            return;
+        case PROFILE_RETRY:
+            /* 4.29 and 5.03 say how long (RFC 8516, RFC 7252 section 5.9.3.4) */
+            if (response->code == (4 << 5 | 29) || response->code == (5 << 5 | 3))
+                wait = response->max_age * USEC_PER_SEC;
+            retry_later(d, wait);
+            return;
+        }
+    }
+    send_pack(d);
+}
+
+/* The next pack: what is to be repeated, or what waits. Returns how many samples it holds, 0 for none. */
+static size_t make_pack(struct device *d, char **ret_body, size_t *ret_size)
+{
+    static struct sample samples[SAMPLES_PER_PACK]; /* views, used before the next call */
+    struct delivery *delivery = &d->delivery;
+    uint64_t now = clock_boottime();
+    size_t want = delivery->held ?: delivery->split ?: SAMPLES_PER_PACK;
+
+    for (;;) {
+        size_t n = spool_peek(d->queue, now, 0, samples, MIN_OF(want, (size_t)SAMPLES_PER_PACK));
+        int r;
+
+        if (n == 0)
+            return 0;
+        r = profile_pack(d->uplink->profile, d->config->id, samples, n, d->uplink->settings->max_payload, ret_body,
+                         ret_size);
+        if (r > 0)
+            return (size_t)r;
+        if (r == -ENOMEM)
+            return 0;
+        log_warning(d->config->id, "a sample of %s cannot be sent: %s", samples[0].point, strerrordesc_np(-r));
+        spool_reject(d->queue, 1);
+        delivery->held = 0;
+    }
+}
+
+static void send_pack(struct device *d)
+{
+    const struct profile *p = d->uplink->profile;
+    struct delivery *delivery = &d->delivery;
+    _cleanup_free_ char *body = NULL;
+    size_t size, n;
+    int r;
+
+    if (delivery->exchange || !d->queue || d->session_state != UPLINK_STATE_ONLINE)
+        return;
+    n = make_pack(d, &body, &size);
+    if (n == 0)
+        return;
+    delivery->held = n;
+    spool_hold(d->queue, n);
+    r = uplink_session_request(d->session,
+                               &(struct coap_request){.method = (uint8_t)p->telemetry.method,
+                                                      .path = p->telemetry.path,
+                                                      .content_format = (int)p->telemetry.content_format,
+                                                      .accept = -1,
+                                                      .payload = body,
+                                                      .payload_size = size},
+                               on_answer, d, &delivery->exchange);
+    if (r < 0)
+        retry_later(d, 0);
+}
+
+/* There may be something to send, and somebody to send it to. A retry that waits its turn is left to its timer. */
+void delivery_kick(struct device *d)
+{
+    int enabled = SD_EVENT_OFF;
+
+    if (d->delivery.retry)
+        sd_event_source_get_enabled(d->delivery.retry, &enabled);
+    if (enabled == SD_EVENT_OFF)
+        send_pack(d);
+}
+
+void delivery_done(struct device *d)
+{
+    sd_event_source_disable_unref(d->delivery.retry);
+    d->delivery.retry = NULL;
+}

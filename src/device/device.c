@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct vault_entry *device_entry(const struct device *d)
+{
+    return vault_find(d->fleet->vault, d->config->id, d->config->uplink);
+}
+
+int device_new(struct fleet *f, struct config_device *config, struct device **ret, struct error *e)
+{
+    _cleanup_(device_freep) struct device *d = calloc(1, sizeof(*d));
+    int r;
+
+    if (!d)
+        return -ENOMEM;
+    *d = (struct device){.fleet = f, .config = config_device_ref(config), .probe = {.device = d}};
+    d->schedule.userdata = d;
+    d->queue = spool_device(f->spool, config->id);
+    if (!d->queue)
+        return -ENOMEM;
+    r = shared_uplink_get(f, config->uplink, &d->uplink, e);
+    if (r >= 0)
+        r = rotate_init(d, e);
+    if (r < 0)
+        return error_prefix(e, r, "device %s", config->id);
+    *ret = TAKE_PTR(d);
+    return 0;
+}
+
+struct device *device_free(struct device *d)
+{
+    if (!d)
+        return NULL;
+    d->tombstone = true; /* nobody is told any more */
+    delivery_done(d);
+    probe_drop(d);
+    session_linger_end(d);
+    session_stop(d, true);
+    uplink_session_free(d->session);
+    rotate_done(d);
+    sd_event_source_disable_unref(d->renew);
+    shared_uplink_put(d->uplink);
+    config_device_unref(d->config);
+    free(d->session_reason);
+    free(d->rotation_problem);
+    free(d->driver_state);
+    free(d->driver_reason);
+    free(d);
+    return NULL;
+}
+
+void device_start(struct device *d)
+{
+    if (d->rotation)
+        rotation_carrier_start(d->rotation);
+    rotate_schedule(d, true);
+    session_start(d);
+}
+
+void device_changed(struct device *d)
+{
+    if (!d->tombstone && d->fleet->listener.device_changed)
+        d->fleet->listener.device_changed(d->fleet->listener.userdata, d);
+}
+
+/* ── What is shown ── */
+
+const char *device_id(const struct device *d)
+{
+    return d->config->id;
+}
+
+const char *device_driver(const struct device *d)
+{
+    return d->config->driver;
+}
+
+const char *device_uplink(const struct device *d)
+{
+    return d->config->uplink;
+}
+
+static enum device_state session_device_state(enum uplink_state state)
+{
+    switch (state) {
+    case UPLINK_STATE_ONLINE:
+        return DEVICE_ONLINE;
+    case UPLINK_STATE_STOPPED:
+    case UPLINK_STATE_CONNECTING:
+        return DEVICE_CONNECTING;
+    case UPLINK_STATE_BACKING_OFF:
+        return DEVICE_BACKING_OFF;
+    case UPLINK_STATE_UNREACHABLE:
+        return DEVICE_UNREACHABLE;
+    case UPLINK_STATE_REFUSED:
+        return DEVICE_REFUSED;
+    }
+    return DEVICE_CONNECTING;
+}
+
+static bool usable(const struct vault_entry *entry, enum vault_slot slot)
+{
+    const struct vault_credential *c = entry ? vault_credential(entry, slot) : NULL;
+
+    return c && c->present && !c->quarantined;
+}
+
+enum device_state device_state(const struct device *d)
+{
+    if (!d->config->enabled || d->disconnected)
+        return DEVICE_DISABLED;
+    if (!usable(device_entry(d), VAULT_MAIN))
+        return DEVICE_NO_CREDENTIAL;
+    if (d->report == ROTATION_REPORT_CONFLICT)
+        return DEVICE_CONFLICT;
+    if (d->report == ROTATION_REPORT_REFUSED || d->session_state == UPLINK_STATE_REFUSED)
+        return DEVICE_REFUSED;
+    if (!drivers_connected(d))
+        return DEVICE_NO_DRIVER;
+    return session_device_state(d->session_state);
+}
+
+const char *device_state_name(enum device_state state)
+{
+    switch (state) {
+    case DEVICE_NO_CREDENTIAL:
+        return "no-credential";
+    case DEVICE_UNREGISTERED:
+        return "unregistered";
+    case DEVICE_NO_DRIVER:
+        return "no-driver";
+    case DEVICE_CONNECTING:
+        return "connecting";
+    case DEVICE_ONLINE:
+        return "online";
+    case DEVICE_BACKING_OFF:
+        return "backing-off";
+    case DEVICE_UNREACHABLE:
+        return "unreachable";
+    case DEVICE_REFUSED:
+        return "refused";
+    case DEVICE_CONFLICT:
+        return "conflict";
+    case DEVICE_RESTORED:
+        return "restored";
+    case DEVICE_DISABLED:
+        return "disabled";
+    }
+    return "unknown";
+}
+
+/* The one thing that the user should look at first. */
+static const char *last_error(const struct device *d, const struct vault_entry *entry)
+{
+    if (entry && vault_quarantine(entry))
+        return vault_quarantine(entry);
+    if (d->report != ROTATION_REPORT_FINE && d->report_reason)
+        return d->report_reason;
+    if (d->session_state != UPLINK_STATE_ONLINE && d->session_reason)
+        return d->session_reason;
+    if (d->driver_state && strcmp(d->driver_state, "ok") != 0 && d->driver_reason)
+        return d->driver_reason;
+    return d->rotation_problem ?: "";
+}
+
+void device_status(const struct device *d, struct device_status *ret)
+{
+    const struct vault_entry *entry = device_entry(d);
+    const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
+    const struct vault_credential *backup = entry ? vault_credential(entry, VAULT_BACKUP) : NULL;
+    static struct uplink_info info; /* `suite` is read within this loop turn */
+    struct spool_counts counts;
+
+    info = (struct uplink_info){0};
+    if (d->session)
+        uplink_session_info(d->session, &info);
+    spool_device_counts(d->queue, &counts);
+    *ret = (struct device_status){
+        .id = d->config->id,
+        .driver = d->config->driver,
+        .uplink = d->config->uplink,
+        .state = device_state(d),
+        .main_identity = main && main->present ? main->identity : "",
+        .main_fingerprint = main && main->present ? main->fingerprint : "",
+        .main_since = main && main->present ? main->since : 0,
+        .backup_identity = backup && backup->present ? backup->identity : "",
+        .backup_fingerprint = backup && backup->present ? backup->fingerprint : "",
+        .rotation_state = d->rotation ? rotation_carrier_state(d->rotation) : "idle",
+        .next_rotation = 0,
+        .last_authenticated = main && main->present ? main->last_authenticated : 0,
+        .suite = info.established ? info.suite : "",
+        .forward_secrecy = info.established && info.forward_secrecy,
+        .last_error = last_error(d, entry),
+        .delivered = counts.accepted,
+        .spooled = counts.queued,
+        .dropped = counts.dropped,
+        .rejected = counts.rejected,
+    };
+    if (d->last_authenticated)
+        ret->last_authenticated = d->last_authenticated;
+    if (d->schedule.due != USEC_INFINITY && d->schedule.due > 0)
+        ret->next_rotation = d->schedule.due + (clock_realtime() - clock_boottime());
+}

@@ -1,0 +1,315 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device/fleet.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define RESOLVER_THREADS 2
+#define CLOCK_LOOK_INTERVAL (1 * USEC_PER_SEC)
+
+/* ── The index ── */
+
+/* The place of the first device whose id is not before `id`. */
+static size_t lower_bound(const struct fleet *f, const char *id)
+{
+    size_t low = 0, high = f->n_devices;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(f->devices[middle]->config->id, id) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+struct device *fleet_find(struct fleet *f, const char *id)
+{
+    size_t i = lower_bound(f, id);
+
+    return i < f->n_devices && strcmp(f->devices[i]->config->id, id) == 0 ? f->devices[i] : NULL;
+}
+
+struct device *fleet_next(struct fleet *f, const char *after)
+{
+    size_t i = after ? lower_bound(f, after) : 0;
+
+    if (after && i < f->n_devices && strcmp(f->devices[i]->config->id, after) == 0)
+        i++;
+    return i < f->n_devices ? f->devices[i] : NULL;
+}
+
+int fleet_insert(struct fleet *f, struct device *d)
+{
+    size_t i = lower_bound(f, d->config->id);
+
+    if (f->n_devices == f->allocated) {
+        size_t allocated = MAX_OF(f->allocated * 2, (size_t)16);
+        struct device **p = reallocarray(f->devices, allocated, sizeof(*p));
+
+        if (!p)
+            return -ENOMEM;
+        f->devices = p;
+        f->allocated = allocated;
+    }
+    memmove(f->devices + i + 1, f->devices + i, (f->n_devices - i) * sizeof(*f->devices));
+    f->devices[i] = d;
+    f->n_devices++;
+    if (f->listener.device_added)
+        f->listener.device_added(f->listener.userdata, d);
+    return 0;
+}
+
+/* Out of the index; the device is the caller's now. */
+void fleet_remove(struct fleet *f, struct device *d)
+{
+    size_t i = lower_bound(f, d->config->id);
+
+    memmove(f->devices + i, f->devices + i + 1, (f->n_devices - i - 1) * sizeof(*f->devices));
+    f->n_devices--;
+    if (f->listener.device_removed)
+        f->listener.device_removed(f->listener.userdata, d);
+}
+
+/* ── Time ── */
+
+void fleet_stamp_now(struct fleet *f, struct stamp *ret)
+{
+    *ret = (struct stamp){.boottime = clock_boottime(), .realtime = clock_synchronized() ? clock_realtime() : 0};
+    memcpy(ret->boot, f->boot_id, sizeof(ret->boot));
+}
+
+void fleet_schedule_wake(struct fleet *f)
+{
+    uint64_t when = schedule_wake(f->schedule);
+
+    sd_event_source_set_time(f->schedule_timer, when);
+    sd_event_source_set_enabled(f->schedule_timer, when == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+static int on_schedule(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct fleet *f = userdata;
+    struct schedule_entry *entry;
+
+    while ((entry = schedule_take(f->schedule, clock_boottime())))
+        rotate_due(entry->userdata);
+    fleet_schedule_wake(f);
+    return 0;
+}
+
+/* Until the clock can be trusted: then samples get their times, and keys their ages. */
+static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct fleet *f = userdata;
+
+    if (!clock_synchronized()) {
+        sd_event_source_set_time(source, clock_boottime() + CLOCK_LOOK_INTERVAL);
+        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    }
+    spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()));
+    for (size_t i = 0; i < f->n_devices; i++) {
+        rotate_schedule(f->devices[i], false);
+        delivery_kick(f->devices[i]);
+    }
+    return 0;
+}
+
+/* ── Beginning and end ── */
+
+static int add_timer(struct fleet *f, sd_event_source **ret, uint64_t when, sd_event_time_handler_t handler)
+{
+    int r = sd_event_add_time(f->event, ret, CLOCK_BOOTTIME, when, 100 * USEC_PER_MSEC, handler, f);
+
+    return r < 0 || when != USEC_INFINITY ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+static int make_parts(struct fleet *f, const struct fleet_options *options, struct error *e)
+{
+    const struct config *config = options->config;
+    int r = clock_boot_id(f->boot_id);
+
+    if (r >= 0)
+        r = workers_new(f->event, RESOLVER_THREADS, &f->workers);
+    if (r >= 0)
+        r = jobs_new(f->event, &f->jobs);
+    if (r >= 0)
+        r = spool_new(&(struct spool_settings){.max_bytes = config->spool.max_bytes, .max_age = config->spool.max_age},
+                      &f->spool);
+    if (r >= 0)
+        r = schedule_new(
+            &(struct schedule_policy){.max_age = config->rotation.max_age, .concurrent = config->rotation.concurrent},
+            &f->schedule);
+    if (r >= 0)
+        r = add_timer(f, &f->schedule_timer, USEC_INFINITY, on_schedule);
+    if (r >= 0)
+        r = add_timer(f, &f->clock_timer, 0, on_clock);
+    if (r < 0)
+        return error_errno(e, r, "cannot begin");
+    return link_host_new(f->event, f->workers, &options->link, &drivers_link_ops, f, &f->link, e);
+}
+
+static int make_devices(struct fleet *f)
+{
+    for (size_t i = 0; i < f->config->n_devices; i++) {
+        struct device *d = NULL;
+        struct error e = {0};
+        int r = device_new(f, f->config->devices[i], &d, &e);
+
+        if (r >= 0)
+            r = fleet_insert(f, d);
+        if (r == -ENOMEM)
+            return r;
+        if (r < 0)
+            log_error(f->config->devices[i]->id, "not loaded: %s", e.text);
+    }
+    return 0;
+}
+
+/* Two sockets a device, for a probe or a second session beside the first, and some for the rest. */
+static void raise_descriptors(struct fleet *f)
+{
+    struct error e;
+
+    if (uplink_raise_nofile(2 * f->n_devices + 256, &e) < 0)
+        log_warning(NULL, "%s", e.text);
+}
+
+static int check_profiles(struct fleet *f, struct error *e)
+{
+    for (size_t i = 0; i < f->config->n_uplinks; i++) {
+        struct shared_uplink *u;
+        int r = shared_uplink_get(f, f->config->uplinks[i]->name, &u, e);
+
+        if (r < 0)
+            return r;
+        shared_uplink_put(u);
+    }
+    return 0;
+}
+
+int fleet_new(const struct fleet_options *options, struct fleet **ret, struct error *e)
+{
+    _cleanup_(fleet_freep) struct fleet *f = calloc(1, sizeof(*f));
+    int r;
+
+    if (!f)
+        return -ENOMEM;
+    *f = (struct fleet){
+        .event = sd_event_ref(options->event),
+        .arena = options->arena,
+        .vault = options->vault,
+        .config = config_ref(options->config),
+        .config_dir = strdup(options->paths.config_dir),
+        .state_dir = strdup(options->paths.state_dir),
+        .started = clock_boottime(),
+    };
+    f->paths = (struct config_paths){.config_dir = f->config_dir, .state_dir = f->state_dir};
+    if (!f->config_dir || !f->state_dir)
+        return -ENOMEM;
+    r = make_parts(f, options, e);
+    if (r >= 0)
+        r = check_profiles(f, e);
+    if (r >= 0)
+        r = make_devices(f);
+    if (r >= 0)
+        r = fleet_load_tombstones(f);
+    if (r >= 0)
+        r = drivers_update_all(f, NULL, e);
+    if (r < 0)
+        return r;
+    raise_descriptors(f);
+    for (size_t i = 0; i < f->n_devices; i++)
+        device_start(f->devices[i]);
+    for (struct device *d = f->tombstones; d; d = d->next_tombstone)
+        device_start(d);
+    *ret = TAKE_PTR(f);
+    return 0;
+}
+
+struct fleet *fleet_free(struct fleet *f)
+{
+    if (!f)
+        return NULL;
+    f->stopping = true;
+    f->listener = (struct fleet_listener){0};
+    if (f->jobs)
+        jobs_listen(f->jobs, NULL);
+    link_host_free(f->link);
+    while (f->n_devices > 0)
+        device_free(f->devices[--f->n_devices]);
+    while (f->tombstones) {
+        struct device *d = f->tombstones;
+
+        f->tombstones = d->next_tombstone;
+        device_free(d);
+    }
+    free(f->devices);
+    jobs_free(f->jobs);
+    sd_event_source_disable_unref(f->schedule_timer);
+    sd_event_source_disable_unref(f->clock_timer);
+    schedule_free(f->schedule);
+    spool_free(f->spool);
+    workers_free(f->workers);
+    config_unref(f->config);
+    sd_event_unref(f->event);
+    free(f->config_dir);
+    free(f->state_dir);
+    free(f);
+    return NULL;
+}
+
+/* Every session is closed with a word to the server, which is one datagram each and waits for nothing. */
+int fleet_stop(struct fleet *f)
+{
+    f->stopping = true;
+    for (size_t i = 0; i < f->n_devices; i++) {
+        probe_drop(f->devices[i]);
+        session_stop(f->devices[i], true);
+    }
+    return vault_flush(f->vault);
+}
+
+void fleet_listen(struct fleet *f, const struct fleet_listener *listener)
+{
+    f->listener = listener ? *listener : (struct fleet_listener){0};
+}
+
+/* ── What is shown ── */
+
+struct jobs *fleet_jobs(struct fleet *f)
+{
+    return f->jobs;
+}
+
+struct link_host *fleet_link(struct fleet *f)
+{
+    return f->link;
+}
+
+struct vault *fleet_vault(struct fleet *f)
+{
+    return f->vault;
+}
+
+void fleet_totals(struct fleet *f, struct fleet_totals *ret)
+{
+    struct spool_counts counts;
+    uint64_t room = MIN_OF(f->config->spool.max_bytes, (uint64_t)SPOOL_MEMORY_MAX), n;
+    double hours = (double)(clock_boottime() - f->started) / USEC_PER_HOUR;
+
+    spool_counts(f->spool, &counts);
+    *ret = (struct fleet_totals){.devices = (uint32_t)f->n_devices, .online = f->online, .spooled = counts.queued};
+    /* At the rate since the start, and the size that samples have on average now. */
+    n = counts.queued + counts.accepted + counts.rejected + counts.dropped;
+    if (n > 0 && counts.queued > 0 && counts.bytes < room)
+        ret->spool_hours =
+            (double)(room - counts.bytes) / ((double)counts.bytes / (double)counts.queued) / ((double)n / hours);
+}

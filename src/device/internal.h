@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of src/device share: a device is one struct whose parts each have a file.
+ *
+ *   fleet.c      all devices: index, start, stop            uplinks.c   what the children of one uplink share
+ *   change.c     reload, AddDevice, RemoveDevice            drivers.c   what comes from and goes to drivers
+ *   device.c     making, freeing, state                     session.c   the ordinary session, on main
+ *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
+ *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
+ *   points.c     Read and Write
+ */
+
+#include "base/worker.h"
+#include "device/fleet.h"
+#include "payload/profile.h"
+#include "registrar/registrar.h"
+#include "rotation/carrier.h"
+#include "rotation/schedule.h"
+#include "spool/spool.h"
+#include "uplink/backoff.h"
+#include "uplink/coap-exchange.h"
+#include "uplink/session.h"
+
+#include <json-c/linkhash.h>
+
+/* One configured uplink at run time. Counted by the devices that use it. */
+struct shared_uplink {
+    struct shared_uplink *next;
+    struct fleet *fleet;
+    unsigned refs;
+    struct config *config; /* a reference, that holds `settings` */
+    const struct config_uplink *settings;
+    struct uplink *uplink;
+    struct profile *profile;
+    struct registrar *registrar;
+};
+
+/* The profile's probe on a session of its own, with whichever slot. */
+struct probe {
+    struct device *device;
+    struct uplink_session *session; /* stands after it was accepted, until it is taken or dropped */
+    struct coap_exchange *exchange;
+    enum vault_slot slot;
+    /* r: 0 accepted, -EACCES refused by a server that answered, -EHOSTUNREACH not answered, other: our own fault */
+    void (*done)(struct device *d, int r);
+};
+
+struct delivery {
+    struct coap_exchange *exchange;
+    sd_event_source *retry;
+    size_t held;  /* samples in the request under way, or to be repeated as they are */
+    size_t split; /* no more samples than this in a pack while a bad one is being looked for; 0: no limit */
+    struct backoff backoff;
+};
+
+/* An act of the operator that waits for its commit. */
+struct act {
+    enum rotation_event_type type; /* ROTATION_EV_RESTART: none */
+    char *identity;
+    struct secret *key;
+    bool force;
+    enum vault_slot slot; /* exports */
+    int r;                /* why the commit was not even begun */
+    struct error error;
+    struct vault_key_read *reading;
+    device_done done;
+    device_exported exported;
+    void *userdata;
+};
+
+/* Outlives the device while a commit is under way. */
+struct pending_commit {
+    struct device *device; /* NULL: gone meanwhile */
+};
+
+struct device {
+    struct fleet *fleet;
+    struct config_device *config; /* a reference */
+    struct shared_uplink *uplink;
+    struct device *next_tombstone;
+    bool tombstone;    /* removed here, not yet at the cloud */
+    bool disconnected; /* by the operator */
+
+    struct uplink_session *session;
+    struct uplink_session *lingering; /* the one before a swap, until its request has ended */
+    enum uplink_state session_state;
+    bool unproven; /* a full handshake, and no accepted message since */
+    struct coap_exchange *proof;
+    sd_event_source *renew; /* after 4.01 and 4.03 */
+    struct backoff refused;
+    uint64_t last_authenticated; /* CLOCK_REALTIME; the vault's may be older */
+    char *session_reason;
+
+    struct spool_device *queue; /* NULL: a tombstone */
+    struct delivery delivery;
+    struct probe probe;
+
+    struct rotation_carrier *rotation;
+    sd_event_source *rotation_timer;
+    enum rotation_report report;
+    const char *report_reason; /* static */
+    struct registrar_call *registrar_call;
+    struct pending_commit *pending;
+    struct act act;
+    struct job *job;
+    struct schedule_entry schedule;
+    bool scheduled; /* counted by the schedule as running */
+    char *rotation_problem;
+
+    char *driver_state, *driver_reason;
+};
+
+struct fleet {
+    sd_event *event;
+    struct arena *arena;
+    struct vault *vault;
+    struct workers *workers; /* name resolution, passwd look-ups */
+    struct config *config;
+    char *config_dir, *state_dir;
+    struct config_paths paths;
+    struct link_host *link;
+    struct spool *spool;
+    struct jobs *jobs;
+    struct schedule *schedule;
+    sd_event_source *schedule_timer, *clock_timer;
+    struct shared_uplink *uplinks;
+    struct device **devices; /* by id */
+    size_t n_devices, allocated;
+    struct device *tombstones;
+    uint32_t online;
+    uint64_t started; /* CLOCK_BOOTTIME */
+    uint8_t boot_id[16];
+    struct fleet_listener listener;
+    struct job *verify;
+    bool stopping;
+};
+
+/* fleet.c */
+void fleet_stamp_now(struct fleet *f, struct stamp *ret);
+int fleet_insert(struct fleet *f, struct device *d);
+void fleet_remove(struct fleet *f, struct device *d);
+void fleet_schedule_wake(struct fleet *f);
+
+/* change.c */
+int fleet_load_tombstones(struct fleet *f);
+void fleet_tombstone_done(struct device *d);
+
+/* uplinks.c */
+int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);
+struct shared_uplink *shared_uplink_put(struct shared_uplink *u);
+/* Whether a device of this uplink may stay as it is under another configuration. */
+bool shared_uplink_current(const struct shared_uplink *u, const struct config *config);
+
+/* device.c */
+int device_new(struct fleet *f, struct config_device *config, struct device **ret, struct error *e);
+struct device *device_free(struct device *d);
+DEFINE_FREEP(struct device, device_free)
+void device_start(struct device *d);
+void device_changed(struct device *d);
+struct vault_entry *device_entry(const struct device *d);
+
+/* session.c */
+void session_start(struct device *d);
+void session_stop(struct device *d, bool bye);
+void session_adopt_probe(struct device *d);
+void session_linger_end(struct device *d);
+/* The server accepted, or refused with 4.01 or 4.03, something on the ordinary session. */
+void session_accepted(struct device *d);
+void session_refused(struct device *d);
+
+/* delivery.c */
+void delivery_kick(struct device *d);
+void delivery_done(struct device *d);
+
+/* probe.c */
+int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct device *d, int r));
+void probe_drop(struct device *d);
+/* Sends the profile's probe request on a session. */
+int probe_request(struct device *d, struct uplink_session *s, coap_done done, void *userdata,
+                  struct coap_exchange **ret);
+
+/* rotate.c */
+int rotate_init(struct device *d, struct error *e);
+void rotate_done(struct device *d);
+void rotate_event(struct device *d, enum rotation_event_type type);
+void rotate_schedule(struct device *d, bool fresh);
+/* The configuration's rules may have changed. */
+void rotate_policy(struct device *d);
+/* The schedule says that it is time. */
+void rotate_due(struct device *d);
+
+/* credential.c */
+void act_reply(struct device *d, enum rotation_event_type type, int r, const char *reason);
+void act_clear(struct device *d);
+/* RemoveDevice: `done` once it is committed that the cloud is to delete its credentials. */
+void device_begin_removal(struct device *d, device_done done, void *userdata);
+
+/* drivers.c */
+extern const struct link_host_ops drivers_link_ops;
+int drivers_update(struct fleet *f, const char *driver, struct error *e);
+int drivers_update_all(struct fleet *f, const struct config *before, struct error *e);
+bool drivers_connected(const struct device *d);

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Read and Write of single points, by way of the device's driver. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+
+struct point_call {
+    char *point;
+    device_done written;
+    device_value read;
+    void *userdata;
+};
+
+static const struct config_point *find(struct device *d, const char *point, int *ret_r, struct error *e)
+{
+    const struct config_point *p = config_point(d->config, point);
+
+    if (!p)
+        *ret_r = error_set(e, -ENXIO, "%s has no point '%s'", d->config->id, point);
+    return p;
+}
+
+static int failed_to_begin(struct device *d, int r, struct error *e)
+{
+    if (r == -ENOTCONN)
+        return error_set(e, r, "the driver %s of %s is away", d->config->driver, d->config->id);
+    if (r == -EBUSY)
+        return error_set(e, r, "the driver %s has too many calls open", d->config->driver);
+    return error_errno(e, r, "%s", d->config->id);
+}
+
+/* A driver's errors in the words of the bus: what it lacks is a point. */
+static void driver_error(int *r, const struct link_failure *failure, struct error *e)
+{
+    if (*r >= 0)
+        return;
+    if (*r == -ENOENT)
+        *r = -ENXIO;
+    error_set(e, *r, "%s", failure ? failure->text : strerrordesc_np(-*r));
+}
+
+static void call_free(struct point_call *call)
+{
+    free(call->point);
+    free(call);
+}
+
+static void on_written(int r, const struct link_failure *failure, const struct sample_value *value, void *userdata)
+{
+    struct point_call *call = userdata;
+    struct error e = {0};
+
+    driver_error(&r, failure, &e);
+    log_info(NULL, "write of %s %s%s%s", call->point, r < 0 ? "failed" : "done", r < 0 ? ": " : "", e.text);
+    call->written(r, &e, call->userdata);
+    call_free(call);
+}
+
+static void on_read(int r, const struct link_failure *failure, const struct sample_value *value, void *userdata)
+{
+    struct point_call *call = userdata;
+    struct error e = {0};
+
+    driver_error(&r, failure, &e);
+    call->read(r, value, clock_realtime(), &e, call->userdata);
+    call_free(call);
+}
+
+static double as_number(const struct sample_value *v)
+{
+    switch (v->type) {
+    case SAMPLE_BOOL:
+        return v->b;
+    case SAMPLE_INT:
+        return (double)v->x;
+    case SAMPLE_UINT:
+        return (double)v->t;
+    case SAMPLE_DOUBLE:
+        return v->d;
+    case SAMPLE_STRING:
+        return NAN;
+    }
+    return NAN;
+}
+
+static int check_write(struct device *d, const struct config_point *p, const struct sample_value *value,
+                       struct error *e)
+{
+    double number = as_number(value);
+
+    if (!p->writable)
+        return error_set(e, -EACCES, "%s of %s is not writable (\"writable\": true in its file allows it)", p->name,
+                         d->config->id);
+    if (isnan(number))
+        return isinf(p->min) && isinf(p->max) ? 0
+                                              : error_set(e, -EACCES, "%s of %s takes numbers from %g to %g", p->name,
+                                                          d->config->id, p->min, p->max);
+    if (number < p->min || number > p->max)
+        return error_set(e, -EACCES, "%g is beyond the limits of %s of %s, %g to %g", number, p->name, d->config->id,
+                         p->min, p->max);
+    return 0;
+}
+
+static struct point_call *call_new(struct device *d, const char *point, void *userdata)
+{
+    struct point_call *call = calloc(1, sizeof(*call));
+
+    if (!call)
+        return NULL;
+    if (asprintf(&call->point, "%s of %s", point, d->config->id) < 0)
+        call->point = NULL;
+    call->userdata = userdata;
+    return call;
+}
+
+int device_write(struct device *d, const char *point, const struct sample_value *value, device_done done,
+                 void *userdata, struct error *e)
+{
+    struct point_call *call;
+    int r = 0;
+    const struct config_point *p = find(d, point, &r, e);
+
+    if (p)
+        r = check_write(d, p, value, e);
+    if (r < 0)
+        return r;
+    call = call_new(d, point, userdata);
+    if (!call)
+        return -ENOMEM;
+    call->written = done;
+    r = link_host_write(d->fleet->link, d->config->driver, d->config->id, point, value, on_written, call);
+    if (r < 0) {
+        call_free(call);
+        return failed_to_begin(d, r, e);
+    }
+    return 0;
+}
+
+int device_read(struct device *d, const char *point, device_value done, void *userdata, struct error *e)
+{
+    struct point_call *call;
+    int r = 0;
+
+    if (!find(d, point, &r, e))
+        return r;
+    call = call_new(d, point, userdata);
+    if (!call)
+        return -ENOMEM;
+    call->read = done;
+    r = link_host_read(d->fleet->link, d->config->driver, d->config->id, point, on_read, call);
+    if (r < 0) {
+        call_free(call);
+        return failed_to_begin(d, r, e);
+    }
+    return 0;
+}

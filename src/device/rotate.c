@@ -1,0 +1,494 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Carries out what the rotation of a device says: commits to the vault, calls to the registrar, probes, timers. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/internal.h"
+#include "rotation/identity.h"
+
+#include <errno.h>
+#include <gnutls/crypto.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ── Commits ── */
+
+static void on_committed(int r, const struct error *e, void *userdata)
+{
+    struct pending_commit *pending = userdata;
+    struct device *d = pending->device;
+
+    free(pending);
+    if (!d)
+        return;
+    d->pending = NULL;
+    if (r < 0) {
+        log_error(d->config->id, "cannot commit a step of the rotation, it is tried again: %s", e->text);
+        free(d->rotation_problem);
+        d->rotation_problem = strdup(e->text);
+        if (d->act.type != ROTATION_EV_RESTART) {
+            d->act.r = r;
+            d->act.error = *e;
+        }
+    }
+    rotation_carrier_committed(d->rotation, r);
+}
+
+/* A new random key under the next identity. An identity that somebody took by hand is passed over. */
+static int stage(struct device *d, struct vault_change *change, struct error *e)
+{
+    const struct config_uplink *settings = d->uplink->settings;
+    const struct vault_entry *entry = device_entry(d);
+    _cleanup_(secret_freep) struct secret *key = NULL;
+    uint64_t n = entry ? vault_identity_counter(entry) : 0;
+    unsigned flags = settings->registrar.replaces ? VAULT_SHARES_IDENTITY : 0;
+    char opaque[OPAQUE_ID_SIZE], identity[IDENTITY_MAX + 1];
+    int r = vault_opaque_id(d->fleet->vault, d->config->id, opaque);
+
+    if (r >= 0)
+        r = vault_key_generate(d->fleet->vault, &key);
+    if (r < 0)
+        return error_errno(e, r, "cannot make a key");
+    do {
+        n++;
+        r = identity_make(settings->identity, opaque, d->config->id, n, identity);
+        if (r < 0)
+            return error_errno(e, r, "cannot make an identity from '%s'", settings->identity);
+        r = vault_change_put(change, VAULT_BACKUP, identity, VAULT_PSK, key, flags, e);
+    } while (r == -EADDRINUSE && !settings->registrar.replaces && n < vault_identity_counter(entry) + 1000);
+    return r < 0 ? r : vault_change_counter(change, n);
+}
+
+static int put_act(struct device *d, struct vault_change *change, enum vault_slot slot, struct error *e)
+{
+    const struct act *act = &d->act;
+    unsigned flags =
+        (act->force ? VAULT_FORCE_WEAK : 0) | (d->uplink->settings->registrar.replaces ? VAULT_SHARES_IDENTITY : 0);
+
+    if (!act->key)
+        return -EINVAL;
+    return vault_change_put(change, slot, act->identity, VAULT_PSK, act->key, flags, e);
+}
+
+static int describe(struct device *d, const struct rotation_commit *commit, struct vault_change *change,
+                    struct error *e)
+{
+    int r = 0;
+
+    if (commit->cloud_id)
+        r = vault_change_cloud_id(change, commit->role == ROTATION_MAIN ? VAULT_MAIN : VAULT_BACKUP, commit->cloud_id);
+    if (r < 0)
+        return r;
+    switch (commit->change) {
+    case ROTATION_CHANGE_NONE:
+    case ROTATION_CHANGE_STATE:
+    case ROTATION_CHANGE_CLOUD_ID:
+        return 0;
+    case ROTATION_CHANGE_STAGE:
+        return stage(d, change, e);
+    case ROTATION_CHANGE_SET_MAIN:
+        return put_act(d, change, VAULT_MAIN, e);
+    case ROTATION_CHANGE_SET_BACKUP:
+        return put_act(d, change, VAULT_BACKUP, e);
+    case ROTATION_CHANGE_SWAP:
+        return vault_change_swap(change);
+    case ROTATION_CHANGE_FORGET_MAIN:
+        return vault_change_forget(change, VAULT_MAIN);
+    case ROTATION_CHANGE_FORGET_BACKUP:
+        return vault_change_forget(change, VAULT_BACKUP);
+    case ROTATION_CHANGE_FORGET_ALL:
+        return vault_change_remove(change);
+    }
+    return -EINVAL;
+}
+
+static int op_commit(void *userdata, const struct rotation_commit *commit)
+{
+    struct device *d = userdata;
+    _cleanup_(vault_change_freep) struct vault_change *change =
+        vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
+    struct pending_commit *pending;
+    struct error e = {0};
+    int r = change ? describe(d, commit, change, &e) : -ENOMEM;
+
+    /* What is removed takes its blob with it. */
+    if (r >= 0 && commit->change != ROTATION_CHANGE_FORGET_ALL)
+        r = vault_change_rotation(change, commit->blob, commit->blob_size);
+    if (r < 0) {
+        d->act.r = r;
+        d->act.error = e;
+        if (d->act.type == ROTATION_EV_RESTART)
+            log_error(d->config->id, "a step of the rotation cannot be committed: %s",
+                      e.text[0] ? e.text : strerrordesc_np(-r));
+        return r;
+    }
+    pending = calloc(1, sizeof(*pending));
+    if (!pending)
+        return -ENOMEM;
+    pending->device = d;
+    r = vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, pending);
+    if (r < 0) {
+        free(pending);
+        return r;
+    }
+    d->pending = pending;
+    return 0;
+}
+
+/* ── The registrar ── */
+
+static const struct {
+    enum rotation_event_type offer, find, delete;
+} registrar_events[] = {
+    [REGISTRAR_OK] = {ROTATION_EV_OFFER_OK, ROTATION_EV_FOUND, ROTATION_EV_DELETE_OK},
+    [REGISTRAR_EXISTS_OURS] = {ROTATION_EV_OFFER_OK, ROTATION_EV_FOUND, ROTATION_EV_DELETE_OK},
+    [REGISTRAR_CONFLICT] = {ROTATION_EV_OFFER_CONFLICT, ROTATION_EV_FIND_RETRY, ROTATION_EV_DELETE_RETRY},
+    [REGISTRAR_INVALID] = {ROTATION_EV_OFFER_INVALID, ROTATION_EV_FIND_RETRY, ROTATION_EV_DELETE_RETRY},
+    [REGISTRAR_ABSENT] = {ROTATION_EV_OFFER_RETRY, ROTATION_EV_ABSENT, ROTATION_EV_DELETE_OK},
+    [REGISTRAR_RETRY] = {ROTATION_EV_OFFER_RETRY, ROTATION_EV_FIND_RETRY, ROTATION_EV_DELETE_RETRY},
+};
+
+static void answered(struct device *d, enum rotation_event_type type, const struct registrar_answer *answer)
+{
+    d->registrar_call = NULL;
+    if (answer->result != REGISTRAR_OK && answer->result != REGISTRAR_EXISTS_OURS) {
+        log_notice(d->config->id, "the registrar says: %s", answer->reason);
+        free(d->rotation_problem);
+        d->rotation_problem = strdup(answer->reason);
+    }
+    rotation_carrier_event(
+        d->rotation,
+        &(struct rotation_event){.type = type, .maybe_sent = answer->maybe_sent, .cloud_id = answer->cloud_id});
+}
+
+static void on_offered(const struct registrar_answer *answer, void *userdata)
+{
+    answered(userdata, registrar_events[answer->result].offer, answer);
+}
+
+static void on_found(const struct registrar_answer *answer, void *userdata)
+{
+    answered(userdata, registrar_events[answer->result].find, answer);
+}
+
+static void on_deleted(const struct registrar_answer *answer, void *userdata)
+{
+    answered(userdata, registrar_events[answer->result].delete, answer);
+}
+
+typedef int (*registrar_method)(struct registrar *r, const struct registrar_credential *credential,
+                                registrar_done *done, void *userdata, struct registrar_call **ret, struct error *e);
+
+static int call_registrar(struct device *d, registrar_method method, enum rotation_role role, registrar_done *done)
+{
+    const struct registrar_credential credential = {
+        .vault = d->fleet->vault,
+        .entry = device_entry(d),
+        .slot = role == ROTATION_MAIN ? VAULT_MAIN : VAULT_BACKUP,
+        .session = d->session,
+    };
+    struct error e = {0};
+    int r;
+
+    if (!d->uplink->registrar->traits.out_of_band && d->session_state != UPLINK_STATE_ONLINE)
+        return -ENOTCONN;
+    r = method(d->uplink->registrar, &credential, done, d, &d->registrar_call, &e);
+    if (r < 0) {
+        log_notice(d->config->id, "the registrar cannot be asked: %s", e.text[0] ? e.text : strerrordesc_np(-r));
+        free(d->rotation_problem);
+        d->rotation_problem = strdup(e.text);
+    }
+    return r;
+}
+
+static int op_offer(void *userdata)
+{
+    return call_registrar(userdata, registrar_offer, ROTATION_BACKUP, on_offered);
+}
+
+static int op_find(void *userdata, enum rotation_role role)
+{
+    return call_registrar(userdata, registrar_find, role, on_found);
+}
+
+static int op_delete(void *userdata, enum rotation_role role)
+{
+    return call_registrar(userdata, registrar_delete, role, on_deleted);
+}
+
+/* ── Probes ── */
+
+static void on_probed(struct device *d, int r)
+{
+    rotate_event(d, r >= 0               ? ROTATION_EV_PROBE_ACCEPTED
+                    : r == -EACCES       ? ROTATION_EV_PROBE_REFUSED
+                    : r == -EHOSTUNREACH ? ROTATION_EV_PROBE_UNREACHABLE
+                                         : ROTATION_EV_PROBE_LOCAL);
+}
+
+static void on_verified(struct device *d, int r)
+{
+    probe_drop(d);
+    rotate_event(d, r >= 0               ? ROTATION_EV_VERIFY_ACCEPTED
+                    : r == -EACCES       ? ROTATION_EV_VERIFY_REFUSED
+                    : r == -EHOSTUNREACH ? ROTATION_EV_VERIFY_UNREACHABLE
+                                         : ROTATION_EV_VERIFY_LOCAL);
+}
+
+static int op_probe(void *userdata)
+{
+    return probe_start(userdata, VAULT_BACKUP, on_probed);
+}
+
+static int op_verify(void *userdata)
+{
+    return probe_start(userdata, VAULT_MAIN, on_verified);
+}
+
+static void op_close_old(void *userdata)
+{
+    session_adopt_probe(userdata);
+}
+
+/* ── Time ── */
+
+static uint64_t op_random(void *userdata)
+{
+    uint64_t n = 0;
+
+    gnutls_rnd(GNUTLS_RND_NONCE, &n, sizeof(n));
+    return n;
+}
+
+static void op_now(void *userdata, struct stamp *ret)
+{
+    struct device *d = userdata;
+
+    fleet_stamp_now(d->fleet, ret);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    rotate_event(userdata, ROTATION_EV_TIMER);
+    return 0;
+}
+
+static void op_set_timer(void *userdata, uint64_t when)
+{
+    struct device *d = userdata;
+
+    if (!d->rotation_timer && sd_event_add_time(d->fleet->event, &d->rotation_timer, CLOCK_BOOTTIME, when,
+                                                100 * USEC_PER_MSEC, on_timer, d) < 0)
+        return;
+    sd_event_source_set_time(d->rotation_timer, when);
+    sd_event_source_set_enabled(d->rotation_timer, when == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+}
+
+/* ── Outcomes ── */
+
+static void end_scheduled(struct device *d)
+{
+    if (d->scheduled)
+        schedule_finished(d->fleet->schedule);
+    d->scheduled = false;
+}
+
+static void op_finished(void *userdata, enum rotation_outcome outcome, const char *reason)
+{
+    struct device *d = userdata;
+    struct fleet *f = d->fleet;
+    struct job *job = d->job;
+
+    d->job = NULL;
+    end_scheduled(d);
+    if (outcome == ROTATION_REMOVED) {
+        if (job)
+            job_finish(f->jobs, job, JOB_CANCELLED);
+        /* Configured again meanwhile: it is then a device without a key. */
+        if (d->tombstone)
+            fleet_tombstone_done(d);
+        else
+            device_changed(d);
+        return;
+    }
+    if (outcome == ROTATION_DONE) {
+        free(d->rotation_problem);
+        d->rotation_problem = NULL;
+    }
+    log_info(d->config->id, "rotation %s%s%s", rotation_outcome_name(outcome), reason && reason[0] ? ": " : "",
+             reason ?: "");
+    rotate_schedule(d, true);
+    if (job) {
+        job_progress(f->jobs, job, d->config->id, outcome == ROTATION_DONE, rotation_outcome_name(outcome), reason);
+        job_finish(f->jobs, job, outcome == ROTATION_DONE ? JOB_DONE : JOB_FAILED);
+    }
+    if (f->listener.rotation_finished && !d->tombstone)
+        f->listener.rotation_finished(f->listener.userdata, d, rotation_outcome_name(outcome), reason ?: "");
+}
+
+static void op_report(void *userdata, enum rotation_report report, const char *reason)
+{
+    struct device *d = userdata;
+
+    if (report != d->report && report != ROTATION_REPORT_FINE)
+        log_warning(d->config->id, "%s", reason);
+    d->report = report;
+    d->report_reason = reason;
+    device_changed(d);
+}
+
+static void op_reply(void *userdata, enum rotation_event_type act, int r, const char *reason)
+{
+    act_reply(userdata, act, r, reason);
+}
+
+static void op_changed(void *userdata)
+{
+    struct device *d = userdata;
+
+    session_start(d);
+    device_changed(d);
+}
+
+static const struct rotation_ops ops = {
+    .random = op_random,
+    .now = op_now,
+    .commit = op_commit,
+    .offer = op_offer,
+    .find = op_find,
+    .probe = op_probe,
+    .verify = op_verify,
+    .delete = op_delete,
+    .close_old = op_close_old,
+    .set_timer = op_set_timer,
+    .finished = op_finished,
+    .report = op_report,
+    .reply = op_reply,
+    .changed = op_changed,
+};
+
+static struct rotation_policy policy_of(const struct device *d)
+{
+    const struct registrar_traits *traits = &d->uplink->registrar->traits;
+
+    return (struct rotation_policy){
+        .replaces = traits->replaces,
+        .out_of_band = traits->out_of_band,
+        .manual = traits->manual,
+        .looks = traits->looks,
+        .retire_after = d->fleet->config->rotation.retire_after,
+    };
+}
+
+void rotate_policy(struct device *d)
+{
+    const struct rotation_policy policy = policy_of(d);
+
+    if (d->rotation)
+        rotation_carrier_set_policy(d->rotation, &policy);
+}
+
+int rotate_init(struct device *d, struct error *e)
+{
+    const struct vault_entry *entry = device_entry(d);
+    const struct rotation_policy policy = policy_of(d);
+    size_t n = 0;
+    const void *blob = entry ? vault_rotation(entry, &n) : NULL;
+    int r = rotation_carrier_new(&ops, d, &policy, blob, n, entry && vault_credential(entry, VAULT_MAIN)->present,
+                                 entry && vault_credential(entry, VAULT_BACKUP)->present, &d->rotation);
+
+    /* A state that cannot be understood stops this device, not the others; it is shown, and nothing is overwritten. */
+    if (r == -EINVAL || r == -EPROTONOSUPPORT || r == -EBADMSG) {
+        d->rotation_problem = strdup(r == -EPROTONOSUPPORT ? "its rotation state is of a later version"
+                                                           : "its rotation state in the vault contradicts its keys");
+        log_error(d->config->id, "%s: the device stays offline", d->rotation_problem ?: "");
+        return 0;
+    }
+    return r < 0 ? error_errno(e, r, "cannot begin its rotation") : 0;
+}
+
+void rotate_done(struct device *d)
+{
+    if (d->registrar_call)
+        registrar_call_cancel(d->registrar_call);
+    if (d->pending)
+        d->pending->device = NULL;
+    d->rotation = rotation_carrier_free(d->rotation);
+    sd_event_source_disable_unref(d->rotation_timer);
+    schedule_drop(d->fleet->schedule, &d->schedule);
+    end_scheduled(d);
+    if (d->job) {
+        job_progress(d->fleet->jobs, d->job, d->config->id, false, "cancelled", "the device is gone");
+        job_finish(d->fleet->jobs, d->job, JOB_CANCELLED);
+    }
+    act_clear(d);
+}
+
+void rotate_event(struct device *d, enum rotation_event_type type)
+{
+    if (d->rotation)
+        rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type});
+}
+
+/* ── When ── */
+
+void rotate_schedule(struct device *d, bool fresh)
+{
+    const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
+    uint32_t spread = 2166136261u; /* FNV-1a of the id: the device's own, and the same at each start */
+    struct stamp now;
+
+    schedule_drop(d->fleet->schedule, &d->schedule);
+    if (!machine || !machine->d.has_main || d->tombstone || !vault_durable(d->fleet->vault, NULL))
+        return;
+    for (const char *p = d->config->id; *p; p++)
+        spread = (spread ^ (uint8_t)*p) * 16777619u;
+    d->schedule.manual = d->uplink->registrar->traits.manual;
+    fleet_stamp_now(d->fleet, &now);
+    schedule_put(d->fleet->schedule, &d->schedule, &machine->d.main_since, &now, spread, fresh);
+    fleet_schedule_wake(d->fleet);
+}
+
+void rotate_due(struct device *d)
+{
+    int r = d->rotation ? rotation_carrier_event(
+                              d->rotation, &(struct rotation_event){.type = ROTATION_EV_ROTATE, .scheduled = true})
+                        : -EINVAL;
+
+    d->scheduled = true;
+    if (r < 0)
+        end_scheduled(d);
+}
+
+int device_rotate(struct device *d, bool compromised, struct job **ret_job, struct error *e)
+{
+    struct job *job;
+    const char *why;
+    int r;
+
+    if (d->job) {
+        *ret_job = d->job;
+        return 0;
+    }
+    if (!d->rotation)
+        return error_set(e, -EBUSY, "%s: %s", d->config->id, d->rotation_problem ?: "its rotation cannot begin");
+    if (!vault_durable(d->fleet->vault, &why))
+        return error_set(e, -ESTALE, "no key is rotated while a commit may not last: %s", why);
+    if (!d->config->enabled || d->disconnected)
+        return error_set(e, -EBUSY, "%s is disabled: connect it first", d->config->id);
+    if (compromised && !d->uplink->registrar->traits.out_of_band)
+        return error_set(
+            e, -EINVAL,
+            "uplink %s has no way to tell the cloud of a key beside the device's own session, which whoever "
+            "holds the present key can open too: revoke it at the cloud, then set a new key",
+            d->config->uplink);
+    r = job_new(d->fleet->jobs, "rotate", "org.gatehouse1.rotate", 1, &job);
+    if (r < 0)
+        return r;
+    d->job = job;
+    *ret_job = job;
+    r = rotation_carrier_event(d->rotation,
+                               &(struct rotation_event){.type = ROTATION_EV_ROTATE, .compromised = compromised});
+    if (r < 0 && d->job == job)
+        act_reply(d, ROTATION_EV_ROTATE, r, "too much is waiting already");
+    return 0;
+}

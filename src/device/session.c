@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The device's ordinary session, on its main credential. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* How old the vault's last_authenticated may become: writing it at each message would wear the card out. */
+#define AUTHENTICATED_WRITE_INTERVAL USEC_PER_DAY
+
+static void set_reason(struct device *d, const char *reason)
+{
+    free(d->session_reason);
+    d->session_reason = reason && reason[0] ? strdup(reason) : NULL;
+}
+
+static void on_state(void *userdata, enum uplink_state state, const char *reason)
+{
+    struct device *d = userdata;
+    bool was_online = d->session_state == UPLINK_STATE_ONLINE;
+
+    d->session_state = state;
+    set_reason(d, reason);
+    if (was_online != (state == UPLINK_STATE_ONLINE)) {
+        d->fleet->online += state == UPLINK_STATE_ONLINE ? 1 : -1;
+        if (d->fleet->listener.fleet_changed)
+            d->fleet->listener.fleet_changed(d->fleet->listener.userdata);
+    }
+    log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
+    if (state == UPLINK_STATE_ONLINE)
+        delivery_kick(d);
+    device_changed(d);
+}
+
+static void on_proof(int r, const struct coap_response *response, void *userdata)
+{
+    struct device *d = userdata;
+
+    d->proof = NULL;
+    if (r < 0)
+        return; /* the next handshake, or the next sample, proves it */
+    switch (profile_verdict(d->uplink->profile, response->code)) {
+    case PROFILE_ACCEPTED:
+        session_accepted(d);
+        break;
+    case PROFILE_REFUSED:
+        session_refused(d);
+        break;
+    case PROFILE_REJECTED:
+    case PROFILE_RETRY:
+        break;
+    }
+}
+
+static void on_result(void *userdata, enum uplink_result result, bool full, const char *reason)
+{
+    struct device *d = userdata;
+
+    switch (result) {
+    case UPLINK_OK:
+        if (!full)
+            return;
+        d->unproven = true;
+        if (!d->proof)
+            probe_request(d, d->session, on_proof, d, &d->proof);
+        return;
+    case UPLINK_REFUSED_ANSWER:
+        if (full)
+            rotate_event(d, ROTATION_EV_MAIN_REFUSED);
+        return;
+    case UPLINK_UNREACHABLE:
+        rotate_event(d, ROTATION_EV_MAIN_UNREACHABLE);
+        return;
+    case UPLINK_FAILED:
+    case UPLINK_LOCAL:
+        return;
+    }
+}
+
+/* What a session says that is no longer the device's. */
+static void on_lingering_state(void *userdata, enum uplink_state state, const char *reason) {}
+
+static const struct uplink_session_ops lingering_ops = {.state = on_lingering_state};
+static const struct uplink_session_ops session_ops = {.state = on_state, .result = on_result};
+
+static void note_authenticated(struct device *d)
+{
+    const struct vault_entry *entry = device_entry(d);
+    struct vault_change *change;
+    uint64_t now;
+
+    if (!entry || !clock_synchronized())
+        return;
+    now = clock_realtime();
+    d->last_authenticated = now;
+    if (vault_credential(entry, VAULT_MAIN)->last_authenticated + AUTHENTICATED_WRITE_INTERVAL > now)
+        return;
+    change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
+    if (!change)
+        return;
+    vault_change_authenticated(change, VAULT_MAIN, now);
+    vault_commit(d->fleet->vault, change, NULL, NULL);
+}
+
+void session_accepted(struct device *d)
+{
+    backoff_reset(&d->refused);
+    note_authenticated(d);
+    if (!d->unproven)
+        return;
+    d->unproven = false;
+    rotate_event(d, ROTATION_EV_MAIN_ACCEPTED);
+}
+
+static int on_renew(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct device *d = userdata;
+
+    if (d->session && !d->disconnected)
+        uplink_session_renew(d->session);
+    return 0;
+}
+
+/* A good handshake met by 4.01 or 4.03: only another fresh one can show whether the cloud means it. */
+void session_refused(struct device *d)
+{
+    uint64_t when = clock_boottime() + backoff_failed(&d->refused, true);
+
+    rotate_event(d, ROTATION_EV_MAIN_REFUSED);
+    if (!d->renew && sd_event_add_time(d->fleet->event, &d->renew, CLOCK_BOOTTIME, when, USEC_PER_SEC, on_renew, d) < 0)
+        return;
+    sd_event_source_set_time(d->renew, when);
+    sd_event_source_set_enabled(d->renew, SD_EVENT_ONESHOT);
+}
+
+static bool wanted(const struct device *d)
+{
+    const struct vault_entry *entry = device_entry(d);
+    const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
+
+    return d->config->enabled && !d->disconnected && !d->fleet->stopping && d->rotation && main && main->present &&
+           !main->quarantined;
+}
+
+/* Connects if there is something to connect with; harmless when connected. */
+void session_start(struct device *d)
+{
+    int r = 0;
+
+    if (!wanted(d)) {
+        session_stop(d, true);
+        return;
+    }
+    if (d->session_state != UPLINK_STATE_STOPPED)
+        return;
+    if (!d->session)
+        r = uplink_session_new(d->uplink->uplink, &session_ops, d, &d->session);
+    if (r >= 0)
+        r = uplink_session_start(d->session, d->config->id, device_entry(d), VAULT_MAIN);
+    if (r < 0)
+        log_error(d->config->id, "cannot begin a session: %s", strerrordesc_np(-r));
+    else
+        delivery_kick(d);
+}
+
+void session_stop(struct device *d, bool bye)
+{
+    if (d->session && d->session_state != UPLINK_STATE_STOPPED)
+        uplink_session_stop(d->session, bye);
+}
+
+/* After a swap: the probe's session, on what is now main, becomes the device's. */
+void session_adopt_probe(struct device *d)
+{
+    struct uplink_session *old = d->session, *new = d->probe.session;
+    struct uplink_info info;
+
+    if (!new) {
+        /* A restart between the swap and this: the session begins on main anyway. A Promote: it must begin anew. */
+        if (old)
+            uplink_session_renew(old);
+        session_start(d);
+        return;
+    }
+    d->probe.session = NULL;
+    session_linger_end(d);
+    if (old)
+        uplink_session_set_ops(old, &lingering_ops, d);
+    d->lingering = old;
+    d->session = new;
+    d->unproven = false;
+    uplink_session_set_ops(new, &session_ops, d);
+    uplink_session_adopt(new, VAULT_MAIN);
+    uplink_session_info(new, &info);
+    on_state(d, info.state, info.reason ?: "");
+    note_authenticated(d);
+    if (!d->delivery.exchange)
+        session_linger_end(d);
+}
+
+/* The session before a swap stays until the request under way on it has ended: cutting it short would send its samples
+ * twice. */
+void session_linger_end(struct device *d)
+{
+    struct uplink_session *old = d->lingering;
+
+    if (!old)
+        return;
+    d->lingering = NULL;
+    uplink_session_stop(old, true);
+    uplink_session_free(old);
+}

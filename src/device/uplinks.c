@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config/diff.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static int load_profile(struct fleet *f, const char *name, struct profile **ret, struct error *e)
+{
+    _cleanup_free_ char *own = NULL;
+    struct mistakes mistakes = {0};
+    const char *directories[] = {NULL, getenv("GATEHOUSE_PROFILE_DIR") ?: GATEHOUSE_PROFILE_DIR, NULL};
+    int r;
+
+    if (asprintf(&own, "%s/profiles", f->config_dir) < 0)
+        return -ENOMEM;
+    directories[0] = own;
+    r = profile_load(directories, name, ret, &mistakes);
+    if (r < 0) {
+        error_errno(e, r, "profile %s", name);
+        if (mistakes.n > 0)
+            mistake_format(&mistakes.list[0], e->text, sizeof(e->text));
+    }
+    mistakes_done(&mistakes);
+    return r;
+}
+
+static int make_registrar(struct fleet *f, const struct config_registrar *settings, struct registrar **ret)
+{
+    switch (settings->type) {
+    case CONFIG_REGISTRAR_COAP:
+        return registrar_coap_new(f->event, settings->replaces, settings->offer_without_pfs, ret);
+    case CONFIG_REGISTRAR_MANUAL:
+        return registrar_manual_new(settings->replaces, ret);
+    }
+    return -EINVAL;
+}
+
+static int make(struct fleet *f, const struct config_uplink *settings, struct shared_uplink *u, struct error *e)
+{
+    const struct uplink_options options = {
+        .name = settings->name,
+        .host = settings->host,
+        .port = settings->port,
+        .suites = (const char *const *)settings->suites,
+        .admission = {.concurrent = settings->admission.concurrent,
+                      .per_sec = settings->admission.rate,
+                      .jitter = settings->admission.jitter,
+                      .unlimited = settings->admission.unlimited},
+        .nstart = settings->nstart,
+    };
+    int r = load_profile(f, settings->profile, &u->profile, e);
+
+    if (r >= 0)
+        r = make_registrar(f, &settings->registrar, &u->registrar);
+    if (r >= 0)
+        r = uplink_new(f->event, f->workers, f->vault, &options, &u->uplink, e);
+    return r;
+}
+
+struct shared_uplink *shared_uplink_put(struct shared_uplink *u)
+{
+    struct shared_uplink **link;
+
+    if (!u || --u->refs > 0)
+        return NULL;
+    for (link = &u->fleet->uplinks; *link; link = &(*link)->next)
+        if (*link == u) {
+            *link = u->next;
+            break;
+        }
+    registrar_free(u->registrar);
+    uplink_free(u->uplink);
+    profile_free(u->profile);
+    config_unref(u->config);
+    free(u);
+    return NULL;
+}
+
+static void putp(struct shared_uplink **u)
+{
+    if (*u)
+        shared_uplink_put(*u);
+}
+
+bool shared_uplink_current(const struct shared_uplink *u, const struct config *config)
+{
+    const struct config_uplink *settings = config_uplink(config, u->settings->name);
+
+    return settings && config_uplink_changes(settings, u->settings) == 0;
+}
+
+int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e)
+{
+    const struct config_uplink *settings = config_uplink(f->config, name);
+    _cleanup_(putp) struct shared_uplink *u = NULL;
+    int r;
+
+    if (!settings)
+        return error_set(e, -EINVAL, "there is no uplink '%s'", name);
+    for (struct shared_uplink *old = f->uplinks; old; old = old->next)
+        if (strcmp(old->settings->name, name) == 0 && config_uplink_changes(old->settings, settings) == 0) {
+            old->refs++;
+            *ret = old;
+            return 0;
+        }
+    u = calloc(1, sizeof(*u));
+    if (!u)
+        return -ENOMEM;
+    *u = (struct shared_uplink){
+        .next = f->uplinks, .fleet = f, .refs = 1, .config = config_ref(f->config), .settings = settings};
+    f->uplinks = u;
+    r = make(f, settings, u, e);
+    if (r < 0)
+        return error_prefix(e, r, "uplink %s", name);
+    *ret = TAKE_PTR(u);
+    return 0;
+}
