@@ -46,7 +46,8 @@ struct profile {
     uint8_t verdicts[256]; /* enum profile_verdict by CoAP code, class << 5 | detail */
 };
 
-/* Where profiles are looked for, in this order; NULL-terminated. */
+/* Looks in the directories (NULL-terminated) in this order. 0; -EBADMSG with mistakes; -ENOMEM; -ENOENT if none has it,
+ * with nothing noted: the caller says it where the name stands. */
 int profile_load(const char *const directories[], const char *name, struct profile **ret, struct mistakes *mistakes);
 struct profile *profile_free(struct profile *p);
 DEFINE_FREEP(struct profile, profile_free)

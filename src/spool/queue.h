@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A queue of samples in little memory: 24 bytes a sample and its text, in chunks that are given back as they empty.
+ * Point names and units are kept once a device. Embedded, in spool.c only; pure. */
+
+#include "base/sample.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* One sample. */
+struct entry {
+    uint64_t time;
+    union {
+        bool b;
+        int64_t x;
+        uint64_t t;
+        double d;
+        char *s; /* owned */
+    };
+    uint32_t arrived; /* CLOCK_BOOTTIME, seconds */
+    uint16_t point;
+    uint8_t type, quality;
+};
+
+/* A point's name and unit; samples know it by its index. One whose unit has changed is kept for the samples that have
+ * the old one, and used anew when there are none left. */
+struct queue_point {
+    char *name, *unit; /* one allocation */
+    uint64_t last;     /* time of the newest sample, 0 for none */
+    uint32_t queued;
+    bool last_boottime; /* `last` is CLOCK_BOOTTIME */
+    bool replaced;
+};
+
+struct chunk;
+
+struct queue {
+    struct chunk *first, *last;
+    size_t n;
+    uint64_t bytes; /* of chunks and texts; 0 when it is empty */
+    struct queue_point *points;
+    uint16_t n_points, next_point; /* the one that is likely next: drivers report in turn */
+};
+
+void queue_done(struct queue *q);
+
+/* The point's index, made if need be. -ENOBUFS: POINTS_PER_DEVICE_MAX points have samples; -ENOMEM. */
+int queue_point(struct queue *q, const char *name, const char *unit);
+/* Copies the entry to the end; its text, if it has one, is copied too. 0 or -ENOMEM. What it will cost at most is
+ * queue_cost(). */
+int queue_push(struct queue *q, const struct entry *e);
+uint64_t queue_cost(const struct queue *q, const struct entry *e);
+/* The i-th, 0 the oldest; i < n. */
+struct entry *queue_at(const struct queue *q, size_t i);
+/* Takes the i-th out; cheap for those at the front. */
+void queue_remove(struct queue *q, size_t i);
+
+/* The time that a sample gets so that times increase strictly; `last` 0 for none. */
+uint64_t queue_next_time(uint64_t last, uint64_t time);
+
+/* For walking along: an entry and what follows it, without looking for each from the front. */
+struct queue_cursor {
+    struct chunk *chunk;
+    unsigned at;
+};
+struct queue_cursor queue_from(const struct queue *q, size_t i);
+/* The entry here, NULL at the end; steps on. */
+struct entry *queue_step(struct queue_cursor *c);
