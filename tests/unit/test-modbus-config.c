@@ -1,0 +1,243 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "modbus/config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define N(a) (sizeof(a) / sizeof((a)[0]))
+#define URL "\"url\": \"tcp://127.0.0.1\""
+
+struct complaints {
+    unsigned n;
+    char pointer[256];
+    char message[512];
+};
+
+static void complain(void *context, const char *pointer, const char *message)
+{
+    struct complaints *c = context;
+
+    if (c->n++ == 0) {
+        (void)snprintf(c->pointer, sizeof c->pointer, "%s", pointer);
+        (void)snprintf(c->message, sizeof c->message, "%s", message);
+    }
+}
+
+static const struct {
+    const char *url;
+    const char *bus; /* NULL: refused */
+} urls[] = {
+    {"tcp://127.0.0.1:1502", "tcp://127.0.0.1:1502"},
+    {"tcp://127.0.0.1", "tcp://127.0.0.1:502"},
+    {"TCP://PLC-1.Example.org:0502", "tcp://plc-1.example.org:502"},
+    {"tcp://[::1]:1502", "tcp://[::1]:1502"},
+    {"tcp://[FE80::1%eth0]", "tcp://[fe80::1%eth0]:502"},
+    {"tcp://", NULL},
+    {"tcp://:502", NULL},
+    {"tcp://[::1", NULL},
+    {"tcp://[::1]x", NULL},
+    {"tcp://[10.0.0.1]", NULL},
+    {"tcp://::1", NULL},
+    {"tcp://a b", NULL},
+    {"tcp://a:0", NULL},
+    {"tcp://a:65536", NULL},
+    {"tcp://a:", NULL},
+    {"tcp://a:1/x", NULL},
+    {"tcp://a/x", NULL},
+    {"tcp://user@a", NULL},
+    {"http://a", NULL},
+    {"rtu:/dev/ttyUSB0?baud=19200", NULL},
+    {"rtu+tcp://10.0.0.1:502", NULL},
+};
+
+static void test_urls(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N(urls); i++) {
+        struct modbus_url url;
+        char error[256] = "", bus[BUS_MAX];
+        int r = modbus_url_parse(urls[i].url, &url, error, sizeof error);
+        if (!urls[i].bus) {
+            assert_int_equal(r, -EINVAL);
+            assert_non_null(strstr(error, "expected tcp://HOST[:PORT]"));
+            continue;
+        }
+        assert_int_equal(r, 0);
+        modbus_url_bus(&url, bus, sizeof bus);
+        assert_string_equal(bus, urls[i].bus);
+    }
+    char error[256];
+    assert_int_equal(modbus_url_parse("rtu:/dev/ttyUSB0", &(struct modbus_url){0}, error, sizeof error), -EINVAL);
+    assert_non_null(strstr(error, "only Modbus TCP is"));
+}
+
+/* A section or a point, the pointer of its first mistake, and a part of its message. */
+static const struct {
+    const char *section;
+    const char *point;
+    const char *pointer; /* NULL: good */
+    const char *message;
+} cases[] = {
+    {"{" URL "}", NULL, NULL, NULL},
+    {"{}", NULL, "/section", "no url"},
+    {"[]", NULL, "/section", "expected a JSON object"},
+    {"{\"url\": 1}", NULL, "/section/url", "expected a string"},
+    {"{\"url\": \"rtu:/dev/ttyS0\"}", NULL, "/section/url", "not supported"},
+    {"{" URL ", \"unit\": 248}", NULL, "/section/unit", "1 to 247"},
+    {"{" URL ", \"unit\": 255}", NULL, NULL, NULL},
+    {"{" URL ", \"unit\": \"1\"}", NULL, "/section/unit", "whole number"},
+    {"{" URL ", \"interval\": \"9ms\"}", NULL, "/section/interval", "from \"10ms\" to \"1d\""},
+    {"{" URL ", \"interval\": 1}", NULL, "/section/interval", "duration"},
+    {"{" URL ", \"interval\": \"1 s\"}", NULL, "/section/interval", "duration"},
+    {"{" URL ", \"timeout\": \"11s\"}", NULL, "/section/timeout", "duration"},
+    {"{" URL ", \"retries\": 6}", NULL, "/section/retries", "0 to 5"},
+    {"{" URL ", \"max_gap\": -1}", NULL, "/section/max_gap", "whole number"},
+    {"{" URL ", \"max_registers\": 126}", NULL, "/section/max_registers", "1 to 125"},
+    {"{" URL ", \"delay_after_connect\": \"0\", \"delay_between_requests\": \"5ms\"}", NULL, NULL, NULL},
+    {"{" URL ", \"address_base\": 2}", NULL, "/section/address_base", "0 to 1"},
+    {"{" URL ", \"write_multiple\": 1}", NULL, "/section/write_multiple", "true or false"},
+    {"{" URL ", \"unit\": null}", NULL, "/section/unit", "null"},
+    {"{" URL ", \"Unit\": 1}", NULL, "/section/Unit", "unknown key"},
+    {"{" URL ", \"a/b~c\": 1}", NULL, "/section/a~1b~0c", "unknown key"},
+
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\"}", NULL, NULL},
+    {NULL, "{\"table\": \"input\", \"address\": 0}", "/points/p", "no type"},
+    {NULL, "{\"table\": \"input\", \"type\": \"int16\"}", "/points/p", "no address"},
+    {NULL, "{\"address\": 0, \"type\": \"int16\"}", "/points/p", "no table"},
+    {NULL, "{\"table\": \"inputs\", \"address\": 0, \"type\": \"int16\"}", "/points/p/table", "unknown table"},
+    {NULL, "{\"table\": \"input\", \"address\": 65536, \"type\": \"int16\"}", "/points/p/address", "0 to 65535"},
+    {NULL, "{\"table\": \"input\", \"address\": -1, \"type\": \"int16\"}", "/points/p/address", "expected"},
+    {NULL, "{\"table\": \"input\", \"address\": 1.5, \"type\": \"int16\"}", "/points/p/address", "expected"},
+    {NULL, "{\"table\": \"input\", \"address\": 65535, \"type\": \"int32\"}", "/points/p/address", "last address"},
+    {NULL, "{\"table\": \"input\", \"address\": \"0xffff\", \"type\": \"int16\"}", NULL, NULL},
+    {NULL, "{\"address\": \"30001\", \"type\": \"int16\"}", NULL, NULL},
+    {NULL, "{\"table\": \"holding\", \"address\": \"30001\", \"type\": \"int16\"}", "/points/p/address",
+     "in the table"},
+    {NULL, "{\"address\": \"20001\", \"type\": \"int16\"}", "/points/p/address", "expected"},
+    {NULL, "{\"address\": \"40000\", \"type\": \"int16\"}", "/points/p/address", "expected"},
+    {NULL, "{\"address\": \"465537\", \"type\": \"int16\"}", "/points/p/address", "expected"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int24\"}", "/points/p/type", "unknown type"},
+    {NULL, "{\"table\": \"coil\", \"address\": 0}", NULL, NULL},
+    {NULL, "{\"table\": \"coil\", \"address\": 0, \"type\": \"int16\"}", "/points/p/type", "always of type bit"},
+    {NULL, "{\"table\": \"coil\", \"address\": 0, \"bit\": 1}", "/points/p/bit", "no meaning"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"bit\"}", "/points/p", "no bit"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"bit\", \"bit\": 16}", "/points/p/bit", "0 to 15"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"string\"}", "/points/p", "no length"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"string\", \"length\": 247}", "/points/p/length",
+     "1 to 246"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"length\": 2}", "/points/p/length",
+     "no meaning for type int16"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int32\", \"order\": \"AB\"}", "/points/p/order",
+     "ABCD, DCBA, BADC or CDAB"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int8h\", \"order\": \"AB\"}", "/points/p/order",
+     "no meaning"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"scale\": 0}", "/points/p/scale", "0"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"scale\": \"x\"}", "/points/p/scale",
+     "number"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"decimals\": 1}", "/points/p/decimals",
+     "whole number without scale"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"float32\", \"decimals\": 1}", NULL, NULL},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"invalid\": [-32768, \"0x7fff\"]}", NULL,
+     NULL},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"invalid\": 32768}", "/points/p/invalid",
+     "raw values of type int16"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"invalid\": \"0x18000\"}", "/points/p/invalid",
+     "raw values"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"deadband\": 1}", "/points/p/deadband",
+     "on_change"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"on_change\": true, \"deadband\": -1}",
+     "/points/p/deadband", "negative"},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"interval\": \"50ms\"}", NULL, NULL},
+    {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"sclae\": 1}", "/points/p/sclae",
+     "unknown key"},
+    {"{" URL ", \"max_registers\": 2}", "{\"table\": \"input\", \"address\": 0, \"type\": \"int64\"}", "/points/p/type",
+     "max_registers is 2"},
+    {"{" URL ", \"address_base\": 1}", "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\"}",
+     "/points/p/address", "1 to 65536"},
+};
+
+static void test_mistakes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N(cases); i++) {
+        struct gatehouse_point point = {.name = "p", .config = cases[i].point};
+        const char *section = cases[i].section ? cases[i].section : "{" URL "}";
+        struct complaints c = {0};
+        int r = modbus_config_read(section, &point, cases[i].point != NULL, complain, &c, NULL);
+        if (!cases[i].pointer) {
+            if (r != 0)
+                fail_msg("%zu: %s: %s", i, c.pointer, c.message);
+            continue;
+        }
+        assert_int_equal(r, -EINVAL);
+        assert_string_equal(c.pointer, cases[i].pointer);
+        if (!strstr(c.message, cases[i].message))
+            fail_msg("%zu: %s", i, c.message);
+    }
+}
+
+static void test_all_mistakes_at_once(void **state)
+{
+    const struct gatehouse_point points[] = {
+        {.name = "a", .config = "{\"table\": \"input\"}"},
+        {.name = "b", .config = "{\"table\": \"input\", \"address\": 0, \"type\": \"bit\", \"bit\": 0}"},
+        {.name = "c", .writable = true, .config = "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\"}"},
+    };
+    struct complaints c = {0};
+
+    (void)state;
+    assert_int_equal(modbus_config_read("{\"unit\": 300}", points, N(points), complain, &c, NULL), -EINVAL);
+    assert_int_equal(c.n, 4); /* the url, the unit, an address, what cannot be written */
+}
+
+static void test_reading(void **state)
+{
+    const struct gatehouse_point points[] = {
+        {.name = "t",
+         .unit = "Cel",
+         .config = "{\"table\": \"input\", \"address\": 7, \"type\": \"int16\", \"scale\": 0.1, \"offset\": -40.25}"},
+        {.name = "s",
+         .writable = true,
+         .config = "{\"address\": \"400011\", \"type\": \"string\", \"length\": 5, \"interval\": \"1min\"}"},
+    };
+    struct modbus_config *c = NULL;
+    struct complaints complaints = {0};
+
+    (void)state;
+    assert_int_equal(modbus_config_read("{" URL ", \"unit\": 7, \"interval\": \"2s\", \"address_base\": 1}", points,
+                                        N(points), complain, &complaints, &c),
+                     0);
+    assert_int_equal(c->unit, 7);
+    assert_int_equal(c->interval, 2 * SEC);
+    assert_int_equal(c->timeout, TIMEOUT_DEFAULT);
+    assert_int_equal(c->limits.max_gap, 0);
+    assert_int_equal(c->limits.max_registers, 125);
+    assert_int_equal(c->n_points, 2);
+    assert_string_equal(c->points[0].unit, "Cel");
+    assert_int_equal(c->points[0].address, 6); /* from 1 */
+    assert_int_equal(c->points[0].interval, 2 * SEC);
+    assert_int_equal(c->points[0].format.decimals, 2);
+    assert_int_equal(c->points[1].table, TABLE_HOLDING);
+    assert_int_equal(c->points[1].address, 10); /* notation has its own base */
+    assert_int_equal(c->points[1].count, 3);
+    assert_int_equal(c->points[1].interval, MINUTE);
+    assert_true(c->points[1].writable);
+    modbus_config_free(c);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_all_mistakes_at_once),
+        cmocka_unit_test(test_reading),
+    };
+
+    return cmocka_run_group_tests_name("modbus-config", tests, NULL, NULL);
+}
