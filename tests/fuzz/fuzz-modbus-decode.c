@@ -64,7 +64,7 @@ static bool make_format(const struct head *h, struct modbus_format *f)
         f->offset = h->scale - 1000.0;
     }
     f->order = modbus_order(f->type, orders[h->order % (sizeof orders / sizeof orders[0])]);
-    return f->order || modbus_type_bits(f->type) < 16;
+    return f->order || modbus_encode_is_partial(f);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
