@@ -211,7 +211,7 @@ static void count_missed(struct modbus_device *d, uint64_t missed, uint64_t now)
     d->missed += missed;
     if (d->missed == 0 || (d->missed_said_at != 0 && now - d->missed_said_at < MISSED_LOG_INTERVAL))
         return;
-    (void)snprintf(text, sizeof text, "%llu polls left out: the server is too slow for the interval",
+    (void)snprintf(text, sizeof text, "%llu polls left out: they take longer than the interval",
                    (unsigned long long)d->missed);
     modbus_host->log(d->host, LOG_NOTICE, text);
     d->missed = 0;

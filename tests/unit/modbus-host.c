@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -226,6 +227,7 @@ static void spawn(struct server *s, const char *const *command, const char *cons
     s->pid = fork();
     assert_true(s->pid >= 0);
     if (s->pid == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test leaves no server behind */
         (void)dup2(out[1], STDOUT_FILENO);
         (void)execv(argv[0], (char *const *)(uintptr_t)argv);
         _exit(127);
