@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/json.h"
+#include "base/log.h"
+#include "driver.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define COMPLAINTS_MAX 256
+
+/* One thread for scans of a plugin that has but one for its devices. */
+#define SCAN_KEY "scan"
+
+struct complaints {
+    const char *pairs[COMPLAINTS_MAX][2];
+    size_t n;
+};
+
+static void complain(void *context, const char *pointer, const char *message)
+{
+    struct complaints *c = context;
+    char *pointer_copy, *message_copy;
+
+    if (c->n == COMPLAINTS_MAX)
+        return;
+    pointer_copy = strdup(pointer);
+    message_copy = strdup(message);
+    if (!pointer_copy || !message_copy) {
+        free(pointer_copy);
+        free(message_copy);
+        return;
+    }
+    c->pairs[c->n][0] = pointer_copy;
+    c->pairs[c->n][1] = message_copy;
+    c->n++;
+}
+
+static void complaints_done(struct complaints *c)
+{
+    for (size_t i = 0; i < c->n; i++) {
+        free((char *)c->pairs[i][0]);
+        free((char *)c->pairs[i][1]);
+    }
+}
+
+int calls_check(struct driver *d, const char *section, const struct gatehouse_point *points, size_t n_points,
+                struct error *e)
+{
+    _cleanup_(complaints_done) struct complaints c = {.n = 0};
+    int r = 0;
+
+    if (d->plugin.p.config_check)
+        r = d->plugin.p.config_check(section, points, n_points, complain, &c);
+    if (r < 0)
+        return error_errno(e, r, "the plugin could not look at its configuration");
+    return c.n > 0 ? error_set(e, -EINVAL, "%s: %s", c.pairs[0][0], c.pairs[0][1]) : 0;
+}
+
+static void on_check_config(struct link_call *call, const char *id, const char *text, void *userdata)
+{
+    _cleanup_(complaints_done) struct complaints c = {.n = 0};
+    _cleanup_free_ struct gatehouse_point *points = NULL;
+    _cleanup_json_ json_object *both = NULL;
+    json_object *section, *object;
+    struct driver *d = userdata;
+    struct error e = {""};
+    size_t n = 0;
+    int r = json_parse(text, strlen(text), &both, &e);
+
+    if (r < 0 || !json_object_object_get_ex(both, "section", &section) ||
+        !json_object_object_get_ex(both, "points", &object)) {
+        link_call_fail(call, -EINVAL, e.text[0] ? e.text : "expected an object with section and points");
+        return;
+    }
+    if (points_from_json(object, &points, &n, &e) < 0) {
+        char *colon = strchr(e.text, ':');
+
+        if (colon)
+            *colon = 0;
+        complain(&c, e.text, colon ? colon + 2 : "bad");
+    } else if (d->plugin.p.config_check)
+        r = d->plugin.p.config_check(json_object_to_json_string_ext(section, JSON_C_TO_STRING_PLAIN), points, n,
+                                     complain, &c);
+    if (r < 0)
+        link_call_fail(call, r, "the plugin could not look at the configuration");
+    else
+        link_call_complaints(call, c.pairs, c.n);
+}
+
+/* A job on the device's lane for a call of the agent's. */
+static void post(struct gatehouse_device *device, struct job *job, struct link_call *call, const char *point)
+{
+    job->call = call;
+    strncpy(job->point, point, sizeof(job->point) - 1);
+    LIST_INSERT_HEAD(&device->main.jobs, job, of_device);
+    lane_post(device->lane, job);
+}
+
+/* The device and point that a call is about, or NULL: answered. */
+static struct gatehouse_device *call_device(struct driver *d, struct link_call *call, const char *id, const char *name,
+                                            bool write)
+{
+    struct gatehouse_device *device = driver_find(d, id);
+    const struct gatehouse_point *point = device ? device_point(device, name) : NULL;
+
+    if (!device || device->main.closing)
+        link_call_fail(call, -ENODEV, "there is no such device");
+    else if (!point)
+        link_call_fail(call, -ENOENT, "the device has no such point");
+    else if (write && !point->writable)
+        link_call_fail(call, -EACCES, "the point is not writable");
+    else if (write ? !d->plugin.p.write : !d->plugin.p.read)
+        link_call_fail(call, -EOPNOTSUPP, "the plugin cannot do that");
+    else if (!device->lane)
+        link_call_fail(call, -EIO, device->main.reason ?: "the device is not open");
+    else
+        return device;
+    return NULL;
+}
+
+static void on_write(struct link_call *call, const char *id, const char *point, const struct sample_value *value,
+                     void *userdata)
+{
+    struct gatehouse_device *device = call_device(userdata, call, id, point, true);
+    struct job *job;
+
+    if (!device)
+        return;
+    job = job_new(JOB_WRITE, device);
+    if (!job || sample_value_copy(value, &job->value) < 0) {
+        job_free(job);
+        link_call_fail(call, -ENOMEM, "out of memory");
+        return;
+    }
+    post(device, job, call, point);
+}
+
+static void on_read(struct link_call *call, const char *id, const char *point, void *userdata)
+{
+    struct gatehouse_device *device = call_device(userdata, call, id, point, false);
+    struct job *job;
+
+    if (!device)
+        return;
+    job = job_new(JOB_READ, device);
+    if (!job) {
+        link_call_fail(call, -ENOMEM, "out of memory");
+        return;
+    }
+    post(device, job, call, point);
+}
+
+static void begin_on_bus(struct driver *d, struct link_call *call, enum job_kind kind, json_object *options)
+{
+    bool own_thread = kind == JOB_SCAN && d->plugin.p.thread_model == GATEHOUSE_THREADS_SERIAL;
+    struct job *job = job_new(kind, NULL);
+    char key[1024] = SCAN_KEY;
+    struct lane *lane;
+    int r = 0;
+
+    if (job)
+        job->options = strdup(json_object_to_json_string_ext(options, JSON_C_TO_STRING_PLAIN));
+    if (!job || !job->options) {
+        job_free(job);
+        link_call_fail(call, -ENOMEM, "out of memory");
+        return;
+    }
+    if (!own_thread)
+        r = driver_bus_key(d, job->options, SCAN_KEY, key, sizeof(key));
+    if (r >= 0)
+        r = driver_lane(d, key, &lane);
+    if (r < 0) {
+        job_free(job);
+        link_call_fail(call, r, "the plugin cannot tell the bus of these options");
+        return;
+    }
+    job->call = call;
+    lane_post(lane, job);
+}
+
+static void on_scan(struct link_call *call, json_object *options, void *userdata)
+{
+    struct driver *d = userdata;
+
+    if (d->stopping || !d->plugin.p.scan)
+        link_call_fail(call, -EOPNOTSUPP, "the plugin cannot scan");
+    else
+        begin_on_bus(d, call, JOB_SCAN, options);
+}
+
+static void on_read_raw(struct link_call *call, json_object *options, void *userdata)
+{
+    struct driver *d = userdata;
+
+    if (d->stopping || !d->plugin.p.read_raw)
+        link_call_fail(call, -EOPNOTSUPP, "the plugin cannot read without a device");
+    else
+        begin_on_bus(d, call, JOB_READ_RAW, options);
+}
+
+static void on_quit(void *userdata)
+{
+    driver_stop(userdata);
+}
+
+static void answer(struct job *job)
+{
+    struct link_call *call = TAKE_PTR(job->call);
+
+    if (job->r < 0)
+        link_call_fail(call, job->r, job->error[0] ? job->error : strerror(-job->r));
+    else if (job->kind == JOB_SCAN)
+        link_call_found(call, job->found);
+    else if (job->kind == JOB_READ_RAW)
+        link_call_values(call, job->values, job->n_values);
+    else
+        link_call_value(call, &job->result);
+}
+
+void calls_job_done(struct driver *d, struct job *job, struct lane *lane)
+{
+    if (job->device && job->call)
+        LIST_REMOVE(job, of_device);
+    if (job->call)
+        answer(job);
+    if (!job->device)
+        driver_lane_unref(lane);
+    job_free(job);
+}
+
+void calls_cancel(struct gatehouse_device *device)
+{
+    struct job *job;
+
+    while ((job = LIST_FIRST(&device->main.jobs))) {
+        LIST_REMOVE(job, of_device);
+        job->cancelled = true;
+        link_call_fail(TAKE_PTR(job->call), -ECANCELED, "the device was closed");
+    }
+}
+
+const struct link_client_ops driver_client_ops = {
+    .connection = driver_on_connection,
+    .set_devices = driver_on_set_devices,
+    .write = on_write,
+    .read = on_read,
+    .check_config = on_check_config,
+    .scan = on_scan,
+    .read_raw = on_read_raw,
+    .quit = on_quit,
+};

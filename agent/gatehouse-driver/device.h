@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A device as the driver host has it: its texts, the points made of them, and who may touch what.
+ *
+ * Made and freed by the loop. Between the JOB_OPEN and the NOTE_CLOSED of its lane, the lane's part is the lane's
+ * thread's alone; texts and points never change. */
+
+#include "base/error.h"
+#include "base/ratelimit.h"
+#include "job.h"
+
+#include <systemd/sd-event.h>
+
+#define DEVICE_WATCHES_MAX 16
+#define DEVICE_TIMERS_MAX 64
+
+struct lane;
+struct watch;
+struct timer;
+LIST_HEAD(job_set, job);
+
+struct gatehouse_device {
+    char *id, *section, *points_text;
+    json_object *points_json; /* holds the texts of points */
+    struct gatehouse_point *points;
+    size_t n_points;
+    struct lane *lane; /* NULL: not opened, its configuration is bad */
+
+    struct { /* the loop's */
+        bool closing;
+        bool wanted; /* to be made again, of next_*, once it is closed */
+        char *next_section, *next_points;
+        bool state_known;
+        enum gatehouse_state state;
+        char *reason;
+        struct job_set jobs; /* that the agent waits for */
+        struct job *close;   /* made along with the opening: closing cannot fail */
+    } main;
+
+    struct { /* the lane's thread's */
+        void *data;
+        bool open;
+        sd_event_source *poll, *retry;
+        uint64_t backoff;
+        struct watch *watches[DEVICE_WATCHES_MAX];
+        struct timer *timers[DEVICE_TIMERS_MAX];
+        struct ratelimit complaints;
+    } thread;
+
+    TAILQ_ENTRY(gatehouse_device) by_wake; /* under the lane's mutex, with woken */
+    bool woken;
+};
+TAILQ_HEAD(device_list, gatehouse_device);
+
+/* Parses the texts. -EINVAL with words when they are not JSON objects: the device is made all the same, without points,
+ * so that its state can be told. */
+int device_new(const char *id, const char *section, const char *points, struct gatehouse_device **ret, struct error *e);
+struct gatehouse_device *device_free(struct gatehouse_device *d);
+DEFINE_FREEP(struct gatehouse_device, device_free)
+
+const struct gatehouse_point *device_point(const struct gatehouse_device *d, const char *name);
+
+/* The points of a JSON object, name to keys, without the agent's own keys; the texts live in `object`, which is
+ * changed. -EINVAL with words, -ENOMEM. */
+int points_from_json(json_object *object, struct gatehouse_point **ret, size_t *ret_n, struct error *e);

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the plugin's threads hand to the loop: samples, and notes of what happened. Any thread puts in, the loop takes
+ * out, in order. Samples are bounded by DRIVER_QUEUE_MAX: the oldest go, counted. */
+
+#include "job.h"
+#include "link/queue.h"
+
+#include <pthread.h>
+#include <systemd/sd-event.h>
+
+struct gatehouse_device;
+struct lane;
+
+enum note_kind {
+    NOTE_STATE,      /* the plugin said how the device is */
+    NOTE_JOB,        /* a job was done */
+    NOTE_CLOSED,     /* nothing will call for the device again */
+    NOTE_LANE_ENDED, /* its thread can be joined */
+};
+
+struct note {
+    TAILQ_ENTRY(note) link;
+    enum note_kind kind;
+    struct gatehouse_device *device;
+    struct job *job;
+    struct lane *lane;
+    enum gatehouse_state state;
+    char reason[]; /* of NOTE_STATE */
+};
+TAILQ_HEAD(note_list, note);
+
+struct inbox {
+    pthread_mutex_t mutex;
+    struct queued_list samples; /* by_age */
+    size_t n_samples;
+    uint64_t dropped;
+    struct note_list notes;
+    int event_fd;
+    sd_event_source *source;
+    void (*sample)(struct queued *sample, void *userdata);
+    void (*note)(const struct note *note, void *userdata);
+    void *userdata;
+};
+
+/* The callbacks are called on the loop; the sample is theirs. */
+int inbox_init(struct inbox *b, sd_event *event, void (*sample)(struct queued *sample, void *userdata),
+               void (*note)(const struct note *note, void *userdata), void *userdata);
+void inbox_done(struct inbox *b);
+
+/* Takes all of the list's n samples and empties it. */
+void inbox_put_samples(struct inbox *b, struct queued_list *samples, size_t n);
+/* Copies the note and the reason (NULL: ""). Ends the process when out of memory: what a note says cannot be left out.
+ */
+void inbox_put_note(struct inbox *b, const struct note *note, const char *reason);

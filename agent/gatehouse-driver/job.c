@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "job.h"
+
+struct job *job_new(enum job_kind kind, struct gatehouse_device *device)
+{
+    struct job *j = calloc(1, sizeof(*j));
+
+    if (!j)
+        return NULL;
+    j->kind = kind;
+    j->device = device;
+    j->value.type = j->result.type = SAMPLE_BOOL;
+    return j;
+}
+
+struct job *job_free(struct job *j)
+{
+    if (!j)
+        return NULL;
+    sample_value_done(&j->value);
+    sample_value_done(&j->result);
+    for (size_t i = 0; i < j->n_values; i++)
+        sample_value_done(&j->values[i]);
+    free(j->values);
+    free(j->options);
+    json_object_put(j->found);
+    free(j);
+    return NULL;
+}
+
+struct gatehouse_value value_to_plugin(const struct sample_value *v)
+{
+    struct gatehouse_value to = {.type = (enum gatehouse_type)v->type};
+
+    switch (v->type) {
+    case SAMPLE_BOOL:
+        to.b = v->b;
+        break;
+    case SAMPLE_INT:
+        to.x = v->x;
+        break;
+    case SAMPLE_UINT:
+        to.t = v->t;
+        break;
+    case SAMPLE_DOUBLE:
+        to.d = v->d;
+        break;
+    case SAMPLE_STRING:
+        to.s = v->s;
+        break;
+    }
+    return to;
+}
+
+struct sample_value value_from_plugin(const struct gatehouse_value *v)
+{
+    struct sample_value from = {.type = (enum sample_type)v->type};
+
+    switch (v->type) {
+    case GATEHOUSE_BOOL:
+        from.b = v->b;
+        break;
+    case GATEHOUSE_INT:
+        from.x = v->x;
+        break;
+    case GATEHOUSE_UINT:
+        from.t = v->t;
+        break;
+    case GATEHOUSE_DOUBLE:
+        from.d = v->d;
+        break;
+    case GATEHOUSE_STRING:
+        from.s = v->s;
+        break;
+    }
+    return from;
+}

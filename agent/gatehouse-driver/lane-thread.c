@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/log.h"
+#include "lane.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+
+/* Samples of a callback go out together, unless it takes long. */
+#define REPORT_DELAY_MAX (20 * USEC_PER_MSEC)
+#define DEADLINE_MAX (10 * USEC_PER_MINUTE)
+#define OPEN_RETRY_MIN (1 * USEC_PER_SEC)
+#define OPEN_RETRY_MAX (60 * USEC_PER_SEC)
+#define READ_RAW_MAX 1024
+#define PRIORITY_JOBS (SD_EVENT_PRIORITY_NORMAL - 10)
+
+struct watch {
+    struct gatehouse_device *device;
+    sd_event_source *source;
+    int fd;
+    void (*ready)(void *device_data, int fd, uint32_t revents);
+};
+
+struct timer {
+    struct gatehouse_device *device;
+    sd_event_source *source;
+    void (*fire)(void *device_data);
+};
+
+static _Thread_local struct lane *current;
+
+struct lane *lane_current(void)
+{
+    return current;
+}
+
+static void begin(struct lane *l, struct gatehouse_device *d, const char *what)
+{
+    pthread_mutex_lock(&l->mutex);
+    l->what = what;
+    l->began = clock_monotonic();
+    l->deadline = l->began + DRIVER_CALLBACK_DEADLINE;
+    strncpy(l->device, d ? d->id : "", sizeof(l->device) - 1);
+    pthread_mutex_unlock(&l->mutex);
+    current = l;
+}
+
+static void flush_samples(struct lane *l)
+{
+    if (l->n_samples > 0)
+        inbox_put_samples(l->inbox, &l->samples, l->n_samples);
+    l->n_samples = 0;
+}
+
+static void end(struct lane *l)
+{
+    current = NULL;
+    flush_samples(l);
+    pthread_mutex_lock(&l->mutex);
+    l->what = NULL;
+    pthread_mutex_unlock(&l->mutex);
+}
+
+void lane_set_deadline(struct lane *l, uint64_t from_now)
+{
+    pthread_mutex_lock(&l->mutex);
+    l->deadline = clock_monotonic() + MIN_OF(from_now, DEADLINE_MAX);
+    pthread_mutex_unlock(&l->mutex);
+}
+
+void lane_report(struct lane *l, struct queued *sample)
+{
+    TAILQ_INSERT_TAIL(&l->samples, sample, by_age);
+    l->n_samples++;
+    if (l->n_samples >= LINK_REPORT_MAX || clock_monotonic() > l->began + REPORT_DELAY_MAX)
+        flush_samples(l);
+}
+
+static int poll_at(struct gatehouse_device *d, uint64_t when)
+{
+    int r = sd_event_source_set_time(d->thread.poll, when);
+
+    return r < 0 ? r : sd_event_source_set_enabled(d->thread.poll, SD_EVENT_ONESHOT);
+}
+
+static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct gatehouse_device *d = userdata;
+    uint64_t next = UINT64_MAX;
+    int r;
+
+    begin(d->lane, d, "poll");
+    r = d->lane->plugin->poll(d->thread.data, &next);
+    end(d->lane);
+    if (r < 0)
+        log_limited(&d->thread.complaints, LOG_DEBUG, d->id, "poll: %s", strerror(-r));
+    return next == UINT64_MAX ? 0 : poll_at(d, next);
+}
+
+/* Its end, whatever it had. */
+static void device_drop_sources(struct gatehouse_device *d)
+{
+    d->thread.poll = sd_event_source_disable_unref(d->thread.poll);
+    d->thread.retry = sd_event_source_disable_unref(d->thread.retry);
+    for (size_t i = 0; i < DEVICE_WATCHES_MAX; i++) {
+        if (d->thread.watches[i])
+            sd_event_source_disable_unref(d->thread.watches[i]->source);
+        free(TAKE_PTR(d->thread.watches[i]));
+    }
+    for (size_t i = 0; i < DEVICE_TIMERS_MAX; i++) {
+        if (d->thread.timers[i])
+            sd_event_source_disable_unref(d->thread.timers[i]->source);
+        free(TAKE_PTR(d->thread.timers[i]));
+    }
+}
+
+static void device_try_open(struct gatehouse_device *d);
+
+static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    device_try_open(userdata);
+    return 0;
+}
+
+static int retry_later(struct gatehouse_device *d)
+{
+    uint64_t when = clock_monotonic() + d->thread.backoff;
+
+    d->thread.backoff = MIN_OF(d->thread.backoff * 2, OPEN_RETRY_MAX);
+    if (!d->thread.retry)
+        return sd_event_add_time(d->lane->event, &d->thread.retry, CLOCK_MONOTONIC, when, 0, on_retry, d);
+    sd_event_source_set_time(d->thread.retry, when);
+    return sd_event_source_set_enabled(d->thread.retry, SD_EVENT_ONESHOT);
+}
+
+static void say_failed(struct gatehouse_device *d, const char *reason)
+{
+    const struct note note = {.kind = NOTE_STATE, .device = d, .state = GATEHOUSE_STATE_FAILED};
+
+    inbox_put_note(d->lane->inbox, &note, reason);
+}
+
+static void device_try_open(struct gatehouse_device *d)
+{
+    struct lane *l = d->lane;
+    char error[ERROR_TEXT_MAX] = "";
+    int r;
+
+    begin(l, d, "device_open");
+    r = l->plugin->device_open(d, d->id, d->section, d->points, d->n_points, &d->thread.data, error, sizeof(error));
+    end(l);
+    if (r < 0) {
+        device_drop_sources(d);
+        say_failed(d, error[0] ? error : strerror(-r));
+        r = retry_later(d);
+        if (r < 0)
+            log_error(d->id, "cannot be opened again: %s", strerror(-r));
+        return;
+    }
+    d->thread.open = true;
+    if (!l->plugin->poll)
+        return;
+    r = sd_event_add_time(l->event, &d->thread.poll, CLOCK_MONOTONIC, 0, 1, on_poll, d);
+    if (r < 0) {
+        log_error(d->id, "cannot be polled: %s", strerror(-r));
+        say_failed(d, strerror(-r));
+    }
+}
+
+static void device_end(struct gatehouse_device *d)
+{
+    struct lane *l = d->lane;
+
+    device_drop_sources(d);
+    if (d->thread.open) {
+        begin(l, d, "device_close");
+        l->plugin->device_close(d->thread.data);
+        end(l);
+        d->thread.open = false;
+    }
+    /* A descriptor watched from within device_close would outlive it. */
+    device_drop_sources(d);
+    pthread_mutex_lock(&l->mutex);
+    if (d->woken)
+        TAILQ_REMOVE(&l->woken, d, by_wake);
+    d->woken = false;
+    pthread_mutex_unlock(&l->mutex);
+}
+
+static int on_watch(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+    struct watch *w = userdata;
+    struct gatehouse_device *d = w->device;
+
+    begin(d->lane, d, "a descriptor's callback");
+    w->ready(d->thread.data, fd, revents);
+    end(d->lane);
+    return 0;
+}
+
+int lane_watch(struct gatehouse_device *d, int fd, uint32_t events, void (*ready)(void *, int, uint32_t))
+{
+    struct watch **slot = NULL, *w;
+    int r;
+
+    for (size_t i = 0; i < DEVICE_WATCHES_MAX; i++) {
+        if (d->thread.watches[i] && d->thread.watches[i]->fd == fd) {
+            slot = &d->thread.watches[i];
+            break;
+        }
+        if (!slot && !d->thread.watches[i])
+            slot = &d->thread.watches[i];
+    }
+    if (!slot)
+        return -ENOSPC;
+    if (*slot) {
+        sd_event_source_disable_unref((*slot)->source);
+        free(TAKE_PTR(*slot));
+    }
+    if (events == 0)
+        return 0;
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        return -ENOMEM;
+    *w = (struct watch){.device = d, .fd = fd, .ready = ready};
+    /* The bits of poll(2) and epoll(7) are the same on Linux. */
+    r = sd_event_add_io(d->lane->event, &w->source, fd, events, on_watch, w);
+    if (r < 0) {
+        free(w);
+        return r;
+    }
+    *slot = w;
+    return 0;
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct timer *t = userdata;
+    struct gatehouse_device *d = t->device;
+    void (*fire)(void *) = t->fire;
+
+    for (size_t i = 0; i < DEVICE_TIMERS_MAX; i++)
+        if (d->thread.timers[i] == t)
+            d->thread.timers[i] = NULL;
+    sd_event_source_disable_unref(t->source);
+    free(t);
+    begin(d->lane, d, "a timer's callback");
+    fire(d->thread.data);
+    end(d->lane);
+    return 0;
+}
+
+int lane_timer(struct gatehouse_device *d, uint64_t when, void (*fire)(void *))
+{
+    struct timer *t;
+    size_t i = 0;
+    int r;
+
+    while (i < DEVICE_TIMERS_MAX && d->thread.timers[i])
+        i++;
+    if (i == DEVICE_TIMERS_MAX)
+        return -ENOSPC;
+    t = calloc(1, sizeof(*t));
+    if (!t)
+        return -ENOMEM;
+    *t = (struct timer){.device = d, .fire = fire};
+    r = sd_event_add_time(d->lane->event, &t->source, CLOCK_MONOTONIC, when, 1, on_timer, t);
+    if (r < 0) {
+        free(t);
+        return r;
+    }
+    d->thread.timers[i] = t;
+    return 0;
+}
+
+/* The plugin's result becomes ours; what it must not be is the plugin's error. */
+static void take_result(struct job *j, const struct gatehouse_value *value)
+{
+    struct sample_value v = value_from_plugin(value);
+
+    if (j->r < 0)
+        return;
+    if (!sample_value_valid(&v)) {
+        j->r = -EBADMSG;
+        strncpy(j->error, "the plugin gave a value that is not allowed", sizeof(j->error) - 1);
+        return;
+    }
+    j->r = sample_value_copy(&v, &j->result);
+}
+
+static void run_write(struct lane *l, struct job *j)
+{
+    struct gatehouse_value value = value_to_plugin(&j->value), result = value;
+
+    begin(l, j->device, "write");
+    j->r = l->plugin->write(j->device->thread.data, j->point, &value, &result, j->error, sizeof(j->error));
+    take_result(j, &result);
+    end(l);
+}
+
+static void run_read(struct lane *l, struct job *j)
+{
+    struct gatehouse_value result = {.type = GATEHOUSE_BOOL};
+
+    begin(l, j->device, "read");
+    j->r = l->plugin->read(j->device->thread.data, j->point, &result, j->error, sizeof(j->error));
+    take_result(j, &result);
+    end(l);
+}
+
+static void take_raw(void *context, const struct gatehouse_value *value)
+{
+    struct sample_value v = value_from_plugin(value), *more;
+    struct job *j = context;
+
+    if (j->n_values == READ_RAW_MAX || !sample_value_valid(&v))
+        return;
+    more = reallocarray(j->values, j->n_values + 1, sizeof(*more));
+    if (!more)
+        return;
+    j->values = more;
+    if (sample_value_copy(&v, &more[j->n_values]) >= 0)
+        j->n_values++;
+}
+
+static void take_found(void *context, const char *text)
+{
+    json_object *object = json_tokener_parse(text);
+    struct job *j = context;
+
+    if (!json_object_is_type(object, json_type_object) || json_object_array_length(j->found) >= READ_RAW_MAX ||
+        json_object_array_add(j->found, object) < 0)
+        json_object_put(object);
+}
+
+static void run_scan(struct lane *l, struct job *j)
+{
+    j->found = json_object_new_array();
+    begin(l, NULL, "scan");
+    lane_set_deadline(l, DEADLINE_MAX);
+    j->r = j->found ? l->plugin->scan(j->options, take_found, j, j->error, sizeof(j->error)) : -ENOMEM;
+    end(l);
+}
+
+static void run_read_raw(struct lane *l, struct job *j)
+{
+    begin(l, NULL, "read_raw");
+    j->r = l->plugin->read_raw(j->options, take_raw, j, j->error, sizeof(j->error));
+    end(l);
+}
+
+static void run_on_device(struct lane *l, struct job *j)
+{
+    if (!j->device->thread.open) {
+        j->r = -EIO;
+        strncpy(j->error, "the device is not open", sizeof(j->error) - 1);
+    } else if (j->kind == JOB_WRITE)
+        run_write(l, j);
+    else
+        run_read(l, j);
+}
+
+/* Does one job; it is the loop's again once its note is put. */
+static void run_job(struct lane *l, struct job *j)
+{
+    struct note note = {.kind = NOTE_JOB, .device = j->device, .job = j, .lane = l};
+
+    switch (j->kind) {
+    case JOB_OPEN:
+        j->device->thread.backoff = OPEN_RETRY_MIN;
+        device_try_open(j->device);
+        job_free(j);
+        return;
+    case JOB_CLOSE:
+        device_end(j->device);
+        job_free(j);
+        note.kind = NOTE_CLOSED;
+        note.job = NULL;
+        break;
+    case JOB_WRITE:
+    case JOB_READ:
+        if (!j->cancelled)
+            run_on_device(l, j);
+        break;
+    case JOB_READ_RAW:
+        if (!j->cancelled)
+            run_read_raw(l, j);
+        break;
+    case JOB_SCAN:
+        if (!j->cancelled)
+            run_scan(l, j);
+        break;
+    case JOB_STOP:
+        l->stop = true;
+        job_free(j);
+        return;
+    }
+    inbox_put_note(l->inbox, &note, NULL);
+}
+
+/* One job or wake a dispatch: sd-event looks after the others in between, by their priority. */
+static int on_work(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    struct gatehouse_device *d = NULL;
+    struct lane *l = userdata;
+    struct job *j;
+    uint64_t count;
+
+    (void)!read(fd, &count, sizeof(count));
+    pthread_mutex_lock(&l->mutex);
+    j = TAILQ_FIRST(&l->jobs);
+    if (j)
+        TAILQ_REMOVE(&l->jobs, j, link);
+    else if ((d = TAILQ_FIRST(&l->woken))) {
+        TAILQ_REMOVE(&l->woken, d, by_wake);
+        d->woken = false;
+    }
+    pthread_mutex_unlock(&l->mutex);
+    if (j)
+        run_job(l, j);
+    else if (d && d->thread.poll)
+        return poll_at(d, 0);
+    return 0;
+}
+
+void *lane_main(void *lane)
+{
+    struct lane *l = lane;
+    const struct note ended = {.kind = NOTE_LANE_ENDED, .lane = l};
+    sd_event_source *work = NULL;
+    int r = sd_event_new(&l->event);
+
+    if (r >= 0)
+        r = sd_event_add_io(l->event, &work, l->event_fd, EPOLLIN, on_work, l);
+    if (r >= 0)
+        r = sd_event_source_set_priority(work, PRIORITY_JOBS);
+    while (r >= 0 && !l->stop)
+        r = sd_event_run(l->event, UINT64_MAX);
+    if (r < 0) {
+        log_error(NULL, "%s: a thread's loop failed: %s", l->key, strerror(-r));
+        _exit(EXIT_FAILURE);
+    }
+    sd_event_source_disable_unref(work);
+    l->event = sd_event_unref(l->event);
+    inbox_put_note(l->inbox, &ended, NULL);
+    return NULL;
+}
