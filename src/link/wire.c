@@ -192,6 +192,29 @@ static json_object *json_of_value(const struct sample_value *v)
     return NULL;
 }
 
+/* As wire_read_value(), but of what options and limits hold also u and i. */
+static int read_option(sd_bus_message *m, struct sample_value *ret)
+{
+    const char *contents = NULL;
+    union {
+        uint32_t u;
+        int32_t i;
+    } small;
+    char type;
+    int r = sd_bus_message_peek_type(m, &type, &contents);
+
+    if (r < 0)
+        return r;
+    if (r == 0 || type != SD_BUS_TYPE_VARIANT || (strcmp(contents, "u") != 0 && strcmp(contents, "i") != 0))
+        return wire_read_value(m, ret);
+    type = contents[0];
+    r = sd_bus_message_read(m, "v", contents, &small);
+    if (r < 0)
+        return r;
+    *ret = (struct sample_value){.type = SAMPLE_INT, .x = type == 'u' ? (int64_t)small.u : small.i};
+    return 0;
+}
+
 static int read_entry(sd_bus_message *m, json_object *object)
 {
     struct sample_value v;
@@ -200,7 +223,7 @@ static int read_entry(sd_bus_message *m, json_object *object)
     int r = sd_bus_message_read_basic(m, 's', &key);
 
     if (r >= 0)
-        r = wire_read_value(m, &v);
+        r = read_option(m, &v);
     if (r < 0)
         return r;
     member = json_of_value(&v);

@@ -43,7 +43,7 @@ int wire_read_samples(sd_bus_message *m, struct link_sample *samples, size_t max
 
 /* a{sv} of basic types from a JSON object; null members are left out, what is nested travels as JSON text. */
 int wire_append_dict(sd_bus_message *m, json_object *object);
-/* And back. */
+/* And back; also u and i are taken. */
 int wire_read_dict(sd_bus_message *m, json_object **ret);
 
 /* Answers with the error that stands for r; `text` is for people. */
