@@ -265,6 +265,8 @@ static void restart_body(struct coap_exchange *x)
 
 void coap_exchange_rewind(struct coap_exchange *x)
 {
+    /* The same message keeps its token: whichever session brings the answer, it is the answer. */
+    x->has_token = x->block1.offset == 0 && !x->block2.active;
     restart_body(x);
     x->state = COAP_QUEUED;
 }

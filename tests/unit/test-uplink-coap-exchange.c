@@ -265,7 +265,7 @@ static const struct {
      "> CON GET m3 t0 path=a\n"
      "< ACK 2.05 m3 t0\n"
      "! 0 0 2.05\n"
-     "> CON PUT m4 t2 path=b b1=0/1/6 s1=1100 rt :1024@0\n"},
+     "> CON PUT m4 t3 path=b b1=0/1/6 s1=1100 rt :1024@0\n"},
     {"disconnected: nothing is sent, nothing runs out", "get a\n"
                                                         "> CON GET m0 t0 path=a\n"
                                                         "disconnect\n"
