@@ -7,7 +7,8 @@
  * Every call that began ends in exactly one `done` on the loop thread, never from within the call, within
  * REGISTRAR_TIMEOUT; registrar_call_cancel() ends it with REGISTRAR_RETRY before it returns. A call that cannot begin
  * returns a negative errno with words. Calls are idempotent: an offer may be repeated with the same credential. A
- * registrar serves any number of devices at once and must outlive its calls, as must the session and the vault entry. */
+ * registrar serves any number of devices at once and must outlive its calls, as must the session and the vault entry.
+ */
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -43,7 +44,8 @@ struct registrar_credential {
     struct vault *vault;
     const struct vault_entry *entry;
     enum vault_slot slot;
-    struct uplink_session *session; /* of this device, with whichever credential authenticates; for in-band registrars */
+    struct uplink_session
+        *session; /* of this device, with whichever credential authenticates; for in-band registrars */
 };
 
 struct registrar_traits {

@@ -9,9 +9,9 @@
 
 /* A moment, as far as this machine could know it. All zero: never. */
 struct stamp {
-    uint8_t boot[16];   /* /proc/sys/kernel/random/boot_id */
-    uint64_t boottime;  /* CLOCK_BOOTTIME, microseconds */
-    uint64_t realtime;  /* CLOCK_REALTIME, microseconds, or 0 when it was not synchronised */
+    uint8_t boot[16];  /* /proc/sys/kernel/random/boot_id */
+    uint64_t boottime; /* CLOCK_BOOTTIME, microseconds */
+    uint64_t realtime; /* CLOCK_REALTIME, microseconds, or 0 when it was not synchronised */
 };
 
 #define AGE_UNKNOWN UINT64_MAX

@@ -46,8 +46,8 @@ struct rotation_ops {
     void (*changed)(void *userdata);
 };
 
-/* From the blob of the vault, or without one (n = 0) as an idle device; `has_main`, `has_backup`: what the vault's slots
- * hold, which must be what the blob says (-EBADMSG: they differ; the device must not run on either). Begins with
+/* From the blob of the vault, or without one (n = 0) as an idle device; `has_main`, `has_backup`: what the vault's
+ * slots hold, which must be what the blob says (-EBADMSG: they differ; the device must not run on either). Begins with
  * rotation_carrier_start(). -EINVAL, -EPROTONOSUPPORT: see rotation_decode(). */
 int rotation_carrier_new(const struct rotation_ops *ops, void *userdata, const struct rotation_policy *policy,
                          const void *blob, size_t n, bool has_main, bool has_backup, struct rotation_carrier **ret);

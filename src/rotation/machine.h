@@ -167,9 +167,9 @@ struct rotation {
     uint8_t main_answers; /* in a row saying no; 2 make main refused */
     uint8_t probe_answers;
     uint8_t refused_probes;
-    uint8_t tries;    /* failures in a row, for the backoff */
-    bool probe_turn;  /* in OFFERED offers and probes take turns where both make sense */
-    bool absent;      /* the cloud said so, with nothing unsettled: the new key is not there */
+    uint8_t tries;                  /* failures in a row, for the backoff */
+    bool probe_turn;                /* in OFFERED offers and probes take turns where both make sense */
+    bool absent;                    /* the cloud said so, with nothing unsettled: the new key is not there */
     enum rotation_event_type cause; /* why the new key is given up */
     enum rotation_report report;
 };

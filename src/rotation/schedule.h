@@ -4,13 +4,13 @@
 /* When keys come of age: which device's rotation is due, and how many may run at once. Pure: the caller gives the time
  * and arms its timer at schedule_wake().
  *
- * A key is due at max_age less up to a tenth, spread over the devices, so that a fleet made in one day does not rotate in
- * one hour. Its age is counted as age.h says, and fixed once it is known: a clock that jumps later fires nothing. An age
- * that is unknown is not due. What was already due when its age became known (after a long power-off) is spread over
- * the next max_age / 10.
+ * A key is due at max_age less up to a tenth, spread over the devices, so that a fleet made in one day does not rotate
+ * in one hour. Its age is counted as age.h says, and fixed once it is known: a clock that jumps later fires nothing. An
+ * age that is unknown is not due. What was already due when its age became known (after a long power-off) is spread
+ * over the next max_age / 10.
  *
- * An entry is embedded in the caller's device and belongs to one schedule at most; it must be dropped before it is freed.
- * The cost of everything is logarithmic in the number of entries. Loop thread. */
+ * An entry is embedded in the caller's device and belongs to one schedule at most; it must be dropped before it is
+ * freed. The cost of everything is logarithmic in the number of entries. Loop thread. */
 
 #include "base/cleanup.h"
 #include "rotation/age.h"
