@@ -76,83 +76,82 @@ static void send_noise(int fd, size_t n)
         send_all(fd, noise, sizeof noise);
 }
 
-/* False if the connection is to be closed. */
-static bool answer(int fd, const uint8_t *request, enum spoil spoil)
+/* Spoils a good answer of n bytes, in a buffer of `size`; its new length. */
+static size_t spoil_frame(uint8_t *a, size_t n, size_t size, enum spoil spoil)
 {
-    uint8_t a[300] = {request[0], request[1], 0, 0, 0, 5, request[6], 3, 2, 0x12, 0x34};
-    size_t n = 11;
-
     switch (spoil) {
-    case GOOD:
-        break;
-    case SILENCE:
-        return true;
-    case CLOSE:
-        return false;
-    case CLOSE_HALFWAY:
-        send_all(fd, a, 9);
-        return false;
     case SHORT:
-        n = 9;
-        break;
+        return 9;
     case OTHER_TRANSACTION:
         a[1] ^= 0x55;
-        break;
+        return n;
     case OTHER_PROTOCOL:
         a[2] = a[3] = 7; /* libmodbus accepts it if one of the two is 0 */
-        break;
+        return n;
     case OTHER_FUNCTION:
         a[7] = 4;
-        break;
+        return n;
     case OTHER_EXCEPTION:
         a[5] = 3;
         a[7] = 0x84;
         a[8] = 2;
-        n = 9;
-        break;
+        return 9;
     case ODD_BYTE_COUNT:
         a[5] = 4;
         a[8] = 1;
-        n = 10;
-        break;
+        return 10;
     case TOO_MANY_BYTES:
         a[5] = 250;
         a[8] = 246;
-        n = 9 + 246;
-        break;
+        return 9 + 246;
     case LENGTH_ZERO:
         a[5] = 0;
         a[8] = 0;
-        n = 9;
-        break;
+        return 9;
     case LENGTH_HUGE:
         a[4] = 0xff;
         a[5] = 0xff;
         a[8] = 0xff;
-        n = sizeof a;
-        break;
+        return size;
     case ENDLESS:
         a[8] = 0xff;
-        send_all(fd, a, n);
-        send_noise(fd, 20);
-        return true;
+        return n;
+    case GOOD:
+    case SILENCE:
+    case CLOSE:
+    case CLOSE_HALFWAY:
     case DRIP:
-        drip(fd, a, n);
-        return true;
     case NOISE:
-        send_noise(fd, 1);
-        return true;
     case TWICE:
-        send_all(fd, a, n);
-        break;
     case UNASKED:
-        send_all(fd, a, n);
-        send_noise(fd, 1);
-        return true;
     case SPOILS:
-        break;
+        return n;
     }
-    send_all(fd, a, n);
+    return n;
+}
+
+/* False if the connection is to be closed. */
+static bool answer(int fd, const uint8_t *request, enum spoil spoil)
+{
+    uint8_t a[300] = {request[0], request[1], 0, 0, 0, 5, request[6], 3, 2, 0x12, 0x34};
+    size_t n = spoil_frame(a, 11, sizeof a, spoil);
+
+    if (spoil == SILENCE || spoil == CLOSE)
+        return spoil == SILENCE;
+    if (spoil == CLOSE_HALFWAY) {
+        send_all(fd, a, 9);
+        return false;
+    }
+    if (spoil == DRIP)
+        drip(fd, a, n);
+    else if (spoil == NOISE)
+        send_noise(fd, 1);
+    else
+        send_all(fd, a, n);
+    if (spoil == TWICE)
+        send_all(fd, a, n);
+    if (spoil == ENDLESS || spoil == UNASKED)
+        send_noise(fd, spoil == ENDLESS ? 20 : 1);
     return true;
 }
 
