@@ -119,6 +119,8 @@ static void apply_remove(struct vault_change *c)
 
     forget(c, 0);
     forget(c, 1);
+    /* Whatever rows there are, also those of which a lost state knew. */
+    c->write.slots[0].changed = c->write.slots[1].changed = true;
     free(after->rotation);
     free(after->unknown);
     after->rotation = after->unknown = NULL;
@@ -254,7 +256,7 @@ static int make_rows(struct vault_change *c, const struct vault_entry *before)
             continue;
         c->write.slots[i].record = after->record;
         c->write.slots[i].size = after->record_size;
-        c->write.slots[i].retire_key = before->slots[i].has_digest && !same_key(&before->slots[i], after);
+        c->write.slots[i].retire_key = !same_key(&before->slots[i], after);
         c->forgets = c->forgets || before->slots[i].view.present;
     }
     return r;

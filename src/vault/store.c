@@ -33,7 +33,8 @@ static const char *const statements[N_STATEMENTS] = {
 
 int store_failed(const struct store *s, int rc, struct error *e, const char *doing)
 {
-    int system = s->db ? sqlite3_system_errno(s->db) : 0, r;
+    /* sqlite3_system_errno() knows of failed opens only; after a failed write errno still has its reason. */
+    int system = errno, r;
     const char *why = s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc);
 
     switch (rc & 0xff) {
