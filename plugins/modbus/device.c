@@ -13,7 +13,7 @@
 
 struct device_request {
     struct plan_request plan;
-    uint64_t due;           /* CLOCK_MONOTONIC; always a whole number of intervals after the first */
+    uint64_t due;           /* CLOCK_MONOTONIC; a whole number of intervals after the first */
     int exception;          /* the unit's last answer was this exception, -1 if it was values */
     bool forgiven;          /* ticks missed while the unit was away are not counted */
     struct backoff backoff; /* of a request that is answered by exceptions */
@@ -35,9 +35,10 @@ struct modbus_device {
     struct device_request *requests; /* room for one a point */
     size_t n_requests;
     struct last_value *last;
-    struct backoff backoff;
-    uint64_t retry_at; /* the unit is left alone until then */
-    uint64_t missed;   /* ticks left out because the bus was too slow */
+    struct backoff backoff; /* of the unit: silent, or refusing everything */
+    uint64_t retry_at;      /* the unit is left alone until then */
+    bool failed;            /* the state says so */
+    uint64_t missed;        /* ticks left out because the bus was too slow */
     uint64_t missed_said_at;
     char text[VALUE_TEXT_MAX];
 };
@@ -198,6 +199,7 @@ static void say_state(struct modbus_device *d)
 /* The unit or its server is away: what it said before is old, and what it misses meanwhile is nobody's fault. */
 static void say_failed(struct modbus_device *d, const char *reason)
 {
+    d->failed = true;
     forget_values(d);
     for (size_t i = 0; i < d->n_requests; i++)
         d->requests[i].forgiven = true;
@@ -273,8 +275,7 @@ static void refused(struct modbus_device *d, size_t index, int exception)
     if (d->n_requests < 2 || count_refused(d, &first) < d->n_requests)
         return;
     /* All of them are refused, so it is the unit that refuses, and splitting taught nothing. */
-    say_state(d);
-    if (plan_requests(d, request->due) == 0)
+    if (plan_requests(d, now + backoff_next(&d->backoff)) == 0)
         for (size_t i = 0; i < d->n_requests; i++)
             d->requests[i].exception = exception;
 }
@@ -290,6 +291,7 @@ static void answered(struct modbus_device *d, struct device_request *request, co
     request->exception = -1;
     request->backoff.delay = 0;
     d->backoff.delay = 0;
+    d->failed = false;
     advance(d, request, monotonic_now(), 0);
 }
 
@@ -384,7 +386,7 @@ static const struct modbus_point *find_point(const struct modbus_device *d, cons
 /* The unit has answered, so it is polled again at once rather than when its backoff ends. */
 static void welcome_back(struct modbus_device *d)
 {
-    if (d->retry_at == 0)
+    if (!d->failed)
         return;
     d->retry_at = 0;
     d->backoff.delay = 0;

@@ -23,28 +23,47 @@
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define REQUEST_SIZE 12 /* of a read */
 
-/* How an answer is spoiled. The request asks for one holding register; a good answer is
- * tid tid 0 0 0 5 unit 3 2 high low. */
-enum spoil {
-    GOOD,
-    SILENCE,
+/* The request asks for one holding register. A good answer has 11 bytes:
+ * transaction (2), protocol 0 0, length 0 5, unit, function 3, byte count 2, the register 0x12 0x34. */
+enum manner {
+    SEND,
+    NOTHING,
     CLOSE,
-    CLOSE_HALFWAY,
-    SHORT,
-    OTHER_TRANSACTION,
-    OTHER_PROTOCOL,
-    OTHER_FUNCTION,
-    OTHER_EXCEPTION,
-    ODD_BYTE_COUNT,
-    TOO_MANY_BYTES,
-    LENGTH_ZERO,
-    LENGTH_HUGE,
-    ENDLESS,
+    SEND_AND_CLOSE,
+    SEND_TWICE,
+    SEND_AND_NOISE,
     DRIP,
     NOISE,
-    TWICE,
-    UNASKED,
-    SPOILS,
+};
+
+/* The answers that are not good ones: what is changed in it, how much is sent of it, and how. */
+static const struct spoil {
+    const char *name;
+    bool good; /* the value is there all the same */
+    enum manner manner;
+    size_t size;
+    struct {
+        uint8_t at, value;
+    } change[3];
+} spoils[] = {
+    {"good", true, SEND, 11, {{0}}},
+    {"silence", false, NOTHING, 0, {{0}}},
+    {"close", false, CLOSE, 0, {{0}}},
+    {"close halfway", false, SEND_AND_CLOSE, 9, {{0}}},
+    {"short", false, SEND, 9, {{0}}},
+    {"other transaction", false, SEND, 11, {{1, 0xee}}},
+    {"other protocol", false, SEND, 11, {{2, 7}, {3, 7}}}, /* libmodbus accepts it if one of the two is 0 */
+    {"other function", false, SEND, 11, {{7, 4}}},
+    {"exception of another function", false, SEND, 9, {{5, 3}, {7, 0x84}, {8, 2}}},
+    {"odd byte count", false, SEND, 10, {{5, 4}, {8, 1}}},
+    {"too many bytes", false, SEND, 9 + 246, {{5, 249}, {8, 246}}},
+    {"length zero", false, SEND, 9, {{5, 0}, {8, 0}}},
+    {"length huge", false, SEND, 300, {{4, 0xff}, {5, 0xff}, {8, 0xff}}},
+    {"endless", false, SEND_AND_NOISE, 11, {{8, 0xff}}},
+    {"byte by byte", false, DRIP, 11, {{0}}},
+    {"noise", false, NOISE, 0, {{0}}},
+    {"twice", true, SEND_TWICE, 11, {{0}}},
+    {"noise behind it", true, SEND_AND_NOISE, 11, {{0}}},
 };
 
 struct bad_server {
@@ -76,83 +95,38 @@ static void send_noise(int fd, size_t n)
         send_all(fd, noise, sizeof noise);
 }
 
-/* Spoils a good answer of n bytes, in a buffer of `size`; its new length. */
-static size_t spoil_frame(uint8_t *a, size_t n, size_t size, enum spoil spoil)
-{
-    switch (spoil) {
-    case SHORT:
-        return 9;
-    case OTHER_TRANSACTION:
-        a[1] ^= 0x55;
-        return n;
-    case OTHER_PROTOCOL:
-        a[2] = a[3] = 7; /* libmodbus accepts it if one of the two is 0 */
-        return n;
-    case OTHER_FUNCTION:
-        a[7] = 4;
-        return n;
-    case OTHER_EXCEPTION:
-        a[5] = 3;
-        a[7] = 0x84;
-        a[8] = 2;
-        return 9;
-    case ODD_BYTE_COUNT:
-        a[5] = 4;
-        a[8] = 1;
-        return 10;
-    case TOO_MANY_BYTES:
-        a[5] = 250;
-        a[8] = 246;
-        return 9 + 246;
-    case LENGTH_ZERO:
-        a[5] = 0;
-        a[8] = 0;
-        return 9;
-    case LENGTH_HUGE:
-        a[4] = 0xff;
-        a[5] = 0xff;
-        a[8] = 0xff;
-        return size;
-    case ENDLESS:
-        a[8] = 0xff;
-        return n;
-    case GOOD:
-    case SILENCE:
-    case CLOSE:
-    case CLOSE_HALFWAY:
-    case DRIP:
-    case NOISE:
-    case TWICE:
-    case UNASKED:
-    case SPOILS:
-        return n;
-    }
-    return n;
-}
-
 /* False if the connection is to be closed. */
-static bool answer(int fd, const uint8_t *request, enum spoil spoil)
+static bool answer(int fd, const uint8_t *request, const struct spoil *spoil)
 {
     uint8_t a[300] = {request[0], request[1], 0, 0, 0, 5, request[6], 3, 2, 0x12, 0x34};
-    size_t n = spoil_frame(a, 11, sizeof a, spoil);
 
-    if (spoil == SILENCE || spoil == CLOSE)
-        return spoil == SILENCE;
-    if (spoil == CLOSE_HALFWAY) {
-        send_all(fd, a, 9);
-        return false;
-    }
-    if (spoil == DRIP)
-        drip(fd, a, n);
-    else if (spoil == NOISE)
+    for (size_t i = 0; i < N(spoil->change); i++)
+        if (spoil->change[i].at != 0)
+            a[spoil->change[i].at] = spoil->change[i].value;
+    switch (spoil->manner) {
+    case SEND_TWICE:
+        send_all(fd, a, spoil->size);
+        send_all(fd, a, spoil->size);
+        break;
+    case SEND_AND_NOISE:
+        send_all(fd, a, spoil->size);
+        send_noise(fd, 20);
+        break;
+    case SEND:
+    case SEND_AND_CLOSE:
+        send_all(fd, a, spoil->size);
+        break;
+    case DRIP:
+        drip(fd, a, spoil->size);
+        break;
+    case NOISE:
         send_noise(fd, 1);
-    else
-        send_all(fd, a, n);
-    if (spoil == TWICE)
-        send_all(fd, a, n);
-    if (spoil == ENDLESS || spoil == UNASKED)
-        send_noise(fd, spoil == ENDLESS ? 20 : 1);
-    return true;
+        break;
+    case NOTHING:
+    case CLOSE:
+        break;
+    }
+    return spoil->manner != CLOSE && spoil->manner != SEND_AND_CLOSE;
 }
 
 static void *serve(void *argument)
@@ -165,7 +139,7 @@ static void *serve(void *argument)
         if (fd < 0)
             continue;
         while (recv(fd, request, sizeof request, MSG_WAITALL) == REQUEST_SIZE)
-            if (!answer(fd, request, (enum spoil)s->spoil))
+            if (!answer(fd, request, &spoils[s->spoil]))
                 break;
         close(fd);
     }
@@ -217,23 +191,22 @@ static void test_spoiled_answers(void **state)
     s.listener = listen_local(8, &s.port);
     assert_int_equal(pthread_create(&s.thread, NULL, serve, &s), 0);
     struct gatehouse_device *d = open_at(s.port, "");
-    for (int spoil = GOOD; spoil < SPOILS; spoil++) {
-        bool good = spoil == GOOD || spoil == TWICE || spoil == UNASKED;
+    for (size_t i = 0; i < N(spoils); i++) {
         uint64_t start = test_now();
-        s.spoil = spoil;
+        s.spoil = (int)i;
         int r = host_load()->read(d->data, "x", &v, error, sizeof error);
-        if ((r == 0) != good)
-            fail_msg("spoil %d: %d %s", spoil, r, error);
-        if (good)
+        if ((r == 0) != spoils[i].good)
+            fail_msg("%s: %d %s", spoils[i].name, r, error);
+        if (r == 0)
             assert_int_equal(v.t, 0x1234);
         /* Once for all bytes, however slowly they come. */
         assert_true(test_now() - start < 2 * SECONDS);
-        s.spoil = GOOD;
+        s.spoil = 0;
         do /* the server may still be busy spoiling */
             r = host_load()->read(d->data, "x", &v, error, sizeof error);
         while (r < 0 && test_now() - start < 10 * SECONDS);
         if (r < 0)
-            fail_msg("after spoil %d: %d %s", spoil, r, error);
+            fail_msg("after %s: %d %s", spoils[i].name, r, error);
         assert_int_equal(v.t, 0x1234);
     }
     host_close(d);
