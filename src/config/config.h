@@ -59,8 +59,8 @@ struct config_uplink {
 };
 
 struct config_rotation {
-    uint64_t max_age; /* USEC_INFINITY: keys are not rotated by age ("never") */
-    uint64_t retire_after;
+    uint64_t max_age;      /* USEC_INFINITY: keys are not rotated by age ("never") */
+    uint64_t retire_after; /* not given: a day, but at most a quarter of max_age */
     unsigned concurrent;
 };
 

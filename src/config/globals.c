@@ -2,6 +2,7 @@
 /* gatehouse.json. */
 #include "base/id.h"
 #include "base/limits.h"
+#include "base/units.h"
 #include "config/internal.h"
 #include "config/url.h"
 
@@ -308,7 +309,8 @@ static int read_uplinks(struct reader *r, struct value root, struct config *c)
 static void read_rotation(struct reader *r, struct value root, struct config_rotation *ret)
 {
     static const char *const known[] = {"max_age", "retire_after", "concurrent", NULL};
-    struct value v, age;
+    char text[UNITS_TEXT_MAX];
+    struct value v, age, after;
 
     *ret =
         (struct config_rotation){ROTATION_MAX_AGE_DEFAULT, ROTATION_RETIRE_AFTER_DEFAULT, ROTATION_CONCURRENT_DEFAULT};
@@ -320,11 +322,13 @@ static void read_rotation(struct reader *r, struct value root, struct config_rot
         ret->max_age = USEC_INFINITY;
     else
         reader_duration(r, v, "max_age", USEC_PER_SEC, LONGEST, &ret->max_age);
-    reader_duration(r, v, "retire_after", 0, LONGEST, &ret->retire_after);
+    if (!reader_duration(r, v, "retire_after", 0, LONGEST, &ret->retire_after))
+        ret->retire_after = MIN_OF(ret->retire_after, ret->max_age / 4);
+    else if (reader_member(r, v, "retire_after", true, &after) && ret->retire_after >= ret->max_age)
+        reader_mistake(r, after.node,
+                       "\"retire_after\" is not shorter than \"max_age\", %s: an old key would outlive the next",
+                       duration_format(ret->max_age, text));
     reader_unsigned(r, v, "concurrent", 1, ARENA_CELLS, &ret->concurrent);
-    if (reader_good(r) && ret->retire_after >= ret->max_age)
-        reader_mistake(r, v.node,
-                       "\"retire_after\" is not shorter than \"max_age\", so an old key would outlive the next one");
 }
 
 static void read_spool(struct reader *r, struct value root, struct config_spool *ret)
