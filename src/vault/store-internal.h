@@ -24,7 +24,6 @@ struct store {
     char *path;
     int lock_fd;
     sqlite3 *db;
-    bool opened; /* known to be a sound vault: closing may write to it */
     sqlite3_stmt *prepared[N_STATEMENTS];
 };
 

@@ -322,5 +322,5 @@ int store_open(struct store *s, struct sealed_keys *ret_keys, struct error *e)
 
 void store_accept(struct store *s)
 {
-    s->opened = true;
+    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
 }

@@ -263,8 +263,6 @@ struct store *store_free(struct store *s)
         return NULL;
     for (int i = 0; i < N_STATEMENTS; i++)
         sqlite3_finalize(s->prepared[i]);
-    if (s->opened)
-        sqlite3_wal_checkpoint_v2(s->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
     sqlite3_close(s->db);
     safe_close(s->lock_fd);
     free(s->path);
