@@ -21,6 +21,8 @@
 #define HANDSHAKES_MAX 100000
 #define RECEIVE_BUFFER (8 * 1024 * 1024)
 #define SOCKETS_LOOKED_AT 64
+#define KEY_PROOF_TIMEOUT (5 * USEC_PER_SEC)
+#define NO_PROOF "no valid Finished: wrong key, or packets lost"
 
 struct server {
     struct store *store;
@@ -29,20 +31,24 @@ struct server {
     coap_address_t bound;
     coap_context_t *context;
     int socket; /* libcoap's own; not ours to close */
-    struct client *clients;
-    struct client *finished; /* whose handshake ended in this turn */
+    TAILQ_HEAD(, client) clients;
+    TAILQ_HEAD(, client) unproven; /* given a key to prove, the longest waiting first */
+    struct client *finished;       /* whose handshake ended in this turn */
     size_t established;
     uint64_t silent_until; /* 0: not silent */
 };
 
+static void no_longer_unproven(struct client *c)
+{
+    if (c->key_due > 0)
+        TAILQ_REMOVE(&c->server->unproven, c, unproven);
+    c->key_due = 0;
+}
+
 static void client_free(struct client *c)
 {
-    if (c->previous)
-        c->previous->next = c->next;
-    else
-        c->server->clients = c->next;
-    if (c->next)
-        c->next->previous = c->previous;
+    TAILQ_REMOVE(&c->server->clients, c, all);
+    no_longer_unproven(c);
     if (c->established)
         c->server->established--;
     if (c->server->finished == c)
@@ -70,10 +76,7 @@ static void session_began(coap_session_t *session)
     if (!c)
         return; /* the handshake will find no client and fail */
     c->server = s;
-    c->next = s->clients;
-    if (c->next)
-        c->next->previous = c;
-    s->clients = c;
+    TAILQ_INSERT_TAIL(&s->clients, c, all);
     address_text(coap_session_get_addr_remote(session), c->peer, sizeof(c->peer));
     coap_session_set_app_data(session, c);
 }
@@ -86,8 +89,8 @@ static void session_ended(coap_session_t *session)
         return;
     if (c->established)
         event_session_closed(c->device, c->identity, c->peer);
-    else if (c->device)
-        event_handshake_failed(c->device, c->identity, "ended before Finished: wrong key, or packets lost", c->peer);
+    else if (c->key_due > 0)
+        event_handshake_failed(c->device, c->identity, NO_PROOF, c->peer);
     coap_session_set_app_data(session, NULL);
     client_free(c);
 }
@@ -122,11 +125,24 @@ static int on_finished(gnutls_session_t tls, unsigned type, unsigned when, unsig
 
     if (incoming || !c || c->established)
         return 0;
+    no_longer_unproven(c);
     c->established = true;
     c->server->established++;
     c->device->sessions++;
     c->server->finished = c;
     return 0;
+}
+
+/* GnuTLS drops a Finished that does not open, and waits on: so time tells. */
+static void tell_unproven(struct server *s)
+{
+    uint64_t now = TAILQ_EMPTY(&s->unproven) ? 0 : clock_boottime();
+    struct client *c;
+
+    while ((c = TAILQ_FIRST(&s->unproven)) && c->key_due <= now) {
+        event_handshake_failed(c->device, c->identity, NO_PROOF, c->peer);
+        no_longer_unproven(c);
+    }
 }
 
 /* Identities come from strangers: what is not plain ASCII is not printed. */
@@ -171,6 +187,9 @@ static const coap_bin_const_t *find_key(coap_bin_const_t *identity, coap_session
     tls = coap_session_get_tls(session, &library);
     if (!tls || library != COAP_TLS_LIBRARY_GNUTLS)
         return NULL;
+    no_longer_unproven(c);
+    c->key_due = clock_boottime() + KEY_PROOF_TIMEOUT;
+    TAILQ_INSERT_TAIL(&c->server->unproven, c, unproven);
     c->tls = tls;
     gnutls_session_set_ptr(tls, c);
     gnutls_handshake_set_hook_function(tls, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST, on_finished);
@@ -246,8 +265,8 @@ static void stop(struct server *s)
         coap_free_context(s->context);
     }
     s->context = NULL;
-    while (s->clients)
-        client_free(s->clients);
+    while (!TAILQ_EMPTY(&s->clients))
+        client_free(TAILQ_FIRST(&s->clients));
     set_loss(s->silent_until > 0);
 }
 
@@ -260,6 +279,8 @@ int server_new(struct store *store, const char *address, unsigned port, struct s
 
     if (!s)
         return -ENOMEM;
+    TAILQ_INIT(&s->clients);
+    TAILQ_INIT(&s->unproven);
     coap_startup();
     /* Warnings, not more: libcoap's debug output shows payloads. */
     coap_set_log_level((coap_log_t)LOG_CRIT);
@@ -302,11 +323,14 @@ int server_fd(const struct server *s)
 
 int server_timeout(const struct server *s)
 {
-    uint64_t now = clock_boottime();
+    const struct client *c = TAILQ_FIRST(&s->unproven);
+    uint64_t due = s->silent_until > 0 ? s->silent_until : USEC_INFINITY, now = clock_boottime();
 
-    if (s->silent_until == 0)
+    if (c)
+        due = MIN_OF(due, c->key_due);
+    if (due == USEC_INFINITY)
         return -1;
-    return s->silent_until <= now ? 0 : (int)MIN_OF((s->silent_until - now) / USEC_PER_MSEC + 1, UINT64_C(60000));
+    return due <= now ? 0 : (int)MIN_OF((due - now) / USEC_PER_MSEC + 1, UINT64_C(60000));
 }
 
 void server_process(struct server *s)
@@ -320,6 +344,7 @@ void server_process(struct server *s)
     if (n > 0)
         coap_io_do_epoll(s->context, events, (size_t)n);
     tell_established(s);
+    tell_unproven(s);
     set_loss(s->silent_until > 0);
 }
 

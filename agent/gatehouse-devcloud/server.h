@@ -12,6 +12,7 @@
 
 #include <coap3/coap.h>
 #include <gnutls/gnutls.h>
+#include <sys/queue.h>
 
 #define CLIENT_EXCHANGES 32
 
@@ -36,7 +37,8 @@ struct client {
     bool established;
     struct exchange exchanges[CLIENT_EXCHANGES];
     size_t next_exchange;
-    struct client *previous, *next;
+    uint64_t key_due; /* when a client with the right key is long done; 0: nobody waits for it */
+    TAILQ_ENTRY(client) all, unproven;
 };
 
 struct server;

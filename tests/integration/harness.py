@@ -1,0 +1,529 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The bench of the integration tests: a scratch directory, a private bus, the programs, and ways to wait for what they do.
+
+    def samples_arrive(bench):
+        key = bench.new_key()
+        cloud = bench.devcloud([("abc-1", key, "boiler-1")])
+        bench.write_config(cloud.url)
+        bench.write_device("boiler-1", "sim", points={"x": {"signal": "sine", "period": "10s"}})
+        bench.agent(); bench.driver("sim")
+        bench.key_set("boiler-1", "abc-1", key)
+        cloud.wait_event("sample", device="boiler-1")
+
+    if __name__ == "__main__":
+        harness.main(samples_arrive)
+
+Each test gets a bench of its own, which is cleaned up whatever happens. Nothing waits without a deadline; deadlines are for
+a machine of two slow cores and are stretched under sanitizers. When a test fails, the ends of all logs are shown. When one
+passes, every log is searched for every key that was made: a key in a log fails the test.
+
+Programs are taken from the build directory that GATEHOUSE_BUILD or BUILD_DIR names.
+"""
+import atexit
+import base64
+import ctypes
+import json
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import traceback
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD_DIR = os.path.abspath(os.environ.get("GATEHOUSE_BUILD") or os.environ.get("BUILD_DIR") or os.path.join(ROOT, "build"))
+SKIPPED = 77
+TAIL_LINES = 40
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True)
+BUS_NAME = "org.gatehouse1"
+BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <type>system</type>
+  <listen>unix:path={path}</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <allow own="*"/>
+    <allow send_destination="*" eavesdrop="true"/>
+    <allow eavesdrop="true"/>
+  </policy>
+</busconfig>
+"""
+
+
+class Failure(Exception):
+    pass
+
+
+def check(condition, what):
+    if not condition:
+        raise Failure(what)
+
+
+def stretch():
+    """Sanitizers make everything a few times slower."""
+    try:
+        with open(os.path.join(BUILD_DIR, "meson-info", "intro-buildoptions.json"), encoding="utf-8") as f:
+            options = {o["name"]: o["value"] for o in json.load(f)}
+        return 1 if options.get("b_sanitize") in (None, "none", []) else 4
+    except OSError:
+        return 1
+
+
+STRETCH = stretch()
+
+
+def wait_for(what, get, seconds=10):
+    """get() again and again until it answers something true; what it answered."""
+    end = time.monotonic() + seconds * STRETCH
+    while True:
+        found = get()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise Failure(f"not within {seconds * STRETCH:g} s: {what() if callable(what) else what}")
+        time.sleep(0.01)
+
+
+def free_port(kind=socket.SOCK_DGRAM, address="127.0.0.1"):
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind((address, 0))
+        return s.getsockname()[1]
+
+
+def program(path):
+    """agent/gatehoused/gatehoused below the build directory."""
+    full = os.path.join(BUILD_DIR, path)
+    check(os.path.exists(full), f"{full} is not built")
+    return full
+
+
+def key_forms(key):
+    """Every form in which a key could be read from a log."""
+    forms = {key, key.hex().encode(), key.hex().upper().encode(), base64.b64encode(key).rstrip(b"="),
+             base64.urlsafe_b64encode(key).rstrip(b"="), key.hex(" ").encode(), key.hex(":").encode(),
+             " ".join(str(b) for b in key).encode()}
+    return {f for f in forms if len(f) >= 8}
+
+
+def device_path(device):
+    """sd_bus_path_encode(3)."""
+    encoded = "".join(c if c.isascii() and c.isalnum() and not (i == 0 and c.isdigit()) else f"_{ord(c):02x}"
+                      for i, c in enumerate(device))
+    return "/org/gatehouse1/device/" + (encoded or "_")
+
+
+class Process:
+    """A program under test. What it writes is kept in NAME.out and NAME.err, across restarts too."""
+
+    def __init__(self, bench, name, argv, env=None):
+        self.bench, self.name, self.argv = bench, name, argv
+        self.env = dict(os.environ, **bench.env, **(env or {}))
+        self.out, self.err = bench.path(name + ".out"), bench.path(name + ".err")
+        self.popen = None
+        self._events, self._offset = [], 0
+
+    def start(self):
+        with open(self.out, "ab") as out, open(self.err, "ab") as err:
+            self.popen = subprocess.Popen(self.argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.env,
+                                          cwd=self.bench.dir,
+                                          preexec_fn=lambda: LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL))
+        return self
+
+    @property
+    def pid(self):
+        return self.popen.pid
+
+    def alive(self):
+        return self.popen is not None and self.popen.poll() is None
+
+    def send(self, number):
+        self.popen.send_signal(number)
+
+    def wait(self, seconds=10):
+        """Its status once it has ended."""
+        try:
+            return self.popen.wait(seconds * STRETCH)
+        except subprocess.TimeoutExpired:
+            raise Failure(f"{self.name} did not end within {seconds * STRETCH:g} s") from None
+
+    def stop(self, seconds=10):
+        """SIGTERM, after which it has to end well."""
+        if self.alive():
+            self.send(signal.SIGTERM)
+            status = self.wait(seconds)
+            check(status == 0, f"{self.name} ended with status {status} on SIGTERM")
+
+    def kill(self):
+        """SIGKILL, as a power cut would."""
+        if self.popen is not None:
+            self.popen.kill()
+            self.popen.wait()
+
+    def restart(self):
+        self.stop()
+        return self.start()
+
+    def text(self):
+        return "".join(read(path) for path in (self.out, self.err))
+
+    def events(self):
+        """All lines of JSON on its standard output so far."""
+        if os.path.exists(self.out):
+            with open(self.out, "rb") as f:
+                f.seek(self._offset)
+                data = f.read()
+            whole = data[:data.rfind(b"\n") + 1]
+            self._offset += len(whole)
+            self._events.extend(json.loads(line) for line in whole.splitlines() if line.startswith(b"{"))
+        return self._events
+
+    def mark(self):
+        """To be given as `since`: only events after now."""
+        return len(self.events())
+
+    def find_events(self, event, since=0, **fields):
+        return [e for e in self.events()[since:]
+                if e.get("event") == event and all(e.get(k) == v for k, v in fields.items())]
+
+    def wait_event(self, event, seconds=10, since=0, **fields):
+        return self.wait_events(1, event, seconds, since, **fields)[0]
+
+    def wait_events(self, count, event, seconds=10, since=0, **fields):
+        def enough():
+            found = self.find_events(event, since, **fields)
+            if len(found) < count:
+                check(self.alive(), f"{self.name} ended with status {self.popen.poll()} while {event} was awaited")
+                return None
+            return found
+        return wait_for(f"{count} x {event} {fields or ''} from {self.name}", enough, seconds)
+
+    def wait_text(self, text, seconds=10):
+        return wait_for(f"{text!r} in the log of {self.name}", lambda: text in self.text(), seconds)
+
+
+def read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+class Devcloud(Process):
+    """gatehouse-devcloud. After a restart it has the same port."""
+
+    def __init__(self, bench, name, credentials, port=0, replaces=False, state=True):
+        self.psk_file, self.socket = bench.path(name + ".psk"), bench.path(name + ".ctl")
+        with open(self.psk_file, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+            for identity, key, *device in credentials:
+                f.write(":".join([identity, key.hex(), *device]) + "\n")
+        super().__init__(bench, name, [])
+        self.mode, self.state = "--replaces" if replaces else "--adds", state
+        self.port = port
+
+    def start(self):
+        self.argv = [program("agent/gatehouse-devcloud/gatehouse-devcloud"), "--psk-file", self.psk_file, "--port",
+                     str(self.port), self.mode, "--json", "--verbose", "--control", self.socket]
+        if self.state:
+            self.argv += ["--state", self.bench.path(self.name + ".state")]
+        mark = self.mark()
+        super().start()
+        self.port = self.wait_event("listening", since=mark)["port"]
+        return self
+
+    @property
+    def url(self):
+        return f"coaps://127.0.0.1:{self.port}"
+
+    def do(self, command, **arguments):
+        """A command of its control socket; Failure if it refuses."""
+        answer = self.ask(command, **arguments)
+        check(answer["ok"], f"{self.name}: {command}: {answer.get('error')}")
+        return answer
+
+    def ask(self, command, **arguments):
+        return json.loads(self.control_line(json.dumps(dict(arguments, command=command)).encode() + b"\n"))
+
+    def control_line(self, line):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.settimeout(10 * STRETCH)
+            wait_for("the control socket", lambda: os.path.exists(self.socket))
+            s.connect(self.socket)
+            s.sendall(line)
+            data = b""
+            while not data.endswith(b"\n"):
+                part = s.recv(65536)
+                check(part, f"{self.name} closed the control connection")
+                data += part
+        return data
+
+    def stats(self, device=None):
+        answer = self.do("stats")
+        return answer["devices"].get(device) if device else answer
+
+    def credentials(self, device):
+        return self.do("credentials", device=device)["credentials"]
+
+    def samples(self, device, name=None):
+        return [e for e in self.find_events("sample", device=device) if name is None or e["name"] == name]
+
+
+class ModbusServer(Process):
+    """tests/peers/modbus-server; its log has each value that it served."""
+
+    def __init__(self, bench, name, devices=1, port=0, options=()):
+        self.log = bench.path(name + ".served")
+        self.port = port or free_port(socket.SOCK_STREAM)
+        super().__init__(bench, name, [program("tests/peers/modbus-server"), "--port", str(self.port), "--devices",
+                                       str(devices), "--log", self.log, *options])
+
+    def start(self):
+        super().start()
+        wait_for(f"{self.name} to listen", self._listens)
+        return self
+
+    def _listens(self):
+        check(self.alive(), f"{self.name} ended with status {self.popen.poll()}")
+        with socket.socket() as s:
+            return s.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def served(self, unit, table, address, verb="read"):
+        """(time in microseconds, raw value) of each."""
+        rows = (line.split() for line in read(self.log).splitlines(keepends=True) if line.endswith("\n"))
+        return [(int(r[0]), int(r[5])) for r in rows
+                if r[1] == verb and int(r[2]) == unit and r[3] == table and int(r[4]) == address]
+
+
+class Bench:
+    """One test's scratch directory and everything that runs in it."""
+
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="gatehouse-")
+        self.processes, self.keys, self.env = [], [], {}
+        self.config, self.state, self.runtime = (self.path(d) for d in ("etc", "state", "run"))
+        for directory in (self.config, self.path("etc", "devices.d"), self.state, self.runtime):
+            os.makedirs(directory, mode=0o700)
+        self.keyfile = self.path("keyfile")
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    # --- programs ---
+
+    def add(self, process):
+        self.processes.append(process)
+        return process.start()
+
+    def spawn(self, name, argv, env=None):
+        return self.add(Process(self, name, argv, env))
+
+    def bus(self):
+        """A bus of its own, found by whatever asks for the system bus."""
+        address = self.path("bus")
+        with open(self.path("bus.conf"), "w", encoding="utf-8") as f:
+            f.write(BUS_CONFIG.format(path=address))
+        self.env["DBUS_SYSTEM_BUS_ADDRESS"] = f"unix:path={address}"
+        daemon = self.spawn("dbus-daemon", ["dbus-daemon", "--nofork", "--nopidfile", "--print-address",
+                                            f"--config-file={self.path('bus.conf')}"])
+        daemon.wait_text("unix:path=")
+        return daemon
+
+    def devcloud(self, credentials=(), name="devcloud", **options):
+        """credentials: (identity, key) or (identity, key, device)."""
+        return self.add(Devcloud(self, name, credentials, **options))
+
+    def modbus_server(self, name="modbus-server", **options):
+        return self.add(ModbusServer(self, name, **options))
+
+    def agent(self, *options, name="gatehoused", wait=True):
+        """gatehoused on this bench's bus, which is started if there is none; awaited until it has its bus name."""
+        if "DBUS_SYSTEM_BUS_ADDRESS" not in self.env:
+            self.bus()
+        if not os.path.exists(self.keyfile):
+            self.make_keyfile()
+        agent = self.spawn(name, [program("agent/gatehoused/gatehoused"), "--config-dir", self.config, "--state-dir",
+                                  self.state, "--runtime-dir", self.runtime, "--keyfile", self.keyfile,
+                                  "--allow-volatile-state", *options])
+        if wait:
+            self.wait_agent(agent)
+        return agent
+
+    def wait_agent(self, agent, seconds=10):
+        """Until it answers on the bus: after agent.start(), too."""
+        def answers():
+            check(agent.alive(), f"{agent.name} ended with status {agent.popen.poll()}")
+            return self.busctl("get-property", BUS_NAME, "/org/gatehouse1", "org.gatehouse1.Manager", "Version",
+                               check_status=False).returncode == 0
+        wait_for(f"{agent.name} on the bus", answers, seconds)
+
+    def driver(self, plugin, name=None, *options):
+        return self.spawn(name or f"driver-{plugin}",
+                          [program("agent/gatehouse-driver/gatehouse-driver"), plugin, "--runtime-dir", self.runtime,
+                           "--plugin-dir", os.path.join(BUILD_DIR, "plugins", plugin), *options])
+
+    def ctl(self, *arguments, stdin=b"", status=0, seconds=30):
+        """gatehousectl: what it printed. `status` None: any is fine; the CompletedProcess then."""
+        done = subprocess.run([program("agent/gatehousectl/gatehousectl"), *arguments], input=stdin,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, **self.env),
+                              timeout=seconds * STRETCH)
+        with open(self.path("gatehousectl.out"), "ab") as f:
+            f.write(f"$ gatehousectl {' '.join(arguments)} -> {done.returncode}\n".encode() + done.stdout + done.stderr)
+        if status is None:
+            return done
+        check(done.returncode == status, f"gatehousectl {' '.join(arguments)}: status {done.returncode}, not {status}: "
+              f"{done.stdout.decode(errors='replace')}{done.stderr.decode(errors='replace')}")
+        return done.stdout.decode(errors="replace")
+
+    # --- the bus ---
+
+    def busctl(self, *arguments, check_status=True, seconds=30):
+        done = subprocess.run(["busctl", "--address=" + self.env["DBUS_SYSTEM_BUS_ADDRESS"], "--json=short", *arguments],
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                              timeout=seconds * STRETCH)
+        check(not check_status or done.returncode == 0, f"busctl {' '.join(arguments)}: {done.stderr.strip()}")
+        return done
+
+    def get(self, device, name):
+        """A property of a device, or with device None of the manager."""
+        path, interface = (device_path(device), "Device") if device else ("/org/gatehouse1", "Manager")
+        text = self.busctl("get-property", BUS_NAME, path, f"org.gatehouse1.{interface}", name).stdout
+        return json.loads(text)["data"]
+
+    def call(self, device, method, *arguments):
+        """The values answered. `arguments` as busctl takes them: the signature, then the values."""
+        path, interface = (device_path(device), "Device") if device else ("/org/gatehouse1", "Manager")
+        text = self.busctl("call", BUS_NAME, path, f"org.gatehouse1.{interface}", method, *arguments).stdout
+        return json.loads(text)["data"] if text.strip() else []
+
+    def wait_property(self, device, name, wanted, seconds=20):
+        """`wanted` a value or a function of it; the value."""
+        seen = []
+
+        def matches():
+            seen[:] = [self.get(device, name)]
+            return wanted(seen[0]) if callable(wanted) else seen[0] == wanted
+        wait_for(lambda: f"{device or 'manager'} {name}: {seen[0] if seen else 'not readable'!r}, awaited "
+                 f"{'something else' if callable(wanted) else repr(wanted)}", matches, seconds)
+        return seen[0]
+
+    # --- files ---
+
+    def make_keyfile(self):
+        self.ctl("vault", "init", "--keyfile", self.keyfile)
+
+    def write_config(self, url, uplink=None, **sections):
+        """gatehouse.json with one uplink `cloud`; more of it in `uplink`, other sections by name."""
+        cloud = {"url": url, "profile": "senml", "registrar": {"type": "coap"}}
+        cloud.update(uplink or {})
+        self.write_json("gatehouse.json", {"uplinks": {"cloud": cloud}, **sections})
+
+    def write_device(self, device, driver, points, uplink="cloud", **section):
+        """devices.d/DEVICE.json; `section` is the driver's own."""
+        self.write_json(f"devices.d/{device}.json", {"device": device, "uplink": uplink, "driver": driver,
+                                                     driver: section, "points": points})
+
+    def write_json(self, name, value):
+        path = os.path.join(self.config, name)
+        with open(path + "~", "w", encoding="utf-8") as f:
+            json.dump(value, f, indent=2)
+        os.rename(path + "~", path)
+
+    # --- keys ---
+
+    def new_key(self, size=32, text=False):
+        """A key that may be in no log. `text`: letters and digits, as coap-client takes it."""
+        key = secrets.token_hex(size // 2).encode() if text else secrets.token_bytes(size)
+        self.keys.append(key)
+        return key
+
+    def key_set(self, device, identity, key):
+        return self.ctl("key", "set", device, identity, "--encoding=hex", stdin=key.hex().encode())
+
+    def find_keys(self, extra=()):
+        """Where a key can be read that should not be: logs, environments, arguments of what runs."""
+        places = {p: read_bytes(self.path(p)) for p in os.listdir(self.dir) if p.endswith((".out", ".err"))}
+        for process in self.processes:
+            if process.alive():
+                for part in ("environ", "cmdline"):
+                    places[f"{process.name}'s {part}"] = read_bytes(f"/proc/{process.pid}/{part}")
+        forms = {form for key in [*self.keys, *extra] for form in key_forms(key)}
+        return sorted({place for place, data in places.items() if any(form in data for form in forms)})
+
+    # --- the end ---
+
+    def tails(self):
+        for path in sorted(os.listdir(self.dir)):
+            if path.endswith((".out", ".err")) and os.path.getsize(self.path(path)):
+                print(f"--- {path}", flush=True)
+                print("\n".join(read(self.path(path)).splitlines()[-TAIL_LINES:]), flush=True)
+
+    def sanitizer_reports(self):
+        marks = ("ERROR: AddressSanitizer", "ERROR: LeakSanitizer", "runtime error:")
+        return [p.name for p in self.processes if any(m in read(p.err) for m in marks)]
+
+    def close(self):
+        for process in reversed(self.processes):
+            if process.alive():
+                process.send(signal.SIGTERM)
+        for process in reversed(self.processes):
+            try:
+                if process.popen is not None:
+                    process.popen.wait(5 * STRETCH)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def remove(self):
+        self.close()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+def read_bytes(path):
+    try:
+        with open(path, "rb") as f:
+            return f.read()
+    except OSError:
+        return b""
+
+
+def run_one(test):
+    bench = Bench()
+    atexit.register(bench.remove)
+    started = time.monotonic()
+    try:
+        test(bench)
+        found = bench.find_keys()
+        check(not found, f"a key stands in {', '.join(found)}")
+        bench.close()
+        reports = bench.sanitizer_reports()
+        check(not reports, f"a sanitizer complains about {', '.join(reports)}")
+        print(f"ok      {test.__name__} ({time.monotonic() - started:.1f} s)", flush=True)
+        return True
+    except Exception as e:  # whatever it was, the others are still to run
+        print(f"FAILED  {test.__name__}: {e}", flush=True)
+        if not isinstance(e, Failure):
+            traceback.print_exc(file=sys.stdout)
+        bench.tails()
+        return False
+    finally:
+        bench.remove()
+        atexit.unregister(bench.remove)
+
+
+def main(*tests, needs=()):
+    """Runs them, or those named as arguments; 77 if a program of `needs` is not installed."""
+    missing = [name for name in ("dbus-daemon", *needs) if not shutil.which(name)]
+    if missing:
+        print(f"not installed: {', '.join(missing)}")
+        sys.exit(SKIPPED)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    wanted = [t for t in tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]]
+    failed = [t.__name__ for t in wanted if not run_one(t)]
+    print(f"{len(wanted) - len(failed)} passed, {len(failed)} failed{': ' + ', '.join(failed) if failed else ''}")
+    sys.exit(1 if failed or not wanted else 0)

@@ -1,0 +1,325 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""gatehouse-devcloud against a client that is not ours: coap-client-gnutls. Its exit status says nothing about delivery, so
+what is asserted is the answer that it shows and what the cloud counted."""
+import base64
+import json
+import re
+import subprocess
+import time
+
+import harness
+from harness import STRETCH, check
+
+CLIENT = "coap-client-gnutls"
+CODE = re.compile(r"^v:1 t:(?:ACK|CON|NON) c:([245]\.\d\d)", re.MULTILINE)
+FORMATS = {"senml": "110", "json": "50"}
+
+
+class Answer:
+    def __init__(self, text):
+        codes = CODE.findall(text)
+        self.code = codes[-1] if codes else None
+        self.text = text
+
+    def id(self):
+        return json.loads(re.findall(r'\{"id":"[^"]*"\}', self.text)[-1])["id"]
+
+
+class Child:
+    """What one sensor would do, a session a request."""
+
+    def __init__(self, cloud, identity, key):
+        self.cloud, self.identity, self.key = cloud, identity, key
+
+    def command(self, method, path, body=None, form=None, seconds=5, more=()):
+        command = [CLIENT, "-v", "7", "-B", str(seconds * STRETCH), "-u", self.identity, "-k", self.key.decode(), "-m",
+                   method, *more]
+        if body is not None:
+            command += ["-e", body]
+        if form:
+            command += ["-t", FORMATS.get(form, form)]
+        return [*command, f"{self.cloud.url}/{path}"]
+
+    def request(self, method, path, body=None, form=None, seconds=5, more=()):
+        done = subprocess.run(self.command(method, path, body, form, seconds, more), stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120 * STRETCH)
+        return Answer(done.stdout.decode(errors="replace"))
+
+    def send(self, value, device="boiler-1", seconds=5, **more):
+        pack = json.dumps([{"bn": device + ":", "n": "flow_temp", "u": "Cel", "v": value, "t": -1}])
+        return self.request("post", "telemetry", pack, "senml", seconds, **more)
+
+    def offer(self, identity, key, seconds=5):
+        text = key if isinstance(key, str) else base64.b64encode(key).decode()
+        return self.request("post", "credentials", json.dumps({"identity": identity, "key": text}), "json", seconds)
+
+    def delete(self, credential):
+        return self.request("delete", f"credentials/{credential}")
+
+
+def one_device(bench, **options):
+    key = bench.new_key(text=True)
+    cloud = bench.devcloud([("abc-1", key, "boiler-1")], **options)
+    return cloud, Child(cloud, "abc-1", key)
+
+
+def telemetry(bench):
+    cloud, child = one_device(bench)
+    check(child.send(21.25).code == "2.04", "a pack is accepted")
+    session = cloud.wait_event("session", device="boiler-1", identity="abc-1")
+    check(session["suite"] == "TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256" and session["forward_secrecy"], session)
+    sample = cloud.wait_event("sample", device="boiler-1", name="flow_temp", value=21.25, unit="Cel")
+    check(abs(sample["time"] - time.time()) < 60, "the relative time was resolved")
+    cloud.wait_event("closed", identity="abc-1")
+    pack = [{"bn": "boiler-1:", "bt": 1700000000.5, "bu": "Cel", "n": "a", "v": 1}, {"n": "a", "t": 1, "v": 2},
+            {"n": "name", "u": "", "vs": "kettle"}, {"n": "on/bad", "vb": False}]
+    check(child.request("post", "telemetry", json.dumps(pack), "senml").code == "2.04", "a pack of four")
+    got = [(e["name"], e["value"], e["time"], e.get("unit")) for e in cloud.wait_events(5, "sample")[1:]]
+    check(got == [("a", 1, 1700000000.5, "Cel"), ("a", 2, 1700000001.5, "Cel"), ("name", "kettle", 1700000000.5, None),
+                  ("on/bad", False, 1700000000.5, "Cel")], got)
+    check(cloud.stats("boiler-1")["samples"] == 5 and cloud.stats("boiler-1")["packs"] == 2, cloud.stats())
+
+
+def big_pack_in_blocks(bench):
+    cloud, child = one_device(bench)
+    pack = [{"bn": "boiler-1:", "bt": 1700000000, "n": "x", "v": 0}] + [{"n": "x", "t": i, "v": i} for i in range(1, 200)]
+    answer = child.request("post", "telemetry", json.dumps(pack), "senml", 10, more=["-b", "512"])
+    check(answer.code == "2.04", f"block-wise: {answer.code}")
+    check([e["value"] for e in cloud.samples("boiler-1")] == list(range(200)), "every sample, in order, once")
+
+
+def bad_telemetry(bench):
+    cloud, child = one_device(bench)
+    for body, form, code in (('{"a":1}', "senml", "4.00"), ("[]", "senml", "4.00"), ("[{}]", "senml", "4.00"),
+                             ('[{"bn":"boiler-1:","n":"x","v":"text"}]', "senml", "4.00"),
+                             ('[{"bn":"boiler-1:","n":"x","v":1,"vb":true}]', "senml", "4.00"),
+                             ('[{"bn":"boiler-1:","n":"x","v":1,"new_":1}]', "senml", "4.00"),
+                             ('[{"bn":"boiler-1:","n":"x","v":1},{"bn":"boiler-2:","n":"x","v":1}]', "senml", "4.00"),
+                             ('[{"bn":"boiler-2:","n":"x","v":1}]', "senml", "4.03"),
+                             ('[{"bn":"boiler-1:","n":"x","v":1}]', "json", "4.15")):
+        answer = child.request("post", "telemetry", body, form)
+        check(answer.code == code, f"{body}: {answer.code}, not {code}")
+    check(child.request("get", "telemetry").code == "4.05", "GET telemetry")
+    check(child.request("post", "elsewhere", "x").code == "4.04", "POST elsewhere")
+    check(cloud.stats("boiler-1")["samples"] == 0, "nothing was counted")
+    cloud.wait_event("refused", code="4.03", path="telemetry", device="boiler-1")
+
+
+def probe_is_not_counted(bench):
+    cloud, child = one_device(bench)
+    probe = '[{"bn":"boiler-1:","n":"_probe","vb":true}]'
+    check(child.request("post", "telemetry", probe, "senml").code == "2.04", "the probe is accepted")
+    cloud.wait_event("probe", device="boiler-1", identity="abc-1")
+    stats = cloud.stats("boiler-1")
+    check((stats["probes"], stats["samples"], stats["packs"]) == (1, 0, 0), stats)
+
+
+def wrong_key_and_unknown_identity(bench):
+    cloud, child = one_device(bench)
+    check(Child(cloud, "abc-1", bench.new_key(text=True)).send(1, seconds=3).code is None, "a wrong key gets no answer")
+    check(Child(cloud, "nobody", child.key).send(1, seconds=3).code is None, "an unknown identity gets no answer")
+    cloud.wait_event("handshake-failed", identity="nobody", reason="unknown identity")
+    cloud.wait_event("handshake-failed", identity="abc-1", device="boiler-1", seconds=10)
+    check(child.send(2).code == "2.04", "the right key still does")
+    check([e["value"] for e in cloud.samples("boiler-1")] == [2], "and nothing else arrived")
+
+
+def credentials_add_up(bench):
+    cloud, child = one_device(bench)
+    key = bench.new_key(text=True)
+    added = child.offer("abc-2", key)
+    check(added.code == "2.01", f"a new key: {added.code}")
+    again = child.offer("abc-2", key)
+    check(again.code == "2.04" and again.id() == added.id(), f"the same again: {again.code}")
+    check(child.offer("abc-2", bench.new_key()).code == "4.09", "the identity with another key")
+    second = Child(cloud, "abc-2", key)
+    check(second.send(1).code == "2.04" and child.send(2).code == "2.04", "both are accepted")
+    shown = {c["identity"]: c for c in cloud.credentials("boiler-1")}
+    check(set(shown) == {"abc-1", "abc-2"} and shown["abc-2"]["id"] == added.id(), shown)
+    check(second.delete(shown["abc-1"]["id"]).code == "2.02", "the old one is deleted")
+    check(second.delete(shown["abc-1"]["id"]).code == "4.04", "it is gone")
+    check(child.send(3, seconds=3).code is None, "and does not authenticate")
+    check([e["value"] for e in cloud.samples("boiler-1")] == [1, 2], "samples of one device under two identities")
+
+
+def bad_credentials(bench):
+    key = bench.new_key(text=True)
+    cloud, child = one_device(bench)
+    cloud.do("add-credential", identity="xyz-1", key=key.hex(), device="boiler-2")
+    other = Child(cloud, "xyz-1", key)
+    check(child.offer("xyz-1", key).code == "4.09", "an identity of another device")
+    theirs = cloud.credentials("boiler-2")[0]["id"]
+    check(child.delete(theirs).code == "4.04" and other.send(1, "boiler-2").code == "2.04", "nor may it be deleted")
+    for identity, offered in (("", bench.new_key()), ("a" * 129, bench.new_key()), ("b", bench.new_key(15)),
+                              ("b", bench.new_key(65)), ("b", "not base64!"), ("b\x01", bench.new_key())):
+        check(child.offer(identity, offered).code == "4.00", f"{identity!r} {offered!r}")
+    for body in ("{}", "[]", "nonsense", '{"identity":"b","key":"YWFhYWFhYWFhYWFhYWFhYQ==","more":1}'):
+        check(child.request("post", "credentials", body, "json").code == "4.00", body)
+    check(len(cloud.credentials("boiler-1")) == 1, "nothing was kept")
+
+
+def replaces(bench):
+    cloud, child = one_device(bench, replaces=True)
+    before = cloud.credentials("boiler-1")[0]
+    check(child.offer("abc-2", bench.new_key()).code == "4.09", "one identity a device")
+    key = bench.new_key(text=True)
+    answer = child.offer("abc-1", key)
+    check(answer.code == "2.04" and answer.id() != before["id"], f"replaced: {answer.code}")
+    check(child.send(1, seconds=3).code is None, "the old key is displaced")
+    check(Child(cloud, "abc-1", key).send(2).code == "2.04", "by the new one")
+    after = cloud.credentials("boiler-1")
+    check(len(after) == 1 and after[0]["fingerprint"] != before["fingerprint"], after)
+
+
+def first_pack_names_the_device(bench):
+    key, other = bench.new_key(text=True), bench.new_key(text=True)
+    cloud = bench.devcloud([("abc-1", key), ("xyz-1", other)])
+    child = Child(cloud, "abc-1", key)
+    check(child.send(1).code == "2.04", "an identity without a device takes the name in its first pack")
+    check(child.send(2, "boiler-2").code == "4.03", "and keeps it")
+    check(Child(cloud, "xyz-1", other).send(3).code == "4.03", "nobody else may take it")
+    cloud.kill()
+    cloud.start()
+    check(child.send(4).code == "2.04" and child.send(5, "boiler-2").code == "4.03", "a restart keeps it too")
+
+
+def refuse(bench):
+    cloud, child = one_device(bench)
+    cloud.do("refuse", code="5.03", path="telemetry", max_age=7, times=2)
+    first = child.send(1)
+    check(first.code == "5.03" and "Max-Age:7" in first.text.replace(" ", ""), first.text)
+    check([child.send(i).code for i in (2, 3)] == ["5.03", "2.04"], "twice, no more")
+    cloud.do("refuse", code="4.03", method="DELETE")
+    check(child.delete("c-0").code == "4.03" and child.delete("c-0").code == "4.04", "by method, once unless told")
+    cloud.do("refuse", code="4.01", device="boiler-9", times=0)
+    check(child.send(4).code == "2.04", "another device's rule")
+    check([e["value"] for e in cloud.samples("boiler-1")] == [3, 4], "refused packs are not taken")
+
+
+def lose_before_and_after(bench):
+    cloud, child = one_device(bench)
+    cloud.do("lose-before-apply", path="credentials")
+    key = bench.new_key(text=True)
+    lost = child.offer("abc-2", key, seconds=5)
+    check(lost.code is None and lost.text.count("c:POST") >= 2, f"its repeats are not answered either: {lost.text}")
+    check(len(cloud.credentials("boiler-1")) == 1, "nothing was registered")
+    cloud.do("lose-after-apply", path="credentials")
+    check(child.offer("abc-2", key, seconds=5).code is None, "no answer")
+    check(len(cloud.credentials("boiler-1")) == 2, "but it was registered")
+    check(child.offer("abc-2", key).code == "2.04", "the same again")
+    cloud.do("lose-after-apply", path="telemetry", times=1)
+    check(child.send(1, seconds=5).code is None, "a pack whose answer is lost")
+    check(cloud.stats("boiler-1")["packs"] == 1, "is taken once, however often it is repeated")
+
+
+def slow(bench):
+    cloud, child = one_device(bench)
+    cloud.do("slow", ms=3500, path="telemetry")
+    started = time.monotonic()
+    check(child.send(1, seconds=15).code == "2.04", "answered at last")
+    check(time.monotonic() - started >= 3.5, "not before its time")
+    check(cloud.stats("boiler-1")["packs"] == 1, "taken once, though it may have been repeated")
+    cloud.do("clear")
+    started = time.monotonic()
+    check(child.send(2).code == "2.04" and time.monotonic() - started < 3 * STRETCH, "and at once when cleared")
+
+
+def silence(bench):
+    cloud, child = one_device(bench)
+    cloud.do("silence", ms=2500)
+    started = time.monotonic()
+    check(child.send(1, seconds=15).code == "2.04", "the handshake is repeated until somebody answers")
+    check(time.monotonic() - started > 2, "nobody did for a while")
+    check(child.send(2).code == "2.04", "and all is well afterwards")
+
+
+def restart_drops_sessions(bench):
+    cloud, child = one_device(bench)
+    cloud.do("slow", ms=1500, times=1)
+    mark = cloud.mark()
+    waiting = subprocess.Popen(child.command("post", "telemetry", '[{"bn":"boiler-1:","n":"x","v":1}]', "senml", 6),
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    cloud.wait_event("fault", fault="slow", since=mark)
+    cloud.do("restart")
+    text = waiting.communicate(timeout=60 * STRETCH)[0].decode(errors="replace")
+    check(Answer(text).code is None, f"what was under way is lost with its session: {text}")
+    check(cloud.stats()["sessions"] == 0, "no session is left")
+    check(child.send(2).code == "2.04", "credentials are")
+    check([e["value"] for e in cloud.samples("boiler-1")] == [2], "only the new one arrived")
+
+
+def restart_keeps_state(bench):
+    cloud, child = one_device(bench)
+    key = bench.new_key(text=True)
+    check(child.offer("abc-2", key).code == "2.01", "registered")
+    second = Child(cloud, "abc-2", key)
+    first_id = next(c["id"] for c in cloud.credentials("boiler-1") if c["identity"] == "abc-1")
+    check(second.delete(first_id).code == "2.02", "the one of the PSK file is deleted")
+    cloud.kill()
+    with open(bench.path("devcloud.state"), "ab") as f:
+        f.write(b'{"op":"put","id":"c-torn')
+    cloud.start()
+    check(second.send(1).code == "2.04", "what was registered is still there")
+    check(child.send(2, seconds=3).code is None, "what was deleted does not come back from the PSK file")
+    check([c["identity"] for c in cloud.credentials("boiler-1")] == ["abc-2"], cloud.credentials("boiler-1"))
+    cloud.stop()
+
+
+def forget(bench):
+    cloud, child = one_device(bench)
+    key = bench.new_key(text=True)
+    second_id = child.offer("abc-2", key).id()
+    cloud.do("forget-key", key=second_id)
+    check(Child(cloud, "abc-2", key).send(1, seconds=3).code is None, "forgotten by id")
+    cloud.do("forget-key", key="abc-1")
+    check(child.send(2, seconds=3).code is None, "and by identity")
+    cloud.do("add-credential", identity="abc-3", key=key.hex(), device="boiler-1")
+    third = Child(cloud, "abc-3", key)
+    check(third.send(3).code == "2.04", "the operator added one")
+    mark = cloud.mark()
+    with subprocess.Popen(third.command("post", "telemetry", '[{"bn":"boiler-1:","n":"x","v":1}]', "senml", 5,
+                                        ["-G", "4"]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as live:
+        cloud.wait_event("sample", since=mark)
+        cloud.do("forget-device", device="boiler-1")
+        text = live.communicate(timeout=60 * STRETCH)[0].decode(errors="replace")
+    check(Answer(text).code == "4.01", f"a session of a forgotten device is told so: {text}")
+    check(cloud.ask("forget-device", device="boiler-1")["ok"] is False, "it is not there any more")
+
+
+def control_refuses_nonsense(bench):
+    cloud, child = one_device(bench)
+    for line in (b"\n", b"nonsense\n", b"[]\n", b'{"command":"explode"}\n', b'{"command":"clear","more":1}\n',
+                 b'{"command":"refuse","code":"9.99"}\n', b'{"command":"slow"}\n', b'{"command":"silence","ms":-1}\n',
+                 b'{"command":"add-credential","identity":"x","key":"00"}\n'):
+        answer = json.loads(cloud.control_line(line))
+        check(answer["ok"] is False and answer["error"], f"{line}: {answer}")
+    try:
+        cloud.control_line(b"x" * 70000)
+        check(False, "a line without end is refused")
+    except (harness.Failure, OSError):
+        pass
+    check(child.send(1).code == "2.04", "and all goes on")
+
+
+def a_planted_key_is_found(bench):
+    """The bench's own look for keys, which every test here ends with."""
+    key = bench.new_key()
+    check(bench.find_keys() == [], "nothing yet")
+    for form in (key, key.hex().encode(), base64.b64encode(key)):
+        with open(bench.path("planted.err"), "wb") as f:
+            f.write(b"the key is " + form + b".\n")
+        check(bench.find_keys() == ["planted.err"], f"{form} is found")
+    sleeper = bench.spawn("sleeper", ["sleep", "60"], env={"KEY": key.hex()})
+    with open(bench.path("planted.err"), "wb"):
+        pass
+    check(bench.find_keys() == ["sleeper's environ"], bench.find_keys())
+    sleeper.kill()
+    bench.keys.clear()
+
+
+if __name__ == "__main__":
+    harness.main(telemetry, big_pack_in_blocks, bad_telemetry, probe_is_not_counted, wrong_key_and_unknown_identity,
+                 credentials_add_up, bad_credentials, replaces, first_pack_names_the_device, refuse,
+                 lose_before_and_after, slow, silence, restart_drops_sessions, restart_keeps_state, forget,
+                 control_refuses_nonsense, a_planted_key_is_found, needs=(CLIENT,))
