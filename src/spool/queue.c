@@ -27,14 +27,14 @@ static size_t text_bytes(const struct entry *e)
     return e->type == SAMPLE_STRING ? strlen(e->s) + 1 : 0;
 }
 
-void queue_done(struct queue *q)
+void spool_queue_done(struct spool_queue *q)
 {
     while (q->n > 0)
-        queue_remove(q, 0);
+        spool_queue_remove(q, 0);
     for (size_t i = 0; i < q->n_points; i++)
         free(q->points[i].name);
     free(q->points);
-    *q = (struct queue){0};
+    *q = (struct spool_queue){0};
 }
 
 /* ---- Points ---- */
@@ -53,7 +53,7 @@ static int point_init(struct queue_point *p, const char *name, const char *unit)
 }
 
 /* The present entry of that name, looked for where it is likely first; -1 if there is none. */
-static int point_find(const struct queue *q, const char *name)
+static int point_find(const struct spool_queue *q, const char *name)
 {
     for (unsigned k = 0; k < q->n_points; k++) {
         unsigned i = (q->next_point + k) % q->n_points;
@@ -66,7 +66,7 @@ static int point_find(const struct queue *q, const char *name)
 
 /* An index for a new entry: at the end, or one that nobody uses any more. Of the latter those that were replaced first.
  */
-static int point_slot(struct queue *q)
+static int point_slot(struct spool_queue *q)
 {
     struct queue_point *points;
 
@@ -90,7 +90,7 @@ static int point_slot(struct queue *q)
     return q->n_points++;
 }
 
-int queue_point(struct queue *q, const char *name, const char *unit)
+int spool_queue_point(struct spool_queue *q, const char *name, const char *unit)
 {
     struct queue_point new;
     int old = point_find(q, name), i, r;
@@ -121,14 +121,14 @@ int queue_point(struct queue *q, const char *name, const char *unit)
 
 /* ---- Entries ---- */
 
-uint64_t queue_cost(const struct queue *q, const struct entry *e)
+uint64_t spool_queue_cost(const struct spool_queue *q, const struct entry *e)
 {
     bool room = q->last && q->last->end < q->last->size;
 
     return (room ? 0 : chunk_bytes(q->last ? CHUNK_NEXT : CHUNK_FIRST)) + text_bytes(e);
 }
 
-int queue_push(struct queue *q, const struct entry *e)
+int spool_queue_push(struct spool_queue *q, const struct entry *e)
 {
     struct entry copy = *e;
     struct chunk *c = q->last;
@@ -158,7 +158,7 @@ int queue_push(struct queue *q, const struct entry *e)
     return 0;
 }
 
-struct queue_cursor queue_from(const struct queue *q, size_t i)
+struct spool_queue_cursor spool_queue_from(const struct spool_queue *q, size_t i)
 {
     struct chunk *c = q->first;
 
@@ -166,10 +166,10 @@ struct queue_cursor queue_from(const struct queue *q, size_t i)
         i -= (size_t)(c->end - c->begin);
         c = c->next;
     }
-    return (struct queue_cursor){c, c ? c->begin + (unsigned)i : 0};
+    return (struct spool_queue_cursor){c, c ? c->begin + (unsigned)i : 0};
 }
 
-struct entry *queue_step(struct queue_cursor *c)
+struct entry *spool_queue_step(struct spool_queue_cursor *c)
 {
     struct entry *e;
 
@@ -183,14 +183,14 @@ struct entry *queue_step(struct queue_cursor *c)
     return e;
 }
 
-struct entry *queue_at(const struct queue *q, size_t i)
+struct entry *spool_queue_at(const struct spool_queue *q, size_t i)
 {
-    struct queue_cursor c = queue_from(q, i);
+    struct spool_queue_cursor c = spool_queue_from(q, i);
 
-    return queue_step(&c);
+    return spool_queue_step(&c);
 }
 
-static void drop_front(struct queue *q)
+static void drop_front(struct spool_queue *q)
 {
     struct chunk *c = q->first;
 
@@ -205,10 +205,10 @@ static void drop_front(struct queue *q)
     free(c);
 }
 
-void queue_remove(struct queue *q, size_t i)
+void spool_queue_remove(struct spool_queue *q, size_t i)
 {
-    struct queue_cursor c = queue_from(q, 0);
-    struct entry *e = queue_at(q, i), carried = {0}, next;
+    struct spool_queue_cursor c = spool_queue_from(q, 0);
+    struct entry *e = spool_queue_at(q, i), carried = {0}, next;
 
     q->bytes -= text_bytes(e);
     q->points[e->point].queued--;
@@ -216,7 +216,7 @@ void queue_remove(struct queue *q, size_t i)
         free(e->s);
     /* Those before it move up by one. */
     for (size_t k = 0; k <= i; k++) {
-        e = queue_step(&c);
+        e = spool_queue_step(&c);
         next = *e;
         if (k > 0)
             *e = carried;

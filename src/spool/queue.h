@@ -37,7 +37,7 @@ struct queue_point {
 
 struct chunk;
 
-struct queue {
+struct spool_queue {
     struct chunk *first, *last;
     size_t n;
     uint64_t bytes; /* of chunks and texts; 0 when it is empty */
@@ -45,27 +45,27 @@ struct queue {
     uint16_t n_points, next_point; /* the one that is likely next: drivers report in turn */
 };
 
-void queue_done(struct queue *q);
+void spool_queue_done(struct spool_queue *q);
 
 /* The point's index, made if need be. -ENOBUFS: POINTS_PER_DEVICE_MAX points have samples; -ENOMEM. */
-int queue_point(struct queue *q, const char *name, const char *unit);
+int spool_queue_point(struct spool_queue *q, const char *name, const char *unit);
 /* Copies the entry to the end; its text, if it has one, is copied too. 0 or -ENOMEM. What it will cost at most is
- * queue_cost(). */
-int queue_push(struct queue *q, const struct entry *e);
-uint64_t queue_cost(const struct queue *q, const struct entry *e);
+ * spool_queue_cost(). */
+int spool_queue_push(struct spool_queue *q, const struct entry *e);
+uint64_t spool_queue_cost(const struct spool_queue *q, const struct entry *e);
 /* The i-th, 0 the oldest; i < n. */
-struct entry *queue_at(const struct queue *q, size_t i);
+struct entry *spool_queue_at(const struct spool_queue *q, size_t i);
 /* Takes the i-th out; cheap for those at the front. */
-void queue_remove(struct queue *q, size_t i);
+void spool_queue_remove(struct spool_queue *q, size_t i);
 
 /* The time that a sample gets so that times increase strictly; `last` 0 for none. */
 uint64_t queue_next_time(uint64_t last, uint64_t time);
 
 /* For walking along: an entry and what follows it, without looking for each from the front. */
-struct queue_cursor {
+struct spool_queue_cursor {
     struct chunk *chunk;
     unsigned at;
 };
-struct queue_cursor queue_from(const struct queue *q, size_t i);
+struct spool_queue_cursor spool_queue_from(const struct spool_queue *q, size_t i);
 /* The entry here, NULL at the end; steps on. */
-struct entry *queue_step(struct queue_cursor *c);
+struct entry *spool_queue_step(struct spool_queue_cursor *c);

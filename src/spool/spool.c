@@ -11,7 +11,7 @@
 struct spool_device {
     struct spool *spool;
     struct spool_device *next; /* in its bucket */
-    struct queue queue;
+    struct spool_queue queue;
     size_t held;
     size_t heap_index;
     uint64_t accepted, rejected, dropped;
@@ -88,7 +88,7 @@ static void remove_at(struct spool_device *d, size_t i)
     size_t n = d->queue.n;
     uint64_t bytes = d->queue.bytes;
 
-    queue_remove(&d->queue, i);
+    spool_queue_remove(&d->queue, i);
     changed(d, n, bytes);
 }
 
@@ -136,7 +136,7 @@ static void drop_old(struct spool_device *d, uint64_t now)
 
     if (d->held > 0 || now < max_age)
         return;
-    while (d->queue.n > 0 && queue_at(&d->queue, 0)->arrived < (now - max_age) / USEC_PER_SEC)
+    while (d->queue.n > 0 && spool_queue_at(&d->queue, 0)->arrived < (now - max_age) / USEC_PER_SEC)
         drop_one(d);
 }
 
@@ -150,11 +150,11 @@ static uint64_t shifted(uint64_t time, int64_t offset)
 /* The first sample that waits for its time, or how many there are. */
 static size_t first_unstamped(const struct spool_device *d)
 {
-    struct queue_cursor c = queue_from(&d->queue, 0);
+    struct spool_queue_cursor c = spool_queue_from(&d->queue, 0);
     const struct entry *e;
     size_t i = 0;
 
-    while ((e = queue_step(&c)) && !(e->quality & SAMPLE_BOOTTIME))
+    while ((e = spool_queue_step(&c)) && !(e->quality & SAMPLE_BOOTTIME))
         i++;
     return i;
 }
@@ -163,7 +163,7 @@ static size_t first_unstamped(const struct spool_device *d)
 static void stamp_device(struct spool_device *d, int64_t offset)
 {
     size_t first = first_unstamped(d), i = 0;
-    struct queue_cursor c = queue_from(&d->queue, 0);
+    struct spool_queue_cursor c = spool_queue_from(&d->queue, 0);
     struct entry *e;
 
     for (size_t k = 0; k < d->queue.n_points; k++) {
@@ -173,7 +173,7 @@ static void stamp_device(struct spool_device *d, int64_t offset)
             p->last = 0;
         p->last_boottime = false;
     }
-    for (; first < d->queue.n && (e = queue_step(&c)); i++) {
+    for (; first < d->queue.n && (e = spool_queue_step(&c)); i++) {
         struct queue_point *p = &d->queue.points[e->point];
 
         if (e->quality & SAMPLE_BOOTTIME)
@@ -272,7 +272,7 @@ void spool_forget(struct spool_device *d)
     *link = d->next;
     s->n_devices--;
     s->totals.dropped += n;
-    queue_done(&d->queue);
+    spool_queue_done(&d->queue);
     changed(d, n, bytes);
     free(d);
 }
@@ -365,7 +365,7 @@ static bool append_one(struct spool_device *d, uint64_t now, const struct sample
     int i;
 
     set_value(&e, &sample->value);
-    i = queue_point(&d->queue, sample->point, sample->unit ?: "");
+    i = spool_queue_point(&d->queue, sample->point, sample->unit ?: "");
     if (i < 0)
         return false;
     e.point = (uint16_t)i;
@@ -376,7 +376,7 @@ static bool append_one(struct spool_device *d, uint64_t now, const struct sample
     }
     if (d->queue.n >= SPOOL_DEVICE_SAMPLES_MAX && !drop_one(d))
         return false;
-    if (!make_room(s, queue_cost(&d->queue, &e)))
+    if (!make_room(s, spool_queue_cost(&d->queue, &e)))
         return false;
     p = &d->queue.points[i];
     boottime = e.quality & SAMPLE_BOOTTIME;
@@ -384,7 +384,7 @@ static bool append_one(struct spool_device *d, uint64_t now, const struct sample
         e.time = queue_next_time(p->last, e.time);
     n = d->queue.n;
     bytes = d->queue.bytes;
-    if (queue_push(&d->queue, &e) < 0)
+    if (spool_queue_push(&d->queue, &e) < 0)
         return false;
     changed(d, n, bytes);
     p->last = e.time;
@@ -407,14 +407,14 @@ void spool_append(struct spool_device *d, uint64_t now, const struct sample *sam
 
 size_t spool_peek(struct spool_device *d, uint64_t now, size_t from, struct sample *ret, size_t max)
 {
-    struct queue_cursor c;
+    struct spool_queue_cursor c;
     size_t n = 0;
 
     drop_old(d, now);
     if (from >= d->queue.n)
         return 0;
-    for (c = queue_from(&d->queue, from); n < max; n++) {
-        const struct entry *e = queue_step(&c);
+    for (c = spool_queue_from(&d->queue, from); n < max; n++) {
+        const struct entry *e = spool_queue_step(&c);
 
         if (!e || (e->quality & SAMPLE_BOOTTIME))
             break;
