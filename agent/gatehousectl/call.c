@@ -137,11 +137,13 @@ static int dictionary_to_json(sd_bus_message *m, json_object *o)
 {
     int r;
 
-    while ((r = sd_bus_message_enter_container(m, 'e', NULL)) > 0) {
+    while ((r = sd_bus_message_at_end(m, false)) == 0) {
         json_object *v = NULL;
         const char *key;
 
-        r = sd_bus_message_read_basic(m, 's', &key);
+        r = sd_bus_message_enter_container(m, 'e', NULL);
+        if (r >= 0)
+            r = sd_bus_message_read_basic(m, 's', &key);
         if (r >= 0)
             r = ctl_to_json(m, &v);
         if (r < 0)
