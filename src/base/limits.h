@@ -139,6 +139,9 @@
 #define ROTATION_PFS_AGE_MAX USEC_PER_DAY
 #define ROTATION_MANUAL_PROBE_INTERVAL USEC_PER_HOUR
 
+/* Registrars */
+#define REGISTRAR_TIMEOUT (100 * USEC_PER_SEC) /* a call over CoAP: MAX_TRANSMIT_WAIT of RFC 7252 and some */
+
 /* D-Bus */
 #define JOBS_KEPT 64
 #define JOB_KEPT_FOR (10 * USEC_PER_MINUTE)

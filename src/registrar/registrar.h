@@ -80,6 +80,7 @@ int registrar_find(struct registrar *r, const struct registrar_credential *crede
                    void *userdata, struct registrar_call **ret, struct error *e);
 int registrar_delete(struct registrar *r, const struct registrar_credential *credential, registrar_done *done,
                      void *userdata, struct registrar_call **ret, struct error *e);
+void registrar_call_cancel(struct registrar_call *call);
 struct registrar *registrar_free(struct registrar *r);
 DEFINE_FREEP(struct registrar, registrar_free)
 

@@ -45,6 +45,7 @@ struct coap_exchange {
     uint8_t restarts;
     uint8_t szx;      /* the largest block that the last message knew of */
     bool non;         /* as asked for */
+    bool secret;      /* the payload is wiped */
     bool confirmable; /* as sent */
     bool begun;       /* something was sent: 4.29 and 5.03 of others do not hold it any more */
     bool has_token;

@@ -2,6 +2,7 @@
 #include "uplink/coap-endpoint.h"
 
 #include <errno.h>
+#include <gnutls/gnutls.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -37,6 +38,7 @@ int coap_exchange_new(struct coap_endpoint *ep, const struct coap_request *reque
     x->accept = request->accept;
     x->observe = -1;
     x->non = request->non;
+    x->secret = request->secret;
     if (request->path) {
         memcpy(x->data, request->path, path_size);
         x->path = x->data;
@@ -64,6 +66,8 @@ void coap_exchange_finish(struct coap_exchange *x, int r, const struct coap_resp
     if (x->done)
         x->done(r, response, x->userdata);
     coap_block2_done(&x->block2);
+    if (x->secret)
+        gnutls_memset(x->data, 0, (size_t)((const char *)x->payload - x->data) + x->payload_size);
     free(x);
 }
 
@@ -166,6 +170,8 @@ static void transmit(struct coap_exchange *x)
     }
     x->wire_size = (uint16_t)n;
     r = coap_endpoint_send(ep, buf, (size_t)n);
+    if (x->secret)
+        gnutls_memset(buf, 0, sizeof(buf));
     /* If the owner set another limit, it has put x back into the queue. */
     if (r == -EMSGSIZE && x->state != COAP_QUEUED)
         coap_exchange_finish(x, -EMSGSIZE, NULL);

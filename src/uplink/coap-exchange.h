@@ -81,6 +81,7 @@ struct coap_request {
     const void *payload; /* copied, as is the path */
     size_t payload_size; /* over a block: sent block-wise */
     bool non;            /* not confirmable; ignored if block-wise */
+    bool secret;         /* the payload holds a key: our copies of it are wiped */
 };
 
 struct coap_response {
