@@ -71,6 +71,20 @@ static const struct {
                                                               "> CON GET m2 t2 path=c\n"
                                                               "< ACK 2.31 m2 t2\n"
                                                               "! 2 EBADMSG\n"},
+    {"Block1: continue after the last block", "put a 1100\n"
+                                              "> CON PUT m0 t0 path=a b1=0/1/6 s1=1100 rt :1024@0\n"
+                                              "< ACK 2.31 m0 t0 b1=0/1/6\n"
+                                              "> CON PUT m1 t1 path=a b1=1/0/6 rt :76@1024\n"
+                                              "< ACK 2.31 m1 t1 b1=1/0/6\n"
+                                              "! 0 EBADMSG\n"},
+    {"4.13 with a size that would not help, 4.08 to one block: delivered", "put a 20\n"
+                                                                           "> CON PUT m0 t0 path=a :20@0\n"
+                                                                           "< ACK 4.13 m0 t0 b1=0/1/5\n"
+                                                                           "! 0 0 4.13\n"
+                                                                           "put a 20\n"
+                                                                           "> CON PUT m1 t1 path=a :20@0\n"
+                                                                           "< ACK 4.08 m1 t1\n"
+                                                                           "! 1 0 4.08\n"},
     {"Block2", "get a\n"
                "> CON GET m0 t0 path=a\n"
                "< ACK 2.05 m0 t0 etag=01 cf=50 b2=0/1/6 :1024@0\n"

@@ -90,7 +90,11 @@ static const struct {
                                                                                      "tick 480000 480000\n"
                                                                                      "> CON GET m4 t4 obs=0 path=a\n"
                                                                                      "< ACK 2.05 m4 t4 obs=1 =back\n"
-                                                                                     "! o 0 2.05 obs=1 =back\n"},
+                                                                                     "! o 0 2.05 obs=1 =back\n"
+                                                                                     "< NON 5.00 p3 t4\n"
+                                                                                     "! o 0 5.00\n"
+                                                                                     "tick 60000 60000\n"
+                                                                                     "> CON GET m5 t5 obs=0 path=a\n"},
     {"a server that does not observe", "observe a\n"
                                        "> CON GET m0 t0 obs=0 path=a\n"
                                        "< ACK 2.05 m0 t0 =one\n"
@@ -122,6 +126,23 @@ static const struct {
                                     "> CON GET m1 t0 obs=1 path=a\n"
                                     "reconnect\n"
                                     "idle\n"},
+    {"after reconnecting, the peer's message ids are new", REGISTERED "< CON 2.05 p1 t0 obs=6 =two\n"
+                                                                      "> ACK - p1\n"
+                                                                      "! o 0 2.05 obs=6 =two\n"
+                                                                      "reconnect\n"
+                                                                      "> CON GET m1 t1 obs=0 path=a\n"
+                                                                      "< ACK 2.05 m1 t1 obs=0 =new\n"
+                                                                      "! o 0 2.05 obs=0 =new\n"
+                                                                      "< CON 2.05 p1 t1 obs=1 =newer\n"
+                                                                      "> ACK - p1\n"
+                                                                      "! o 0 2.05 obs=1 =newer\n"},
+    {"cancelled while it waits its turn", "get b\n"
+                                          "> CON GET m0 t0 path=b\n"
+                                          "observe a\n"
+                                          "unobserve\n"
+                                          "< ACK 2.05 m0 t0\n"
+                                          "! 0 0 2.05\n"
+                                          "idle\n"},
     {"cancelled before it was sent", "disconnect\n"
                                      "observe a\n"
                                      "unobserve\n"

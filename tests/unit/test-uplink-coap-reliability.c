@@ -276,7 +276,7 @@ static bool step(void)
     return true;
 }
 
-static void simulate(unsigned loss_percent, uint64_t seed, unsigned *ret_answered)
+static void simulate(unsigned loss_percent, uint64_t seed, unsigned *ret_answered, uint64_t *ret_loss_permille)
 {
     static const struct coap_endpoint_ops ops = {.send = net_send};
     const struct coap_endpoint_options options = {
@@ -308,6 +308,7 @@ static void simulate(unsigned loss_percent, uint64_t seed, unsigned *ret_answere
         ;
     coap_endpoint_statistics(net.ep, &s);
     assert_int_equal(s.exchanges, 0);
+    *ret_loss_permille += s.loss_permille;
     net.ep = coap_endpoint_free(net.ep);
     for (size_t i = 0; i < ELEMENTSOF(asked); i++) {
         assert_int_equal(asked[i].ended, 1);
@@ -323,15 +324,18 @@ static void test_lossy_network(void **state)
 {
     static const struct {
         unsigned loss_percent, at_least_percent; /* answered */
-    } rows[] = {{0, 100}, {5, 99}, {20, 97}, {50, 50}, {100, 0}};
+        unsigned measured_low, measured_high;    /* percent lost there or back */
+    } rows[] = {{0, 100, 0, 0}, {5, 99, 7, 13}, {20, 97, 28, 42}, {50, 50, 50, 75}, {100, 0, 0, 0}};
 
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
         unsigned answered = 0;
+        uint64_t loss_permille = 0; /* of 100 runs */
 
         for (uint64_t seed = 1; seed <= 100; seed++)
-            simulate(rows[i].loss_percent, seed, &answered);
+            simulate(rows[i].loss_percent, seed, &answered, &loss_permille);
         if (answered * 100 < rows[i].at_least_percent * 3000)
             fail_msg("loss %u %%: %u of 3000 answered", rows[i].loss_percent, answered);
+        assert_in_range(loss_permille / 1000, rows[i].measured_low, rows[i].measured_high);
         if (rows[i].loss_percent == 100)
             assert_int_equal(answered, 0);
     }
