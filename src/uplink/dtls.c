@@ -36,7 +36,7 @@ struct dtls {
     int fd;
     sd_event_source *source;
     uint64_t started_at, finished_at; /* our first flight, our Finished */
-    uint64_t first_answer;
+    uint64_t first_answer, retransmit_at;
     struct dtls_counters counters;
     size_t mtu; /* of a datagram, without IP and UDP headers */
     unsigned busy;
@@ -276,8 +276,11 @@ static void handshake_step(struct dtls *d, uint64_t now)
         fail(d, DTLS_FAILED, "the clock was stepped during the handshake");
     else if (r != GNUTLS_E_AGAIN)
         handshake_failed(d, r);
-    if (!d->ended && !d->freed)
-        d->ops->rearm(d->userdata);
+    if (d->ended || d->freed)
+        return;
+    /* GnuTLS counts milliseconds: a step too early would do nothing. */
+    d->retransmit_at = now + (gnutls_dtls_get_timeout(d->session) + 1) * USEC_PER_MSEC;
+    d->ops->rearm(d->userdata);
 }
 
 static void hinted(struct dtls *d)
@@ -333,13 +336,12 @@ void dtls_begin(struct dtls *d, uint64_t now)
 
 uint64_t dtls_deadline(const struct dtls *d)
 {
-    uint64_t retransmit;
+    uint64_t silence;
 
     if (!d->begun || d->open || d->ended)
         return USEC_INFINITY;
-    /* Rounded up by GnuTLS's clock, which counts milliseconds: a step too early would do nothing. */
-    retransmit = clock_boottime() + (gnutls_dtls_get_timeout(d->session) + 1) * USEC_PER_MSEC;
-    return MIN_OF(retransmit, silence_ends(d));
+    silence = silence_ends(d);
+    return MIN_OF(d->retransmit_at, silence);
 }
 
 void dtls_tick(struct dtls *d, uint64_t now)

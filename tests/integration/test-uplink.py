@@ -1,0 +1,582 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Uplink sessions against libcoap's own servers, over GnuTLS and OpenSSL.
+
+usage: test-uplink.py PATH-OF-uplink-client [CASE...]
+
+Most cases wait for a server or a deadline, so they run beside one another, each with its own client and servers.
+"""
+import concurrent.futures
+import contextlib
+import os
+import queue
+import re
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import traceback
+
+CLIENT = sys.argv[1] if len(sys.argv) > 1 else os.environ["UPLINK_CLIENT"]
+SERVERS = [s for s in ("coap-server-gnutls", "coap-server-openssl") if shutil.which(s)]
+KEY = "a-key-of-25-ASCII-letters"
+OTHER_KEY = "another-key-of-27-ascii-chr"
+
+
+class Failed(Exception):
+    pass
+
+
+def check(condition, *what):
+    if not condition:
+        raise Failed(" ".join(str(w) for w in what))
+
+
+def lines_of(stream, into):
+    for line in stream:
+        into.put(line.rstrip("\n"))
+    into.put(None)
+
+
+class Lines:
+    """The lines of a program as they come, and all those that have come."""
+
+    def __init__(self, stream):
+        self.queue, self.seen = queue.Queue(), []
+        threading.Thread(target=lines_of, args=(stream, self.queue), daemon=True).start()
+
+    def expect(self, pattern, timeout, unless=None):
+        """The first line not yet looked at that matches."""
+        end = time.monotonic() + timeout
+        while True:
+            try:
+                line = self.queue.get(timeout=max(0.001, end - time.monotonic()))
+            except queue.Empty:
+                raise Failed(f"no line like {pattern!r} within {timeout} s; had: {self.seen[-8:]}") from None
+            check(line is not None, "the program ended; had:", self.seen[-8:])
+            self.seen.append(line)
+            check(not unless or not re.search(unless, line), "got", line)
+            match = re.search(pattern, line)
+            if match:
+                return match
+
+
+class Client:
+    def __init__(self, stack, port, suites="ecdhe-psk,psk", host="127.0.0.1"):
+        state = stack.enter_context(tempfile.TemporaryDirectory())
+        self.process = subprocess.Popen([CLIENT, state, host, str(port), suites, "unlimited"], text=True, bufsize=1,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        stack.callback(self.end)
+        self.lines = Lines(self.process.stdout)
+        self.expect("^ready", 10)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.say("quit")
+            try:
+                status = self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                raise Failed("the client does not end") from None
+        else:
+            status = self.process.returncode
+        check(status == 0, "the client ended with", status)
+
+    def say(self, text):
+        self.process.stdin.write(text + "\n")
+        self.process.stdin.flush()
+
+    def expect(self, pattern, timeout=5, unless=None):
+        return self.lines.expect(pattern, timeout, unless)
+
+    def credential(self, key, identity="device-0", slot="main", n=0):
+        self.say(f"credential {n} {slot} {identity} {key.encode().hex()}")
+
+    def connect(self, key=KEY, identity="device-0"):
+        self.credential(key, identity)
+        self.say("start 0 main")
+        self.expect("^state 0 online", 10)
+
+    def put(self, text, path="box", timeout=5, n=0):
+        self.say(f"put {n} {path} {text}")
+        return self.expect(rf"^response {n} (\d\.\d\d)", timeout)[1]
+
+    def info(self, n=0):
+        self.say(f"info {n}")
+        return dict(pair.split("=", 1) for pair in self.expect(rf"^info {n} (.*)")[1].split())
+
+
+def free_port():
+    """Two ports in a row: coap-server takes one for coap, the next for coaps."""
+    while True:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b:
+            a.bind(("127.0.0.1", 0))
+            port = a.getsockname()[1]
+            try:
+                b.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            if port < 65000:
+                return port + 1
+
+
+class Server:
+    def __init__(self, stack, program, keys=None, hint="CoAP"):
+        self.program, self.port, self.hint = program, free_port(), hint
+        self.keys = tempfile.NamedTemporaryFile("w", suffix=".psk")
+        stack.enter_context(self.keys)
+        self.write_keys(keys or {"device-0": KEY})
+        self.process = None
+        stack.callback(self.stop, signal.SIGKILL)
+        self.start()
+
+    def write_keys(self, keys):
+        self.keys.seek(0)
+        self.keys.truncate()
+        self.keys.write("".join(f"{self.hint},{identity},{key}\n" for identity, key in keys.items()))
+        self.keys.flush()
+
+    def start(self):
+        self.process = subprocess.Popen([self.program, "-A", "127.0.0.1", "-p", str(self.port - 1), "-k", "not-this-one",
+                                         "-h", self.hint, "-i", self.keys.name, "-d", "10", "-v", "7"],
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        self.lines = Lines(self.process.stdout)
+        self.lines.expect(rf"created DTLS *endpoint .*:{self.port}", 10)
+
+    def stop(self, how=signal.SIGKILL):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(10)
+
+
+class Proxy:
+    """Between client and server; each client address gets a socket of its own to the server."""
+
+    def __init__(self, stack, port):
+        self.server = ("127.0.0.1", port)
+        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.front.bind(("127.0.0.1", 0))
+        self.port = self.front.getsockname()[1]
+        self.backs, self.clients, self.from_server = {}, [], []
+        self.blocked, self.block_all, self.running = set(), False, True
+        self.drop_nth, self.count = None, 0  # counted both ways together
+        self.thread = threading.Thread(target=self.run, daemon=True)
+        self.thread.start()
+        stack.callback(self.end)
+
+    def end(self):
+        self.running = False
+        self.thread.join()
+        for s in [self.front, *self.backs.values()]:
+            s.close()
+
+    def run(self):
+        while self.running:
+            ready, _, _ = select.select([self.front, *self.backs.values()], [], [], 0.05)
+            for s in ready:
+                with contextlib.suppress(ConnectionError):
+                    self.forward(s)
+
+    def forward(self, s):
+        if s is self.front:
+            data, client = s.recvfrom(65536)
+            if client not in self.backs:
+                self.backs[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+                self.backs[client].connect(self.server)
+                self.clients.append(client)
+            if self.passes(client):
+                self.backs[client].send(data)
+            return
+        data = s.recv(65536)
+        client = next(c for c, b in self.backs.items() if b is s)
+        if self.passes(client):
+            self.from_server.append((client, data))
+            self.front.sendto(data, client)
+
+    def passes(self, client):
+        self.count += 1
+        return not self.block_all and client not in self.blocked and self.count - 1 != self.drop_nth
+
+    def inject(self, data, client=0):
+        self.front.sendto(data, self.clients[client])
+
+
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = lambda: run_case(function)
+    return function
+
+
+def case_per_server(function):
+    for program in SERVERS:
+        CASES[f"{function.__name__}[{program[12:]}]"] = lambda program=program: run_case(function, program)
+    return function
+
+
+def run_case(function, *arguments):
+    with contextlib.ExitStack() as stack:
+        function(stack, *arguments)
+
+
+SUITES = {
+    "ecdhe-psk": ("TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256", "1"),
+    "ecdhe-psk-cbc": ("TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA256", "1"),
+    "psk": ("TLS_PSK_WITH_AES_128_GCM_SHA256", "0"),
+    "psk-ccm8": ("TLS_PSK_WITH_AES_128_CCM_8", "0"),
+}
+
+
+@case_per_server
+def each_suite_carries_a_request(stack, program):
+    server = Server(stack, program)
+    for name, (suite, secrecy) in SUITES.items():
+        if (program, name) == ("coap-server-openssl", "ecdhe-psk-cbc"):
+            continue  # not in libcoap's list for OpenSSL
+        with contextlib.ExitStack() as inner:
+            client = Client(inner, server.port, name)
+            client.connect()
+            check(client.put("hello") in ("2.01", "2.04"), "put failed with", name)
+            client.say("get 0 box")
+            client.expect("^response 0 2.05 hello")
+            info = client.info()
+            check(info["suite"] == suite and info["secrecy"] == secrecy, name, "gave", info["suite"], info["secrecy"])
+            check(info["resumed"] == "0" and int(info["full_at"]) > 0 and int(info["rtt"]) > 0, info)
+
+
+@case_per_server
+def a_server_without_a_hint_will_do(stack, program):
+    server = Server(stack, program, hint="")
+    client = Client(stack, server.port, "psk")
+    client.connect()
+    check(client.put("hello") in ("2.01", "2.04"), "put failed")
+
+
+@case_per_server
+def no_common_suite_is_no_refusal_of_the_key(stack, program):
+    """Told from a wrong key and from a server that is away, and in words about suites."""
+    del program  # a server that knows no CCM-8: GnuTLS's own, with a priority list
+    if not shutil.which("gnutls-serv"):
+        return
+    port = free_port()
+    with tempfile.NamedTemporaryFile("w", suffix=".psk") as keys:
+        keys.write(f"device-0:{KEY.encode().hex()}\n")
+        keys.flush()
+        process = subprocess.Popen(["gnutls-serv", "--udp", "--quiet", "--port", str(port), "--pskpasswd", keys.name,
+                                    "--priority", "NORMAL:-KX-ALL:+PSK:-CIPHER-ALL:+AES-256-GCM"],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        client = Client(stack, port, "psk-ccm8")
+        client.credential(KEY)
+        client.say("start 0 main")
+        client.expect("^result 0 failed full .*(suites|fell silent)", 60, unless="refused|unreachable.*ICMP.*ICMP.*ICMP")
+
+
+def refused_twice(client, timeout):
+    client.say("start 0 main")
+    client.expect("^result 0 refused full .*(key|identity)", timeout, unless="unreachable|failed")
+    client.expect("^state 0 backing-off", 1)
+    client.expect("^result 0 refused full .*ASCII, hex or base64", timeout, unless="unreachable|failed")
+    client.expect("^state 0 refused .*ASCII, hex or base64", 1)
+
+
+@case_per_server
+def a_wrong_key_is_refused_within_30_seconds(stack, program):
+    server = Server(stack, program)
+    client = Client(stack, server.port)
+    client.credential(OTHER_KEY)
+    refused_twice(client, 14)
+
+
+@case_per_server
+def an_unknown_identity_is_refused(stack, program):
+    server = Server(stack, program)
+    client = Client(stack, server.port)
+    client.credential(KEY, identity="nobody")
+    refused_twice(client, 14)
+
+
+@case
+def nobody_listening_is_unreachable_at_once(stack):
+    client = Client(stack, free_port())
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.expect("^result 0 unreachable full .*nothing listens", 3)
+    client.expect("^state 0 unreachable", 1)
+
+
+@case
+def silence_is_unreachable(stack):
+    silent = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+    silent.bind(("127.0.0.1", 0))
+    client = Client(stack, silent.getsockname()[1])
+    client.credential(KEY)
+    started = time.monotonic()
+    client.say("start 0 main")
+    client.expect("^state 0 unreachable .*no answer", 33, unless="refused")
+    check(time.monotonic() - started > 28, "gave up early")
+
+
+@case
+def an_unknown_host_says_so(stack):
+    client = Client(stack, 5684, host="no-such-host.invalid")
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.expect('^state 0 unreachable .*"no-such-host.invalid"', 30)
+
+
+@case
+def every_address_is_tried(stack):
+    """localhost is ::1 and 127.0.0.1; the server listens on one of them."""
+    if len({a[4][0] for a in socket.getaddrinfo("localhost", 5684, type=socket.SOCK_DGRAM)}) < 2:
+        return
+    server = Server(stack, SERVERS[0])
+    client = Client(stack, server.port, host="localhost")
+    client.connect()
+    check(client.put("hello") in ("2.01", "2.04"), "put failed")
+
+
+@case_per_server
+def a_killed_server_comes_back_and_the_request_is_answered(stack, program):
+    server = Server(stack, program)
+    client = Client(stack, server.port)
+    client.connect()
+    client.put("one")
+    server.stop(signal.SIGKILL)
+    client.say("put 0 box two")
+    client.expect("^state 0 unreachable", 15)
+    server.start()
+    client.expect(r"^response 0 2\.0", 30)
+    client.say("get 0 box")
+    client.expect("^response 0 2.05 two")
+    check(client.info()["state"] == "online", "not online")
+
+
+@case_per_server
+def a_server_restarted_unseen_is_found_stale(stack, program):
+    """No ICMP and no close_notify: the proxy stays, the server behind it forgets."""
+    server = Server(stack, program)
+    proxy = Proxy(stack, server.port)
+    client = Client(stack, proxy.port)
+    client.connect()
+    client.put("one")
+    server.stop(signal.SIGKILL)
+    server.start()
+    check(client.put("two", timeout=30) in ("2.01", "2.04"), "put failed")
+    info = client.info()
+    check(info["switches"] == "1" and info["state"] == "online", info)
+
+
+@case_per_server
+def close_notify_reconnects(stack, program):
+    server = Server(stack, program)
+    client = Client(stack, server.port)
+    client.connect()
+    client.put("one")
+    server.stop(signal.SIGINT)
+    client.expect("^state 0 (backing-off|connecting) .*closed the session", 5)
+    server.start()
+    client.expect("^state 0 online", 30)
+    check(client.put("two") in ("2.01", "2.04"), "put failed")
+
+
+@case_per_server
+def a_rebound_nat_is_overcome_with_a_ticket(stack, program):
+    server = Server(stack, program)
+    proxy = Proxy(stack, server.port)
+    client = Client(stack, proxy.port)
+    client.connect()
+    client.put("one")
+    proxy.blocked.add(proxy.clients[0])
+    check(client.put("two", timeout=30) == "2.04", "put failed")
+    info = client.info()
+    check(info["switches"] == "1" and info["secrecy"] == "1", info)
+    check(int(info["full"]) + int(info["ticket"]) == 2, info)
+    if program == "coap-server-openssl":
+        check(info["ticket"] == "1" and info["resumed"] == "1", "not resumed:", info)
+
+
+@case
+def an_answer_on_the_old_session_keeps_it(stack):
+    server = Server(stack, SERVERS[0])
+    proxy = Proxy(stack, server.port)
+    client = Client(stack, proxy.port)
+    client.connect()
+    client.put("one")
+    proxy.block_all = True
+    client.say("put 0 box two")
+    deadline = time.monotonic() + 30
+    while len(proxy.clients) < 2:  # the second socket has begun its handshake
+        check(time.monotonic() < deadline, "no second handshake")
+        time.sleep(0.02)
+    proxy.blocked.add(proxy.clients[1])
+    proxy.block_all = False
+    client.expect(r"^response 0 2\.0", 30)
+    info = client.info()
+    check(info["kept"] == "1" and info["switches"] == "0" and info["full"] == "1", info)
+
+
+def record(kind, epoch, sequence, payload):
+    return bytes([kind, 0xFE, 0xFD]) + epoch.to_bytes(2, "big") + sequence.to_bytes(6, "big") + \
+        len(payload).to_bytes(2, "big") + payload
+
+
+@case_per_server
+def what_is_thrown_at_it_does_not_end_a_session(stack, program):
+    server = Server(stack, program)
+    proxy = Proxy(stack, server.port)
+    client = Client(stack, proxy.port)
+    client.connect()
+    client.put("one")
+    last = proxy.from_server[-1][1]
+    thrown = [
+        b"",
+        b"\0",
+        b"\xff" * 1200,
+        os.urandom(1400),
+        record(21, 0, 50, b"\x02\x14"),  # fatal, unencrypted: bad_record_mac
+        record(21, 0, 51, b"\x01\x00"),  # close_notify, unencrypted
+        record(22, 0, 52, b"\x00" + b"\0" * 11),  # HelloRequest, unencrypted
+        record(21, 1, 53, os.urandom(24)),
+        record(23, 1, 54, os.urandom(60)),
+        record(23, 1, 55, b""),
+        record(23, 7, 1, os.urandom(60)),
+        record(23, 1, 0xFFFFFFFFFFFF, os.urandom(60)),
+        last,  # a replay
+        last,
+        last[:-1],
+        last[:-1] + bytes([last[-1] ^ 1]),
+        record(21, 0, 56, b"\x02\x28") + last,
+    ]
+    for datagram in thrown:
+        proxy.inject(datagram)
+        check(client.put("on", timeout=5) == "2.04", "no answer after", datagram[:16].hex())
+    info = client.info()
+    check(info["full"] == "1" and info["ticket"] == "0" and info["switches"] == "0", info)
+    check(int(info["dropped"]) >= len(thrown), "dropped only", info["dropped"], "of", len(thrown))
+
+
+@case
+def garbage_during_the_handshake_does_not_end_it(stack):
+    server = Server(stack, SERVERS[0])
+    proxy = Proxy(stack, server.port)
+    client = Client(stack, proxy.port)
+    proxy.block_all = True
+    client.credential(KEY)
+    client.say("start 0 main")
+    deadline = time.monotonic() + 5
+    while not proxy.clients:
+        check(time.monotonic() < deadline, "no ClientHello")
+        time.sleep(0.01)
+    for datagram in (b"", b"x", os.urandom(900), record(23, 1, 0, os.urandom(40)), record(22, 0, 0, os.urandom(60))):
+        proxy.inject(datagram)
+    proxy.block_all = False
+    client.expect("^state 0 online", 15)
+
+
+@case_per_server
+def any_lost_datagram_of_a_handshake_is_sent_again(stack, program):
+    server = Server(stack, program)
+    proxy = Proxy(stack, server.port)
+    for lost in range(8):
+        with contextlib.ExitStack() as inner:
+            client = Client(inner, proxy.port)
+            proxy.count, proxy.drop_nth = 0, lost
+            client.credential(KEY)
+            client.say("start 0 main")
+            client.expect("^state 0 online", 20)
+            check(client.put("hello", timeout=10) in ("2.01", "2.04"), "put failed after losing", lost)
+            info = client.info()
+            # A GnuTLS server that loses the client's last flight gives up (5 s) instead of waiting for it.
+            check(info["failed"] == "0" or program == "coap-server-gnutls", "datagram", lost, "cost", info)
+
+
+@case
+def a_probe_says_ok_or_refused_and_stops(stack):
+    server = Server(stack, SERVERS[0], {"device-0": KEY, "device-0-new": OTHER_KEY})
+    client = Client(stack, server.port)
+    client.credential(KEY)
+    client.credential("a-key-nobody-registered", "device-0-new", "backup")
+    client.say("start 0 main")
+    client.expect("^state 0 online", 10)
+    client.say("once 1 backup")
+    client.expect("^result 1 refused full", 12)
+    client.expect("^state 1 stopped", 1)
+    client.credential(OTHER_KEY, "device-0-new", "backup")
+    client.say("once 1 backup")
+    client.expect("^result 1 ok full", 10)
+    check(client.put("probed", n=1) in ("2.01", "2.04"), "the probe's message failed")
+    # The probe's session becomes the device's, and from then on comes back by itself.
+    client.say("adopt 1 main")
+    client.say("bye 0")
+    client.expect("^state 0 stopped", 1)
+    check(client.info(1)["slot"] == "main", "slot")
+    check(client.put("swapped", n=1) == "2.04", "put failed")
+
+
+@case
+def a_probe_of_an_empty_slot_is_our_own_fault(stack):
+    client = Client(stack, free_port())
+    client.credential(KEY)
+    client.say("once 1 backup")
+    client.expect("^result 1 local full .*slot backup", 3)
+    client.expect("^state 1 stopped", 1)
+
+
+@case
+def a_renewed_session_is_a_full_handshake_and_loses_no_request(stack):
+    server = Server(stack, SERVERS[0])
+    client = Client(stack, server.port)
+    client.connect()
+    first = int(client.info()["full_at"])
+    client.say("renew 0")
+    client.say("put 0 box meanwhile")
+    client.expect("^result 0 ok full", 10)
+    client.say("get 0 box")
+    client.expect("^response 0 2.05 meanwhile", 10)
+    info = client.info()
+    check(info["full"] == "2" and int(info["full_at"]) > first, info)
+
+
+@case
+def stopping_cancels_what_waits(stack):
+    client = Client(stack, free_port())
+    client.credential(KEY)
+    client.say("put 0 box never")
+    client.expect("^response 0 .*shutdown", 1)
+    client.say("start 0 main")
+    client.expect("^state 0 unreachable", 5)
+    client.say("put 0 box never")
+    client.say("stop 0")
+    client.expect("^response 0 Operation canceled", 1)
+    client.expect("^state 0 stopped", 1)
+
+
+def main():
+    if not SERVERS:
+        print("no coap-server-gnutls or coap-server-openssl: skipped")
+        return 77
+    names = sys.argv[2:] or list(CASES)
+    names = [n for n in CASES if any(n.startswith(wanted) for wanted in names)]
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(max_workers=12) as pool:
+        running = {pool.submit(CASES[name]): name for name in names}
+        for future in concurrent.futures.as_completed(running):
+            error = future.exception()
+            failed += error is not None
+            print(f"{'FAIL' if error else 'ok  '} {running[future]}{': ' + str(error) if error else ''}", flush=True)
+            if error and not isinstance(error, Failed):
+                traceback.print_exception(type(error), error, error.__traceback__)
+    print(f"{len(names) - failed} passed, {failed} failed")
+    return failed > 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
