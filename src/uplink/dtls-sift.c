@@ -7,7 +7,58 @@
 #define RECORD_HEADER 13
 #define TYPE_FIRST 20 /* change_cipher_spec, alert, handshake, application_data */
 #define TYPE_LAST 23
+#define TYPE_CHANGE_CIPHER_SPEC 20
+#define TYPE_ALERT 21
+#define TYPE_HANDSHAKE 22
 #define VERSION_MAJOR 0xfe
+/* RFC 6347 section 4.2.2: type, length (3), message number (2), fragment offset (3), fragment length (3). */
+#define MESSAGE_HEADER 12
+#define MESSAGE_MAX 16384
+#define MESSAGES_MAX 16 /* a server's messages in a handshake, with room */
+
+static size_t number24(const uint8_t *p)
+{
+    return (size_t)p[0] << 16 | (size_t)p[1] << 8 | p[2];
+}
+
+/* One fragment of what a server says in clear text. GnuTLS waits in vain for the rest of what makes no sense. */
+static bool is_server_message(const uint8_t *m, size_t n)
+{
+    size_t length, offset, fragment;
+
+    if (n < MESSAGE_HEADER)
+        return false;
+    length = number24(m + 1);
+    offset = number24(m + 6);
+    fragment = number24(m + 9);
+    if (length > MESSAGE_MAX || offset > length || fragment > length - offset || fragment > n - MESSAGE_HEADER ||
+        (m[4] << 8 | m[5]) > MESSAGES_MAX)
+        return false;
+    switch (m[0]) {
+    case GNUTLS_HANDSHAKE_SERVER_HELLO:
+    case GNUTLS_HANDSHAKE_HELLO_VERIFY_REQUEST:
+    case GNUTLS_HANDSHAKE_NEW_SESSION_TICKET:
+    case GNUTLS_HANDSHAKE_SERVER_KEY_EXCHANGE:
+    case GNUTLS_HANDSHAKE_SERVER_HELLO_DONE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static bool is_plausible_clear(uint8_t type, const uint8_t *payload, size_t n)
+{
+    switch (type) {
+    case TYPE_CHANGE_CIPHER_SPEC:
+        return n == 1 && payload[0] == 1;
+    case TYPE_ALERT:
+        return n == 2;
+    case TYPE_HANDSHAKE:
+        return is_server_message(payload, n);
+    default:
+        return false;
+    }
+}
 
 size_t dtls_sift(uint8_t *datagram, size_t n, bool encrypted_only, uint64_t *dropped)
 {
@@ -21,7 +72,7 @@ size_t dtls_sift(uint8_t *datagram, size_t n, bool encrypted_only, uint64_t *dro
         if (h[0] < TYPE_FIRST || h[0] > TYPE_LAST || h[1] != VERSION_MAJOR || record == RECORD_HEADER ||
             record > n - at)
             break;
-        if (encrypted_only && epoch == 0) {
+        if (epoch == 0 && (encrypted_only || !is_plausible_clear(h[0], h + RECORD_HEADER, record - RECORD_HEADER))) {
             ++*dropped;
         } else {
             memmove(datagram + kept, h, record);

@@ -104,7 +104,7 @@ struct dtls_counters {
 };
 void dtls_counters(const struct dtls *d, struct dtls_counters *ret);
 
-/* Keeps, in place, the records of a datagram that GnuTLS may see: whole, of a known type and version, and with
- * `encrypted_only` of an epoch after the first. Returns the size kept and counts the others. Pure; for dtls.c and its
- * tests. */
+/* Keeps, in place, the records of a datagram that GnuTLS may see: whole, of a known type and version; in clear text
+ * only what a server may say in a PSK handshake, with `encrypted_only` nothing. Returns the size kept and counts the
+ * others. Pure; for dtls.c and its tests. */
 size_t dtls_sift(uint8_t *datagram, size_t n, bool encrypted_only, uint64_t *dropped);

@@ -36,6 +36,14 @@ static size_t put(uint8_t *to, const struct record *records)
 
         memcpy(to + n, header, sizeof(header));
         memset(to + n + sizeof(header), records->type + records->epoch, records->size);
+        if (records->epoch == 0 && records->type == 22) {
+            const uint8_t message[12] = {14, 0, 0, (uint8_t)(records->size - 12), 0, 3, 0, 0, 0, 0, 0, 0};
+
+            memcpy(to + n + sizeof(header), message, sizeof(message));
+            to[n + sizeof(header) + 11] = message[3];
+        } else if (records->epoch == 0 && records->type == 20) {
+            to[n + sizeof(header)] = 1;
+        }
         n += sizeof(header) + records->size;
     }
     return n;
@@ -56,6 +64,9 @@ static void test_sift(void **state)
         /* A flight sent again after the end of the handshake: its last, encrypted message is what matters. */
         {{{22, 0, 80}, {20, 0, 1}, {22, 1, 40}}, {{22, 1, 40}}, true, 2},
         {{{21, 0, 2}}, {{0}}, true, 1},
+        /* In clear text only what a handshake needs. */
+        {{{23, 0, 30}, {22, 0, 40}}, {{22, 0, 40}}, false, 1},
+        {{{21, 0, 3}, {20, 0, 2}, {21, 0, 2}}, {{21, 0, 2}}, false, 2},
         /* Types that there are not, and a record of nothing. */
         {{{19, 1, 4}, {23, 1, 4}}, {{0}}, true, 1},
         {{{24, 1, 4}}, {{0}}, true, 1},
@@ -71,6 +82,36 @@ static void test_sift(void **state)
         assert_int_equal(dtls_sift(in, n, cases[i].encrypted_only, &dropped), expected);
         assert_memory_equal(in, out, expected);
         assert_int_equal(dropped, cases[i].dropped);
+    }
+}
+
+/* One field of a ServerHelloDone changed at a time. */
+static void test_handshake_messages(void **state)
+{
+    static const struct {
+        size_t at;
+        uint8_t value;
+        bool kept;
+    } cases[] = {
+        {0, 14, true},                                                                   /* as it is */
+        {0, 2, true},    {0, 3, true},   {0, 4, true},   {0, 12, true},   {0, 0, false}, /* HelloRequest */
+        {0, 1, false},   {0, 11, false}, {0, 20, false}, {0, 255, false}, {1, 1, false}, /* a message of 65 kB */
+        {4, 1, false},                                                                   /* number 256 */
+        {8, 1, false},   /* a fragment from its second byte, as long as the whole */
+        {3, 27, false},  /* shorter than its fragment */
+        {3, 29, true},   /* a first fragment */
+        {11, 29, false}, /* longer than the record */
+    };
+    static const struct record done[] = {{22, 0, 40}, {0}};
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        uint8_t in[64];
+        uint64_t dropped = 0;
+        size_t n = put(in, done);
+
+        in[13 + cases[i].at] = cases[i].value;
+        assert_int_equal(dtls_sift(in, n, false, &dropped), cases[i].kept ? n : 0);
+        assert_int_equal(dropped, !cases[i].kept);
     }
 }
 
@@ -98,6 +139,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sift),
+        cmocka_unit_test(test_handshake_messages),
         cmocka_unit_test(test_cut),
     };
 
