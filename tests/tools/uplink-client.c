@@ -75,9 +75,9 @@ static struct uplink_session *session(size_t n)
 }
 
 /* A device has two credentials, and so two sessions: 2 n and 2 n + 1. */
-static void device_of(size_t n, char device[static 16])
+static void device_of(size_t n, char device[static DEVICE_ID_MAX])
 {
-    snprintf(device, 16, "d%zu", n / 2);
+    snprintf(device, DEVICE_ID_MAX, "d%zu", n / 2);
 }
 
 static void credential(size_t n, const char *slot, const char *identity, const char *hex)
@@ -85,7 +85,7 @@ static void credential(size_t n, const char *slot, const char *identity, const c
     struct vault_change *change;
     struct secret *key = NULL;
     struct error e = {0};
-    char device[16];
+    char device[DEVICE_ID_MAX];
     ssize_t size;
     int r;
 
@@ -112,7 +112,7 @@ static void begin(size_t n, const char *slot, bool once)
 {
     enum vault_slot which = (enum vault_slot)vault_slot_from_string(slot);
     const struct vault_entry *entry;
-    char device[16];
+    char device[DEVICE_ID_MAX];
     int r;
 
     device_of(n, device);
