@@ -370,9 +370,18 @@ static int read_root(struct reader *r, struct config *c)
     return reader_good(r) ? 0 : -EBADMSG;
 }
 
-int config_read_globals(struct config *c, const char *path, struct mistakes *mistakes)
+int config_parse_globals(struct config *c, char *text, size_t n, struct mistakes *mistakes)
 {
     _cleanup_(reader_done) struct reader r = {0};
+    int k;
+
+    c->file_digest = config_digest(text, n);
+    k = reader_open(&r, c->file, text, n, mistakes);
+    return k < 0 ? k : read_root(&r, c);
+}
+
+int config_read_globals(struct config *c, const char *path, struct mistakes *mistakes)
+{
     _cleanup_free_ char *text = NULL;
     size_t n;
     int k;
@@ -381,9 +390,5 @@ int config_read_globals(struct config *c, const char *path, struct mistakes *mis
     if (!c->file)
         return -ENOMEM;
     k = config_read_file(path, &text, &n, mistakes);
-    if (k < 0)
-        return k;
-    c->file_digest = config_digest(text, n);
-    k = reader_open(&r, path, text, n, mistakes);
-    return k < 0 ? k : read_root(&r, c);
+    return k < 0 ? k : config_parse_globals(c, text, n, mistakes);
 }

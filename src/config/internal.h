@@ -8,6 +8,8 @@
 
 /* Reads gatehouse.json into c: uplinks, rotation, spool, file, digest. 0, -EBADMSG (noted), -ENOMEM. */
 int config_read_globals(struct config *c, const char *path, struct mistakes *mistakes);
+/* The same from a text, which is changed in place; c->file is set. */
+int config_parse_globals(struct config *c, char *text, size_t n, struct mistakes *mistakes);
 
 /* What is known of a device file, also of a bad one. */
 struct device_file {

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Profiles: the one that is shipped, what is refused in others, what answers mean. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "payload/profile.h"
+
+#include <cmocka.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define PROFILES FIXTURES_DIR "/../../etc/profiles"
+#define CODE(class, detail) ((class) << 5 | (detail))
+
+static struct profile *senml(void)
+{
+    static const char *const directories[] = {"/nonexistent", PROFILES, NULL};
+    _cleanup_(mistakes_done) struct mistakes m = {0};
+    struct profile *p = NULL;
+
+    assert_int_equal(profile_load(directories, "senml", &p, &m), 0);
+    return p;
+}
+
+static void test_senml(void **state)
+{
+    static const struct {
+        uint8_t code;
+        enum profile_verdict verdict;
+    } table[] = {
+        {CODE(2, 1), PROFILE_ACCEPTED}, {CODE(2, 4), PROFILE_ACCEPTED},  {CODE(2, 31), PROFILE_ACCEPTED},
+        {CODE(4, 0), PROFILE_REJECTED}, {CODE(4, 13), PROFILE_REJECTED}, {CODE(4, 15), PROFILE_REJECTED},
+        {CODE(4, 1), PROFILE_REFUSED},  {CODE(4, 3), PROFILE_REFUSED},   {CODE(4, 4), PROFILE_RETRY},
+        {CODE(4, 29), PROFILE_RETRY},   {CODE(5, 0), PROFILE_RETRY},     {CODE(5, 3), PROFILE_RETRY},
+        {CODE(4, 9), PROFILE_RETRY},    {CODE(3, 0), PROFILE_RETRY},     {CODE(7, 1), PROFILE_RETRY},
+        {CODE(0, 0), PROFILE_RETRY},
+    };
+    _cleanup_(profile_freep) struct profile *p = senml();
+    const struct sample samples[] = {{"a", 5000000, {SAMPLE_INT, .x = 1}, "", 0},
+                                     {"a", 6000000, {SAMPLE_INT, .x = 2}, "", 0}};
+    _cleanup_free_ char *probe = NULL, *body = NULL;
+    char *small;
+    size_t size;
+
+    assert_string_equal(p->name, "senml");
+    assert_int_equal(p->telemetry.method, PROFILE_POST);
+    assert_string_equal(p->telemetry.path, "telemetry");
+    assert_int_equal(p->telemetry.content_format, 110);
+    assert_int_equal(p->max_payload, 1024);
+    for (size_t i = 0; i < ELEMENTSOF(table); i++)
+        if (profile_verdict(p, table[i].code) != table[i].verdict)
+            fail_msg("%u.%02u: %d", table[i].code >> 5, table[i].code & 31, profile_verdict(p, table[i].code));
+    assert_int_equal(profile_probe(p, "boiler-1", &probe, &size), 0);
+    assert_string_equal(probe, "[{\"bn\":\"boiler-1:\",\"n\":\"_probe\",\"vb\":true}]");
+    assert_int_equal(size, strlen(probe));
+    assert_int_equal(profile_pack(p, "boiler-1", samples, 2, 0, &body, &size), 2);
+    assert_string_equal(body, "[{\"bn\":\"boiler-1:\",\"bt\":5,\"n\":\"a\",\"v\":1},{\"n\":\"a\",\"t\":1,\"v\":2}]");
+    assert_int_equal(profile_pack(p, "boiler-1", samples, 2, 50, &small, &size), 1);
+    free(small);
+    assert_int_equal(profile_pack(p, "boiler-1", samples, 2, 10, &small, &size), -EMSGSIZE);
+}
+
+static void test_not_there(void **state)
+{
+    static const char *const directories[] = {PROFILES, NULL};
+    _cleanup_(mistakes_done) struct mistakes m = {0};
+    struct profile *p = NULL;
+
+    assert_int_equal(profile_load(directories, "none", &p, &m), -ENOENT);
+    assert_int_equal(profile_load(directories, "../profiles/senml", &p, &m), -ENOENT);
+    assert_int_equal(m.n_all, 0);
+}
+
+#define REST                                                                                                           \
+    "\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[\"2.xx\"]}"
+
+static const struct {
+    const char *text;
+    unsigned line, column;
+    const char *message;
+} bad[] = {
+    {"{" REST ",}", 1, 88, "a comma with nothing behind it"},
+    {"[]", 1, 1, "expected an object"},
+    {"{}", 1, 1, "\"telemetry\" is missing"},
+    {"{" REST ",\n\"formats\":1}", 2, 1, "did you mean \"format\"?"},
+    {"{" REST ",\n\"format\":\"cbor\"}", 2, 10, "expected one of \"senml-json\""},
+    {"{" REST ",\n\"transport\":\"mqtt\"}", 2, 13, "expected one of \"coap\""},
+    {"{" REST ",\n\"max_payload\":1}", 2, 15, "expected 128 to 64K"},
+    {"{\n\"telemetry\":{\"path\":\"/t\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[]}}", 2, 21,
+     "without a leading /"},
+    {"{\n\"telemetry\":{\"path\":\"t\",\"method\":\"GET\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[]}}",
+     2, 34, "expected one of \"POST\", \"PUT\""},
+    {"{\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\"},\n\"responses\":{\"accept\":[]}}", 1, 35,
+     "\"body\" is missing"},
+    {"{\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\",\"body\":1},\n\"responses\":{\"accept\":[\"2.xx\",\"6.00\"]}}",
+     2, 31, "expected a CoAP response code"},
+    {"{\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\",\"body\":1},\n\"responses\":{\"accept\":[\"2.99\"]}}",
+     2, 24, "expected a CoAP response code"},
+    {"{\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\",\"body\":1},\n\"responses\":{\"accept\":[\"4.04\"],\"retry\":[\"4.04\"]}}",
+     2, 41, "\"4.04\" is named twice"},
+    {"{\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\",\"body\":1},\n\"responses\":{\"accept\":\"2.xx\"}}", 2,
+     23, "is not a list of response codes"},
+};
+
+static void test_bad(void **state)
+{
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
+        _cleanup_(mistakes_done) struct mistakes m = {0};
+        _cleanup_free_ char *text = strdup(bad[i].text);
+        struct profile *p = NULL;
+
+        assert_int_equal(profile_parse("x.json", text, strlen(text), &p, &m), -EBADMSG);
+        assert_true(m.n >= 1);
+        if (m.list[0].line != bad[i].line || m.list[0].column != bad[i].column ||
+            !strstr(m.list[0].text, bad[i].message))
+            fail_msg("%s\n%u:%u: %s", bad[i].text, m.list[0].line, m.list[0].column, m.list[0].text);
+    }
+}
+
+/* The name of a code wins over its class, wherever they stand. */
+static void test_code_over_class(void **state)
+{
+    char text[] =
+        "{\"telemetry\":{\"path\":\"a/b\",\"method\":\"PUT\"},\"probe\":{\"path\":\"t\",\"body\":\"{device}{device}\"},"
+        "\"base_name\":\"urn:{device}/\",\"responses\":{\"accept\":[\"2.xx\",\"4.09\"],\"reject\":[\"4.xx\",\"2.02\"]}}";
+    _cleanup_(mistakes_done) struct mistakes m = {0};
+    _cleanup_(profile_freep) struct profile *p = NULL;
+    _cleanup_free_ char *probe = NULL;
+    size_t size;
+
+    assert_int_equal(profile_parse("/a.b/my.own.json", text, sizeof(text) - 1, &p, &m), 0);
+    assert_string_equal(p->name, "my.own");
+    assert_int_equal(p->telemetry.method, PROFILE_PUT);
+    assert_int_equal(profile_verdict(p, CODE(4, 9)), PROFILE_ACCEPTED);
+    assert_int_equal(profile_verdict(p, CODE(4, 8)), PROFILE_REJECTED);
+    assert_int_equal(profile_verdict(p, CODE(2, 2)), PROFILE_REJECTED);
+    assert_int_equal(profile_verdict(p, CODE(2, 3)), PROFILE_ACCEPTED);
+    assert_int_equal(profile_probe(p, "x", &probe, &size), 0);
+    assert_string_equal(probe, "\"xx\"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_senml),
+        cmocka_unit_test(test_not_there),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_code_over_class),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
