@@ -54,9 +54,10 @@ static void rotate_replied(struct device *d, int r, const char *reason)
     if (r >= 0)
         return; /* under way: it ends in `finished` */
     log_notice(d->config->id, "no rotation: %s", reason);
-    if (d->scheduled)
-        schedule_finished(d->fleet->schedule);
-    d->scheduled = false;
+    if (d->scheduled) {
+        rotate_end_scheduled(d);
+        rotate_schedule(d, true); /* another time */
+    }
     if (!job)
         return;
     d->job = NULL;

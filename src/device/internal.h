@@ -187,6 +187,8 @@ void rotate_event(struct device *d, enum rotation_event_type type);
 void rotate_schedule(struct device *d, bool fresh);
 /* The configuration's rules may have changed. */
 void rotate_policy(struct device *d);
+/* It no longer counts as one of those that run by schedule. */
+void rotate_end_scheduled(struct device *d);
 /* The schedule says that it is time. */
 void rotate_due(struct device *d);
 

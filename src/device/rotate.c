@@ -285,11 +285,13 @@ static void op_set_timer(void *userdata, uint64_t when)
 
 /* ── Outcomes ── */
 
-static void end_scheduled(struct device *d)
+void rotate_end_scheduled(struct device *d)
 {
-    if (d->scheduled)
-        schedule_finished(d->fleet->schedule);
+    if (!d->scheduled)
+        return;
     d->scheduled = false;
+    schedule_finished(d->fleet->schedule);
+    fleet_schedule_wake(d->fleet);
 }
 
 static void op_finished(void *userdata, enum rotation_outcome outcome, const char *reason)
@@ -299,7 +301,7 @@ static void op_finished(void *userdata, enum rotation_outcome outcome, const cha
     struct job *job = d->job;
 
     d->job = NULL;
-    end_scheduled(d);
+    rotate_end_scheduled(d);
     if (outcome == ROTATION_REMOVED) {
         if (job)
             job_finish(f->jobs, job, JOB_CANCELLED);
@@ -415,7 +417,7 @@ void rotate_done(struct device *d)
     d->rotation = rotation_carrier_free(d->rotation);
     sd_event_source_disable_unref(d->rotation_timer);
     schedule_drop(d->fleet->schedule, &d->schedule);
-    end_scheduled(d);
+    rotate_end_scheduled(d);
     if (d->job) {
         job_progress(d->fleet->jobs, d->job, d->config->id, false, "cancelled", "the device is gone");
         job_finish(d->fleet->jobs, d->job, JOB_CANCELLED);
@@ -437,9 +439,10 @@ void rotate_schedule(struct device *d, bool fresh)
     uint32_t spread = 2166136261u; /* FNV-1a of the id: the device's own, and the same at each start */
     struct stamp now;
 
-    schedule_drop(d->fleet->schedule, &d->schedule);
-    if (!machine || !machine->d.has_main || d->tombstone || !vault_durable(d->fleet->vault, NULL))
+    if (!machine || !machine->d.has_main || d->tombstone || !vault_durable(d->fleet->vault, NULL)) {
+        schedule_drop(d->fleet->schedule, &d->schedule);
         return;
+    }
     for (const char *p = d->config->id; *p; p++)
         spread = (spread ^ (uint8_t)*p) * 16777619u;
     d->schedule.manual = d->uplink->registrar->traits.manual;
@@ -455,8 +458,10 @@ void rotate_due(struct device *d)
                         : -EINVAL;
 
     d->scheduled = true;
-    if (r < 0)
-        end_scheduled(d);
+    if (r >= 0)
+        return;
+    rotate_end_scheduled(d);
+    rotate_schedule(d, true); /* another time */
 }
 
 int device_rotate(struct device *d, bool compromised, struct job **ret_job, struct error *e)

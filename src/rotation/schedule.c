@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rotation/schedule.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define NEVER UINT64_MAX
+#define SPREAD_PART 10 /* of max_age: over so much is spread what would come at once */
+
+/* A binary heap of entries by their due times; an entry knows its place, so that it can be dropped. Those whose time is
+ * not known or never comes are not in it. */
+struct schedule {
+    struct schedule_policy policy;
+    struct schedule_entry **heap;
+    size_t n, allocated;
+    unsigned running;
+};
+
+int schedule_new(const struct schedule_policy *policy, struct schedule **ret)
+{
+    struct schedule *s = calloc(1, sizeof(*s));
+
+    if (!s)
+        return -ENOMEM;
+    s->policy = *policy;
+    *ret = s;
+    return 0;
+}
+
+struct schedule *schedule_free(struct schedule *s)
+{
+    if (!s)
+        return NULL;
+    free(s->heap);
+    free(s);
+    return NULL;
+}
+
+void schedule_set_policy(struct schedule *s, const struct schedule_policy *policy)
+{
+    s->policy = *policy;
+}
+
+static void place(struct schedule *s, size_t i, struct schedule_entry *entry)
+{
+    s->heap[i] = entry;
+    entry->index = i + 1;
+}
+
+static void rise(struct schedule *s, size_t i, struct schedule_entry *entry)
+{
+    for (; i > 0 && s->heap[(i - 1) / 2]->due > entry->due; i = (i - 1) / 2)
+        place(s, i, s->heap[(i - 1) / 2]);
+    place(s, i, entry);
+}
+
+static void sink(struct schedule *s, size_t i, struct schedule_entry *entry)
+{
+    for (;;) {
+        size_t child = 2 * i + 1;
+
+        if (child + 1 < s->n && s->heap[child + 1]->due < s->heap[child]->due)
+            child++;
+        if (child >= s->n || s->heap[child]->due >= entry->due)
+            break;
+        place(s, i, s->heap[child]);
+        i = child;
+    }
+    place(s, i, entry);
+}
+
+static int insert(struct schedule *s, struct schedule_entry *entry)
+{
+    if (s->n == s->allocated) {
+        size_t allocated = s->allocated ? s->allocated * 2 : 64;
+        struct schedule_entry **p = reallocarray(s->heap, allocated, sizeof(*p));
+
+        if (!p)
+            return -ENOMEM;
+        s->heap = p;
+        s->allocated = allocated;
+    }
+    rise(s, s->n++, entry);
+    return 0;
+}
+
+static void take_out(struct schedule *s, struct schedule_entry *entry)
+{
+    size_t i = entry->index - 1;
+    struct schedule_entry *last;
+
+    if (entry->index == 0)
+        return;
+    entry->index = 0;
+    last = s->heap[--s->n];
+    if (last == entry)
+        return;
+    if (i > 0 && s->heap[(i - 1) / 2]->due > last->due)
+        rise(s, i, last);
+    else
+        sink(s, i, last);
+}
+
+void schedule_drop(struct schedule *s, struct schedule_entry *entry)
+{
+    take_out(s, entry);
+    entry->due = NEVER;
+}
+
+/* `spread` of 2^32 parts of `span`. */
+static uint64_t part_of(uint64_t span, uint32_t spread)
+{
+    return (uint64_t)((double)span * spread / 4294967296.0);
+}
+
+static uint64_t due_at(const struct schedule *s, const struct stamp *main_since, const struct stamp *now,
+                       uint32_t spread)
+{
+    uint64_t age = stamp_is_set(main_since) ? stamp_age(main_since, now) : AGE_UNKNOWN, allowed, span;
+
+    if (s->policy.max_age == NEVER || age == AGE_UNKNOWN)
+        return NEVER;
+    span = s->policy.max_age / SPREAD_PART;
+    allowed = s->policy.max_age - part_of(span, spread);
+    if (age < allowed)
+        return now->boottime + (allowed - age);
+    /* It came of age while nobody could know: with it perhaps the whole fleet. */
+    return now->boottime + part_of(span, spread);
+}
+
+int schedule_put(struct schedule *s, struct schedule_entry *entry, const struct stamp *main_since,
+                 const struct stamp *now, uint32_t spread, bool fresh)
+{
+    uint64_t known = entry->due;
+
+    take_out(s, entry);
+    /* An age once known is not computed again from a clock that may have jumped. 0: never put. */
+    if (fresh || known == NEVER || known == 0)
+        entry->due = due_at(s, main_since, now, spread);
+    return entry->due == NEVER ? 0 : insert(s, entry);
+}
+
+struct schedule_entry *schedule_take(struct schedule *s, uint64_t now)
+{
+    struct schedule_entry *entry;
+
+    while (s->running < s->policy.concurrent && s->n > 0 && s->heap[0]->due <= now) {
+        entry = s->heap[0];
+        take_out(s, entry); /* `due` stays, and is shown */
+        if (entry->manual)
+            continue; /* a person's to do */
+        s->running++;
+        return entry;
+    }
+    return NULL;
+}
+
+void schedule_started(struct schedule *s)
+{
+    s->running++;
+}
+
+void schedule_finished(struct schedule *s)
+{
+    if (s->running > 0)
+        s->running--;
+}
+
+unsigned schedule_running(const struct schedule *s)
+{
+    return s->running;
+}
+
+uint64_t schedule_wake(const struct schedule *s)
+{
+    return s->running >= s->policy.concurrent || s->n == 0 ? NEVER : s->heap[0]->due;
+}
