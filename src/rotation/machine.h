@@ -58,7 +58,7 @@ enum rotation_event_type {
     ROTATION_EV_OFFER_RETRY,
     /* results of FIND */
     ROTATION_EV_FOUND,
-    ROTATION_EV_ABSENT,
+    ROTATION_EV_ABSENT, /* or the identity is there with another key */
     ROTATION_EV_FIND_RETRY,
     /* results of PROBE: a fresh full handshake with backup, then the profile's probe request */
     ROTATION_EV_PROBE_ACCEPTED,
@@ -127,16 +127,16 @@ enum rotation_change_type {
 struct rotation_durable {
     enum rotation_state state;
     bool has_main, has_backup;
-    bool main_id, backup_id; /* the cloud's id of that credential is known */
-    bool compromised;        /* the old key retires without waiting */
-    bool wanted;             /* rotate again once the old key is retired */
-    bool retire_now;         /* the operator asked to be rid of the old key */
-    bool give_up;            /* the operator asked to be rid of the new key */
-    bool removing;           /* the device is a tombstone */
-    bool conflict;           /* somebody unknown holds our identity: the schedule starts nothing */
-    bool unsettled;          /* a request's answer was lost less than ROTATION_REQUEST_LIFETIME ago */
-    struct stamp entered;    /* when this state began */
-    struct stamp main_since; /* when the present main became main */
+    bool main_id, backup_id;               /* the cloud's id of that credential is known */
+    bool compromised;                      /* the old key retires without waiting */
+    bool wanted;                           /* rotate again once the old key is retired */
+    bool retire_now;                       /* the operator asked to be rid of the old key */
+    bool give_up;                          /* the operator asked to be rid of the new key */
+    bool removing;                         /* the device is a tombstone */
+    bool conflict;                         /* somebody unknown holds our identity: the schedule starts nothing */
+    bool unsettled;                        /* a request's answer was lost less than ROTATION_REQUEST_LIFETIME ago */
+    struct stamp entered;                  /* when this state began */
+    struct stamp main_since, backup_since; /* when that key was first main */
 };
 
 enum rotation_request {
@@ -160,16 +160,18 @@ struct rotation {
     /* what is known since the start; lost in a crash without harm. Times are CLOCK_BOOTTIME, 0: never. */
     enum rotation_request in_flight;
     uint64_t started;
-    uint64_t unsettled_at;
-    uint64_t proved_at;   /* main passed a fresh handshake and an accepted message */
-    uint64_t fallback_at; /* of the last fallback */
-    uint64_t refused_at;  /* of the first of refused_probes */
+    uint64_t unsettled_at; /* when the answer was lost */
+    uint64_t proved_at;    /* main passed a fresh handshake and an accepted message */
+    uint64_t passed_at;    /* backup did */
+    uint64_t fallback_at;
+    uint64_t refused_at;  /* the first of refused_probes */
     uint8_t main_answers; /* in a row saying no; 2 make main refused */
     uint8_t probe_answers;
     uint8_t refused_probes;
     uint8_t tries;                  /* failures in a row, for the backoff */
-    bool probe_turn;                /* in OFFERED offers and probes take turns where both make sense */
-    bool absent;                    /* the cloud said so, with nothing unsettled: the new key is not there */
+    bool probe_turn;                /* requests take turns where several make sense; this one is for a probe */
+    bool promote;                   /* the operator wants backup tried now */
+    bool absent;                    /* the cloud said so, with nothing unsettled: the credential is not there */
     enum rotation_event_type cause; /* why the new key is given up */
     enum rotation_report report;
 };
@@ -181,7 +183,8 @@ enum rotation_action_type {
     ROTATION_DO_PROBE,
     ROTATION_DO_VERIFY,
     ROTATION_DO_DELETE,    /* the credential in `role`, by the cloud's id */
-    ROTATION_DO_CLOSE_OLD, /* the probe's session becomes the device's; the one before is closed */
+    ROTATION_DO_CLOSE_OLD, /* the probe's session becomes the device's; the one before is closed. A probe's session that
+                              was accepted is kept until this, or until an action that is neither this nor COMMIT */
     ROTATION_DO_TIMER,     /* TIMER at `when`; replaces the one before */
     ROTATION_DO_FINISHED,  /* outcome, text */
     ROTATION_DO_REPORT,    /* report, text */

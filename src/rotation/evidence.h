@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the rotation has learned from its events, and the facts that the table asks of it. Nothing here is durable: lost
+ * in a crash it is learned again, and until then the machine does less. Pure; for machine.c. */
+
+#include "rotation/machine.h"
+#include "rotation/table.h"
+
+#define EVIDENCE_TRIES_MAX 16 /* beyond which the backoff does not grow */
+
+/* The event's CLOCK_BOOTTIME, never 0. */
+uint64_t event_time(const struct rotation_event *ev);
+
+void evidence_observe(struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev);
+/* What is counted belongs to a state, and ends with it. */
+void evidence_clear(struct rotation *r);
+/* enum rotation_fact, of this moment. */
+uint32_t evidence_facts(const struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev);
+
+/* Whether nothing sent can be carried out late any more. */
+bool evidence_settled(const struct rotation *r, uint64_t now);
+/* Microseconds until the old key is due to retire, 0: it is. */
+uint64_t evidence_retire_left(const struct rotation *r, const struct rotation_policy *p, const struct stamp *now);
+
+/* The credential that FIND and DELETE are about: backup, or main when the device is removed and backup is gone. */
+enum rotation_role rotation_target(const struct rotation_durable *d);
+/* Backup is the key that was main before, or one that is being deleted. */
+bool rotation_way_back(const struct rotation *r);

@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rotation/machine.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "rotation/evidence.h"
+#include "rotation/table.h"
+
+#include <errno.h>
+
+/* The request that an event answers. */
+static enum rotation_request answers(enum rotation_event_type type)
+{
+    if (type >= ROTATION_EV_OFFER_OK && type <= ROTATION_EV_OFFER_RETRY)
+        return ROTATION_REQUEST_OFFER;
+    if (type >= ROTATION_EV_FOUND && type <= ROTATION_EV_FIND_RETRY)
+        return ROTATION_REQUEST_FIND;
+    if (type >= ROTATION_EV_PROBE_ACCEPTED && type <= ROTATION_EV_PROBE_LOCAL)
+        return ROTATION_REQUEST_PROBE;
+    if (type >= ROTATION_EV_VERIFY_ACCEPTED && type <= ROTATION_EV_VERIFY_LOCAL)
+        return ROTATION_REQUEST_VERIFY;
+    if (type == ROTATION_EV_DELETE_OK || type == ROTATION_EV_DELETE_RETRY)
+        return ROTATION_REQUEST_DELETE;
+    return ROTATION_REQUEST_NONE;
+}
+
+/* ── The next durable part ── */
+
+static void swap_roles(struct rotation_durable *d, const struct stamp *now)
+{
+    struct stamp since = stamp_is_set(&d->backup_since) ? d->backup_since : *now;
+    bool id = d->main_id;
+
+    d->backup_since = d->main_since;
+    d->main_since = since;
+    d->main_id = d->backup_id;
+    d->backup_id = id;
+}
+
+static void forget_backup(struct rotation_durable *d)
+{
+    d->has_backup = d->backup_id = false;
+    d->backup_since = (struct stamp){0};
+    d->compromised = d->compromised && d->wanted;
+}
+
+static void forget_main(struct rotation_durable *d)
+{
+    d->has_main = d->main_id = false;
+    d->main_since = (struct stamp){0};
+}
+
+static void apply_change(struct rotation_durable *d, enum rotation_change_type change, const struct stamp *now)
+{
+    switch (change) {
+    case ROTATION_CHANGE_NONE:
+    case ROTATION_CHANGE_STATE:
+        break;
+    case ROTATION_CHANGE_STAGE:
+    case ROTATION_CHANGE_SET_BACKUP:
+        d->has_backup = true;
+        d->backup_id = false;
+        d->backup_since = (struct stamp){0};
+        break;
+    case ROTATION_CHANGE_SET_MAIN:
+        d->has_main = true;
+        d->main_id = false;
+        d->main_since = *now;
+        break;
+    case ROTATION_CHANGE_CLOUD_ID:
+        *(d->has_backup ? &d->backup_id : &d->main_id) = true;
+        break;
+    case ROTATION_CHANGE_SWAP:
+        swap_roles(d, now);
+        break;
+    case ROTATION_CHANGE_FORGET_MAIN:
+        forget_main(d);
+        break;
+    case ROTATION_CHANGE_FORGET_BACKUP:
+        forget_backup(d);
+        break;
+    case ROTATION_CHANGE_FORGET_ALL:
+        *d = (struct rotation_durable){.state = d->state};
+        break;
+    }
+}
+
+static void apply_flags(struct rotation_durable *d, uint8_t set, uint8_t clear)
+{
+    bool *const flags[] = {&d->compromised, &d->wanted, &d->retire_now, &d->give_up, &d->removing, &d->conflict};
+
+    for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
+        if (set & 1u << i)
+            *flags[i] = true;
+        if (clear & 1u << i)
+            *flags[i] = false;
+    }
+}
+
+static void build_next(struct rotation *r, const struct rotation_row *row, const struct rotation_event *ev)
+{
+    uint64_t now = event_time(ev);
+    bool deletion_cancelled =
+        row->change == ROTATION_CHANGE_SWAP && rotation_way_back(r) && r->d.state != ROTATION_SWAPPED;
+
+    /* A deletion that was sent may still be carried out, of the key that is main from now on. */
+    if (deletion_cancelled)
+        r->unsettled_at = now;
+    r->next = r->d;
+    apply_flags(&r->next, row->set, row->clear);
+    apply_change(&r->next, row->change, &ev->now);
+    r->next.unsettled = !evidence_settled(r, now);
+    if (row->to == ROTATION_ABANDONING && r->cause == ROTATION_EV_OFFER_CONFLICT)
+        r->next.conflict = true;
+    if (row->to != ROTATION_STATES && row->to != r->d.state) {
+        r->next.state = row->to;
+        r->next.entered = ev->now;
+    }
+    stamp_complete(&r->next.entered, &ev->now);
+    stamp_complete(&r->next.main_since, &ev->now);
+    stamp_complete(&r->next.backup_since, &ev->now);
+}
+
+/* ── Actions ── */
+
+static struct rotation_action *add(struct rotation_actions *out, enum rotation_action_type type)
+{
+    struct rotation_action *a = &out->list[out->n++];
+
+    *a = (struct rotation_action){.type = type};
+    return a;
+}
+
+static uint64_t retry_delay(const struct rotation *r)
+{
+    uint64_t delay = ROTATION_RETRY_MIN << (r->tries > 1 ? r->tries - 1 : 0);
+
+    return MIN_OF(delay, ROTATION_RETRY_MAX);
+}
+
+static void add_timer(struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev,
+                      enum rotation_delay delay, struct rotation_actions *out)
+{
+    uint64_t now = event_time(ev), when = now;
+
+    switch (delay) {
+    case DELAY_NONE:
+        return;
+    case DELAY_AGAIN:
+        break;
+    case DELAY_RETRY:
+        when += retry_delay(r);
+        break;
+    case DELAY_HOURLY:
+        when += ROTATION_MANUAL_PROBE_INTERVAL;
+        break;
+    case DELAY_RETIRE:
+        if (p->manual && !p->replaces)
+            return;
+        when += evidence_retire_left(r, p, &ev->now);
+        break;
+    case DELAY_SETTLE:
+        when = MAX_OF(now, r->unsettled_at + ROTATION_REQUEST_LIFETIME);
+        break;
+    case DELAY_FALLBACK:
+        when = MAX_OF(now, r->fallback_at + ROTATION_FALLBACK_INTERVAL);
+        break;
+    }
+    *add(out, ROTATION_DO_TIMER) =
+        (struct rotation_action){.type = ROTATION_DO_TIMER, .when = when, .jitter = delay == DELAY_RETRY};
+}
+
+static void add_request(struct rotation *r, uint16_t send, struct rotation_actions *out)
+{
+    static const struct {
+        uint16_t send;
+        enum rotation_action_type action;
+        enum rotation_request request;
+        bool probes;
+    } requests[] = {
+        {SEND_OFFER, ROTATION_DO_OFFER, ROTATION_REQUEST_OFFER, false},
+        {SEND_FIND, ROTATION_DO_FIND, ROTATION_REQUEST_FIND, false},
+        {SEND_PROBE, ROTATION_DO_PROBE, ROTATION_REQUEST_PROBE, true},
+        {SEND_VERIFY, ROTATION_DO_VERIFY, ROTATION_REQUEST_VERIFY, false},
+        {SEND_DELETE, ROTATION_DO_DELETE, ROTATION_REQUEST_DELETE, false},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(requests); i++) {
+        if (!(send & requests[i].send))
+            continue;
+        r->in_flight = requests[i].request;
+        r->probe_turn = !requests[i].probes;
+        r->promote = r->promote && !requests[i].probes;
+        add(out, requests[i].action)->role = requests[i].probes || requests[i].request == ROTATION_REQUEST_OFFER
+                                                 ? ROTATION_BACKUP
+                                             : requests[i].request == ROTATION_REQUEST_VERIFY ? ROTATION_MAIN
+                                                                                              : rotation_target(&r->d);
+    }
+}
+
+static void add_report(struct rotation *r, enum rotation_report report, const char *text, struct rotation_actions *out)
+{
+    if (r->report == report)
+        return;
+    r->report = report;
+    *add(out, ROTATION_DO_REPORT) =
+        (struct rotation_action){.type = ROTATION_DO_REPORT, .report = report, .text = text ? text : ""};
+}
+
+static void add_finished(enum rotation_outcome outcome, const char *text, struct rotation_actions *out)
+{
+    *add(out, ROTATION_DO_FINISHED) =
+        (struct rotation_action){.type = ROTATION_DO_FINISHED, .outcome = outcome, .text = text};
+}
+
+/* Why the new key was given up. */
+static const char *cause_text(enum rotation_event_type cause)
+{
+    if (cause == ROTATION_EV_OFFER_CONFLICT)
+        return "somebody else's key stands under the new identity: is there a clone of this gateway?";
+    if (cause == ROTATION_EV_OFFER_INVALID)
+        return "the cloud refused the new key as invalid";
+    if (cause == ROTATION_EV_PROBE_REFUSED)
+        return "the cloud took the new key but does not accept it";
+    if (cause == ROTATION_EV_ABSENT)
+        return "the cloud does not have the new key";
+    return "the operator gave it up";
+}
+
+static void add_row(struct rotation *r, const struct rotation_policy *p, const struct rotation_row *row,
+                    const struct rotation_event *ev, struct rotation_actions *out)
+{
+    if (row->send & SEND_CLOSE_OLD)
+        add(out, ROTATION_DO_CLOSE_OLD);
+    if (row->send & SEND_DONE)
+        add_finished(ROTATION_DONE, row->text, out);
+    if (row->send & SEND_ABANDONED)
+        add_finished(ROTATION_ABANDONED, row->text ? row->text : cause_text(r->cause), out);
+    if (row->send & SEND_REMOVED)
+        add_finished(ROTATION_REMOVED, row->text, out);
+    if (row->send & SEND_FINE &&
+        (r->report == ROTATION_REPORT_REFUSED || r->d.state == ROTATION_STAGED || r->d.state == ROTATION_SWAPPED))
+        add_report(r, ROTATION_REPORT_FINE, NULL, out);
+    if (row->send & SEND_REFUSED)
+        add_report(r, ROTATION_REPORT_REFUSED, row->text, out);
+    if (row->send & SEND_CONFLICT)
+        add_report(r, ROTATION_REPORT_CONFLICT, row->text, out);
+    if (row->send & SEND_REPLY)
+        *add(out, ROTATION_DO_REPLY) =
+            (struct rotation_action){.type = ROTATION_DO_REPLY, .reply = row->reply, .text = row->text};
+    add_request(r, row->send, out);
+    add_timer(r, p, ev, row->delay, out);
+}
+
+/* ── Steps ── */
+
+static void enter(struct rotation *r)
+{
+    bool swapped = r->change == ROTATION_CHANGE_SWAP, moved = r->next.state != r->d.state;
+
+    if (swapped && r->next.state == ROTATION_OFFERED)
+        r->fallback_at = r->passed_at;
+    if (swapped) {
+        r->proved_at = r->passed_at;
+        r->main_answers = 0;
+    }
+    if (moved)
+        evidence_clear(r);
+    /* The evidence goes along into ABANDONING, and ends with it. */
+    if (moved && r->next.state != ROTATION_ABANDONING)
+        r->absent = false;
+    r->d = r->next;
+    r->change = ROTATION_CHANGE_NONE;
+}
+
+static void committed(struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev,
+                      struct rotation_actions *out)
+{
+    enter(r);
+    add_row(r, p, &rotation_table[r->row], ev, out);
+}
+
+static void commit_failed(struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev,
+                          struct rotation_actions *out)
+{
+    const struct rotation_row *row = &rotation_table[r->row];
+
+    r->change = ROTATION_CHANGE_NONE;
+    r->tries = MIN_OF((uint8_t)(r->tries + 1), (uint8_t)EVIDENCE_TRIES_MAX);
+    if (row->send & SEND_REPLY)
+        *add(out, ROTATION_DO_REPLY) = (struct rotation_action){
+            .type = ROTATION_DO_REPLY, .reply = -EIO, .text = "the vault could not be written"};
+    add_timer(r, p, ev, DELAY_RETRY, out);
+}
+
+static void commit(struct rotation *r, const struct rotation_row *row, const struct rotation_event *ev,
+                   struct rotation_actions *out)
+{
+    struct rotation_action *a = add(out, ROTATION_DO_COMMIT);
+
+    build_next(r, row, ev);
+    r->change = row->change;
+    r->row = (uint16_t)(row - rotation_table);
+    a->change = row->change;
+    a->role = row->change == ROTATION_CHANGE_CLOUD_ID ? rotation_target(&r->d) : ROTATION_BACKUP;
+    a->next = &r->next;
+    a->cloud_id = ev->cloud_id;
+}
+
+void rotation_init(struct rotation *r, bool has_main)
+{
+    *r = (struct rotation){.d = {.state = ROTATION_IDLE, .has_main = has_main}};
+}
+
+void rotation_restore(struct rotation *r, const struct rotation_durable *d)
+{
+    *r = (struct rotation){.d = *d};
+}
+
+int rotation_step(struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev,
+                  struct rotation_actions *ret)
+{
+    bool ends_commit = ev->type == ROTATION_EV_COMMITTED || ev->type == ROTATION_EV_COMMIT_FAILED;
+    enum rotation_request answered = answers(ev->type);
+    const struct rotation_row *row;
+
+    ret->n = 0;
+    if (ends_commit != (r->change != ROTATION_CHANGE_NONE))
+        return -EBUSY;
+    if (answered != ROTATION_REQUEST_NONE && answered != r->in_flight)
+        return -EBUSY;
+    if (ev->type == ROTATION_EV_COMMITTED)
+        committed(r, p, ev, ret);
+    else if (ev->type == ROTATION_EV_COMMIT_FAILED)
+        commit_failed(r, p, ev, ret);
+    if (ends_commit)
+        return 0;
+    if (answered != ROTATION_REQUEST_NONE)
+        r->in_flight = ROTATION_REQUEST_NONE;
+    if (ev->type == ROTATION_EV_TIMER && r->in_flight != ROTATION_REQUEST_NONE)
+        return 0; /* its result looks again */
+    evidence_observe(r, p, ev);
+    row = rotation_table_find(r->d.state, ev->type, evidence_facts(r, p, ev));
+    if (row && row->change != ROTATION_CHANGE_NONE)
+        commit(r, row, ev, ret);
+    else if (row)
+        add_row(r, p, row, ev, ret);
+    else if (answered != ROTATION_REQUEST_NONE)
+        add_timer(r, p, ev, DELAY_AGAIN, ret); /* of a request that matters no longer */
+    return 0;
+}

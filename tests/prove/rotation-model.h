@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The world that the rotation's checker walks through (rotation-model.c): the machine under test, the vault's slots,
+ * the cloud, and what the assertions remember. A violation is written into the world in which it happened. One thread.
+ */
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "rotation/table.h"
+
+#include <string.h>
+
+#define NOW (UINT64_C(1000) * USEC_PER_HOUR)
+#define SHORT (6 * USEC_PER_MINUTE)
+#define LONG (2 * USEC_PER_HOUR)
+#define RETIRE_AFTER (30 * USEC_PER_MINUTE)
+#define KEYS 6
+#define NO_KEY KEYS
+#define LATE_MAX 2 /* with --thorough; otherwise one at a time */
+#define FAIR_STEPS 256
+
+enum late_kind { LATE_NONE, LATE_OFFER, LATE_DELETE };
+struct late {
+    uint8_t kind, key;
+};
+
+/* One state of the whole: the machine, the vault's two slots, the cloud, and what the assertions remember. */
+struct world {
+    struct rotation r;
+    uint64_t now;
+    uint8_t slot[2];  /* key ids by role, NO_KEY: empty */
+    uint8_t accepted; /* by the cloud: bits of key ids */
+    struct late late[LATE_MAX];
+    bool armed, soon;  /* a timer runs; it is due at once */
+    bool owed;         /* a reply to the operator */
+    bool gone;         /* the device is removed */
+    uint64_t proof[2]; /* by role: when the key last passed */
+    uint64_t fallback;
+    uint64_t first_refusal;
+    uint8_t refusals; /* of backup's probes, answered */
+    char violation[160];
+};
+
+extern struct rotation_policy policy;
+extern size_t late_max;
+extern uint32_t acts_allowed; /* bits of enum act */
+
+void violate(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
+uint8_t bit(uint8_t key);
+bool accepts(const struct world *w, enum rotation_role role);
+void cloud_offer(struct world *w, uint8_t key);
+void cloud_delete(struct world *w, uint8_t key);
+void cloud_late(struct world *w, size_t i);
+bool cloud_postpone(struct world *w, enum late_kind kind, uint8_t key);
+void check_world(struct world *w);
+struct rotation_event event(const struct world *w, enum rotation_event_type type);
+void feed(struct world *w, const struct rotation_event *ev);
+void feed_type(struct world *w, enum rotation_event_type type);
+void step_committed(struct world *w);
+void step_crash(struct world *w, bool after);
+void heard(struct world *w, enum rotation_role role, enum rotation_event_type type, bool accepted);
+void answer(struct world *w, enum rotation_event_type type, bool maybe_sent, bool id);
+uint8_t target(const struct world *w);
+
+/* Each variant of what may happen next is a number; false: there is no such variant here. */
+enum act {
+    ACT_ROTATE,
+    ACT_COMPROMISED,
+    ACT_SCHEDULED,
+    ACT_SET_BACKUP,
+    ACT_SET_MAIN,
+    ACT_FORGET,
+    ACT_FORGET_CONFIRMED,
+    ACT_FORGET_MAIN,
+    ACT_PROMOTE,
+    ACT_EXPORT,
+    ACT_CONNECT,
+    ACT_REMOVE,
+    ACT_REMOVE_CONFIRMED,
+    ACTS
+};
+
+bool branch_offer(struct world *w, unsigned variant);
+bool branch_find(struct world *w, unsigned variant);
+bool branch_delete(struct world *w, unsigned variant);
+bool branch_handshake(struct world *w, unsigned variant, enum rotation_role role, enum rotation_event_type accepted);
+/* All that may follow a world, one after another: false behind the last. */
+bool branch(const struct world *from, unsigned index, struct world *to, bool *ret_possible);
+
+/* Worlds as keys: what differs only in what can make no difference is one world. */
+#define PACKED_SIZE 32
+struct packed {
+    uint8_t bytes[PACKED_SIZE];
+};
+
+struct node {
+    struct packed key;
+    uint32_t from;   /* seen: the node before; fair: steps to the end */
+    uint32_t branch; /* seen: by which branch */
+};
+
+struct set {
+    struct node *nodes;
+    uint32_t n, allocated;
+    uint32_t *table; /* index + 1; 0: free */
+    uint32_t mask;
+};
+void pack(const struct world *w, bool with_soon, struct packed *ret);
+void unpack(const struct packed *p, struct world *w);
+const struct node *set_find(const struct set *s, const struct packed *key);
+void set_add(struct set *s, const struct packed *key, uint32_t from, uint32_t branch_index);
+void set_reset(struct set *s);

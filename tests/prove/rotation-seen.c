@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rotation-model.h"
+
+#include <stdlib.h>
+
+/* ── Worlds as keys: what differs only in what can make no difference is one world ── */
+
+struct bits {
+    uint8_t *bytes;
+    size_t at;
+};
+
+static void put(struct bits *b, unsigned value, unsigned n)
+{
+    for (; n > 0; n--, value >>= 1, b->at++)
+        b->bytes[b->at / 8] |= (uint8_t)((value & 1) << (b->at % 8));
+}
+
+static unsigned get(struct bits *b, unsigned n)
+{
+    unsigned value = 0;
+
+    for (unsigned i = 0; i < n; i++, b->at++)
+        value |= (unsigned)(b->bytes[b->at / 8] >> (b->at % 8) & 1) << i;
+    return value;
+}
+
+static bool recent(const struct world *w, uint64_t at, uint64_t span)
+{
+    return at != 0 && w->now - at < span;
+}
+
+/* The conflict flag is left out: it tells the schedule alone, and rotations here begin at any time. */
+static void put_durable(struct bits *b, const struct world *w, const struct rotation_durable *d)
+{
+    const bool flags[] = {d->has_main,
+                          d->has_backup,
+                          d->main_id,
+                          d->backup_id,
+                          d->compromised,
+                          d->wanted,
+                          d->retire_now,
+                          d->give_up,
+                          d->removing,
+                          d->unsettled && d->state != ROTATION_OFFERED, /* there it is taken to be */
+                          d->state == ROTATION_SWAPPED && recent(w, d->entered.boottime, RETIRE_AFTER)};
+
+    put(b, d->state, 3);
+    for (size_t i = 0; i < ELEMENTSOF(flags); i++)
+        put(b, flags[i], 1);
+}
+
+static void get_durable(struct bits *b, struct rotation_durable *d)
+{
+    bool *const flags[] = {&d->has_main, &d->has_backup, &d->main_id, &d->backup_id, &d->compromised,
+                           &d->wanted,   &d->retire_now, &d->give_up, &d->removing,  &d->unsettled};
+
+    d->state = get(b, 3);
+    for (size_t i = 0; i < ELEMENTSOF(flags); i++)
+        *flags[i] = get(b, 1);
+    d->entered.boottime = get(b, 1) ? NOW : NOW - LONG;
+}
+
+/* Keys are named anew: main, backup, then the forgotten ones in their order. */
+static void rename_keys(const struct world *w, uint8_t name[KEYS + 1])
+{
+    uint8_t next = 2;
+
+    for (uint8_t k = 0; k < KEYS; k++)
+        name[k] = k == w->slot[ROTATION_MAIN] ? 0 : k == w->slot[ROTATION_BACKUP] ? 1 : next++;
+    name[NO_KEY] = NO_KEY;
+}
+
+static void pack_cloud(struct bits *b, const struct world *w)
+{
+    uint8_t name[KEYS + 1];
+    unsigned accepted = 0, late[LATE_MAX];
+
+    rename_keys(w, name);
+    for (uint8_t k = 0; k < KEYS; k++)
+        if (w->accepted & bit(k))
+            accepted |= 1u << name[k];
+    put(b, accepted, 8);
+    for (size_t i = 0; i < LATE_MAX; i++)
+        late[i] = w->late[i].kind == LATE_NONE ? 0 : w->late[i].kind | (unsigned)name[w->late[i].key] << 2;
+    for (size_t i = 0; i < LATE_MAX; i++)
+        put(b, late[0] < late[1] ? late[i] : late[LATE_MAX - 1 - i], 5);
+}
+
+/* Between the first refused probe and the last but one nothing changes: taken as the last but one. */
+static unsigned few(unsigned refused, unsigned last)
+{
+    return refused == 0 || refused >= last ? refused : last - 1;
+}
+
+void pack(const struct world *w, bool with_soon, struct packed *ret)
+{
+    struct bits b = {.bytes = ret->bytes};
+    const struct rotation *r = &w->r;
+    bool pending = r->change != ROTATION_CHANGE_NONE;
+    bool new_key = r->d.state == ROTATION_OFFERED || r->d.state == ROTATION_PROBING;
+
+    memset(ret, 0, sizeof(*ret));
+    put_durable(&b, w, &r->d);
+    put(&b, r->change, 4);
+    put(&b, pending ? r->row : 0, 8);
+    if (pending)
+        put_durable(&b, w, &r->next);
+    put(&b, pending && recent(w, r->passed_at, ROTATION_RETIRE_PROOF_AGE + 1), 1);
+    put(&b, r->in_flight, 3);
+    put(&b, recent(w, r->unsettled_at, ROTATION_REQUEST_LIFETIME), 1);
+    put(&b, recent(w, r->proved_at, ROTATION_RETIRE_PROOF_AGE + 1), 1);
+    put(&b, recent(w, r->fallback_at, ROTATION_FALLBACK_INTERVAL), 1);
+    put(&b, r->refused_probes > 0 && recent(w, r->refused_at, ROTATION_REFUSED_PROBES_SPAN), 1);
+    put(&b, r->main_answers, 2);
+    put(&b, r->probe_answers, 1);
+    put(&b, few(r->refused_probes, ROTATION_REFUSED_PROBES), 3);
+    put(&b, new_key && r->probe_turn, 1);
+    put(&b, r->promote, 1);
+    put(&b, r->absent, 1);
+    put(&b, w->armed, 1);
+    put(&b, with_soon && w->armed && w->soon, 1);
+    put(&b, w->owed, 1);
+    put(&b, w->gone, 1);
+    put(&b, recent(w, w->proof[ROTATION_MAIN], ROTATION_RETIRE_PROOF_AGE + 1), 1);
+    put(&b, r->change == ROTATION_CHANGE_SWAP && recent(w, w->proof[ROTATION_BACKUP], ROTATION_RETIRE_PROOF_AGE + 1),
+        1);
+    for (size_t i = 0; i < 2; i++)
+        put(&b, w->slot[i] != NO_KEY, 1);
+    put(&b, recent(w, w->fallback, ROTATION_FALLBACK_INTERVAL), 1);
+    put(&b, w->refusals > 1 && recent(w, w->first_refusal, ROTATION_REFUSED_PROBES_SPAN), 1);
+    put(&b, few(w->refusals / 2, ROTATION_REFUSED_PROBES) * 2 + w->refusals % 2, 4);
+    pack_cloud(&b, w);
+}
+
+static uint64_t since(struct bits *b, uint64_t otherwise)
+{
+    return get(b, 1) ? NOW : otherwise;
+}
+
+static void unpack_cloud(struct bits *b, struct world *w)
+{
+    w->accepted = (uint8_t)get(b, 8);
+    for (size_t i = 0; i < LATE_MAX; i++) {
+        unsigned late = get(b, 5);
+
+        w->late[i] = (struct late){late & 3, (uint8_t)(late >> 2)};
+    }
+}
+
+void unpack(const struct packed *p, struct world *w)
+{
+    struct packed copy = *p;
+    struct bits b = {.bytes = copy.bytes};
+    struct rotation *r = &w->r;
+
+    memset(w, 0, sizeof(*w));
+    w->now = NOW;
+    r->started = NOW - LONG;
+    get_durable(&b, &r->d);
+    r->change = get(&b, 4);
+    r->row = (uint16_t)get(&b, 8);
+    if (r->change != ROTATION_CHANGE_NONE)
+        get_durable(&b, &r->next);
+    r->passed_at = since(&b, NOW - SHORT);
+    r->in_flight = get(&b, 3);
+    r->unsettled_at = since(&b, 0);
+    r->proved_at = since(&b, 0);
+    r->fallback_at = since(&b, 0);
+    r->refused_at = since(&b, NOW - LONG);
+    r->main_answers = (uint8_t)get(&b, 2);
+    r->probe_answers = (uint8_t)get(&b, 1);
+    r->refused_probes = (uint8_t)get(&b, 3);
+    r->probe_turn = get(&b, 1);
+    r->promote = get(&b, 1);
+    r->absent = get(&b, 1);
+    w->armed = get(&b, 1);
+    w->soon = get(&b, 1);
+    w->owed = get(&b, 1);
+    w->gone = get(&b, 1);
+    for (size_t i = 0; i < 2; i++)
+        w->proof[i] = since(&b, 0);
+    for (size_t i = 0; i < 2; i++)
+        w->slot[i] = get(&b, 1) ? (uint8_t)i : NO_KEY;
+    w->fallback = since(&b, 0);
+    w->first_refusal = since(&b, NOW - LONG);
+    w->refusals = (uint8_t)get(&b, 4);
+    unpack_cloud(&b, w);
+}
+
+/* ── The worlds seen ── */
+
+static uint32_t hash(const struct packed *p)
+{
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+    for (size_t i = 0; i < PACKED_SIZE; i += 8) {
+        uint64_t v;
+
+        memcpy(&v, p->bytes + i, 8);
+        h = (h ^ v) * UINT64_C(0x9e3779b97f4a7c15);
+        h ^= h >> 29;
+    }
+    return (uint32_t)(h ^ h >> 32);
+}
+
+static void *must(void *p)
+{
+    if (!p)
+        abort();
+    return p;
+}
+
+static void set_grow(struct set *s)
+{
+    uint32_t size = (s->mask + 1) * 2;
+
+    free(s->table);
+    s->table = must(calloc(size, sizeof(*s->table)));
+    s->mask = size - 1;
+    for (uint32_t i = 0; i < s->n; i++) {
+        uint32_t at = hash(&s->nodes[i].key) & s->mask;
+
+        while (s->table[at])
+            at = (at + 1) & s->mask;
+        s->table[at] = i + 1;
+    }
+}
+
+const struct node *set_find(const struct set *s, const struct packed *key)
+{
+    for (uint32_t at = hash(key) & s->mask; s->table[at]; at = (at + 1) & s->mask)
+        if (memcmp(&s->nodes[s->table[at] - 1].key, key, sizeof(*key)) == 0)
+            return &s->nodes[s->table[at] - 1];
+    return NULL;
+}
+
+void set_add(struct set *s, const struct packed *key, uint32_t from, uint32_t branch_index)
+{
+    uint32_t at;
+
+    if (set_find(s, key))
+        return;
+    if (s->n * 2 >= s->mask)
+        set_grow(s);
+    if (s->n == s->allocated) {
+        s->allocated = s->allocated * 2 + 1024;
+        s->nodes = must(realloc(s->nodes, s->allocated * sizeof(*s->nodes)));
+    }
+    for (at = hash(key) & s->mask; s->table[at];)
+        at = (at + 1) & s->mask;
+    s->nodes[s->n] = (struct node){*key, from, branch_index};
+    s->table[at] = ++s->n;
+}
+
+void set_reset(struct set *s)
+{
+    free(s->nodes);
+    free(s->table);
+    memset(s, 0, sizeof(*s));
+    s->mask = 1023;
+    s->table = must(calloc(s->mask + 1, sizeof(*s->table)));
+}

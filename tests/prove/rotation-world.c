@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "rotation-model.h"
+
+#include <stdarg.h>
+
+struct rotation_policy policy;
+size_t late_max = 1;
+uint32_t acts_allowed;
+
+void violate(struct world *w, const char *format, ...)
+{
+    va_list args;
+
+    if (w->violation[0])
+        return;
+    va_start(args, format);
+    vsnprintf(w->violation, sizeof(w->violation), format, args);
+    va_end(args);
+}
+
+uint8_t bit(uint8_t key)
+{
+    return key == NO_KEY ? 0 : (uint8_t)(1u << key);
+}
+
+static uint8_t held(const struct world *w)
+{
+    return bit(w->slot[ROTATION_MAIN]) | bit(w->slot[ROTATION_BACKUP]);
+}
+
+bool accepts(const struct world *w, enum rotation_role role)
+{
+    return w->accepted & bit(w->slot[role]);
+}
+
+static uint8_t fresh_key(struct world *w)
+{
+    uint8_t used = held(w) | w->accepted;
+
+    for (size_t i = 0; i < LATE_MAX; i++)
+        if (w->late[i].kind != LATE_NONE)
+            used |= bit(w->late[i].key);
+    for (uint8_t k = 0; k < KEYS; k++)
+        if (!(used & bit(k)))
+            return k;
+    violate(w, "more than %d keys are about", KEYS);
+    return 0;
+}
+
+/* ── The cloud ── */
+
+void cloud_offer(struct world *w, uint8_t key)
+{
+    w->accepted = policy.replaces ? bit(key) : w->accepted | bit(key);
+}
+
+void cloud_delete(struct world *w, uint8_t key)
+{
+    w->accepted &= (uint8_t)~bit(key);
+}
+
+void cloud_late(struct world *w, size_t i)
+{
+    struct late l = w->late[i];
+
+    w->late[i] = (struct late){0};
+    if (l.kind == LATE_OFFER)
+        cloud_offer(w, l.key);
+    else if (l.kind == LATE_DELETE)
+        cloud_delete(w, l.key);
+}
+
+bool cloud_postpone(struct world *w, enum late_kind kind, uint8_t key)
+{
+    for (size_t i = 0; i < late_max; i++) {
+        if (w->late[i].kind != LATE_NONE)
+            continue;
+        w->late[i] = (struct late){kind, key};
+        return true;
+    }
+    return false;
+}
+
+/* ── The vault ── */
+
+static void vault_change(struct world *w, enum rotation_change_type change)
+{
+    uint8_t key = w->slot[ROTATION_MAIN];
+    uint64_t proof = w->proof[ROTATION_MAIN];
+
+    switch (change) {
+    case ROTATION_CHANGE_NONE:
+    case ROTATION_CHANGE_STATE:
+    case ROTATION_CHANGE_CLOUD_ID:
+        break;
+    case ROTATION_CHANGE_STAGE:
+    case ROTATION_CHANGE_SET_BACKUP:
+        w->slot[ROTATION_BACKUP] = NO_KEY;
+        w->slot[ROTATION_BACKUP] = fresh_key(w);
+        w->proof[ROTATION_BACKUP] = 0;
+        break;
+    case ROTATION_CHANGE_SET_MAIN:
+        w->slot[ROTATION_MAIN] = fresh_key(w);
+        w->accepted |= bit(w->slot[ROTATION_MAIN]); /* the operator brings what the cloud knows */
+        w->proof[ROTATION_MAIN] = 0;
+        break;
+    case ROTATION_CHANGE_SWAP:
+        w->slot[ROTATION_MAIN] = w->slot[ROTATION_BACKUP];
+        w->slot[ROTATION_BACKUP] = key;
+        w->proof[ROTATION_MAIN] = w->proof[ROTATION_BACKUP];
+        w->proof[ROTATION_BACKUP] = proof;
+        break;
+    case ROTATION_CHANGE_FORGET_MAIN:
+        w->slot[ROTATION_MAIN] = NO_KEY;
+        break;
+    case ROTATION_CHANGE_FORGET_BACKUP:
+        w->slot[ROTATION_BACKUP] = NO_KEY;
+        break;
+    case ROTATION_CHANGE_FORGET_ALL:
+        w->slot[ROTATION_MAIN] = w->slot[ROTATION_BACKUP] = NO_KEY;
+        w->gone = true;
+        break;
+    }
+}
+
+/* ── What is asserted of each action ── */
+
+static bool proved(const struct world *w)
+{
+    uint64_t at = w->proof[ROTATION_MAIN];
+
+    return w->r.d.removing || (at != 0 && w->now - at <= ROTATION_RETIRE_PROOF_AGE);
+}
+
+static void check_abandoning(struct world *w, const struct rotation_durable *next)
+{
+    bool spent =
+        w->refusals >= 2 * ROTATION_REFUSED_PROBES && w->now - w->first_refusal >= ROTATION_REFUSED_PROBES_SPAN;
+
+    if (!proved(w))
+        violate(w, "proof: the new key is given up without main having passed");
+    if (!next->give_up && !next->removing && !w->r.absent && (!spent || policy.replaces))
+        violate(w, "proof: the new key is given up for nothing");
+}
+
+static void check_commit(struct world *w, const struct rotation_action *a)
+{
+    enum rotation_state from = w->r.d.state, to = a->next->state;
+    bool fills = a->change == ROTATION_CHANGE_STAGE || a->change == ROTATION_CHANGE_SET_BACKUP;
+
+    if (fills && w->slot[ROTATION_BACKUP] != NO_KEY && from != ROTATION_STAGED)
+        violate(w, "kept: backup is overwritten in %s", rotation_state_name(from));
+    if (to == ROTATION_RETIRING && from == ROTATION_SWAPPED && !proved(w))
+        violate(w, "proof: retirement begins without main having passed");
+    if (to == ROTATION_ABANDONING && from != ROTATION_ABANDONING)
+        check_abandoning(w, a->next);
+    if (a->change == ROTATION_CHANGE_FORGET_BACKUP && from == ROTATION_SWAPPED && !proved(w))
+        violate(w, "proof: a key is forgotten without main having passed");
+    if (a->change == ROTATION_CHANGE_SWAP && (w->proof[ROTATION_BACKUP] == 0 || to == from))
+        violate(w, "proof: a swap without backup having passed");
+    if (a->change == ROTATION_CHANGE_SWAP && to == ROTATION_OFFERED && w->fallback != 0 &&
+        w->now - w->fallback < ROTATION_FALLBACK_INTERVAL)
+        violate(w, "fallback: two within ten minutes");
+}
+
+static void check_send(struct world *w, const struct rotation_action *a)
+{
+    enum rotation_state s = w->r.d.state;
+    bool deleting = s == ROTATION_RETIRING || s == ROTATION_ABANDONING;
+
+    if (w->r.change != ROTATION_CHANGE_NONE)
+        violate(w, "commit: something is sent beside an unanswered commit");
+    if (w->slot[a->role] == NO_KEY)
+        violate(w, "commit: a request about an empty slot");
+    switch (a->type) {
+    case ROTATION_DO_OFFER:
+        if (s != ROTATION_OFFERED || policy.manual)
+            violate(w, "commit: offered in %s", rotation_state_name(s));
+        break;
+    case ROTATION_DO_FIND:
+        if (!(deleting && !policy.replaces) && !(policy.looks && s == ROTATION_PROBING))
+            violate(w, "commit: looked for in %s", rotation_state_name(s));
+        break;
+    case ROTATION_DO_PROBE:
+        if (s == ROTATION_IDLE || s == ROTATION_STAGED)
+            violate(w, "commit: probed in %s", rotation_state_name(s));
+        break;
+    case ROTATION_DO_DELETE:
+        if (!deleting || policy.replaces || policy.manual)
+            violate(w, "commit: deleted in %s", rotation_state_name(s));
+        if (!(a->role == ROTATION_BACKUP ? w->r.d.backup_id : w->r.d.main_id))
+            violate(w, "commit: deleted without the cloud's id");
+        if (a->role == ROTATION_MAIN && !w->r.d.removing)
+            violate(w, "proof: main is deleted");
+        if (!proved(w))
+            violate(w, "proof: deleted without main having passed");
+        break;
+    case ROTATION_DO_VERIFY:
+    case ROTATION_DO_COMMIT:
+    case ROTATION_DO_CLOSE_OLD:
+    case ROTATION_DO_TIMER:
+    case ROTATION_DO_FINISHED:
+    case ROTATION_DO_REPORT:
+    case ROTATION_DO_REPLY:
+        break;
+    }
+}
+
+void check_world(struct world *w)
+{
+    uint8_t lost = w->accepted & (uint8_t)~held(w);
+
+    if (w->gone && rotation_table[w->r.row].event != ROTATION_EV_DELETE_OK)
+        return; /* by the operator's word, or because the cloud accepts the last key no longer */
+    if (lost)
+        violate(w, "held: the cloud accepts a key that was forgotten");
+    if (w->slot[ROTATION_MAIN] != NO_KEY && !(w->accepted & held(w)) && !w->r.d.removing)
+        violate(w, "way in: no held key is accepted any more");
+    if (__builtin_popcount(w->accepted) > 2)
+        violate(w, "two: %d credentials stand at the cloud", __builtin_popcount(w->accepted));
+    if (w->r.d.has_main != (w->slot[ROTATION_MAIN] != NO_KEY) ||
+        w->r.d.has_backup != (w->slot[ROTATION_BACKUP] != NO_KEY))
+        violate(w, "commit: the durable part does not describe the slots");
+}
+
+/* ── Steps ── */
+
+static void act_on(struct world *w, const struct rotation_actions *actions)
+{
+    bool commits = false;
+
+    for (size_t i = 0; i < actions->n; i++) {
+        const struct rotation_action *a = &actions->list[i];
+
+        switch (a->type) {
+        case ROTATION_DO_COMMIT:
+            commits = true;
+            check_commit(w, a);
+            break;
+        case ROTATION_DO_OFFER:
+        case ROTATION_DO_FIND:
+        case ROTATION_DO_PROBE:
+        case ROTATION_DO_VERIFY:
+        case ROTATION_DO_DELETE:
+            check_send(w, a);
+            break;
+        case ROTATION_DO_TIMER:
+            w->armed = true;
+            w->soon = a->when <= w->now;
+            break;
+        case ROTATION_DO_REPLY:
+            if (!w->owed)
+                violate(w, "answered: a reply to nobody");
+            w->owed = false;
+            break;
+        case ROTATION_DO_CLOSE_OLD:
+        case ROTATION_DO_FINISHED:
+        case ROTATION_DO_REPORT:
+            break;
+        }
+    }
+    if (w->owed && !commits)
+        violate(w, "answered: an act of the operator gets no reply");
+    if (commits && actions->n > 1)
+        violate(w, "commit: actions beside a commit");
+}
+
+struct rotation_event event(const struct world *w, enum rotation_event_type type)
+{
+    return (struct rotation_event){.type = type, .now = {.boottime = w->now}};
+}
+
+void feed(struct world *w, const struct rotation_event *ev)
+{
+    struct rotation_durable before = w->r.d;
+    struct rotation_actions actions;
+
+    if (rotation_step(&w->r, &policy, ev, &actions) < 0)
+        violate(w, "the machine does not take %s", rotation_event_name(ev->type));
+    if (ev->type != ROTATION_EV_COMMITTED && memcmp(&before, &w->r.d, sizeof(before)) != 0)
+        violate(w, "commit: the durable part changed by itself");
+    act_on(w, &actions);
+    check_world(w);
+}
+
+void feed_type(struct world *w, enum rotation_event_type type)
+{
+    struct rotation_event ev = event(w, type);
+
+    feed(w, &ev);
+}
+
+static void durable_now(struct world *w)
+{
+    bool swap = w->r.change == ROTATION_CHANGE_SWAP;
+
+    vault_change(w, w->r.change);
+    if (swap && w->r.next.state == ROTATION_OFFERED)
+        w->fallback = w->r.passed_at;
+    if (swap || w->r.next.state != w->r.d.state)
+        w->refusals = 0;
+}
+
+void step_committed(struct world *w)
+{
+    durable_now(w);
+    feed_type(w, ROTATION_EV_COMMITTED);
+}
+
+void step_crash(struct world *w, bool after)
+{
+    struct rotation_durable d = after ? w->r.next : w->r.d;
+
+    if (after)
+        durable_now(w);
+    rotation_restore(&w->r, &d);
+    w->armed = w->owed = false;
+    w->proof[0] = w->proof[1] = 0;
+    w->fallback = 0;
+    w->refusals = 0;
+    feed_type(w, ROTATION_EV_RESTART);
+}
+
+void heard(struct world *w, enum rotation_role role, enum rotation_event_type type, bool accepted)
+{
+    if (accepted)
+        w->proof[role] = w->now;
+    if (type == ROTATION_EV_PROBE_REFUSED) {
+        if (w->refusals < 2)
+            w->first_refusal = w->now;
+        w->refusals = MIN_OF((uint8_t)(w->refusals + 1), (uint8_t)(2 * ROTATION_REFUSED_PROBES));
+    }
+    if (type == ROTATION_EV_VERIFY_REFUSED || type == ROTATION_EV_MAIN_REFUSED)
+        w->proof[ROTATION_MAIN] = 0;
+    feed_type(w, type);
+}
+
+void answer(struct world *w, enum rotation_event_type type, bool maybe_sent, bool id)
+{
+    struct rotation_event ev = event(w, type);
+
+    ev.maybe_sent = maybe_sent;
+    ev.cloud_id = id ? "7" : NULL;
+    feed(w, &ev);
+}
+
+/* Whom FIND and DELETE are about. */
+uint8_t target(const struct world *w)
+{
+    return w->slot[ROTATION_BACKUP] != NO_KEY ? w->slot[ROTATION_BACKUP] : w->slot[ROTATION_MAIN];
+}
