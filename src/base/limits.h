@@ -36,7 +36,7 @@
 #define VAULT_BIND_MAX 4096     /* a bind value */
 #define VAULT_VERIFY_SLICE 256  /* entries verified between two commits */
 #define VAULT_COUNTER_LEAP 1000 /* what a lost or restored identity counter rises by */
-#define VAULT_BATCH_MAX 4096    /* changes in one transaction */
+#define VAULT_BATCH_MAX 256     /* changes in one transaction: they are sealed within one loop turn */
 
 /* The locked arena */
 #define ARENA_CELL_SIZE 128

@@ -285,7 +285,7 @@ static int configure(struct store *s, struct error *e)
 {
     static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
                                   "PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON; PRAGMA cell_size_check=ON;"
-                                  "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;";
+                                  "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-512;";
     int rc;
 
     sqlite3_extended_result_codes(s->db, 1);

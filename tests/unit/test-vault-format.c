@@ -18,7 +18,7 @@ static void copy(const char *from, const char *to, mode_t mode)
     char path[512];
     size_t n;
 
-    snprintf(path, sizeof(path), "%s/%s", VAULT_FIXTURE, from);
+    snprintf(path, sizeof(path), "%s/vault-format-1/%s", FIXTURES_DIR, from);
     assert_int_equal(file_read(AT_FDCWD, path, 1 << 20, &data, &n, NULL), 0);
     scratch_write(to, data, n, mode);
 }
@@ -28,7 +28,7 @@ static FILE *contents(void)
     char path[512];
     FILE *f;
 
-    snprintf(path, sizeof(path), "%s/contents.txt", VAULT_FIXTURE);
+    snprintf(path, sizeof(path), "%s/vault-format-1/contents.txt", FIXTURES_DIR);
     f = fopen(path, "re");
     assert_non_null(f);
     return f;
