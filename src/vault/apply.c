@@ -119,8 +119,6 @@ static void apply_remove(struct vault_change *c)
 
     forget(c, 0);
     forget(c, 1);
-    /* Whatever rows there are, also those of which a lost state knew. */
-    c->write.slots[0].changed = c->write.slots[1].changed = true;
     free(after->rotation);
     free(after->unknown);
     after->rotation = after->unknown = NULL;

@@ -346,6 +346,58 @@ static void test_old_record_put_back(void **state)
     assert_non_null(strstr(vault_quarantine(vault_find(s->vault, "a", "cloud")), "an older one put back"));
 }
 
+/* State and records gone, the index rows left: removal clears them, and the device begins anew. */
+static void test_nothing_left_but_the_index(void **state)
+{
+    struct scratch *s = *state;
+    struct vault_change *c;
+
+    assert_int_equal(scratch_open(s, NULL), 0);
+    assert_int_equal(scratch_put(s, "a", VAULT_MAIN, "a-1", 1, NULL), 0);
+    tamper(s, "DELETE FROM record; UPDATE entry SET state = x'00'");
+    assert_int_equal(scratch_open(s, NULL), 0);
+    assert_non_null(vault_quarantine(vault_find(s->vault, "a", "cloud")));
+    c = vault_change_new(s->vault, "a", "cloud");
+    vault_change_remove(c);
+    scratch_put_in(c, s, VAULT_MAIN, "a-2", 2, NULL);
+    assert_int_equal(vault_commit_sync(s->vault, c, NULL), 0);
+    scratch_reopen(s);
+    scratch_expect_key(s, "a", VAULT_MAIN, 2);
+    assert_int_equal(scratch_put(s, "a", VAULT_BACKUP, "a-3", 1, NULL), -EEXIST);
+}
+
+static void on_done(int r, const struct error *e, void *userdata)
+{
+    assert_int_equal(r < 0, e != NULL);
+    *(int *)userdata = r;
+}
+
+/* A write that fails in the midst of a batch takes all of it back, and nothing of it comes later. */
+static void test_batch_fails_whole(void **state)
+{
+    static const char *const devices[] = {"a", "b"};
+    struct scratch *s = *state;
+    int results[2] = {1, 1};
+
+    assert_int_equal(scratch_open(s, NULL), 0);
+    tamper(s, "CREATE TRIGGER no BEFORE INSERT ON record WHEN new.device = 'b' BEGIN SELECT raise(ABORT, 'no b'); END");
+    assert_int_equal(scratch_open(s, NULL), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        struct vault_change *c = vault_change_new(s->vault, devices[i], "cloud");
+
+        scratch_put_in(c, s, VAULT_MAIN, devices[i], i + 1, NULL);
+        assert_int_equal(vault_commit(s->vault, c, on_done, &results[i]), 0);
+    }
+    assert_true(vault_flush(s->vault) < 0);
+    assert_true(results[0] < 0 && results[1] < 0);
+    assert_int_equal(vault_entries(s->vault), 0);
+    assert_int_equal(scratch_put(s, "c", VAULT_MAIN, "c", 3, NULL), 0);
+    scratch_reopen(s);
+    assert_null(vault_find(s->vault, "a", "cloud"));
+    scratch_expect_key(s, "c", VAULT_MAIN, 3);
+    assert_int_equal(scratch_put(s, "a", VAULT_MAIN, "a", 1, NULL), 0);
+}
+
 static void test_durable(void **state)
 {
     struct scratch *s = *state;
@@ -383,6 +435,8 @@ int main(void)
         OPEN_TEST(test_disk_full),
         OPEN_TEST(test_quarantine),
         OPEN_TEST(test_old_record_put_back),
+        OPEN_TEST(test_nothing_left_but_the_index),
+        OPEN_TEST(test_batch_fails_whole),
         OPEN_TEST(test_durable),
     };
 
