@@ -199,6 +199,11 @@ static int run_credentials(struct server *s, json_object *o, json_object *answer
     return 0;
 }
 
+static int run_ping(struct server *s, json_object *o, json_object *answer, struct error *e)
+{
+    return 0;
+}
+
 static int run_stats(struct server *s, json_object *o, json_object *answer, struct error *e)
 {
     json_object *devices = json_object_new_object();
@@ -236,6 +241,7 @@ static const struct command commands[] = {
     {"forget-device", run_forget_device, "device "},
     {"add-credential", run_add_credential, "identity key device "},
     {"credentials", run_credentials, "device "},
+    {"ping", run_ping, ""},
     {"stats", run_stats, ""},
 };
 

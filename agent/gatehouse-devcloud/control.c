@@ -41,7 +41,7 @@ int control_new(const char *path, struct server *s, struct control **ret, struct
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (c->fd < 0 || strlen(path) >= sizeof(address.sun_path))
         return error_errno(e, c->fd < 0 ? -errno : -ENAMETOOLONG, "cannot make the control socket %s", path);
-    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     (void)!unlink(path);
     mask = umask(0177);
     r = bind(c->fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(c->fd, 8) < 0 ? -errno : 0;

@@ -15,6 +15,7 @@
  *     forget-device      device
  *     add-credential     identity key (hex) [device]         as the operator would
  *     credentials        [device]                            identities, ids, devices, fingerprints; never a key
+ *     ping                                                   every event until now is on standard output
  *     stats                                                  counts of each device
  *
  * An unknown command or key changes nothing. One thread; nothing blocks: a client that does not read is closed. */

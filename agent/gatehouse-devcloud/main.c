@@ -148,6 +148,7 @@ static int loop(struct server *s, struct control *c, int signal_fd)
         if (r > 0 && fds[0].revents)
             return 0;
         server_process(s);
+        events_flush(); /* whoever asks on the control socket has then seen what came before */
         if (r > 0 && c)
             control_process(c, &fds[2], n - 2);
     }

@@ -44,7 +44,6 @@ BUS_NAME = "org.gatehouse1"
 BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
  "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
 <busconfig>
-  <type>system</type>
   <listen>unix:path={path}</listen>
   <auth>EXTERNAL</auth>
   <policy context="default">
@@ -272,6 +271,9 @@ class Devcloud(Process):
         return self.do("credentials", device=device)["credentials"]
 
     def samples(self, device, name=None):
+        """All that arrived until now."""
+        if self.alive():
+            self.do("ping")
         return [e for e in self.find_events("sample", device=device) if name is None or e["name"] == name]
 
 

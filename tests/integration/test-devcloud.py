@@ -27,13 +27,13 @@ class Answer:
 
 
 class Child:
-    """What one sensor would do, a session a request."""
+    """What one sensor would do, a session a request, for which it waits `seconds`."""
 
     def __init__(self, cloud, identity, key):
         self.cloud, self.identity, self.key = cloud, identity, key
 
     def command(self, method, path, body=None, form=None, seconds=5, more=()):
-        command = [CLIENT, "-v", "7", "-B", str(seconds * STRETCH), "-u", self.identity, "-k", self.key.decode(), "-m",
+        command = [CLIENT, "-v", "7", "-B", str(seconds), "-u", self.identity, "-k", self.key.decode(), "-m",
                    method, *more]
         if body is not None:
             command += ["-e", body]
