@@ -308,7 +308,8 @@ class Bench:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="gatehouse-")
-        self.processes, self.keys, self.env = [], [], {}
+        self.processes, self.keys = [], []
+        self.env = {"GATEHOUSE_PROFILE_DIR": os.path.join(ROOT, "etc", "profiles")}
         self.config, self.state, self.runtime = (self.path(d) for d in ("etc", "state", "run"))
         for directory in (self.config, self.path("etc", "devices.d"), self.state, self.runtime):
             os.makedirs(directory, mode=0o700)
