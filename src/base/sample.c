@@ -2,34 +2,13 @@
 #include "base/sample.h"
 
 #include "base/limits.h"
+#include "base/utf8.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* How many bytes the UTF-8 sequence at s has, 0 if it is none (overlong, surrogate, beyond U+10FFFF, cut short). */
-static size_t utf8_sequence(const unsigned char *s)
-{
-    uint32_t code;
-    size_t n;
-
-    if (s[0] < 0x80)
-        return 1;
-    if (s[0] < 0xc2 || s[0] > 0xf4)
-        return 0;
-    n = s[0] < 0xe0 ? 2 : s[0] < 0xf0 ? 3 : 4;
-    code = s[0] & (0x7fU >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-        code = code << 6 | (s[i] & 0x3f);
-    }
-    if ((n == 3 && code < 0x800) || (n == 4 && code < 0x10000) || code > 0x10ffff || (code >= 0xd800 && code < 0xe000))
-        return 0;
-    return n;
-}
 
 static bool text_valid(const char *text, size_t size, bool controls)
 {
@@ -38,7 +17,7 @@ static bool text_valid(const char *text, size_t size, bool controls)
     for (; n < size && text[n]; n += sequence) {
         if (!controls && ((unsigned char)text[n] < 0x20 || text[n] == 0x7f))
             return false;
-        sequence = utf8_sequence((const unsigned char *)text + n);
+        sequence = utf8_length(text + n, size - n);
         if (sequence == 0)
             return false;
     }

@@ -6,9 +6,9 @@
 
 #include <string.h>
 
-/* Few for a queue that is drained as it fills, many for one that waits out an outage. */
+/* Few for a queue that is drained as it fills, many for one that waits out an outage: each chunk is twice the last. */
 #define CHUNK_FIRST 4
-#define CHUNK_NEXT 64
+#define CHUNK_LARGEST 64
 #define STEP_BACK USEC_PER_SEC
 
 struct chunk {
@@ -20,6 +20,12 @@ struct chunk {
 static size_t chunk_bytes(unsigned size)
 {
     return sizeof(struct chunk) + size * sizeof(struct entry);
+}
+
+/* How many samples the next chunk holds. */
+static unsigned next_size(const struct spool_queue *q)
+{
+    return q->last ? MIN_OF(q->last->size * 2u, (unsigned)CHUNK_LARGEST) : CHUNK_FIRST;
 }
 
 static size_t text_bytes(const struct entry *e)
@@ -125,14 +131,14 @@ uint64_t spool_queue_cost(const struct spool_queue *q, const struct entry *e)
 {
     bool room = q->last && q->last->end < q->last->size;
 
-    return (room ? 0 : chunk_bytes(q->last ? CHUNK_NEXT : CHUNK_FIRST)) + text_bytes(e);
+    return (room ? 0 : chunk_bytes(next_size(q))) + text_bytes(e);
 }
 
 int spool_queue_push(struct spool_queue *q, const struct entry *e)
 {
     struct entry copy = *e;
     struct chunk *c = q->last;
-    unsigned size = c ? CHUNK_NEXT : CHUNK_FIRST;
+    unsigned size = next_size(q);
 
     if (e->type == SAMPLE_STRING && !(copy.s = strdup(e->s)))
         return -ENOMEM;
