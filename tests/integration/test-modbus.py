@@ -1,0 +1,82 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The real gatehouse-driver with the Modbus plugin between a Modbus server process and the agent's end of the private bus
+(tests/tools/link-host.c): every value that the server says it served arrives, once, in order."""
+import importlib.util
+import os
+import socket
+
+import harness
+from harness import check
+
+INTERVAL = "20ms"
+POINTS = {"counter": {"table": "input", "address": 2, "type": "uint16"},
+          "flow": {"table": "input", "address": 0, "type": "int16", "scale": 0.1, "unit": "Cel"},
+          "setpoint": {"table": "holding", "address": 10, "type": "int16", "scale": 0.1, "writable": True}}
+
+
+def link_host(bench):
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "test-link.py")
+    spec = importlib.util.spec_from_file_location("test_link", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.Host(bench.runtime)
+
+
+def device(name, port, unit, points=None):
+    return {"id": name, "points": points or POINTS,
+            "section": {"url": f"tcp://127.0.0.1:{port}", "unit": unit, "interval": INTERVAL, "timeout": "500ms"}}
+
+
+def values(host, name, point):
+    return [s[2] for e in list(host.events) if e["event"] == "report" and e["device"] == name
+            for s in e["samples"] if s[0] == point]
+
+
+def what_is_served_arrives(bench):
+    server = bench.modbus_server(devices=3)
+    host = link_host(bench)
+    try:
+        nobody = harness.free_port(socket.SOCK_STREAM)
+        names = ["d1", "d2", "d3"]
+        host.do("devices", driver="modbus",
+                devices=[device(name, server.port, unit) for unit, name in enumerate(names, 1)] +
+                [device("away", nobody, 1)])
+        bench.driver("modbus")
+        for name in names:
+            host.state_of(name, "ok")
+        check("cannot connect" in host.state_of("away", "failed")["reason"], "the reason of what is away")
+        harness.wait_for("30 samples each", lambda: all(len(values(host, n, "counter")) >= 30 for n in names))
+        done = host.ask("write", driver="modbus", device="d2", point="setpoint", value=22.54)
+        check((done["r"], done["value"]) == (0, 22.5), f"what was set: {done}")
+        harness.wait_for("the set-point", lambda: values(host, "d2", "setpoint")[-1:] == [22.5])
+        server.stop()
+        for name in names:
+            host.state_of(name, "failed")
+        for unit, name in enumerate(names, 1):
+            served = [value for _, value in server.served(unit, "input", 2)]
+            check(values(host, name, "counter") == served, f"{name}: what arrived is not what was served")
+        check([v for _, v in server.served(2, "holding", 10, "write")] == [225], "one write")
+        since = host.mark()
+        server.start()
+        for name in names:
+            host.state_of(name, "ok", since)
+            host.report_of(name, since)
+    finally:
+        host.stop()
+
+
+def mistakes_have_their_place(bench):
+    host = link_host(bench)
+    try:
+        bench.driver("modbus")
+        host.driver(True)
+        done = host.ask("check", driver="modbus", id="a", section={"url": "rtu:/dev/ttyS0", "unit": 1},
+                        points={"p": {"table": "input", "address": 0, "type": "int24"}})
+        check(done["complaints"] == ["/section/url", "/points/p/type"], f"complaints: {done}")
+    finally:
+        host.stop()
+
+
+if __name__ == "__main__":
+    harness.main(what_is_served_arrives, mistakes_have_their_place)
