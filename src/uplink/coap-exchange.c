@@ -66,8 +66,8 @@ void coap_exchange_finish(struct coap_exchange *x, int r, const struct coap_resp
     if (x->done)
         x->done(r, response, x->userdata);
     coap_block2_done(&x->block2);
-    if (x->secret)
-        gnutls_memset(x->data, 0, (size_t)((const char *)x->payload - x->data) + x->payload_size);
+    if (x->secret && x->payload_size > 0)
+        gnutls_memset(x->data + ((const char *)x->payload - x->data), 0, x->payload_size);
     free(x);
 }
 

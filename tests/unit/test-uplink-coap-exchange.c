@@ -326,10 +326,133 @@ static void test_rules(void **state)
         script_run(rows[i].name, rows[i].script);
 }
 
+static int send_nothing(void *userdata, const uint8_t *datagram, size_t n)
+{
+    return 0;
+}
+
+static const struct coap_endpoint_ops silent = {.send = send_nothing};
+
+static void test_refused(void **state)
+{
+    static const struct coap_endpoint_options bad[] = {
+        {.ops = NULL},
+        {.ops = &silent, .nstart = COAP_NSTART_MAX + 1},
+        {.ops = &silent, .block_size = 8},
+        {.ops = &silent, .block_size = 100},
+        {.ops = &silent, .block_size = 2048},
+        {.ops = &silent, .datagram_max = COAP_DATAGRAM_MIN - 1},
+        {.ops = &silent, .datagram_max = COAP_DATAGRAM_LIMIT + 1},
+    };
+    static const struct {
+        struct coap_request request;
+        int r;
+    } requests[] = {
+        {{.method = COAP_EMPTY, .path = "a"}, -EINVAL},
+        {{.method = COAP_CONTENT, .path = "a"}, -EINVAL},
+        {{.method = COAP_GET, .path = "a%"}, -EINVAL},
+        {{.method = COAP_GET, .path = "a", .accept = 65536}, -EINVAL},
+        {{.method = COAP_GET, .path = "a", .content_format = 65536}, -EINVAL},
+        {{.method = COAP_GET, .path = "1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5"}, -EINVAL},
+        {{.method = COAP_PUT, .path = "a", .payload = "too long", .payload_size = 8}, -EMSGSIZE},
+        {{.method = COAP_PUT, .path = "a", .payload = "it fits", .payload_size = 7, .secret = true}, 0},
+        {{.method = COAP_GET, .path = "a", .secret = true}, 0},
+    };
+    const struct coap_endpoint_options options = {.ops = &silent, .body_max = 7, .seed = 1};
+    const struct coap_request more = {.method = COAP_GET, .path = "a", .content_format = -1, .accept = -1};
+    _cleanup_(coap_endpoint_freep) struct coap_endpoint *ep = NULL;
+
+    for (size_t i = 0; i < ELEMENTSOF(bad); i++)
+        assert_int_equal(coap_endpoint_new(&bad[i], &ep), -EINVAL);
+    assert_null(ep);
+    assert_int_equal(coap_endpoint_new(&options, &ep), 0);
+    for (size_t i = 0; i < ELEMENTSOF(requests); i++)
+        assert_int_equal(coap_request(ep, 1, &requests[i].request, NULL, NULL, NULL), requests[i].r);
+    for (size_t i = 2; i < COAP_EXCHANGES_MAX; i++)
+        assert_int_equal(coap_request(ep, 1, &more, NULL, NULL, NULL), 0);
+    assert_int_equal(coap_request(ep, 1, &more, NULL, NULL, NULL), -ENOBUFS);
+    assert_int_equal(coap_ping(ep, 1, NULL, NULL, NULL), -ENOBUFS);
+}
+
+/* What a callback does to the endpoint that called it. */
+struct reentry {
+    struct coap_endpoint *ep;
+    struct coap_exchange *other;
+    enum { ASK, CANCEL, FREE } act;
+    unsigned ended;
+};
+
+static void reenter(int r, const struct coap_response *response, void *userdata)
+{
+    static const struct coap_request again = {.method = COAP_GET, .path = "b", .content_format = -1, .accept = -1};
+    struct reentry *e = userdata;
+
+    if (e->ended++ > 0)
+        return;
+    switch (e->act) {
+    case ASK:
+        assert_int_equal(coap_request(e->ep, 2, &again, reenter, e, NULL), 0);
+        break;
+    case CANCEL:
+        coap_exchange_cancel(e->other, 2);
+        break;
+    case FREE:
+        e->ep = coap_endpoint_free(e->ep);
+        assert_int_equal(r, 0);
+        break;
+    }
+}
+
+static void reenter_suspect(void *userdata)
+{
+    struct reentry *e = userdata;
+
+    e->ep = coap_endpoint_free(e->ep);
+}
+
+static uint8_t ack[4];
+static int send_and_answer(void *userdata, const uint8_t *datagram, size_t n)
+{
+    memcpy(ack, datagram, sizeof(ack));
+    ack[0] = 0x70; /* the RST for a ping */
+    ack[1] = 0;
+    return 0;
+}
+
+static void test_reentered(void **state)
+{
+    static const struct coap_endpoint_ops ops = {.send = send_and_answer, .suspect = reenter_suspect};
+
+    for (int act = ASK; act <= FREE; act++) {
+        struct reentry e = {.act = act};
+        const struct coap_endpoint_options options = {.ops = &ops, .userdata = &e, .seed = 1};
+
+        assert_int_equal(coap_endpoint_new(&options, &e.ep), 0);
+        assert_int_equal(coap_ping(e.ep, 1, reenter, &e, NULL), 0);
+        assert_int_equal(coap_ping(e.ep, 1, reenter, &e, &e.other), 0);
+        coap_endpoint_receive(e.ep, 2, ack, sizeof(ack));
+        assert_int_equal(e.ended, act == ASK ? 1 : 2);
+        coap_endpoint_free(e.ep);
+        assert_int_equal(e.ended, act == ASK ? 3 : 2);
+    }
+    /* In ops->suspect, while time passes. */
+    struct reentry e = {.ended = 1};
+    const struct coap_endpoint_options options = {.ops = &ops, .userdata = &e, .seed = 1};
+
+    assert_int_equal(coap_endpoint_new(&options, &e.ep), 0);
+    assert_int_equal(coap_ping(e.ep, 1, reenter, &e, NULL), 0);
+    for (int i = 0; e.ep && i < 10; i++)
+        coap_endpoint_tick(e.ep, coap_endpoint_deadline(e.ep));
+    assert_null(e.ep);
+    assert_int_equal(e.ended, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),
+        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_reentered),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
