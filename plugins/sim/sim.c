@@ -194,6 +194,14 @@ static void emit(struct sim_device *d, uint64_t now)
     d->reports++;
 }
 
+/* When it reports next. Late by more than an interval: the reports in between are gone, the beat is kept. */
+static void advance(struct sim_device *d, uint64_t now)
+{
+    d->next += d->section.interval;
+    if (d->next <= now)
+        d->next += (now - d->next) / d->section.interval * d->section.interval + d->section.interval;
+}
+
 /* The first of the shared devices reports for one of them; the others only wait to be first. */
 static int poll_shared(struct sim_device *d, uint64_t now, uint64_t *ret_next)
 {
@@ -204,7 +212,7 @@ static int poll_shared(struct sim_device *d, uint64_t now, uint64_t *ret_next)
     if (now >= d->next) {
         emit(shared[random_next() % n_shared], now);
         shared_reports++;
-        d->next += d->section.interval;
+        advance(d, now);
     }
     *ret_next = d->next;
     return 0;
@@ -221,10 +229,7 @@ static int sim_poll(void *data, uint64_t *ret_next)
         return 0;
     if (now >= d->next) {
         emit(d, now);
-        d->next += d->section.interval;
-        /* Late by more than an interval: the reports in between are gone, the beat is kept. */
-        if (d->next <= now)
-            d->next += (now - d->next) / d->section.interval * d->section.interval + d->section.interval;
+        advance(d, now);
     }
     *ret_next = d->next;
     return 0;
@@ -276,8 +281,7 @@ static int sim_write(void *data, const char *point, const struct gatehouse_value
     }
     p->written = true;
     *ret_value = p->value;
-    d->next = now_monotonic();
-    host->wake(d->handle);
+    emit(d, now_monotonic());
     return 0;
 }
 

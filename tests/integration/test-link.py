@@ -37,7 +37,8 @@ class Host:
         self.changed = threading.Condition()
         self.process = subprocess.Popen([BUILD + "/tests/tools/link-host", directory], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
         self.expect(lambda e: e["event"] == "ready")
 
     def _read(self):
@@ -82,7 +83,9 @@ class Host:
     def stop(self, how=signal.SIGTERM):
         self.process.send_signal(how)
         self.process.wait(DEADLINE)
+        self.reader.join(DEADLINE)
         self.process.stdin.close()
+        self.process.stdout.close()
 
 
 def device(name, interval="20ms", points=None, **section):
@@ -155,6 +158,22 @@ class LinkTest(unittest.TestCase):
             self.assertTrue(done["text"])
             if name:
                 self.assertEqual(done["name"], "org.gatehouse1.Error." + name)
+
+    def test_shared(self):
+        """Of many devices one at a time, and as many reports as were asked for."""
+        names = ["d%d" % i for i in range(40)]
+        points = {"n": {"signal": "counter"}}
+        self.set_devices(*[device(name, interval="2ms", points=points, shared=True, count=200) for name in names])
+        self.start_driver()
+
+        def reported():
+            with self.host.changed:
+                return [e["device"] for e in self.host.events if e["event"] == "report" for s in e["samples"]]
+
+        wait_for("200 reports", lambda: len(reported()) >= 200)
+        self.assertGreater(len(set(reported())), 20)
+        self.assertEqual(self.host.ask("read", driver="sim", device="d0", point="n")["r"], 0)
+        self.assertEqual(len(reported()), 200)
 
     def test_killed(self):
         self.set_devices(device("a"))

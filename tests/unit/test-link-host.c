@@ -483,6 +483,7 @@ static void test_client(void **state)
     f->answer = 0;
     run_dry(f, c);
     assert_int_equal(f->last, 8);
+    assert_int_equal(f->reports, 5);
     assert_int_equal(link_client_dropped(c), 0);
     link_client_free(c);
 }
