@@ -324,7 +324,7 @@ bool reader_word(struct reader *r, struct value object, const char *key, const c
 {
     _cleanup_free_ char *list = NULL;
     const char *text, *near;
-    struct value v;
+    struct value v = {0};
 
     if (!reader_string(r, object, key, false, &text))
         return false;

@@ -249,6 +249,11 @@ static void op_close_old(void *userdata)
     session_adopt_probe(userdata);
 }
 
+static void op_drop_probe(void *userdata)
+{
+    probe_drop(userdata);
+}
+
 /* ── Time ── */
 
 static uint64_t op_random(void *userdata)
@@ -361,6 +366,7 @@ static const struct rotation_ops ops = {
     .verify = op_verify,
     .delete = op_delete,
     .close_old = op_close_old,
+    .drop_probe = op_drop_probe,
     .set_timer = op_set_timer,
     .finished = op_finished,
     .report = op_report,

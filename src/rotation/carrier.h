@@ -20,7 +20,7 @@ struct rotation_carrier;
 struct rotation_commit {
     enum rotation_change_type change;
     enum rotation_role role; /* CLOUD_ID: whose */
-    const char *cloud_id;    /* CLOUD_ID; also with SWAP and others if not NULL: of the credential in `role` before */
+    const char *cloud_id;    /* CLOUD_ID; otherwise NULL */
     const void *blob;
     size_t blob_size;
 };
@@ -36,6 +36,8 @@ struct rotation_ops {
     int (*verify)(void *userdata);
     int (*delete)(void *userdata, enum rotation_role role);
     void (*close_old)(void *userdata);
+    /* A probe was accepted, but its session is not needed after all. May be NULL. */
+    void (*drop_probe)(void *userdata);
     /* Calls rotation_carrier_event(TIMER) at CLOCK_BOOTTIME `when`; replaces the one before. */
     void (*set_timer)(void *userdata, uint64_t when);
     void (*finished)(void *userdata, enum rotation_outcome outcome, const char *reason);

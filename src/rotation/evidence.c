@@ -203,6 +203,11 @@ void evidence_observe(struct rotation *r, const struct rotation_policy *p, const
 
 /* ── Facts ── */
 
+bool evidence_undated(const struct stamp *s, const struct stamp *now)
+{
+    return now->realtime != 0 && (s->realtime == 0 || stamp_age(s, now) == AGE_UNKNOWN);
+}
+
 uint64_t evidence_retire_left(const struct rotation *r, const struct rotation_policy *p, const struct stamp *now)
 {
     uint64_t here = now->boottime > r->started ? now->boottime - r->started : 0;
@@ -255,7 +260,8 @@ static uint32_t facts_now(const struct rotation *r, const struct rotation_policy
            (r->probe_turn ? FACT_PROBE_TURN : 0u) | (r->promote ? FACT_PROMOTE : 0u) |
            (ev->compromised ? FACT_COMPROMISED : 0u) | (ev->scheduled ? FACT_SCHEDULED : 0u) |
            (ev->confirmed ? FACT_CONFIRMED : 0u) | (ev->cloud_id && ev->cloud_id[0] ? FACT_ID : 0u) |
-           (r->in_flight != ROTATION_REQUEST_NONE ? FACT_BUSY : 0u);
+           (r->in_flight != ROTATION_REQUEST_NONE ? FACT_BUSY : 0u) |
+           (d->has_main && evidence_undated(&d->main_since, &ev->now) ? FACT_UNDATED : 0u);
 }
 
 uint32_t evidence_facts(const struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev)

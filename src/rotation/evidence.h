@@ -23,6 +23,9 @@ bool evidence_settled(const struct rotation *r, uint64_t now);
 /* Microseconds until the old key is due to retire, 0: it is. */
 uint64_t evidence_retire_left(const struct rotation *r, const struct rotation_policy *p, const struct stamp *now);
 
+/* Whether a time has no place on the calendar that it could be given now. */
+bool evidence_undated(const struct stamp *s, const struct stamp *now);
+
 /* The credential that FIND and DELETE are about: backup, or main when the device is removed and backup is gone. */
 enum rotation_role rotation_target(const struct rotation_durable *d);
 /* Backup is the key that was main before, or one that is being deleted. */

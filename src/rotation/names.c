@@ -55,7 +55,7 @@ static const char *const fact_names[ROTATION_FACTS] = {
     "cloud id known",     "rotate wanted",       "device removed",  "conflict stands", "settled",   "main proved",
     "retirement due",     "main refused",        "backup refused",  "probes spent",    "hopeless",  "absent",
     "fallback allowed",   "turn of a probe",     "promote asked",   "compromised",     "scheduled", "confirmed",
-    "brings an id",       "a request in flight",
+    "brings an id",       "a request in flight", "main undated",
 };
 
 static const char *const flag_names[] = {"compromised", "wanted", "retire-now", "give-up", "removing", "conflict"};

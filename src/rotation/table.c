@@ -30,6 +30,7 @@ const struct rotation_row rotation_table[] = {
      .text = "the device is removed: its last credential goes"},
     {ON(IDLE, TIMER), IF(FACT_WANTED | FACT_MAIN, 0), COMMIT(STAGE, STAGED), .clear = FLAG_WANTED, .delay = DELAY_AGAIN,
      .text = "asked for while the old key was retiring"},
+    {ON(IDLE, TIMER), IF(FACT_UNDATED, 0), COMMIT(STATE, STAY), .text = "the clock was synchronised"},
 
     /* Staged: nothing was sent; the commit comes before the first byte of an offer. */
     {ON(STAGED, TIMER), IF(FACT_REMOVING, 0), COMMIT(FORGET_BACKUP, IDLE), .delay = DELAY_AGAIN,

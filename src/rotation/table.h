@@ -38,10 +38,11 @@ enum rotation_fact {
     FACT_COMPROMISED = 1u << 21,
     FACT_SCHEDULED = 1u << 22,
     FACT_CONFIRMED = 1u << 23,
-    FACT_ID = 1u << 24,   /* it brings the cloud's id */
-    FACT_BUSY = 1u << 25, /* a request is in flight */
+    FACT_ID = 1u << 24,      /* it brings the cloud's id */
+    FACT_BUSY = 1u << 25,    /* a request is in flight */
+    FACT_UNDATED = 1u << 26, /* main's age can be written down only now */
 };
-#define ROTATION_FACTS 26
+#define ROTATION_FACTS 27
 
 /* Flags of the durable part that a row sets or clears; what the change itself implies is not repeated. */
 enum rotation_flag {
