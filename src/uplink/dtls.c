@@ -318,7 +318,10 @@ static void handshake_silence(struct dtls *d)
              "the server answered but fell silent after our proof of the key: key or identity not "
              "accepted: " LIKELY_CAUSES);
     else if (d->any_answer)
-        fail(d, DTLS_FAILED, "the server began the handshake and fell silent: packets lost, or an overloaded server");
+        fail(
+            d, DTLS_FAILED,
+            "the server began the handshake and fell silent: packets lost, an overloaded server, or one that takes none of "
+            "the configured suites");
     else
         fail(d, DTLS_UNREACHABLE, "no answer: is the server up, and does a firewall let UDP through?");
 }

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A datagram from anybody: what is kept of it is no more than it was, would be kept again, and in an open session holds
+ * nothing in clear text. */
+#include "uplink/dtls.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
+
+static void sift(const uint8_t *data, size_t n, bool encrypted_only)
+{
+    _cleanup_free_ uint8_t *in = malloc(n + 1);
+    uint64_t dropped = 0, dropped_again = 0;
+    size_t kept;
+
+    memcpy(in, data, n);
+    kept = dtls_sift(in, n, encrypted_only, &dropped);
+    if (kept > n || (kept < n && dropped == 0))
+        abort();
+    if (kept > 0 && (dtls_sift(in, kept, encrypted_only, &dropped_again) != kept || dropped_again != 0))
+        abort();
+    for (size_t at = 0; encrypted_only && at < kept; at += 13 + (size_t)(in[at + 11] << 8 | in[at + 12]))
+        if (in[at + 3] == 0 && in[at + 4] == 0)
+            abort();
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
+{
+    sift(data, n, false);
+    sift(data, n, true);
+    return 0;
+}
