@@ -9,213 +9,20 @@ Most cases wait for a server or a deadline, so they run beside one another, each
 import concurrent.futures
 import contextlib
 import os
-import queue
-import re
-import select
 import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 
-CLIENT = os.path.join(os.environ["GATEHOUSE_BUILD"], "tests/tools/uplink-client")
+from uplink_peers import Client, Proxy, Server, check, free_port, record, start_peer
+
 SERVERS = [s for s in ("coap-server-gnutls", "coap-server-openssl") if shutil.which(s)]
 KEY = "a-key-of-25-ASCII-letters"
 OTHER_KEY = "another-key-of-27-ascii-chr"
-
-
-class Failed(Exception):
-    pass
-
-
-def check(condition, *what):
-    if not condition:
-        raise Failed(" ".join(str(w) for w in what))
-
-
-def lines_of(stream, into):
-    for line in stream:
-        into.put(line.rstrip("\n"))
-    into.put(None)
-
-
-class Lines:
-    """The lines of a program as they come, and all those that have come."""
-
-    def __init__(self, stream):
-        self.queue, self.seen = queue.Queue(), []
-        threading.Thread(target=lines_of, args=(stream, self.queue), daemon=True).start()
-
-    def expect(self, pattern, timeout, unless=None):
-        """The first line not yet looked at that matches."""
-        end = time.monotonic() + timeout
-        while True:
-            try:
-                line = self.queue.get(timeout=max(0.001, end - time.monotonic()))
-            except queue.Empty:
-                raise Failed(f"no line like {pattern!r} within {timeout} s; had: {self.seen[-8:]}") from None
-            check(line is not None, "the program ended; had:", self.seen[-8:])
-            self.seen.append(line)
-            check(not unless or not re.search(unless, line), "got", line)
-            match = re.search(pattern, line)
-            if match:
-                return match
-
-
-class Client:
-    def __init__(self, stack, port, suites="ecdhe-psk,psk", host="127.0.0.1"):
-        state = stack.enter_context(tempfile.TemporaryDirectory())
-        self.process = subprocess.Popen([CLIENT, state, host, str(port), suites, "unlimited"], text=True, bufsize=1,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        stack.callback(self.end)
-        self.lines = Lines(self.process.stdout)
-        self.expect("^ready", 10)
-
-    def end(self):
-        if self.process.poll() is None:
-            self.say("quit")
-            try:
-                status = self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                raise Failed("the client does not end") from None
-        else:
-            status = self.process.returncode
-        check(status == 0, "the client ended with", status)
-
-    def say(self, text):
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-
-    def expect(self, pattern, timeout=5, unless=None):
-        return self.lines.expect(pattern, timeout, unless)
-
-    def credential(self, key, identity="device-0", slot="main", n=0):
-        self.say(f"credential {n} {slot} {identity} {key.encode().hex()}")
-
-    def connect(self, key=KEY, identity="device-0"):
-        self.credential(key, identity)
-        self.say("start 0 main")
-        self.expect("^state 0 online", 10)
-
-    def put(self, text, path="box", timeout=5, n=0):
-        self.say(f"put {n} {path} {text}")
-        return self.expect(rf"^response {n} (\d\.\d\d)", timeout)[1]
-
-    def info(self, n=0):
-        self.say(f"info {n}")
-        return dict(pair.split("=", 1) for pair in self.expect(rf"^info {n} (.*)")[1].split())
-
-
-def free_port():
-    """Two ports in a row: coap-server takes one for coap, the next for coaps."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b:
-            a.bind(("127.0.0.1", 0))
-            port = a.getsockname()[1]
-            try:
-                b.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            if port < 65000:
-                return port + 1
-
-
-class Server:
-    def __init__(self, stack, program, keys=None, hint="CoAP"):
-        self.program, self.port, self.hint = program, free_port(), hint
-        self.keys = tempfile.NamedTemporaryFile("w", suffix=".psk")
-        stack.enter_context(self.keys)
-        self.write_keys(keys or {"device-0": KEY})
-        self.process = None
-        stack.callback(self.stop, signal.SIGKILL)
-        self.start()
-
-    def write_keys(self, keys):
-        self.keys.seek(0)
-        self.keys.truncate()
-        self.keys.write("".join(f"{self.hint},{identity},{key}\n" for identity, key in keys.items()))
-        self.keys.flush()
-
-    def start(self):
-        self.process = subprocess.Popen([self.program, "-A", "127.0.0.1", "-p", str(self.port - 1), "-k", "not-this-one",
-                                         "-h", self.hint, "-i", self.keys.name, "-d", "10", "-v", "7"],
-                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
-        self.lines = Lines(self.process.stdout)
-        self.lines.expect(rf"created DTLS *endpoint .*:{self.port}", 10)
-
-    def stop(self, how=signal.SIGKILL):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(how)
-            self.process.wait(10)
-
-
-class Proxy:
-    """Between client and server; each client address gets a socket of its own to the server."""
-
-    def __init__(self, stack, port):
-        self.server = ("127.0.0.1", port)
-        self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.front.bind(("127.0.0.1", 0))
-        self.port = self.front.getsockname()[1]
-        self.backs, self.clients, self.from_server = {}, [], []
-        self.blocked, self.block_all, self.running = set(), False, True
-        self.drop_nth, self.count = None, 0  # counted both ways together
-        self.thread = threading.Thread(target=self.run, daemon=True)
-        self.thread.start()
-        stack.callback(self.end)
-
-    def end(self):
-        self.running = False
-        self.thread.join()
-        for s in [self.front, *self.backs.values()]:
-            s.close()
-
-    def run(self):
-        while self.running:
-            ready, _, _ = select.select([self.front, *self.backs.values()], [], [], 0.05)
-            for s in ready:
-                with contextlib.suppress(ConnectionError):
-                    self.forward(s)
-
-    def forward(self, s):
-        if s is self.front:
-            data, client = s.recvfrom(65536)
-            if client not in self.backs:
-                self.backs[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-                self.backs[client].connect(self.server)
-                self.clients.append(client)
-            if self.passes(client):
-                self.backs[client].send(data)
-            return
-        data = s.recv(65536)
-        client = next(c for c, b in self.backs.items() if b is s)
-        if self.passes(client):
-            self.from_server.append((client, data))
-            self.front.sendto(data, client)
-
-    def passes(self, client):
-        self.count += 1
-        return not self.block_all and client not in self.blocked and self.count - 1 != self.drop_nth
-
-    def inject(self, data, client=0):
-        self.front.sendto(data, self.clients[client])
-
-
-def start_peer(stack, command, port, **arguments):
-    """A server that says nothing when it is ready: until its port is taken."""
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **arguments)
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    deadline = time.monotonic() + 10
-    while f":{port:04X} " not in open("/proc/net/udp").read() + open("/proc/net/udp6").read():
-        check(time.monotonic() < deadline and process.poll() is None, command[0], "does not come up")
-        time.sleep(0.02)
-    return process
-
+KEYS = {"device-0": KEY}
 
 CASES = {}
 HIDDEN = {}
@@ -247,13 +54,13 @@ SUITES = {
 
 @case_per_server
 def each_suite_carries_a_request(stack, program):
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     for name, (suite, secrecy) in SUITES.items():
         if (program, name) == ("coap-server-openssl", "ecdhe-psk-cbc"):
             continue  # not in libcoap's list for OpenSSL
         with contextlib.ExitStack() as inner:
             client = Client(inner, server.port, name)
-            client.connect()
+            client.connect(KEY)
             check(client.put("hello") in ("2.01", "2.04"), "put failed with", name)
             client.say("get 0 box")
             client.expect("^response 0 2.05 hello")
@@ -264,9 +71,9 @@ def each_suite_carries_a_request(stack, program):
 
 @case_per_server
 def a_server_without_a_hint_will_do(stack, program):
-    server = Server(stack, program, hint="")
+    server = Server(stack, program, KEYS, hint="")
     client = Client(stack, server.port, "psk")
-    client.connect()
+    client.connect(KEY)
     check(client.put("hello") in ("2.01", "2.04"), "put failed")
 
 
@@ -297,7 +104,7 @@ def refused_twice(client, timeout):
 
 @case_per_server
 def a_wrong_key_is_refused_within_30_seconds(stack, program):
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     client = Client(stack, server.port)
     client.credential(OTHER_KEY)
     refused_twice(client, 14)
@@ -305,7 +112,7 @@ def a_wrong_key_is_refused_within_30_seconds(stack, program):
 
 @case_per_server
 def an_unknown_identity_is_refused(stack, program):
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     client = Client(stack, server.port)
     client.credential(KEY, identity="nobody")
     refused_twice(client, 14)
@@ -345,17 +152,17 @@ def every_address_is_tried(stack):
     """localhost is ::1 and 127.0.0.1; the server listens on one of them."""
     if len({a[4][0] for a in socket.getaddrinfo("localhost", 5684, type=socket.SOCK_DGRAM)}) < 2:
         return
-    server = Server(stack, SERVERS[0])
+    server = Server(stack, SERVERS[0], KEYS)
     client = Client(stack, server.port, host="localhost")
-    client.connect()
+    client.connect(KEY)
     check(client.put("hello") in ("2.01", "2.04"), "put failed")
 
 
 @case_per_server
 def a_killed_server_comes_back_and_the_request_is_answered(stack, program):
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     client = Client(stack, server.port)
-    client.connect()
+    client.connect(KEY)
     client.put("one")
     server.stop(signal.SIGKILL)
     client.say("put 0 box two")
@@ -370,10 +177,10 @@ def a_killed_server_comes_back_and_the_request_is_answered(stack, program):
 @case_per_server
 def a_server_restarted_unseen_is_found_stale(stack, program):
     """No ICMP and no close_notify: the proxy stays, the server behind it forgets."""
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     proxy = Proxy(stack, server.port)
     client = Client(stack, proxy.port)
-    client.connect()
+    client.connect(KEY)
     client.put("one")
     server.stop(signal.SIGKILL)
     server.start()
@@ -384,9 +191,9 @@ def a_server_restarted_unseen_is_found_stale(stack, program):
 
 @case_per_server
 def close_notify_reconnects(stack, program):
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     client = Client(stack, server.port)
-    client.connect()
+    client.connect(KEY)
     client.put("one")
     server.stop(signal.SIGINT)
     client.expect("^state 0 (backing-off|connecting) .*closed the session", 5)
@@ -397,10 +204,10 @@ def close_notify_reconnects(stack, program):
 
 @case_per_server
 def a_rebound_nat_is_overcome_with_a_ticket(stack, program):
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     proxy = Proxy(stack, server.port)
     client = Client(stack, proxy.port)
-    client.connect()
+    client.connect(KEY)
     client.put("one")
     proxy.blocked.add(proxy.clients[0])
     check(client.put("two", timeout=30) == "2.04", "put failed")
@@ -413,10 +220,10 @@ def a_rebound_nat_is_overcome_with_a_ticket(stack, program):
 
 @case
 def an_answer_on_the_old_session_keeps_it(stack):
-    server = Server(stack, SERVERS[0])
+    server = Server(stack, SERVERS[0], KEYS)
     proxy = Proxy(stack, server.port)
     client = Client(stack, proxy.port)
-    client.connect()
+    client.connect(KEY)
     client.put("one")
     proxy.block_all = True
     client.say("put 0 box two")
@@ -431,17 +238,12 @@ def an_answer_on_the_old_session_keeps_it(stack):
     check(info["kept"] == "1" and info["switches"] == "0" and info["full"] == "1", info)
 
 
-def record(kind, epoch, sequence, payload):
-    return bytes([kind, 0xFE, 0xFD]) + epoch.to_bytes(2, "big") + sequence.to_bytes(6, "big") + \
-        len(payload).to_bytes(2, "big") + payload
-
-
 @case_per_server
 def what_is_thrown_at_it_does_not_end_a_session(stack, program):
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     proxy = Proxy(stack, server.port)
     client = Client(stack, proxy.port)
-    client.connect()
+    client.connect(KEY)
     client.put("one")
     last = proxy.from_server[-1][1]
     thrown = [
@@ -473,7 +275,7 @@ def what_is_thrown_at_it_does_not_end_a_session(stack, program):
 
 @case
 def garbage_during_the_handshake_does_not_end_it(stack):
-    server = Server(stack, SERVERS[0])
+    server = Server(stack, SERVERS[0], KEYS)
     proxy = Proxy(stack, server.port)
     client = Client(stack, proxy.port)
     proxy.block_all = True
@@ -491,7 +293,7 @@ def garbage_during_the_handshake_does_not_end_it(stack):
 
 @case_per_server
 def any_lost_datagram_of_a_handshake_is_sent_again(stack, program):
-    server = Server(stack, program)
+    server = Server(stack, program, KEYS)
     proxy = Proxy(stack, server.port)
     for lost in range(8):
         with contextlib.ExitStack() as inner:
@@ -515,7 +317,7 @@ def renegotiation_is_refused(stack):
     peer = start_peer(stack, ["openssl", "s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}", "-nocert", "-psk",
                               KEY.encode().hex(), "-cipher", "PSK-AES128-GCM-SHA256"], port, stdin=subprocess.PIPE)
     client = Client(stack, port, "psk")
-    client.connect()
+    client.connect(KEY)
     peer.stdin.write(b"r\n")
     peer.stdin.flush()
     deadline = time.monotonic() + 10
@@ -530,9 +332,9 @@ def renegotiation_is_refused(stack):
 def no_key_stays_in_memory(stack):
     """Not in heap, stack or arena: between handshakes only the sealed record is left. The same search finds what a
     client was told in clear text, so it does search."""
-    server = Server(stack, SERVERS[0])
+    server = Server(stack, SERVERS[0], KEYS)
     client = Client(stack, server.port)
-    client.connect()
+    client.connect(KEY)
     client.put("a-text-that-is-no-secret")
     needles = {KEY.encode(): False, b"a-text-that-is-no-secret": True}
     found = dict.fromkeys(needles, False)
@@ -567,9 +369,9 @@ def ip(*arguments):
 def in_a_namespace(stack):
     ip("link", "set", "lo", "up")
     ip("address", "add", "10.9.0.1/32", "dev", "lo")
-    server = Server(stack, SERVERS[0])
+    server = Server(stack, SERVERS[0], KEYS)
     client = Client(stack, server.port)
-    client.connect()
+    client.connect(KEY)
     check(client.put("one") in ("2.01", "2.04"), "put failed")
     # Another route to the same server: the kernel would send from another address.
     ip("route", "replace", "table", "local", "local", "127.0.0.1", "dev", "lo", "src", "10.9.0.1")
@@ -621,9 +423,9 @@ def a_probe_of_an_empty_slot_is_our_own_fault(stack):
 
 @case
 def a_renewed_session_is_a_full_handshake_and_loses_no_request(stack):
-    server = Server(stack, SERVERS[0])
+    server = Server(stack, SERVERS[0], KEYS)
     client = Client(stack, server.port)
-    client.connect()
+    client.connect(KEY)
     first = int(client.info()["full_at"])
     client.say("renew 0")
     client.say("put 0 box meanwhile")
