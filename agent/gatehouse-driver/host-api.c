@@ -26,7 +26,7 @@ static bool clock_is_set(uint64_t boottime)
     return set;
 }
 
-static void stamp(struct link_sample *s)
+static void stamp(struct sample *s)
 {
     uint64_t boottime = clock_boottime(), realtime = clock_realtime();
 
@@ -42,7 +42,7 @@ static void stamp(struct link_sample *s)
 static int host_report(struct gatehouse_device *device, const char *point, uint64_t time,
                        const struct gatehouse_value *value, const char *unit, uint32_t quality)
 {
-    struct link_sample sample = {.point = point,
+    struct sample sample = {.point = point,
                                  .time = time,
                                  .value = value_from_plugin(value),
                                  .unit = unit ?: "",

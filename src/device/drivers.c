@@ -63,9 +63,17 @@ static void on_driver_changed(struct link_driver *driver, void *userdata)
     log_notice(NULL, "driver %s %s%s%s", link_driver_name(driver),
                link_driver_connected(driver) ? "connected" : "is away", link_driver_last_error(driver)[0] ? ": " : "",
                link_driver_last_error(driver));
-    for (size_t i = 0; i < f->n_devices; i++)
-        if (strcmp(f->devices[i]->config->driver, link_driver_name(driver)) == 0)
-            device_changed(f->devices[i]);
+    for (size_t i = 0; i < f->n_devices; i++) {
+        struct device *d = f->devices[i];
+
+        if (strcmp(d->config->driver, link_driver_name(driver)) != 0)
+            continue;
+        /* What the driver said of it is over; a new one says it again. */
+        free(d->driver_state);
+        free(d->driver_reason);
+        d->driver_state = d->driver_reason = NULL;
+        device_changed(d);
+    }
     if (f->listener.fleet_changed)
         f->listener.fleet_changed(f->listener.userdata);
 }
@@ -76,9 +84,8 @@ static void on_safe(void *userdata)
 }
 
 static void on_report(struct link_driver *driver, struct link_report *token, const char *device,
-                      const struct link_sample *link_samples, size_t n, void *userdata)
+                      const struct sample *samples, size_t n, void *userdata)
 {
-    const struct sample *samples = (const struct sample *)link_samples;
     struct fleet *f = userdata;
     struct device *d = fleet_find(f, device);
 

@@ -17,7 +17,7 @@
 struct flight {
     TAILQ_ENTRY(flight) link;
     struct link_client *client;
-    struct queue_batch batch;
+    struct link_queue_batch batch;
     sd_bus_slot *slot;
 };
 TAILQ_HEAD(flight_list, flight);
@@ -32,7 +32,7 @@ struct link_client {
     bool accepted; /* Hello was answered */
     uint64_t backoff;
     sd_event_source *connect_timer, *flush_source, *busy_timer;
-    struct queue *queue;
+    struct link_queue *queue;
     struct flight_list flights;
     size_t n_flights, samples_in_flight;
     size_t available; /* credits left */
@@ -99,12 +99,12 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (r >= 0) {
         /* What is still under way may not have been there when the agent counted. */
         c->available = credits > c->samples_in_flight ? credits - c->samples_in_flight : 0;
-        queue_batch_done(&f->batch);
+        link_queue_batch_done(&f->batch);
     } else if (r == -EINVAL || r == -ENODEV) {
         c->refused += f->batch.n;
-        queue_batch_done(&f->batch);
+        link_queue_batch_done(&f->batch);
     } else {
-        queue_batch_back(c->queue, &f->batch);
+        link_queue_batch_back(c->queue, &f->batch);
         r = pause_reports(c);
     }
     flight_free(f);
@@ -114,7 +114,7 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int send_batch(struct link_client *c, struct flight *f)
 {
     /* One message needs its samples in a row. */
-    _cleanup_free_ struct link_sample *samples = malloc(f->batch.n * sizeof(*samples));
+    _cleanup_free_ struct sample *samples = malloc(f->batch.n * sizeof(*samples));
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     struct queued *s;
     size_t n = 0;
@@ -141,19 +141,19 @@ static int send_next(struct link_client *c)
     int r;
 
     if (!c->accepted || c->busy || c->n_flights >= LINK_REPORTS_IN_FLIGHT || allowed == 0 ||
-        queue_length(c->queue) == 0)
+        link_queue_length(c->queue) == 0)
         return 0;
     f = calloc(1, sizeof(*f));
     if (!f)
         return pause_reports(c);
     f->client = c;
-    if (!queue_take(c->queue, allowed, &f->batch)) {
+    if (!link_queue_take(c->queue, allowed, &f->batch)) {
         free(f);
         return 0;
     }
     r = send_batch(c, f);
     if (r < 0) {
-        queue_batch_back(c->queue, &f->batch);
+        link_queue_batch_back(c->queue, &f->batch);
         free(f);
         return r == -ENOMEM ? pause_reports(c) : r;
     }
@@ -179,7 +179,7 @@ static int on_flush(sd_event_source *source, void *userdata)
 
 void link_client_push(struct link_client *c, struct queued *sample)
 {
-    queue_push(c->queue, sample);
+    link_queue_push(c->queue, sample);
     (void)schedule_flush(c);
 }
 
@@ -214,7 +214,7 @@ static void disconnect(struct link_client *c, int r, const char *reason)
     /* The newest first: each goes to the front, and the oldest is to end up there. */
     while ((f = TAILQ_LAST(&c->flights, flight_list))) {
         flight_end(f);
-        queue_batch_back(c->queue, &f->batch);
+        link_queue_batch_back(c->queue, &f->batch);
         flight_free(f);
     }
     c->accepted = false;
@@ -367,7 +367,7 @@ int link_client_new(sd_event *event, const struct link_client_options *options, 
     c->version = strdup(options->version);
     if (!c->name || !c->version)
         return -ENOMEM;
-    r = queue_new(DRIVER_QUEUE_MAX, &c->queue);
+    r = link_queue_new(DRIVER_QUEUE_MAX, &c->queue);
     if (r >= 0)
         r = add_sources(c);
     if (r < 0)
@@ -384,14 +384,14 @@ struct link_client *link_client_free(struct link_client *c)
         return NULL;
     while ((f = TAILQ_FIRST(&c->flights))) {
         flight_end(f);
-        queue_batch_done(&f->batch);
+        link_queue_batch_done(&f->batch);
         flight_free(f);
     }
     sd_bus_close_unref(c->bus);
     sd_event_source_disable_unref(c->connect_timer);
     sd_event_source_disable_unref(c->busy_timer);
     sd_event_source_disable_unref(c->flush_source);
-    queue_free(c->queue);
+    link_queue_free(c->queue);
     sd_event_unref(c->event);
     free(c->name);
     free(c->version);
@@ -412,7 +412,7 @@ bool link_client_connected(const struct link_client *c)
 
 uint64_t link_client_dropped(const struct link_client *c)
 {
-    return queue_dropped(c->queue);
+    return link_queue_dropped(c->queue);
 }
 
 uint64_t link_client_refused(const struct link_client *c)
@@ -422,5 +422,5 @@ uint64_t link_client_refused(const struct link_client *c)
 
 size_t link_client_pending(const struct link_client *c)
 {
-    return queue_length(c->queue) + c->samples_in_flight;
+    return link_queue_length(c->queue) + c->samples_in_flight;
 }

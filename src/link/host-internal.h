@@ -85,7 +85,7 @@ struct link_host {
     struct driver_list drivers;
     struct conn_list conns;
     size_t n_strangers;
-    struct link_sample *samples; /* LINK_REPORT_MAX, for the report being read */
+    struct sample *samples;      /* LINK_REPORT_MAX, for the report being read */
     struct ratelimit complaints; /* about strangers */
 };
 

@@ -27,7 +27,7 @@ struct link_host_ops {
     /* Samples of one device, at least one. They are answered by link_report_done(token, ...), now or later, exactly
      * once and before the host is freed. */
     void (*report)(struct link_driver *driver, struct link_report *token, const char *device,
-                   const struct link_sample *samples, size_t n, void *userdata);
+                   const struct sample *samples, size_t n, void *userdata);
     /* "ok", "degraded", "failed", "closed", with a reason that may be "". Only when it changes. May be NULL. */
     void (*device_state)(struct link_driver *driver, const char *device, const char *state, const char *reason,
                          void *userdata);

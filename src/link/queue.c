@@ -17,7 +17,7 @@ struct queue_device {
 LIST_HEAD(device_bucket, queue_device);
 TAILQ_HEAD(device_turns, queue_device);
 
-struct queue {
+struct link_queue {
     size_t length, max;
     uint64_t dropped;
     struct queued_list samples; /* by_age */
@@ -26,7 +26,7 @@ struct queue {
 };
 
 /* FNV-1a: the ids are the agent's, so nobody can aim for collisions. */
-static struct device_bucket *bucket_of(struct queue *q, const char *id)
+static struct device_bucket *bucket_of(struct link_queue *q, const char *id)
 {
     uint32_t hash = 2166136261U;
 
@@ -35,9 +35,9 @@ static struct device_bucket *bucket_of(struct queue *q, const char *id)
     return &q->buckets[hash % BUCKETS];
 }
 
-int queue_new(size_t max, struct queue **ret)
+int link_queue_new(size_t max, struct link_queue **ret)
 {
-    struct queue *q = calloc(1, sizeof(*q));
+    struct link_queue *q = calloc(1, sizeof(*q));
 
     if (!q)
         return -ENOMEM;
@@ -48,7 +48,7 @@ int queue_new(size_t max, struct queue **ret)
     return 0;
 }
 
-static void device_done_if_empty(struct queue *q, struct queue_device *d)
+static void device_done_if_empty(struct link_queue *q, struct queue_device *d)
 {
     if (!TAILQ_EMPTY(&d->samples))
         return;
@@ -58,7 +58,7 @@ static void device_done_if_empty(struct queue *q, struct queue_device *d)
 }
 
 /* Takes the oldest out of the queue; it is the first of its device, whose order is that of age. */
-static void drop_oldest(struct queue *q)
+static void drop_oldest(struct link_queue *q)
 {
     struct queued *s = TAILQ_FIRST(&q->samples);
 
@@ -69,7 +69,7 @@ static void drop_oldest(struct queue *q)
     q->length--;
 }
 
-struct queue *queue_free(struct queue *q)
+struct link_queue *link_queue_free(struct link_queue *q)
 {
     if (!q)
         return NULL;
@@ -89,7 +89,7 @@ static char *put_string(char **at, const char *text)
     return start;
 }
 
-struct queued *queued_new(const char *device, const struct link_sample *sample)
+struct queued *queued_new(const char *device, const struct sample *sample)
 {
     bool text = sample->value.type == SAMPLE_STRING;
     size_t n =
@@ -111,7 +111,7 @@ struct queued *queued_new(const char *device, const struct link_sample *sample)
 }
 
 /* The device of that id, made if it has nothing waiting. */
-static struct queue_device *device_get(struct queue *q, const char *id)
+static struct queue_device *device_get(struct link_queue *q, const char *id)
 {
     struct device_bucket *bucket = bucket_of(q, id);
     size_t n = strlen(id) + 1;
@@ -130,7 +130,7 @@ static struct queue_device *device_get(struct queue *q, const char *id)
     return d;
 }
 
-void queue_push(struct queue *q, struct queued *s)
+void link_queue_push(struct link_queue *q, struct queued *s)
 {
     /* Room first: dropping may end the very device that s is of. */
     while (q->length >= q->max && q->length > 0) {
@@ -148,7 +148,7 @@ void queue_push(struct queue *q, struct queued *s)
     q->length++;
 }
 
-bool queue_take(struct queue *q, size_t max, struct queue_batch *ret)
+bool link_queue_take(struct link_queue *q, size_t max, struct link_queue_batch *ret)
 {
     struct queue_device *d = TAILQ_FIRST(&q->turns);
     struct queued *s;
@@ -168,7 +168,7 @@ bool queue_take(struct queue *q, size_t max, struct queue_batch *ret)
     return true;
 }
 
-void queue_batch_done(struct queue_batch *b)
+void link_queue_batch_done(struct link_queue_batch *b)
 {
     struct queued *s;
 
@@ -179,7 +179,7 @@ void queue_batch_done(struct queue_batch *b)
     b->n = 0;
 }
 
-void queue_batch_back(struct queue *q, struct queue_batch *b)
+void link_queue_batch_back(struct link_queue *q, struct link_queue_batch *b)
 {
     struct queue_device *d = device_get(q, TAILQ_FIRST(&b->samples)->device);
     struct queued *s;
@@ -202,12 +202,12 @@ void queue_batch_back(struct queue *q, struct queue_batch *b)
     b->n = 0;
 }
 
-size_t queue_length(const struct queue *q)
+size_t link_queue_length(const struct link_queue *q)
 {
     return q->length;
 }
 
-uint64_t queue_dropped(const struct queue *q)
+uint64_t link_queue_dropped(const struct link_queue *q)
 {
     return q->dropped;
 }

@@ -13,7 +13,7 @@
 #include <stdbool.h>
 #include <sys/queue.h>
 
-struct queue;
+struct link_queue;
 struct queue_device;
 
 /* A sample with copies of its strings, in one piece. */
@@ -22,32 +22,32 @@ struct queued {
     TAILQ_ENTRY(queued) by_device; /* of one device's, or of one batch's */
     struct queue_device *of;
     const char *device;
-    struct link_sample sample;
+    struct sample sample;
     char strings[];
 };
 TAILQ_HEAD(queued_list, queued);
 
 /* What is under way in one call, at least one sample. */
-struct queue_batch {
+struct link_queue_batch {
     struct queued_list samples; /* by_device */
     size_t n;
 };
 
-int queue_new(size_t max, struct queue **ret);
-struct queue *queue_free(struct queue *q);
-DEFINE_FREEP(struct queue, queue_free)
+int link_queue_new(size_t max, struct link_queue **ret);
+struct link_queue *link_queue_free(struct link_queue *q);
+DEFINE_FREEP(struct link_queue, link_queue_free)
 
 /* NULL when out of memory. free() is enough to get rid of one that is in no queue. */
-struct queued *queued_new(const char *device, const struct link_sample *sample);
+struct queued *queued_new(const char *device, const struct sample *sample);
 /* Takes s, also when that means to drop it (out of memory, or max is 0). */
-void queue_push(struct queue *q, struct queued *s);
+void link_queue_push(struct link_queue *q, struct queued *s);
 
 /* At most `max` samples of the device whose turn it is; false when there is none. The batch is the caller's until one
  * of the two below. */
-bool queue_take(struct queue *q, size_t max, struct queue_batch *ret);
-void queue_batch_done(struct queue_batch *b);
+bool link_queue_take(struct link_queue *q, size_t max, struct link_queue_batch *ret);
+void link_queue_batch_done(struct link_queue_batch *b);
 /* Puts it back in front; when the queue is full the oldest go. */
-void queue_batch_back(struct queue *q, struct queue_batch *b);
+void link_queue_batch_back(struct link_queue *q, struct link_queue_batch *b);
 
-size_t queue_length(const struct queue *q);
-uint64_t queue_dropped(const struct queue *q);
+size_t link_queue_length(const struct link_queue *q);
+uint64_t link_queue_dropped(const struct link_queue *q);

@@ -75,7 +75,7 @@ int wire_read_value(sd_bus_message *m, struct sample_value *ret)
     return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
-int wire_append_samples(sd_bus_message *m, const struct link_sample *samples, size_t n)
+int wire_append_samples(sd_bus_message *m, const struct sample *samples, size_t n)
 {
     int r = sd_bus_message_open_container(m, SD_BUS_TYPE_ARRAY, "(" WIRE_SAMPLE ")");
 
@@ -93,7 +93,7 @@ int wire_append_samples(sd_bus_message *m, const struct link_sample *samples, si
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
-static int read_sample(sd_bus_message *m, struct link_sample *s)
+static int read_sample(sd_bus_message *m, struct sample *s)
 {
     int r = sd_bus_message_read(m, "st", &s->point, &s->time);
 
@@ -107,7 +107,7 @@ static int read_sample(sd_bus_message *m, struct link_sample *s)
                                                                                                              : -EINVAL;
 }
 
-int wire_read_samples(sd_bus_message *m, struct link_sample *samples, size_t max)
+int wire_read_samples(sd_bus_message *m, struct sample *samples, size_t max)
 {
     size_t n = 0;
     int r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, "(" WIRE_SAMPLE ")");

@@ -13,15 +13,6 @@
 /* Version of the private bus, first thing said in Hello. */
 #define LINK_ABI 1
 
-/* A sample on its way; all strings belong to whoever made it. */
-struct link_sample {
-    const char *point;
-    uint64_t time; /* CLOCK_REALTIME, or CLOCK_BOOTTIME under SAMPLE_BOOTTIME */
-    struct sample_value value;
-    const char *unit; /* "" for none */
-    uint32_t quality; /* enum sample_quality */
-};
-
 /* A device as its driver gets it. */
 struct link_device {
     const char *id;
@@ -36,10 +27,10 @@ int wire_append_value(sd_bus_message *m, const struct sample_value *v);
 /* A variant of one of the types of enum sample_type, valid; its string lives as long as m. -EINVAL for any other. */
 int wire_read_value(sd_bus_message *m, struct sample_value *ret);
 
-int wire_append_samples(sd_bus_message *m, const struct link_sample *samples, size_t n);
+int wire_append_samples(sd_bus_message *m, const struct sample *samples, size_t n);
 /* Reads the array into at most `max` samples, whose strings live as long as m. The number of them; -EINVAL (a name, a
  * value, a unit, a flag), -E2BIG (more than max). */
-int wire_read_samples(sd_bus_message *m, struct link_sample *samples, size_t max);
+int wire_read_samples(sd_bus_message *m, struct sample *samples, size_t max);
 
 /* a{sv} of basic types from a JSON object; null members are left out, what is nested travels as JSON text. */
 int wire_append_dict(sd_bus_message *m, json_object *object);

@@ -2,12 +2,12 @@
 /* Commits: what waits at the end of a loop turn becomes one transaction on the worker. */
 #include "vault/internal.h"
 
-void queue_init(struct queue *q)
+void commit_queue_init(struct queue *q)
 {
     *q = (struct queue){.last = &q->first};
 }
 
-void queue_push(struct queue *q, struct vault_change *c)
+void commit_queue_push(struct queue *q, struct vault_change *c)
 {
     c->next = NULL;
     *q->last = c;
@@ -15,7 +15,7 @@ void queue_push(struct queue *q, struct vault_change *c)
     q->count++;
 }
 
-struct vault_change *queue_pop(struct queue *q)
+struct vault_change *commit_queue_pop(struct queue *q)
 {
     struct vault_change *c = q->first;
 
@@ -45,7 +45,7 @@ static struct vault_batch *batch_new(struct vault *v)
     if (!b)
         return NULL;
     b->vault = v;
-    queue_init(&b->changes);
+    commit_queue_init(&b->changes);
     pthread_mutex_init(&b->mutex, NULL);
     pthread_cond_init(&b->wake, NULL);
     return b;
@@ -57,11 +57,11 @@ static void batch_fill(struct vault_batch *b)
     struct vault *v = b->vault;
 
     while (v->waiting.first && b->changes.count < VAULT_BATCH_MAX) {
-        struct vault_change *c = queue_pop(&v->waiting);
+        struct vault_change *c = commit_queue_pop(&v->waiting);
 
         if (change_prepare(c) >= 0)
             b->forgets = b->forgets || c->forgets;
-        queue_push(&b->changes, c);
+        commit_queue_push(&b->changes, c);
     }
     b->forgets = b->forgets || v->checkpoint_due;
 }
@@ -139,7 +139,7 @@ static int batch_apply(struct vault_batch *b)
     count(b, applied);
     v->batch = NULL;
     b->applied = true;
-    for (struct vault_change *c; (c = queue_pop(&b->changes));) {
+    for (struct vault_change *c; (c = commit_queue_pop(&b->changes));) {
         v->pending--;
         if (first == 0)
             first = c->failed;
@@ -196,7 +196,7 @@ int commit_init(struct vault *v)
 {
     int r;
 
-    queue_init(&v->waiting);
+    commit_queue_init(&v->waiting);
     r = workers_new(v->event, 1, &v->workers);
     if (r >= 0)
         r = sd_event_add_defer(v->event, &v->start, on_start, v);
@@ -219,7 +219,7 @@ void commit_done(struct vault *v)
     if (!b)
         return;
     while (v->waiting.first)
-        queue_push(&b->changes, queue_pop(&v->waiting));
+        commit_queue_push(&b->changes, commit_queue_pop(&v->waiting));
     b->r = error_set(&b->error, -ECANCELED, "the vault is closing");
     batch_apply(b);
     batch_free(b);
@@ -233,7 +233,7 @@ int vault_commit(struct vault *vault, struct vault_change *c, vault_done_fn *don
     }
     c->done = done;
     c->userdata = userdata;
-    queue_push(&vault->waiting, c);
+    commit_queue_push(&vault->waiting, c);
     vault->pending++;
     schedule(vault);
     return 0;

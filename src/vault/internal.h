@@ -183,8 +183,8 @@ void change_apply(struct vault_change *c);
 void change_unprepare(struct vault_change *c);
 
 /* commit.c */
-void queue_init(struct queue *q);
-void queue_push(struct queue *q, struct vault_change *c);
-struct vault_change *queue_pop(struct queue *q);
+void commit_queue_init(struct queue *q);
+void commit_queue_push(struct queue *q, struct vault_change *c);
+struct vault_change *commit_queue_pop(struct queue *q);
 int commit_init(struct vault *v);
 void commit_done(struct vault *v);

@@ -164,7 +164,7 @@ int vault_open(sd_event *event, struct arena *arena, const struct vault_options 
     pthread_mutex_init(&v->store_mutex, NULL);
     v->event = sd_event_ref(event);
     v->arena = arena;
-    queue_init(&v->waiting);
+    commit_queue_init(&v->waiting);
     r = look_at_file_system(v, options, e);
     if (r >= 0)
         r = load(v, options, e);

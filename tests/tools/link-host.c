@@ -90,7 +90,7 @@ static void on_driver(struct link_driver *d, void *userdata)
 }
 
 static void on_report(struct link_driver *d, struct link_report *token, const char *device,
-                      const struct link_sample *samples, size_t n, void *userdata)
+                      const struct sample *samples, size_t n, void *userdata)
 {
     json_object *o, *list;
 

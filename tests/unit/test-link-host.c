@@ -38,7 +38,7 @@ struct fixture {
 };
 
 static void on_report(struct link_driver *d, struct link_report *token, const char *device,
-                      const struct link_sample *samples, size_t n, void *userdata)
+                      const struct sample *samples, size_t n, void *userdata)
 {
     struct fixture *f = userdata;
 
@@ -177,11 +177,11 @@ static struct answer hello(struct fixture *f, sd_bus *bus, const char *name, uin
 
 static sd_bus_message *new_report(sd_bus *bus, const char *device, size_t n)
 {
-    struct link_sample *samples = calloc(n + 1, sizeof(*samples));
+    struct sample *samples = calloc(n + 1, sizeof(*samples));
     sd_bus_message *m = new_call(bus, "Report");
 
     for (size_t i = 0; i < n; i++)
-        samples[i] = (struct link_sample){"p", 1, {.type = SAMPLE_INT, .x = (int64_t)i}, "", 0};
+        samples[i] = (struct sample){"p", 1, {.type = SAMPLE_INT, .x = (int64_t)i}, "", 0};
     assert_true(sd_bus_message_append_basic(m, 's', device) >= 0);
     assert_true(wire_append_samples(m, samples, n) >= 0);
     free(samples);
@@ -214,7 +214,7 @@ static void test_hello(void **state)
 static void append_bad(sd_bus_message *m, size_t i)
 {
     static const char *const points[] = {"", "a b", "-x"};
-    struct link_sample s = {"p", 1, {.type = SAMPLE_DOUBLE, .d = 1}, "", 0};
+    struct sample s = {"p", 1, {.type = SAMPLE_DOUBLE, .d = 1}, "", 0};
 
     if (i < 3)
         s.point = points[i];
@@ -436,7 +436,7 @@ static const struct link_client_ops client_ops = {.connection = client_connectio
 
 static void push(struct link_client *c, const char *device, int64_t value)
 {
-    const struct link_sample s = {"p", 1, {.type = SAMPLE_INT, .x = value}, "", 0};
+    const struct sample s = {"p", 1, {.type = SAMPLE_INT, .x = value}, "", 0};
 
     link_client_push(c, queued_new(device, &s));
 }

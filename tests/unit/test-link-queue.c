@@ -11,17 +11,17 @@
 #include <stdio.h>
 #include <string.h>
 
-static void push(struct queue *q, const char *device, int64_t value)
+static void push(struct link_queue *q, const char *device, int64_t value)
 {
-    const struct link_sample s = {.point = "p", .unit = "", .value = {.type = SAMPLE_INT, .x = value}};
+    const struct sample s = {.point = "p", .unit = "", .value = {.type = SAMPLE_INT, .x = value}};
     struct queued *queued = queued_new(device, &s);
 
     assert_non_null(queued);
-    queue_push(q, queued);
+    link_queue_push(q, queued);
 }
 
 /* "a:1,2" for a batch of the device a. */
-static void assert_batch(const struct queue_batch *b, const char *expected)
+static void assert_batch(const struct link_queue_batch *b, const char *expected)
 {
     char text[256] = "";
     size_t n = 0;
@@ -41,22 +41,22 @@ static void assert_batch(const struct queue_batch *b, const char *expected)
     assert_int_equal(n, b->n);
 }
 
-static void assert_take(struct queue *q, size_t max, const char *expected)
+static void assert_take(struct link_queue *q, size_t max, const char *expected)
 {
-    struct queue_batch b;
+    struct link_queue_batch b;
 
-    assert_true(queue_take(q, max, &b));
+    assert_true(link_queue_take(q, max, &b));
     assert_batch(&b, expected);
-    queue_batch_done(&b);
+    link_queue_batch_done(&b);
 }
 
 static void test_devices_in_turn(void **state)
 {
-    _cleanup_(queue_freep) struct queue *q = NULL;
-    struct queue_batch b;
+    _cleanup_(link_queue_freep) struct link_queue *q = NULL;
+    struct link_queue_batch b;
 
-    assert_int_equal(queue_new(100, &q), 0);
-    assert_false(queue_take(q, 10, &b));
+    assert_int_equal(link_queue_new(100, &q), 0);
+    assert_false(link_queue_take(q, 10, &b));
     for (int i = 1; i <= 5; i++)
         push(q, "a", i);
     push(q, "b", 6);
@@ -64,64 +64,64 @@ static void test_devices_in_turn(void **state)
     assert_take(q, 2, "a:1,2");
     assert_take(q, 2, "b:6");
     assert_take(q, 10, "a:3,4,5,7");
-    assert_false(queue_take(q, 10, &b));
-    assert_int_equal(queue_dropped(q), 0);
+    assert_false(link_queue_take(q, 10, &b));
+    assert_int_equal(link_queue_dropped(q), 0);
 }
 
 static void test_oldest_goes(void **state)
 {
-    _cleanup_(queue_freep) struct queue *q = NULL;
+    _cleanup_(link_queue_freep) struct link_queue *q = NULL;
 
-    assert_int_equal(queue_new(3, &q), 0);
+    assert_int_equal(link_queue_new(3, &q), 0);
     push(q, "a", 1);
     push(q, "b", 2);
     push(q, "a", 3);
     push(q, "b", 4);
     push(q, "b", 5);
-    assert_int_equal(queue_dropped(q), 2);
-    assert_int_equal(queue_length(q), 3);
+    assert_int_equal(link_queue_dropped(q), 2);
+    assert_int_equal(link_queue_length(q), 3);
     assert_take(q, 10, "a:3");
     assert_take(q, 10, "b:4,5");
 }
 
 static void test_put_back(void **state)
 {
-    _cleanup_(queue_freep) struct queue *q = NULL;
-    struct queue_batch first, second;
+    _cleanup_(link_queue_freep) struct link_queue *q = NULL;
+    struct link_queue_batch first, second;
 
-    assert_int_equal(queue_new(5, &q), 0);
+    assert_int_equal(link_queue_new(5, &q), 0);
     for (int i = 1; i <= 4; i++)
         push(q, "a", i);
-    assert_true(queue_take(q, 2, &first));
-    assert_true(queue_take(q, 2, &second));
+    assert_true(link_queue_take(q, 2, &first));
+    assert_true(link_queue_take(q, 2, &second));
     push(q, "a", 5);
     push(q, "a", 6);
     /* the newest first, as after a broken connection; there is room for three of the four */
-    queue_batch_back(q, &second);
-    queue_batch_back(q, &first);
-    assert_int_equal(queue_dropped(q), 1);
+    link_queue_batch_back(q, &second);
+    link_queue_batch_back(q, &first);
+    assert_int_equal(link_queue_dropped(q), 1);
     assert_take(q, 10, "a:2,3,4,5,6");
 }
 
 static void test_put_back_into_a_full_queue(void **state)
 {
-    _cleanup_(queue_freep) struct queue *q = NULL;
-    struct queue_batch b;
+    _cleanup_(link_queue_freep) struct link_queue *q = NULL;
+    struct link_queue_batch b;
 
-    assert_int_equal(queue_new(1, &q), 0);
+    assert_int_equal(link_queue_new(1, &q), 0);
     push(q, "a", 1);
-    assert_true(queue_take(q, 1, &b));
+    assert_true(link_queue_take(q, 1, &b));
     push(q, "b", 2);
-    queue_batch_back(q, &b);
-    assert_int_equal(queue_dropped(q), 1);
+    link_queue_batch_back(q, &b);
+    assert_int_equal(link_queue_dropped(q), 1);
     assert_take(q, 10, "b:2");
-    assert_false(queue_take(q, 10, &b));
+    assert_false(link_queue_take(q, 10, &b));
 }
 
 static void test_strings_are_copied(void **state)
 {
     char device[] = "dev", point[] = "point", unit[] = "Cel", text[] = "open";
-    const struct link_sample s = {.point = point, .unit = unit, .value = {.type = SAMPLE_STRING, .s = text}};
+    const struct sample s = {.point = point, .unit = unit, .value = {.type = SAMPLE_STRING, .s = text}};
     struct queued *queued = queued_new(device, &s);
 
     memset(device, 'x', 3);
