@@ -43,10 +43,10 @@ static int host_report(struct gatehouse_device *device, const char *point, uint6
                        const struct gatehouse_value *value, const char *unit, uint32_t quality)
 {
     struct sample sample = {.point = point,
-                                 .time = time,
-                                 .value = value_from_plugin(value),
-                                 .unit = unit ?: "",
-                                 .quality = quality & ~(uint32_t)SAMPLE_BOOTTIME};
+                            .time = time,
+                            .value = value_from_plugin(value),
+                            .unit = unit ?: "",
+                            .quality = quality & ~(uint32_t)SAMPLE_BOOTTIME};
     struct queued_list one = TAILQ_HEAD_INITIALIZER(one);
     struct queued *queued;
 
