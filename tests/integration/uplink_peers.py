@@ -98,8 +98,11 @@ class Client:
         return dict(pair.split("=", 1) for pair in self.expect(rf"^info {n} (.*)")[1].split())
 
 
+given_ports, giving_ports = set(), threading.Lock()
+
+
 def free_port():
-    """Two ports in a row: coap-server takes one for coap, the next for coaps."""
+    """The second of two ports in a row: coap-server takes one for coap, the next for coaps. No other case gets them."""
     while True:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b:
             a.bind(("127.0.0.1", 0))
@@ -108,8 +111,10 @@ def free_port():
                 b.bind(("127.0.0.1", port + 1))
             except OSError:
                 continue
-            if port < 65000:
-                return port + 1
+            with giving_ports:
+                if not given_ports & {port, port + 1}:
+                    given_ports.update((port, port + 1))
+                    return port + 1
 
 
 class Server:

@@ -6,6 +6,7 @@
  *
  *   credential N main|backup IDENTITY HEXKEY    start N main|backup    once N main|backup    adopt N main|backup
  *   get N PATH    put N PATH TEXT    observe N PATH    renew N    hurry N    stop N    bye N    info N    quit
+ *   free-in N state|result|answer               frees the session from within that callback
  *
  * N is the number of a session, made when first named. */
 #include "base/encode.h"
@@ -28,6 +29,7 @@ struct client {
     struct workers *workers;
     struct uplink *uplink;
     struct uplink_session *sessions[SESSIONS_MAX];
+    char free_in[SESSIONS_MAX]; /* 's'tate, 'r'esult or 'a'nswer: the first of these frees the session */
 };
 
 static struct client client;
@@ -38,15 +40,26 @@ static void die(const char *what, int r, const struct error *e)
     exit(1);
 }
 
+static void called(size_t n, char what)
+{
+    if (client.free_in[n] != what)
+        return;
+    client.free_in[n] = 0;
+    client.sessions[n] = uplink_session_free(client.sessions[n]);
+    printf("freed %zu\n", n);
+}
+
 static void on_state(void *userdata, enum uplink_state state, const char *reason)
 {
     printf("state %zu %s %s\n", (size_t)(uintptr_t)userdata, uplink_state_text(state), reason);
+    called((uintptr_t)userdata, 's');
 }
 
 static void on_result(void *userdata, enum uplink_result result, bool full, const char *reason)
 {
     printf("result %zu %s %s %s\n", (size_t)(uintptr_t)userdata, uplink_result_text(result), full ? "full" : "ticket",
            reason);
+    called((uintptr_t)userdata, 'r');
 }
 
 static const struct uplink_session_ops ops = {.state = on_state, .result = on_result};
@@ -58,6 +71,7 @@ static void on_response(int r, const struct coap_response *response, void *userd
     else
         printf("response %zu %u.%02u %.*s\n", (size_t)(uintptr_t)userdata, COAP_CODE_CLASS(response->code),
                COAP_CODE_DETAIL(response->code), (int)response->payload_size, (const char *)response->payload);
+    called((uintptr_t)userdata, 'a');
 }
 
 static struct uplink_session *session(size_t n)
@@ -193,6 +207,8 @@ static void command(char *line)
         request(n, COAP_PUT, a, b);
     else if (strcmp(verb, "observe") == 0 && a)
         observe(n, a);
+    else if (strcmp(verb, "free-in") == 0 && a)
+        client.free_in[n] = a[0];
     else if (strcmp(verb, "renew") == 0)
         uplink_session_renew(session(n));
     else if (strcmp(verb, "hurry") == 0)
