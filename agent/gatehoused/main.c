@@ -116,13 +116,19 @@ static void on_name_lost(void *userdata, const char *why)
     sd_event_exit(a->event, EXIT_FAILURE);
 }
 
+static void on_reloaded(int r, const struct error *e, void *userdata)
+{
+    if (r < 0)
+        log_error(NULL, "the configuration stays as it was: %s", e->text);
+}
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
     struct agent *a = userdata;
     struct error e = {0};
 
-    if (fleet_reload(a->fleet, &e) < 0)
-        log_error(NULL, "the configuration stays as it was: %s", e.text);
+    if (fleet_reload(a->fleet, on_reloaded, NULL, &e) < 0)
+        log_error(NULL, "the configuration is not read again: %s", e.text);
     return 0;
 }
 

@@ -87,12 +87,27 @@ static int take_config(sd_bus_message *m, const char *key, const char *signature
     return strcmp(key, "config") == 0 ? sd_bus_message_read(m, "v", "s", userdata) : -ENOENT;
 }
 
+/* For operations that were not begun: nobody will give the reference back. */
+static int not_begun(sd_bus_message *m, int r, const struct error *e, sd_bus_error *error)
+{
+    sd_bus_message_unref(m);
+    return bus_error_set(error, r, e);
+}
+
+static void on_added(int r, struct device *d, const struct error *e, void *userdata)
+{
+    sd_bus_message *m = userdata;
+
+    if (r < 0 || reply_device_path(m, d) < 0)
+        bus_reply(m, r < 0 ? r : -ENOMEM, e);
+    sd_bus_message_unref(m);
+}
+
 static int method_add_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus *b = userdata;
     const char *id, *config = NULL;
     struct error e = {0};
-    struct device *d;
     int r = policy_check(b, m, ACTION_MANAGE_DEVICES, error);
 
     if (r <= 0)
@@ -104,8 +119,8 @@ static int method_add_device(sd_bus_message *m, void *userdata, sd_bus_error *er
         return r;
     if (!config)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "the option config, the device file's text, is missing");
-    r = fleet_add_device(b->fleet, id, config, &d, &e);
-    return r < 0 ? bus_error_set(error, r, &e) : reply_device_path(m, d);
+    r = fleet_add_device(b->fleet, id, config, on_added, sd_bus_message_ref(m), &e);
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
 }
 
 static int take_keep(sd_bus_message *m, const char *key, const char *signature, void *userdata)
@@ -144,11 +159,7 @@ static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error 
     if (r < 0)
         return r;
     r = fleet_remove_device(b->fleet, id, keep, on_done, sd_bus_message_ref(m), &e);
-    if (r < 0) {
-        sd_bus_message_unref(m);
-        return bus_error_set(error, r, &e);
-    }
-    return 1;
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
 }
 
 static int method_verify_vault(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -189,8 +200,8 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     if (r <= 0)
         return r < 0 ? r : 1;
-    r = fleet_reload(b->fleet, &e);
-    return r < 0 ? bus_error_set(error, r, &e) : sd_bus_reply_method_return(m, NULL);
+    r = fleet_reload(b->fleet, on_done, sd_bus_message_ref(m), &e);
+    return r < 0 ? not_begun(m, r, &e, error) : 1;
 }
 
 /* ── Properties ── */

@@ -60,8 +60,11 @@ struct device *fleet_find(struct fleet *f, const char *id);
 /* The first device whose id is behind `after` (NULL: the first of all). NULL at the end. O(log n). */
 struct device *fleet_next(struct fleet *f, const char *after);
 
-/* Reads the files again, all or nothing. e lists every mistake with file:line:column. */
-int fleet_reload(struct fleet *f, struct error *e);
-int fleet_add_device(struct fleet *f, const char *id, const char *config_text, struct device **ret, struct error *e);
+/* Changes of what is configured; one at a time, otherwise -EBUSY. An error returned at once means that `done` is not
+ * called. Reload reads the files again, all or nothing; its error lists every mistake with file:line:column. */
+typedef void (*device_added)(int r, struct device *d, const struct error *e, void *userdata);
+int fleet_reload(struct fleet *f, device_done done, void *userdata, struct error *e);
+int fleet_add_device(struct fleet *f, const char *id, const char *config_text, device_added done, void *userdata,
+                     struct error *e);
 int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done done, void *userdata, struct error *e);
 int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e);

@@ -4,7 +4,8 @@
 /* What the files of src/device share: a device is one struct whose parts each have a file.
  *
  *   fleet.c      all devices: index, start, stop            uplinks.c   what the children of one uplink share
- *   change.c     reload, AddDevice, RemoveDevice            drivers.c   what comes from and goes to drivers
+ *   reload.c     another configuration                      drivers.c   what comes from and goes to drivers
+ *   membership.c AddDevice, RemoveDevice, tombstones        verify.c    VerifyVault
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
@@ -133,6 +134,7 @@ struct fleet {
     uint8_t boot_id[16];
     struct fleet_listener listener;
     struct job *verify;
+    bool changing; /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
 };
 
@@ -142,9 +144,16 @@ int fleet_insert(struct fleet *f, struct device *d);
 void fleet_remove(struct fleet *f, struct device *d);
 void fleet_schedule_wake(struct fleet *f);
 
-/* change.c */
+/* membership.c */
+int fleet_begin_change(struct fleet *f, struct error *e);
+void fleet_changed(struct fleet *f);
+void fleet_drop(struct fleet *f, struct device *d);
+int fleet_start_device(struct fleet *f, struct config_device *config, struct error *e);
 int fleet_load_tombstones(struct fleet *f);
 void fleet_tombstone_done(struct device *d);
+
+/* reload.c: as many mistakes as an error text holds, a line each; returns r */
+int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);
 
 /* uplinks.c */
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);

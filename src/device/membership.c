@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Devices that come and go over D-Bus: their files are written and removed on a worker. And devices that were removed
+ * here but not yet at the cloud. */
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct membership {
+    struct fleet *fleet;
+    struct config_device *device; /* a reference */
+    char *text;
+    bool keep;
+    struct error error;
+    device_added added;
+    device_done removed;
+    void *userdata;
+};
+
+static struct membership *membership_free(struct membership *m)
+{
+    config_device_unref(m->device);
+    free(m->text);
+    free(m);
+    return NULL;
+}
+
+static void membership_freep(struct membership **m)
+{
+    if (*m)
+        membership_free(*m);
+}
+
+void fleet_changed(struct fleet *f)
+{
+    if (f->listener.fleet_changed)
+        f->listener.fleet_changed(f->listener.userdata);
+}
+
+/* One change of what is configured at a time. */
+int fleet_begin_change(struct fleet *f, struct error *e)
+{
+    if (f->changing)
+        return error_set(e, -EBUSY, "another change of the configuration is under way");
+    return f->stopping ? error_set(e, -ESHUTDOWN, "the agent is stopping") : 0;
+}
+
+void fleet_drop(struct fleet *f, struct device *d)
+{
+    fleet_remove(f, d);
+    device_free(d);
+}
+
+int fleet_start_device(struct fleet *f, struct config_device *config, struct error *e)
+{
+    _cleanup_(device_freep) struct device *d = NULL;
+    int r = device_new(f, config, &d, e);
+
+    if (r >= 0)
+        r = fleet_insert(f, d);
+    if (r < 0)
+        return r;
+    device_start(TAKE_PTR(d));
+    return 0;
+}
+
+static int begin(struct fleet *f, struct membership *m, int (*run)(void *userdata), void (*done)(int r, void *userdata))
+{
+    int r = workers_submit(f->workers, run, done, m);
+
+    if (r >= 0)
+        f->changing = true;
+    return r;
+}
+
+/* ── Adding ── */
+
+static int store(void *userdata)
+{
+    struct membership *m = userdata;
+
+    return config_device_store(&m->fleet->paths, m->device->id, m->text, strlen(m->text), &m->error);
+}
+
+static int apply_added(struct fleet *f, struct membership *m)
+{
+    _cleanup_(config_unrefp) struct config *config = NULL;
+    int r = config_with(f->config, m->device, &config);
+
+    if (r < 0)
+        return r;
+    config_unref(f->config);
+    f->config = TAKE_PTR(config);
+    r = fleet_start_device(f, m->device, &m->error);
+    return r < 0 ? r : drivers_update(f, m->device->driver, &m->error);
+}
+
+static void on_stored(int r, void *userdata)
+{
+    _cleanup_(membership_freep) struct membership *m = userdata;
+    struct fleet *f = m->fleet;
+
+    f->changing = false;
+    if (f->stopping)
+        r = -ECANCELED;
+    if (r >= 0)
+        r = apply_added(f, m);
+    m->added(r, r < 0 ? NULL : fleet_find(f, m->device->id), &m->error, m->userdata);
+    if (r >= 0)
+        fleet_changed(f);
+}
+
+static int check_new(struct fleet *f, const char *id, struct error *e)
+{
+    int r = fleet_begin_change(f, e);
+
+    if (r < 0)
+        return r;
+    if (fleet_find(f, id))
+        return error_set(e, -EBUSY, "there is a device '%s' already", id);
+    for (struct device *d = f->tombstones; d; d = d->next_tombstone)
+        if (strcmp(d->config->id, id) == 0)
+            return error_set(e, -EBUSY, "'%s' was removed, but the cloud has not yet deleted its credentials", id);
+    return 0;
+}
+
+static int parse(struct fleet *f, const char *id, const char *text, struct config_device **ret, struct error *e)
+{
+    _cleanup_free_ char *file = NULL;
+    struct mistakes mistakes = {0};
+    int r = config_device_path(&f->paths, id, &file);
+
+    if (r < 0)
+        return r;
+    r = config_device_parse(f->config, file, text, strlen(text), ret, &mistakes);
+    if (r < 0)
+        fleet_say_mistakes(r, &mistakes, e);
+    mistakes_done(&mistakes);
+    if (r < 0)
+        return r == -ENOMEM ? r : -EINVAL;
+    if (strcmp((*ret)->id, id) != 0)
+        return error_set(e, -EINVAL, "the file says \"device\": \"%s\", not \"%s\"", (*ret)->id, id);
+    return 0;
+}
+
+int fleet_add_device(struct fleet *f, const char *id, const char *text, device_added done, void *userdata,
+                     struct error *e)
+{
+    _cleanup_(membership_freep) struct membership *m = NULL;
+    int r = check_new(f, id, e);
+
+    if (r < 0)
+        return r;
+    m = calloc(1, sizeof(*m));
+    if (!m)
+        return -ENOMEM;
+    *m = (struct membership){.fleet = f, .text = strdup(text), .added = done, .userdata = userdata};
+    r = m->text ? parse(f, id, text, &m->device, e) : -ENOMEM;
+    if (r >= 0)
+        r = begin(f, m, store, on_stored);
+    if (r >= 0)
+        TAKE_PTR(m);
+    return r;
+}
+
+/* ── Removed here, not yet at the cloud ── */
+
+/* The device goes on without a driver and unseen until the cloud has deleted its credentials. */
+static void bury(struct fleet *f, struct device *d)
+{
+    fleet_remove(f, d);
+    d->tombstone = true;
+    d->queue = NULL;
+    d->next_tombstone = f->tombstones;
+    f->tombstones = d;
+    rotate_schedule(d, false);
+}
+
+static int on_exhume(sd_event_source *source, void *userdata)
+{
+    device_free(userdata);
+    sd_event_source_unref(source);
+    return 0;
+}
+
+/* Called from within the device's own rotation, so that it is freed a little later. */
+void fleet_tombstone_done(struct device *d)
+{
+    sd_event_source *source;
+
+    for (struct device **link = &d->fleet->tombstones; *link; link = &(*link)->next_tombstone)
+        if (*link == d) {
+            *link = d->next_tombstone;
+            break;
+        }
+    log_notice(d->config->id, "removed at the cloud too");
+    session_stop(d, true);
+    if (sd_event_add_defer(d->fleet->event, &source, on_exhume, d) < 0)
+        log_error(d->config->id, "no memory to free it");
+}
+
+/* Devices whose removal was under way when the agent stopped: their files are gone, their credentials are not. */
+int fleet_load_tombstones(struct fleet *f)
+{
+    for (struct vault_entry *entry = vault_next(f->vault, NULL); entry; entry = vault_next(f->vault, entry)) {
+        _cleanup_(config_device_unrefp) struct config_device *config = NULL;
+        struct rotation_durable durable;
+        struct error e = {0};
+        struct device *d;
+        size_t n;
+        const void *blob = vault_rotation(entry, &n);
+        int r;
+
+        if (!blob || rotation_decode(blob, n, &durable) < 0 || !durable.removing)
+            continue;
+        if (fleet_find(f, vault_entry_device(entry)))
+            continue; /* configured again: its own rotation goes on with the removal */
+        r = config_device_bare(vault_entry_device(entry), vault_entry_uplink(entry), &config);
+        if (r >= 0)
+            r = device_new(f, config, &d, &e);
+        if (r < 0) {
+            log_warning(vault_entry_device(entry), "its credentials wait to be deleted at the cloud: %s", e.text);
+            continue;
+        }
+        spool_forget(d->queue);
+        d->queue = NULL;
+        d->tombstone = true;
+        d->next_tombstone = f->tombstones;
+        f->tombstones = d;
+    }
+    return 0;
+}
+
+/* ── Removing ── */
+
+static int unlink_file(void *userdata)
+{
+    struct membership *m = userdata;
+
+    return config_device_remove(m->device, &m->error);
+}
+
+static int apply_removed(struct fleet *f, struct membership *m)
+{
+    _cleanup_(config_unrefp) struct config *config = NULL;
+    struct device *d = fleet_find(f, m->device->id);
+    int r = config_without(f->config, m->device->id, &config);
+
+    if (r < 0)
+        return r;
+    config_unref(f->config);
+    f->config = TAKE_PTR(config);
+    spool_forget(d->queue);
+    if (m->keep || !device_entry(d) || !d->rotation) {
+        fleet_drop(f, d);
+        m->removed(0, NULL, m->userdata);
+    } else {
+        bury(f, d);
+        device_begin_removal(d, m->removed, m->userdata);
+    }
+    if (drivers_update(f, m->device->driver, &m->error) < 0)
+        log_error(NULL, "%s", m->error.text);
+    fleet_changed(f);
+    return 0;
+}
+
+static void on_unlinked(int r, void *userdata)
+{
+    _cleanup_(membership_freep) struct membership *m = userdata;
+
+    m->fleet->changing = false;
+    if (m->fleet->stopping)
+        r = -ECANCELED;
+    if (r >= 0)
+        r = apply_removed(m->fleet, m);
+    if (r < 0)
+        m->removed(r, &m->error, m->userdata);
+}
+
+int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done done, void *userdata, struct error *e)
+{
+    _cleanup_(membership_freep) struct membership *m = NULL;
+    struct device *d = fleet_find(f, id);
+    int r = fleet_begin_change(f, e);
+
+    if (r < 0)
+        return r;
+    if (!d)
+        return error_set(e, -ENODEV, "there is no device '%s'", id);
+    if (!d->config->removable)
+        return error_set(e, -EROFS, "%s belongs to %s, which is the administrator's to remove", id, d->config->file);
+    if (!keep && d->act.type != ROTATION_EV_RESTART)
+        return error_set(e, -EBUSY, "%s: a change of its keys is under way", id);
+    m = calloc(1, sizeof(*m));
+    if (!m)
+        return -ENOMEM;
+    *m = (struct membership){
+        .fleet = f, .device = config_device_ref(d->config), .keep = keep, .removed = done, .userdata = userdata};
+    r = begin(f, m, unlink_file, on_unlinked);
+    if (r >= 0)
+        TAKE_PTR(m);
+    return r;
+}

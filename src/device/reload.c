@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Reload: the files are read on a worker, all or nothing, and what runs is then brought in line. Whoever did not change
+ * is not touched. */
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct reload {
+    struct fleet *fleet;
+    struct config *config;
+    struct mistakes mistakes;
+    device_done done;
+    void *userdata;
+};
+
+/* Whether the device may go on as it is, with only its settings exchanged. */
+static bool keeps_running(const struct device *d, const struct config_device *config, const struct config *all)
+{
+    return strcmp(d->config->uplink, config->uplink) == 0 && shared_uplink_current(d->uplink, all);
+}
+
+static void exchange_settings(struct device *d, struct config_device *config)
+{
+    bool shown = strcmp(d->config->driver, config->driver) != 0 || d->config->enabled != config->enabled;
+    bool was_enabled = d->config->enabled;
+
+    config_device_unref(d->config);
+    d->config = config_device_ref(config);
+    if (was_enabled != config->enabled)
+        session_start(d);
+    if (shown)
+        device_changed(d);
+}
+
+/* Brings the devices in line with f->config, which is the new one. Whoever did not change is not touched. */
+static void follow(struct fleet *f, const struct config *before)
+{
+    struct error e = {0};
+
+    for (size_t i = f->n_devices; i-- > 0;) {
+        struct device *d = f->devices[i];
+        const struct config_device *config = config_device(f->config, d->config->id);
+
+        if (!config)
+            spool_forget(d->queue);
+        if (!config || !keeps_running(d, config, f->config))
+            fleet_drop(f, d);
+    }
+    for (size_t i = 0; i < f->config->n_devices; i++) {
+        struct config_device *config = f->config->devices[i];
+        struct device *d = fleet_find(f, config->id);
+
+        if (d)
+            exchange_settings(d, config);
+        else if (fleet_start_device(f, config, &e) < 0)
+            log_error(config->id, "not loaded: %s", e.text);
+    }
+    if (drivers_update_all(f, before, &e) < 0)
+        log_error(NULL, "%s", e.text);
+    fleet_changed(f);
+}
+
+int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (mistakes->n == 0 || mistakes_format(mistakes, &text) < 0)
+        return error_errno(e, r, "the configuration cannot be read");
+    return error_set(e, r, "%s", text);
+}
+
+/* What the files alone cannot show: that every uplink's profile is there and right. */
+static int check_uplinks(struct fleet *f, struct error *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < f->config->n_uplinks; i++) {
+        struct shared_uplink *u;
+
+        r = shared_uplink_get(f, f->config->uplinks[i]->name, &u, e);
+        if (r >= 0)
+            shared_uplink_put(u);
+    }
+    return r < 0 && r != -ENOMEM ? -EINVAL : r;
+}
+
+static int apply(struct fleet *f, struct config *config, struct error *e)
+{
+    _cleanup_(config_unrefp) struct config *before = f->config;
+    int r;
+
+    f->config = config_ref(config);
+    r = check_uplinks(f, e);
+    if (r < 0) {
+        config_unref(f->config);
+        f->config = TAKE_PTR(before);
+        return r;
+    }
+    spool_set(f->spool,
+              &(struct spool_settings){.max_bytes = config->spool.max_bytes, .max_age = config->spool.max_age});
+    schedule_set_policy(f->schedule, &(struct schedule_policy){.max_age = config->rotation.max_age,
+                                                               .concurrent = config->rotation.concurrent});
+    follow(f, before);
+    for (size_t i = 0; i < f->n_devices; i++) {
+        rotate_policy(f->devices[i]);
+        rotate_schedule(f->devices[i], false);
+    }
+    log_notice(NULL, "configuration read again: %zu devices", f->n_devices);
+    return 0;
+}
+
+/* On a worker: touches nothing but its own. */
+static int load(void *userdata)
+{
+    struct reload *reload = userdata;
+
+    return config_load(&reload->fleet->paths, CONFIG_STRICT, &reload->config, &reload->mistakes);
+}
+
+static void on_loaded(int r, void *userdata)
+{
+    struct reload *reload = userdata;
+    struct fleet *f = reload->fleet;
+    struct error e = {0};
+
+    f->changing = false;
+    if (f->stopping)
+        r = error_set(&e, -ECANCELED, "the agent is stopping");
+    else if (r < 0)
+        fleet_say_mistakes(r, &reload->mistakes, &e);
+    else
+        r = apply(f, reload->config, &e);
+    reload->done(r, &e, reload->userdata);
+    config_unref(reload->config);
+    mistakes_done(&reload->mistakes);
+    free(reload);
+}
+
+int fleet_reload(struct fleet *f, device_done done, void *userdata, struct error *e)
+{
+    struct reload *reload;
+    int r = fleet_begin_change(f, e);
+
+    if (r < 0)
+        return r;
+    reload = calloc(1, sizeof(*reload));
+    if (!reload)
+        return -ENOMEM;
+    *reload = (struct reload){.fleet = f, .done = done, .userdata = userdata};
+    r = workers_submit(f->workers, load, on_loaded, reload);
+    if (r < 0) {
+        free(reload);
+        return r;
+    }
+    f->changing = true;
+    return 0;
+}
