@@ -66,6 +66,24 @@ static void warn_of_text(struct ctl *c, const struct key_text *key)
         fprintf(stderr, "gatehousectl: the newline at the end is taken as part of the key; --encoding=text drops it\n");
 }
 
+/* How long the key is that this text stands for: a length that surprises is the first sign of a wrong encoding. */
+static size_t key_length(const struct key_text *key, const char *encoding)
+{
+    size_t n = key->size;
+
+    if (strcmp(encoding, "raw") == 0)
+        return n;
+    if (n > 0 && key->bytes[n - 1] == '\n')
+        n--;
+    if (strcmp(encoding, "hex") == 0)
+        return n / 2;
+    if (strcmp(encoding, "base64") != 0)
+        return n;
+    while (n > 0 && key->bytes[n - 1] == '=')
+        n--;
+    return n * 3 / 4;
+}
+
 static int to_memfd(const struct key_text *key)
 {
     _cleanup_close_ int fd = memfd_create("key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
@@ -85,12 +103,14 @@ static int set(struct ctl *c, const char *path, const char *id, const char *iden
     struct key_text key = {.size = 0};
     const char *slot, *encoding = c->encoding ?: "raw";
     char property[32];
+    size_t length = 0;
     int r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &before);
 
     if (r == 0)
         r = read_key(file, &key);
     if (r == 0) {
         warn_of_text(c, &key);
+        length = key_length(&key, encoding);
         fd = to_memfd(&key);
         r = fd < 0 ? EXIT_FAILURE : 0;
     }
@@ -105,8 +125,8 @@ static int set(struct ctl *c, const char *path, const char *id, const char *iden
     if (r != 0)
         return r;
     snprintf(property, sizeof(property), "%sFingerprint", slot[0] == 'm' ? "Main" : "Backup");
-    print_say(c, "%s: %s key set, fingerprint %s, %zu bytes read as %s", id, slot,
-              json_get_string(after, property) ?: "", key.size, encoding);
+    print_say(c, "%s: %s key set, fingerprint %s, %zu bytes, read as %s", id, slot,
+              json_get_string(after, property) ?: "", length, encoding);
     return 0;
 }
 

@@ -182,6 +182,15 @@ static void raise_descriptors(struct fleet *f)
         log_warning(NULL, "%s", e.text);
 }
 
+void fleet_warn_of_durability(const struct fleet *f)
+{
+    if (f->config->spool.durability == CONFIG_DURABILITY_ALWAYS)
+        log_warning(NULL,
+                    "%s: \"durability\": \"always\" cannot be kept: samples wait in memory, and those of an outage are "
+                    "lost if the agent ends during it",
+                    f->config->file);
+}
+
 static int check_profiles(struct fleet *f, struct error *e)
 {
     for (size_t i = 0; i < f->config->n_uplinks; i++) {
@@ -226,6 +235,7 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
     if (r < 0)
         return r;
     raise_descriptors(f);
+    fleet_warn_of_durability(f);
     for (size_t i = 0; i < f->n_devices; i++)
         device_start(f->devices[i]);
     for (struct device *d = f->tombstones; d; d = d->next_tombstone)

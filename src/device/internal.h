@@ -143,6 +143,7 @@ void fleet_stamp_now(struct fleet *f, struct stamp *ret);
 int fleet_insert(struct fleet *f, struct device *d);
 void fleet_remove(struct fleet *f, struct device *d);
 void fleet_schedule_wake(struct fleet *f);
+void fleet_warn_of_durability(const struct fleet *f);
 
 /* membership.c */
 int fleet_begin_change(struct fleet *f, struct error *e);

@@ -108,6 +108,7 @@ static int apply(struct fleet *f, struct config *config, struct error *e)
         rotate_policy(f->devices[i]);
         rotate_schedule(f->devices[i], false);
     }
+    fleet_warn_of_durability(f);
     log_notice(NULL, "configuration read again: %zu devices", f->n_devices);
     return 0;
 }

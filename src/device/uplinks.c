@@ -6,19 +6,27 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int load_profile(struct fleet *f, const char *name, struct profile **ret, struct error *e)
+static int load_profile(struct fleet *f, const struct config_uplink *settings, struct profile **ret, struct error *e)
 {
-    _cleanup_free_ char *own = NULL;
+    _cleanup_free_ char *own = NULL, *pointer = NULL;
     struct mistakes mistakes = {0};
+    struct error unasked;
     const char *directories[] = {NULL, getenv("GATEHOUSE_PROFILE_DIR") ?: GATEHOUSE_PROFILE_DIR, NULL};
     int r;
 
-    if (asprintf(&own, "%s/profiles", f->config_dir) < 0)
+    if (asprintf(&own, "%s/profiles", f->config_dir) < 0 ||
+        asprintf(&pointer, "/uplinks/%s/profile", settings->name) < 0)
         return -ENOMEM;
     directories[0] = own;
-    r = profile_load(directories, name, ret, &mistakes);
+    e = e ?: &unasked;
+    r = profile_load(directories, settings->profile, ret, &mistakes);
+    if (r == -ENOENT) {
+        error_set(e, r, "there is no profile %s.json in %s or %s", settings->profile, directories[0], directories[1]);
+        config_complain(f->config, &mistakes, pointer, e->text);
+        r = -EBADMSG;
+    }
     if (r < 0) {
-        error_errno(e, r, "profile %s", name);
+        error_errno(e, r, "profile %s", settings->profile);
         if (mistakes.n > 0)
             mistake_format(&mistakes.list[0], e->text, sizeof(e->text));
     }
@@ -51,7 +59,7 @@ static int make(struct fleet *f, const struct config_uplink *settings, struct sh
         .nstart = settings->nstart,
         .arena = f->arena,
     };
-    int r = load_profile(f, settings->profile, &u->profile, e);
+    int r = load_profile(f, settings, &u->profile, e);
 
     if (r >= 0)
         r = make_registrar(f, &settings->registrar, &u->registrar);
@@ -114,7 +122,7 @@ int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **
     f->uplinks = u;
     r = make(f, settings, u, e);
     if (r < 0)
-        return error_prefix(e, r, "uplink %s", name);
+        return r == -EBADMSG ? r : error_prefix(e, r, "uplink %s", name); /* a mistake begins with its place */
     *ret = TAKE_PTR(u);
     return 0;
 }
