@@ -191,6 +191,7 @@ static bool branch_act(struct world *w, unsigned act)
     if (word && !operator_deletes(w))
         return false;
     w->owed = true;
+    w->exporting = ev.type == ROTATION_EV_EXPORT;
     feed(w, &ev);
     return true;
 }
@@ -229,8 +230,8 @@ static bool branch_world(struct world *w, unsigned variant)
             step_crash(w, true);
         return pending;
     case 6: /* the operator has carried an exported key to the cloud */
-        if (!policy.manual || w->r.d.state != ROTATION_OFFERED || w->r.d.give_up || pending ||
-            accepts(w, ROTATION_BACKUP))
+        if (!policy.manual || !(w->out || w->r.d.state == ROTATION_OFFERED) || w->r.d.state >= ROTATION_SWAPPED ||
+            w->r.d.give_up || pending || accepts(w, ROTATION_BACKUP))
             return false;
         cloud_offer(w, w->slot[ROTATION_BACKUP]);
         check_world(w);

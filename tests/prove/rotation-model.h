@@ -32,10 +32,11 @@ struct world {
     uint8_t slot[2];  /* key ids by role, NO_KEY: empty */
     uint8_t accepted; /* by the cloud: bits of key ids */
     struct late late[LATE_MAX];
-    bool armed, soon;  /* a timer runs; it is due at once */
-    bool owed;         /* a reply to the operator */
-    bool gone;         /* the device is removed */
-    uint64_t proof[2]; /* by role: when the key last passed */
+    bool armed, soon;    /* a timer runs; it is due at once */
+    bool exporting, out; /* backup's key leaves the agent with the reply; it has left */
+    bool owed;           /* a reply to the operator */
+    bool gone;           /* the device is removed */
+    uint64_t proof[2];   /* by role: when the key last passed */
     uint64_t fallback;
     uint64_t first_refusal;
     uint8_t refusals; /* of backup's probes, answered */

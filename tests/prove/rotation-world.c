@@ -85,7 +85,7 @@ bool cloud_postpone(struct world *w, enum late_kind kind, uint8_t key)
 
 static void vault_change(struct world *w, enum rotation_change_type change)
 {
-    uint8_t key = w->slot[ROTATION_MAIN];
+    uint8_t key = w->slot[ROTATION_MAIN], backup = w->slot[ROTATION_BACKUP];
     uint64_t proof = w->proof[ROTATION_MAIN];
 
     switch (change) {
@@ -121,6 +121,8 @@ static void vault_change(struct world *w, enum rotation_change_type change)
         w->gone = true;
         break;
     }
+    if (w->slot[ROTATION_BACKUP] != backup)
+        w->out = false;
 }
 
 /* ── What is asserted of each action ── */
@@ -137,6 +139,9 @@ static void check_abandoning(struct world *w, const struct rotation_durable *nex
     bool spent =
         w->refusals >= 2 * ROTATION_REFUSED_PROBES && w->now - w->first_refusal >= ROTATION_REFUSED_PROBES_SPAN;
 
+    for (size_t i = 0; i < LATE_MAX; i++)
+        if (w->late[i].kind == LATE_OFFER)
+            violate(w, "kept: the new key is given up while an offer may arrive");
     if (!proved(w))
         violate(w, "proof: the new key is given up without main having passed");
     if (!next->give_up && !next->removing && !w->r.absent && (!spent || policy.replaces))
@@ -251,6 +256,8 @@ static void act_on(struct world *w, const struct rotation_actions *actions)
         case ROTATION_DO_REPLY:
             if (!w->owed)
                 violate(w, "answered: a reply to nobody");
+            w->out = w->out || (w->exporting && a->reply == 0);
+            w->exporting = false;
             w->owed = false;
             break;
         case ROTATION_DO_CLOSE_OLD:
@@ -314,7 +321,7 @@ void step_crash(struct world *w, bool after)
     if (after)
         durable_now(w);
     rotation_restore(&w->r, &d);
-    w->armed = w->owed = false;
+    w->armed = w->owed = w->exporting = false;
     w->proof[0] = w->proof[1] = 0;
     w->fallback = 0;
     w->refusals = 0;
