@@ -99,6 +99,7 @@ static void disconnect(struct bus *b)
         return;
     policy_done(b);
     samples_done(b);
+    changed_reset(b);
     b->connection = sd_bus_close_unref(b->connection);
 }
 

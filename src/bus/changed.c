@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* PropertiesChanged, at most once a device and BUS_CHANGED_INTERVAL: what changed meanwhile goes out together. A round
- * tells of so many devices only; the rest follow in the next loop turns, so that ten thousand changes hold up nothing.
- */
+/* PropertiesChanged, at most once a device and BUS_CHANGED_INTERVAL: what changed meanwhile goes out together, in
+ * rounds. A round tells of so many devices in one loop turn only, so that ten thousand changes hold up nothing; what
+ * changes while it lasts is for the next one. */
 
 #include "base/clock.h"
 #include "base/names.h"
@@ -43,19 +43,26 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
     if (!b->connection)
         return 0;
+    if (!b->round->head) {
+        struct lh_table *done = b->round;
+
+        b->round = b->changed;
+        b->changed = done;
+    }
     if (b->fleet_changed) {
         b->fleet_changed = false;
         sd_bus_emit_properties_changed(b->connection, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Devices", "Online",
                                        "Drivers", "VaultState", NULL);
     }
-    for (int i = 0; i < DEVICES_PER_TURN && (entry = b->changed->head); i++) {
+    for (int i = 0; i < DEVICES_PER_TURN && (entry = b->round->head); i++) {
         emit_device(b, lh_entry_k(entry));
-        lh_table_delete_entry(b->changed, entry);
+        lh_table_delete_entry(b->round, entry);
     }
-    if (b->changed->head)
-        arm(b, clock_boottime());
-    else
-        b->changed_last = clock_boottime();
+    b->changed_last = clock_boottime();
+    if (b->round->head)
+        arm(b, b->changed_last);
+    else if (b->changed->head)
+        arm(b, b->changed_last + BUS_CHANGED_INTERVAL);
     return 0;
 }
 
@@ -64,16 +71,33 @@ int changed_init(struct bus *b)
     int r;
 
     b->changed = lh_kchar_table_new(64, free_key);
-    if (!b->changed)
+    b->round = lh_kchar_table_new(64, free_key);
+    if (!b->changed || !b->round)
         return -ENOMEM;
     r = sd_event_add_time(b->event, &b->changed_timer, CLOCK_BOOTTIME, USEC_INFINITY, 10 * USEC_PER_MSEC, on_timer, b);
     return r < 0 ? r : sd_event_source_set_enabled(b->changed_timer, SD_EVENT_OFF);
+}
+
+static void empty(struct lh_table *table)
+{
+    while (table->head)
+        lh_table_delete_entry(table, table->head);
+}
+
+void changed_reset(struct bus *b)
+{
+    empty(b->changed);
+    empty(b->round);
+    b->fleet_changed = false;
+    sd_event_source_set_enabled(b->changed_timer, SD_EVENT_OFF);
 }
 
 void changed_done(struct bus *b)
 {
     if (b->changed)
         lh_table_free(b->changed);
+    if (b->round)
+        lh_table_free(b->round);
     sd_event_source_disable_unref(b->changed_timer);
 }
 
@@ -100,12 +124,14 @@ void changed_mark(struct bus *b, struct device *d)
 
 void changed_mark_fleet(struct bus *b)
 {
+    if (!b->connection)
+        return;
     b->fleet_changed = true;
-    if (b->connection)
-        schedule(b);
+    schedule(b);
 }
 
 void changed_forget(struct bus *b, struct device *d)
 {
     lh_table_delete(b->changed, device_id(d));
+    lh_table_delete(b->round, device_id(d));
 }

@@ -27,8 +27,8 @@ struct bus {
     struct policy_request *policy_requests;
     struct subscriber *subscribers;
     size_t n_subscribers;
-    /* device ids with changes not yet signalled, oldest first */
-    struct lh_table *changed;
+    /* device ids with changes not yet signalled, oldest first: for the next round; of the one under way */
+    struct lh_table *changed, *round;
     sd_event_source *changed_timer;
     uint64_t changed_last; /* CLOCK_BOOTTIME of the last round */
     bool fleet_changed;
@@ -61,6 +61,8 @@ void job_object_path(const struct job *job, char path[64]);
 /* changed.c */
 int changed_init(struct bus *b);
 void changed_done(struct bus *b);
+/* Nobody is there to be told; who comes later reads for himself. */
+void changed_reset(struct bus *b);
 void changed_mark(struct bus *b, struct device *d);
 void changed_mark_fleet(struct bus *b);
 void changed_forget(struct bus *b, struct device *d);

@@ -15,7 +15,8 @@
 
 Each test gets a bench of its own, which is cleaned up whatever happens. Nothing waits without a deadline; deadlines are for
 a machine of two slow cores and are stretched under sanitizers. When a test fails, the ends of all logs are shown. When one
-passes, every log is searched for every key that was made: a key in a log fails the test.
+passes, a key that can be read fails it: every log, all that went over the bus, the arguments and environments of what runs
+are searched for every key that the test made, that a rotation made, and for the keyfile.
 
 Programs are taken from the build directory that GATEHOUSE_BUILD or BUILD_DIR names.
 """
@@ -107,7 +108,7 @@ def key_forms(key):
     """Every form in which a key could be read from a log."""
     forms = {key, key.hex().encode(), key.hex().upper().encode(), base64.b64encode(key).rstrip(b"="),
              base64.urlsafe_b64encode(key).rstrip(b"="), key.hex(" ").encode(), key.hex(":").encode(),
-             " ".join(str(b) for b in key).encode()}
+             *(separator.join(str(b) for b in key).encode() for separator in (" ", ",", ", "))}
     return {f for f in forms if len(f) >= 8}
 
 
@@ -215,6 +216,23 @@ def read(path):
         return ""
 
 
+class Monitor(Process):
+    """All that goes over the private bus, a JSON object a message."""
+
+    def __init__(self, bench):
+        super().__init__(bench, "bus-monitor", ["busctl", "--address=" + bench.env["DBUS_SYSTEM_BUS_ADDRESS"],
+                                                "--json=short", "monitor"])
+        self.out = bench.path("bus.monitor")
+
+    def messages(self, since=0, **fields):
+        """Those whose header has these fields, as busctl names them."""
+        return [m for m in self.events()[since:] if all(m.get(k) == v for k, v in fields.items())]
+
+    def signals(self, member, since=0, **fields):
+        """(path, arguments) of each."""
+        return [(m["path"], m["payload"]["data"]) for m in self.messages(since, type="signal", member=member, **fields)]
+
+
 class Devcloud(Process):
     """gatehouse-devcloud. After a restart it has the same port."""
 
@@ -308,7 +326,7 @@ class Bench:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="gatehouse-")
-        self.processes, self.keys = [], []
+        self.processes, self.keys, self.monitor = [], [], None
         self.env = {"GATEHOUSE_PROFILE_DIR": os.path.join(ROOT, "etc", "profiles")}
         self.config, self.state, self.runtime = (self.path(d) for d in ("etc", "state", "run"))
         for directory in (self.config, self.path("etc", "devices.d"), self.state, self.runtime):
@@ -336,6 +354,8 @@ class Bench:
         daemon = self.spawn("dbus-daemon", ["dbus-daemon", "--nofork", "--nopidfile", "--print-address",
                                             f"--config-file={self.path('bus.conf')}"])
         daemon.wait_text("unix:path=")
+        self.monitor = self.add(Monitor(self))
+        self.monitor.wait_text("Monitoring bus message stream")
         return daemon
 
     def devcloud(self, credentials=(), name="devcloud", **options):
@@ -449,14 +469,20 @@ class Bench:
     def key_set(self, device, identity, key):
         return self.ctl("key", "set", device, identity, "--encoding=hex", stdin=key.hex().encode())
 
+    def generated_keys(self):
+        """Those that rotations made: the clouds' copies."""
+        return [bytes.fromhex(entry["key"]) for p in os.listdir(self.dir) if p.endswith(".state")
+                for entry in map(json.loads, read_bytes(self.path(p)).splitlines()) if "key" in entry]
+
     def find_keys(self, extra=()):
-        """Where a key can be read that should not be: logs, environments, arguments of what runs."""
-        places = {p: read_bytes(self.path(p)) for p in os.listdir(self.dir) if p.endswith((".out", ".err"))}
+        """Where a key can be read that should not be: logs, the bus, environments, arguments of what runs."""
+        places = {p: read_bytes(self.path(p)) for p in os.listdir(self.dir) if p.endswith((".out", ".err", ".monitor"))}
         for process in self.processes:
             if process.alive():
                 for part in ("environ", "cmdline"):
                     places[f"{process.name}'s {part}"] = read_bytes(f"/proc/{process.pid}/{part}")
-        forms = {form for key in [*self.keys, *extra] for form in key_forms(key)}
+        keys = {*self.keys, *self.generated_keys(), *extra, read_bytes(self.keyfile)}
+        forms = {form for key in keys for form in key_forms(key)}
         return sorted({place for place, data in places.items() if any(form in data for form in forms)})
 
     # --- the end ---

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests of the whole agent share: benches that are set up alike, and counting what arrived."""
+import harness
+from harness import check, wait_for
+
+TEMPERATURE = {"signal": "sine", "period": "10s", "unit": "Cel"}
+
+
+def sim_bench(bench, devices=("boiler-1",), interval="100ms", points=None, connect=True, uplink=None, **sections):
+    """Devices of the sim plugin, each with its own key at a development cloud; all online if `connect`."""
+    keys = {d: bench.new_key() for d in devices}
+    cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in devices])
+    bench.write_config(cloud.url, uplink=uplink, **sections)
+    for d in devices:
+        bench.write_device(d, "sim", interval=interval, points=points or {"x": TEMPERATURE})
+    agent = bench.agent()
+    driver = bench.driver("sim")
+    if connect:
+        for d in devices:
+            bench.key_set(d, f"first-{d}", keys[d])
+        for d in devices:
+            bench.wait_property(d, "State", "online")
+    return agent, driver, cloud, keys
+
+
+def sessions(cloud, device, since=0):
+    """How many sessions the cloud has seen of a device."""
+    cloud.do("ping")
+    return len(cloud.find_events("session", since=since, device=device))
+
+
+def wait_samples(cloud, device, count, seconds=10):
+    """Until so many more samples of the device have arrived."""
+    before = len(cloud.samples(device))
+    wait_for(f"{count} more samples of {device}", lambda: len(cloud.samples(device)) >= before + count, seconds)
+
+
+def refused(done, status, *words):
+    """Of a gatehousectl that was to fail: its status, and what it has to say."""
+    text = done.stderr.decode()
+    check(done.returncode == status, f"status {done.returncode}, not {status}: {done.stdout.decode()}{text}")
+    for word in words:
+        check(word in text, f"{word!r} is not in: {text}")
+    return text
+
+
+def modbus_device(bench, device, port, unit, interval="50ms", points=None, **section):
+    bench.write_device(device, "modbus", url=f"tcp://127.0.0.1:{port}", unit=unit, interval=interval,
+                       points=points or {"reads": {"table": "input", "address": 2, "type": "uint16"}}, **section)
+
+
+def check_arrived(bench, cloud, server, device, unit, twice=0):
+    """Every value that the Modbus server served has arrived, in order, less the drops shown; at most `twice` of them again."""
+    served = [value for _, value in server.served(unit, "input", 2)]
+    lost = bench.get(device, "Dropped") + bench.get(device, "Rejected")
+    wait_for(lambda: f"{len(served)} values of {device}, {lost} lost; {len(set(values(cloud, device)))} arrived",
+             lambda: len(set(values(cloud, device))) + lost >= len(served), 15)
+    arrived = values(cloud, device)
+    check(set(arrived) <= set(served), f"{device}: what arrived was never served: {set(arrived) - set(served)}")
+    check(arrived == sorted(arrived), f"{device}: out of order")
+    check(len(arrived) - len(set(arrived)) <= twice, f"{device}: {len(arrived) - len(set(arrived))} arrived twice")
+    return served
+
+
+def values(cloud, device, name="reads"):
+    return [s["value"] for s in cloud.samples(device, name)]
+
+
+STRETCH = harness.STRETCH

@@ -1,0 +1,293 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""org.gatehouse1 as its callers see it: what the introspection XML promises, who may do what, and what comes unasked."""
+import json
+import os
+import signal
+import time
+import xml.etree.ElementTree as ElementTree
+
+import harness
+from agent_bench import sessions, sim_bench, wait_samples
+from dbus_client import SENDER, Client, Error
+from harness import STRETCH, check, device_path, wait_for
+
+MANAGER, DEVICE, JOB = ("org.gatehouse1." + n for n in ("Manager", "Device", "Job"))
+ROOT = "/org/gatehouse1"
+EMITS = "org.freedesktop.DBus.Property.EmitsChangedSignal"
+PROPERTIES = "org.freedesktop.DBus.Properties"
+STRANGER = 65534
+FREE = {"ListDevices", "GetDevice", "Unsubscribe"}
+INVALID = "org.gatehouse1.Error.InvalidArgument"
+
+
+def described(interface):
+    """What an <interface> promises, in a form to be compared."""
+    def arguments(member):
+        return [(a.get("direction", "out"), a.get("type"), a.get("name")) for a in member.findall("arg")]
+
+    def annotations(member):
+        return sorted((a.get("name"), a.get("value")) for a in member.findall("annotation")
+                      if (a.get("name"), a.get("value")) != (EMITS, "true"))
+    return {"methods": {m.get("name"): (arguments(m), annotations(m)) for m in interface.findall("method")},
+            "signals": {m.get("name"): (arguments(m), annotations(m)) for m in interface.findall("signal")},
+            "properties": {p.get("name"): (p.get("type"), p.get("access"), annotations(p))
+                           for p in interface.findall("property")}}
+
+
+def source(interface):
+    path = os.path.join(harness.ROOT, "src", "bus", "interfaces", interface + ".xml")
+    return described(ElementTree.parse(path).getroot().find("interface"))
+
+
+def live(client, path, interface):
+    text, = client.call(path, "org.freedesktop.DBus.Introspectable", "Introspect")
+    found = [i for i in ElementTree.fromstring(text).findall("interface") if i.get("name") == interface]
+    check(len(found) == 1, f"{path} has no {interface}")
+    return described(found[0])
+
+
+def introspection_is_the_source(bench):
+    sim_bench(bench)
+    with Client(bench) as c:
+        job, = c.call(ROOT, MANAGER, "VerifyVault")
+        for path, interface in ((ROOT, MANAGER), (device_path("boiler-1"), DEVICE), (job, JOB)):
+            promised, given = source(interface), live(c, path, interface)
+            for kind, members in promised.items():
+                check(members == given[kind], f"{interface} {kind}: promised {members}, live {given[kind]}")
+            everything, = c.call(path, PROPERTIES, "GetAll", "s", interface)
+            types = {name: kind for name, (kind, _) in everything.items()}
+            check(types == {n: p[0] for n, p in promised["properties"].items()}, f"{interface}: GetAll gives {types}")
+
+
+def objects_come_and_go(bench):
+    sim_bench(bench, ("a", "b.c"))
+    since = bench.monitor.mark()
+    with Client(bench) as c:
+        def objects():
+            found, = c.call(ROOT, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects")
+            return found
+        check({device_path("a"), device_path("b.c")} <= set(objects()), f"devices: {list(objects())}")
+        check(objects()[device_path("a")][DEVICE]["State"] == ("s", "online"), "with their properties")
+        text = {"device": "new", "uplink": "cloud", "driver": "sim", "sim": {}, "points": {"x": {}}}
+        path, = c.call(ROOT, MANAGER, "AddDevice", "sa{sv}", "new", {"config": ("s", json.dumps(text))})
+        check(path == device_path("new") and DEVICE in objects()[path], "the added device is an object")
+        c.call(ROOT, MANAGER, "RemoveDevice", "sa{sv}", "new", {})
+        check(path not in objects(), "the removed one is none")
+        job, = c.call(ROOT, MANAGER, "VerifyVault")
+        check(JOB in objects()[job], "a job is an object")
+    added = [[p, sorted(i)] for _, (p, i) in wait_for(
+        "InterfacesAdded", lambda: (lambda s: s if len(s) >= 2 else None)(bench.monitor.signals("InterfacesAdded", since)))]
+    check([p for p, _ in added] == [path, job], f"added: {added}")
+    check(DEVICE in added[0][1] and JOB in added[1][1], f"added: {added}")
+    removed = bench.monitor.signals("InterfacesRemoved", since)
+    check([(p, i) for _, (p, i) in removed] == [(path, [DEVICE])], f"removed: {removed}")
+    wait_for("Finished", lambda: (job, ["done"]) in bench.monitor.signals("Finished", since))
+
+
+def changes_are_few(bench):
+    """However often devices change: one PropertiesChanged a second each, and the last one tells the truth. Of so many
+    devices that a round of signals takes several turns of the agent's loop."""
+    often, *rest = devices = [f"d{i:03}" for i in range(300)]
+    sim_bench(bench, devices, interval="1h", connect=False)
+    since = bench.monitor.mark()
+    with Client(bench) as c:
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            for device in rest:
+                c.call(device_path(often), DEVICE, "Connect")
+                c.call(device_path(device), DEVICE, "Disconnect")
+        c.call(device_path(often), DEVICE, "Disconnect")
+
+    def told():
+        found = {}
+        for m in bench.monitor.messages(since, type="signal", member="PropertiesChanged"):
+            found.setdefault(m["path"], []).append(m)
+        return found
+
+    def all_told():
+        found = told()
+        return all(found.get(device_path(d)) and
+                   found[device_path(d)][-1]["payload"]["data"][1]["State"]["data"] == "disabled" for d in devices)
+    wait_for("the last state of each", all_told, 5)
+    for path, signals in told().items():
+        times = [m["timestamp-realtime"] for m in signals]
+        gaps = [b - a for a, b in zip(times, times[1:])]
+        check(not gaps or min(gaps) > 900000, f"{path}: {len(times)} signals, gaps {gaps} us")
+    check(len(told()[device_path(often)]) >= 3, "it was told of meanwhile")
+
+
+def samples_go_to_who_asked(bench):
+    sim_bench(bench, ("a", "b"), interval="50ms")
+    with Client(bench) as all_, Client(bench) as one, Client(bench) as none:
+        all_.call(ROOT, MANAGER, "Subscribe", "as", [])
+        one.call(ROOT, MANAGER, "Subscribe", "as", ["b"])
+        got = all_.wait_signals(20, "Sample")
+        check({s[0] for s in got} == {"a", "b"}, "samples of both")
+        device, point, when, (kind, value), unit = got[0]
+        check(point == "x" and kind == "d" and abs(value) <= 1 and unit == "Cel", got[0])
+        check(abs(when / 1e6 - time.time()) < 60, f"its time is {when}")
+        check({s[0] for s in one.wait_signals(10, "Sample")} == {"b"}, "only of the device asked for")
+        sent = bench.monitor.messages(type="signal", member="Sample")
+        check(sent and all(m.get("destination") in (all_.name, one.name) for m in sent), "each to one address")
+        one.call(ROOT, MANAGER, "Subscribe", "as", ["a"])
+        one.signals.clear()
+        check({s[0] for s in one.wait_signals(5, "Sample")} == {"a"}, "a new subscription replaces the old")
+        one.call(ROOT, MANAGER, "Unsubscribe")
+        since = bench.monitor.mark()
+        all_.wait_signals(len([s for s in all_.signals if s.member == "Sample"]) + 10, "Sample")
+        check(not bench.monitor.messages(since, type="signal", member="Sample", destination=one.name), "unsubscribed")
+        check(not none.signals, "who did not ask gets nothing")
+        try:
+            one.call(ROOT, MANAGER, "Subscribe", "as", ["nobody"])
+            check(False, "an unknown device was taken")
+        except Error as e:
+            check(e.name == "org.gatehouse1.Error.NoSuchDevice" and "nobody" in e.text, str(e))
+
+
+def slow_reader_lags(bench):
+    """Who stops reading costs nothing but a bounded number of messages, and is told what was left out."""
+    points = {f"p{i:03}": {"signal": "counter"} for i in range(120)}
+    sim_bench(bench, ("a",), interval="100ms", points=points, connect=False)
+    with Client(bench) as slow, Client(bench) as quick:
+        slow.call(ROOT, MANAGER, "Subscribe", "as", [])
+        quick.call(ROOT, MANAGER, "Subscribe", "as", [])
+        quick.wait_signals(3000, "Sample", 20)
+        sent = bench.monitor.messages(type="signal", member="Sample", destination=slow.name)
+        check(1000 <= len(sent) <= 1300, f"{len(sent)} samples were sent to one who reads none")
+        check(not bench.monitor.messages(type="signal", member="Lagged", destination=quick.name), "the other has them all")
+        lagged = slow.wait_signals(1, "Lagged", 20)[0][0]
+        before = [m.member for m in slow.signals].index("Lagged")
+        check(lagged >= 1000 and before >= 1000, f"after {before} samples {lagged} were left out")
+        slow.wait_signals(before + 100, "Sample")
+        counts = [m.body[3][1] for m in slow.signals if m.member == "Sample" and m.body[1] == "p119"]
+        check(counts == sorted(set(counts)), "in order, none twice")
+
+
+def pages_and_options(bench):
+    devices = sorted(f"d{i}" for i in range(7))
+    sim_bench(bench, devices, interval="1h", connect=False)
+    with Client(bench) as c:
+        def page(**options):
+            found, = c.call(ROOT, MANAGER, "ListDevices", "a{sv}", options)
+            return [d[0] for d in found]
+
+        def wrong(path, interface, method, *arguments):
+            try:
+                c.call(path, interface, method, *arguments)
+            except Error as e:
+                return e
+            raise harness.Failure(f"{method}{arguments} was taken")
+        check(page() == devices, "all")
+        check(page(limit=("u", 3)) == devices[:3], "the first page")
+        check(page(limit=("u", 3), after=("s", "d2")) == devices[3:6], "the second")
+        check(page(limit=("u", 3), after=("s", "d5")) == devices[6:], "the last")
+        check(page(after=("s", "d3x")) == devices[4:], "behind an id that is not there")
+        check(page(after=("s", "d6")) == [], "behind the last")
+        found, = c.call(ROOT, MANAGER, "ListDevices", "a{sv}", {})
+        check(found[0] == ("d0", device_path("d0"), "sim", "cloud", "no-credential"), found[0])
+        boiler = device_path("d0")
+        for error, option in ((wrong(ROOT, MANAGER, "ListDevices", "a{sv}", {"limits": ("u", 3)}), "'limits'"),
+                              (wrong(ROOT, MANAGER, "ListDevices", "a{sv}", {"limit": ("s", "3")}), "'limit'"),
+                              (wrong(ROOT, MANAGER, "ListDevices", "a{sv}", {"limit": ("u", 0)}), "limit"),
+                              (wrong(ROOT, MANAGER, "ListDevices", "a{sv}", {"limit": ("u", 1001)}), "limit"),
+                              (wrong(ROOT, MANAGER, "AddDevice", "sa{sv}", "x", {"conf": ("s", "{}")}), "'conf'"),
+                              (wrong(ROOT, MANAGER, "AddDevice", "sa{sv}", "x", {}), "config"),
+                              (wrong(ROOT, MANAGER, "RemoveDevice", "sa{sv}", "d0", {"kep": ("b", True)}), "'kep'"),
+                              (wrong(boiler, DEVICE, "Rotate", "a{sv}", {"now": ("b", True)}), "'now'"),
+                              (wrong(boiler, DEVICE, "ForgetCredential", "sa{sv}", "main", {"f": ("b", True)}), "'f'"),
+                              (wrong(boiler, DEVICE, "ForgetCredential", "sa{sv}", "third", {}), "'third'"),
+                              (wrong(boiler, DEVICE, "ExportCredential", "s", "third"), "'third'")):
+            check(error.name == INVALID and option in error.text, str(error))
+        check(wrong(ROOT, MANAGER, "GetDevice", "s", "D0").name == "org.gatehouse1.Error.NoSuchDevice", "ids have a case")
+        check(wrong(device_path("nobody"), DEVICE, "Connect").name == "org.freedesktop.DBus.Error.UnknownObject", "no object")
+        check(wrong(ROOT + "/job/01", JOB, "Cancel").name == "org.freedesktop.DBus.Error.UnknownObject", "no such job")
+
+
+def sample_arguments(types, key):
+    """Something of each type, so that a call is well formed."""
+    return [{"s": "main", "as": [], "a{sv}": {}, "v": ("d", 1.0), "h": key}[t] for t in types]
+
+
+def strangers_only_look(bench):
+    if os.geteuid() != 0:
+        print("skipped: only root can be somebody else")
+        return
+    _, _, cloud, _ = sim_bench(bench)
+    os.chmod(bench.dir, 0o711)
+    job = bench.call(None, "VerifyVault")[0]
+    before = bench.get("boiler-1", "MainFingerprint")
+    with Client(bench, uid=STRANGER) as c, open("/dev/null", "rb") as key:
+        refused = 0
+        for path, interface in ((ROOT, MANAGER), (device_path("boiler-1"), DEVICE), (job, JOB)):
+            for method, (arguments, _) in source(interface)["methods"].items():
+                types = [t for direction, t, _ in arguments if direction == "in"]
+                if method in FREE:
+                    continue
+                try:
+                    c.call(path, interface, method, "".join(types), *sample_arguments(types, key.fileno()))
+                    raise harness.Failure(f"a stranger may {method}")
+                except Error as e:
+                    check(e.name == "org.freedesktop.DBus.Error.AccessDenied", f"{method}: {e}")
+                    refused += 1
+            everything, = c.call(path, PROPERTIES, "GetAll", "s", interface)
+            check(set(everything) == set(source(interface)["properties"]), f"a stranger sees {interface}")
+        check(refused == 15, f"{refused} methods change something")
+        try:
+            c.call("/org/freedesktop/LogControl1", PROPERTIES, "Set", "ssv", "org.freedesktop.LogControl1", "LogLevel",
+                   ("s", "debug"))
+            raise harness.Failure("a stranger set the log level")
+        except Error as e:
+            check(e.name == "org.freedesktop.DBus.Error.AccessDenied", str(e))
+        found, = c.call(ROOT, MANAGER, "ListDevices", "a{sv}", {})
+        check(found[0][0] == "boiler-1", "a stranger may list")
+        c.call(ROOT, MANAGER, "GetDevice", "s", "boiler-1")
+    check(bench.get("boiler-1", "MainFingerprint") == before and bench.get("boiler-1", "State") == "online", "untouched")
+    check(sessions(cloud, "boiler-1") == 1, "and still in its first session")
+
+
+def log_level_is_set(bench):
+    agent, *_ = sim_bench(bench)
+    where = ("/org/freedesktop/LogControl1", "org.freedesktop.LogControl1")
+    bench.busctl("set-property", harness.BUS_NAME, *where, "LogLevel", "s", "debug")
+    check("debug" in bench.busctl("get-property", harness.BUS_NAME, *where, "LogLevel").stdout, "the level is shown")
+    bench.call("boiler-1", "Disconnect")
+    agent.wait_text("session stopped")
+    done = bench.busctl("set-property", harness.BUS_NAME, *where, "LogLevel", "s", "loud", check_status=False)
+    check(done.returncode != 0 and "loud" in done.stderr, "an unknown level is refused")
+
+
+def bus_goes_and_comes(bench):
+    """The bus daemon killed: sessions go on; started again, the objects are back, and what changed meanwhile is told."""
+    agent, _, cloud, _ = sim_bench(bench)
+    daemon = next(p for p in bench.processes if p.name == "dbus-daemon")
+    with Client(bench) as c:
+        c.call(ROOT, MANAGER, "Subscribe", "as", [])
+        c.send(device_path("boiler-1"), DEVICE, "Disconnect", "", (), harness.BUS_NAME)
+        c.send(device_path("boiler-1"), DEVICE, "Connect", "", (), harness.BUS_NAME)
+        bench.wait_property("boiler-1", "State", "online")
+    count = sessions(cloud, "boiler-1")
+    daemon.kill()
+    wait_samples(cloud, "boiler-1", 10)
+    daemon.start()
+    bench.wait_agent(agent)
+    bench.monitor.start()
+    wait_for("the monitor", lambda: bench.monitor.text().count("Monitoring bus message stream") == 2)
+    check(bench.get("boiler-1", "State") == "online", "the device is an object again")
+    with Client(bench) as c:
+        c.call(ROOT, MANAGER, "Subscribe", "as", [])
+        c.wait_signals(3, "Sample")
+    check(sessions(cloud, "boiler-1") == count, "no session was made anew")
+    since = bench.monitor.mark()
+    bench.call("boiler-1", "Disconnect")
+    wait_for("PropertiesChanged", lambda: [a for p, a in bench.monitor.signals("PropertiesChanged", since)
+                                           if p == device_path("boiler-1")])
+    daemon.send(signal.SIGTERM)
+    daemon.wait()
+    agent.stop()
+
+
+if __name__ == "__main__":
+    harness.main(introspection_is_the_source, objects_come_and_go, changes_are_few, samples_go_to_who_asked,
+                 slow_reader_lags, pages_and_options, strangers_only_look, log_level_is_set, bus_goes_and_comes,
+                 needs=("busctl",))
