@@ -256,6 +256,8 @@ static void act_on(struct world *w, const struct rotation_actions *actions)
         case ROTATION_DO_REPLY:
             if (!w->owed)
                 violate(w, "answered: a reply to nobody");
+            if (w->exporting && a->reply == 0 && w->r.d.state == ROTATION_STAGED)
+                violate(w, "commit: the new key leaves the agent in staged");
             w->out = w->out || (w->exporting && a->reply == 0);
             w->exporting = false;
             w->owed = false;
