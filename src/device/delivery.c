@@ -78,6 +78,7 @@ static void on_answer(int r, const struct coap_response *response, void *userdat
             on_rejected(d, response->code);
             break;
         case PROFILE_REFUSED:
+            session_answered(d, response->code);
             session_refused(d);
             retry_later(d, 0);
             return;
@@ -85,6 +86,7 @@ static void on_answer(int r, const struct coap_response *response, void *userdat
             /* 4.29 and 5.03 say how long (RFC 8516, RFC 7252 section 5.9.3.4) */
             if (response->code == (4 << 5 | 29) || response->code == (5 << 5 | 3))
                 wait = response->max_age * USEC_PER_SEC;
+            session_answered(d, response->code);
             retry_later(d, wait);
             return;
         }

@@ -154,20 +154,6 @@ const char *device_state_name(enum device_state state)
     return "unknown";
 }
 
-/* The one thing that the user should look at first. */
-static const char *last_error(const struct device *d, const struct vault_entry *entry)
-{
-    if (entry && vault_quarantine(entry))
-        return vault_quarantine(entry);
-    if (d->report != ROTATION_REPORT_FINE && d->report_reason)
-        return d->report_reason;
-    if (d->session_state != UPLINK_STATE_ONLINE && d->session_reason)
-        return d->session_reason;
-    if (d->driver_state && strcmp(d->driver_state, "ok") != 0 && d->driver_reason)
-        return d->driver_reason;
-    return d->rotation_problem ?: "";
-}
-
 void device_status(const struct device *d, struct device_status *ret)
 {
     const struct vault_entry *entry = device_entry(d);
@@ -195,7 +181,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .last_authenticated = main && main->present ? main->last_authenticated : 0,
         .suite = info.established ? info.suite : "",
         .forward_secrecy = info.established && info.forward_secrecy,
-        .last_error = last_error(d, entry),
+        .last_error = device_last_error(d, entry),
         .delivered = counts.accepted,
         .spooled = counts.queued,
         .dropped = counts.dropped,

@@ -90,6 +90,7 @@ struct device {
     struct coap_exchange *proof;
     sd_event_source *renew; /* after 4.01 and 4.03 */
     struct backoff refused;
+    uint8_t answer;              /* the last to samples or a probe on this session that was no "accepted"; 0: it was */
     uint64_t last_authenticated; /* CLOCK_REALTIME; the vault's may be older */
     char *session_reason;
 
@@ -170,6 +171,9 @@ void device_start(struct device *d);
 void device_changed(struct device *d);
 struct vault_entry *device_entry(const struct device *d);
 
+/* last-error.c; the text is valid in this loop turn */
+const char *device_last_error(const struct device *d, const struct vault_entry *entry);
+
 /* session.c */
 void session_start(struct device *d);
 void session_stop(struct device *d, bool bye);
@@ -178,6 +182,8 @@ void session_linger_end(struct device *d);
 /* The server accepted, or refused with 4.01 or 4.03, something on the ordinary session. */
 void session_accepted(struct device *d);
 void session_refused(struct device *d);
+/* The code of an answer, when it says "accepted" 0: is shown. */
+void session_answered(struct device *d, uint8_t code);
 
 /* delivery.c */
 void delivery_kick(struct device *d);

@@ -47,6 +47,7 @@ static void on_proof(int r, const struct coap_response *response, void *userdata
         session_accepted(d);
         break;
     case PROFILE_REFUSED:
+        session_answered(d, response->code);
         session_refused(d);
         break;
     case PROFILE_REJECTED:
@@ -105,8 +106,17 @@ static void note_authenticated(struct device *d)
     vault_commit(d->fleet->vault, change, NULL, NULL);
 }
 
+void session_answered(struct device *d, uint8_t code)
+{
+    if (d->answer == code)
+        return;
+    d->answer = code;
+    device_changed(d);
+}
+
 void session_accepted(struct device *d)
 {
+    session_answered(d, 0);
     backoff_reset(&d->refused);
     note_authenticated(d);
     if (!d->unproven)

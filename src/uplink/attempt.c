@@ -54,7 +54,7 @@ void attempt_begin(struct uplink_session *s)
     s->admission.userdata = s;
     /* While it tries again, what is known of the last attempt says more. */
     if (!s->open && s->state != UPLINK_STATE_UNREACHABLE && s->state != UPLINK_STATE_REFUSED)
-        session_set_state(s, UPLINK_STATE_CONNECTING, "");
+        session_set_state(s, UPLINK_STATE_CONNECTING, s->reason ?: "");
     r = resolver_ask(s->uplink->resolver, &s->resolving);
     if (r > 0)
         join_queue(s);
@@ -210,7 +210,11 @@ static void op_failed(void *userdata, enum dtls_failure failure, const char *rea
     struct error e;
 
     session_enter(s);
-    error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
+    if (failure == DTLS_ANSWERED)
+        error_set(&e, 0, "%s, identity %s: %s", s->uplink->endpoint, vault_credential(s->entry, s->slot)->identity,
+                  reason);
+    else
+        error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
     attempt_over(s, results[failure], e.text);
     session_leave(s);
 }

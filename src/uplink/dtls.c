@@ -230,6 +230,8 @@ static bool was_answered(const struct dtls *d)
 static void handshake_failed(struct dtls *d, int r)
 {
     bool alert = r == GNUTLS_E_FATAL_ALERT_RECEIVED || r == GNUTLS_E_WARNING_ALERT_RECEIVED;
+    /* What GnuTLS makes of a close_notify in a handshake. */
+    bool hung_up = r == GNUTLS_E_UNEXPECTED_PACKET || r == GNUTLS_E_PREMATURE_TERMINATION;
     struct error e = {0};
 
     if (was_answered(d) && alert && gnutls_alert_get(d->session) == GNUTLS_A_UNKNOWN_PSK_IDENTITY)
@@ -238,8 +240,8 @@ static void handshake_failed(struct dtls *d, int r)
         error_set(&e, 0, "the server answered but did not accept key or identity (alert: %s): " LIKELY_CAUSES,
                   alert_text(d));
     else if (was_answered(d))
-        error_set(&e, 0, "the server answered but ended the handshake after our proof of the key (%s): " LIKELY_CAUSES,
-                  gnutls_strerror(r));
+        error_set(&e, 0, "the server answered but ended the handshake after our proof of the key%s%s: " LIKELY_CAUSES,
+                  hung_up ? "" : ", ", hung_up ? "" : gnutls_strerror(r));
     else if (alert)
         error_set(&e, 0, "the server broke the handshake off (alert: %s): does it take one of the configured suites?",
                   alert_text(d));
@@ -314,9 +316,9 @@ static uint64_t silence_ends(const struct dtls *d)
 static void handshake_silence(struct dtls *d)
 {
     if (was_answered(d))
-        fail(d, DTLS_ANSWERED,
-             "the server answered but fell silent after our proof of the key: key or identity not "
-             "accepted: " LIKELY_CAUSES);
+        fail(
+            d, DTLS_ANSWERED,
+            "the server answered but fell silent after our proof of the key, as servers do that do not accept it: " LIKELY_CAUSES);
     else if (d->any_answer)
         fail(
             d, DTLS_FAILED,

@@ -144,8 +144,10 @@ void session_set_state(struct uplink_session *s, enum uplink_state state, const 
     if (s->state == state && strcmp(before, reason) == 0)
         return;
     s->state = state;
-    free(s->reason);
-    s->reason = reason[0] ? strdup(reason) : NULL;
+    if (reason != s->reason) {
+        free(s->reason);
+        s->reason = reason[0] ? strdup(reason) : NULL;
+    }
     s->tell_state = true;
 }
 

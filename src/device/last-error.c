@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Of all that may be wrong with a device, the one thing that its user should look at first, and in which words. */
+#include "device/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define CODE_CLASS(code) ((unsigned)(code) >> 5)
+#define CODE_DETAIL(code) ((unsigned)(code)&31u)
+
+static bool has_both(const struct vault_entry *entry)
+{
+    const struct vault_credential *backup = entry ? vault_credential(entry, VAULT_BACKUP) : NULL;
+
+    return backup && backup->present && !backup->quarantined;
+}
+
+/* What the session's last attempt ended with: it names the server and, if it was refused, the identity. */
+static const char *of_session(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size)
+{
+    if (d->report != ROTATION_REPORT_REFUSED || !has_both(entry))
+        return d->session_reason;
+    snprintf(buffer, size, "both keys are refused; the main one: %s", d->session_reason);
+    return buffer;
+}
+
+/* The session stands, and the server does not take what it is sent. */
+static const char *of_answer(const struct device *d, char *buffer, size_t size)
+{
+    const struct profile *p = d->uplink->profile;
+    bool refused = profile_verdict(p, d->answer) == PROFILE_REFUSED;
+
+    snprintf(buffer, size,
+             refused
+                 ? "the key is right, but the server answers %u.%02u to messages on \"%s\": may this identity send "
+                   "there, or was it revoked?"
+                 : "the server answers %u.%02u to messages on \"%s\", samples wait: is profile %s the right one for "
+                   "it, and is it in order?",
+             CODE_CLASS(d->answer), CODE_DETAIL(d->answer), p->telemetry.path, p->name);
+    return buffer;
+}
+
+const char *device_last_error(const struct device *d, const struct vault_entry *entry)
+{
+    static char buffer[2 * ERROR_TEXT_MAX]; /* read within this loop turn */
+
+    if (entry && vault_quarantine(entry))
+        return vault_quarantine(entry);
+    if (d->report == ROTATION_REPORT_CONFLICT && d->report_reason)
+        return d->report_reason;
+    if (d->session_state != UPLINK_STATE_ONLINE && d->session_reason)
+        return of_session(d, entry, buffer, sizeof(buffer));
+    if (d->session_state == UPLINK_STATE_ONLINE && d->answer)
+        return of_answer(d, buffer, sizeof(buffer));
+    if (d->report != ROTATION_REPORT_FINE && d->report_reason)
+        return d->report_reason;
+    if (d->driver_state && strcmp(d->driver_state, "ok") != 0 && d->driver_reason)
+        return d->driver_reason;
+    return d->rotation_problem ?: "";
+}
