@@ -116,6 +116,7 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
     }
     spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()));
     for (size_t i = 0; i < f->n_devices; i++) {
+        rotate_event(f->devices[i], ROTATION_EV_TIMER); /* gives its keys a place on the calendar */
         rotate_schedule(f->devices[i], false);
         delivery_kick(f->devices[i]);
     }

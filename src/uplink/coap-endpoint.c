@@ -408,8 +408,18 @@ void coap_endpoint_disconnected(struct coap_endpoint *ep, uint64_t now)
     coap_leave(ep);
 }
 
+static struct coap_exchange *first_secret(const struct coap_endpoint *ep)
+{
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->secret)
+            return x;
+    return NULL;
+}
+
 void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
 {
+    struct coap_exchange *x;
+
     if (ep->doomed)
         return;
     coap_enter(ep, now);
@@ -419,8 +429,11 @@ void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
     /* The peer's message ids are another session's now (RFC 7252 section 9.1.1). */
     free(ep->dedup);
     ep->dedup = NULL;
-    coap_observations_reconnect(ep);
-    for (struct coap_exchange *x = ep->first; x; x = x->next)
+    while (!ep->doomed && (x = first_secret(ep)))
+        coap_exchange_finish(x, -ECANCELED, NULL);
+    if (!ep->doomed)
+        coap_observations_reconnect(ep);
+    for (x = ep->doomed ? NULL : ep->first; x; x = x->next)
         if (x->begun && (!x->path || x->confirmable))
             coap_exchange_rewind(x);
     coap_leave(ep);

@@ -81,7 +81,8 @@ struct coap_request {
     const void *payload; /* copied, as is the path */
     size_t payload_size; /* over a block: sent block-wise */
     bool non;            /* not confirmable; ignored if block-wise */
-    bool secret;         /* the payload holds a key: our copies of it are wiped */
+    bool secret;         /* the payload holds a key: our copies of it are wiped, and it is meant for the session that
+                            stands: a new one ends the request with -ECANCELED */
 };
 
 struct coap_response {

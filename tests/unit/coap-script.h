@@ -3,7 +3,7 @@
 
 /* A scripted peer with a virtual clock for tests of the CoAP endpoint. A script is lines:
  *
- *   get|non|delete PATH    ask; put|post|fetch PATH SIZE: with a payload of that size; ping
+ *   get|non|delete PATH    ask; put|post|fetch|secret PATH SIZE: with a payload of that size; ping
  *   observe PATH           unobserve, cancel N: the Nth request
  *   < MESSAGE              the peer sends it
  *   raw HEX                the peer sends that datagram
@@ -327,8 +327,8 @@ static void script_ask(struct script *s, const char *method, const char *path, s
     static const struct {
         const char *name;
         uint8_t method;
-    } methods[] = {{"get", COAP_GET},       {"non", COAP_GET},     {"put", COAP_PUT},     {"post", COAP_POST},
-                   {"delete", COAP_DELETE}, {"fetch", COAP_FETCH}, {"nonpost", COAP_POST}};
+    } methods[] = {{"get", COAP_GET},       {"non", COAP_GET},     {"put", COAP_PUT},      {"post", COAP_POST},
+                   {"delete", COAP_DELETE}, {"fetch", COAP_FETCH}, {"nonpost", COAP_POST}, {"secret", COAP_POST}};
     struct coap_request request = {.path = path, .content_format = -1, .accept = -1, .payload_size = size};
     uint8_t payload[8192];
 
@@ -338,6 +338,7 @@ static void script_ask(struct script *s, const char *method, const char *path, s
     if (request.method == 0)
         script_fail(s, "no such action", method, "");
     request.non = strncmp(method, "non", 3) == 0;
+    request.secret = strcmp(method, "secret") == 0;
     for (size_t i = 0; i < size; i++)
         payload[i] = script_pattern(i);
     request.payload = payload;

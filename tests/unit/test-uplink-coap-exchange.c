@@ -287,6 +287,14 @@ static const struct {
      "< ACK 2.05 m3 t0\n"
      "! 0 0 2.05\n"
      "> CON PUT m4 t3 path=b b1=0/1/6 s1=1100 rt :1024@0\n"},
+    {"reconnected: a secret is not told to another session, sent before or not", "secret a 20\n"
+                                                                                 "> CON POST m0 t0 path=a :20@0\n"
+                                                                                 "secret b 20\n"
+                                                                                 "get c\n"
+                                                                                 "reconnect\n"
+                                                                                 "! 0 ECANCELED\n"
+                                                                                 "! 1 ECANCELED\n"
+                                                                                 "> CON GET m1 t1 path=c\n"},
     {"disconnected: nothing is sent, nothing runs out", "get a\n"
                                                         "> CON GET m0 t0 path=a\n"
                                                         "disconnect\n"
