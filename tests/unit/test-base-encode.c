@@ -55,9 +55,9 @@ static void test_every_byte(void **state)
     assert_int_equal(base64_decode(text, strlen(text), back, sizeof(back)), 256);
     assert_memory_equal(back, all, 256);
     hex_encode(all, sizeof(all), hex);
-    for (char *p = hex; *p; p += 3)
-        if (*p >= 'a' && *p <= 'f')
-            *p = (char)(*p - 'a' + 'A');
+    for (size_t i = 0; i < HEX_SIZE(256) - 1; i += 3)
+        if (hex[i] >= 'a' && hex[i] <= 'f')
+            hex[i] = (char)(hex[i] - 'a' + 'A');
     assert_int_equal(hex_decode(hex, strlen(hex), back, sizeof(back)), 256);
     assert_memory_equal(back, all, 256);
 }
