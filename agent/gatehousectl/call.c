@@ -35,6 +35,10 @@ int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error
     };
     int status = EXIT_FAILURE;
 
+    /* What these two find wrong with their argument is a mistake in a file. */
+    if (error && sd_bus_error_has_name(error, ERROR_INVALID_ARGUMENT) &&
+        (strcmp(what, "Reload") == 0 || strcmp(what, "AddDevice") == 0))
+        status = EXIT_CONFIG;
     for (size_t i = 0; error && error->name && i < ELEMENTSOF(statuses); i++)
         if (strcmp(statuses[i].name, error->name) == 0)
             status = statuses[i].status;
@@ -51,8 +55,11 @@ int ctl_call(struct ctl *c, const char *path, const char *interface, const char 
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     va_list ap;
-    int r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, interface, method);
+    int r = ctl_connect(c);
 
+    if (r != 0)
+        return r;
+    r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, interface, method);
     va_start(ap, types);
     if (r >= 0 && types[0])
         r = sd_bus_message_appendv(m, types, ap);

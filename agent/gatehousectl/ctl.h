@@ -26,6 +26,7 @@ struct ctl {
 typedef int (*verb_fn)(struct ctl *c, int argc, char **argv);
 
 /* call.c */
+/* To the bus, unless that is done; every ctl_call() begins with it. Exit status. */
 int ctl_connect(struct ctl *c);
 /* Says what failed and returns the exit status that goes with the error. */
 int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error);

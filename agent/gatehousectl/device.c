@@ -148,45 +148,61 @@ static char guess_type(const char *text)
     return end != text && *end == 0 ? 'd' : 's';
 }
 
-int verb_write(struct ctl *c, int argc, char **argv)
+/* Appends the value to the call, as a variant. -EINVAL: the text is none of this type. */
+static int append_value(sd_bus_message *m, char type, const char *text)
 {
-    _cleanup_free_ char *path = NULL;
-    char type = c->type ? c->type[0] : guess_type(argv[3]), signature[2] = {type, 0}, *end = NULL;
-    int r = ctl_device(c, argv[1], &path);
+    char *end = NULL;
+    uint64_t t;
+    int64_t x;
+    double d;
 
-    if (r != 0)
-        return r;
     errno = 0;
     switch (type) {
     case 'b':
-        return ctl_call(c, path, BUS_INTERFACE_DEVICE, "Write", NULL, "sv", argv[2], signature,
-                        strcmp(argv[3], "true") == 0 || strcmp(argv[3], "1") == 0);
-    case 'x': {
-        int64_t x = strtoll(argv[3], &end, 10);
-
-        if (!*end && errno == 0)
-            return ctl_call(c, path, BUS_INTERFACE_DEVICE, "Write", NULL, "sv", argv[2], signature, x);
-        break;
-    }
-    case 't': {
-        uint64_t t = strtoull(argv[3], &end, 10);
-
-        if (!*end && errno == 0)
-            return ctl_call(c, path, BUS_INTERFACE_DEVICE, "Write", NULL, "sv", argv[2], signature, t);
-        break;
-    }
-    case 'd': {
-        double d = strtod(argv[3], &end);
-
-        if (!*end)
-            return ctl_call(c, path, BUS_INTERFACE_DEVICE, "Write", NULL, "sv", argv[2], signature, d);
-        break;
-    }
+        if (strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+            return -EINVAL;
+        return sd_bus_message_append(m, "v", "b", strcmp(text, "true") == 0);
+    case 'x':
+        x = strtoll(text, &end, 10);
+        return end == text || *end || errno ? -EINVAL : sd_bus_message_append(m, "v", "x", x);
+    case 't':
+        t = strtoull(text, &end, 10);
+        return end == text || *end || errno || text[0] == '-' ? -EINVAL : sd_bus_message_append(m, "v", "t", t);
+    case 'd':
+        d = strtod(text, &end);
+        return end == text || *end ? -EINVAL : sd_bus_message_append(m, "v", "d", d);
     case 's':
-        return ctl_call(c, path, BUS_INTERFACE_DEVICE, "Write", NULL, "sv", argv[2], signature, argv[3]);
+        return sd_bus_message_append(m, "v", "s", text);
     default:
-        break;
+        return -EINVAL;
     }
-    fprintf(stderr, "gatehousectl: '%s' is no value of type '%s' (b x t d s)\n", argv[3], signature);
-    return EXIT_USAGE;
+}
+
+int verb_write(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    _cleanup_free_ char *path = NULL;
+    char type = c->type ? c->type[0] : guess_type(argv[3]);
+    int r;
+
+    if (c->type && (strlen(c->type) != 1 || !strchr("bxtds", type))) {
+        fprintf(stderr, "gatehousectl: --type takes b, x, t, d or s, not '%s'\n", c->type);
+        return EXIT_USAGE;
+    }
+    r = ctl_device(c, argv[1], &path);
+    if (r != 0)
+        return r;
+    r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, BUS_INTERFACE_DEVICE, "Write");
+    if (r >= 0)
+        r = sd_bus_message_append(m, "s", argv[2]);
+    if (r >= 0)
+        r = append_value(m, type, argv[3]);
+    if (r == -EINVAL) {
+        fprintf(stderr, "gatehousectl: '%s' is no value of type '%c'\n", argv[3], type);
+        return EXIT_USAGE;
+    }
+    if (r >= 0)
+        r = sd_bus_call(c->bus, m, 0, &error, NULL);
+    return r < 0 ? ctl_failed(c, "Write", r, &error) : 0;
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 struct key_text {
     char bytes[KEY_DESCRIPTOR_MAX + 1];
@@ -136,7 +137,7 @@ static int open_output(const char *file)
     struct stat st;
     int fd;
 
-    if (!file || strcmp(file, "-") == 0) {
+    if (!file) {
         if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IROTH)
             fprintf(stderr, "gatehousectl: warning: everybody can read the file that the key goes to\n");
         return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -147,60 +148,105 @@ static int open_output(const char *file)
     return fd;
 }
 
-static int export_key(struct ctl *c, const char *path, const char *slot, const char *file)
+/* The key's bytes in the encoding asked for. */
+static int write_key(struct ctl *c, int out, const struct key_text *key)
+{
+    char text[2 * KEY_MAX + 2];
+    size_t n = key->size;
+    int r;
+
+    if (c->encoding && strcmp(c->encoding, "hex") == 0)
+        hex_encode(key->bytes, n, text);
+    else if (c->encoding && strcmp(c->encoding, "base64") == 0)
+        base64_encode(key->bytes, n, text);
+    else
+        memcpy(text, key->bytes, n);
+    if (c->encoding && (c->encoding[0] == 'h' || c->encoding[0] == 'b')) {
+        n = strlen(text);
+        text[n++] = '\n';
+    }
+    r = write_all(out, text, n);
+    explicit_bzero(text, sizeof(text));
+    if (r < 0)
+        fprintf(stderr, "gatehousectl: cannot write the key: %s\n", strerror(-r));
+    return r < 0 ? EXIT_FAILURE : 0;
+}
+
+static int fetch_key(struct ctl *c, const char *path, const char *slot, int out)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    _cleanup_close_ int out = open_output(file);
     struct key_text key = {.size = 0};
-    char text[2 * KEY_MAX + 2];
     ssize_t n;
-    int r, fd;
+    int r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ExportCredential", &reply, "s", slot), fd;
 
-    if (out < 0)
-        return EXIT_FAILURE;
-    r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ExportCredential", &reply, "s", slot);
     if (r != 0)
         return r;
     if (sd_bus_message_read(reply, "h", &fd) < 0 || (n = pread(fd, key.bytes, KEY_MAX, 0)) <= 0) {
         fprintf(stderr, "gatehousectl: cannot read the key from the agent: %m\n");
         return EXIT_FAILURE;
     }
-    if (c->encoding && strcmp(c->encoding, "hex") == 0) {
-        hex_encode(key.bytes, (size_t)n, text);
-        n = (ssize_t)strlen(text);
-        text[n++] = '\n';
-    } else if (c->encoding && strcmp(c->encoding, "base64") == 0) {
-        base64_encode(key.bytes, (size_t)n, text);
-        n = (ssize_t)strlen(text);
-        text[n++] = '\n';
-    } else {
-        memcpy(text, key.bytes, (size_t)n);
-    }
-    r = write_all(out, text, (size_t)n);
-    explicit_bzero(text, sizeof(text));
+    key.size = (size_t)n;
+    r = write_key(c, out, &key);
     explicit_bzero(key.bytes, sizeof(key.bytes));
-    if (r < 0)
-        fprintf(stderr, "gatehousectl: cannot write the key: %s\n", strerror(-r));
-    return r < 0 ? EXIT_FAILURE : 0;
+    return r;
+}
+
+/* The file is made first: a key that was handed out and then has no place to go would count as known. */
+static int export_key(struct ctl *c, const char *path, const char *slot, const char *file)
+{
+    const char *name = file && strcmp(file, "-") != 0 ? file : NULL;
+    _cleanup_close_ int out = -EBADF;
+    int r;
+
+    if (c->encoding && strcmp(c->encoding, "raw") != 0 && strcmp(c->encoding, "hex") != 0 &&
+        strcmp(c->encoding, "base64") != 0) {
+        fprintf(stderr, "gatehousectl: a key is exported as raw, hex or base64, not '%s'\n", c->encoding);
+        return EXIT_USAGE;
+    }
+    out = open_output(name);
+    if (out < 0)
+        return EXIT_FAILURE;
+    r = fetch_key(c, path, slot, out);
+    if (r != 0 && name)
+        unlink(name);
+    return r;
+}
+
+static bool known(int argc, char **argv)
+{
+    static const struct {
+        const char *verb;
+        int min, max; /* of argc */
+    } verbs[] = {{"set", 4, 5}, {"promote", 3, 3}, {"forget", 4, 4}, {"export", 4, 5}};
+
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        if (strcmp(verbs[i].verb, argv[1]) == 0)
+            return argc >= verbs[i].min && argc <= verbs[i].max;
+    return false;
 }
 
 int verb_key(struct ctl *c, int argc, char **argv)
 {
     _cleanup_free_ char *path = NULL;
-    int r = ctl_device(c, argv[2], &path);
+    int r;
 
+    if (!known(argc, argv)) {
+        fprintf(stderr, "gatehousectl: key set DEVICE IDENTITY [FILE], key forget DEVICE SLOT, key promote DEVICE, "
+                        "or key export DEVICE SLOT [FILE]\n");
+        return EXIT_USAGE;
+    }
+    r = ctl_device(c, argv[2], &path);
     if (r != 0)
         return r;
-    if (strcmp(argv[1], "set") == 0 && argc >= 4)
+    switch (argv[1][0]) {
+    case 's':
         return set(c, path, argv[2], argv[3], argc > 4 ? argv[4] : NULL);
-    if (strcmp(argv[1], "promote") == 0 && argc == 3)
+    case 'p':
         return ctl_call(c, path, BUS_INTERFACE_DEVICE, "Promote", NULL, "");
-    if (strcmp(argv[1], "forget") == 0 && argc == 4)
+    case 'f':
         return ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", argv[3], 1, "force", "b",
                         (int)c->force);
-    if (strcmp(argv[1], "export") == 0 && argc >= 4)
+    default:
         return export_key(c, path, argv[3], argc > 4 ? argv[4] : NULL);
-    fprintf(stderr, "gatehousectl: key set DEVICE IDENTITY [FILE], key forget DEVICE SLOT, key promote DEVICE, "
-                    "or key export DEVICE SLOT [FILE]\n");
-    return EXIT_USAGE;
+    }
 }

@@ -12,28 +12,27 @@ static const struct {
     const char *name;
     int min, max; /* arguments behind the verb */
     verb_fn run;
-    bool needs_bus;
     const char *arguments, *help;
 } verbs[] = {
-    {"status", 0, 0, verb_status, true, "", "the agent, its drivers and how many devices are in which state"},
-    {"list", 0, 0, verb_list, true, "", "the devices"},
-    {"show", 1, 1, verb_show, true, "DEVICE", "one device: its credentials, session, samples and last error"},
-    {"watch", 0, 64, verb_watch, true, "[DEVICE...]", "samples, changes of state and rotations as they happen"},
-    {"rotate", 0, 10000, verb_rotate, true, "DEVICE...|--all", "give devices a new key, and wait for it"},
-    {"read", 2, 2, verb_read, true, "DEVICE POINT", "read a point from its sensor now"},
-    {"write", 3, 3, verb_write, true, "DEVICE POINT VALUE", "write a point"},
-    {"key", 2, 4, verb_key, true, "set DEVICE IDENTITY [FILE]",
+    {"status", 0, 0, verb_status, "", "the agent, its drivers and how many devices are in which state"},
+    {"list", 0, 0, verb_list, "", "the devices"},
+    {"show", 1, 1, verb_show, "DEVICE", "one device: its credentials, session, samples and last error"},
+    {"watch", 0, 64, verb_watch, "[DEVICE...]", "samples, changes of state and rotations as they happen"},
+    {"rotate", 0, 10000, verb_rotate, "DEVICE...|--all", "give devices a new key, and wait for it"},
+    {"read", 2, 2, verb_read, "DEVICE POINT", "read a point from its sensor now"},
+    {"write", 3, 3, verb_write, "DEVICE POINT VALUE", "write a point"},
+    {"key", 2, 4, verb_key, "set DEVICE IDENTITY [FILE]",
      "put a key, from FILE or standard input, into main if that is empty, else into backup"},
-    {"key", 2, 4, verb_key, true, "forget DEVICE SLOT", "forget a key"},
-    {"key", 2, 4, verb_key, true, "promote DEVICE", "make the backup key main"},
-    {"key", 2, 4, verb_key, true, "export DEVICE SLOT [FILE]", "write a key to FILE (mode 0600) or standard output"},
-    {"device", 2, 3, verb_device, true, "add DEVICE [FILE]", "add a device, its JSON from FILE or standard input"},
-    {"device", 2, 3, verb_device, true, "remove DEVICE", "remove a device that was added this way"},
-    {"connect", 1, 1, verb_connect, true, "DEVICE", "connect at once"},
-    {"disconnect", 1, 1, verb_disconnect, true, "DEVICE", "close the session and keep it closed"},
-    {"reload", 0, 0, verb_reload, true, "", "read the configuration again, all or nothing"},
-    {"vault", 1, 1, verb_vault, false, "init --keyfile FILE", "make a keyfile"},
-    {"vault", 1, 1, verb_vault, false, "verify", "open every record of the vault"},
+    {"key", 2, 4, verb_key, "forget DEVICE SLOT", "forget a key"},
+    {"key", 2, 4, verb_key, "promote DEVICE", "make the backup key main"},
+    {"key", 2, 4, verb_key, "export DEVICE SLOT [FILE]", "write a key to FILE (mode 0600) or standard output"},
+    {"device", 2, 3, verb_device, "add DEVICE [FILE]", "add a device, its JSON from FILE or standard input"},
+    {"device", 2, 3, verb_device, "remove DEVICE", "remove a device that was added this way"},
+    {"connect", 1, 1, verb_connect, "DEVICE", "connect at once"},
+    {"disconnect", 1, 1, verb_disconnect, "DEVICE", "close the session and keep it closed"},
+    {"reload", 0, 0, verb_reload, "", "read the configuration again, all or nothing"},
+    {"vault", 1, 1, verb_vault, "init --keyfile FILE", "make a keyfile"},
+    {"vault", 1, 1, verb_vault, "verify", "open every record of the vault"},
 };
 
 static void usage(FILE *to)
@@ -175,16 +174,13 @@ static int run_verb(struct ctl *c, int argc, char **argv)
         argv = default_verb;
     }
     for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
-        int r;
-
         if (strcmp(verbs[i].name, argv[0]) != 0)
             continue;
         if (argc - 1 < verbs[i].min || argc - 1 > verbs[i].max) {
             fprintf(stderr, "gatehousectl: usage: gatehousectl %s %s\n", verbs[i].name, verbs[i].arguments);
             return EXIT_USAGE;
         }
-        r = verbs[i].needs_bus ? ctl_connect(c) : 0;
-        return r != 0 ? r : verbs[i].run(c, argc, argv);
+        return verbs[i].run(c, argc, argv);
     }
     fprintf(stderr, "gatehousectl: there is no verb '%s'; see gatehousectl --help\n", argv[0]);
     return EXIT_USAGE;

@@ -60,20 +60,24 @@ static int finish(struct ctl *c, const char *id, const char *job)
     _cleanup_json_ json_object *properties = NULL;
     json_object *result;
     const char *state, *reason;
+    bool done;
     int r = job_wait(c, job, &properties);
 
     if (r != 0)
         return r;
     state = json_get_string(properties, "State");
     result = json_object_array_get_idx(json_object_object_get(properties, "Results"), 0);
-    reason = result ? json_get_string(result, "reason") : NULL;
+    reason = (result ? json_get_string(result, "reason") : NULL) ?: "";
+    done = strcmp(state, "done") == 0;
     if (c->output != OUTPUT_TEXT) {
         json_object_object_add(properties, "Device", json_object_new_string(id));
         print_json(c, properties);
+    } else if (done) {
+        print_say(c, "%s: rotation done%s%s", id, reason[0] ? ": " : "", reason);
     } else {
-        print_say(c, "%s: rotation %s%s%s", id, state, reason && reason[0] ? ": " : "", reason ?: "");
+        fprintf(stderr, "gatehousectl: %s: rotation %s%s%s\n", id, state, reason[0] ? ": " : "", reason);
     }
-    return strcmp(state, "done") == 0 ? 0 : EXIT_FAILURE;
+    return done ? 0 : EXIT_FAILURE;
 }
 
 /* Begins them all before waiting for the first: the agent runs as many at once as `concurrent` says. */

@@ -45,10 +45,8 @@ static int verify(struct ctl *c)
     _cleanup_json_ json_object *job = NULL;
     json_object *results;
     const char *path;
-    int r = ctl_connect(c);
+    int r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "VerifyVault", &reply, "");
 
-    if (r == 0)
-        r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "VerifyVault", &reply, "");
     if (r != 0)
         return r;
     if (sd_bus_message_read(reply, "o", &path) < 0)

@@ -146,8 +146,11 @@ int verb_watch(struct ctl *c, int argc, char **argv)
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     sigset_t signals;
-    int r = sd_event_new(&event);
+    int r = ctl_connect(c);
 
+    if (r != 0)
+        return r;
+    r = sd_event_new(&event);
     sigemptyset(&signals);
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);

@@ -131,7 +131,7 @@ static void on_loaded(int r, void *userdata)
     if (f->stopping)
         r = error_set(&e, -ECANCELED, "the agent is stopping");
     else if (r < 0)
-        fleet_say_mistakes(r, &reload->mistakes, &e);
+        r = fleet_say_mistakes(r == -EBADMSG ? -EINVAL : r, &reload->mistakes, &e);
     else
         r = apply(f, reload->config, &e);
     reload->done(r, &e, reload->userdata);
