@@ -100,6 +100,20 @@ static void on_report(struct link_driver *driver, struct link_report *token, con
     delivery_kick(d);
 }
 
+/* A plugin names the place of a mistake by a JSON pointer; the user gets file, line and column. */
+static char *placed(const struct device *d, const char *reason)
+{
+    const char *text = reason[0] == '/' ? strstr(reason, ": ") : NULL;
+    _cleanup_free_ char *pointer = text ? strndup(reason, (size_t)(text - reason)) : NULL;
+    unsigned line, column;
+    char *with_place;
+
+    if (!pointer || config_device_locate(d->config, pointer, &line, &column) < 0 ||
+        asprintf(&with_place, "%s:%u:%u%s", d->config->file, line, column, text) < 0)
+        return strdup(reason);
+    return with_place;
+}
+
 static void on_device_state(struct link_driver *driver, const char *device, const char *state, const char *reason,
                             void *userdata)
 {
@@ -110,9 +124,9 @@ static void on_device_state(struct link_driver *driver, const char *device, cons
     free(d->driver_state);
     free(d->driver_reason);
     d->driver_state = strdup(state);
-    d->driver_reason = strdup(reason);
+    d->driver_reason = placed(d, reason);
     if (strcmp(state, "ok") != 0 && strcmp(state, "closed") != 0)
-        log_warning(d->config->id, "its driver says: %s%s%s", state, reason[0] ? ": " : "", reason);
+        log_warning(d->config->id, "its driver says: %s%s%s", state, reason[0] ? ": " : "", d->driver_reason ?: reason);
     else
         log_info(d->config->id, "its driver says: %s", state);
     device_changed(d);

@@ -5,6 +5,7 @@
  *
  *   fleet.c      all devices: index, start, stop            uplinks.c   what the children of one uplink share
  *   reload.c     another configuration                      drivers.c   what comes from and goes to drivers
+ *   check.c      what plugins say of a device's section
  *   membership.c AddDevice, RemoveDevice, tombstones        verify.c    VerifyVault
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
@@ -153,6 +154,11 @@ void fleet_drop(struct fleet *f, struct device *d);
 int fleet_start_device(struct fleet *f, struct config_device *config, struct error *e);
 int fleet_load_tombstones(struct fleet *f);
 void fleet_tombstone_done(struct device *d);
+
+/* check.c: what the plugins that are there say of these devices; `done` once, possibly before the return. 0 or -ENOMEM.
+ */
+int check_devices(struct fleet *f, struct config_device *const *devices, size_t n,
+                  void (*done)(const struct mistakes *mistakes, void *userdata), void *userdata);
 
 /* reload.c: as many mistakes as an error text holds, a line each; returns r */
 int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);

@@ -113,6 +113,22 @@ static void on_stored(int r, void *userdata)
         fleet_changed(f);
 }
 
+static void on_checked(const struct mistakes *mistakes, void *userdata)
+{
+    struct membership *m = userdata;
+    int r = -ECANCELED;
+
+    m->fleet->changing = false;
+    if (mistakes->n_all > 0)
+        r = fleet_say_mistakes(-EINVAL, mistakes, &m->error);
+    else if (!m->fleet->stopping)
+        r = begin(m->fleet, m, store, on_stored);
+    if (r >= 0)
+        return;
+    m->added(r, NULL, &m->error, m->userdata);
+    membership_free(m);
+}
+
 static int check_new(struct fleet *f, const char *id, struct error *e)
 {
     int r = fleet_begin_change(f, e);
@@ -159,9 +175,13 @@ int fleet_add_device(struct fleet *f, const char *id, const char *text, device_a
         return -ENOMEM;
     *m = (struct membership){.fleet = f, .text = strdup(text), .added = done, .userdata = userdata};
     r = m->text ? parse(f, id, text, &m->device, e) : -ENOMEM;
-    if (r >= 0)
-        r = begin(f, m, store, on_stored);
-    if (r >= 0)
+    if (r < 0)
+        return r;
+    f->changing = true;
+    r = check_devices(f, &m->device, 1, on_checked, m);
+    if (r < 0)
+        f->changing = false;
+    else
         TAKE_PTR(m);
     return r;
 }

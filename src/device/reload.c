@@ -121,23 +121,63 @@ static int load(void *userdata)
     return config_load(&reload->fleet->paths, CONFIG_STRICT, &reload->config, &reload->mistakes);
 }
 
+static void finish(struct reload *reload, int r, const struct error *e)
+{
+    reload->fleet->changing = false;
+    reload->done(r, e, reload->userdata);
+    config_unref(reload->config);
+    mistakes_done(&reload->mistakes);
+    free(reload);
+}
+
+static void on_checked(const struct mistakes *mistakes, void *userdata)
+{
+    struct reload *reload = userdata;
+    struct error e = {0};
+    int r;
+
+    if (reload->fleet->stopping)
+        r = error_set(&e, -ECANCELED, "the agent is stopping");
+    else if (mistakes->n_all > 0)
+        r = fleet_say_mistakes(-EBADMSG, mistakes, &e);
+    else
+        r = apply(reload->fleet, reload->config, &e);
+    finish(reload, r, &e);
+}
+
+/* The devices whose plugin has not seen them as they now are. */
+static int check_changed(struct reload *reload)
+{
+    const struct config *config = reload->config;
+    _cleanup_free_ struct config_device **changed = calloc(config->n_devices + 1, sizeof(*changed));
+    size_t n = 0;
+
+    if (!changed)
+        return -ENOMEM;
+    for (size_t i = 0; i < config->n_devices; i++) {
+        const struct config_device *before = config_device(reload->fleet->config, config->devices[i]->id);
+
+        if (!before || strcmp(before->driver, config->devices[i]->driver) != 0 ||
+            strcmp(before->section, config->devices[i]->section) != 0 ||
+            strcmp(before->points_text, config->devices[i]->points_text) != 0)
+            changed[n++] = config->devices[i];
+    }
+    return check_devices(reload->fleet, changed, n, on_checked, reload);
+}
+
 static void on_loaded(int r, void *userdata)
 {
     struct reload *reload = userdata;
-    struct fleet *f = reload->fleet;
     struct error e = {0};
 
-    f->changing = false;
-    if (f->stopping)
+    if (reload->fleet->stopping)
         r = error_set(&e, -ECANCELED, "the agent is stopping");
     else if (r < 0)
         r = fleet_say_mistakes(r == -EBADMSG ? -EINVAL : r, &reload->mistakes, &e);
     else
-        r = apply(f, reload->config, &e);
-    reload->done(r, &e, reload->userdata);
-    config_unref(reload->config);
-    mistakes_done(&reload->mistakes);
-    free(reload);
+        r = check_changed(reload);
+    if (r < 0)
+        finish(reload, r, &e);
 }
 
 int fleet_reload(struct fleet *f, device_done done, void *userdata, struct error *e)
