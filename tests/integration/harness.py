@@ -474,6 +474,13 @@ class Bench:
         return [bytes.fromhex(entry["key"]) for p in os.listdir(self.dir) if p.endswith(".state")
                 for entry in map(json.loads, read_bytes(self.path(p)).splitlines()) if "key" in entry]
 
+    def set_keys(self, credentials, seconds=60):
+        """The main keys of many devices in one run: (device, identity, key) of each."""
+        lines = "".join(f"{device} {identity} {key.hex()}\n" for device, identity, key in credentials)
+        done = subprocess.run([program("tests/tools/set-keys")], input=lines.encode(), stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, env=dict(os.environ, **self.env), timeout=seconds * STRETCH)
+        check(done.returncode == 0, f"set-keys: {done.stderr.decode(errors='replace')[:1000]}")
+
     def find_keys(self, extra=()):
         """Where a key can be read that should not be: logs, the bus, environments, arguments of what runs."""
         places = {p: read_bytes(self.path(p)) for p in os.listdir(self.dir) if p.endswith((".out", ".err", ".monitor"))}
