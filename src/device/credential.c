@@ -17,10 +17,20 @@ void act_clear(struct device *d)
     vault_key_read_free(act.reading);
     secret_free(act.key);
     free(act.identity);
+    free(act.reason);
     if (act.done)
         act.done(-ECANCELED, &(struct error){"the device is gone"}, act.userdata);
     if (act.exported)
         act.exported(-ECANCELED, -EBADF, &(struct error){"the device is gone"}, act.userdata);
+}
+
+void act_failed(struct device *d, int r, const struct error *e)
+{
+    if (d->act.type == ROTATION_EV_RESTART)
+        return;
+    d->act.r = r;
+    free(d->act.reason);
+    d->act.reason = e->text[0] ? strdup(e->text) : NULL;
 }
 
 static void finish(struct device *d, int r, const struct error *e)
@@ -78,7 +88,7 @@ void act_reply(struct device *d, enum rotation_event_type type, int r, const cha
     /* What the vault said is more exact than that the commit failed. */
     if (r < 0 && d->act.r < 0) {
         r = d->act.r;
-        e = d->act.error;
+        error_set(&e, r, "%s", d->act.reason ?: strerrordesc_np(-r));
     } else if (r < 0) {
         error_set(&e, r, "%s: %s", d->config->id, reason ?: strerrordesc_np(-r));
     }

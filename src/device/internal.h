@@ -63,8 +63,8 @@ struct act {
     struct secret *key;
     bool force;
     enum vault_slot slot; /* exports */
-    int r;                /* why the commit was not even begun */
-    struct error error;
+    int r;                /* why there was no commit, and its words if the vault gave any */
+    char *reason;
     struct vault_key_read *reading;
     device_done done;
     device_exported exported;
@@ -217,6 +217,9 @@ void rotate_due(struct device *d);
 /* credential.c */
 void act_reply(struct device *d, enum rotation_event_type type, int r, const char *reason);
 void act_clear(struct device *d);
+/* The commit that an act waits for failed: the vault's words are more exact than the rotation's. Harmless without one.
+ */
+void act_failed(struct device *d, int r, const struct error *e);
 /* RemoveDevice: `done` once it is committed that the cloud is to delete its credentials. */
 void device_begin_removal(struct device *d, device_done done, void *userdata);
 

@@ -25,10 +25,7 @@ static void on_committed(int r, const struct error *e, void *userdata)
         log_error(d->config->id, "cannot commit a step of the rotation, it is tried again: %s", e->text);
         free(d->rotation_problem);
         d->rotation_problem = strdup(e->text);
-        if (d->act.type != ROTATION_EV_RESTART) {
-            d->act.r = r;
-            d->act.error = *e;
-        }
+        act_failed(d, r, e);
     }
     rotation_carrier_committed(d->rotation, r);
 }
@@ -114,8 +111,7 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
     if (r >= 0 && commit->change != ROTATION_CHANGE_FORGET_ALL)
         r = vault_change_rotation(change, commit->blob, commit->blob_size);
     if (r < 0) {
-        d->act.r = r;
-        d->act.error = e;
+        act_failed(d, r, &e);
         if (d->act.type == ROTATION_EV_RESTART)
             log_error(d->config->id, "a step of the rotation cannot be committed: %s",
                       e.text[0] ? e.text : strerrordesc_np(-r));
@@ -271,9 +267,13 @@ static void op_now(void *userdata, struct stamp *ret)
     fleet_stamp_now(d->fleet, ret);
 }
 
+/* Most devices wait for nothing most of the time: a source that has fired is not kept. */
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    rotate_event(userdata, ROTATION_EV_TIMER);
+    struct device *d = userdata;
+
+    d->rotation_timer = sd_event_source_disable_unref(d->rotation_timer);
+    rotate_event(d, ROTATION_EV_TIMER);
     return 0;
 }
 
@@ -281,11 +281,15 @@ static void op_set_timer(void *userdata, uint64_t when)
 {
     struct device *d = userdata;
 
+    if (when == USEC_INFINITY) {
+        d->rotation_timer = sd_event_source_disable_unref(d->rotation_timer);
+        return;
+    }
     if (!d->rotation_timer && sd_event_add_time(d->fleet->event, &d->rotation_timer, CLOCK_BOOTTIME, when,
                                                 100 * USEC_PER_MSEC, on_timer, d) < 0)
         return;
     sd_event_source_set_time(d->rotation_timer, when);
-    sd_event_source_set_enabled(d->rotation_timer, when == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    sd_event_source_set_enabled(d->rotation_timer, SD_EVENT_ONESHOT);
 }
 
 /* ── Outcomes ── */
