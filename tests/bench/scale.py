@@ -8,10 +8,12 @@ Two agents stand side by side, one with 100 children and one with N, each with a
 their children are online, each over its own DTLS-PSK session, with the default suites and the default admission (64 handshakes
 in flight, 200 begun a second). The agents begin with a soft limit of 256 descriptors, which they have to raise themselves.
 
-  memory a child     (PSS of the agent with N - PSS of the agent with 100) / (N - 100), after the requests: at most 14 kB
+  memory a child     (PSS of the agent with N - PSS of the agent with 100) / (N - 100), after the requests: at most 14 kB.
+                     What the allocator holds back at that moment differs by up to 1 MB from run to run; below 1,000 children
+                     that would decide, so it is allowed for there.
   CPU of a request   user and system time of the agent per request that the cloud answered, while the driver `sim` reports for
-                     one random child at a time; in rounds that alternate between the agents, so that both see the same
-                     machine: with N at most 1.3 times that with 100
+                     one random child at a time: with N at most 1.3 times that with 100. In rounds that alternate between the
+                     agents, so that both see the same machine; the median of the rounds.
 
 The last line is JSON with all figures; status 0 only if everything held. 77: this build or machine cannot be measured.
 """
@@ -21,6 +23,7 @@ import os
 import re
 import resource
 import signal
+import statistics
 import sys
 import time
 
@@ -33,6 +36,8 @@ CHILDREN_MAX = 4096  # devices of one driver
 SOFT_LIMIT = 256
 HARD_LIMIT_LOW = 200  # too low for FEW children, as the agent counts them
 MEMORY_MAX = 14.0  # kB a child
+MEMORY_NOISE = 1024  # kB
+NOISE_MATTERS_BELOW = 1000
 CPU_RATIO_MAX = 1.3
 ROUNDS = 10
 INTERVAL = 0.002  # between two requests
@@ -64,7 +69,7 @@ class Fleet:
 
     def __init__(self, children):
         self.children, self.bench, self.figures = children, harness.Bench(), {"children": children}
-        self.requests, self.cpu = 0, 0.0
+        self.requests, self.cpu = 0, []
         self.devices = [f"child-{i:05d}" for i in range(children)]
 
     def provision(self):
@@ -116,8 +121,9 @@ class Fleet:
         self.arrived(OPENING, mark)
         packs, cpu = self.packs(), cpu_seconds(self.agent.pid)
         self.arrived(count, mark)
-        self.cpu += cpu_seconds(self.agent.pid) - cpu
-        self.requests += self.packs() - packs
+        cpu, requests = cpu_seconds(self.agent.pid) - cpu, self.packs() - packs
+        self.cpu.append(cpu / requests)
+        self.requests += requests
         driver.stop()
         self.bench.processes.remove(driver)
 
@@ -127,7 +133,7 @@ class Fleet:
         f["online"] = self.bench.get(None, "Online")
         f["pss_kb"] = pss_kilobytes(self.agent.pid)
         f["requests"] = self.requests
-        f["cpu_us_a_request"] = round(self.cpu / self.requests * 1e6, 1)
+        f["cpu_us_a_request"] = round(statistics.median(self.cpu) * 1e6, 1)
         cpu, started = cpu_seconds(self.agent.pid), time.monotonic()
         time.sleep(2)  # the figure is what happens when nothing does
         f["idle_cpu_percent"] = round((cpu_seconds(self.agent.pid) - cpu) / (time.monotonic() - started) * 100, 3)
@@ -157,14 +163,14 @@ def measure(few, many, requests):
 
 
 def judge(few, many):
-    a, b = few.figures, many.figures
-    result = {"memory_kb_a_child": round((b["pss_kb"] - a["pss_kb"]) / (many.children - few.children), 2),
-              "memory_kb_a_child_idle": round((b["pss_kb_idle"] - a["pss_kb_idle"]) / (many.children - few.children), 2),
-              "cpu_ratio": round(b["cpu_us_a_request"] / a["cpu_us_a_request"], 3), "few": a, "many": b}
+    a, b, more = few.figures, many.figures, many.children - few.children
+    memory_max = MEMORY_MAX + (MEMORY_NOISE / more if many.children < NOISE_MATTERS_BELOW else 0)
+    result = {"memory_kb_a_child": round((b["pss_kb"] - a["pss_kb"]) / more, 2),
+              "memory_kb_a_child_idle": round((b["pss_kb_idle"] - a["pss_kb_idle"]) / more, 2), "cpu_ratio": round(b["cpu_us_a_request"] / a["cpu_us_a_request"], 3), "few": a, "many": b}
     held = {"all online": all(f.figures["online"] == f.children for f in (few, many)),
             "descriptor limit raised": all(f.figures["descriptor_limit"] > f.children for f in (few, many)),
             "a low hard limit said": few.says_when_limited(),
-            f"memory a child at most {MEMORY_MAX:g} kB": result["memory_kb_a_child"] <= MEMORY_MAX,
+            f"memory a child at most {memory_max:.3g} kB": result["memory_kb_a_child"] <= memory_max,
             f"CPU of a request at most {CPU_RATIO_MAX:g} times": result["cpu_ratio"] <= CPU_RATIO_MAX}
     failed = [what for what, ok in held.items() if not ok]
     for what, ok in held.items():
