@@ -3,6 +3,7 @@
 #include "options.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
 #include "bus/bus.h"
@@ -16,6 +17,8 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
+
+#define RELOAD_AGAIN (50 * USEC_PER_MSEC)
 
 struct agent {
     struct options options;
@@ -51,6 +54,8 @@ static int load_config(struct agent *a)
     char text[ERROR_TEXT_MAX];
     int r = config_load(&paths, a->options.check_config ? CONFIG_STRICT : CONFIG_LENIENT, &a->config, &mistakes);
 
+    if (r >= 0)
+        r = fleet_check_profiles(a->config, a->options.config_dir, &mistakes);
     for (size_t i = 0; i < mistakes.n; i++) {
         mistake_format(&mistakes.list[i], text, sizeof(text));
         log_error(mistakes.list[i].device, "%s", text);
@@ -122,13 +127,29 @@ static void on_reloaded(int r, const struct error *e, void *userdata)
         log_error(NULL, "the configuration stays as it was: %s", e->text);
 }
 
+static void reload(struct agent *a);
+
+static int on_reload_again(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    reload(userdata);
+    return 0;
+}
+
+static void reload(struct agent *a)
+{
+    struct error e = {0};
+    int r = fleet_reload(a->fleet, on_reloaded, NULL, &e);
+
+    /* The reading under way may have passed what the signal was sent for. */
+    if (r == -EBUSY)
+        r = sd_event_add_time_relative(a->event, NULL, CLOCK_BOOTTIME, RELOAD_AGAIN, 0, on_reload_again, a);
+    if (r < 0)
+        log_error(NULL, "the configuration is not read again: %s", e.text[0] ? e.text : strerrordesc_np(-r));
+}
+
 static int on_reload(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
-    struct agent *a = userdata;
-    struct error e = {0};
-
-    if (fleet_reload(a->fleet, on_reloaded, NULL, &e) < 0)
-        log_error(NULL, "the configuration is not read again: %s", e.text);
+    reload(userdata);
     return 0;
 }
 

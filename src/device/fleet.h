@@ -44,6 +44,10 @@ struct fleet_totals {
     double spool_hours;
 };
 
+/* What the configuration's files alone cannot show: that each uplink's profile is there and right. Needs no fleet.
+ * -EBADMSG with all mistakes. */
+int fleet_check_profiles(const struct config *config, const char *config_dir, struct mistakes *mistakes);
+
 int fleet_new(const struct fleet_options *options, struct fleet **ret, struct error *e);
 struct fleet *fleet_free(struct fleet *f);
 DEFINE_FREEP(struct fleet, fleet_free)

@@ -135,7 +135,7 @@ struct fleet {
     uint64_t started; /* CLOCK_BOOTTIME */
     uint8_t boot_id[16];
     struct fleet_listener listener;
-    struct job *verify;
+    struct verify *verify;
     bool changing; /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
 };
@@ -162,6 +162,9 @@ int check_devices(struct fleet *f, struct config_device *const *devices, size_t 
 
 /* reload.c: as many mistakes as an error text holds, a line each; returns r */
 int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);
+
+/* verify.c: the fleet goes, whatever is being verified. */
+void verify_leave(struct fleet *f);
 
 /* uplinks.c */
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);

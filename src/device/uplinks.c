@@ -6,25 +6,48 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int load_profile(struct fleet *f, const struct config_uplink *settings, struct profile **ret, struct error *e)
+/* -EBADMSG: the mistake is noted, one of gatehouse.json if there is no such profile. */
+static int read_profile(const struct config *config, const char *config_dir, const struct config_uplink *settings,
+                        struct profile **ret, struct mistakes *mistakes)
 {
     _cleanup_free_ char *own = NULL, *pointer = NULL;
-    struct mistakes mistakes = {0};
-    struct error unasked;
     const char *directories[] = {NULL, getenv("GATEHOUSE_PROFILE_DIR") ?: GATEHOUSE_PROFILE_DIR, NULL};
+    struct error e = {""};
     int r;
 
-    if (asprintf(&own, "%s/profiles", f->config_dir) < 0 ||
-        asprintf(&pointer, "/uplinks/%s/profile", settings->name) < 0)
+    if (asprintf(&own, "%s/profiles", config_dir) < 0 || asprintf(&pointer, "/uplinks/%s/profile", settings->name) < 0)
         return -ENOMEM;
     directories[0] = own;
-    e = e ?: &unasked;
-    r = profile_load(directories, settings->profile, ret, &mistakes);
-    if (r == -ENOENT) {
-        error_set(e, r, "there is no profile %s.json in %s or %s", settings->profile, directories[0], directories[1]);
-        config_complain(f->config, &mistakes, pointer, e->text);
-        r = -EBADMSG;
+    r = profile_load(directories, settings->profile, ret, mistakes);
+    if (r != -ENOENT)
+        return r;
+    error_set(&e, r, "there is no profile %s.json in %s or %s", settings->profile, directories[0], directories[1]);
+    config_complain(config, mistakes, pointer, e.text);
+    return -EBADMSG;
+}
+
+int fleet_check_profiles(const struct config *config, const char *config_dir, struct mistakes *mistakes)
+{
+    int all = 0;
+
+    for (size_t i = 0; i < config->n_uplinks; i++) {
+        struct profile *profile = NULL;
+        int r = read_profile(config, config_dir, config->uplinks[i], &profile, mistakes);
+
+        profile_free(profile);
+        if (r < 0)
+            all = r;
     }
+    return all;
+}
+
+static int load_profile(struct fleet *f, const struct config_uplink *settings, struct profile **ret, struct error *e)
+{
+    struct mistakes mistakes = {0};
+    struct error unasked;
+    int r = read_profile(f->config, f->config_dir, settings, ret, &mistakes);
+
+    e = e ?: &unasked;
     if (r < 0) {
         error_errno(e, r, "profile %s", settings->profile);
         if (mistakes.n > 0)

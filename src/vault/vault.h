@@ -169,7 +169,7 @@ struct vault_verify_handler {
 /* Reads vault.db again and opens every record, a slice of VAULT_VERIFY_SLICE entries at a time on the worker, between
  * the commits; the handler is called on the loop. -EBUSY while another verification runs. */
 int vault_verify(struct vault *vault, const struct vault_verify_handler *handler, void *userdata);
-/* The same, blocking, all at once. */
+/* The same, blocking, all at once; returns the number of problems. */
 int vault_verify_sync(struct vault *vault, const struct vault_verify_handler *handler, void *userdata);
 
 /* ── Keys as descriptors and handles ── */

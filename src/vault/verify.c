@@ -217,6 +217,8 @@ int vault_verify_sync(struct vault *vault, const struct vault_verify_handler *ha
     do
         r = end_slice(f, run_slice(f));
     while (r > 0);
+    if (r == 0)
+        r = (int)f->n_problems;
     verification_free(f);
     return r;
 }

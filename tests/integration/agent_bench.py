@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of the whole agent share: benches that are set up alike, and counting what arrived."""
+import ctypes
+import errno
+import os
+
 import harness
 from harness import check, wait_for
 
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH, CLONE_NEWNS = 1, 32, 4096, 16384, 1 << 18, 2, 0x20000
 TEMPERATURE = {"signal": "sine", "period": "10s", "unit": "Cel"}
 
 
@@ -66,4 +71,50 @@ def values(cloud, device, name="reads"):
     return [s["value"] for s in cloud.samples(device, name)]
 
 
-STRETCH = harness.STRETCH
+class Mount:
+    """A mount that only this test and its programs see, for root."""
+
+    def __init__(self, where, source, kind, flags, options=""):
+        self.where, self.arguments = where.encode(), (source.encode(), where.encode(), kind, flags, options.encode())
+
+    def call(self, source, where, kind, flags, options):
+        if harness.LIBC.mount(source, where, kind, ctypes.c_ulong(flags), options) != 0:
+            raise harness.Failure(f"mount {where}: {os.strerror(ctypes.get_errno())}")
+
+    def __enter__(self):
+        check(harness.LIBC.unshare(CLONE_NEWNS) == 0, "no mount namespace of one's own")
+        self.call(b"none", b"/", None, MS_REC | MS_PRIVATE, None)
+        self.call(*self.arguments)
+        return self
+
+    def __exit__(self, *_):
+        harness.LIBC.umount2(self.where, MNT_DETACH)
+
+
+class ReadOnly(Mount):
+    def __init__(self, where):
+        super().__init__(where, where, None, MS_BIND)
+
+    def __enter__(self):
+        super().__enter__()
+        self.call(None, self.where, None, MS_BIND | MS_REMOUNT | MS_RDONLY, None)
+        return self
+
+
+class SmallDisk(Mount):
+    """A disk that can be filled."""
+
+    def __init__(self, where, size="4m"):
+        super().__init__(where, "none", b"tmpfs", 0, f"size={size}")
+        self.filler = os.path.join(where, "filler")
+
+    def fill(self):
+        with open(self.filler, "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(bytes(4096))
+            except OSError as e:
+                check(e.errno == errno.ENOSPC, str(e))
+
+    def empty(self):
+        os.unlink(self.filler)

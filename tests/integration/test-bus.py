@@ -9,8 +9,8 @@ import xml.etree.ElementTree as ElementTree
 
 import harness
 from agent_bench import sessions, sim_bench, wait_samples
-from dbus_client import SENDER, Client, Error
-from harness import STRETCH, check, device_path, wait_for
+from dbus_client import Client, Error
+from harness import check, device_path, wait_for
 
 MANAGER, DEVICE, JOB = ("org.gatehouse1." + n for n in ("Manager", "Device", "Job"))
 ROOT = "/org/gatehouse1"

@@ -108,7 +108,7 @@ static void test_damage_is_named(void **state)
                      SQLITE_OK);
     sqlite3_close(db);
     assert_int_equal(scratch_open(s, NULL), 0);
-    assert_int_equal(vault_verify_sync(s->vault, &handler, &f), 0);
+    assert_int_equal(vault_verify_sync(s->vault, &handler, &f), 4);
     assert_int_equal(f.problems, 4);
     assert_non_null(strstr(f.text, "d1/cloud main credential: its record was changed"));
     assert_non_null(strstr(f.text, "d3/cloud main credential: its key is missing from the index"));
