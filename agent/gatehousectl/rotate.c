@@ -80,7 +80,7 @@ static int finish(struct ctl *c, const char *id, const char *job)
     return done ? 0 : EXIT_FAILURE;
 }
 
-/* Begins them all before waiting for the first: the agent runs as many at once as `concurrent` says. */
+/* Begins them all before waiting for the first: the agent admits as many handshakes at once as the uplink may have. */
 static int rotate(struct ctl *c, char **ids, size_t n)
 {
     _cleanup_free_ char **jobs = calloc(n + 1, sizeof(*jobs));

@@ -58,11 +58,6 @@ bool modbus_type_is_float(enum modbus_type type)
     return types[type].is_float;
 }
 
-bool modbus_type_is_signed(enum modbus_type type)
-{
-    return types[type].is_signed;
-}
-
 const char *modbus_order(enum modbus_type type, const char *name)
 {
     unsigned bits = type == TYPE_STRING ? 16 : types[type].bits;

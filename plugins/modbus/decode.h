@@ -53,7 +53,6 @@ const char *modbus_type_name(enum modbus_type type);
 /* How many bits the raw value has; 0 for a string. */
 unsigned modbus_type_bits(enum modbus_type type);
 bool modbus_type_is_float(enum modbus_type type);
-bool modbus_type_is_signed(enum modbus_type type);
 
 /* The static text for an order that the type may have; NULL name: the type's default. NULL if it may not. */
 const char *modbus_order(enum modbus_type type, const char *name);

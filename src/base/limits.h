@@ -27,6 +27,8 @@
 #define KEY_DESCRIPTOR_MAX 256 /* what is read from a descriptor, encodings included */
 #define KEY_DESCRIPTOR_TIMEOUT (5 * USEC_PER_SEC)
 #define CLOUD_ID_MAX 256
+#define OPAQUE_ID_LENGTH 10       /* what {opaque} becomes */
+#define IDENTITY_NUMBER_LENGTH 20 /* what {n} becomes at most: UINT64_MAX */
 #define KEYFILE_SIZE 32
 #define FINGERPRINT_SIZE 8
 
@@ -47,6 +49,8 @@
 #define CONFIG_DEPTH_MAX 32
 #define DEVICES_MAX 16384
 #define CONFIG_HOST_MAX 256
+#define CONFIG_DURATION_MAX (3650 * USEC_PER_DAY)
+#define CONFIG_PAYLOAD_MIN 128
 #define POINTS_PER_DEVICE_MAX 1024
 #define UPLINKS_MAX 64
 #define MISTAKES_MAX 200 /* listed; beyond, only counted */
@@ -78,6 +82,10 @@
 /* Samples waiting in memory */
 #define SPOOL_MEMORY_MAX (16 * 1024 * 1024)
 #define SPOOL_DEVICE_SAMPLES_MAX 10000
+#define SPOOL_BYTES_MIN (64 * UINT64_C(1024))
+#define SPOOL_BYTES_DEFAULT (64 * UINT64_C(1024) * 1024)
+#define SPOOL_BYTES_MAX (1024 * UINT64_C(1024) * 1024 * 1024)
+#define SPOOL_AGE_DEFAULT (7 * USEC_PER_DAY)
 
 /* DTLS */
 #define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)
@@ -85,8 +93,6 @@
 #define DTLS_RETRANSMIT (1 * USEC_PER_SEC)
 #define DTLS_MTU 1280
 #define DTLS_MTU_FLOOR 548
-#define DTLS_STOP_TIMEOUT (2 * USEC_PER_SEC)
-#define DTLS_RECORD_MAX 1500
 #define BACKOFF_MIN (1 * USEC_PER_SEC)
 #define BACKOFF_MAX (20 * USEC_PER_SEC)
 #define BACKOFF_REFUSED_MAX (15 * USEC_PER_MINUTE)
@@ -152,6 +158,3 @@
 #define SUBSCRIBERS_MAX 64
 #define SUBSCRIBER_QUEUE_MAX 1000
 #define LIST_DEVICES_MAX 1000
-
-/* Loop */
-#define LOOP_TURN_MAX (20 * USEC_PER_MSEC)

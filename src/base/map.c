@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/map.h"
 
+#include "base/hash.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -27,13 +29,8 @@ uint64_t map_hash_combine(uint64_t a, uint64_t b)
 
 uint64_t map_hash_text(const char *text)
 {
-    uint64_t h;
-
     pthread_once(&seed_once, make_seed);
-    h = seed ^ UINT64_C(0xcbf29ce484222325);
-    for (; *text; text++)
-        h = (h ^ (uint8_t)*text) * UINT64_C(0x100000001b3);
-    return map_hash_combine(h, seed);
+    return map_hash_combine(hash_text(HASH_BEGIN ^ seed, text), seed);
 }
 
 void map_done(struct map *map)

@@ -13,7 +13,6 @@
 
 #define ERROR_NO_SUCH_DEVICE "org.gatehouse1.Error.NoSuchDevice"
 #define ERROR_NO_SUCH_POINT "org.gatehouse1.Error.NoSuchPoint"
-#define ERROR_VAULT_LOCKED "org.gatehouse1.Error.VaultLocked"
 #define ERROR_KEY_IN_USE "org.gatehouse1.Error.KeyInUse"
 #define ERROR_IDENTITY_IN_USE "org.gatehouse1.Error.IdentityInUse"
 #define ERROR_WEAK_KEY "org.gatehouse1.Error.WeakKey"
@@ -23,6 +22,14 @@
 #define ERROR_NOT_WRITABLE "org.gatehouse1.Error.NotWritable"
 #define ERROR_DRIVER_AWAY "org.gatehouse1.Error.DriverAway"
 #define ERROR_INVALID_ARGUMENT "org.gatehouse1.Error.InvalidArgument"
+
+/* Rights, as polkit names its actions */
+#define ACTION_MONITOR "org.gatehouse1.monitor"
+#define ACTION_MANAGE_DEVICES "org.gatehouse1.manage-devices"
+#define ACTION_ROTATE "org.gatehouse1.rotate"
+#define ACTION_MANAGE_KEYS "org.gatehouse1.manage-keys"
+#define ACTION_EXPORT_KEYS "org.gatehouse1.export-keys"
+#define ACTION_WRITE "org.gatehouse1.write"
 
 /* The private bus between the agent and its drivers */
 #define LINK_INTERFACE_HOST "org.gatehouse1.DriverHost"
@@ -38,11 +45,8 @@
 #define STATE_DIR "/var/lib/gatehouse"
 #define RUNTIME_DIR "/run/gatehouse"
 #define VAULT_FILE "vault.db"
-#define KEYFILE_CURRENT "current"
-#define KEYFILE_NEXT "next"
 #define KEYFILE_DIR "/etc/gatehouse/keys"
-#define CREDENTIAL_KEY_CURRENT "key_current" /* below $CREDENTIALS_DIRECTORY */
-#define CREDENTIAL_KEY_NEXT "key_next"
+#define CREDENTIAL_KEY "key_current" /* below $CREDENTIALS_DIRECTORY */
 
 /* Exit statuses beyond 0 and 1 (sysexits.h where one fits) */
 #define EXIT_USAGE 2

@@ -1,18 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/prescan-map.h"
 
+#include "base/hash.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 static uint64_t hash(uint32_t parent, bool member, const char *key, size_t index)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ parent;
+    uint64_t h = hash_bytes(HASH_BEGIN, &parent, sizeof(parent));
 
-    h *= UINT64_C(0x100000001b3);
-    if (!member)
-        return (h ^ index) * UINT64_C(0x9e3779b97f4a7c15);
-    for (; *key; key++)
-        h = (h ^ (uint8_t)*key) * UINT64_C(0x100000001b3);
+    h = member ? hash_text(h, key) : hash_bytes(h, &index, sizeof(index));
     return h * UINT64_C(0x9e3779b97f4a7c15);
 }
 

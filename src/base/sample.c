@@ -44,25 +44,6 @@ bool sample_unit_valid(const char *unit)
     return unit && text_valid(unit, UNIT_MAX, false);
 }
 
-bool sample_value_equal(const struct sample_value *a, const struct sample_value *b)
-{
-    if (a->type != b->type)
-        return false;
-    switch (a->type) {
-    case SAMPLE_BOOL:
-        return a->b == b->b;
-    case SAMPLE_INT:
-        return a->x == b->x;
-    case SAMPLE_UINT:
-        return a->t == b->t;
-    case SAMPLE_DOUBLE:
-        return a->d == b->d;
-    case SAMPLE_STRING:
-        return strcmp(a->s, b->s) == 0;
-    }
-    return false;
-}
-
 int sample_value_copy(const struct sample_value *v, struct sample_value *ret)
 {
     struct sample_value copy = *v;

@@ -52,7 +52,6 @@ struct sample {
 bool sample_value_valid(const struct sample_value *v);
 /* A unit: UTF-8 without control characters, at most UNIT_MAX - 1 bytes; "" for none. */
 bool sample_unit_valid(const char *unit);
-bool sample_value_equal(const struct sample_value *a, const struct sample_value *b);
 
 /* ret gets a string of its own. 0 or -ENOMEM. */
 int sample_value_copy(const struct sample_value *v, struct sample_value *ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/names.h"
 #include "bus/internal.h"
+#include "link/wire.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -274,7 +275,7 @@ static int method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
     r = sd_bus_message_read(m, "s", &point);
     if (r < 0)
         return r;
-    if (bus_read_value(m, &value) < 0)
+    if (wire_read_any(m, &value) < 0)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
                                 "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes");
     r = device_write(userdata, point, &value, on_done, sd_bus_message_ref(m), &e);
@@ -289,7 +290,7 @@ static void on_value(int r, const struct sample_value *value, uint64_t time, con
     if (r >= 0)
         r = sd_bus_message_new_method_return(m, &reply);
     if (r >= 0)
-        r = bus_append_value(reply, value);
+        r = wire_append_value(reply, value);
     if (r >= 0)
         r = sd_bus_message_append(reply, "t", time);
     if (r >= 0)

@@ -3,7 +3,6 @@
 #include "bus/internal.h"
 
 #include <errno.h>
-#include <math.h>
 #include <string.h>
 
 static const struct {
@@ -82,71 +81,4 @@ int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_
             return r;
     }
     return r < 0 ? r : sd_bus_message_exit_container(m);
-}
-
-int bus_read_no_options(sd_bus_message *m, sd_bus_error *error)
-{
-    return bus_read_options(m, NULL, NULL, error);
-}
-
-int bus_append_value(sd_bus_message *m, const struct sample_value *v)
-{
-    switch (v->type) {
-    case SAMPLE_BOOL:
-        return sd_bus_message_append(m, "v", "b", (int)v->b);
-    case SAMPLE_INT:
-        return sd_bus_message_append(m, "v", "x", v->x);
-    case SAMPLE_UINT:
-        return sd_bus_message_append(m, "v", "t", v->t);
-    case SAMPLE_DOUBLE:
-        return sd_bus_message_append(m, "v", "d", v->d);
-    case SAMPLE_STRING:
-        return sd_bus_message_append(m, "v", "s", v->s);
-    }
-    return -EINVAL;
-}
-
-int bus_read_value(sd_bus_message *m, struct sample_value *ret)
-{
-    const char *contents;
-    int r = sd_bus_message_peek_type(m, NULL, &contents), b;
-    int32_t i;
-    uint32_t u;
-
-    if (r < 0)
-        return r;
-    switch (contents[0]) {
-    case 'b':
-        r = sd_bus_message_read(m, "v", "b", &b);
-        *ret = (struct sample_value){.type = SAMPLE_BOOL, .b = b != 0};
-        break;
-    /* busctl and shell users reach for i and u first */
-    case 'i':
-        r = sd_bus_message_read(m, "v", "i", &i);
-        *ret = (struct sample_value){.type = SAMPLE_INT, .x = r < 0 ? 0 : i};
-        break;
-    case 'u':
-        r = sd_bus_message_read(m, "v", "u", &u);
-        *ret = (struct sample_value){.type = SAMPLE_UINT, .t = r < 0 ? 0 : u};
-        break;
-    case 'x':
-        ret->type = SAMPLE_INT;
-        r = sd_bus_message_read(m, "v", "x", &ret->x);
-        break;
-    case 't':
-        ret->type = SAMPLE_UINT;
-        r = sd_bus_message_read(m, "v", "t", &ret->t);
-        break;
-    case 'd':
-        ret->type = SAMPLE_DOUBLE;
-        r = sd_bus_message_read(m, "v", "d", &ret->d);
-        break;
-    case 's':
-        ret->type = SAMPLE_STRING;
-        r = sd_bus_message_read(m, "v", "s", &ret->s);
-        break;
-    default:
-        return -EINVAL;
-    }
-    return r < 0 ? r : sample_value_valid(ret) ? 0 : -EINVAL;
 }

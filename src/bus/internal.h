@@ -7,14 +7,6 @@
 
 #include <systemd/sd-bus.h>
 
-/* Rights, as polkit actions are named; they stand in the vtable's neighbourhood of the method that asks for them. */
-#define ACTION_MONITOR "org.gatehouse1.monitor"
-#define ACTION_MANAGE_DEVICES "org.gatehouse1.manage-devices"
-#define ACTION_ROTATE "org.gatehouse1.rotate"
-#define ACTION_MANAGE_KEYS "org.gatehouse1.manage-keys"
-#define ACTION_EXPORT_KEYS "org.gatehouse1.export-keys"
-#define ACTION_WRITE "org.gatehouse1.write"
-
 struct policy_request;
 struct subscriber;
 
@@ -42,14 +34,10 @@ void policy_done(struct bus *b);
 /* errors.c */
 int bus_error_set(sd_bus_error *error, int r, const struct error *e);
 int bus_reply(sd_bus_message *call, int r, const struct error *e);
-/* Walks an a{sv}, refusing keys that `known` (NULL-terminated) lacks; take() reads the variant's content. */
+/* Walks an a{sv}: take() reads the variant of a key, or returns -ENOENT for one that it does not know, which is
+ * refused. */
 typedef int (*bus_option)(sd_bus_message *m, const char *key, const char *signature, void *userdata);
 int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_error *error);
-/* Refuses any key. */
-int bus_read_no_options(sd_bus_message *m, sd_bus_error *error);
-int bus_append_value(sd_bus_message *m, const struct sample_value *v);
-/* Reads a variant of a basic type; strings belong to the message. */
-int bus_read_value(sd_bus_message *m, struct sample_value *ret);
 
 /* manager.c, device-object.c, job-object.c */
 int manager_register(struct bus *b);

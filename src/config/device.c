@@ -65,20 +65,12 @@ void device_file_done(struct device_file *f)
     *f = (struct device_file){0};
 }
 
-/* Puts a copy into *ret; out of memory is kept with the mistakes. */
-static void copy(struct reader *r, const char *text, char **ret)
-{
-    *ret = strdup(text);
-    if (!*ret)
-        r->mistakes->failed = -ENOMEM;
-}
-
 static void copy_json(struct reader *r, json_object *o, char **ret)
 {
     const char *text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
 
     if (text)
-        copy(r, text, ret);
+        config_copy(r, text, ret);
     else
         r->mistakes->failed = -ENOMEM;
 }
@@ -96,7 +88,7 @@ static void read_id(struct reader *r, struct value root, struct device_file *f)
         reader_mistake(r, v.node, "\"%.80s\" is not an id for a device; expected " ID_RULE, id);
         return;
     }
-    copy(r, id, &f->id);
+    config_copy(r, id, &f->id);
     r->device = f->id;
 }
 
@@ -118,7 +110,7 @@ static void read_uplink(struct reader *r, struct value root, const struct config
 
     if (!reader_string(r, root, "uplink", true, &name))
         return;
-    copy(r, name, &d->uplink);
+    config_copy(r, name, &d->uplink);
     if (!c || config_uplink(c, name))
         return;
     reader_member(r, root, "uplink", true, &v);
@@ -154,11 +146,11 @@ static void read_driver(struct reader *r, struct value root, struct config_devic
         return;
     known[ELEMENTSOF(own_keys)] = name;
     reader_known(r, root, known);
-    copy(r, name, &d->driver);
+    config_copy(r, name, &d->driver);
     if (reader_object(r, root, name, false, &v))
         copy_json(r, v.json, &d->section);
     else
-        copy(r, "{}", &d->section);
+        config_copy(r, "{}", &d->section);
 }
 
 static void read_limits(struct reader *r, struct value v, struct config_point *p)
@@ -186,7 +178,7 @@ static void read_point(struct reader *r, const char *name, struct value v, struc
 
     p->min = -INFINITY;
     p->max = INFINITY;
-    copy(r, name, &p->name);
+    config_copy(r, name, &p->name);
     if (!id_valid(name))
         reader_mistake_key(r, v.node, "\"%.80s\" is not a name for a point; expected " ID_RULE, name);
     if (!json_object_is_type(v.json, json_type_object)) {
@@ -200,7 +192,7 @@ static void read_point(struct reader *r, const char *name, struct value v, struc
                            "\"unit\" has over %d bytes or a control character; expected one such as \"Cel\"",
                            UNIT_MAX - 1);
         else
-            copy(r, unit, &p->unit);
+            config_copy(r, unit, &p->unit);
     }
     reader_bool(r, v, "writable", &p->writable);
     read_limits(r, v, p);
@@ -212,7 +204,7 @@ static void read_points(struct reader *r, struct value root, struct config_devic
     int n;
 
     if (!reader_object(r, root, "points", false, &v)) {
-        copy(r, "{}", &d->points_text);
+        config_copy(r, "{}", &d->points_text);
         return;
     }
     n = json_object_object_length(v.json);
@@ -248,7 +240,7 @@ static int read_root(struct reader *r, const struct config *c, struct config_dev
     reader_bool(r, root, "enabled", &d->enabled);
     read_points(r, root, d);
     if (f->id)
-        copy(r, f->id, &d->id);
+        config_copy(r, f->id, &d->id);
     return r->mistakes->failed;
 }
 

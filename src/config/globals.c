@@ -12,24 +12,8 @@
 #define IDENTITY_ADDS "{opaque}-{n}"
 #define IDENTITY_REPLACES "{opaque}"
 #define PROFILE_DEFAULT "senml"
-#define COUNTER_DIGITS_MAX 10
-#define OPAQUE_LENGTH 10
-#define LONGEST (3650 * USEC_PER_DAY)
-#define SPOOL_BYTES_MIN (64 * UINT64_C(1024))
-#define SPOOL_BYTES_DEFAULT (64 * UINT64_C(1024) * 1024)
-#define SPOOL_BYTES_MAX (1024 * UINT64_C(1024) * 1024 * 1024)
-#define SPOOL_AGE_DEFAULT (7 * USEC_PER_DAY)
-#define PAYLOAD_MIN 128
 
 static const char *const suites_known[] = {"ecdhe-psk", "ecdhe-psk-cbc", "psk", "psk-ccm8", NULL};
-
-/* Puts a copy into *ret; out of memory is kept with the mistakes. */
-static void copy(struct reader *r, const char *text, char **ret)
-{
-    *ret = strdup(text);
-    if (!*ret)
-        r->mistakes->failed = -ENOMEM;
-}
 
 /* ---- Uplinks ---- */
 
@@ -63,8 +47,8 @@ static void read_url(struct reader *r, struct value object, struct config_uplink
         reader_mistake(r, v.node, "%s", e.text);
         return;
     }
-    copy(r, text, &u->url);
-    copy(r, url.host, &u->host);
+    config_copy(r, text, &u->url);
+    config_copy(r, url.host, &u->host);
     u->port = url.port;
 }
 
@@ -78,7 +62,7 @@ static void read_profile(struct reader *r, struct value object, struct config_up
         reader_mistake(r, v.node, "\"%.64s\" is not the name of a profile; expected " ID_RULE, text);
         return;
     }
-    copy(r, text, &u->profile);
+    config_copy(r, text, &u->profile);
 }
 
 /* Notes what is wrong with one suite of a list, whose good ones so far are in `list`. */
@@ -116,7 +100,7 @@ static void read_suites(struct reader *r, struct value object, struct config_upl
     }
     if (!reader_member(r, object, "suites", false, &v)) {
         for (size_t i = 0; i < ELEMENTSOF(standard); i++)
-            copy(r, standard[i], &u->suites[i]);
+            config_copy(r, standard[i], &u->suites[i]);
         return;
     }
     n = json_object_is_type(v.json, json_type_array) ? json_object_array_length(v.json) : 0;
@@ -132,7 +116,7 @@ static void read_suites(struct reader *r, struct value object, struct config_upl
         if (!json_object_is_type(o, json_type_string))
             reader_mistake(r, node, "expected the name of a suite, a text");
         else if (suite_good(r, node, json_object_get_string(o), u->suites))
-            copy(r, json_object_get_string(o), &u->suites[good++]);
+            config_copy(r, json_object_get_string(o), &u->suites[good++]);
     }
 }
 
@@ -156,8 +140,7 @@ static void read_registrar(struct reader *r, struct value object, struct config_
         text = json_object_get_string(at.json);
         if (strcmp(text, later[i]) == 0) {
             reader_mistake(r, at.node,
-                           "this version does not have the registrar \"%s\" yet; expected \"coap\" or \"manual\"",
-                           text);
+                           "this version does not have the registrar \"%s\"; expected \"coap\" or \"manual\"", text);
             return;
         }
     }
@@ -180,7 +163,7 @@ static const char *identity_fault(const char *text, bool replaces)
     static const struct {
         const char *text;
         size_t length;
-    } words[] = {{"{opaque}", OPAQUE_LENGTH}, {"{device}", DEVICE_ID_MAX}, {"{n}", COUNTER_DIGITS_MAX}};
+    } words[] = {{"{opaque}", OPAQUE_ID_LENGTH}, {"{device}", DEVICE_ID_MAX}, {"{n}", IDENTITY_NUMBER_LENGTH}};
     bool seen[ELEMENTSOF(words)] = {0};
     size_t length = 0;
 
@@ -222,7 +205,7 @@ static void read_identity(struct reader *r, struct value object, struct config_u
         if (fault)
             reader_mistake(r, v.node, "the identity \"%.128s\" %s", text, fault);
     }
-    copy(r, text, &u->identity);
+    config_copy(r, text, &u->identity);
 }
 
 static void read_admission(struct reader *r, struct value object, struct config_admission *ret)
@@ -260,7 +243,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, struc
     u->refs = 1;
     u->nstart = COAP_NSTART;
     c->uplinks[c->n_uplinks++] = u;
-    copy(r, name, &u->name);
+    config_copy(r, name, &u->name);
     if (!id_valid(name))
         reader_mistake_key(r, v.node, "\"%.64s\" is not a name for an uplink; expected " ID_RULE, name);
     if (!json_object_is_type(v.json, json_type_object)) {
@@ -275,7 +258,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, struc
     read_identity(r, v, u);
     read_admission(r, v, &u->admission);
     reader_unsigned(r, v, "nstart", 1, COAP_NSTART_MAX, &u->nstart);
-    reader_size(r, v, "max_payload", PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
+    reader_size(r, v, "max_payload", CONFIG_PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
     u->max_payload = (unsigned)max_payload;
     return 0;
 }
@@ -321,8 +304,8 @@ static void read_rotation(struct reader *r, struct value root, struct config_rot
         strcmp(json_object_get_string(age.json), "never") == 0)
         ret->max_age = USEC_INFINITY;
     else
-        reader_duration(r, v, "max_age", USEC_PER_SEC, LONGEST, &ret->max_age);
-    if (!reader_duration(r, v, "retire_after", 0, LONGEST, &ret->retire_after))
+        reader_duration(r, v, "max_age", USEC_PER_SEC, CONFIG_DURATION_MAX, &ret->max_age);
+    if (!reader_duration(r, v, "retire_after", 0, CONFIG_DURATION_MAX, &ret->retire_after))
         ret->retire_after = MIN_OF(ret->retire_after, ret->max_age / 4);
     else if (reader_member(r, v, "retire_after", true, &after) && ret->retire_after >= ret->max_age)
         reader_mistake(r, after.node,
@@ -345,7 +328,7 @@ static void read_spool(struct reader *r, struct value root, struct config_spool 
     if (reader_word(r, v, "durability", words, &durability))
         ret->durability = (enum config_durability)durability;
     reader_size(r, v, "max_bytes", SPOOL_BYTES_MIN, SPOOL_BYTES_MAX, &ret->max_bytes);
-    reader_duration(r, v, "max_age", USEC_PER_SEC, LONGEST, &ret->max_age);
+    reader_duration(r, v, "max_age", USEC_PER_SEC, CONFIG_DURATION_MAX, &ret->max_age);
 }
 
 static int read_root(struct reader *r, struct config *c)

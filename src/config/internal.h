@@ -27,6 +27,9 @@ void device_file_done(struct device_file *f);
  * people chose, and takes it out of the tree. */
 void config_refuse_secrets(struct reader *r, const char *names);
 
+/* Puts a copy of the text into *ret; out of memory is kept with the mistakes. */
+void config_copy(struct reader *r, const char *text, char **ret);
+
 /* To tell whether a file is still the one that was read. */
 uint64_t config_digest(const char *text, size_t n);
 /* A whole file of at most CONFIG_FILE_MAX bytes; what fails is noted (-EBADMSG). */

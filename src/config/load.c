@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/durable.h"
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/names.h"
 #include "config/internal.h"
@@ -22,13 +23,16 @@ static void files_done(struct files *f)
     free(f->list);
 }
 
+void config_copy(struct reader *r, const char *text, char **ret)
+{
+    *ret = strdup(text);
+    if (!*ret)
+        r->mistakes->failed = -ENOMEM;
+}
+
 uint64_t config_digest(const char *text, size_t n)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-    for (size_t i = 0; i < n; i++)
-        h = (h ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
-    return h;
+    return hash_bytes(HASH_BEGIN, text, n);
 }
 
 int config_read_file(const char *path, char **ret_text, size_t *ret_size, struct mistakes *mistakes)

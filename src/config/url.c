@@ -22,7 +22,7 @@ static int scheme(const char *text, const char **ret_rest, struct error *e)
         return 0;
     }
     if (n == 5 && strncasecmp(text, "mqtts", n) == 0)
-        return error_set(e, -EINVAL, "this version speaks coaps:// only, not yet mqtts://; " URL_RULE);
+        return error_set(e, -EINVAL, "this version speaks coaps:// only, not mqtts://; " URL_RULE);
     if ((n == 4 && strncasecmp(text, "coap", n) == 0) || (n == 4 && strncasecmp(text, "mqtt", n) == 0))
         return error_set(e, -EINVAL,
                          "%.*s:// is not encrypted, and nothing leaves this gateway in plain text; " URL_RULE, (int)n,

@@ -6,10 +6,16 @@
  * thread.
  *
  * Operations that wait for something take a device_done, called exactly once, possibly before the call returns; an
- * error returned at once means that it is not called. Errors by number, so that callers can name them: -ENODEV no such
- * device    -ENXIO no such point      -EACCES not writable, beyond min/max, or written too often -ENOTCONN driver away
- * -EBUSY                     -EEXIST key in use   -EADDRINUSE identity in use -EKEYREJECTED weak key    -ESTALE state
- * not durable  -EROFS read-only     -EINVAL invalid argument -ENOKEY no credential there */
+ * error returned at once means that it is not called. Errors are told apart by number, so that callers can name them:
+ *
+ *     -ENODEV       no such device             -EEXIST       key in use
+ *     -ENXIO        no such point              -EADDRINUSE   identity in use
+ *     -EACCES       not writable, beyond       -EKEYREJECTED weak key
+ *                   min/max, or too often      -ENOKEY       no credential there
+ *     -ENOTCONN     driver away                -ESTALE       state not durable
+ *     -EBUSY        busy                       -EROFS        read-only
+ *     -EINVAL       invalid argument
+ */
 
 #include "base/error.h"
 #include "base/sample.h"

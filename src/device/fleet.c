@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "device/internal.h"
+#include "rotation/identity.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -183,26 +184,17 @@ static void raise_descriptors(struct fleet *f)
         log_warning(NULL, "%s", e.text);
 }
 
-void fleet_warn_of_durability(const struct fleet *f)
+void fleet_warn_of_settings(const struct fleet *f)
 {
     if (f->config->spool.durability == CONFIG_DURABILITY_ALWAYS)
         log_warning(NULL,
                     "%s: \"durability\": \"always\" cannot be kept: samples wait in memory, and those of an outage are "
                     "lost if the agent ends during it",
                     f->config->file);
-}
-
-static int check_profiles(struct fleet *f, struct error *e)
-{
-    for (size_t i = 0; i < f->config->n_uplinks; i++) {
-        struct shared_uplink *u;
-        int r = shared_uplink_get(f, f->config->uplinks[i]->name, &u, e);
-
-        if (r < 0)
-            return r;
-        shared_uplink_put(u);
-    }
-    return 0;
+    for (size_t i = 0; i < f->config->n_uplinks; i++)
+        if (identity_template_tells(f->config->uplinks[i]->identity))
+            log_notice(NULL, "%s: the identities of uplink %s name the device, in clear text on the wire",
+                       f->config->file, f->config->uplinks[i]->name);
 }
 
 int fleet_new(const struct fleet_options *options, struct fleet **ret, struct error *e)
@@ -226,7 +218,7 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
         return -ENOMEM;
     r = make_parts(f, options, e);
     if (r >= 0)
-        r = check_profiles(f, e);
+        r = shared_uplinks_check(f, e);
     if (r >= 0)
         r = make_devices(f);
     if (r >= 0)
@@ -236,7 +228,7 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
     if (r < 0)
         return r;
     raise_descriptors(f);
-    fleet_warn_of_durability(f);
+    fleet_warn_of_settings(f);
     for (size_t i = 0; i < f->n_devices; i++)
         device_start(f->devices[i]);
     for (struct device *d = f->tombstones; d; d = d->next_tombstone)

@@ -24,8 +24,6 @@
 #include "uplink/coap-exchange.h"
 #include "uplink/session.h"
 
-#include <json-c/linkhash.h>
-
 /* One configured uplink at run time. Counted by the devices that use it. */
 struct shared_uplink {
     struct shared_uplink *next;
@@ -145,7 +143,7 @@ void fleet_stamp_now(struct fleet *f, struct stamp *ret);
 int fleet_insert(struct fleet *f, struct device *d);
 void fleet_remove(struct fleet *f, struct device *d);
 void fleet_schedule_wake(struct fleet *f);
-void fleet_warn_of_durability(const struct fleet *f);
+void fleet_warn_of_settings(const struct fleet *f);
 
 /* membership.c */
 int fleet_begin_change(struct fleet *f, struct error *e);
@@ -169,6 +167,8 @@ void verify_leave(struct fleet *f);
 /* uplinks.c */
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);
 struct shared_uplink *shared_uplink_put(struct shared_uplink *u);
+/* What the files alone cannot show: that each configured uplink's profile is there and right. -EBADMSG if not. */
+int shared_uplinks_check(struct fleet *f, struct error *e);
 /* Whether a device of this uplink may stay as it is under another configuration. */
 bool shared_uplink_current(const struct shared_uplink *u, const struct config *config);
 

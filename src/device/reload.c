@@ -72,28 +72,13 @@ int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e)
     return error_set(e, r, "%s", text);
 }
 
-/* What the files alone cannot show: that every uplink's profile is there and right. */
-static int check_uplinks(struct fleet *f, struct error *e)
-{
-    int r = 0;
-
-    for (size_t i = 0; r >= 0 && i < f->config->n_uplinks; i++) {
-        struct shared_uplink *u;
-
-        r = shared_uplink_get(f, f->config->uplinks[i]->name, &u, e);
-        if (r >= 0)
-            shared_uplink_put(u);
-    }
-    return r < 0 && r != -ENOMEM ? -EINVAL : r;
-}
-
 static int apply(struct fleet *f, struct config *config, struct error *e)
 {
     _cleanup_(config_unrefp) struct config *before = f->config;
     int r;
 
     f->config = config_ref(config);
-    r = check_uplinks(f, e);
+    r = shared_uplinks_check(f, e);
     if (r < 0) {
         config_unref(f->config);
         f->config = TAKE_PTR(before);
@@ -108,7 +93,7 @@ static int apply(struct fleet *f, struct config *config, struct error *e)
         rotate_policy(f->devices[i]);
         rotate_schedule(f->devices[i], false);
     }
-    fleet_warn_of_durability(f);
+    fleet_warn_of_settings(f);
     log_notice(NULL, "configuration read again: %zu devices", f->n_devices);
     return 0;
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Carries out what the rotation of a device says: commits to the vault, calls to the registrar, probes, timers. */
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "device/internal.h"
 #include "rotation/identity.h"
 
@@ -447,18 +449,16 @@ void rotate_event(struct device *d, enum rotation_event_type type)
 void rotate_schedule(struct device *d, bool fresh)
 {
     const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
-    uint32_t spread = 2166136261u; /* FNV-1a of the id: the device's own, and the same at each start */
     struct stamp now;
 
     if (!machine || !machine->d.has_main || d->tombstone || !vault_durable(d->fleet->vault, NULL)) {
         schedule_drop(d->fleet->schedule, &d->schedule);
         return;
     }
-    for (const char *p = d->config->id; *p; p++)
-        spread = (spread ^ (uint8_t)*p) * 16777619u;
     d->schedule.manual = d->uplink->registrar->traits.manual;
     fleet_stamp_now(d->fleet, &now);
-    schedule_put(d->fleet->schedule, &d->schedule, &machine->d.main_since, &now, spread, fresh);
+    schedule_put(d->fleet->schedule, &d->schedule, &machine->d.main_since, &now,
+                 (uint32_t)hash_text(HASH_BEGIN, d->config->id), fresh);
     fleet_schedule_wake(d->fleet);
 }
 
@@ -497,7 +497,7 @@ int device_rotate(struct device *d, bool compromised, struct job **ret_job, stru
             "uplink %s has no way to tell the cloud of a key beside the device's own session, which whoever "
             "holds the present key can open too: revoke it at the cloud, then set a new key",
             d->config->uplink);
-    r = job_new(d->fleet->jobs, "rotate", "org.gatehouse1.rotate", 1, &job);
+    r = job_new(d->fleet->jobs, "rotate", ACTION_ROTATE, 1, &job);
     if (r < 0)
         return r;
     d->job = job;

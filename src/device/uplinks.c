@@ -149,3 +149,16 @@ int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **
     *ret = TAKE_PTR(u);
     return 0;
 }
+
+int shared_uplinks_check(struct fleet *f, struct error *e)
+{
+    for (size_t i = 0; i < f->config->n_uplinks; i++) {
+        struct shared_uplink *u;
+        int r = shared_uplink_get(f, f->config->uplinks[i]->name, &u, e);
+
+        if (r < 0)
+            return r;
+        shared_uplink_put(u);
+    }
+    return 0;
+}

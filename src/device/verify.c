@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* VerifyVault as a job. */
 #include "base/log.h"
+#include "base/names.h"
 #include "device/internal.h"
 
 #include <errno.h>
@@ -65,7 +66,7 @@ int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e)
         free(v);
         return error_errno(e, r, "cannot verify the vault");
     }
-    r = job_new(f->jobs, "verify-vault", "org.gatehouse1.manage-keys", (uint32_t)vault_entries(f->vault), &v->job);
+    r = job_new(f->jobs, "verify-vault", ACTION_MANAGE_KEYS, (uint32_t)vault_entries(f->vault), &v->job);
     if (r < 0)
         return r; /* it runs to its end unseen */
     v->fleet = f;

@@ -405,11 +405,6 @@ const struct link_client_ops *client_ops(struct link_client *c, void **ret_userd
     return c->ops;
 }
 
-bool link_client_connected(const struct link_client *c)
-{
-    return c->accepted;
-}
-
 uint64_t link_client_dropped(const struct link_client *c)
 {
     return link_queue_dropped(c->queue);

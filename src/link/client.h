@@ -52,7 +52,6 @@ void link_client_push(struct link_client *c, struct queued *sample);
 /* -ENOTCONN: say it again when the agent sends the devices. */
 int link_client_device_state(struct link_client *c, const char *device, const char *state, const char *reason);
 
-bool link_client_connected(const struct link_client *c);
 /* Samples lost because the queue was full, and those that the agent refused. */
 uint64_t link_client_dropped(const struct link_client *c);
 uint64_t link_client_refused(const struct link_client *c);

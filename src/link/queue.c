@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "link/queue.h"
 
+#include "base/map.h"
+
 #include <errno.h>
 #include <string.h>
 
-#define BUCKETS 1024
-
 /* Exists as long as it has samples that wait. */
 struct queue_device {
-    LIST_ENTRY(queue_device) by_hash;
+    struct map_node node; /* by id */
     TAILQ_ENTRY(queue_device) by_turn;
     struct queued_list samples;
     char id[];
 };
 
-LIST_HEAD(device_bucket, queue_device);
 TAILQ_HEAD(device_turns, queue_device);
 
 struct link_queue {
@@ -22,17 +21,12 @@ struct link_queue {
     uint64_t dropped;
     struct queued_list samples; /* by_age */
     struct device_turns turns;
-    struct device_bucket buckets[BUCKETS];
+    struct map devices;
 };
 
-/* FNV-1a: the ids are the agent's, so nobody can aim for collisions. */
-static struct device_bucket *bucket_of(struct link_queue *q, const char *id)
+static int has_id(const struct map_node *node, const void *id)
 {
-    uint32_t hash = 2166136261U;
-
-    for (; *id; id++)
-        hash = (hash ^ (unsigned char)*id) * 16777619U;
-    return &q->buckets[hash % BUCKETS];
+    return strcmp(MAP_ENTRY(node, struct queue_device, node)->id, id) == 0;
 }
 
 int link_queue_new(size_t max, struct link_queue **ret)
@@ -52,7 +46,7 @@ static void device_done_if_empty(struct link_queue *q, struct queue_device *d)
 {
     if (!TAILQ_EMPTY(&d->samples))
         return;
-    LIST_REMOVE(d, by_hash);
+    map_remove(&q->devices, &d->node);
     TAILQ_REMOVE(&q->turns, d, by_turn);
     free(d);
 }
@@ -75,6 +69,7 @@ struct link_queue *link_queue_free(struct link_queue *q)
         return NULL;
     while (!TAILQ_EMPTY(&q->samples))
         drop_oldest(q);
+    map_done(&q->devices);
     free(q);
     return NULL;
 }
@@ -113,19 +108,20 @@ struct queued *queued_new(const char *device, const struct sample *sample)
 /* The device of that id, made if it has nothing waiting. */
 static struct queue_device *device_get(struct link_queue *q, const char *id)
 {
-    struct device_bucket *bucket = bucket_of(q, id);
+    uint64_t hash = map_hash_text(id);
+    struct map_node *node = map_find(&q->devices, hash, has_id, id);
     size_t n = strlen(id) + 1;
     struct queue_device *d;
 
-    LIST_FOREACH (d, bucket, by_hash)
-        if (strcmp(d->id, id) == 0)
-            return d;
+    if (node)
+        return MAP_ENTRY(node, struct queue_device, node);
     d = malloc(sizeof(*d) + n);
-    if (!d)
+    if (!d || map_insert(&q->devices, &d->node, hash) < 0) {
+        free(d);
         return NULL;
+    }
     TAILQ_INIT(&d->samples);
     memcpy(d->id, id, n);
-    LIST_INSERT_HEAD(bucket, d, by_hash);
     TAILQ_INSERT_TAIL(&q->turns, d, by_turn);
     return d;
 }

@@ -192,8 +192,7 @@ static json_object *json_of_value(const struct sample_value *v)
     return NULL;
 }
 
-/* As wire_read_value(), but of what options and limits hold also u and i. */
-static int read_option(sd_bus_message *m, struct sample_value *ret)
+int wire_read_any(sd_bus_message *m, struct sample_value *ret)
 {
     const char *contents = NULL;
     union {
@@ -223,7 +222,7 @@ static int read_entry(sd_bus_message *m, json_object *object)
     int r = sd_bus_message_read_basic(m, 's', &key);
 
     if (r >= 0)
-        r = read_option(m, &v);
+        r = wire_read_any(m, &v);
     if (r < 0)
         return r;
     member = json_of_value(&v);

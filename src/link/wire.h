@@ -26,6 +26,8 @@ struct link_device {
 int wire_append_value(sd_bus_message *m, const struct sample_value *v);
 /* A variant of one of the types of enum sample_type, valid; its string lives as long as m. -EINVAL for any other. */
 int wire_read_value(sd_bus_message *m, struct sample_value *ret);
+/* The same, but takes u and i as well, which people and options write first. */
+int wire_read_any(sd_bus_message *m, struct sample_value *ret);
 
 int wire_append_samples(sd_bus_message *m, const struct sample *samples, size_t n);
 /* Reads the array into at most `max` samples, whose strings live as long as m. The number of them; -EINVAL (a name, a

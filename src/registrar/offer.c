@@ -31,11 +31,12 @@ int offer_body(const struct registrar_credential *credential, char **ret_body, s
     if (r < 0)
         return r;
     n = (size_t)snprintf(body, BODY_MAX, "{\"identity\":%s,\"key\":\"", text);
-    if (n + BASE64_SIZE(key->size) + 2 > BODY_MAX)
+    if (n + BASE64_SIZE(key->size) + strlen("\"}") > BODY_MAX)
         return error_set(e, -E2BIG, "the identity is too long to be offered");
     base64_encode(key->bytes, key->size, body + n);
-    strcat(body + n, "\"}");
-    *ret_size = strlen(body);
+    n += strlen(body + n);
+    n += (size_t)snprintf(body + n, BODY_MAX - n, "\"}");
+    *ret_size = n;
     *ret_body = TAKE_PTR(body);
     return 0;
 }

@@ -275,23 +275,3 @@ const char *rotation_carrier_state(const struct rotation_carrier *c)
 {
     return rotation_state_name(c->machine.d.state);
 }
-
-const char *rotation_carrier_detail(const struct rotation_carrier *c)
-{
-    const struct rotation_durable *d = &c->machine.d;
-    bool by_hand = c->policy.manual && !c->policy.replaces;
-
-    if (d->removing)
-        return "the device is removed once the cloud has deleted its credentials";
-    if (c->policy.manual && d->state == ROTATION_STAGED)
-        return "export backup's key and carry it to the cloud";
-    if (c->policy.manual && d->state == ROTATION_OFFERED)
-        return "waiting for the cloud to accept the key that was carried there";
-    if (by_hand && d->state == ROTATION_SWAPPED && !d->retire_now)
-        return "delete the old key at the cloud, then forget backup";
-    if (d->give_up)
-        return "the new key is being given up";
-    if (d->wanted)
-        return "the old key retires first, then a new one is made";
-    return "";
-}

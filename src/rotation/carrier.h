@@ -66,6 +66,5 @@ void rotation_carrier_committed(struct rotation_carrier *c, int r);
 void rotation_carrier_set_policy(struct rotation_carrier *c, const struct rotation_policy *policy);
 
 const struct rotation *rotation_carrier_machine(const struct rotation_carrier *c);
-/* "idle", "staged", ...; and a word more where there is one ("waiting for the old key to be forgotten"), else "". */
+/* "idle", "staged", ... */
 const char *rotation_carrier_state(const struct rotation_carrier *c);
-const char *rotation_carrier_detail(const struct rotation_carrier *c);

@@ -155,20 +155,10 @@ struct schedule_entry *schedule_take(struct schedule *s, uint64_t now)
     return NULL;
 }
 
-void schedule_started(struct schedule *s)
-{
-    s->running++;
-}
-
 void schedule_finished(struct schedule *s)
 {
     if (s->running > 0)
         s->running--;
-}
-
-unsigned schedule_running(const struct schedule *s)
-{
-    return s->running;
 }
 
 uint64_t schedule_wake(const struct schedule *s)

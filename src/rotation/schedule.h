@@ -23,7 +23,7 @@ struct schedule;
 
 struct schedule_policy {
     uint64_t max_age;    /* USEC_INFINITY: keys never come of age */
-    unsigned concurrent; /* rotations at once, those asked for by hand included */
+    unsigned concurrent; /* begun by age at once; those asked for by hand come on top */
 };
 
 struct schedule_entry {
@@ -48,10 +48,8 @@ int schedule_put(struct schedule *s, struct schedule_entry *entry, const struct 
 void schedule_drop(struct schedule *s, struct schedule_entry *entry);
 
 /* The entry due longest, out of the heap, if fewer than `concurrent` run; NULL: none now. It counts as running until
- * schedule_finished(), as does one started by hand after schedule_started(). */
+ * schedule_finished(). */
 struct schedule_entry *schedule_take(struct schedule *s, uint64_t now);
-void schedule_started(struct schedule *s);
 void schedule_finished(struct schedule *s);
-unsigned schedule_running(const struct schedule *s);
 /* When schedule_take may give something: CLOCK_BOOTTIME, USEC_INFINITY if only a rotation's end can change that. */
 uint64_t schedule_wake(const struct schedule *s);

@@ -2,6 +2,7 @@
 #include "spool/spool.h"
 
 #include "base/limits.h"
+#include "base/map.h"
 #include "spool/queue.h"
 
 #include <string.h>
@@ -10,7 +11,7 @@
 
 struct spool_device {
     struct spool *spool;
-    struct spool_device *next; /* in its bucket */
+    struct map_node node; /* by id */
     struct spool_queue queue;
     size_t held;
     size_t heap_index;
@@ -22,10 +23,9 @@ struct spool {
     uint64_t max_bytes, max_age;
     bool stamped;
     int64_t offset;
-    struct spool_device **buckets; /* by id */
-    size_t n_buckets, n_devices;
+    struct map devices;
     struct spool_device **heap; /* those with samples, the largest share first; room for all devices */
-    size_t n_heap;
+    size_t n_heap, heap_room;
     struct spool_counts totals;
 };
 
@@ -189,9 +189,8 @@ void spool_stamp(struct spool *s, int64_t offset)
 {
     s->stamped = true;
     s->offset = offset;
-    for (size_t i = 0; i < s->n_buckets; i++)
-        for (struct spool_device *d = s->buckets[i]; d; d = d->next)
-            stamp_device(d, offset);
+    for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node))
+        stamp_device(MAP_ENTRY(node, struct spool_device, node), offset);
 }
 
 bool spool_stamped(const struct spool *s)
@@ -201,76 +200,51 @@ bool spool_stamped(const struct spool *s)
 
 /* ---- Devices ---- */
 
-static size_t bucket_of(const struct spool *s, const char *id)
+static int has_id(const struct map_node *node, const void *id)
 {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-
-    for (; *id; id++)
-        h = (h ^ (uint8_t)*id) * UINT64_C(0x100000001b3);
-    return h & (s->n_buckets - 1);
+    return strcmp(MAP_ENTRY(node, struct spool_device, node)->id, id) == 0;
 }
 
-static int grow(struct spool *s)
+static int reserve_heap(struct spool *s)
 {
-    size_t n = s->n_buckets ? s->n_buckets * 2 : 16;
-    struct spool old = *s, fresh = *s;
+    size_t room = MAX_OF(s->heap_room * 2, (size_t)16);
+    struct spool_device **heap;
 
-    fresh.n_buckets = n;
-    fresh.buckets = calloc(n, sizeof(*fresh.buckets));
-    fresh.heap = reallocarray(s->heap, n, sizeof(*fresh.heap));
-    if (fresh.heap)
-        s->heap = fresh.heap;
-    if (!fresh.buckets || !fresh.heap) {
-        free(fresh.buckets);
+    if (s->devices.count < s->heap_room)
+        return 0;
+    heap = reallocarray(s->heap, room, sizeof(*heap));
+    if (!heap)
         return -ENOMEM;
-    }
-    *s = fresh;
-    for (size_t i = 0; i < old.n_buckets; i++)
-        for (struct spool_device *d = old.buckets[i], *next; d; d = next) {
-            size_t bucket = bucket_of(s, d->id);
-
-            next = d->next;
-            d->next = s->buckets[bucket];
-            s->buckets[bucket] = d;
-        }
-    free(old.buckets);
+    s->heap = heap;
+    s->heap_room = room;
     return 0;
 }
 
 struct spool_device *spool_device(struct spool *s, const char *id)
 {
-    struct spool_device *d;
-    size_t n = strlen(id) + 1, bucket;
+    uint64_t hash = map_hash_text(id);
+    struct map_node *node = map_find(&s->devices, hash, has_id, id);
+    _cleanup_free_ struct spool_device *d = NULL;
+    size_t n = strlen(id) + 1;
 
-    for (d = s->n_buckets > 0 ? s->buckets[bucket_of(s, id)] : NULL; d; d = d->next)
-        if (strcmp(d->id, id) == 0)
-            return d;
-    if (s->n_devices == s->n_buckets && grow(s) < 0)
-        return NULL;
+    if (node)
+        return MAP_ENTRY(node, struct spool_device, node);
     d = calloc(1, sizeof(*d) + n);
-    if (!d)
+    if (!d || reserve_heap(s) < 0 || map_insert(&s->devices, &d->node, hash) < 0)
         return NULL;
     d->spool = s;
     d->heap_index = NOT_IN_HEAP;
     memcpy(d->id, id, n);
-    bucket = bucket_of(s, id);
-    d->next = s->buckets[bucket];
-    s->buckets[bucket] = d;
-    s->n_devices++;
-    return d;
+    return TAKE_PTR(d);
 }
 
 void spool_forget(struct spool_device *d)
 {
     struct spool *s = d->spool;
-    struct spool_device **link = &s->buckets[bucket_of(s, d->id)];
     size_t n = d->queue.n;
     uint64_t bytes = d->queue.bytes;
 
-    while (*link != d)
-        link = &(*link)->next;
-    *link = d->next;
-    s->n_devices--;
+    map_remove(&s->devices, &d->node);
     s->totals.dropped += n;
     spool_queue_done(&d->queue);
     changed(d, n, bytes);
@@ -292,10 +266,11 @@ struct spool *spool_free(struct spool *s)
 {
     if (!s)
         return NULL;
-    for (size_t i = 0; i < s->n_buckets; i++)
-        while (s->buckets[i])
-            spool_forget(s->buckets[i]);
-    free(s->buckets);
+    for (struct map_node *node = map_next(&s->devices, NULL), *next; node; node = next) {
+        next = map_next(&s->devices, node);
+        spool_forget(MAP_ENTRY(node, struct spool_device, node));
+    }
+    map_done(&s->devices);
     free(s->heap);
     free(s);
     return NULL;

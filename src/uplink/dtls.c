@@ -537,11 +537,6 @@ void dtls_bye(struct dtls *d)
     d->ended = true;
 }
 
-bool dtls_is_open(const struct dtls *d)
-{
-    return d->open;
-}
-
 bool dtls_resumed(const struct dtls *d)
 {
     return gnutls_session_is_resumed(d->session);

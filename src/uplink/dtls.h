@@ -86,7 +86,6 @@ size_t dtls_data_max(const struct dtls *d);
 /* Sends close_notify, without waiting. */
 void dtls_bye(struct dtls *d);
 
-bool dtls_is_open(const struct dtls *d);
 bool dtls_resumed(const struct dtls *d);
 gnutls_session_t dtls_session(const struct dtls *d);
 /* What a later handshake with the same key may offer to resume; -ENODATA if the session cannot be resumed. Holds the

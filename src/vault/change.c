@@ -231,11 +231,6 @@ int vault_change_counter(struct vault_change *c, uint64_t n)
     return add_value(c, STEP_COUNTER, VAULT_MAIN, n);
 }
 
-int vault_change_since(struct vault_change *c, enum vault_slot slot, uint64_t when)
-{
-    return add_value(c, STEP_SINCE, slot, when);
-}
-
 int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when)
 {
     return add_value(c, STEP_AUTHENTICATED, slot, when);

@@ -101,7 +101,7 @@ int keyfile_read(struct arena *arena, const char *path, struct secret **ret, str
     if (!directory)
         return error_set(e, -ENOENT, "no keyfile: neither --keyfile nor $CREDENTIALS_DIRECTORY (LoadCredential=key:%s)",
                          KEYFILE_DIR);
-    if (snprintf(credential, sizeof(credential), "%s/%s", directory, CREDENTIAL_KEY_CURRENT) >= (int)sizeof(credential))
+    if (snprintf(credential, sizeof(credential), "%s/%s", directory, CREDENTIAL_KEY) >= (int)sizeof(credential))
         return error_set(e, -ENAMETOOLONG, "$CREDENTIALS_DIRECTORY is too long");
     return read_checked(arena, credential, true, ret, e);
 }

@@ -9,6 +9,6 @@
 
 #include "base/arena.h"
 
-/* `path` NULL: CREDENTIAL_KEY_CURRENT below $CREDENTIALS_DIRECTORY. -ENOENT, -EPERM (owner or mode), -EINVAL (length,
+/* `path` NULL: CREDENTIAL_KEY below $CREDENTIALS_DIRECTORY. -ENOENT, -EPERM (owner or mode), -EINVAL (length,
  * not a regular file), -EKEYREJECTED (not random). */
 int keyfile_read(struct arena *arena, const char *path, struct secret **ret, struct error *e);

@@ -130,9 +130,9 @@ static int open_keys(struct vault *v, const struct vault_options *options, const
     if (r < 0)
         return r;
     r = keys_open(keyfile, options->bind, options->bind_size, &sealed, &v->keys, e);
-    return r < 0 ? error_prefix(e, r, "cannot open %s with keyfile %s", options->path,
-                                options->keyfile ?: CREDENTIAL_KEY_CURRENT)
-                 : 0;
+    return r < 0
+               ? error_prefix(e, r, "cannot open %s with keyfile %s", options->path, options->keyfile ?: CREDENTIAL_KEY)
+               : 0;
 }
 
 static int load(struct vault *v, const struct vault_options *options, struct error *e)

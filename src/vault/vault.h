@@ -24,7 +24,7 @@
 #include <systemd/sd-event.h>
 
 #define FINGERPRINT_TEXT_SIZE (FINGERPRINT_SIZE * 2 + 1)
-#define OPAQUE_ID_SIZE 11 /* with its NUL */
+#define OPAQUE_ID_SIZE (OPAQUE_ID_LENGTH + 1) /* with its NUL */
 
 enum vault_slot { VAULT_MAIN, VAULT_BACKUP };
 enum vault_kind { VAULT_PSK, VAULT_BTHOME, VAULT_X509 };
@@ -140,7 +140,6 @@ int vault_change_rotation(struct vault_change *c, const void *blob, size_t n);
 int vault_change_cloud_id(struct vault_change *c, enum vault_slot slot, const char *id);
 /* The identity counter only rises: a lower value is left alone. */
 int vault_change_counter(struct vault_change *c, uint64_t n);
-int vault_change_since(struct vault_change *c, enum vault_slot slot, uint64_t when);
 int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when);
 /* Everything of the entry but its identity counter; its keys stay in the index as retired. */
 int vault_change_remove(struct vault_change *c);

@@ -68,9 +68,9 @@ static void test_copy(void **state)
     struct sample_value v = {.type = SAMPLE_STRING, .s = text}, copy;
 
     assert_int_equal(sample_value_copy(&v, &copy), 0);
-    assert_true(sample_value_equal(&v, &copy));
     text[0] = 'O';
-    assert_false(sample_value_equal(&v, &copy));
+    assert_int_equal(copy.type, SAMPLE_STRING);
+    assert_string_equal(copy.s, "open");
     sample_value_done(&copy);
     sample_value_done(&copy);
     assert_int_equal(copy.type, SAMPLE_BOOL);

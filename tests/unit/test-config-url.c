@@ -31,7 +31,7 @@ static const struct {
     {"://x", "is not the address of an uplink"},
     {"coap://x", "coap:// is not encrypted"},
     {"mqtt://x", "mqtt:// is not encrypted"},
-    {"mqtts://x:8883", "this version speaks coaps:// only, not yet mqtts://"},
+    {"mqtts://x:8883", "this version speaks coaps:// only, not mqtts://"},
     {"https://x", "\"https://\" is not known"},
     {"coaps://", "there is no host"},
     {"coaps://:5684", "there is no host"},
