@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl.h"
 
+#include "base/limits.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -67,7 +69,7 @@ int ctl_call(struct ctl *c, const char *path, const char *interface, const char 
     if (r >= 0)
         sd_bus_message_set_auto_start(m, 0);
     if (r >= 0)
-        r = sd_bus_call(c->bus, m, 0, &error, ret_reply);
+        r = sd_bus_call(c->bus, m, CALL_TIMEOUT, &error, ret_reply);
     return r < 0 ? ctl_failed(c, method, r, &error) : 0;
 }
 

@@ -203,6 +203,6 @@ int verb_write(struct ctl *c, int argc, char **argv)
         return EXIT_USAGE;
     }
     if (r >= 0)
-        r = sd_bus_call(c->bus, m, 0, &error, NULL);
+        r = sd_bus_call(c->bus, m, CALL_TIMEOUT, &error, NULL);
     return r < 0 ? ctl_failed(c, "Write", r, &error) : 0;
 }

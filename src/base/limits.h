@@ -158,3 +158,5 @@
 #define SUBSCRIBERS_MAX 64
 #define SUBSCRIBER_QUEUE_MAX 1000
 #define LIST_DEVICES_MAX 1000
+/* gatehousectl's: what a driver does may take that long */
+#define CALL_TIMEOUT (LINK_CALL_TIMEOUT + 5 * USEC_PER_SEC)

@@ -1,0 +1,111 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Reload: all or nothing, by SIGHUP and over D-Bus, and who did not change does not notice."""
+import json
+import os
+import signal
+
+import harness
+from agent_bench import TEMPERATURE, refused, sessions, sim_bench, wait_samples
+from harness import check, wait_for
+
+
+def write(bench, name, text):
+    with open(os.path.join(bench.config, name), "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def devices(bench):
+    return [r["device"] for r in json.loads(bench.ctl("--json=short", "list"))]
+
+
+def all_or_nothing(bench):
+    agent, _, cloud, _ = sim_bench(bench, ("a", "b"))
+    good = harness.read(os.path.join(bench.config, "gatehouse.json"))
+    # a mistake in one device's file, beside changes that would be right
+    bench.write_device("c", "sim", {"x": TEMPERATURE})
+    os.unlink(os.path.join(bench.config, "devices.d", "b.json"))
+    write(bench, "devices.d/bad.json", '{ "device": "bad",\n  "uplink": "clod", "driver": "sim" }')
+    words = ("devices.d/bad.json:2:13:", '"clod"')
+    refused(bench.ctl("reload", status=None), 78, *words)
+    agent.send(signal.SIGHUP)
+    wait_for("the refusal of SIGHUP", lambda: "the configuration stays as it was" in agent.text())
+    check(all(w in agent.text() for w in words), agent.text())
+    check(devices(bench) == ["a", "b"], "nothing was taken from it")
+    wait_samples(cloud, "b", 3)
+    # a mistake in gatehouse.json
+    os.unlink(os.path.join(bench.config, "devices.d", "bad.json"))
+    write(bench, "gatehouse.json", good.replace('"senml"', '"nosuch"'))
+    refused(bench.ctl("reload", status=None), 78, "gatehouse.json:5:", "nosuch")
+    write(bench, "gatehouse.json", good + "}")
+    refused(bench.ctl("reload", status=None), 78, "gatehouse.json:11:2")
+    check(devices(bench) == ["a", "b"], "nothing was taken from it")
+    write(bench, "gatehouse.json", good)
+    bench.ctl("reload")
+    check(devices(bench) == ["a", "c"], "mended, it is taken")
+    check([sessions(cloud, d) for d in ("a", "b")] == [1, 1], "and who did not change has its session")
+    wait_samples(cloud, "a", 3)
+
+
+def who_changes(bench):
+    agent, driver, cloud, keys = sim_bench(bench, ("a", "b", "c", "d"))
+    bench.write_device("b", "sim", {"x": TEMPERATURE, "y": {"signal": "counter"}}, interval="50ms")
+    os.unlink(os.path.join(bench.config, "devices.d", "c.json"))
+    bench.write_json("devices.d/d.json", {"device": "d", "uplink": "cloud", "driver": "sim", "enabled": False, "sim": {},
+                                          "points": {"x": {}}})
+    agent.send(signal.SIGHUP)
+    wait_for("the new point", lambda: cloud.samples("b", "y"))
+    check(devices(bench) == ["a", "b", "d"], "c is gone")
+    check(bench.get("d", "State") == "disabled", "d is disabled")
+    for device in ("c", "d"):
+        wait_for(f"the end of {device}'s session", lambda d=device: cloud.find_events("closed", device=d))
+    check([sessions(cloud, d) for d in "ab"] == [1, 1], "other points need no other session")
+    check(driver.text().count("connected to the agent") == 1, "nor another driver")
+    # back again: the key was kept
+    bench.write_device("c", "sim", {"x": TEMPERATURE}, interval="50ms")
+    bench.write_device("d", "sim", {"x": TEMPERATURE}, interval="50ms")
+    bench.ctl("reload")
+    for device in ("c", "d"):
+        bench.wait_property(device, "State", "online")
+        wait_samples(cloud, device, 3)
+    check([sessions(cloud, d) for d in "abcd"] == [1, 1, 2, 2], "one more session each")
+
+
+def another_cloud(bench):
+    """An uplink that changes takes its devices along, waiting samples too; the others stay."""
+    keys = {d: bench.new_key() for d in ("a", "b")}
+    first = bench.devcloud([("id-a", keys["a"], "a"), ("id-b", keys["b"], "b")], name="first")
+    second = bench.devcloud([("id-a", keys["a"], "a")], name="second")
+    other = {"url": first.url, "profile": "senml"}
+    uplinks = {"cloud": {"url": first.url, "profile": "senml"}, "other": other}
+    bench.write_json("gatehouse.json", {"uplinks": uplinks})
+    points = {"n": {"signal": "counter"}}
+    bench.write_device("a", "sim", points, interval="50ms")
+    bench.write_device("b", "sim", points, uplink="other", interval="50ms")
+    bench.agent()
+    bench.driver("sim")
+    for device in ("a", "b"):
+        bench.key_set(device, "id-" + device, keys[device])
+        bench.wait_property(device, "State", "online")
+    wait_samples(first, "a", 3)
+    uplinks["cloud"]["url"] = second.url
+    bench.write_json("gatehouse.json", {"uplinks": uplinks})
+    bench.ctl("reload")
+    wait_samples(second, "a", 3)
+    arrived = [s["value"] for cloud in (first, second) for s in cloud.samples("a", "n")]
+    check(sorted(set(arrived)) == list(range(int(max(arrived)) + 1)), f"none lost on the way: {arrived}")
+    check(sessions(first, "b") == 1, "the other uplink's device is as it was")
+
+
+def every_signal_counts(bench):
+    """However fast they come: what stands in the files when the last one is sent is what runs."""
+    agent, *_ = sim_bench(bench, connect=False)
+    for i in range(30):
+        bench.write_device(f"d{i:02}", "sim", {"x": {}})
+        agent.send(signal.SIGHUP)
+    wait_for("the last device", lambda: "d29" in devices(bench))
+    check(len(devices(bench)) == 31, "all of them")
+
+
+if __name__ == "__main__":
+    harness.main(all_or_nothing, who_changes, another_cloud, every_signal_counts, needs=("busctl",))
