@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/error.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,6 +16,7 @@ int error_set(struct error *e, int r, const char *format, ...)
     va_start(ap, format);
     vsnprintf(e->text, sizeof(e->text), format, ap);
     va_end(ap);
+    text_trim(e->text);
     return r;
 }
 
@@ -31,6 +34,7 @@ int error_prefix(struct error *e, int r, const char *format, ...)
     va_end(ap);
     n = strlen(e->text);
     snprintf(e->text + n, sizeof(e->text) - n, ": %s", old);
+    text_trim(e->text);
     return r;
 }
 
@@ -46,5 +50,6 @@ int error_errno(struct error *e, int r, const char *format, ...)
     va_end(ap);
     n = strlen(e->text);
     snprintf(e->text + n, sizeof(e->text) - n, ": %s", strerrordesc_np(-r) ?: "unknown error");
+    text_trim(e->text);
     return r;
 }

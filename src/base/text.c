@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 
 #include <stdint.h>
+#include <string.h>
 
 bool text_printable(const void *data, size_t n)
 {
@@ -19,4 +20,21 @@ bool text_printable(const void *data, size_t n)
         n -= k;
     }
     return true;
+}
+
+void text_trim(char *text)
+{
+    size_t n = strlen(text);
+
+    for (size_t back = 1; back <= 3 && back <= n; back++) {
+        uint8_t c = (uint8_t)text[n - back];
+
+        if (c < 0x80)
+            return;
+        if (c < 0xc0)
+            continue; /* not the first byte of its character */
+        if (utf8_length(text + n - back, back) == 0)
+            text[n - back] = 0;
+        return;
+    }
 }

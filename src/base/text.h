@@ -8,3 +8,5 @@
 
 /* Whether n bytes are valid UTF-8 without control characters (U+0000..1F, U+7F..9F). */
 bool text_printable(const void *data, size_t n);
+/* Cuts off a last character that is not whole, as when a text was cut to fit: D-Bus takes no text that is not UTF-8. */
+void text_trim(char *text);

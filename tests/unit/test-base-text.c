@@ -8,6 +8,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/error.h"
 #include "base/text.h"
 
 #include <string.h>
@@ -43,9 +44,51 @@ static void test_printable(void **state)
     assert_false(text_printable("a\0b", 3));
 }
 
+static const struct {
+    const char *text, *trimmed;
+} cut[] = {
+    {"", ""},
+    {"plain", "plain"},
+    {"a\xc3", "a"},
+    {"gr\xc3\xbc", "gr\xc3\xbc"},
+    {"x\xe2\x82", "x"},
+    {"x\xe2\x82\xac", "x\xe2\x82\xac"},
+    {"x\xf0\x9f\x94", "x"},
+    {"x\xf0\x9f\x94\x91", "x\xf0\x9f\x94\x91"},
+};
+
+static void test_trim(void **state)
+{
+    for (size_t i = 0; i < ELEMENTSOF(cut); i++) {
+        char text[16];
+
+        memcpy(text, cut[i].text, strlen(cut[i].text) + 1);
+        text_trim(text);
+        assert_string_equal(text, cut[i].trimmed);
+    }
+}
+
+/* A text of others that does not fit, cut in the middle of a character. */
+static void test_error_is_text(void **state)
+{
+    char many[2 * ERROR_TEXT_MAX + 1];
+    struct error e;
+
+    for (size_t i = 0; i < 2 * ERROR_TEXT_MAX; i += 2)
+        memcpy(many + i, "\xc3\xbc", 3);
+    for (int shift = 0; shift < 2; shift++) {
+        error_set(&e, 0, "%s%s", shift ? "x" : "", many);
+        assert_true(text_printable(e.text, strlen(e.text)));
+        error_prefix(&e, 0, "%s", "xy" + shift);
+        assert_true(text_printable(e.text, strlen(e.text)));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_error_is_text),
         cmocka_unit_test(test_printable),
     };
 
