@@ -67,7 +67,8 @@
 #define LINK_HELLO_TIMEOUT (10 * USEC_PER_SEC)
 #define LINK_DRIVERS_MAX 64
 #define LINK_STRANGERS_MAX 64 /* connections that have not said Hello */
-#define LINK_CALLS_MAX 256    /* outstanding at a driver */
+#define LINK_STRANGERS_UID_MAX 8
+#define LINK_CALLS_MAX 256 /* outstanding at a driver */
 #define LINK_CALL_TIMEOUT (35 * USEC_PER_SEC)
 #define LINK_SCAN_TIMEOUT (10 * USEC_PER_MINUTE)
 #define LINK_REPORTS_IN_FLIGHT 8
@@ -152,6 +153,9 @@
 #define REGISTRAR_TIMEOUT (100 * USEC_PER_SEC) /* a call over CoAP: MAX_TRANSMIT_WAIT of RFC 7252 and some */
 
 /* D-Bus */
+#define POLICY_REQUESTS_MAX 2048       /* calls whose senders are being asked for */
+#define POLICY_REQUESTS_SENDER_MAX 512 /* of one sender */
+#define POLICY_REQUEST_KEPT (30 * USEC_PER_SEC)
 #define JOBS_KEPT 64
 #define JOB_KEPT_FOR (10 * USEC_PER_MINUTE)
 #define BUS_CHANGED_INTERVAL (1 * USEC_PER_SEC)

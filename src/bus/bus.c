@@ -124,6 +124,13 @@ static int on_name(sd_bus_message *m, void *userdata, sd_bus_error *error)
     struct bus *b = userdata;
     uint32_t answer = 0;
 
+    /* The bus went away, or is too busy to answer: no reason to end. */
+    if (sd_bus_message_is_method_error(m, SD_BUS_ERROR_NO_REPLY) ||
+        sd_bus_message_is_method_error(m, SD_BUS_ERROR_TIMEOUT) ||
+        sd_bus_message_is_method_error(m, SD_BUS_ERROR_DISCONNECTED)) {
+        retry_later(b);
+        return 1;
+    }
     if (sd_bus_message_is_method_error(m, NULL)) {
         b->ops.name_lost(b->ops.userdata, sd_bus_message_get_error(m)->message);
         return 1;
