@@ -5,6 +5,7 @@
 #include "link/host-internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* How many values or mistakes one answer may hold. */
@@ -52,8 +53,12 @@ static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
     struct call *call = userdata;
 
     if (sd_bus_message_is_method_error(m, NULL)) {
-        const struct link_failure failure = {e->name, e->message ?: e->name};
+        char text[ERROR_TEXT_MAX];
+        const struct link_failure failure = {e->name, text};
 
+        /* It will be logged: a driver may not write lines of ours. */
+        snprintf(text, sizeof(text), "%s", e->message ?: e->name);
+        host_clean(text);
         finish(call, wire_error_errno(e), &failure, m);
     } else
         finish(call, 0, NULL, m);

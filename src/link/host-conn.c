@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "base/text.h"
 #include "link/host-internal.h"
 
 #include <errno.h>
@@ -94,8 +95,9 @@ static const char *id_shown(const char *id)
     return id_valid(id) ? id : "(no valid id)";
 }
 
-static void blank_controls(char *text)
+void host_clean(char *text)
 {
+    text_trim(text);
     for (; *text; text++)
         if ((unsigned char)*text < 0x20 || *text == 0x7f)
             *text = ' ';
@@ -249,7 +251,7 @@ static int on_device_state(sd_bus_message *m, void *userdata, sd_bus_error *erro
         copy = strdup(reason);
         if (!copy)
             return -ENOMEM;
-        blank_controls(copy);
+        host_clean(copy);
         free(device->reason);
         device->reason = copy;
         device->state = state;
@@ -287,7 +289,7 @@ static int read_hello_options(sd_bus_message *m, char *version, size_t size)
         if (strlen(json_object_get_string(value)) >= size)
             return -EINVAL;
         snprintf(version, size, "%s", json_object_get_string(value));
-        blank_controls(version);
+        host_clean(version);
     }
     return 0;
 }
@@ -379,9 +381,11 @@ static int on_devices_set(sd_bus_message *m, void *userdata, sd_bus_error *error
 {
     struct conn *c = userdata;
 
-    if (sd_bus_message_is_method_error(m, NULL) && c->driver)
+    if (sd_bus_message_is_method_error(m, NULL) && c->driver) {
         snprintf(c->driver->last_error, sizeof(c->driver->last_error), "it did not take its devices: %s",
                  sd_bus_message_get_error(m)->message ?: "no reason given");
+        host_clean(c->driver->last_error);
+    }
     return 1;
 }
 

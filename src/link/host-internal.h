@@ -63,7 +63,8 @@ struct conn {
     struct guard *guard;
     sd_bus *bus;
     sd_event_source *hello_timer, *held_timer;
-    int fd;                       /* of the peer while it has no name yet */
+    int fd; /* of the peer while it has no name yet */
+    uid_t uid;
     bool self_naming;             /* it says its name itself */
     char name[DEVICE_ID_MAX + 1]; /* what its uid says */
     size_t unanswered;            /* samples */
@@ -95,6 +96,8 @@ struct host_device *host_device_find(struct link_driver *d, const char *id);
 void host_stranger(struct link_host *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* host-conn.c */
+/* What a driver said, made fit to be shown and logged: whole characters, no controls. */
+void host_clean(char *text);
 int conn_new(struct link_host *h, int fd, struct conn **ret); /* takes fd on success */
 int conn_start(struct conn *c);
 /* Ends it; `reason` (NULL: it went away) becomes the driver's last error. */

@@ -169,22 +169,36 @@ static void on_name(const char *name, void *userdata)
     }
 }
 
+/* One user's connections that say nothing may not keep the other drivers out. */
+static size_t strangers_of(const struct link_host *h, uid_t uid)
+{
+    const struct conn *c;
+    size_t n = 0;
+
+    LIST_FOREACH (c, &h->conns, link)
+        n += !c->driver && c->uid == uid;
+    return n;
+}
+
 /* Finds out who it is; until then nothing of it is read. */
 static int receive(struct link_host *h, int fd)
 {
     struct ucred peer;
     struct conn *c;
     socklen_t size = sizeof(peer);
+    bool ours;
     int r;
 
     if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
         return -errno;
-    if (h->n_strangers == LINK_STRANGERS_MAX)
+    ours = h->self_naming && peer.uid == geteuid();
+    if (h->n_strangers == LINK_STRANGERS_MAX || (!ours && strangers_of(h, peer.uid) == LINK_STRANGERS_UID_MAX))
         return -EBUSY;
     r = conn_new(h, fd, &c);
     if (r < 0)
         return r;
-    if (h->self_naming && peer.uid == geteuid()) {
+    c->uid = peer.uid;
+    if (ours) {
         c->self_naming = true;
         r = conn_start(c);
     } else
