@@ -94,11 +94,16 @@ static int send_request(struct coap_registrar *c, struct uplink_session *session
     *call = (struct call){.call = {.registrar = &c->registrar, .done = done, .userdata = userdata}, .purpose = purpose};
     r = sd_event_add_time(c->event, &call->timeout, CLOCK_BOOTTIME, clock_boottime() + REGISTRAR_TIMEOUT, USEC_PER_SEC,
                           on_timeout, call);
-    if (r >= 0)
+    if (r >= 0) {
+        /* Before the request: what cannot be sent is answered at once, after which the call is gone. */
+        *ret = &call->call;
         r = uplink_session_request(session, request, on_response, call, &call->exchange);
-    if (r < 0)
+    }
+    if (r < 0) {
+        *ret = NULL;
         return error_errno(e, r, "the cloud cannot be asked");
-    *ret = &TAKE_PTR(call)->call;
+    }
+    TAKE_PTR(call);
     return 0;
 }
 
