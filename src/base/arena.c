@@ -30,9 +30,9 @@ static int map_cells(struct arena *a, struct error *e)
         a->mapping = NULL;
         return error_errno(e, -errno, "cannot map the key arena");
     }
-    a->cells = a->mapping + a->page;
-    if (mprotect(a->cells, CELLS_SIZE, PROT_READ | PROT_WRITE) < 0)
+    if (mprotect(a->mapping + a->page, CELLS_SIZE, PROT_READ | PROT_WRITE) < 0)
         return error_errno(e, -errno, "cannot open the key arena");
+    a->cells = a->mapping + a->page;
     if (mlock(a->cells, CELLS_SIZE) < 0) {
         int r = -errno;
 
