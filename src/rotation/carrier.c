@@ -7,10 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Acts of the operator may take half of the queue; of anything else at most one of a kind waits, which fits the rest.
- */
-#define QUEUE_MAX 32
+/* Of what is no act of the operator at most one of a kind waits. */
 #define QUEUE_ACTS_MAX 16
+#define QUEUE_MAX (QUEUE_ACTS_MAX + ROTATION_EV_ROTATE)
 
 struct queued {
     uint8_t type; /* enum rotation_event_type */
