@@ -189,8 +189,10 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
 void device_begin_removal(struct device *d, device_done done, void *userdata)
 {
     struct error e = {0};
-    int r = begin(d, ROTATION_EV_REMOVE, done, userdata, &e);
+    int r;
 
+    act_clear(d); /* whatever it was, it was on a device that is no more */
+    r = begin(d, ROTATION_EV_REMOVE, done, userdata, &e);
     if (r < 0)
         done(r, &e, userdata);
     else
@@ -213,7 +215,7 @@ void device_connect(struct device *d)
 void device_disconnect(struct device *d)
 {
     d->disconnected = true;
-    probe_drop(d);
+    probe_abort(d);
     session_stop(d, true);
     device_changed(d);
 }

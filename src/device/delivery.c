@@ -29,7 +29,8 @@ static void retry_later(struct device *d, uint64_t at_least)
     sd_event_source_set_enabled(d->delivery.retry, SD_EVENT_ONESHOT);
 }
 
-static void on_accepted(struct device *d)
+/* `old`: on the session before a swap, which says nothing of the present main. */
+static void on_accepted(struct device *d, bool old)
 {
     spool_accept(d->queue, d->delivery.held);
     d->delivery.held = 0;
@@ -37,7 +38,8 @@ static void on_accepted(struct device *d)
     if (d->delivery.split > 0)
         d->delivery.split = d->delivery.split >= SAMPLES_PER_PACK / 2 ? 0 : d->delivery.split * 2;
     backoff_reset(&d->delivery.backoff);
-    session_accepted(d);
+    if (!old)
+        session_accepted(d);
 }
 
 /* The cloud will never take this pack: halve it until the one sample is found. */
@@ -57,6 +59,7 @@ static void on_rejected(struct device *d, uint8_t code)
 static void on_answer(int r, const struct coap_response *response, void *userdata)
 {
     struct device *d = userdata;
+    bool old = d->lingering;
     uint64_t wait = 0;
 
     d->delivery.exchange = NULL;
@@ -72,20 +75,21 @@ static void on_answer(int r, const struct coap_response *response, void *userdat
     } else {
         switch (profile_verdict(d->uplink->profile, response->code)) {
         case PROFILE_ACCEPTED:
-            on_accepted(d);
+            on_accepted(d, old);
             break;
         case PROFILE_REJECTED:
             on_rejected(d, response->code);
             break;
         case PROFILE_REFUSED:
             session_answered(d, response->code);
-            session_refused(d);
+            if (!old)
+                session_refused(d);
             retry_later(d, 0);
             return;
         case PROFILE_RETRY:
             /* 4.29 and 5.03 say how long (RFC 8516, RFC 7252 section 5.9.3.4) */
             if (response->code == (4 << 5 | 29) || response->code == (5 << 5 | 3))
-                wait = response->max_age * USEC_PER_SEC;
+                wait = MIN_OF(response->max_age * USEC_PER_SEC, COAP_HOLD_MAX);
             session_answered(d, response->code);
             retry_later(d, wait);
             return;
@@ -160,6 +164,9 @@ void delivery_kick(struct device *d)
 
 void delivery_done(struct device *d)
 {
+    if (d->delivery.exchange)
+        coap_exchange_cancel(d->delivery.exchange, clock_boottime());
+    session_linger_end(d);
     sd_event_source_disable_unref(d->delivery.retry);
     d->delivery.retry = NULL;
 }

@@ -44,6 +44,7 @@ struct device *device_free(struct device *d)
     uplink_session_free(d->session);
     rotate_done(d);
     sd_event_source_disable_unref(d->renew);
+    sd_event_source_disable_unref(d->exhume);
     shared_uplink_put(d->uplink);
     config_device_unref(d->config);
     free(d->session_reason);

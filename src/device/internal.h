@@ -79,8 +79,9 @@ struct device {
     struct config_device *config; /* a reference */
     struct shared_uplink *uplink;
     struct device *next_tombstone;
-    bool tombstone;    /* removed here, not yet at the cloud */
-    bool disconnected; /* by the operator */
+    sd_event_source *exhume; /* the cloud has deleted its credentials: it is freed in the next loop turn */
+    bool tombstone;          /* removed here, not yet at the cloud */
+    bool disconnected;       /* by the operator */
 
     struct uplink_session *session;
     struct uplink_session *lingering; /* the one before a swap, until its request has ended */
@@ -148,10 +149,13 @@ void fleet_warn_of_settings(const struct fleet *f);
 /* membership.c */
 int fleet_begin_change(struct fleet *f, struct error *e);
 void fleet_changed(struct fleet *f);
-void fleet_drop(struct fleet *f, struct device *d);
+/* `forget`: its samples too. */
+void fleet_drop(struct fleet *f, struct device *d, bool forget);
 int fleet_start_device(struct fleet *f, struct config_device *config, struct error *e);
 int fleet_load_tombstones(struct fleet *f);
 void fleet_tombstone_done(struct device *d);
+/* It is configured again: its tombstone, if there is one, makes room, and its own rotation goes on with the removal. */
+void fleet_exhume(struct fleet *f, const char *id, const char *uplink);
 
 /* check.c: what the plugins that are there say of these devices; `done` once, possibly before the return. 0 or -ENOMEM.
  */
@@ -200,7 +204,10 @@ void delivery_done(struct device *d);
 
 /* probe.c */
 int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct device *d, int r));
+/* Forgets it. Only for who needs no result any more: the rotation waits for one. */
 void probe_drop(struct device *d);
+/* Ends it, with a result if one is owed. */
+void probe_abort(struct device *d);
 /* Sends the profile's probe request on a session. */
 int probe_request(struct device *d, struct uplink_session *s, coap_done done, void *userdata,
                   struct coap_exchange **ret);

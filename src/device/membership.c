@@ -48,9 +48,27 @@ int fleet_begin_change(struct fleet *f, struct error *e)
     return f->stopping ? error_set(e, -ESHUTDOWN, "the agent is stopping") : 0;
 }
 
-void fleet_drop(struct fleet *f, struct device *d)
+/* What is being committed of its rotation is waited for: whoever comes after it on the same credentials begins with
+ * what the vault says. */
+static void settle(struct device *d)
 {
+    if (d->pending)
+        vault_flush(d->fleet->vault);
+}
+
+static void forget_samples(struct device *d)
+{
+    delivery_done(d);
+    spool_forget(d->queue);
+    d->queue = NULL;
+}
+
+void fleet_drop(struct fleet *f, struct device *d, bool forget)
+{
+    settle(d);
     fleet_remove(f, d);
+    if (forget)
+        forget_samples(d);
     device_free(d);
 }
 
@@ -129,6 +147,16 @@ static void on_checked(const struct mistakes *mistakes, void *userdata)
     membership_free(m);
 }
 
+/* On any uplink, if that is NULL. */
+static struct device *find_tombstone(struct fleet *f, const char *id, const char *uplink)
+{
+    struct device *d = f->tombstones;
+
+    while (d && (strcmp(d->config->id, id) != 0 || (uplink && strcmp(d->config->uplink, uplink) != 0)))
+        d = d->next_tombstone;
+    return d;
+}
+
 static int check_new(struct fleet *f, const char *id, struct error *e)
 {
     int r = fleet_begin_change(f, e);
@@ -137,9 +165,8 @@ static int check_new(struct fleet *f, const char *id, struct error *e)
         return r;
     if (fleet_find(f, id))
         return error_set(e, -EBUSY, "there is a device '%s' already", id);
-    for (struct device *d = f->tombstones; d; d = d->next_tombstone)
-        if (strcmp(d->config->id, id) == 0)
-            return error_set(e, -EBUSY, "'%s' was removed, but the cloud has not yet deleted its credentials", id);
+    if (find_tombstone(f, id, NULL))
+        return error_set(e, -EBUSY, "'%s' was removed, but the cloud has not yet deleted its credentials", id);
     return 0;
 }
 
@@ -192,34 +219,46 @@ int fleet_add_device(struct fleet *f, const char *id, const char *text, device_a
 static void bury(struct fleet *f, struct device *d)
 {
     fleet_remove(f, d);
+    forget_samples(d);
     d->tombstone = true;
-    d->queue = NULL;
     d->next_tombstone = f->tombstones;
     f->tombstones = d;
     rotate_schedule(d, false);
 }
 
+static void exhume(struct device *d)
+{
+    struct device **link = &d->fleet->tombstones;
+
+    while (*link != d)
+        link = &(*link)->next_tombstone;
+    *link = d->next_tombstone;
+    device_free(d);
+}
+
 static int on_exhume(sd_event_source *source, void *userdata)
 {
-    device_free(userdata);
-    sd_event_source_unref(source);
+    exhume(userdata);
     return 0;
 }
 
 /* Called from within the device's own rotation, so that it is freed a little later. */
 void fleet_tombstone_done(struct device *d)
 {
-    sd_event_source *source;
-
-    for (struct device **link = &d->fleet->tombstones; *link; link = &(*link)->next_tombstone)
-        if (*link == d) {
-            *link = d->next_tombstone;
-            break;
-        }
     log_notice(d->config->id, "removed at the cloud too");
     session_stop(d, true);
-    if (sd_event_add_defer(d->fleet->event, &source, on_exhume, d) < 0)
+    if (!d->exhume && sd_event_add_defer(d->fleet->event, &d->exhume, on_exhume, d) < 0)
         log_error(d->config->id, "no memory to free it");
+}
+
+void fleet_exhume(struct fleet *f, const char *id, const char *uplink)
+{
+    struct device *d = find_tombstone(f, id, uplink);
+
+    if (!d)
+        return;
+    settle(d);
+    exhume(d);
 }
 
 /* Devices whose removal was under way when the agent stopped: their files are gone, their credentials are not. */
@@ -273,9 +312,8 @@ static int apply_removed(struct fleet *f, struct membership *m)
         return r;
     config_unref(f->config);
     f->config = TAKE_PTR(config);
-    spool_forget(d->queue);
     if (m->keep || !device_entry(d) || !d->rotation) {
-        fleet_drop(f, d);
+        fleet_drop(f, d, true);
         m->removed(0, NULL, m->userdata);
     } else {
         bury(f, d);

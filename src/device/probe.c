@@ -102,7 +102,7 @@ int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct devi
     int r;
 
     probe_drop(d);
-    if (!entry || d->disconnected || d->fleet->stopping)
+    if (!entry || !d->config->enabled || d->disconnected || d->fleet->stopping)
         return -ESHUTDOWN;
     r = uplink_session_new(d->uplink->uplink, &probe_ops, d, &d->probe.session);
     if (r < 0)
@@ -115,6 +115,14 @@ int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct devi
         probe_drop(d);
     }
     return r;
+}
+
+void probe_abort(struct device *d)
+{
+    if (d->probe.done)
+        finish(d, -ECANCELED);
+    else
+        probe_drop(d);
 }
 
 void probe_drop(struct device *d)

@@ -29,6 +29,8 @@ static void exchange_settings(struct device *d, struct config_device *config)
 
     config_device_unref(d->config);
     d->config = config_device_ref(config);
+    if (was_enabled && !config->enabled)
+        probe_abort(d);
     if (was_enabled != config->enabled)
         session_start(d);
     if (shown)
@@ -44,18 +46,19 @@ static void follow(struct fleet *f, const struct config *before)
         struct device *d = f->devices[i];
         const struct config_device *config = config_device(f->config, d->config->id);
 
-        if (!config)
-            spool_forget(d->queue);
         if (!config || !keeps_running(d, config, f->config))
-            fleet_drop(f, d);
+            fleet_drop(f, d, !config);
     }
     for (size_t i = 0; i < f->config->n_devices; i++) {
         struct config_device *config = f->config->devices[i];
         struct device *d = fleet_find(f, config->id);
 
-        if (d)
+        if (d) {
             exchange_settings(d, config);
-        else if (fleet_start_device(f, config, &e) < 0)
+            continue;
+        }
+        fleet_exhume(f, config->id, config->uplink);
+        if (fleet_start_device(f, config, &e) < 0)
             log_error(config->id, "not loaded: %s", e.text);
     }
     if (drivers_update_all(f, before, &e) < 0)

@@ -52,8 +52,8 @@ static int stage(struct device *d, struct vault_change *change, struct error *e)
         r = identity_make(settings->identity, opaque, d->config->id, n, identity);
         if (r < 0)
             return error_errno(e, r, "cannot make an identity from '%s'", settings->identity);
-        r = vault_change_put(change, VAULT_BACKUP, identity, VAULT_PSK, key, flags, e);
-    } while (r == -EADDRINUSE && !settings->registrar.replaces && n < vault_identity_counter(entry) + 1000);
+    } while (!settings->registrar.replaces && vault_identity_used(d->fleet->vault, identity));
+    r = vault_change_put(change, VAULT_BACKUP, identity, VAULT_PSK, key, flags, e);
     return r < 0 ? r : vault_change_counter(change, n);
 }
 
@@ -275,6 +275,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     struct device *d = userdata;
 
     d->rotation_timer = sd_event_source_disable_unref(d->rotation_timer);
+    /* A removal that could not be committed is asked for again: nobody else can, the device is gone from view. */
+    if (d->tombstone && !d->exhume && !rotation_carrier_machine(d->rotation)->d.removing)
+        rotate_event(d, ROTATION_EV_REMOVE);
     rotate_event(d, ROTATION_EV_TIMER);
     return 0;
 }
@@ -464,11 +467,14 @@ void rotate_schedule(struct device *d, bool fresh)
 
 void rotate_due(struct device *d)
 {
-    int r = d->rotation ? rotation_carrier_event(
-                              d->rotation, &(struct rotation_event){.type = ROTATION_EV_ROTATE, .scheduled = true})
-                        : -EINVAL;
+    bool heard = d->session_state == UPLINK_STATE_ONLINE || d->uplink->registrar->traits.out_of_band;
+    int r = -ENOTCONN;
 
+    /* Before the event: its refusal ends it, and may come at once. Nobody who is away takes a turn from the others. */
     d->scheduled = true;
+    if (d->rotation && heard)
+        r = rotation_carrier_event(d->rotation,
+                                   &(struct rotation_event){.type = ROTATION_EV_ROTATE, .scheduled = true});
     if (r >= 0)
         return;
     rotate_end_scheduled(d);

@@ -197,6 +197,9 @@ void session_adopt_probe(struct device *d)
     }
     d->probe.session = NULL;
     session_linger_end(d);
+    /* What the old key is worth says nothing of the new one. */
+    if (d->proof)
+        coap_exchange_cancel(d->proof, clock_boottime());
     if (old)
         uplink_session_set_ops(old, &lingering_ops, d);
     d->lingering = old;

@@ -89,6 +89,11 @@ struct identity_row *identity_find(const struct vault *v, const char *text)
     return node ? MAP_ENTRY(node, struct identity_row, node) : NULL;
 }
 
+bool vault_identity_used(const struct vault *vault, const char *identity)
+{
+    return identity_find(vault, identity) != NULL;
+}
+
 int identity_ref(struct vault *v, const char *text, const char *device, struct identity_row **ret)
 {
     struct identity_row *row = identity_find(v, text);

@@ -91,6 +91,8 @@ const char *vault_entry_uplink(const struct vault_entry *entry);
 const struct vault_credential *vault_credential(const struct vault_entry *entry, enum vault_slot slot);
 /* The highest {n} given to an identity of this entry; outlives vault_change_remove(). */
 uint64_t vault_identity_counter(const struct vault_entry *entry);
+/* Whether some slot of some device has this identity, or is about to. */
+bool vault_identity_used(const struct vault *vault, const char *identity);
 /* The rotation's own state, opaque here; NULL with *ret_size 0 if there is none. */
 const void *vault_rotation(const struct vault_entry *entry, size_t *ret_size);
 /* Why something of this entry is in quarantine, or NULL. A state record that does not open quarantines both slots; the
