@@ -170,7 +170,10 @@ static void check_pack(const char *body, size_t size, const struct sample *sampl
     const char *base_unit = "";
     double base_time = 0;
 
-    assert_int_equal(json_parse(body, size, &pack, NULL), 0);
+    struct error e = {0};
+
+    if (json_parse(body, size, &pack, &e) < 0)
+        fail_msg("%s: %s", e.text, body);
     assert_int_equal(json_object_array_length(pack), n);
     for (size_t i = 0; i < n; i++) {
         json_object *record = json_object_array_get_idx(pack, i), *v;
