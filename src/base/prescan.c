@@ -4,6 +4,7 @@
 #include "base/prescan-map.h"
 #include "base/utf8.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -263,10 +264,22 @@ static int digits(struct scanner *c, const char *expected)
     return 0;
 }
 
+/* json-c takes 64 bits, signed or not; beyond that one version saturates and another refuses. */
+static bool fits_64_bits(const char *text)
+{
+    errno = 0;
+    if (text[0] == '-')
+        (void)strtoll(text, NULL, 10);
+    else
+        (void)strtoull(text, NULL, 10);
+    return errno != ERANGE;
+}
+
 static int number(struct scanner *c)
 {
     struct position at = c->position;
     size_t begin = c->at;
+    bool whole = true;
     int r = 0;
 
     if (peek(c) == '-')
@@ -278,10 +291,12 @@ static int number(struct scanner *c)
     } else
         r = digits(c, "a digit");
     if (r >= 0 && peek(c) == '.') {
+        whole = false;
         step(c);
         r = digits(c, "a digit behind the decimal point");
     }
     if (r >= 0 && (peek(c) == 'e' || peek(c) == 'E')) {
+        whole = false;
         step(c);
         if (peek(c) == '+' || peek(c) == '-')
             step(c);
@@ -292,6 +307,8 @@ static int number(struct scanner *c)
     /* strtod stops where the number does: what follows one in a text of n bytes is never part of one. */
     if (!isfinite(strtod(c->text + begin, NULL)))
         return bad(c, at, "this number is too large");
+    if (whole && !fits_64_bits(c->text + begin))
+        return bad(c, at, "this whole number does not fit 64 bits");
     return 0;
 }
 

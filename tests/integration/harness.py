@@ -355,7 +355,7 @@ class Bench:
                                             f"--config-file={self.path('bus.conf')}"])
         daemon.wait_text("unix:path=")
         self.monitor = self.add(Monitor(self))
-        self.monitor.wait_text("Monitoring bus message stream")
+        daemon.wait_text("became a monitor")  # busctl itself does not say so in every version
         return daemon
 
     def devcloud(self, credentials=(), name="devcloud", **options):

@@ -272,7 +272,7 @@ def bus_goes_and_comes(bench):
     daemon.start()
     bench.wait_agent(agent)
     bench.monitor.start()
-    wait_for("the monitor", lambda: bench.monitor.text().count("Monitoring bus message stream") == 2)
+    wait_for("the monitor", lambda: daemon.text().count("became a monitor") == 2)
     check(bench.get("boiler-1", "State") == "online", "the device is an object again")
     with Client(bench) as c:
         c.call(ROOT, MANAGER, "Subscribe", "as", [])

@@ -56,8 +56,9 @@ SUITES = {
 def each_suite_carries_a_request(stack, program):
     server = Server(stack, program, KEYS)
     for name, (suite, secrecy) in SUITES.items():
-        if (program, name) == ("coap-server-openssl", "ecdhe-psk-cbc"):
-            continue  # not in libcoap's list for OpenSSL
+        # Not in libcoap's list for OpenSSL; and below the security level of OpenSSL 3.2 and later, for its 64-bit tags.
+        if program == "coap-server-openssl" and name in ("ecdhe-psk-cbc", "psk-ccm8"):
+            continue
         with contextlib.ExitStack() as inner:
             client = Client(inner, server.port, name)
             client.connect(KEY)
