@@ -91,6 +91,7 @@
 /* DTLS */
 #define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)
 #define DTLS_FINISHED_SILENCE (8 * USEC_PER_SEC)
+#define DTLS_FLIGHT_SILENCE (4 * USEC_PER_SEC) /* after a part of the server's flight: the rest does not come */
 #define DTLS_RETRANSMIT (1 * USEC_PER_SEC)
 #define DTLS_MTU 1280
 #define DTLS_MTU_FLOOR 548

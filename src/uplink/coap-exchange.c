@@ -249,7 +249,7 @@ void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
         return;
     coap_loss_answered(&ep->loss, x->transmissions);
     if (x->transmissions > 1)
-        coap_rtt_backed_off(&ep->rtt, x->transmissions - 1u);
+        coap_rtt_weak_sample(&ep->rtt, ep->now - x->sent_at);
     else if (acknowledged)
         coap_rtt_sample(&ep->rtt, ep->now - x->sent_at);
 }

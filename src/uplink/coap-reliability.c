@@ -78,9 +78,12 @@ void coap_rtt_sample(struct coap_rtt *t, uint64_t round_trip)
     t->rto = bounded((uint64_t)t->srtt + 4 * (uint64_t)t->rttvar);
 }
 
-void coap_rtt_backed_off(struct coap_rtt *t, unsigned retransmissions)
+void coap_rtt_weak_sample(struct coap_rtt *t, uint64_t at_most)
 {
-    t->rto = bounded((uint64_t)t->rto << MIN_OF(retransmissions, 5u));
+    /* What a first sample would make of it: R + R/2. */
+    uint64_t weak = MIN_OF(at_most, 2 * COAP_RTO_MAX) * 3 / 2;
+
+    t->rto = bounded((uint64_t)t->rto * 3 / 4 + weak / 4);
 }
 
 uint64_t coap_rtt_timeout(const struct coap_rtt *t, struct coap_random *r)

@@ -19,8 +19,10 @@ void coap_random_bytes(struct coap_random *r, void *buf, size_t n);
 /* Evenly spread over 0..range (a jitter: its bias of less than range / 2^64 does not matter). */
 uint64_t coap_random_upto(struct coap_random *r, uint64_t range);
 
-/* RFC 6298 with RFC 7252's bounds, in microseconds. Only round trips of messages sent once are samples (Karn): while
- * there are none, the timeout that a retransmitted message ended with stays. */
+/* RFC 6298 with RFC 7252's bounds, in microseconds. Only round trips of messages sent once are samples (Karn). Of one
+ * that was sent again the time since its first transmission is known, which is too long if that was lost and right if
+ * it was slow: a weak sample, of which the timeout takes a quarter over. So it grows on a slow path, and on one that
+ * loses datagrams it does not grow from loss to loss, as it would if the doubled timeout stayed. */
 struct coap_rtt {
     uint32_t srtt; /* 0: not yet measured */
     uint32_t rttvar;
@@ -28,8 +30,8 @@ struct coap_rtt {
 };
 void coap_rtt_init(struct coap_rtt *t);
 void coap_rtt_sample(struct coap_rtt *t, uint64_t round_trip);
-/* A message was answered after so many retransmissions. */
-void coap_rtt_backed_off(struct coap_rtt *t, unsigned retransmissions);
+/* A message that was sent more than once was answered, so long after its first transmission. */
+void coap_rtt_weak_sample(struct coap_rtt *t, uint64_t at_most);
 /* How long to wait for the answer to a first transmission: RTO times 1 to 1.5. */
 uint64_t coap_rtt_timeout(const struct coap_rtt *t, struct coap_random *r);
 /* How long after the next, having waited `timeout`. */

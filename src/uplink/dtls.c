@@ -14,6 +14,8 @@
 #define HEADERS_V4 28 /* IP and UDP */
 #define HEADERS_V6 48
 #define SEND_TRIES 3
+#define RECORD_TYPE_HANDSHAKE 22
+#define RECORD_HEADER_SIZE 13
 #define RECORDS_PER_DATAGRAM_MAX 64 /* looked at in one call, whatever the datagram claims to hold */
 
 struct dtls_shared {
@@ -36,6 +38,7 @@ struct dtls {
     int fd;
     sd_event_source *source;
     uint64_t started_at, finished_at; /* our first flight, our Finished */
+    uint64_t heard_at, flight_at;     /* the last datagram of the handshake, of the server's flight; 0: none */
     uint64_t first_answer, retransmit_at;
     struct dtls_counters counters;
     size_t mtu; /* of a datagram, without IP and UDP headers */
@@ -45,9 +48,8 @@ struct dtls {
     struct error *what; /* its words, only while a handshake step runs */
     bool v6;
     bool begun, open, ended; /* ended: failed or closed was called */
-    bool any_answer;
-    bool starved; /* GnuTLS asked for more than there is */
-    bool freed;   /* by its owner, while busy */
+    bool starved;            /* GnuTLS asked for more than there is */
+    bool freed;              /* by its owner, while busy */
 };
 
 /* ── Shared ── */
@@ -220,7 +222,7 @@ static const char *alert_text(const struct dtls *d)
 /* The server had all it needed to judge the key: only a full handshake gets there before it is over. */
 static bool was_answered(const struct dtls *d)
 {
-    return d->any_answer && d->finished_at != 0;
+    return d->heard_at != 0 && d->finished_at != 0;
 }
 
 #define LIKELY_CAUSES                                                                                                  \
@@ -295,7 +297,7 @@ static void hinted(struct dtls *d)
         return;
     if (d->open) {
         d->ops->hinted(d->userdata);
-    } else if (!d->any_answer) {
+    } else if (d->heard_at == 0) {
         error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there (ICMP: port unreachable)" : "no way there (%s)",
                   strerror(error));
         fail(d, DTLS_UNREACHABLE, e.text);
@@ -308,7 +310,9 @@ static uint64_t silence_ends(const struct dtls *d)
 
     if (d->finished_at != 0)
         end = MIN_OF(end, d->finished_at + DTLS_FINISHED_SILENCE);
-    if (!d->any_answer && d->first_answer > 0)
+    if (d->finished_at == 0 && d->flight_at != 0)
+        end = MIN_OF(end, d->flight_at + DTLS_FLIGHT_SILENCE);
+    if (d->heard_at == 0 && d->first_answer > 0)
         end = MIN_OF(end, d->started_at + d->first_answer);
     return end;
 }
@@ -319,7 +323,7 @@ static void handshake_silence(struct dtls *d)
         fail(
             d, DTLS_ANSWERED,
             "the server answered but fell silent after our proof of the key, as servers do that do not accept it: " LIKELY_CAUSES);
-    else if (d->any_answer)
+    else if (d->heard_at != 0)
         fail(
             d, DTLS_FAILED,
             "the server began the handshake and fell silent: packets lost, an overloaded server, or one that takes none of "
@@ -387,6 +391,14 @@ static void one_record(struct dtls *d)
     }
 }
 
+/* GnuTLS takes the first message of the server's flight for the receipt of ours, and no longer repeats ours; a server
+ * that waits for that before it repeats its own, as GnuTLS's does, waits in vain. Only a new handshake helps then. */
+static bool is_of_server_flight(const uint8_t *datagram)
+{
+    return datagram[0] == RECORD_TYPE_HANDSHAKE &&
+           datagram[RECORD_HEADER_SIZE] != GNUTLS_HANDSHAKE_HELLO_VERIFY_REQUEST;
+}
+
 static void process(struct dtls *d, size_t n)
 {
     struct dtls_shared *s = d->shared;
@@ -398,8 +410,10 @@ static void process(struct dtls *d, size_t n)
     s->pending_for = d;
     d->starved = false;
     if (!d->open) {
-        d->any_answer = true;
-        handshake_step(d, clock_boottime());
+        d->heard_at = clock_boottime();
+        if (is_of_server_flight(s->datagram))
+            d->flight_at = d->heard_at;
+        handshake_step(d, d->heard_at);
     }
     /* The last datagram of a handshake may hold the first data. */
     for (int i = 0; d->open && !d->freed && !d->starved && i < RECORDS_PER_DATAGRAM_MAX; i++)

@@ -17,8 +17,8 @@ static void test_rto(void **state)
 {
     static const struct {
         uint64_t samples[4]; /* ms */
-        unsigned backed_off;
-        uint64_t rto; /* ms */
+        uint64_t weak;       /* ms */
+        uint64_t rto;        /* ms */
     } rows[] = {
         {{0}, 0, 2000},
         {{400}, 0, 1200},                 /* R + 4 * R/2 */
@@ -27,9 +27,10 @@ static void test_rto(void **state)
         {{10}, 0, 1000},                  /* the lower bound */
         {{20000}, 0, 32000},              /* the upper */
         {{900000}, 0, 32000},
-        {{0}, 1, 4000},
-        {{0}, 3, 16000},
-        {{0}, 60, 32000},
+        {{0}, 2400, 1500 + 900},     /* the first one lost: a quarter of 1.5 R */
+        {{0}, 100000, 1500 + 24000}, /* no more than 2 * 32 s is believed */
+        {{10}, 1250, 750 + 468},     /* on a fast path a loss changes little */
+        {{10}, 20, 1000},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -40,9 +41,9 @@ static void test_rto(void **state)
         coap_rtt_init(&t);
         for (size_t k = 0; k < 4 && rows[i].samples[k]; k++)
             coap_rtt_sample(&t, rows[i].samples[k] * USEC_PER_MSEC);
-        if (rows[i].backed_off)
-            coap_rtt_backed_off(&t, rows[i].backed_off);
-        assert_int_equal(t.rto, rows[i].rto * USEC_PER_MSEC);
+        if (rows[i].weak)
+            coap_rtt_weak_sample(&t, rows[i].weak * USEC_PER_MSEC);
+        assert_int_equal(t.rto / USEC_PER_MSEC, rows[i].rto);
         for (int k = 0; k < 1000; k++) {
             uint64_t timeout = coap_rtt_timeout(&t, &random);
 
@@ -56,17 +57,39 @@ static void test_rto(void **state)
     assert_int_equal(coap_rtt_next_timeout(40 * USEC_PER_SEC), 48 * USEC_PER_SEC);
 }
 
-/* A timeout kept from retransmissions goes at the next clean sample. */
-static void test_backoff_ends(void **state)
+/* Transmissions at rto, 3 * rto, ... until the answer to the first is there: the timeout becomes longer than the path.
+ */
+static void test_a_slow_path_is_learnt(void **state)
+{
+    static const uint64_t paths[] = {3, 5, 10, 20};
+
+    for (size_t i = 0; i < ELEMENTSOF(paths); i++) {
+        uint64_t path = paths[i] * USEC_PER_SEC;
+        struct coap_rtt t;
+        int n = 0;
+
+        coap_rtt_init(&t);
+        for (; t.rto < path && n < 100; n++)
+            coap_rtt_weak_sample(&t, path);
+        assert_in_range(n, 1, 4);
+        coap_rtt_sample(&t, path);
+        assert_true(t.rto > path);
+    }
+}
+
+/* Every other message lost once: a fast path's timeout stays near its lower bound, and a clean sample ends it. */
+static void test_loss_is_not_taken_for_slowness(void **state)
 {
     struct coap_rtt t;
 
     coap_rtt_init(&t);
-    coap_rtt_sample(&t, 100 * USEC_PER_MSEC);
-    coap_rtt_backed_off(&t, 2);
-    assert_int_equal(t.rto, 4 * USEC_PER_SEC);
-    coap_rtt_sample(&t, 100 * USEC_PER_MSEC);
-    assert_int_equal(t.rto, 1 * USEC_PER_SEC);
+    for (int i = 0; i < 100; i++) {
+        coap_rtt_weak_sample(&t, (uint64_t)t.rto + t.rto / 4);
+        coap_rtt_weak_sample(&t, (uint64_t)t.rto + t.rto / 4);
+        assert_true(t.rto < 4 * USEC_PER_SEC);
+        coap_rtt_sample(&t, USEC_PER_MSEC);
+        assert_int_equal(t.rto, 1 * USEC_PER_SEC);
+    }
 }
 
 static void test_loss(void **state)
@@ -344,8 +367,13 @@ static void test_lossy_network(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_rto),  cmocka_unit_test(test_backoff_ends), cmocka_unit_test(test_loss),
-        cmocka_unit_test(test_mids), cmocka_unit_test(test_random),       cmocka_unit_test(test_lossy_network),
+        cmocka_unit_test(test_rto),
+        cmocka_unit_test(test_a_slow_path_is_learnt),
+        cmocka_unit_test(test_loss_is_not_taken_for_slowness),
+        cmocka_unit_test(test_loss),
+        cmocka_unit_test(test_mids),
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_lossy_network),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
