@@ -97,8 +97,10 @@ static int lookup_run(void *userdata)
 
     if (r == 0)
         return 0;
-    snprintf(l->why, sizeof(l->why), "cannot find the address of \"%s\": %s", l->host,
-             r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
+    snprintf(
+        l->why, sizeof(l->why),
+        "cannot find the address of \"%s\" (%s): is it spelt right in the uplink's url, and does this machine's DNS answer?",
+        l->host, r == EAI_SYSTEM ? strerror(errno) : gai_strerror(r));
     return r == EAI_AGAIN ? -EAGAIN : -ENOENT;
 }
 

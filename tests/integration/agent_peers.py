@@ -102,14 +102,14 @@ class LossyProxy:
     DROP, TWICE, LATE = 0.2, 0.05, 0.1
     LATE_SECONDS = 0.03
 
-    def __init__(self, port, seed):
+    def __init__(self, port, seed, front=("127.0.0.1", 0)):
         self.server, self.random = ("127.0.0.1", port), random.Random(seed)
         self.front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.front.bind(("127.0.0.1", 0))
+        self.front.bind(front)
         self.port = self.front.getsockname()[1]
         self.backs, self.clients, self.late = {}, {}, []
         self.counts = dict.fromkeys(("passed", "dropped", "twice", "late"), 0)
-        self.running, self.perfect = True, False
+        self.running, self.lossy = True, False
         self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
 
@@ -142,7 +142,7 @@ class LossyProxy:
             self.judge(self.front, self.clients[s], s.recv(65536))
 
     def judge(self, s, to, data):
-        chance = 1 if self.perfect else self.random.random()
+        chance = self.random.random() if self.lossy else 1
         if chance < self.DROP:
             self.counts["dropped"] += 1
             return
