@@ -46,12 +46,16 @@ class Capture(harness.Process):
         self.wait_text(self.ready)
         return self
 
-    def finish(self):
-        """All that went over the wire until now."""
+    def finish(self, port):
+        """All that went over the wire until now: what is captured is written a little later, so a datagram of ours, a
+        record that no session knows, says where the end is."""
+        end = os.urandom(16)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"\x17\xfe\xfd" + bytes(8) + len(end).to_bytes(2, "big") + end, ("127.0.0.1", port))
+        wait_for("the capture's end", lambda: end in harness.read_bytes(self.file))
         self.send(signal.SIGINT)
         self.wait()
-        with open(self.file, "rb") as f:
-            return f.read()
+        return harness.read_bytes(self.file)
 
     def tshark(self, port, display, *fields):
         """The fields of each frame that `display` chooses."""
@@ -120,7 +124,7 @@ def two_devices_two_sessions_nothing_in_plain_text(bench):
         cloud.wait_events(5, "sample", device=device, name=POINT, value=NUMBER)
         cloud.wait_event("sample", device=device, name="words", value=TEXT)
     agent.stop()
-    raw = capture.finish()
+    raw = capture.finish(cloud.port)
     frames = capture.tshark(cloud.port, "frame", "frame.number", "udp.srcport", "udp.dstport", "udp.payload")
     datagrams = [bytes.fromhex(frame[3].replace(":", "")) for frame in frames if frame[3]]
     print(f"  {len(frames)} frames, {len(datagrams)} datagrams")
