@@ -139,7 +139,9 @@ static int make_parts(struct fleet *f, const struct fleet_options *options, stru
     int r = clock_boot_id(f->boot_id);
 
     if (r >= 0)
-        r = workers_new(f->event, RESOLVER_THREADS, &f->workers);
+        r = workers_new(f->event, 1, &f->workers);
+    if (r >= 0)
+        r = workers_new(f->event, RESOLVER_THREADS, &f->resolvers);
     if (r >= 0)
         r = jobs_new(f->event, &f->jobs);
     if (r >= 0)
@@ -262,6 +264,7 @@ struct fleet *fleet_free(struct fleet *f)
     schedule_free(f->schedule);
     spool_free(f->spool);
     workers_free(f->workers);
+    workers_free(f->resolvers);
     config_unref(f->config);
     sd_event_unref(f->event);
     free(f->config_dir);

@@ -117,7 +117,8 @@ struct fleet {
     sd_event *event;
     struct arena *arena;
     struct vault *vault;
-    struct workers *workers; /* name resolution, passwd look-ups */
+    struct workers *workers;   /* files, passwd look-ups: what is local waits for nothing that is not */
+    struct workers *resolvers; /* name resolution, which may take as long as it likes */
     struct config *config;
     char *config_dir, *state_dir;
     struct config_paths paths;

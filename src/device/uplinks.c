@@ -87,7 +87,7 @@ static int make(struct fleet *f, const struct config_uplink *settings, struct sh
     if (r >= 0)
         r = make_registrar(f, &settings->registrar, &u->registrar);
     if (r >= 0)
-        r = uplink_new(f->event, f->workers, f->vault, &options, &u->uplink, e);
+        r = uplink_new(f->event, f->resolvers, f->vault, &options, &u->uplink, e);
     return r;
 }
 
