@@ -86,6 +86,7 @@ struct device {
     struct uplink_session *session;
     struct uplink_session *lingering; /* the one before a swap, until its request has ended */
     enum uplink_state session_state;
+    bool counted;  /* in the fleet's number of those online */
     bool unproven; /* a full handshake, and no accepted message since */
     struct coap_exchange *proof;
     sd_event_source *renew; /* after 4.01 and 4.03 */
@@ -191,6 +192,7 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
 /* session.c */
 void session_start(struct device *d);
 void session_stop(struct device *d, bool bye);
+void session_count(struct device *d);
 void session_adopt_probe(struct device *d);
 void session_linger_end(struct device *d);
 /* The server accepted, or refused with 4.01 or 4.03, something on the ordinary session. */

@@ -221,6 +221,7 @@ static void bury(struct fleet *f, struct device *d)
     fleet_remove(f, d);
     forget_samples(d);
     d->tombstone = true;
+    session_count(d);
     d->next_tombstone = f->tombstones;
     f->tombstones = d;
     rotate_schedule(d, false);

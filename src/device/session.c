@@ -17,18 +17,25 @@ static void set_reason(struct device *d, const char *reason)
     d->session_reason = reason && reason[0] ? strdup(reason) : NULL;
 }
 
+/* The device among those that are online, as far as it is seen at all. */
+void session_count(struct device *d)
+{
+    bool online = d->session_state == UPLINK_STATE_ONLINE && !d->tombstone;
+
+    if (online == d->counted)
+        return;
+    d->counted = online;
+    d->fleet->online += online ? 1 : -1;
+    fleet_changed(d->fleet);
+}
+
 static void on_state(void *userdata, enum uplink_state state, const char *reason)
 {
     struct device *d = userdata;
-    bool was_online = d->session_state == UPLINK_STATE_ONLINE;
 
     d->session_state = state;
     set_reason(d, reason);
-    if (was_online != (state == UPLINK_STATE_ONLINE)) {
-        d->fleet->online += state == UPLINK_STATE_ONLINE ? 1 : -1;
-        if (d->fleet->listener.fleet_changed)
-            d->fleet->listener.fleet_changed(d->fleet->listener.userdata);
-    }
+    session_count(d);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
     if (state == UPLINK_STATE_ONLINE)
         delivery_kick(d);
