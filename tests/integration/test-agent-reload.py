@@ -7,6 +7,7 @@ import signal
 
 import harness
 from agent_bench import TEMPERATURE, refused, sessions, sim_bench, wait_samples
+from dbus_client import Client, Error
 from harness import check, wait_for
 
 
@@ -98,13 +99,26 @@ def another_cloud(bench):
 
 
 def every_signal_counts(bench):
-    """However fast they come: what stands in the files when the last one is sent is what runs."""
+    """A SIGHUP that comes while the files are being read is not for nothing: they are read again."""
     agent, *_ = sim_bench(bench, connect=False)
-    for i in range(30):
+    for i in range(40):
         bench.write_device(f"d{i:02}", "sim", {"x": {}})
+        with open(os.path.join(bench.config, f"devices.d/d{i:02}.json"), "a", encoding="utf-8") as f:
+            f.write("// a long comment\n" * 50000)
+    with Client(bench) as first, Client(bench) as second:
+        def under_way():
+            """Of two at once one is refused: if that is the second, the first has begun."""
+            first.send("/org/gatehouse1", "org.gatehouse1.Manager", "Reload", "", (), harness.BUS_NAME)
+            try:
+                second.call("/org/gatehouse1", "org.gatehouse1.Manager", "Reload")
+            except Error as e:
+                return check(e.name == "org.gatehouse1.Error.Busy", str(e)) or True
+            return False
+        wait_for("a reload under way", under_way)
+        bench.write_device("a", "sim", {"x": {}})
         agent.send(signal.SIGHUP)
-    wait_for("the last device", lambda: "d29" in devices(bench))
-    check(len(devices(bench)) == 31, "all of them")
+    wait_for("the device", lambda: "a" in devices(bench))
+    check(len(devices(bench)) == 42, "all of them")
 
 
 if __name__ == "__main__":
