@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include "base/limits.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -100,6 +101,7 @@ static int basic_to_json(sd_bus_message *m, char type, json_object **ret)
         double d;
         const char *s;
     } v;
+    char number[DOUBLE_TEXT_MAX];
     int r = sd_bus_message_read_basic(m, type, &v);
 
     if (r < 0)
@@ -130,7 +132,7 @@ static int basic_to_json(sd_bus_message *m, char type, json_object **ret)
         *ret = json_object_new_uint64(v.t);
         return 0;
     case 'd':
-        *ret = json_object_new_double(v.d);
+        *ret = json_object_new_double_s(v.d, double_format(v.d, number));
         return 0;
     case 's':
     case 'o':

@@ -192,6 +192,7 @@ int main(int argc, char **argv)
     int r;
 
     setlocale(LC_ALL, "");
+    setlocale(LC_NUMERIC, "C"); /* numbers are typed and printed as they stand in configuration and JSON */
     log_init("gatehousectl", LOG_INFO);
     r = parse_options(&c, argc, argv);
     if (r != 0)

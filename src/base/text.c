@@ -4,6 +4,8 @@
 #include "base/utf8.h"
 
 #include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 bool text_printable(const void *data, size_t n)
@@ -37,4 +39,14 @@ void text_trim(char *text)
             text[n - back] = 0;
         return;
     }
+}
+
+char *double_format(double value, char text[DOUBLE_TEXT_MAX])
+{
+    for (int precision = 15; precision <= 17; precision++) {
+        snprintf(text, DOUBLE_TEXT_MAX, "%.*g", precision, value);
+        if (strtod(text, NULL) == value)
+            break;
+    }
+    return text;
 }

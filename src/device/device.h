@@ -10,8 +10,8 @@
  *
  *     -ENODEV       no such device             -EEXIST       key in use
  *     -ENXIO        no such point              -EADDRINUSE   identity in use
- *     -EACCES       not writable, beyond       -EKEYREJECTED weak key
- *                   min/max, or too often      -ENOKEY       no credential there
+ *     -EACCES       not writable, or beyond    -EKEYREJECTED weak key
+ *                   min and max                -ENOKEY       no credential there
  *     -ENOTCONN     driver away                -ESTALE       state not durable
  *     -EBUSY        busy                       -EROFS        read-only
  *     -EINVAL       invalid argument

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "base/strbuf.h"
+#include "base/text.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -48,21 +49,10 @@ static void put_seconds(struct strbuf *b, bool negative, uint64_t usec)
         strbuf_printf(b, ".%.*s", (int)n, fraction);
 }
 
-/* The shortest text that reads back as the same double. */
-static void put_double(struct strbuf *b, double value)
-{
-    char text[32];
-
-    for (int precision = 15; precision <= 17; precision++) {
-        snprintf(text, sizeof(text), "%.*g", precision, value);
-        if (strtod(text, NULL) == value)
-            break;
-    }
-    strbuf_puts(b, text);
-}
-
 static void put_value(struct strbuf *b, const struct sample_value *v)
 {
+    char number[DOUBLE_TEXT_MAX];
+
     switch (v->type) {
     case SAMPLE_BOOL:
         strbuf_puts(b, v->b ? ",\"vb\":true" : ",\"vb\":false");
@@ -75,7 +65,7 @@ static void put_value(struct strbuf *b, const struct sample_value *v)
         break;
     case SAMPLE_DOUBLE:
         strbuf_puts(b, ",\"v\":");
-        put_double(b, v->d);
+        strbuf_puts(b, double_format(v->d, number));
         break;
     case SAMPLE_STRING:
         strbuf_puts(b, ",\"vs\":");

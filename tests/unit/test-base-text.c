@@ -84,12 +84,28 @@ static void test_error_is_text(void **state)
     }
 }
 
+static void test_double(void **state)
+{
+    static const struct {
+        double value;
+        const char *text;
+    } rows[] = {
+        {0, "0"},       {60.1, "60.1"},    {0.1 + 0.2, "0.30000000000000004"},
+        {-2.5, "-2.5"}, {1e300, "1e+300"}, {1.0 / 3, "0.3333333333333333"},
+    };
+    char text[DOUBLE_TEXT_MAX];
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        assert_string_equal(double_format(rows[i].value, text), rows[i].text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_trim),
         cmocka_unit_test(test_error_is_text),
         cmocka_unit_test(test_printable),
+        cmocka_unit_test(test_double),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
