@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/json.h"
 
+#include "base/strbuf.h"
 #include "base/utf8.h"
 
 #include <errno.h>
 #include <limits.h>
+#include <stdbool.h>
 
 static void tokener_freep(json_tokener **t)
 {
@@ -12,23 +14,51 @@ static void tokener_freep(json_tokener **t)
         json_tokener_free(*t);
 }
 
-/* Not left to json-c: with its own validation Debian 13's (0.18) refuses every character beyond ASCII. */
-static int check_utf8(const char *text, size_t n, struct error *e)
+static void put_escaped(struct strbuf *b, const char *text, size_t n)
 {
+    static const unsigned char head[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    unsigned code = (unsigned char)text[0] & head[n];
+
+    for (size_t i = 1; i < n; i++)
+        code = code << 6 | ((unsigned char)text[i] & 0x3f);
+    if (code < 0x10000)
+        strbuf_printf(b, "\\u%04x", code);
+    else
+        strbuf_printf(b, "\\u%04x\\u%04x", 0xd800 + ((code - 0x10000) >> 10), 0xdc00 + ((code - 0x10000) & 0x3ff));
+}
+
+/* Characters beyond ASCII are not left to json-c: Debian 13's (0.18) refuses them all where char is signed, by its
+ * strict mode and by its own validation of UTF-8. *ret stays NULL if there are none. */
+static int escape(const char *text, size_t n, char **ret, size_t *ret_size, struct error *e)
+{
+    _cleanup_(strbuf_done) struct strbuf b = {0};
+    bool beyond_ascii = false;
+
     for (size_t i = 0; i < n;) {
         size_t k = utf8_length(text + i, n - i);
 
         if (k == 0)
             return error_set(e, -EINVAL, "not valid JSON at byte %zu: not UTF-8", i);
+        if (k > 1 && !beyond_ascii)
+            strbuf_add(&b, text, i);
+        beyond_ascii |= k > 1;
+        if (k > 1)
+            put_escaped(&b, text + i, k);
+        else if (beyond_ascii)
+            strbuf_add(&b, text + i, 1);
         i += k;
     }
-    return 0;
+    if (!beyond_ascii)
+        return 0;
+    *ret_size = b.length;
+    return strbuf_take(&b, ret);
 }
 
 int json_parse(const char *text, size_t n, json_object **ret, struct error *e)
 {
     _cleanup_(tokener_freep) json_tokener *t = json_tokener_new_ex(CONFIG_DEPTH_MAX);
     _cleanup_json_ json_object *o = NULL;
+    _cleanup_free_ char *escaped = NULL;
     enum json_tokener_error error;
     int r;
 
@@ -36,9 +66,10 @@ int json_parse(const char *text, size_t n, json_object **ret, struct error *e)
         return -ENOMEM;
     if (n > INT_MAX - 1)
         return error_set(e, -EFBIG, "JSON of %zu bytes is too long", n);
-    r = check_utf8(text, n, e);
+    r = escape(text, n, &escaped, &n, e);
     if (r < 0)
         return r;
+    text = escaped ?: text;
     json_tokener_set_flags(t, JSON_TOKENER_STRICT);
     o = json_tokener_parse_ex(t, text, (int)n);
     error = json_tokener_get_error(t);

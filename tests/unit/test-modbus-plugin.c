@@ -421,6 +421,7 @@ static void test_no_drift(void **state)
     uint64_t off[64];
     struct gatehouse_device *d;
     struct server s;
+    uint64_t best = interval;
     size_t n = 0;
 
     (void)state;
@@ -429,12 +430,17 @@ static void test_no_drift(void **state)
     assert_true(host_run(&d, 1, thirty, TIMEOUT));
     server_end(&s, SIGTERM);
     assert_true(s.n_served >= 30);
-    for (size_t k = 1; k < s.n_served && n < 64; k++) {
-        uint64_t phase = (s.served[k].time - s.served[1].time + interval / 2) % interval;
-        off[n++] = phase > interval / 2 ? phase - interval / 2 : interval / 2 - phase;
+    /* Half of the reads or more lie on one grid; which read is on it is not known beforehand, as a busy machine may
+     * make any of them late. With drift no grid holds so many. */
+    for (size_t reference = 1; reference < s.n_served && best >= 15000; reference++) {
+        for (size_t k = n = 0; k < s.n_served && n < 64; k++) {
+            uint64_t phase = (s.served[k].time + 1000 * interval - s.served[reference].time + interval / 2) % interval;
+            off[n++] = phase > interval / 2 ? phase - interval / 2 : interval / 2 - phase;
+        }
+        qsort(off, n, sizeof off[0], compare_times);
+        best = off[n / 2] < best ? off[n / 2] : best;
     }
-    qsort(off, n, sizeof off[0], compare_times);
-    assert_true(off[n / 2] < 15000);
+    assert_true(best < 15000);
     host_close(d);
     server_done(&s);
 }
