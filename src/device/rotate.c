@@ -349,6 +349,9 @@ static void op_report(void *userdata, enum rotation_report report, const char *r
         log_warning(d->config->id, "%s", reason);
     d->report = report;
     d->report_reason = reason;
+    /* It may take until somebody mends it, and others are waiting for their turn. */
+    if (report != ROTATION_REPORT_FINE)
+        rotate_end_scheduled(d);
     device_changed(d);
 }
 
