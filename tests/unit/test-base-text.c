@@ -79,7 +79,7 @@ static void test_error_is_text(void **state)
     for (int shift = 0; shift < 2; shift++) {
         error_set(&e, 0, "%s%s", shift ? "x" : "", many);
         assert_true(text_printable(e.text, strlen(e.text)));
-        error_prefix(&e, 0, "%s", "xy" + shift);
+        error_prefix(&e, 0, "%s", &"xy"[shift]);
         assert_true(text_printable(e.text, strlen(e.text)));
     }
 }
