@@ -137,9 +137,6 @@ static int apply_detail(struct vault_change *c, const struct step *step, struct 
     switch (step->type) {
     case STEP_CLOUD_ID:
         return credential_text(&credential->cloud_id, &credential->view.cloud_id, (const char *)step->data);
-    case STEP_SINCE:
-        credential->view.since = step->value;
-        return 0;
     case STEP_AUTHENTICATED:
         credential->view.last_authenticated = step->value;
         return 0;
@@ -183,7 +180,6 @@ static int apply_step(struct vault_change *c, const struct step *step, struct er
         apply_remove(c);
         return 0;
     case STEP_CLOUD_ID:
-    case STEP_SINCE:
     case STEP_AUTHENTICATED:
         return apply_detail(c, step, e);
     }

@@ -69,7 +69,6 @@ enum step_type {
     STEP_ROTATION,
     STEP_CLOUD_ID,
     STEP_COUNTER,
-    STEP_SINCE,
     STEP_AUTHENTICATED,
     STEP_REMOVE,
 };
