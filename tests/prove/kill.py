@@ -34,7 +34,7 @@ from harness import Failure, check, wait_for  # noqa: E402
 STATES = ("staged", "offered", "probing", "swapped", "retiring", "abandoning")
 ALL_STATES_FROM = 200  # cuts
 ONLINE_SECONDS = 60
-END_SECONDS = 60
+END_SECONDS = 150  # a request whose answer was lost is given up after 93 s (RFC 7252, MAX_TRANSMIT_WAIT), then tried again
 DEVICES = 24
 CUTS_PER_EPISODE = 10
 AIM_SECONDS = 4  # to wait for the state aimed at
@@ -130,6 +130,11 @@ class Episode:
         found = ({k: v[1] for k, v in o[DEVICE].items()} for o in objects.values() if DEVICE in o)
         return {p["Id"]: p for p in found}
 
+    def rotation_state(self, device):
+        (_, state), = self.bus.call(harness.device_path(device), "org.freedesktop.DBus.Properties", "Get", "ss", DEVICE,
+                                    "RotationState")
+        return state
+
     def look(self):
         """What is durable, from a copy of the dead agent's vault."""
         copy = self.bench.path("copy")
@@ -198,8 +203,7 @@ class Episode:
         """Until one of them is in that state; those that are. Nobody within a while: the cut falls elsewhere."""
         end = time.monotonic() + AIM_SECONDS * harness.STRETCH
         while time.monotonic() < end:
-            shown = self.properties()
-            there = [d for d in devices if shown[d]["RotationState"] == state]
+            there = [d for d in devices if self.rotation_state(d) == state]
             if there:
                 return there
             time.sleep(0.005)
@@ -287,15 +291,12 @@ class Episode:
 
     # --- the end ---
 
-    def held_back(self, entry):
-        """May wait an hour: a request may still arrive; or no longer wanted by the operator."""
-        return entry["unsettled"] or entry["device"] in self.forgotten
-
     def end(self):
-        """With a cloud at its best, a rotation ends, or waits for what may still arrive."""
+        """With a cloud at its best every rotation gets to its swap; but one that the operator gave up may wait an hour for
+        an offer that may still arrive."""
         def under_way():
-            return [d for d, p in self.properties().items()
-                    if p["RotationState"] in ("staged", "offered", "probing") and d not in self.forgotten]
+            return [d for d in self.devices if d not in self.forgotten
+                    and self.rotation_state(d) in ("staged", "offered", "probing")]
         try:
             wait_for("the rotations' end", lambda: not under_way(), END_SECONDS)
         except Failure:
