@@ -58,7 +58,7 @@ class Faults:
         self.cloud.do(command, device=device, path=path, **arguments)
 
     def lose_or_slow(self, device, path, method, codes, ms=(300, 1500)):
-        """Of a request: answered late, refused for now, lost on its way there or back."""
+        """Of a request: answered late, refused at a time, lost on its way there or back."""
         kind = self.rng.choice(("slow", "slow", "refuse", "lose-before-apply", "lose-after-apply"))
         if kind == "slow":
             self.add(device, kind, path, method, ms=self.rng.randint(*ms), times=self.rng.randint(1, 2))
@@ -115,7 +115,7 @@ class Episode:
         self.bench.set_keys((d, f"first-{d}", keys[d]) for d in self.devices)
         self.bus = dbus_client.Client(self.bench)
         self.faults = Faults(self.cloud, self.rng)
-        self.await_online(time.monotonic(), 0)
+        self.await_online(time.monotonic(), 0, 0)
 
     def violation(self, text):
         text = f"episode {self.number}, cut {self.cut}: {text}"
@@ -172,15 +172,22 @@ class Episode:
         if verified.returncode != 0:
             self.violation(f"vault verify: {verified.stdout.decode()}{verified.stderr.decode()}")
 
-    def accepted(self, mark):
-        return {e["device"] for e in self.cloud.events()[mark:] if e["event"] in ("probe", "sample")}
+    def accepted(self, born, mark):
+        """Devices that had a message accepted after `mark`, and a session of the agent that was started at `born`."""
+        met, accepted = set(), set()
+        for i, e in enumerate(self.cloud.events()[born:], born):
+            if e["event"] == "session":
+                met.add(e["device"])
+            elif e["event"] in ("probe", "sample") and i >= mark and e["device"] in met:
+                accepted.add(e["device"])
+        return accepted
 
-    def await_online(self, since, mark):
-        """Every device's message accepted after `mark`, counted from `since`, when the cloud was there."""
+    def await_online(self, since, born, mark):
+        """Every device online as the cloud sees it; `since`: when the cloud was there."""
         limit = ONLINE_SECONDS * harness.STRETCH
         while True:
             check(self.agent.alive(), f"the agent ended with status {self.agent.popen.poll()}")
-            missing = set(self.devices) - self.accepted(mark)
+            missing = set(self.devices) - self.accepted(born, mark)
             if not missing and self.bench.get(None, "Online") == len(self.devices):
                 break
             if time.monotonic() > since + limit:
@@ -220,8 +227,7 @@ class Episode:
         elif state == "anywhere":
             time.sleep(self.rng.uniform(0, 3))
         elif state == "staged":
-            # Two commits follow each other: the cut falls somewhere in there.
-            time.sleep(self.rng.uniform(0, 0.02))
+            time.sleep(self.tally.staged_delay * self.rng.uniform(0.5, 1.5))
         else:
             self.await_state(actors, state)
             time.sleep(self.rng.uniform(0, 0.8))
@@ -263,16 +269,20 @@ class Episode:
         self.aim(state, actors)
         self.agent.kill()
         entries = self.check_dead()
-        seen = {e["rotation"] for e in entries.values()}
-        self.tally.count(seen)
+        self.tally.count({e["rotation"] for e in entries.values()})
+        if state == "staged":
+            self.tally.learn({entries[d]["rotation"] for d in actors})
         kind = self.cloud_meanwhile()
-        mark = self.cloud.mark()
+        born = mark = self.cloud.mark()
         self.agent.start()
         self.bench.wait_agent(self.agent, ONLINE_SECONDS)
         if kind != "there":
             mark = self.cloud_back(kind)
-        self.await_online(time.monotonic(), mark)
+        there = time.monotonic()
+        self.await_online(there, born, mark)
         self.check_alive()
+        say(f"  cut {self.cut} aimed at {state}, cloud {kind}: {', '.join(entries[d]['rotation'] for d in actors)}; "
+            f"online after {time.monotonic() - there:.2f} s")
 
     def run(self, aims, cuts):
         """As many cuts as there are devices left to rotate; how many there were."""
@@ -314,12 +324,20 @@ class Episode:
 class Tally:
     def __init__(self):
         self.states = dict.fromkeys(STATES, 0)
+        self.staged_delay = 0.005
         self.cuts, self.episodes, self.rotations, self.deletions = 0, 0, 0, 0
         self.violations, self.online_seconds = [], []
 
     def count(self, seen):
         for state in seen & set(STATES):
             self.states[state] += 1
+
+    def learn(self, rotated):
+        """From a cut aimed at `staged`, which lasts from one commit to the next: was it early or late on this machine?"""
+        if rotated == {"idle"}:
+            self.staged_delay = min(self.staged_delay * 1.3, 0.1)
+        elif not rotated & {"idle", "staged"}:
+            self.staged_delay = max(self.staged_delay / 1.3, 0.0005)
 
 
 class Aims:
