@@ -58,7 +58,7 @@ class Faults:
         self.cloud.do(command, device=device, path=path, **arguments)
 
     def lose_or_slow(self, device, path, method, codes, ms=(300, 1500)):
-        """Of a request: answered late, refused at a time, lost on its way there or back."""
+        """Of a request: answered late, refused some times, lost on its way there or back."""
         kind = self.rng.choice(("slow", "slow", "refuse", "lose-before-apply", "lose-after-apply"))
         if kind == "slow":
             self.add(device, kind, path, method, ms=self.rng.randint(*ms), times=self.rng.randint(1, 2))
