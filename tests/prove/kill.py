@@ -63,7 +63,8 @@ class Faults:
         if kind == "slow":
             self.add(device, kind, path, method, ms=self.rng.randint(*ms), times=self.rng.randint(1, 2))
         elif kind == "refuse":
-            self.add(device, kind, path, method, code=self.rng.choice(codes), times=self.rng.randint(1, 2))
+            # Max-Age: how long the cloud asks to be left alone; a minute where it does not say.
+            self.add(device, kind, path, method, code=self.rng.choice(codes), times=self.rng.randint(1, 2), max_age=1)
         else:
             self.add(device, kind, path, method, times=self.rng.randint(1, 2))
 
@@ -89,7 +90,7 @@ class Faults:
 
     def not_accepted(self, device):
         """The key is taken, but no message with it is: time for the operator to change his mind."""
-        self.add(device, "refuse", "telemetry", code="5.03", times=0)
+        self.add(device, "refuse", "telemetry", code="5.03", times=0, max_age=1)
 
     def anywhere(self, device):
         for aim in self.rng.sample(("offered", "probing", "retiring", "abandoning"), self.rng.randint(0, 2)):
