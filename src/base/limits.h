@@ -99,6 +99,7 @@
 #define BACKOFF_MAX (20 * USEC_PER_SEC)
 #define BACKOFF_REFUSED_MAX (15 * USEC_PER_MINUTE)
 #define DTLS_NEXT_ADDRESS (3 * USEC_PER_SEC) /* without any answer, when there are more addresses to try */
+#define DTLS_NEXT_SOCKET (10 * USEC_PER_SEC) /* without any answer, from another port */
 #define DTLS_DATAGRAM_MAX (16 * 1024 + 256)  /* one for all: what a server's largest record takes */
 #define RESOLVE_AGAIN_AFTER_FAILURES 3
 #define RESOLVE_INTERVAL (5 * USEC_PER_SEC)

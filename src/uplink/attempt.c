@@ -103,13 +103,15 @@ static int make(struct uplink_session *s, const struct vault_credential *credent
     struct uplink *u = s->uplink;
     const struct resolver_address *address = resolver_at(u->resolver, s->address);
     const gnutls_datum_t *ticket = find_ticket(s, credential->generation);
+    /* Some servers are deaf to a new handshake from the address and port of a session that they still have: after this
+     * agent was killed, among many children some get such a port again. */
     struct dtls_options options = {
         .shared = u->dtls,
         .ops = &dtls_ops,
         .userdata = s,
         .address = address,
         .resume = ticket,
-        .first_answer = resolver_count(u->resolver) > 1 ? DTLS_NEXT_ADDRESS : 0,
+        .first_answer = resolver_count(u->resolver) > 1 ? DTLS_NEXT_ADDRESS : DTLS_NEXT_SOCKET,
     };
 
     s->making_generation = credential->generation;

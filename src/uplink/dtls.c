@@ -312,7 +312,7 @@ static uint64_t silence_ends(const struct dtls *d)
         end = MIN_OF(end, d->finished_at + DTLS_FINISHED_SILENCE);
     if (d->finished_at == 0 && d->flight_at != 0)
         end = MIN_OF(end, d->flight_at + DTLS_FLIGHT_SILENCE);
-    if (d->heard_at == 0 && d->first_answer > 0)
+    if (d->heard_at == 0)
         end = MIN_OF(end, d->started_at + d->first_answer);
     return end;
 }

@@ -64,7 +64,7 @@ struct dtls_options {
     void *userdata;
     const struct resolver_address *address;
     const gnutls_datum_t *resume; /* from dtls_resumption(); NULL or empty: a full handshake */
-    uint64_t first_answer;        /* how long to wait for any answer; 0: as long as the handshake may take */
+    uint64_t first_answer;        /* how long to wait for any answer */
 };
 
 /* Makes the socket and the session; nothing is sent yet. */
