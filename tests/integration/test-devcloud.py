@@ -280,7 +280,7 @@ def forget(bench):
     mark = cloud.mark()
     with subprocess.Popen(third.command("post", "telemetry", '[{"bn":"boiler-1:","n":"x","v":1}]', "senml", 5,
                                         ["-G", "4"]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as live:
-        cloud.wait_event("sample", since=mark)
+        cloud.wait_event("sample", since=mark, name="x")
         cloud.do("forget-device", device="boiler-1")
         text = live.communicate(timeout=60 * STRETCH)[0].decode(errors="replace")
     check(Answer(text).code == "4.01", f"a session of a forgotten device is told so: {text}")
