@@ -37,6 +37,7 @@ ONLINE_SECONDS = 60
 END_SECONDS = 150  # a request whose answer was lost is given up after 93 s (RFC 7252, MAX_TRANSMIT_WAIT), then tried again
 DEVICES = 24
 CUTS_PER_EPISODE = 10
+VIOLATIONS_ENOUGH = 20
 AIM_SECONDS = 4  # to wait for the state aimed at
 ROOT = "/org/gatehouse1"
 DEVICE = "org.gatehouse1.Device"
@@ -100,7 +101,7 @@ class Faults:
 class Episode:
     def __init__(self, seed, number, tally):
         self.number, self.tally, self.rng = number, tally, random.Random(f"{seed}/{number}")
-        self.bench, self.cut, self.forgotten = harness.Bench(), 0, set()
+        self.bench, self.cut, self.forgotten, self.violated = harness.Bench(), 0, set(), False
         self.devices = [f"d{i:02d}" for i in range(DEVICES)]
 
     # --- setting up ---
@@ -121,6 +122,7 @@ class Episode:
     def violation(self, text):
         text = f"episode {self.number}, cut {self.cut}: {text}"
         say(f"VIOLATION {text}")
+        self.violated = True
         self.tally.violations.append(text)
 
     # --- looking ---
@@ -297,6 +299,8 @@ class Episode:
             state = aims(self.rng)
             many = self.rng.randint(4, 8) if state == "staged" else self.rng.randint(2, 5)
             self.run_cut(state, self.rng.sample(idle, min(many, len(idle))))
+            if self.violated:
+                return self.cut
         self.end()
         return self.cut
 
@@ -320,6 +324,10 @@ class Episode:
         found = self.bench.find_keys(self.bench.generated_keys())
         if found:
             self.violation(f"a key stands in {', '.join(found)}")
+        self.bench.close()
+        reports = self.bench.sanitizer_reports()
+        if reports:
+            self.violation(f"a sanitizer complains about {', '.join(reports)}")
 
 
 class Tally:
@@ -356,17 +364,15 @@ class Aims:
 
 def run_episode(number, seed, cuts, tally, keep):
     episode = Episode(seed, number, tally)
-    before = len(tally.violations)
-    started, done = time.monotonic(), 0
+    started = time.monotonic()
     try:
         done = episode.run(Aims(), cuts)
     except (Failure, dbus_client.Error, OSError) as e:
         episode.violation(f"{type(e).__name__}: {e}")
         done = episode.cut
-    failed = len(tally.violations) > before
-    if failed:
+    if episode.violated:
         episode.bench.tails()
-    if failed and keep:
+    if episode.violated and keep:
         episode.bench.close()
         say(f"kept: {episode.bench.dir}")
     else:
@@ -387,7 +393,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     say(f"seed {seed}")
     tally, started, number = Tally(), time.monotonic(), options.first_episode
-    while tally.cuts < options.cuts and len(tally.violations) < 20:
+    while tally.cuts < options.cuts and len(tally.violations) < VIOLATIONS_ENOUGH:
         tally.cuts += max(run_episode(number, seed, options.cuts - tally.cuts, tally, options.keep), 1)
         number += 1
     missing = [state for state, n in tally.states.items() if n == 0]
