@@ -37,6 +37,10 @@ static int map_cells(struct arena *a, struct error *e)
         int r = -errno;
 
         getrlimit(RLIMIT_MEMLOCK, &limit);
+        if (r == -EPERM && limit.rlim_cur > 0)
+            return error_errno(e, r,
+                               "cannot lock memory for keys: mlock(2) is forbidden here (in a container of "
+                               "systemd-nspawn: --system-call-filter=@memlock)");
         return error_errno(e, r, "cannot lock %zu bytes for keys (RLIMIT_MEMLOCK is %llu; raise LimitMEMLOCK=)",
                            CELLS_SIZE, (unsigned long long)limit.rlim_cur);
     }

@@ -14,5 +14,6 @@ uint64_t clock_realtime(void);
  * it looks again at most once a second. */
 bool clock_synchronized(void);
 
-/* 16 bytes, from /proc/sys/kernel/random/boot_id: times of CLOCK_BOOTTIME mean something only with it. 0 or -errno. */
+/* 16 bytes, from $GATEHOUSE_BOOT_ID, which a unit passes that hides /proc/sys, or /proc/sys/kernel/random/boot_id:
+ * times of CLOCK_BOOTTIME mean something only with it. 0 or -errno. */
 int clock_boot_id(uint8_t ret_id[16]);
