@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -107,10 +108,24 @@ static int verify_vault(struct agent *a)
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* What `systemctl status` shows. */
+static void tell_status(struct agent *a, const char *state)
+{
+    struct fleet_totals totals;
+
+    fleet_totals(a->fleet, &totals);
+    sd_notifyf(0, "%sSTATUS=%" PRIu32 " of %" PRIu32 " devices online", state, totals.online, totals.devices);
+}
+
 static void on_ready(void *userdata)
 {
     log_info(NULL, "ready");
-    sd_notify(0, "READY=1\nSTATUS=ready");
+    tell_status(userdata, "READY=1\n");
+}
+
+static void on_changed(void *userdata)
+{
+    tell_status(userdata, "");
 }
 
 static void on_name_lost(void *userdata, const char *why)
@@ -197,6 +212,7 @@ static int start(struct agent *a)
         .link = {.runtime_dir = a->options.runtime_dir, .self_naming = a->options.by_hand},
         .paths = {.config_dir = a->options.config_dir, .state_dir = a->options.state_dir},
     };
+    const struct bus_ops ops = {.ready = on_ready, .name_lost = on_name_lost, .changed = on_changed, .userdata = a};
     struct error e = {0};
     int r = fleet_new(&options, &a->fleet, &e);
 
@@ -205,8 +221,7 @@ static int start(struct agent *a)
         return EXIT_CONFIG;
     }
     if (r >= 0)
-        r = bus_new(a->event, a->fleet, &(struct bus_ops){.ready = on_ready, .name_lost = on_name_lost, .userdata = a},
-                    &a->bus);
+        r = bus_new(a->event, a->fleet, &ops, &a->bus);
     if (r < 0) {
         log_error(NULL, "cannot start: %s", e.text[0] ? e.text : strerrordesc_np(-r));
         return EXIT_FAILURE;

@@ -53,6 +53,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         b->fleet_changed = false;
         sd_bus_emit_properties_changed(b->connection, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Devices", "Online",
                                        "Drivers", "VaultState", NULL);
+        b->ops.changed(b->ops.userdata);
     }
     for (int i = 0; i < DEVICES_PER_TURN && (entry = b->round->head); i++) {
         emit_device(b, lh_entry_k(entry));
