@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the suites and counts: the last line is `N passed, N failed`, with what was skipped, and why, above it.
 
-usage: run.py [SUITE...]    lint unit integration prove fuzz asan valgrind (all of them when none is named)
+usage: run.py [SUITE...]    lint unit integration prove fuzz asan valgrind system (all of them when none is named)
 """
 import json
 import os
@@ -14,7 +14,7 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
-SUITES = ("lint", "unit", "integration", "prove", "fuzz", "asan", "valgrind")
+SUITES = ("lint", "unit", "integration", "prove", "fuzz", "asan", "valgrind", "system")
 
 
 class Count:
@@ -118,6 +118,22 @@ def run_fuzz(count):
             count.add(f"fuzz: {target}", "OK" if done.returncode == 0 else "FAIL")
 
 
+def run_system(count):
+    if os.geteuid() != 0:
+        count.add("system", "SKIP", "booting systems needs root")
+        return
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "system", "system.py")], stdout=subprocess.PIPE, text=True)
+    print(done.stdout, flush=True)
+    try:
+        cases = json.loads(done.stdout.splitlines()[-1])["cases"]
+    except (IndexError, ValueError, KeyError):
+        count.add(f"system: no result, status {done.returncode}", "FAIL")
+        return
+    for suite, results in cases.items():
+        for case, passed in results.items():
+            count.add(f"system: {suite}: {case}", "OK" if passed else "FAIL")
+
+
 def main():
     wanted = sys.argv[1:] or list(SUITES)
     unknown = [s for s in wanted if s not in SUITES]
@@ -128,7 +144,8 @@ def main():
     started = time.monotonic()
     plain = [s for s in ("lint", "unit", "integration", "prove") if s in wanted]
     steps = [("plain", lambda c: run_plain(c, plain))] if plain else []
-    steps += [s for s in (("fuzz", run_fuzz), ("asan", run_asan), ("valgrind", run_valgrind)) if s[0] in wanted]
+    steps += [s for s in (("fuzz", run_fuzz), ("asan", run_asan), ("valgrind", run_valgrind),
+                            ("system", run_system)) if s[0] in wanted]
     for name, run in steps:
         try:
             run(count)

@@ -1,0 +1,345 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The cases of `./dev system`, run as root in the booted system: one after the other, each builds on those before.
+
+Reads /t/install (the README's commands), prints what it does, and writes /t/results: a JSON object a case.
+"""
+import json
+import os
+import re
+import secrets
+import signal
+import sys
+import time
+import traceback
+
+from console import Cloud, Failure, Shell, check, cursor, journal, ok, read, run, unit, wait_for
+
+SHARED = "/t"
+KEYS = "/etc/gatehouse/keys"
+CONFIG = "/etc/gatehouse/gatehouse.json"
+EXAMPLES = "/usr/share/doc/gatehouse/examples"
+AGENT, MODBUS, SIM = "gatehouse.service", "gatehouse-driver@modbus.service", "gatehouse-driver@sim.service"
+MANAGER = ("org.gatehouse1", "/org/gatehouse1", "org.gatehouse1.Manager")
+WARNING = 4
+EXPOSURE_MAX = {AGENT: 1.3, MODBUS: 1.3, SIM: 1.3, "gatehouse-keyfile.service": 1.3}
+OWN_UNITS = (AGENT, MODBUS, SIM, "gatehouse-keyfile.service")
+
+
+class World:
+    """What one case leaves to the next."""
+
+    def __init__(self):
+        self.figures = {}
+        self.shell = Shell("/root")
+        self.lines = [line for line in read(os.path.join(SHARED, "install")).splitlines() if line.strip()]
+        self.keys = {}
+
+
+def state(name):
+    return unit(name, "ActiveState")
+
+
+def active(*names):
+    return all(state(name) == "active" for name in names)
+
+
+def status_of(*command, **options):
+    return run(*command, **options)[0]
+
+
+def samples_go_on(w, *devices, seconds=30):
+    after = w.cloud.mark()
+    for device in devices:
+        w.cloud.wait("sample", device, after, seconds)
+
+
+def online(*devices):
+    for device in devices:
+        wait_for(f"{device} online", lambda d=device: json.loads(ok("gatehousectl", "--json=short", "show", d))["State"] ==
+                 "online", 90)
+
+
+def said_in_journal(name, mark, words):
+    """What was written before a process ended may reach the journal after its end was seen."""
+    def said():
+        return [e["MESSAGE"] for e in journal(name, since=mark)]
+    wait_for(lambda: f"{words!r} in the journal: {said()}", lambda: any(words in m for m in said()), 10)
+
+
+def again():
+    """The agent is started anew, more often than systemd takes for sound."""
+    ok("systemctl", "reset-failed", AGENT)
+    ok("systemctl", "start", AGENT)
+
+
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+# ── The cases ──
+
+def installed(w):
+    """apt install: the agent runs, and waits for devices"""
+    w.figures["_begun"] = time.monotonic()
+    while w.lines and not w.lines[0].startswith("cp "):
+        w.shell.type(w.lines.pop(0))
+    wait_for("the agent runs", lambda: active(AGENT), 30)
+    check(unit(AGENT, "StatusText") == "0 of 0 devices online", unit(AGENT, "StatusText"))
+    w.figures["install_seconds"] = round(time.monotonic() - w.figures["_begun"], 1)
+
+
+def quiet(w):
+    """without devices the journal has a few lines and no warning"""
+    wait_for("the driver is there", lambda: active(SIM), 20)
+    entries = journal(*OWN_UNITS)
+    bad = [e["MESSAGE"] for e in entries if int(e["PRIORITY"]) <= WARNING]
+    own = [e["MESSAGE"] for e in entries if e.get("SYSLOG_IDENTIFIER", "").startswith("gatehouse")]
+    check(not bad, bad)
+    check(len(own) <= 8, own)
+
+
+def keyfile(w):
+    """the keyfile was made at the first start: 32 bytes, 0400, root's, in a directory of root's"""
+    s, d = os.stat(KEYS + "/current"), os.stat(KEYS)
+    check((s.st_mode & 0o7777, s.st_uid, s.st_size) == (0o400, 0, 32), s)
+    check((d.st_mode & 0o7777, d.st_uid) == (0o700, 0), d)
+    check(os.listdir(KEYS) == ["current"], os.listdir(KEYS))
+    d = os.stat("/var/lib/gatehouse")
+    check(d.st_mode & 0o7777 == 0o700 and d.st_uid != 0, d)
+    w.keyfile = open(KEYS + "/current", "rb").read()
+
+
+def first_sample(w):
+    """the README's commands, as typed: the first sample is in the cloud"""
+    seen = w.shell.output
+    while w.lines:
+        w.shell.type(w.lines.pop(0))
+    wait_for(lambda: read(seen)[-1500:], lambda: re.search(r"^sim-1 +level +-?\d", read(seen), re.MULTILINE), 30)
+    w.figures["apt_to_first_sample_seconds"] = round(time.monotonic() - w.figures.pop("_begun"), 1)
+    w.shell.type("kill %1")
+    w.sim_key = read("/root/sim-1.key")
+
+
+def modbus(w):
+    """a plugin installed beside the agent runs; a Modbus server's values arrive"""
+    pid = unit(AGENT, "MainPID")
+    ok("apt-get", "install", "gatehouse-plugin-modbus", timeout=120)
+    wait_for("the driver runs", lambda: active(MODBUS))
+    check(unit(AGENT, "MainPID") == pid, "the agent was not restarted for it")
+    key = secrets.token_hex(32)
+    w.keys = {"boiler-1": key, "sim-1": w.sim_key}
+    w.cloud = Cloud("/root", [f"first-1:{w.sim_key}:sim-1", f"first-2:{key}:boiler-1"])
+    ok("systemd-run", "--quiet", "--unit=modbus-server", "python3", SHARED + "/pymodbus-server.py", "--port", "1502")
+    ok("cp", EXAMPLES + "/boiler-1.json", "/etc/gatehouse/devices.d/")
+    ok("systemctl", "reload", AGENT)
+    write("/root/boiler-1.key", key)
+    ok("gatehousectl", "key", "set", "boiler-1", "first-2", "/root/boiler-1.key", "--encoding=hex")
+    e = w.cloud.wait("sample", "boiler-1")
+    check((e["name"], e["value"], e["unit"]) == ("flow_temp", 55, "Cel"), e)
+    w.cloud.wait("sample", "sim-1", seconds=60)
+    online("boiler-1", "sim-1")
+    wait_for(lambda: unit(AGENT, "StatusText"), lambda: unit(AGENT, "StatusText") == "2 of 2 devices online")
+
+
+def calls(w):
+    """busctl and gatehousectl, as root: list, show, read, write"""
+    text = ok("busctl", "call", *MANAGER, "ListDevices", "a{sv}", "0")
+    check('"boiler-1"' in text and '"sim-1"' in text and '"online"' in text, text)
+    check("u 2" in ok("busctl", "get-property", *MANAGER, "Devices"), "the property Devices")
+    check("boiler-1" in ok("gatehousectl", "list"), "gatehousectl list")
+    check("forward secrecy" in ok("gatehousectl", "show", "boiler-1"), "gatehousectl show")
+    ok("gatehousectl", "write", "boiler-1", "setpoint", "21.5")
+    check("21.5" in ok("gatehousectl", "read", "boiler-1", "setpoint"), "what was written is read")
+    check("/org/gatehouse1/device/boiler_2d1" in ok("busctl", "tree", "org.gatehouse1"), "busctl tree")
+
+
+def stranger(w):
+    """a stranger may look, and is refused what changes anything; a driver's user may not even look"""
+    check(status_of("gatehousectl", "status", user="nobody") == 0, "looking is free")
+    for command in (("reload",), ("rotate", "boiler-1"), ("write", "boiler-1", "setpoint", "5"), ("read", "boiler-1", "setpoint"),
+                    ("disconnect", "boiler-1"), ("key", "export", "boiler-1", "main"), ("device", "remove", "sim-1", "--yes")):
+        status, text = run("gatehousectl", *command, user="nobody")
+        check(status == 5, f"gatehousectl {' '.join(command)}: status {status}, not 5: {text}")
+    status, text = run("busctl", "call", *MANAGER, "Reload", user="nobody")
+    check(status != 0 and "Access denied" in text, text)
+    for user in ("gatehouse-modbus", "gatehouse-sim"):
+        status, text = run("busctl", "call", *MANAGER, "ListDevices", "a{sv}", "0", user=user)
+        check(status != 0 and re.search("denied|rejected", text, re.IGNORECASE), f"{user}: {text}")
+    samples_go_on(w, "boiler-1")
+
+
+def confined(w):
+    """a driver can read neither the state, nor the key, nor the agent's memory"""
+    agent = unit(AGENT, "MainPID")
+    places = ("/var/lib/gatehouse/vault.db", "/run/credentials/gatehouse.service/key_current", KEYS + "/current", CONFIG,
+              f"/proc/{agent}/environ", f"/proc/{agent}/maps")
+    for driver, user in ((MODBUS, "gatehouse-modbus"), (SIM, "gatehouse-sim")):
+        pid = unit(driver, "MainPID")
+        check(f"Uid:\t{ok('id', '-u', user).strip()}" in read(f"/proc/{pid}/status"), f"{driver} runs as {user}")
+        check("Seccomp:\t2" in read(f"/proc/{pid}/status"), "its system calls are filtered")
+        inside = ("nsenter", "-t", pid, "-m", "--", "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
+                  "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
+        ok(*inside, "head", "-c1", f"/proc/{pid}/maps")
+        for place in places:
+            ok("head", "-c1", place)
+            check(status_of(*inside, "head", "-c1", place) != 0, f"{driver} can read {place}")
+        check(status_of(*inside, "touch", "/run/gatehouse/x", "/etc/x", "/usr/x") != 0, f"{driver} can write to the system")
+
+
+def rotated(w):
+    """rotate: finished, the new key is in use"""
+    before, mark = json.loads(ok("gatehousectl", "--json=short", "show", "boiler-1")), w.cloud.mark()
+    ok("gatehousectl", "rotate", "boiler-1", timeout=90)
+    after = json.loads(ok("gatehousectl", "--json=short", "show", "boiler-1"))
+    check(after["MainIdentity"] != before["MainIdentity"] and after["BackupIdentity"] == before["MainIdentity"], after)
+    check(w.cloud.wait("credential", "boiler-1", mark)["identity"] == after["MainIdentity"], "learnt by the cloud")
+    check(w.cloud.wait("session", "boiler-1", mark)["identity"] == after["MainIdentity"], "a session with the new key")
+    samples_go_on(w, "boiler-1")
+
+
+def driver_killed(w):
+    """a driver that is killed is started again, and samples go on"""
+    pid = unit(MODBUS, "MainPID")
+    os.kill(int(pid), signal.SIGKILL)
+    wait_for("another process", lambda: active(MODBUS) and unit(MODBUS, "MainPID") not in (pid, "0"))
+    samples_go_on(w, "boiler-1")
+    check(unit(AGENT, "NRestarts") == "0", "the agent went on")
+
+
+def watchdog(w):
+    """an agent that hangs is ended by its watchdog and started again; sessions are up"""
+    pid, begun = unit(AGENT, "MainPID"), time.monotonic()
+    os.kill(int(pid), signal.SIGSTOP)
+    wait_for("another agent", lambda: active(AGENT) and unit(AGENT, "MainPID") not in (pid, "0"), 120)
+    w.figures["watchdog_seconds"] = round(time.monotonic() - begun, 1)
+    check(unit(AGENT, "NRestarts") == "1", unit(AGENT, "NRestarts"))
+    wait_for("drivers", lambda: active(MODBUS, SIM))
+    online("boiler-1", "sim-1")
+    samples_go_on(w, "boiler-1", "sim-1", seconds=60)
+
+
+def refused_on_reload(w):
+    """a mistake in a file: the reload fails and says where, and what runs goes on"""
+    pid, good = unit(AGENT, "MainPID"), read(CONFIG)
+    mark = cursor()
+    write(CONFIG, '{ "uplinks": { "cloud": { "url": "coaps://127.0.0.1:5684", "profile": "senml" } },\n  "rotatoin": {} }\n')
+    status, text = run("systemctl", "reload", AGENT)
+    check(status != 0, "the reload is refused")
+    said_in_journal(AGENT, mark, CONFIG + ":2:3:")
+    write(CONFIG, good)
+    bad = "/etc/gatehouse/devices.d/bad.json"
+    write(bad, '{ "device": "bad", "uplink": "clod", "driver": "sim",\n  "sim": {}, "points": {} }\n')
+    mark = cursor()
+    check(status_of("systemctl", "reload", AGENT) != 0, "the reload is refused")
+    said_in_journal(AGENT, mark, bad + ":1:30:")
+    os.unlink(bad)
+    check(active(AGENT) and unit(AGENT, "MainPID") == pid, "the agent went on")
+    samples_go_on(w, "boiler-1")
+    ok("systemctl", "reload", AGENT)
+
+
+def refused_at_start(w):
+    """a mistake in gatehouse.json at the start: status 78, and no restarts"""
+    good = read(CONFIG)
+    write(CONFIG, '{ "uplinks": [] }\n')
+    mark = cursor()
+    check(status_of("systemctl", "restart", AGENT) != 0, "the start fails")
+    wait_for(lambda: state(AGENT), lambda: state(AGENT) == "failed")
+    values = unit(AGENT, "ExecMainStatus", "NRestarts", "Result")
+    check((values["ExecMainStatus"], values["NRestarts"], values["Result"]) == ("78", "0", "exit-code"), values)
+    said_in_journal(AGENT, mark, CONFIG + ":1:14:")
+    write(CONFIG, good)
+    again()
+    wait_for("drivers", lambda: active(MODBUS, SIM))
+    online("boiler-1", "sim-1")
+    samples_go_on(w, "boiler-1", "sim-1")
+
+
+def stopped(w):
+    """stop: sessions are closed, status says "not running" with exit status 3, and a call starts nothing"""
+    mark = w.cloud.mark()
+    ok("systemctl", "stop", AGENT)
+    for device in ("boiler-1", "sim-1"):
+        w.cloud.wait("closed", device, mark)
+    for command in (("status",), ("list",), ()):
+        status, text = run("gatehousectl", *command)
+        check(status == 3 and "not running" in text, f"status {status}: {text}")
+    run("busctl", "call", *MANAGER, "ListDevices", "a{sv}", "0")
+    check([state(u) for u in (AGENT, MODBUS, SIM)] == ["inactive"] * 3, "all of it is stopped")
+
+
+def same_key(w):
+    """started again: the same keyfile, and all is as it was"""
+    check(open(KEYS + "/current", "rb").read() == w.keyfile, "the keyfile is the same")
+    again()
+    online("boiler-1", "sim-1")
+    samples_go_on(w, "boiler-1", "sim-1")
+    ok("gatehousectl", "vault", "verify")
+
+
+def no_second_key(w):
+    """a vault without its keyfile: no other key is made, and the error says what is missing"""
+    ok("systemctl", "stop", AGENT)
+    os.rename(KEYS + "/current", "/root/kept")
+    mark = cursor()
+    run("systemctl", "start", AGENT)
+    said_in_journal(AGENT, mark, "key_current")
+    check(os.listdir(KEYS) == [], "no key was made")
+    ok("systemctl", "stop", AGENT)
+    os.rename("/root/kept", KEYS + "/current")
+    again()
+    online("boiler-1")
+
+
+def exposure(w):
+    """systemd-analyze security and verify"""
+    for name, most in EXPOSURE_MAX.items():
+        text = ok("systemd-analyze", "security", "--no-pager", name)
+        score = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", text).group(1))
+        w.figures.setdefault("exposure", {})[name.removesuffix(".service")] = score
+        check(score <= most, f"{name}: {score}, at most {most}")
+    status, text = run("systemd-analyze", "verify", AGENT, MODBUS, SIM, "gatehouse-keyfile.service")
+    own = [line for line in text.splitlines() if "gatehouse" in line]
+    check(status == 0 and not own, text)
+
+
+def no_key_told(w):
+    """no key in the journal, nor in what the programs were started with"""
+    text = "\n".join(str(e.get("MESSAGE", "")) for e in journal())
+    for device, key in w.keys.items():
+        check(key not in text and key.upper() not in text, f"the first key of {device} is in the journal")
+    check(w.keyfile.hex() not in text, "the keyfile is in the journal")
+    check("sim-1" in text or "boiler-1" in text, "the journal was looked at")
+
+
+CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, confined, rotated, driver_killed, watchdog,
+         refused_on_reload, refused_at_start, stopped, same_key, no_second_key, exposure, no_key_told)
+
+
+def main():
+    w = World()
+    failed = 0
+    with open(os.path.join(SHARED, "results"), "w", encoding="utf-8") as results:
+        for case in CASES:
+            print(f"\n=== {case.__name__}", flush=True)
+            begun, reason = time.monotonic(), None
+            try:
+                case(w)
+            except Failure as e:
+                reason = str(e)
+            except Exception:  # what a case did not foresee is a failure of that case
+                reason = traceback.format_exc()
+            if reason:
+                failed += 1
+                print(f"FAILED: {reason}", flush=True)
+                run("journalctl", "--no-pager", "-n", "60")
+            print(json.dumps({"case": case.__name__, "what": case.__doc__, "passed": not reason, "reason": reason,
+                              "seconds": round(time.monotonic() - begun, 1)}), file=results, flush=True)
+        print(json.dumps({"figures": w.figures}), file=results, flush=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,210 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The packages on booted Debian systems: built, put into a repository, and in a Debian 12 and a Debian 13 with systemd
+installed by apt from there, and used as root and as others would (the cases are in inside.py).
+
+usage: system.py [--suite bookworm|trixie] [--keep]
+
+Needs root. Prints a table of cases, last a line of JSON; status 0 only if every case passed in each root. --keep leaves what
+the systems wrote below build/system/SUITE-run.
+"""
+import argparse
+import glob
+import json
+import os
+import re
+import shutil
+import sys
+import threading
+import time
+
+import packages
+import roots
+
+ROOT = packages.ROOT
+BUILD_DIR = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
+PLACE = os.path.join(BUILD_DIR, "system")
+PACKAGES = ("gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus")
+INSIDE = ("inside.py", "console.py")
+REPOSITORY = "deb [trusted=yes] file:/t/repo ./\n"
+# What a user answers; and so that the plugin is installed by a command of its own.
+APT_SETTINGS = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n'
+BOOT_TIMEOUT = 420
+MARK = "<!-- installed and run by tests/system -->"
+UNIT = """[Unit]
+After=dbus.socket network.target
+[Service]
+Type=idle
+Environment=HOME=/root DEBIAN_FRONTEND=noninteractive PYTHONDONTWRITEBYTECODE=1
+ExecStart=/usr/bin/python3 /t/inside.py
+ExecStopPost=/bin/systemctl poweroff --no-block
+StandardOutput=file:/t/inside.log
+StandardError=inherit
+"""
+# What the offline repository is made of: the packages, and all that they need from Debian, for a system without a network.
+FETCH = """set -e
+apt-get -qq update
+mkdir -p /t/fetched/partial
+apt-get -qq -o Dir::Cache::archives=/t/fetched -o APT::Keep-Downloaded-Packages=true --download-only install {packages}
+apt-get -qq install {packages}
+test ! -e /etc/gatehouse/keys/current
+test ! -e /var/lib/gatehouse/vault.db
+"""
+BUILD = """set -e
+apt-get -qq update
+cd /t/src
+apt-get -qq -P nocheck build-dep .
+BUILD_DIR=/t/built python3 tests/system/packages.py deb
+"""
+
+
+def readme_commands():
+    """The indented commands below the mark in README.md."""
+    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as f:
+        text = f.read().split(MARK)[1]
+    section = re.split(r"^## ", text, flags=re.MULTILINE)[0]
+    return [line.strip() for line in section.splitlines() if line.startswith("    ") and line.strip()]
+
+
+class System:
+    """One release: its root, its packages, its boot."""
+
+    def __init__(self, suite):
+        self.suite = suite
+        self.shared = os.path.join(PLACE, suite + "-run")
+        self.cases, self.figures, self.error = [], {}, None
+
+    def log(self, name):
+        return os.path.join(self.shared, name + ".log")
+
+    def file(self, path, text):
+        """One that the root has."""
+        path = os.path.join(self.shared, "files", path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8") as f:
+            f.write(text)
+
+    def begin(self):
+        shutil.rmtree(self.shared, ignore_errors=True)
+        os.makedirs(os.path.join(self.shared, "state"), mode=0o755)
+        self.file("etc/apt/apt.conf.d/90test", roots.acquire_settings() + APT_SETTINGS)
+
+    def add(self, case, what, begun, reason):
+        self.cases.append({"case": case, "what": what, "passed": not reason, "reason": reason,
+                           "seconds": round(time.monotonic() - begun, 1)})
+
+    def build(self, root):
+        if self.suite == roots.own_suite():
+            return self.build_here()
+        packages.copy_tree(os.path.join(self.shared, "src"))
+        if roots.run("chroot", root, self.shared, "sh", "-c", BUILD, log=self.log("build"), timeout=600) != 0:
+            raise packages.Failed(f"the packages do not build: {roots.tail(self.log('build'))}")
+        return sorted(glob.glob(os.path.join(self.shared, "built", "deb", "*.deb")))
+
+    def build_here(self):
+        begun, directory = time.monotonic(), os.path.join(self.shared, "built", "deb")
+        debs = packages.build(directory)
+        findings = packages.look(directory)
+        if findings is not None:
+            self.add("lintian", "without errors", begun, "\n".join(f for f in findings if f.startswith("E:")) or None)
+            self.figures["lintian_warnings"] = [f for f in findings if f.startswith("W:")]
+        return debs
+
+    def repository(self, root, debs):
+        """And, in a chroot, an install as for an image, which must leave no key."""
+        repo = os.path.join(self.shared, "repo")
+        packages.repository(repo, debs)
+        self.file("etc/apt/sources.list.d/gatehouse.list", REPOSITORY)
+        command = FETCH.format(packages=" ".join(PACKAGES))
+        begun = time.monotonic()
+        passed = roots.run("chroot", root, self.shared, "sh", "-c", command, log=self.log("fetch"), timeout=300) == 0
+        self.add("image", "apt install in a chroot: no keyfile, no vault is made", begun,
+                 None if passed else roots.tail(self.log("fetch")))
+        for deb in glob.glob(os.path.join(self.shared, "fetched", "*.deb")):
+            shutil.copy(deb, repo)
+        packages.write_index(repo)
+
+    def prepare(self):
+        """What the booted system finds at /t, and the unit that runs the cases."""
+        for name in INSIDE:
+            shutil.copy(os.path.join(roots.HERE, name), self.shared)
+        shutil.copy(os.path.join(ROOT, "tests", "peers", "pymodbus-server.py"), self.shared)
+        with open(os.path.join(self.shared, "install"), "w", encoding="utf-8") as f:
+            f.write("\n".join(readme_commands()) + "\n")
+        self.file("etc/systemd/system/cases.service", UNIT)
+        wants = os.path.join(self.shared, "files", "etc/systemd/system/multi-user.target.wants")
+        os.makedirs(wants, exist_ok=True)
+        os.symlink("../cases.service", os.path.join(wants, "cases.service"))
+
+    def boot(self, root):
+        status = roots.run("boot", root, self.shared, log=self.log("console"), timeout=BOOT_TIMEOUT)
+        results = os.path.join(self.shared, "results")
+        if not os.path.exists(results):
+            raise packages.Failed(f"it did not boot, status {status}: {roots.tail(self.log('console'))}")
+        with open(results, encoding="utf-8") as f:
+            for entry in map(json.loads, f):
+                if "figures" in entry:
+                    self.figures.update(entry["figures"], complete=True)
+                else:
+                    self.cases.append(entry)
+        if not self.figures.pop("complete", False):
+            raise packages.Failed(f"the cases did not come to their end: {roots.tail(self.log('console'))}")
+
+    def run(self):
+        try:
+            root = roots.base(self.suite, PLACE)
+            self.begin()
+            debs = self.build(root)
+            self.repository(root, debs)
+            self.prepare()
+            self.boot(root)
+        except Exception as e:  # whatever ends a root's run is its result
+            self.error = str(e) or repr(e)
+
+    def results(self):
+        """By case; the run itself is one."""
+        return {**{c["case"]: c["passed"] for c in self.cases}, "run": not self.error}
+
+    def passed(self):
+        return all(self.results().values())
+
+    def say(self):
+        print(f"\n{self.suite}")
+        for c in self.cases:
+            print(f"  {'passed' if c['passed'] else 'FAILED'} {c['seconds']:6.1f} s  {c['case']}: {c['what']}")
+            if c["reason"]:
+                print("      " + c["reason"].replace("\n", "\n      "))
+        if self.error:
+            print(f"  FAILED: {self.error}")
+        print(f"  figures: {json.dumps(self.figures)}")
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--suite", choices=roots.SUITES, action="append")
+    parser.add_argument("--keep", action="store_true")
+    options = parser.parse_args()
+    if os.geteuid() != 0:
+        print("system.py: booting systems needs root", file=sys.stderr)
+        return 2
+    begun = time.monotonic()
+    systems = [System(s) for s in options.suite or roots.SUITES]
+    threads = [threading.Thread(target=s.run) for s in systems]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for s in systems:
+        s.say()
+    held = all(s.passed() for s in systems)
+    if held and not options.keep:
+        for s in systems:
+            shutil.rmtree(s.shared, ignore_errors=True)
+    print(json.dumps({"held": held, "seconds": round(time.monotonic() - begun, 1),
+                      "cases": {s.suite: s.results() for s in systems},
+                      "figures": {s.suite: s.figures for s in systems}}))
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
