@@ -80,9 +80,15 @@ static bool kernel_says_synchronized(void)
     return r >= 0 && r != TIME_ERROR && !(t.status & STA_UNSYNC);
 }
 
+static atomic_bool synchronized;
+
+void clock_set_synchronized(void)
+{
+    synchronized = true;
+}
+
 bool clock_synchronized(void)
 {
-    static atomic_bool synchronized;
     static _Atomic uint64_t looked;
     uint64_t boottime = clock_boottime();
 

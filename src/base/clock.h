@@ -13,6 +13,8 @@ uint64_t clock_realtime(void);
  * with a right one (a battery-backed clock, or the host's in a virtual machine). Once true it stays true; while false
  * it looks again at most once a second. */
 bool clock_synchronized(void);
+/* Somebody else knows that it is. */
+void clock_set_synchronized(void);
 
 /* 16 bytes, from $GATEHOUSE_BOOT_ID, which a unit passes that hides /proc/sys, or /proc/sys/kernel/random/boot_id:
  * times of CLOCK_BOOTTIME mean something only with it. 0 or -errno. */

@@ -161,6 +161,7 @@
 #define JOBS_KEPT 64
 #define JOB_KEPT_FOR (10 * USEC_PER_MINUTE)
 #define BUS_CHANGED_INTERVAL (1 * USEC_PER_SEC)
+#define BUS_CLOCK_INTERVAL (15 * USEC_PER_SEC) /* between two looks whether the clock is synchronised */
 #define SUBSCRIBERS_MAX 64
 #define SUBSCRIBER_QUEUE_MAX 1000
 #define LIST_DEVICES_MAX 1000

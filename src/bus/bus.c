@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "bus/internal.h"
+#include "bus/timedate.h"
 
 #include <errno.h>
 #include <json-c/linkhash.h>
@@ -91,12 +92,36 @@ static void on_job_removed(void *userdata, struct job *job)
         sd_bus_emit_interfaces_removed(b->connection, path, BUS_INTERFACE_JOB, NULL);
 }
 
+/* ── Until the clock can be trusted ── */
+
+static void on_timedate(bool synchronized, void *userdata)
+{
+    struct bus *b = userdata;
+
+    b->clock_question = sd_bus_slot_unref(b->clock_question);
+    if (synchronized)
+        clock_set_synchronized();
+}
+
+static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct bus *b = userdata;
+
+    if (clock_synchronized())
+        return 0;
+    if (b->connection && !b->clock_question)
+        (void)timedate_ask(b->connection, on_timedate, b, &b->clock_question);
+    sd_event_source_set_time(source, clock_boottime() + BUS_CLOCK_INTERVAL);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
 /* ── The connection ── */
 
 static void disconnect(struct bus *b)
 {
     if (!b->connection)
         return;
+    b->clock_question = sd_bus_slot_unref(b->clock_question);
     policy_done(b);
     samples_done(b);
     changed_reset(b);
@@ -195,6 +220,8 @@ int bus_new(sd_event *event, struct fleet *fleet, const struct bus_ops *ops, str
     r = changed_init(b);
     if (r >= 0)
         r = sd_event_add_time(event, &b->reconnect, CLOCK_BOOTTIME, 0, 0, on_reconnect, b);
+    if (r >= 0)
+        r = sd_event_add_time(event, &b->clock_timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_clock, b);
     if (r < 0)
         return r;
     fleet_listen(fleet, &(struct fleet_listener){
@@ -227,6 +254,7 @@ struct bus *bus_free(struct bus *b)
     disconnect(b);
     changed_done(b);
     sd_event_source_disable_unref(b->reconnect);
+    sd_event_source_disable_unref(b->clock_timer);
     sd_event_unref(b->event);
     free(b);
     return NULL;

@@ -16,6 +16,8 @@ struct bus {
     struct bus_ops ops;
     sd_bus *connection; /* NULL while the bus is away */
     sd_event_source *reconnect;
+    sd_event_source *clock_timer;
+    sd_bus_slot *clock_question; /* one under way */
     struct policy_request *policy_requests;
     struct subscriber *subscribers;
     size_t n_subscribers;
@@ -26,8 +28,8 @@ struct bus {
     bool fleet_changed;
 };
 
-/* policy.c: whether the sender of m may do `action`. 1: yes. 0: not known yet, return 1 from the handler, it will be
- * called again with the same message. Negative: no, error is set. Ask before any effect. */
+/* policy.c: whether the sender of m may do `action`, which is static. 1: yes. 0: not known yet, return 1 from the
+ * handler, it will be called again with the same message. Negative: no, error is set. Ask before any effect. */
 int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error);
 void policy_done(struct bus *b);
 
