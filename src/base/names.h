@@ -30,6 +30,7 @@
 #define ACTION_MANAGE_KEYS "org.gatehouse1.manage-keys"
 #define ACTION_EXPORT_KEYS "org.gatehouse1.export-keys"
 #define ACTION_WRITE "org.gatehouse1.write"
+#define ADMIN_GROUP "gatehouse-admin" /* its members have all of these but those that give and take keys */
 
 /* The private bus between the agent and its drivers */
 #define LINK_INTERFACE_HOST "org.gatehouse1.DriverHost"

@@ -1,21 +1,38 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
+#include "base/names.h"
 #include "bus/internal.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* One privileged call whose sender's uid is being asked of the bus. Asking is asynchronous, since the loop may not wait
- * for a daemon: the answer puts the call back into the queue, and the second time its handler finds it answered. */
+#define LOOKUP_BUFFER 16384
+#define LOOKUP_GROUPS 1024 /* of one user */
+
+/* One privileged call whose sender's uid is being asked of the bus, and then, unless that settles it, its groups of the
+ * system's databases. Asking is asynchronous, since the loop may wait for neither: the answer puts the call back into
+ * the queue, and the second time its handler finds it answered. */
 struct policy_request {
     struct policy_request *next;
     struct bus *bus;
     sd_bus_message *message;
+    const char *action; /* static */
     sd_bus_slot *slot;
-    uint64_t asked; /* CLOCK_BOOTTIME */
+    struct lookup *lookup; /* while one is under way */
+    uint64_t asked;        /* CLOCK_BOOTTIME */
     bool answered;
     uint32_t uid;
+    bool administrator;
+};
+
+/* Goes to the worker and back; the worker touches nothing else. */
+struct lookup {
+    struct policy_request *request; /* NULL: dropped meanwhile */
+    uid_t uid;
+    bool administrator;
 };
 
 static struct policy_request **find(struct bus *b, sd_bus_message *m)
@@ -33,6 +50,8 @@ static void drop(struct policy_request **link)
     struct policy_request *request = *link;
 
     *link = request->next;
+    if (request->lookup)
+        request->lookup->request = NULL;
     sd_bus_slot_unref(request->slot);
     sd_bus_message_unref(request->message);
     free(request);
@@ -44,6 +63,74 @@ void policy_done(struct bus *b)
         drop(&b->policy_requests);
 }
 
+static bool own_or_root(uint32_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
+/* What the members of ADMIN_GROUP may not. */
+static bool about_keys(const char *action)
+{
+    return strcmp(action, ACTION_MANAGE_KEYS) == 0 || strcmp(action, ACTION_EXPORT_KEYS) == 0;
+}
+
+static int answer(struct policy_request *request)
+{
+    request->answered = true;
+    return sd_bus_enqueue_for_read(request->bus->connection, request->message);
+}
+
+static int run_lookup(void *userdata)
+{
+    struct lookup *l = userdata;
+    _cleanup_free_ char *buffer = malloc(LOOKUP_BUFFER);
+    gid_t groups[LOOKUP_GROUPS], admins;
+    int n = LOOKUP_GROUPS;
+    struct passwd user, *found_user = NULL;
+    struct group group, *found_group = NULL;
+
+    if (!buffer)
+        return -ENOMEM;
+    if (getgrnam_r(ADMIN_GROUP, &group, buffer, LOOKUP_BUFFER, &found_group) != 0 || !found_group)
+        return 0;
+    admins = found_group->gr_gid;
+    if (getpwuid_r(l->uid, &user, buffer, LOOKUP_BUFFER, &found_user) != 0 || !found_user)
+        return 0;
+    /* Not from /proc, where the groups of the caller's process stand: it is hidden from us. */
+    if (getgrouplist(found_user->pw_name, found_user->pw_gid, groups, &n) < 0)
+        n = LOOKUP_GROUPS;
+    for (int i = 0; i < n && !l->administrator; i++)
+        l->administrator = groups[i] == admins;
+    return 0;
+}
+
+static void on_lookup(int r, void *userdata)
+{
+    _cleanup_free_ struct lookup *l = userdata;
+
+    if (!l->request)
+        return;
+    l->request->lookup = NULL;
+    l->request->administrator = r >= 0 && l->administrator;
+    answer(l->request);
+}
+
+/* Whether it is on its way; if not, the sender counts as nobody special. */
+static bool look_up(struct policy_request *request)
+{
+    struct lookup *l = calloc(1, sizeof(*l));
+
+    if (!l)
+        return false;
+    *l = (struct lookup){.request = request, .uid = request->uid};
+    if (workers_submit(fleet_workers(request->bus->fleet), run_lookup, on_lookup, l) < 0) {
+        free(l);
+        return false;
+    }
+    request->lookup = l;
+    return true;
+}
+
 static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
     struct policy_request *request = userdata;
@@ -52,8 +139,9 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
     /* A sender that is gone, or whose uid cannot be read, stays UINT32_MAX: nobody. */
     if (r < 0)
         request->uid = UINT32_MAX;
-    request->answered = true;
-    return sd_bus_enqueue_for_read(request->bus->connection, request->message);
+    else if (!own_or_root(request->uid) && !about_keys(request->action) && look_up(request))
+        return 0;
+    return answer(request);
 }
 
 /* What was put back and found no handler (its object went meanwhile) is never looked for again. */
@@ -80,7 +168,7 @@ static bool too_many(const struct bus *b, const char *sender)
     return n >= POLICY_REQUESTS_MAX || n_sender >= POLICY_REQUESTS_SENDER_MAX;
 }
 
-static int ask(struct bus *b, sd_bus_message *m, sd_bus_error *error)
+static int ask(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error)
 {
     struct policy_request *request;
     int r;
@@ -93,8 +181,11 @@ static int ask(struct bus *b, sd_bus_message *m, sd_bus_error *error)
     request = calloc(1, sizeof(*request));
     if (!request)
         return -ENOMEM;
-    *request = (struct policy_request){
-        .next = b->policy_requests, .bus = b, .message = sd_bus_message_ref(m), .asked = clock_boottime()};
+    *request = (struct policy_request){.next = b->policy_requests,
+                                       .bus = b,
+                                       .message = sd_bus_message_ref(m),
+                                       .action = action,
+                                       .asked = clock_boottime()};
     b->policy_requests = request;
     r = sd_bus_call_method_async(b->connection, &request->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
                                  "org.freedesktop.DBus", "GetConnectionUnixUser", on_uid, request, "s",
@@ -107,17 +198,20 @@ static int ask(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error)
 {
     struct policy_request **link = find(b, m);
+    bool administrator;
     uint32_t uid;
 
     if (!link)
-        return ask(b, m, error);
+        return ask(b, m, action, error);
     if (!(*link)->answered)
         return 0;
     uid = (*link)->uid;
+    administrator = (*link)->administrator;
     drop(link);
-    if (uid == 0 || uid == geteuid())
+    if (own_or_root(uid) || administrator)
         return 1;
     return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                             "%s needs the right %s, which root and the agent's own user have; uid %u has not",
-                             sd_bus_message_get_member(m), action, uid);
+                             "%s needs the right %s, which root and the agent's own user have%s; uid %u has not",
+                             sd_bus_message_get_member(m), action,
+                             about_keys(action) ? "" : ", and the group " ADMIN_GROUP, uid);
 }

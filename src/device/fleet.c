@@ -301,6 +301,11 @@ struct link_host *fleet_link(struct fleet *f)
     return f->link;
 }
 
+struct workers *fleet_workers(struct fleet *f)
+{
+    return f->workers;
+}
+
 struct vault *fleet_vault(struct fleet *f)
 {
     return f->vault;

@@ -58,6 +58,8 @@ int fleet_stop(struct fleet *f);
 struct jobs *fleet_jobs(struct fleet *f);
 struct link_host *fleet_link(struct fleet *f);
 struct vault *fleet_vault(struct fleet *f);
+/* For what is local to this machine and may block all the same: files, passwd look-ups. */
+struct workers *fleet_workers(struct fleet *f);
 void fleet_totals(struct fleet *f, struct fleet_totals *ret);
 
 struct device *fleet_find(struct fleet *f, const char *id);

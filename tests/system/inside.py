@@ -170,6 +170,21 @@ def stranger(w):
     samples_go_on(w, "boiler-1")
 
 
+def administrator(w):
+    """a member of gatehouse-admin may do all but give and take keys"""
+    users = "u operator - \"an operator\"\nm operator gatehouse-admin\n"
+    write("/root/operator.conf", users)
+    ok("systemd-sysusers", "/root/operator.conf")
+    ok("gatehousectl", "write", "boiler-1", "setpoint", "22.5", user="operator")
+    ok("gatehousectl", "reload", user="operator")
+    ok("gatehousectl", "disconnect", "sim-1", user="operator")
+    ok("gatehousectl", "connect", "sim-1", user="operator")
+    for command in (("key", "export", "boiler-1", "main"), ("key", "forget", "boiler-1", "backup"), ("vault", "verify")):
+        status, text = run("gatehousectl", *command, user="operator")
+        check(status == 5, f"gatehousectl {' '.join(command)}: status {status}, not 5: {text}")
+    online("sim-1")
+
+
 def confined(w):
     """a driver can read neither the state, nor the key, nor the agent's memory"""
     agent = unit(AGENT, "MainPID")
@@ -314,7 +329,7 @@ def no_key_told(w):
     check("sim-1" in text or "boiler-1" in text, "the journal was looked at")
 
 
-CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, confined, rotated, driver_killed, watchdog,
+CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, administrator, confined, rotated, driver_killed, watchdog,
          refused_on_reload, refused_at_start, stopped, same_key, no_second_key, exposure, no_key_told)
 
 
