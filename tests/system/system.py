@@ -150,14 +150,18 @@ class System:
         if not self.figures.pop("complete", False):
             raise packages.Failed(f"the cases did not come to their end: {roots.tail(self.log('console'))}")
 
+    def step(self, what, do, *arguments):
+        print(f"system: {self.suite}: {what}", file=sys.stderr, flush=True)
+        return do(*arguments)
+
     def run(self):
         try:
-            root = roots.base(self.suite, PLACE)
+            root = self.step("a root to work in", roots.base, self.suite, PLACE)
             self.begin()
-            debs = self.build(root)
-            self.repository(root, debs)
+            debs = self.step("the packages", self.build, root)
+            self.step("a repository of them", self.repository, root, debs)
             self.prepare()
-            self.boot(root)
+            self.step("the cases, booted", self.boot, root)
         except Exception as e:  # whatever ends a root's run is its result
             self.error = str(e) or repr(e)
 
