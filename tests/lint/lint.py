@@ -14,10 +14,10 @@ PRUNED = {".git", ".cache", "__pycache__", "node_modules"}
 
 
 def files(root, *suffixes):
-    """Paths relative to root, sorted; build directories are not ours."""
+    """Paths relative to root, sorted; build directories are not ours: build*/ at the top, as in .gitignore, and any of meson's."""
     found = []
     for folder, folders, names in os.walk(root):
-        folders[:] = [f for f in folders if f not in PRUNED
+        folders[:] = [f for f in folders if f not in PRUNED and not (folder == root and f.startswith("build"))
                       and not os.path.exists(os.path.join(folder, f, "meson-private"))
                       and not os.path.exists(os.path.join(folder, f, "debhelper-build-stamp"))]
         for name in names:
