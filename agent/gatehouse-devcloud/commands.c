@@ -14,7 +14,7 @@
 struct command {
     const char *name;
     /* Fills `answer`; negative: `e` says why. */
-    int (*run)(struct server *s, json_object *o, json_object *answer, struct error *e);
+    int (*run)(struct cloud *cloud, json_object *o, json_object *answer, struct error *e);
     const char *keys; /* that it takes, each followed by a space */
 };
 
@@ -45,18 +45,23 @@ static int text(json_object *o, const char *key, char *ret, size_t size, struct 
     return 0;
 }
 
-static int code(const char *given, uint8_t *ret, struct error *e)
+/* "4.03" of CoAP, or "429" of HTTP. */
+static int code(const char *given, uint16_t *ret, struct error *e)
 {
     unsigned class, detail;
     char rest;
 
+    if (given && sscanf(given, "%3u%c", &class, &rest) == 1 && class >= 400 && class <= 599) {
+        *ret = (uint16_t) class;
+        return 0;
+    }
     if (!given || sscanf(given, "%1u.%2u%c", &class, &detail, &rest) != 2 || class < 2 || class > 5 || detail > 31)
-        return error_set(e, -EINVAL, "\"code\": expected a response code such as \"4.03\"");
-    *ret = (uint8_t)(class << 5 | detail);
+        return error_set(e, -EINVAL, "\"code\": expected a response code such as \"4.03\", or \"429\" of HTTP");
+    *ret = (uint16_t)(class << 5 | detail);
     return 0;
 }
 
-static int add_fault(struct server *s, json_object *o, enum fault_kind kind, uint64_t default_times, struct error *e)
+static int add_fault(struct cloud *cloud, json_object *o, enum fault_kind kind, uint64_t default_times, struct error *e)
 {
     struct fault f = {.kind = kind};
     uint64_t max_age = 0;
@@ -81,37 +86,80 @@ static int add_fault(struct server *s, json_object *o, enum fault_kind kind, uin
     f.max_age = (uint32_t)max_age;
     if (f.times == 0)
         f.times = UINT64_MAX;
-    r = faults_add(server_faults(s), &f);
+    r = faults_add(server_faults(cloud->server), &f);
     return r < 0 ? error_set(e, r, "there are %d rules already", FAULT_RULES_MAX) : 0;
 }
 
-static int run_slow(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_slow(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
-    return add_fault(s, o, FAULT_SLOW, 0, e);
+    return add_fault(cloud, o, FAULT_SLOW, 0, e);
 }
 
-static int run_refuse(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_refuse(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
-    return add_fault(s, o, FAULT_REFUSE, 1, e);
+    return add_fault(cloud, o, FAULT_REFUSE, 1, e);
 }
 
-static int run_lose_before(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_lose_before(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
-    return add_fault(s, o, FAULT_LOSE_BEFORE, 1, e);
+    return add_fault(cloud, o, FAULT_LOSE_BEFORE, 1, e);
 }
 
-static int run_lose_after(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_lose_after(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
-    return add_fault(s, o, FAULT_LOSE_AFTER, 1, e);
+    return add_fault(cloud, o, FAULT_LOSE_AFTER, 1, e);
 }
 
-static int run_clear(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_late(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
-    faults_clear(server_faults(s));
-    return server_silence(s, 0);
+    return add_fault(cloud, o, FAULT_LATE, 1, e);
 }
 
-static int run_silence(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_pretend(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    return add_fault(cloud, o, FAULT_PRETEND, 1, e);
+}
+
+static int run_half(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    return add_fault(cloud, o, FAULT_HALF, 1, e);
+}
+
+static int run_stale(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    return add_fault(cloud, o, FAULT_STALE, 1, e);
+}
+
+static int run_deliver(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    size_t n = cloud->https ? https_deliver(cloud->https) : 0;
+
+    json_object_object_add(answer, "delivered", json_object_new_int64((int64_t)n));
+    return 0;
+}
+
+static int run_snapshot(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    cloud->snapshot = store_changes(server_store(cloud->server));
+    cloud->has_snapshot = true;
+    return 0;
+}
+
+static int run_restore(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    if (!cloud->has_snapshot)
+        return error_set(e, -EINVAL, "there is no snapshot to restore");
+    event_fault("restore", NULL, NULL, NULL);
+    return store_restore(server_store(cloud->server), cloud->snapshot, e);
+}
+
+static int run_clear(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    faults_clear(server_faults(cloud->server));
+    return server_silence(cloud->server, 0);
+}
+
+static int run_silence(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     uint64_t ms;
     int r = number(o, "ms", 0, &ms, e);
@@ -121,17 +169,17 @@ static int run_silence(struct server *s, json_object *o, json_object *answer, st
     if (ms == 0 || ms > 3600 * 1000)
         return error_set(e, -EINVAL, "\"ms\": expected 1 to 3600000");
     event_fault("silence", NULL, NULL, NULL);
-    r = server_silence(s, clock_boottime() + ms * USEC_PER_MSEC);
+    r = server_silence(cloud->server, clock_boottime() + ms * USEC_PER_MSEC);
     return r < 0 ? error_errno(e, r, "cannot attach a socket filter") : 0;
 }
 
-static int run_restart(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_restart(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     event_fault("restart", NULL, NULL, NULL);
-    return server_restart(s, e);
+    return server_restart(cloud->server, e);
 }
 
-static int run_forget_key(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_forget_key(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     const char *key = json_get_string(o, "key");
     struct credential *c;
@@ -139,24 +187,25 @@ static int run_forget_key(struct server *s, json_object *o, json_object *answer,
 
     if (!key)
         return error_set(e, -EINVAL, "\"key\": expected an id or an identity");
-    r = store_forget_key(server_store(s), key, &c, e);
+    r = store_forget_key(server_store(cloud->server), key, &c, e);
     if (r >= 0)
         event_fault("forget-key", c->device, NULL, c->identity);
     return r;
 }
 
-static int run_forget_device(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_forget_device(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     const char *id = json_get_string(o, "device");
-    struct device *d = id ? store_device(server_store(s), id) : NULL;
-    int r = id ? store_forget_device(server_store(s), id, e) : error_set(e, -EINVAL, "\"device\": expected an id");
+    struct device *d = id ? store_device(server_store(cloud->server), id) : NULL;
+    int r = id ? store_forget_device(server_store(cloud->server), id, e)
+               : error_set(e, -EINVAL, "\"device\": expected an id");
 
     if (r >= 0)
         event_fault("forget-device", d, NULL, NULL);
     return r;
 }
 
-static int run_add_credential(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_add_credential(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     const char *identity = json_get_string(o, "identity"), *hex = json_get_string(o, "key");
     uint8_t key[KEY_MAX];
@@ -169,7 +218,7 @@ static int run_add_credential(struct server *s, json_object *o, json_object *ans
     n = hex_decode(hex, strlen(hex), key, sizeof(key));
     if (n < 0)
         return error_set(e, -EINVAL, "\"key\": expected %d to %d bytes in hex", KEY_MIN, KEY_MAX);
-    r = store_put(server_store(s), identity, key, (size_t)n, json_get_string(o, "device"), &c, e);
+    r = store_put(server_store(cloud->server), identity, key, (size_t)n, json_get_string(o, "device"), &c, e);
     gnutls_memset(key, 0, sizeof(key));
     if (r < 0)
         return r;
@@ -178,13 +227,13 @@ static int run_add_credential(struct server *s, json_object *o, json_object *ans
     return 0;
 }
 
-static int run_credentials(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_credentials(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     const char *only = json_get_string(o, "device");
     json_object *list = json_object_new_array();
 
     json_object_object_add(answer, "credentials", list);
-    for (struct device *d = store_devices(server_store(s)); d; d = d->next)
+    for (struct device *d = store_devices(server_store(cloud->server)); d; d = d->next)
         for (struct credential *c = d->credentials; c && (!only || strcmp(only, d->id) == 0); c = c->next) {
             json_object *entry = json_object_new_object();
             char fingerprint[17];
@@ -199,18 +248,18 @@ static int run_credentials(struct server *s, json_object *o, json_object *answer
     return 0;
 }
 
-static int run_ping(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_ping(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     return 0;
 }
 
-static int run_stats(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run_stats(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     json_object *devices = json_object_new_object();
 
-    json_object_object_add(answer, "sessions", json_object_new_int64((int64_t)server_sessions(s)));
+    json_object_object_add(answer, "sessions", json_object_new_int64((int64_t)server_sessions(cloud->server)));
     json_object_object_add(answer, "devices", devices);
-    for (struct device *d = store_devices(server_store(s)); d; d = d->next) {
+    for (struct device *d = store_devices(server_store(cloud->server)); d; d = d->next) {
         json_object *entry;
         int credentials = 0;
 
@@ -234,6 +283,13 @@ static const struct command commands[] = {
     {"refuse", run_refuse, "code max_age path method device times "},
     {"lose-before-apply", run_lose_before, "path method device times "},
     {"lose-after-apply", run_lose_after, "path method device times "},
+    {"apply-late", run_late, "path method device times "},
+    {"pretend", run_pretend, "path method device times "},
+    {"half-answer", run_half, "path method device times "},
+    {"stale-read", run_stale, "path method device times "},
+    {"deliver", run_deliver, ""},
+    {"snapshot", run_snapshot, ""},
+    {"restore", run_restore, ""},
     {"clear", run_clear, ""},
     {"silence", run_silence, "ms "},
     {"restart", run_restart, ""},
@@ -258,7 +314,7 @@ static int check_keys(const struct command *c, json_object *o, struct error *e)
     return 0;
 }
 
-static int run(struct server *s, json_object *o, json_object *answer, struct error *e)
+static int run(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     const char *name = json_object_is_type(o, json_type_object) ? json_get_string(o, "command") : NULL;
     int r;
@@ -268,12 +324,12 @@ static int run(struct server *s, json_object *o, json_object *answer, struct err
     for (size_t i = 0; i < ELEMENTSOF(commands); i++)
         if (strcmp(commands[i].name, name) == 0) {
             r = check_keys(&commands[i], o, e);
-            return r < 0 ? r : commands[i].run(s, o, answer, e);
+            return r < 0 ? r : commands[i].run(cloud, o, answer, e);
         }
     return error_set(e, -EINVAL, "no command '%s'", name);
 }
 
-json_object *commands_run(struct server *s, const char *line, size_t n)
+json_object *commands_run(struct cloud *cloud, const char *line, size_t n)
 {
     _cleanup_json_ json_object *o = NULL;
     json_object *answer = json_object_new_object();
@@ -282,7 +338,7 @@ json_object *commands_run(struct server *s, const char *line, size_t n)
 
     json_object_object_add(answer, "ok", json_object_new_boolean(true));
     if (r >= 0)
-        r = run(s, o, answer, &e);
+        r = run(cloud, o, answer, &e);
     if (r < 0) {
         json_object_object_add(answer, "ok", json_object_new_boolean(false));
         json_object_object_add(answer, "error", json_object_new_string(e.text));

@@ -3,9 +3,18 @@
 
 /* What the control socket's commands do; control.h lists them. One thread. */
 
+#include "https.h"
 #include "server.h"
 
 #include <json-c/json.h>
 
+/* What the commands act upon. */
+struct cloud {
+    struct server *server;
+    struct https *https; /* NULL: no management calls */
+    bool has_snapshot;
+    size_t snapshot; /* how many changes there were */
+};
+
 /* Runs one line; the answer belongs to the caller and is never NULL. */
-json_object *commands_run(struct server *s, const char *line, size_t n);
+json_object *commands_run(struct cloud *cloud, const char *line, size_t n);

@@ -20,13 +20,13 @@ struct connection {
 };
 
 struct control {
-    struct server *server;
+    struct cloud *cloud;
     int fd;
     char *path;
     struct connection connections[CONTROL_CLIENTS_MAX];
 };
 
-int control_new(const char *path, struct server *s, struct control **ret, struct error *e)
+int control_new(const char *path, struct cloud *cloud, struct control **ret, struct error *e)
 {
     _cleanup_(control_freep) struct control *c = calloc(1, sizeof(*c));
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -35,7 +35,7 @@ int control_new(const char *path, struct server *s, struct control **ret, struct
 
     if (!c)
         return -ENOMEM;
-    c->server = s;
+    c->cloud = cloud;
     for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
         c->connections[i].fd = -EBADF;
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -98,9 +98,9 @@ static void connection_accept(struct control *c)
     safe_close(fd);
 }
 
-static int reply(int fd, const char *line, size_t n, struct server *s)
+static int reply(int fd, const char *line, size_t n, struct cloud *cloud)
 {
-    _cleanup_json_ json_object *answer = commands_run(s, line, n);
+    _cleanup_json_ json_object *answer = commands_run(cloud, line, n);
     const char *text = json_object_to_json_string_ext(answer, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
     struct iovec parts[] = {{.iov_base = (char *)text, .iov_len = strlen(text)},
                             {.iov_base = (char *)"\n", .iov_len = 1}};
@@ -112,7 +112,7 @@ static int reply(int fd, const char *line, size_t n, struct server *s)
     return sendmsg(fd, &message, MSG_NOSIGNAL) == (ssize_t)total ? 0 : -EPIPE;
 }
 
-static int read_lines(struct connection *k, struct server *s)
+static int read_lines(struct connection *k, struct cloud *cloud)
 {
     ssize_t n = read(k->fd, k->buffer + k->used, LINE_MAX_SIZE - k->used);
     char *newline;
@@ -124,7 +124,7 @@ static int read_lines(struct connection *k, struct server *s)
     k->used += (size_t)n;
     while ((newline = memchr(k->buffer, '\n', k->used))) {
         size_t length = (size_t)(newline - k->buffer);
-        int r = reply(k->fd, k->buffer, length, s);
+        int r = reply(k->fd, k->buffer, length, cloud);
 
         if (r < 0)
             return r;
@@ -138,7 +138,7 @@ void control_process(struct control *c, const struct pollfd *fds, size_t n)
 {
     for (size_t i = 1; i < n; i++)
         for (size_t k = 0; fds[i].revents && k < CONTROL_CLIENTS_MAX; k++)
-            if (c->connections[k].fd == fds[i].fd && read_lines(&c->connections[k], c->server) < 0)
+            if (c->connections[k].fd == fds[i].fd && read_lines(&c->connections[k], c->cloud) < 0)
                 connection_close(&c->connections[k]);
     if (fds[0].revents)
         connection_accept(c);

@@ -5,9 +5,16 @@
  * {"ok":true,...} or {"ok":false,"error":s}.
  *
  *     slow               ms [path method device times]       empty acknowledgement, answer later
- *     refuse             code ("4.03") [max_age path method device times]
+ *     refuse             code ("4.03", or of HTTP "429") [max_age path method device times]
  *     lose-before-apply  [path method device times]          times 1 unless given; 0: until cleared
  *     lose-after-apply   [path method device times]
+ *     apply-late         [path method device times]          connection closed, applied after the next such call
+ *     pretend            [path method device times]          answered as if applied
+ *     half-answer        [path method device times]          applied, the answer breaks off
+ *     stale-read         [path method device times]          a GET shows what was before the last change
+ *     deliver                                                what apply-late kept is applied now
+ *     snapshot                                               remembers the state
+ *     restore                                                puts it back, as from a backup
  *     clear                                                  none of the above any more, no silence
  *     silence            ms                                  datagrams dropped unread
  *     restart                                                every DTLS session gone without a word
@@ -18,9 +25,13 @@
  *     ping                                                   every event until now is on standard output
  *     stats                                                  counts of each device
  *
+ * A path of the management calls begins with '/', and those from apply-late to stale-read are for these only; max_age
+ * is their Retry-After; where an answer is lost, the connection is closed. A rule's path takes in what is below it; "*"
+ * is any segment.
+ *
  * An unknown command or key changes nothing. One thread; nothing blocks: a client that does not read is closed. */
 
-#include "server.h"
+#include "commands.h"
 
 #include <poll.h>
 
@@ -29,7 +40,7 @@
 struct control;
 
 /* A socket left behind by a killed process is replaced. */
-int control_new(const char *path, struct server *s, struct control **ret, struct error *e);
+int control_new(const char *path, struct cloud *cloud, struct control **ret, struct error *e);
 struct control *control_free(struct control *c);
 DEFINE_FREEP(struct control, control_free)
 

@@ -53,16 +53,22 @@ static const char *name_of(const struct device *d)
     return d ? d->id : NULL;
 }
 
-void event_listening(const char *address, unsigned port)
+void event_listening(const char *address, unsigned port, unsigned https_port)
 {
+    const char *open = strchr(address, ':') ? "[" : "", *close = strchr(address, ':') ? "]" : "";
+
     if (as_json) {
         json_object *o = object("listening", "address", address, NULL);
 
         json_object_object_add(o, "port", json_object_new_int((int)port));
+        if (https_port > 0)
+            json_object_object_add(o, "https_port", json_object_new_int((int)https_port));
         print_object(o);
-    } else
-        printf("listening on coaps://%s%s%s:%u\n", strchr(address, ':') ? "[" : "", address,
-               strchr(address, ':') ? "]" : "", port);
+        return;
+    }
+    printf("listening on coaps://%s%s%s:%u\n", open, address, close, port);
+    if (https_port > 0)
+        printf("listening on https://%s%s%s:%u\n", open, address, close, https_port);
 }
 
 void event_session(const struct device *d, const char *identity, const char *suite, bool forward_secrecy,
@@ -162,4 +168,24 @@ void event_fault(const char *what, const struct device *d, const char *method, c
         print_object(object("fault", "fault", what, "device", name_of(d), "method", method, "path", path, NULL));
     else
         printf("%-16s fault       %s %s %s\n", d ? d->id : "-", what, method ?: "", path ?: "");
+}
+
+void event_request(const struct device *d, const char *method, const char *path, json_object *query, unsigned status,
+                   const char *reason, bool late)
+{
+    json_object *o;
+
+    if (!as_json) {
+        printf("%-16s request     %s %s: %u %s%s\n", d ? d->id : "-", method, path, status, reason ?: "",
+               late ? " (late)" : "");
+        return;
+    }
+    o = object("request", "device", name_of(d), "method", method, "path", path, "reason", reason, NULL);
+    if (query)
+        json_object_object_add(o, "query", json_object_get(query));
+    if (status > 0)
+        json_object_object_add(o, "status", json_object_new_int((int)status));
+    if (late)
+        json_object_object_add(o, "late", json_object_new_boolean(true));
+    print_object(o);
 }

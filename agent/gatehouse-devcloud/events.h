@@ -12,7 +12,8 @@
 void events_init(bool json);
 void events_flush(void);
 
-void event_listening(const char *address, unsigned port);
+/* `https_port` 0: no management calls. */
+void event_listening(const char *address, unsigned port, unsigned https_port);
 void event_session(const struct device *d, const char *identity, const char *suite, bool forward_secrecy,
                    const char *peer);
 void event_session_closed(const struct device *d, const char *identity, const char *peer);
@@ -27,3 +28,6 @@ void event_refused(const struct device *d, const char *identity, const char *met
                    const char *reason);
 /* Something done on demand: `what` is the control command's name. */
 void event_fault(const char *what, const struct device *d, const char *method, const char *path);
+/* A management call; `status` 0: it was not answered. `late`: carried out only now. */
+void event_request(const struct device *d, const char *method, const char *path, json_object *query, unsigned status,
+                   const char *reason, bool late);

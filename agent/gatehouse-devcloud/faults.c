@@ -9,6 +9,10 @@ const char *const fault_names[FAULT_KINDS] = {
     [FAULT_REFUSE] = "refuse",
     [FAULT_LOSE_BEFORE] = "lose-before-apply",
     [FAULT_LOSE_AFTER] = "lose-after-apply",
+    [FAULT_LATE] = "apply-late",
+    [FAULT_PRETEND] = "pretend",
+    [FAULT_HALF] = "half-answer",
+    [FAULT_STALE] = "stale-read",
 };
 
 int faults_add(struct faults *f, const struct fault *rule)
@@ -26,14 +30,26 @@ void faults_clear(struct faults *f)
 
 static bool path_matches(const char *rule, const char *path)
 {
-    size_t n = strlen(rule);
+    if (!*rule)
+        return true;
+    for (; *rule; rule++)
+        if (*rule == '*')
+            path += strcspn(path, "/");
+        else if (*rule != *path++)
+            return false;
+    return *path == 0 || *path == '/';
+}
 
-    return n == 0 || (strncmp(rule, path, n) == 0 && (path[n] == 0 || path[n] == '/'));
+/* A code is of one protocol; whatever else happens, happens to both. */
+static bool protocol_matches(const struct fault *rule, const char *path)
+{
+    return rule->kind != FAULT_REFUSE || (rule->code > UINT8_MAX) == (path[0] == '/');
 }
 
 static bool matches(const struct fault *rule, const char *method, const char *path, const char *device)
 {
-    return path_matches(rule->path, path) && (!rule->method[0] || strcmp(rule->method, method) == 0) &&
+    return path_matches(rule->path, path) && protocol_matches(rule, path) &&
+           (!rule->method[0] || strcmp(rule->method, method) == 0) &&
            (!rule->device[0] || strcmp(rule->device, device) == 0);
 }
 

@@ -16,6 +16,11 @@ enum fault_kind {
     FAULT_REFUSE,      /* not carried out; answered with a code */
     FAULT_LOSE_BEFORE, /* as if the request had been lost */
     FAULT_LOSE_AFTER,  /* carried out; the answer is lost */
+    /* of the management calls only: */
+    FAULT_LATE,    /* not answered; carried out after the next call of the same method and path */
+    FAULT_PRETEND, /* answered as if carried out */
+    FAULT_HALF,    /* carried out; the answer breaks off in its middle */
+    FAULT_STALE,   /* answered from before the last change */
     FAULT_KINDS,
 };
 
@@ -24,13 +29,13 @@ extern const char *const fault_names[FAULT_KINDS];
 
 struct fault {
     enum fault_kind kind;
-    char path[FAULT_PATH_MAX + 1];     /* "" any; else equal, or a path below it */
+    char path[FAULT_PATH_MAX + 1];     /* "" any; else equal, or a path below it; "*" stands for a segment */
     char method[8];                    /* "" any */
     char device[FAULT_DEVICE_MAX + 1]; /* "" any */
     uint64_t times;                    /* how many requests more; UINT64_MAX: until cleared */
     uint64_t delay_ms;                 /* slow */
-    uint8_t code;                      /* refuse, as on the wire: class << 5 | detail */
-    uint32_t max_age;                  /* refuse: seconds, 0 = no option */
+    uint16_t code;                     /* refuse: as CoAP has it, class << 5 | detail; or from 400 on of HTTP */
+    uint32_t max_age;                  /* refuse: seconds, 0 = no option or header */
 };
 
 struct faults {
@@ -41,6 +46,7 @@ struct faults {
 /* -ENOBUFS */
 int faults_add(struct faults *f, const struct fault *rule);
 void faults_clear(struct faults *f);
-/* Whether a rule of this kind is for this request; it is counted down. *ret is its copy. */
+/* Whether a rule of this kind is for this request; it is counted down. *ret is its copy. A path of HTTP begins with
+ * '/', one of CoAP does not. */
 bool faults_take(struct faults *f, enum fault_kind kind, const char *method, const char *path, const char *device,
                  struct fault *ret);

@@ -20,11 +20,15 @@ struct journal {
 };
 
 static const char *const kinds[] = {
-    [JOURNAL_PUT] = "put",
-    [JOURNAL_DELETE] = "delete",
-    [JOURNAL_FORGET] = "forget",
-    [JOURNAL_NAME] = "name",
+    [JOURNAL_PUT] = "put",   [JOURNAL_DELETE] = "delete", [JOURNAL_FORGET] = "forget",
+    [JOURNAL_NAME] = "name", [JOURNAL_DEVICE] = "device", [JOURNAL_SET] = "set",
 };
+
+void journal_entry_done(struct journal_entry *j)
+{
+    json_object_put(j->details);
+    gnutls_memset(j, 0, sizeof(*j));
+}
 
 static json_object *encode(const struct journal_entry *j)
 {
@@ -40,10 +44,11 @@ static json_object *encode(const struct journal_entry *j)
     }
     if (j->kind == JOURNAL_PUT || j->kind == JOURNAL_DELETE)
         json_object_object_add(o, "identity", json_object_new_string(j->identity));
-    if (j->kind != JOURNAL_DELETE)
-        json_object_object_add(o, "device", json_object_new_string(j->device));
+    json_object_object_add(o, "device", json_object_new_string(j->device));
     if (j->kind == JOURNAL_NAME)
         json_object_object_add(o, "name", json_object_new_string(j->name));
+    if (j->details)
+        json_object_object_add(o, "details", json_object_get(j->details));
     return o;
 }
 
@@ -76,13 +81,27 @@ static int decode_put(json_object *o, struct journal_entry *j, struct error *e)
     return 0;
 }
 
+static int decode_details(json_object *o, struct journal_entry *j, struct error *e)
+{
+    json_object *details;
+
+    if (!json_object_object_get_ex(o, "details", &details))
+        return j->kind == JOURNAL_SET ? error_set(e, -EINVAL, "no \"details\"") : 0;
+    if (!json_object_is_type(details, json_type_object))
+        return error_set(e, -EINVAL, "no valid \"details\"");
+    j->details = json_object_get(details);
+    return 0;
+}
+
 static int decode(const char *line, size_t n, struct journal_entry *j, struct error *e)
 {
     _cleanup_json_ json_object *o = NULL;
     const char *op;
     size_t kind = 0;
-    int r = json_parse(line, n, &o, e);
+    int r;
 
+    *j = (struct journal_entry){};
+    r = json_parse(line, n, &o, e);
     if (r < 0)
         return r;
     op = json_get_string(o, "op");
@@ -90,38 +109,37 @@ static int decode(const char *line, size_t n, struct journal_entry *j, struct er
         kind++;
     if (!op || kind == ELEMENTSOF(kinds))
         return error_set(e, -EINVAL, "no \"op\" that is known");
-    *j = (struct journal_entry){.kind = (enum journal_kind)kind};
+    j->kind = (enum journal_kind)kind;
     if (j->kind == JOURNAL_PUT)
         r = decode_put(o, j, e);
     if (r >= 0 && (j->kind == JOURNAL_PUT || j->kind == JOURNAL_DELETE))
         r = text(o, "identity", j->identity, sizeof(j->identity), e);
-    if (r >= 0 && j->kind != JOURNAL_DELETE)
+    if (r >= 0 && (j->kind != JOURNAL_DELETE || json_get_string(o, "device")))
         r = text(o, "device", j->device, sizeof(j->device), e);
     if (r >= 0 && j->kind == JOURNAL_NAME)
         r = text(o, "name", j->name, sizeof(j->name), e);
-    return r;
+    return r < 0 ? r : decode_details(o, j, e);
 }
 
-static int read_lines(const char *data, size_t size, const char *path,
-                      int (*replay)(void *userdata, const struct journal_entry *j), void *userdata, off_t *ret_end,
-                      struct error *e)
+static int read_lines(struct journal *j, const char *data, size_t size,
+                      int (*replay)(void *userdata, const struct journal_entry *j), void *userdata, struct error *e)
 {
     const char *p = data, *newline;
     size_t number = 0;
 
     while ((newline = memchr(p, '\n', size - (size_t)(p - data)))) {
-        struct journal_entry j;
-        int r = decode(p, (size_t)(newline - p), &j, e);
+        struct journal_entry entry;
+        int r = decode(p, (size_t)(newline - p), &entry, e);
 
         number++;
         if (r >= 0)
-            r = replay(userdata, &j);
-        gnutls_memset(&j, 0, sizeof(j));
+            r = replay(userdata, &entry);
+        journal_entry_done(&entry);
         if (r < 0)
-            return error_prefix(e, r, "%s:%zu", path, number);
+            return error_prefix(e, r, "%s:%zu", j->path, number);
         p = newline + 1;
     }
-    *ret_end = p - data;
+    j->end = p - data;
     return 0;
 }
 
@@ -142,7 +160,7 @@ int journal_open(const char *path, int (*replay)(void *userdata, const struct jo
     r = file_read(AT_FDCWD, path, JOURNAL_MAX, &data, &size, e);
     if (r < 0)
         return r;
-    r = read_lines(data, size, path, replay, userdata, &j->end, e);
+    r = read_lines(j, data, size, replay, userdata, e);
     gnutls_memset(data, 0, size);
     if (r < 0)
         return r;
@@ -183,4 +201,23 @@ int journal_append(struct journal *j, const struct journal_entry *entry, struct 
     }
     j->end += (off_t)n + 1;
     return 0;
+}
+
+int journal_cut(struct journal *j, size_t lines, struct error *e)
+{
+    _cleanup_free_ char *data = NULL;
+    const char *p, *newline;
+    size_t size;
+    int r = file_read(AT_FDCWD, j->path, JOURNAL_MAX, &data, &size, e);
+
+    if (r < 0)
+        return r;
+    p = data;
+    while (lines-- > 0 && (newline = memchr(p, '\n', size - (size_t)(p - data))))
+        p = newline + 1;
+    r = ftruncate(j->fd, p - data) < 0 || fdatasync(j->fd) < 0 ? -errno : 0;
+    if (r >= 0)
+        j->end = p - data;
+    gnutls_memset(data, 0, size);
+    return r < 0 ? error_errno(e, r, "cannot cut %s", j->path) : 0;
 }

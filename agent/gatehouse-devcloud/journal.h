@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/limits.h"
 
 #include <stdbool.h>
@@ -14,10 +15,12 @@
 #include <stdint.h>
 
 enum journal_kind {
-    JOURNAL_PUT,    /* id, identity, key, device, named */
-    JOURNAL_DELETE, /* identity */
+    JOURNAL_PUT,    /* id, identity, key, device, named, and with a new device its details */
+    JOURNAL_DELETE, /* identity, device */
     JOURNAL_FORGET, /* device */
     JOURNAL_NAME,   /* device, name */
+    JOURNAL_DEVICE, /* device, details */
+    JOURNAL_SET,    /* device, details: {"tenant":s,"set":[...]} as hono_set_read() makes it */
 };
 
 struct journal_entry {
@@ -29,7 +32,11 @@ struct journal_entry {
     char device[IDENTITY_MAX + 1];
     char name[DEVICE_ID_MAX + 1];
     bool named;
+    json_object *details; /* owned; of a device: {"cloud":s,"hardware":[...]} */
 };
+
+/* Wipes it. */
+void journal_entry_done(struct journal_entry *j);
 
 struct journal;
 
@@ -41,3 +48,5 @@ DEFINE_FREEP(struct journal, journal_free)
 
 /* On failure the file is as before. */
 int journal_append(struct journal *j, const struct journal_entry *entry, struct error *e);
+/* Drops all lines but the first `lines`. */
+int journal_cut(struct journal *j, size_t lines, struct error *e);

@@ -22,6 +22,11 @@ struct options {
     unsigned port;
     bool replaces;
     bool json;
+    bool https; /* a port was given */
+    const char *https_cert;
+    const char *https_key;
+    const char *https_ca;
+    struct https_options management;
 };
 
 static void usage(FILE *f)
@@ -38,6 +43,16 @@ static void usage(FILE *f)
           "  --replaces        a registered key displaces the old one under the device's one identity\n"
           "  --state FILE      keep what was registered, for a restart (0600; it holds the keys)\n"
           "  --control PATH    a unix socket taking faults and questions, a JSON object a line\n"
+          "  --https-port N    Golioth's and Hono's management calls over TLS; 0: any, printed\n"
+          "  --https-cert FILE, --https-key FILE\n"
+          "                    certificate chain and key; or\n"
+          "  --https-ca FILE   make a certificate for localhost, and write here the authority to trust\n"
+          "  --api-key-file FILE\n"
+          "                    one line: the x-api-key that Golioth calls need; of Hono calls the bearer token, or\n"
+          "                    user:password\n"
+          "  --golioth-project NAME, --hono-tenant NAME\n"
+          "                    whose calls are answered\n"
+          "  --record FILE     every management call with its body, keys and all, a JSON object a line (0600)\n"
           "  --json            print events as JSON, an object a line\n"
           "  --verbose         every request on standard error\n"
           "  --version, --help\n",
@@ -55,49 +70,117 @@ static int parse_port(const char *text, unsigned *ret)
     return 0;
 }
 
+enum { HTTPS_PORT = 0x100, HTTPS_CERT, HTTPS_KEY, HTTPS_CA, API_KEY_FILE, GOLIOTH_PROJECT, HONO_TENANT, RECORD };
+
+static int bad_port(const char *option, const char *text)
+{
+    fprintf(stderr, "gatehouse-devcloud: %s %s: expected 0 to 65535\n", option, text);
+    return -EINVAL;
+}
+
+/* An option of the management calls. */
+static int parse_management(struct options *o, int c)
+{
+    if (c == HTTPS_PORT) {
+        o->https = true;
+        return parse_port(optarg, &o->management.port) < 0 ? bad_port("--https-port", optarg) : 0;
+    }
+    if (c == HTTPS_CERT)
+        o->https_cert = optarg;
+    else if (c == HTTPS_KEY)
+        o->https_key = optarg;
+    else if (c == HTTPS_CA)
+        o->https_ca = optarg;
+    else if (c == API_KEY_FILE)
+        o->management.key_file = optarg;
+    else if (c == GOLIOTH_PROJECT)
+        o->management.api.project = optarg;
+    else if (c == HONO_TENANT)
+        o->management.api.tenant = optarg;
+    else if (c == RECORD)
+        o->management.record = optarg;
+    return 0;
+}
+
+static int check_options(const struct options *o)
+{
+    bool files = o->https_cert && o->https_key;
+    const char *wrong = NULL;
+
+    if (!o->psk_file && !o->state)
+        wrong = "--psk-file or --state is needed";
+    else if (o->https && (files ? o->https_ca != NULL : o->https_cert || o->https_key || !o->https_ca))
+        wrong = "--https-port needs --https-cert and --https-key, or --https-ca";
+    else if (o->https && !o->management.api.project && !o->management.api.tenant)
+        wrong = "--https-port needs --golioth-project, --hono-tenant or both";
+    if (wrong)
+        fprintf(stderr, "gatehouse-devcloud: %s\n", wrong);
+    return wrong ? -EINVAL : 0;
+}
+
 /* 1: done already; negative: wrong usage, told. */
+static int parse_one(struct options *o, int c)
+{
+    if (c == 'f')
+        o->psk_file = optarg;
+    else if (c == 'l')
+        o->listen = optarg;
+    else if (c == 'p')
+        return parse_port(optarg, &o->port) < 0 ? bad_port("--port", optarg) : 0;
+    else if (c == 'a' || c == 'r')
+        o->replaces = c == 'r';
+    else if (c == 's')
+        o->state = optarg;
+    else if (c == 'c')
+        o->control = optarg;
+    else if (c == 'j')
+        o->json = true;
+    else if (c == 'v')
+        log_set_level(LOG_DEBUG);
+    else if (c == 'V')
+        return puts("gatehouse-devcloud " GATEHOUSE_VERSION) < 0 ? -EIO : 1;
+    else if (c == 'h')
+        return usage(stdout), 1;
+    else
+        return c == '?' ? -EINVAL : parse_management(o, c);
+    return 0;
+}
+
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option known[] = {
-        {"psk-file", required_argument, NULL, 'f'}, {"listen", required_argument, NULL, 'l'},
-        {"port", required_argument, NULL, 'p'},     {"adds", no_argument, NULL, 'a'},
-        {"replaces", no_argument, NULL, 'r'},       {"state", required_argument, NULL, 's'},
-        {"control", required_argument, NULL, 'c'},  {"json", no_argument, NULL, 'j'},
-        {"verbose", no_argument, NULL, 'v'},        {"version", no_argument, NULL, 'V'},
-        {"help", no_argument, NULL, 'h'},           {},
+        {"psk-file", required_argument, NULL, 'f'},
+        {"listen", required_argument, NULL, 'l'},
+        {"port", required_argument, NULL, 'p'},
+        {"adds", no_argument, NULL, 'a'},
+        {"replaces", no_argument, NULL, 'r'},
+        {"state", required_argument, NULL, 's'},
+        {"control", required_argument, NULL, 'c'},
+        {"json", no_argument, NULL, 'j'},
+        {"verbose", no_argument, NULL, 'v'},
+        {"version", no_argument, NULL, 'V'},
+        {"help", no_argument, NULL, 'h'},
+        {"https-port", required_argument, NULL, HTTPS_PORT},
+        {"https-cert", required_argument, NULL, HTTPS_CERT},
+        {"https-key", required_argument, NULL, HTTPS_KEY},
+        {"https-ca", required_argument, NULL, HTTPS_CA},
+        {"api-key-file", required_argument, NULL, API_KEY_FILE},
+        {"golioth-project", required_argument, NULL, GOLIOTH_PROJECT},
+        {"hono-tenant", required_argument, NULL, HONO_TENANT},
+        {"record", required_argument, NULL, RECORD},
+        {},
     };
-    int c;
+    int c, r = 0;
 
-    while ((c = getopt_long(argc, argv, "h", known, NULL)) >= 0) {
-        if (c == 'f')
-            o->psk_file = optarg;
-        else if (c == 'l')
-            o->listen = optarg;
-        else if (c == 'p' && parse_port(optarg, &o->port) < 0) {
-            fprintf(stderr, "gatehouse-devcloud: --port %s: expected 0 to 65535\n", optarg);
-            return -EINVAL;
-        } else if (c == 'a' || c == 'r')
-            o->replaces = c == 'r';
-        else if (c == 's')
-            o->state = optarg;
-        else if (c == 'c')
-            o->control = optarg;
-        else if (c == 'j')
-            o->json = true;
-        else if (c == 'v')
-            log_set_level(LOG_DEBUG);
-        else if (c == 'V')
-            return puts("gatehouse-devcloud " GATEHOUSE_VERSION) < 0 ? -EIO : 1;
-        else if (c == 'h')
-            return usage(stdout), 1;
-        else if (c == '?')
-            return -EINVAL;
-    }
-    if (optind < argc || (!o->psk_file && !o->state)) {
+    while (r == 0 && (c = getopt_long(argc, argv, "h", known, NULL)) >= 0)
+        r = parse_one(o, c);
+    if (r != 0)
+        return r;
+    if (optind < argc) {
         usage(stderr);
         return -EINVAL;
     }
-    return 0;
+    return check_options(o);
 }
 
 static int open_store(const struct options *o, struct store **ret, struct error *e)
@@ -128,38 +211,63 @@ static int signals(void)
     return fd < 0 ? -errno : fd;
 }
 
-/* Until SIGTERM or SIGINT. */
-static int loop(struct server *s, struct control *c, int signal_fd)
+static int timeout(const struct cloud *cloud)
 {
-    struct pollfd fds[3 + CONTROL_CLIENTS_MAX];
+    int a = server_timeout(cloud->server), b = cloud->https ? https_timeout(cloud->https) : -1;
+
+    return a < 0 ? b : b < 0 ? a : MIN_OF(a, b);
+}
+
+/* Until SIGTERM or SIGINT. */
+static int loop(const struct cloud *cloud, struct control *c, int signal_fd)
+{
+    struct pollfd fds[4 + CONTROL_CLIENTS_MAX];
 
     for (;;) {
-        size_t n = 2;
+        size_t n = 3;
         int r;
 
         events_flush();
         fds[0] = (struct pollfd){.fd = signal_fd, .events = POLLIN};
-        fds[1] = (struct pollfd){.fd = server_fd(s), .events = POLLIN};
+        fds[1] = (struct pollfd){.fd = server_fd(cloud->server), .events = POLLIN};
+        fds[2] = (struct pollfd){.fd = cloud->https ? https_fd(cloud->https) : -1, .events = POLLIN};
         if (c)
-            n += control_poll(c, &fds[2]);
-        r = poll(fds, n, server_timeout(s));
+            n += control_poll(c, &fds[3]);
+        r = poll(fds, n, timeout(cloud));
         if (r < 0 && errno != EINTR)
             return -errno;
         if (r > 0 && fds[0].revents)
             return 0;
-        server_process(s);
+        server_process(cloud->server);
+        if (cloud->https)
+            https_process(cloud->https);
         events_flush(); /* whoever asks on the control socket has then seen what came before */
         if (r > 0 && c)
-            control_process(c, &fds[2], n - 2);
+            control_process(c, &fds[3], n - 3);
     }
+}
+
+static int start_https(const struct options *o, struct server *s, struct https **ret, struct error *e)
+{
+    struct https_options management = o->management;
+    int r = o->https_cert ? certificate_read(o->https_cert, o->https_key, &management.certificate, e)
+                          : certificate_make(o->https_ca, &management.certificate, e);
+
+    management.address = o->listen;
+    if (r >= 0)
+        r = https_new(server_store(s), server_faults(s), &management, ret, e);
+    certificate_done(&management.certificate);
+    return r;
 }
 
 static int run(const struct options *o, struct error *e)
 {
     _cleanup_(store_freep) struct store *store = NULL;
     _cleanup_(server_freep) struct server *server = NULL;
+    _cleanup_(https_freep) struct https *https = NULL;
     _cleanup_(control_freep) struct control *control = NULL;
     _cleanup_close_ int signal_fd = signals();
+    struct cloud cloud = {};
     int r;
 
     if (signal_fd < 0)
@@ -167,11 +275,15 @@ static int run(const struct options *o, struct error *e)
     r = open_store(o, &store, e);
     if (r >= 0)
         r = server_new(store, o->listen, o->port, &server, e);
+    if (r >= 0 && o->https)
+        r = start_https(o, server, &https, e);
+    cloud = (struct cloud){.server = server, .https = https};
     if (r >= 0 && o->control)
-        r = control_new(o->control, server, &control, e);
-    if (r >= 0)
-        r = loop(server, control, signal_fd);
-    return r;
+        r = control_new(o->control, &cloud, &control, e);
+    if (r < 0)
+        return r;
+    event_listening(o->listen, server_port(server), https ? https_port(https) : 0);
+    return loop(&cloud, control, signal_fd);
 }
 
 int main(int argc, char **argv)

@@ -42,7 +42,7 @@ static void refuse(struct exchange *x, uint8_t code, const char *reason)
 
 static void answer_id(struct exchange *x, uint8_t code, const struct credential *c)
 {
-    char body[64];
+    char body[CREDENTIAL_ID_MAX + 16];
 
     snprintf(body, sizeof(body), "{\"id\":\"%s\"}", c->id);
     answer(x, code, FORMAT_JSON, body);
@@ -204,7 +204,7 @@ static void carry_out(const struct request *q, struct exchange *x)
         return;
     }
     if (fault_taken(q, FAULT_REFUSE, &fault)) {
-        refuse(x, fault.code, "refused on demand");
+        refuse(x, (uint8_t)fault.code, "refused on demand");
         x->max_age = fault.max_age;
     } else
         dispatch(q, x);

@@ -20,7 +20,7 @@
 #define SESSION_IDLE_SECONDS 86400 /* libcoap's own 300 would drop quiet children */
 #define HANDSHAKES_MAX 100000
 #define RECEIVE_BUFFER (8 * 1024 * 1024)
-#define SOCKETS_LOOKED_AT 64
+#define SOCKETS_LOOKED_AT 1024 /* those of management calls may stand before it */
 #define KEY_PROOF_TIMEOUT (5 * USEC_PER_SEC)
 #define NO_PROOF "no valid Finished: wrong key, or packets lost"
 
@@ -171,15 +171,17 @@ static const coap_bin_const_t *find_key(coap_bin_const_t *identity, coap_session
     static coap_bin_const_t key; /* libcoap copies it before it asks again */
     struct client *c = coap_session_get_app_data(session);
     coap_tls_library_t library;
+    const struct secret *secret;
     struct credential *found;
     gnutls_session_t tls;
 
     if (!c)
         return NULL;
     found = known(c->server, identity);
-    if (!found) {
+    secret = found ? credential_secret(found) : NULL;
+    if (!secret) {
         printable(identity, c->identity, sizeof(c->identity));
-        event_handshake_failed(NULL, c->identity, "unknown identity", c->peer);
+        event_handshake_failed(NULL, c->identity, found ? "no valid secret" : "unknown identity", c->peer);
         return NULL;
     }
     snprintf(c->identity, sizeof(c->identity), "%s", found->identity);
@@ -193,7 +195,7 @@ static const coap_bin_const_t *find_key(coap_bin_const_t *identity, coap_session
     c->tls = tls;
     gnutls_session_set_ptr(tls, c);
     gnutls_handshake_set_hook_function(tls, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST, on_finished);
-    key = (coap_bin_const_t){.length = found->key_size, .s = found->key};
+    key = (coap_bin_const_t){.length = secret->key_size, .s = secret->key};
     return &key;
 }
 
@@ -274,7 +276,7 @@ int server_new(struct store *store, const char *address, unsigned port, struct s
 {
     _cleanup_(server_freep) struct server *s = calloc(1, sizeof(*s));
     struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM, .ai_flags = AI_NUMERICHOST};
-    char service[8], host[64];
+    char service[8];
     int r;
 
     if (!s)
@@ -294,14 +296,14 @@ int server_new(struct store *store, const char *address, unsigned port, struct s
     memcpy(&s->bound.addr, s->address->ai_addr, s->address->ai_addrlen);
     s->bound.size = s->address->ai_addrlen;
     r = start(s, e);
-    if (r < 0)
-        return r;
-    if (getnameinfo(&s->bound.addr.sa, s->bound.size, host, sizeof(host), service, sizeof(service),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        return error_set(e, -EIO, "cannot tell the address it listens on");
-    event_listening(host, (unsigned)strtoul(service, NULL, 10));
-    *ret = TAKE_PTR(s);
-    return 0;
+    if (r >= 0)
+        *ret = TAKE_PTR(s);
+    return r;
+}
+
+unsigned server_port(const struct server *s)
+{
+    return coap_address_get_port(&s->bound);
 }
 
 struct server *server_free(struct server *s)

@@ -43,11 +43,12 @@ struct client {
 
 struct server;
 
-/* Port 0: any. `address` is numeric. Tells where it listens as an event. */
+/* Port 0: any. `address` is numeric. */
 int server_new(struct store *s, const char *address, unsigned port, struct server **ret, struct error *e);
 struct server *server_free(struct server *s);
 DEFINE_FREEP(struct server, server_free)
 
+unsigned server_port(const struct server *s);
 /* To be polled for reading; another one after server_restart(). */
 int server_fd(const struct server *s);
 void server_process(struct server *s);

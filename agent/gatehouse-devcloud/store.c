@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "store.h"
 
-#include "journal.h"
+#include "hono-set.h"
+#include "state.h"
 
+#include "base/clock.h"
 #include "base/durable.h"
 #include "base/encode.h"
 #include "base/id.h"
 
 #include <fcntl.h>
 #include <gnutls/crypto.h>
-#include <search.h>
+#include <gnutls/gnutls.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,21 +19,11 @@
 
 struct store {
     bool replaces;
-    void *identities; /* tsearch tree of credentials, deleted ones too */
-    void *device_ids; /* tsearch tree of devices that are not forgotten */
-    struct device *devices;
-    struct journal *journal; /* NULL: nothing is kept */
+    struct state state;
+    struct journal *journal;       /* NULL: nothing is kept */
+    struct journal_entry *history; /* all that was applied */
+    size_t changes, allocated;
 };
-
-static int compare_identity(const void *a, const void *b)
-{
-    return strcmp(((const struct credential *)a)->identity, ((const struct credential *)b)->identity);
-}
-
-static int compare_device(const void *a, const void *b)
-{
-    return strcmp(((const struct device *)a)->id, ((const struct device *)b)->id);
-}
 
 int store_new(bool replaces, struct store **ret)
 {
@@ -44,181 +36,122 @@ int store_new(bool replaces, struct store **ret)
     return 0;
 }
 
-static void credential_free(void *p)
-{
-    struct credential *c = p;
-
-    gnutls_memset(c->key, 0, sizeof(c->key));
-    free(c);
-}
-
-static void leave(void *p) {}
-
 struct store *store_free(struct store *s)
 {
     if (!s)
         return NULL;
-    tdestroy(s->identities, credential_free);
-    tdestroy(s->device_ids, leave);
-    while (s->devices) {
-        struct device *d = s->devices;
-
-        s->devices = d->next;
-        free(d);
-    }
+    state_done(&s->state);
+    for (size_t i = 0; i < s->changes; i++)
+        journal_entry_done(&s->history[i]);
+    free(s->history);
     journal_free(s->journal);
     free(s);
     return NULL;
 }
 
-static struct credential *find_any(struct store *s, const char *identity)
-{
-    struct credential key;
-    struct credential **found;
-
-    if (strlen(identity) > IDENTITY_MAX)
-        return NULL;
-    snprintf(key.identity, sizeof(key.identity), "%s", identity);
-    found = tfind(&key, &s->identities, compare_identity);
-    return found ? *found : NULL;
-}
-
 struct credential *store_find(struct store *s, const char *identity)
 {
-    struct credential *c = find_any(s, identity);
+    struct credential *c = state_find(&s->state, identity);
 
     return c && !c->deleted ? c : NULL;
 }
 
 struct device *store_device(struct store *s, const char *id)
 {
-    struct device key;
-    struct device **found;
-
-    if (strlen(id) >= sizeof(key.id))
-        return NULL;
-    snprintf(key.id, sizeof(key.id), "%s", id);
-    found = tfind(&key, &s->device_ids, compare_device);
-    return found ? *found : NULL;
+    return state_device(&s->state, id);
 }
 
 struct device *store_devices(struct store *s)
 {
-    return s->devices;
+    return s->state.devices;
 }
 
-static struct device *device_add(struct store *s, const char *id, bool named)
+struct device *store_device_by_cloud_id(struct store *s, const char *cloud_id)
 {
-    struct device *d = calloc(1, sizeof(*d));
+    for (struct device *d = s->state.devices; d; d = d->next)
+        if (!d->forgotten && strcmp(d->cloud_id, cloud_id) == 0)
+            return d;
+    return NULL;
+}
 
-    if (!d)
+static bool has_hardware(const struct device *d, const char *hardware)
+{
+    if (!d->hardware)
+        return strcmp(d->id, hardware) == 0;
+    for (size_t i = 0; i < json_object_array_length(d->hardware); i++)
+        if (strcmp(json_object_get_string(json_object_array_get_idx(d->hardware, i)) ?: "", hardware) == 0)
+            return true;
+    return false;
+}
+
+struct device *store_device_by_hardware(struct store *s, const char *hardware)
+{
+    for (struct device *d = s->state.devices; d; d = d->next)
+        if (!d->forgotten && has_hardware(d, hardware))
+            return d;
+    return NULL;
+}
+
+static bool same_key(const struct secret *k, const void *key, size_t size)
+{
+    return k->key_size == size && gnutls_memcmp(k->key, key, size) == 0;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+
+    return n >= m && strcmp(text + n - m, end) == 0;
+}
+
+struct credential *store_find_key(struct store *s, const char *identity_end, const void *key, size_t size)
+{
+    for (struct device *d = s->state.devices; d; d = d->next)
+        for (struct credential *c = d->credentials; c; c = c->next)
+            for (size_t i = 0; i < c->count; i++)
+                if (same_key(&c->secrets[i], key, size) && ends_with(c->identity, identity_end))
+                    return c;
+    return NULL;
+}
+
+const struct secret *credential_secret(const struct credential *c)
+{
+    uint64_t now = clock_realtime();
+
+    if (c->deleted || c->disabled)
         return NULL;
-    snprintf(d->id, sizeof(d->id), "%s", id);
-    d->named = named;
-    if (!tsearch(d, &s->device_ids, compare_device)) {
-        free(d);
-        return NULL;
+    for (size_t i = 0; i < c->count; i++) {
+        const struct secret *k = &c->secrets[i];
+
+        if (!k->disabled && k->not_before <= now && now < k->not_after)
+            return k;
     }
-    d->next = s->devices;
-    s->devices = d;
-    return d;
+    return NULL;
 }
 
-static void unlink_credential(struct credential *c)
+static int remember(struct store *s, const struct journal_entry *j)
 {
-    struct credential **p = &c->device->credentials;
+    if (s->changes == s->allocated) {
+        size_t n = s->allocated ? s->allocated * 2 : 64;
+        struct journal_entry *more = reallocarray(s->history, n, sizeof(*more));
 
-    while (*p && *p != c)
-        p = &(*p)->next;
-    if (*p)
-        *p = c->next;
-    c->next = NULL;
-}
-
-/* What a journal line says, done in memory. */
-static int apply_put(struct store *s, const struct journal_entry *j)
-{
-    struct credential *c = find_any(s, j->identity);
-    struct device *d = store_device(s, j->device);
-
-    if (!d)
-        d = device_add(s, j->device, j->named);
-    if (!d)
-        return -ENOMEM;
-    d->named |= j->named;
-    if (!c) {
-        c = calloc(1, sizeof(*c));
-        if (!c)
+        if (!more)
             return -ENOMEM;
-        snprintf(c->identity, sizeof(c->identity), "%s", j->identity);
-        if (!tsearch(c, &s->identities, compare_identity)) {
-            free(c);
-            return -ENOMEM;
-        }
-    } else if (!c->deleted)
-        unlink_credential(c);
-    snprintf(c->id, sizeof(c->id), "%s", j->id);
-    memcpy(c->key, j->key, j->key_size);
-    c->key_size = j->key_size;
-    c->deleted = false;
-    c->device = d;
-    c->next = d->credentials;
-    d->credentials = c;
+        s->history = more;
+        s->allocated = n;
+    }
+    s->history[s->changes] = *j;
+    json_object_get(j->details);
+    s->changes++;
     return 0;
 }
 
-static int apply_delete(struct store *s, const char *identity)
+static int replay(void *userdata, const struct journal_entry *j)
 {
-    struct credential *c = find_any(s, identity);
+    struct store *s = userdata;
+    int r = remember(s, j);
 
-    if (c && !c->deleted) {
-        unlink_credential(c);
-        c->deleted = true;
-        gnutls_memset(c->key, 0, sizeof(c->key));
-    }
-    return 0;
-}
-
-static void apply_forget(struct store *s, const char *id)
-{
-    struct device *d = store_device(s, id);
-
-    if (!d)
-        return;
-    while (d->credentials)
-        apply_delete(s, d->credentials->identity);
-    tdelete(d, &s->device_ids, compare_device);
-    d->forgotten = true;
-}
-
-static void apply_name(struct store *s, struct device *d, const char *name)
-{
-    tdelete(d, &s->device_ids, compare_device);
-    snprintf(d->id, sizeof(d->id), "%s", name);
-    d->named = true;
-    /* cannot fail: the node just deleted made room */
-    (void)!tsearch(d, &s->device_ids, compare_device);
-}
-
-static int apply(struct store *s, const struct journal_entry *j)
-{
-    struct device *d;
-
-    switch (j->kind) {
-    case JOURNAL_PUT:
-        return apply_put(s, j);
-    case JOURNAL_DELETE:
-        return apply_delete(s, j->identity);
-    case JOURNAL_FORGET:
-        apply_forget(s, j->device);
-        return 0;
-    case JOURNAL_NAME:
-        d = store_device(s, j->device);
-        if (d && !store_device(s, j->name))
-            apply_name(s, d, j->name);
-        return 0;
-    }
-    return -EINVAL;
+    return r < 0 ? r : state_apply(&s->state, j);
 }
 
 /* Kept first, then done. */
@@ -226,17 +159,55 @@ static int commit(struct store *s, const struct journal_entry *j, struct error *
 {
     int r = s->journal ? journal_append(s->journal, j, e) : 0;
 
-    return r < 0 ? r : apply(s, j);
-}
-
-static int replay(void *userdata, const struct journal_entry *j)
-{
-    return apply(userdata, j);
+    return r < 0 ? r : replay(s, j);
 }
 
 int store_open_state(struct store *s, const char *path, struct error *e)
 {
     return journal_open(path, replay, s, &s->journal, e);
+}
+
+size_t store_changes(const struct store *s)
+{
+    return s->changes;
+}
+
+int store_restore(struct store *s, size_t changes, struct error *e)
+{
+    int r = s->journal && changes < s->changes ? journal_cut(s->journal, changes, e) : 0;
+
+    if (r < 0)
+        return r;
+    while (s->changes > changes)
+        journal_entry_done(&s->history[--s->changes]);
+    state_clear(&s->state);
+    for (size_t i = 0; r >= 0 && i < s->changes; i++)
+        r = state_apply(&s->state, &s->history[i]);
+    state_forget_absent(&s->state);
+    return r;
+}
+
+/* Which entry was the last of that device; SIZE_MAX: none. */
+static size_t last_change(const struct store *s, const char *device)
+{
+    for (size_t i = s->changes; i > 0; i--)
+        if (!device[0] || strcmp(s->history[i - 1].device, device) == 0)
+            return i - 1;
+    return SIZE_MAX;
+}
+
+int store_copy(const struct store *s, bool before_last, const char *device, struct store **ret)
+{
+    _cleanup_(store_freep) struct store *copy = NULL;
+    size_t leave_out = before_last ? last_change(s, device) : SIZE_MAX;
+    int r = store_new(s->replaces, &copy);
+
+    for (size_t i = 0; r >= 0 && i < s->changes; i++)
+        if (i != leave_out)
+            r = replay(copy, &s->history[i]);
+    if (r >= 0)
+        *ret = TAKE_PTR(copy);
+    return r;
 }
 
 static int new_entry(const char *identity, const void *key, size_t size, const char *device, bool named,
@@ -271,15 +242,10 @@ static int check(const char *identity, size_t key_size, struct error *e)
     return 0;
 }
 
-static bool same_key(const struct credential *c, const void *key, size_t size)
-{
-    return c->key_size == size && gnutls_memcmp(c->key, key, size) == 0;
-}
-
 int store_offer(struct store *s, struct device *d, const char *identity, const void *key, size_t size,
                 struct credential **ret, struct error *e)
 {
-    struct credential *c = find_any(s, identity);
+    struct credential *c = state_find(&s->state, identity);
     bool there = c && !c->deleted;
     struct journal_entry j;
     int r = check(identity, size, e);
@@ -288,7 +254,7 @@ int store_offer(struct store *s, struct device *d, const char *identity, const v
         return r;
     if (there && c->device != d)
         return error_set(e, -EEXIST, "the identity belongs to another device");
-    if (there && same_key(c, key, size)) {
+    if (there && credential_secret(c) && same_key(credential_secret(c), key, size)) {
         *ret = c;
         return STORE_SAME;
     }
@@ -299,10 +265,10 @@ int store_offer(struct store *s, struct device *d, const char *identity, const v
     r = new_entry(identity, key, size, d->id, d->named, &j);
     if (r >= 0)
         r = commit(s, &j, e);
-    gnutls_memset(&j, 0, sizeof(j));
+    journal_entry_done(&j);
     if (r < 0)
         return r;
-    *ret = find_any(s, identity);
+    *ret = state_find(&s->state, identity);
     return there ? STORE_REPLACED : STORE_ADDED;
 }
 
@@ -319,9 +285,60 @@ int store_put(struct store *s, const char *identity, const void *key, size_t siz
     r = new_entry(identity, key, size, device ?: identity, device != NULL, &j);
     if (r >= 0)
         r = commit(s, &j, e);
-    gnutls_memset(&j, 0, sizeof(j));
+    journal_entry_done(&j);
     if (r >= 0)
-        *ret = find_any(s, identity);
+        *ret = state_find(&s->state, identity);
+    return r;
+}
+
+/* What a new device is known by to the management calls. */
+static json_object *device_details(json_object *hardware)
+{
+    json_object *details = json_object_new_object();
+    uint8_t random[CLOUD_DEVICE_ID_LENGTH / 2];
+    char hex[HEX_SIZE(sizeof(random))];
+
+    if (gnutls_rnd(GNUTLS_RND_NONCE, random, sizeof(random)) < 0)
+        memset(random, 0, sizeof(random));
+    hex_encode(random, sizeof(random), hex);
+    json_object_object_add(details, "cloud", json_object_new_string(hex));
+    if (hardware)
+        json_object_object_add(details, "hardware", json_object_get(hardware));
+    return details;
+}
+
+int store_provision(struct store *s, const char *device, json_object *hardware, const char *identity, const void *key,
+                    size_t size, struct device **ret, struct error *e)
+{
+    struct journal_entry j = {.kind = JOURNAL_DEVICE};
+    int r = identity ? check(identity, size, e) : 0;
+
+    if (r < 0)
+        return r;
+    if (!id_valid(device))
+        return error_set(e, -EINVAL, "device id '%.64s': expected %s", device, ID_RULE);
+    snprintf(j.device, sizeof(j.device), "%s", device);
+    if (identity)
+        r = new_entry(identity, key, size, device, true, &j);
+    j.details = device_details(hardware);
+    if (r >= 0)
+        r = commit(s, &j, e);
+    journal_entry_done(&j);
+    if (r >= 0)
+        *ret = store_device(s, device);
+    return r;
+}
+
+int store_set(struct store *s, struct device *d, const char *tenant, json_object *set, struct error *e)
+{
+    struct journal_entry j = {.kind = JOURNAL_SET, .details = json_object_new_object()};
+    int r;
+
+    json_object_object_add(j.details, "tenant", json_object_new_string(tenant));
+    json_object_object_add(j.details, "set", json_object_get(set));
+    snprintf(j.device, sizeof(j.device), "%s", d->id);
+    r = commit(s, &j, e);
+    journal_entry_done(&j);
     return r;
 }
 
@@ -331,6 +348,7 @@ static int delete (struct store *s, struct credential *c, struct credential **re
     int r;
 
     snprintf(j.identity, sizeof(j.identity), "%s", c->identity);
+    snprintf(j.device, sizeof(j.device), "%s", c->device->id);
     r = commit(s, &j, e);
     if (r >= 0)
         *ret = c;
@@ -351,7 +369,7 @@ int store_forget_key(struct store *s, const char *text, struct credential **ret,
 
     if (c)
         return delete (s, c, ret, e);
-    for (struct device *d = s->devices; d; d = d->next)
+    for (struct device *d = s->state.devices; d; d = d->next)
         if (store_delete(s, d, text, ret, NULL) >= 0)
             return 0;
     return error_set(e, -ENOENT, "no credential has the id or identity '%s'", text);
@@ -401,7 +419,7 @@ static int psk_line(struct store *s, char *line, struct error *e)
     n = hex_decode(hex, strlen(hex), key, sizeof(key));
     if (n < 0)
         return error_set(e, -EINVAL, "the key is not %d to %d bytes in hex", KEY_MIN, KEY_MAX);
-    r = find_any(s, line) ? 0 : store_put(s, line, key, (size_t)n, device, &c, e);
+    r = state_find(&s->state, line) ? 0 : store_put(s, line, key, (size_t)n, device, &c, e);
     gnutls_memset(key, 0, sizeof(key));
     return r;
 }
@@ -429,7 +447,7 @@ void credential_fingerprint(const struct credential *c, char ret_text[17])
 {
     uint8_t digest[32];
 
-    if (gnutls_hash_fast(GNUTLS_DIG_SHA256, c->key, c->key_size, digest) < 0)
+    if (c->count == 0 || gnutls_hash_fast(GNUTLS_DIG_SHA256, c->secrets[0].key, c->secrets[0].key_size, digest) < 0)
         memset(digest, 0, sizeof(digest));
     hex_encode(digest, 8, ret_text);
 }

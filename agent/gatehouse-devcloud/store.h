@@ -5,35 +5,57 @@
  *
  * The store owns everything it hands out. A forgotten device or deleted credential stays allocated (marked) until
  * store_free, so that live sessions may keep pointing at it, as a real cloud keeps sessions of deleted credentials
- * open. With a state file every change is synced to it before it is made; when that fails, nothing changes. One thread.
+ * open. With a state file every change is synced to it before it is made; when that fails, nothing changes. Every
+ * change is remembered, so that an earlier state can be looked at or put back. One thread.
  *
  * The keys are this cloud's own copies, in ordinary memory: a tool for loopback, not a place for a production key. */
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "base/limits.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#define CLOUD_DEVICE_ID_LENGTH 24
+#define VERSION_LENGTH 36
+#define CREDENTIAL_ID_MAX 63
+
 struct device {
     char id[IDENTITY_MAX + 1]; /* an id, or while not named yet the identity it came with */
     bool named;                /* by the PSK file, the operator, or its own first pack */
     bool forgotten;
-    struct credential *credentials;
-    struct device *next; /* all there are, forgotten ones too */
+    char cloud_id[CLOUD_DEVICE_ID_LENGTH + 1]; /* the management calls' own name for it */
+    char version[VERSION_LENGTH + 1];          /* another one after each change of its credentials */
+    json_object *hardware;                     /* ids of hardware, an array; NULL: its own id */
+    json_object *others;                       /* entries of its Hono set that are no keys, without their secrets */
+    struct credential *credentials;            /* the oldest first */
+    struct device *next;                       /* all there are, forgotten ones too */
     uint64_t packs;
     uint64_t samples;
     uint64_t probes;
     uint64_t sessions; /* handshakes that ended well */
 };
 
-struct credential {
-    char id[32]; /* never used twice; a replaced key has a new one */
-    char identity[IDENTITY_MAX + 1];
+/* One key under an identity. Hono keeps several, of which the first valid one counts; all others have one. */
+struct secret {
+    char id[CREDENTIAL_ID_MAX + 1];
     uint8_t key[KEY_MAX];
     size_t key_size;
+    bool disabled;
+    uint64_t not_before; /* CLOCK_REALTIME */
+    uint64_t not_after;  /* UINT64_MAX: for ever */
+};
+
+struct credential {
+    char id[CREDENTIAL_ID_MAX + 1]; /* the first secret's; never used twice: a replaced key has a new one */
+    char identity[IDENTITY_MAX + 1];
+    struct secret *secrets;
+    size_t count;
+    bool disabled;
+    json_object *shown; /* as a Hono set shows it, without keys; NULL: came another way */
     struct device *device;
     struct credential *next; /* of the same device */
     bool deleted;
@@ -60,7 +82,15 @@ int store_read_psk_file(struct store *s, const char *path, struct error *e);
 /* NULL when there is none, or it was deleted. */
 struct credential *store_find(struct store *s, const char *identity);
 struct device *store_device(struct store *s, const char *id);
+struct device *store_device_by_cloud_id(struct store *s, const char *cloud_id);
+/* Also by its own id where it came without ids of hardware. */
+struct device *store_device_by_hardware(struct store *s, const char *hardware);
+/* The newest first. */
 struct device *store_devices(struct store *s);
+/* The one that a handshake is tried with, as Hono does it: the first that is valid. NULL: none. */
+const struct secret *credential_secret(const struct credential *c);
+/* A credential that is not deleted, whose identity ends like this, and which has this key. */
+struct credential *store_find_key(struct store *s, const char *identity_end, const void *key, size_t size);
 
 /* A device registers a key for itself: the outcome (enum store_offer), or -EEXIST: the identity has another key,
  * belongs to another device, or is not the device's one identity; -EINVAL: identity or key out of bounds; another: not
@@ -70,6 +100,13 @@ int store_offer(struct store *s, struct device *d, const char *identity, const v
 /* The operator adds or replaces a credential; device NULL: one of its own. */
 int store_put(struct store *s, const char *identity, const void *key, size_t size, const char *device,
               struct credential **ret, struct error *e);
+/* A new device with these ids of hardware (NULL: its own id) and, unless identity is NULL, its first credential. */
+int store_provision(struct store *s, const char *device, json_object *hardware, const char *identity, const void *key,
+                    size_t size, struct device **ret, struct error *e);
+/* Replaces all credentials of a device whose identities end with "@tenant" by those of a set as hono_set_read() makes
+ * it.
+ */
+int store_set(struct store *s, struct device *d, const char *tenant, json_object *set, struct error *e);
 /* By the cloud's id and only of this device. -ENOENT. */
 int store_delete(struct store *s, struct device *d, const char *id, struct credential **ret, struct error *e);
 /* By id or identity, of whichever device. -ENOENT. */
@@ -78,5 +115,13 @@ int store_forget_device(struct store *s, const char *id, struct error *e);
 /* A device not named yet gets its name. -EEXIST: another device has it. */
 int store_name(struct store *s, struct device *d, const char *name, struct error *e);
 
-/* 16 hex digits: the first half of SHA-256 of the key. */
+/* How many changes there were, to be given to store_restore(). */
+size_t store_changes(const struct store *s);
+/* Puts back what was after the first `changes`: what came later never was. */
+int store_restore(struct store *s, size_t changes, struct error *e);
+/* A store of its own, kept nowhere, that knows the same; with `before_last` all but the last change of that device (by
+ * its id; "": of any). */
+int store_copy(const struct store *s, bool before_last, const char *device, struct store **ret);
+
+/* 16 hex digits: the first half of SHA-256 of the first key. */
 void credential_fingerprint(const struct credential *c, char ret_text[17]);

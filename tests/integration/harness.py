@@ -234,30 +234,56 @@ class Monitor(Process):
 
 
 class Devcloud(Process):
-    """gatehouse-devcloud. After a restart it has the same port."""
+    """gatehouse-devcloud. After a restart it has the same ports. With `project`, `tenant` or both it answers management
+    calls, told to record them."""
 
-    def __init__(self, bench, name, credentials, port=0, replaces=False, state=True):
+    def __init__(self, bench, name, credentials, port=0, replaces=False, state=True, project=None, tenant=None,
+                 api_key=None):
         self.psk_file, self.socket = bench.path(name + ".psk"), bench.path(name + ".ctl")
         with open(self.psk_file, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as f:
             for identity, key, *device in credentials:
                 f.write(":".join([identity, key.hex(), *device]) + "\n")
         super().__init__(bench, name, [])
         self.mode, self.state = "--replaces" if replaces else "--adds", state
-        self.port = port
+        self.port, self.https_port = port, 0
+        self.project, self.tenant, self.api_key_file = project, tenant, None
+        self.ca, self.record = bench.path(name + ".ca.pem"), bench.path(name + ".record")
+        if api_key:
+            self.api_key_file = bench.path(name + ".api-key")
+            self.set_api_key(api_key)
 
     def start(self):
         self.argv = [program("agent/gatehouse-devcloud/gatehouse-devcloud"), "--psk-file", self.psk_file, "--port",
                      str(self.port), self.mode, "--json", "--verbose", "--control", self.socket]
         if self.state:
             self.argv += ["--state", self.bench.path(self.name + ".state")]
+        if self.project or self.tenant:
+            self.argv += ["--https-port", str(self.https_port), "--https-ca", self.ca, "--record", self.record]
+            for option, value in (("--golioth-project", self.project), ("--hono-tenant", self.tenant),
+                                  ("--api-key-file", self.api_key_file)):
+                self.argv += [option, value] if value else []
         mark = self.mark()
         super().start()
-        self.port = self.wait_event("listening", since=mark)["port"]
+        listening = self.wait_event("listening", since=mark)
+        self.port, self.https_port = listening["port"], listening.get("https_port", 0)
         return self
+
+    def set_api_key(self, key):
+        with open(self.api_key_file, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as f:
+            f.write(key + "\n")
 
     @property
     def url(self):
         return f"coaps://127.0.0.1:{self.port}"
+
+    @property
+    def https_url(self):
+        return f"https://127.0.0.1:{self.https_port}"
+
+    def recorded(self):
+        """Every management call until now, bodies and all."""
+        self.do("ping")
+        return [json.loads(line) for line in read(self.record).splitlines()]
 
     def do(self, command, **arguments):
         """A command of its control socket; Failure if it refuses."""
@@ -471,8 +497,12 @@ class Bench:
 
     def generated_keys(self):
         """Those that rotations made: the clouds' copies."""
-        return [bytes.fromhex(entry["key"]) for p in os.listdir(self.dir) if p.endswith(".state")
-                for entry in map(json.loads, read_bytes(self.path(p)).splitlines()) if "key" in entry]
+        entries = [json.loads(line) for p in os.listdir(self.dir) if p.endswith(".state")
+                   for line in read_bytes(self.path(p)).splitlines()]
+        secrets_of_sets = [secret for entry in entries for credential in entry.get("details", {}).get("set", [])
+                           for secret in credential["secrets"] if "key" in secret]
+        return [bytes.fromhex(entry["key"]) for entry in entries if "key" in entry] + [
+            base64.b64decode(secret["key"]) for secret in secrets_of_sets]
 
     def set_keys(self, credentials, seconds=60):
         """The main keys of many devices in one run: (device, identity, key) of each."""
