@@ -60,17 +60,15 @@ static int read_time(const char *text, uint64_t *ret)
     unsigned hours = 0, minutes = 0;
     time_t seconds;
     int used = 0;
-    char sign;
+    char sign[2] = "+";
 
     if (!rest || rest - text != 19)
         return -EINVAL;
     if (*rest == '.')
         rest += 1 + strspn(rest + 1, "0123456789");
-    if (strcmp(rest, "Z") == 0)
-        sign = '+';
-    else if (sscanf(rest, "%1[+-]%2u:%2u%n", &sign, &hours, &minutes, &used) != 3 || rest[used])
+    if (strcmp(rest, "Z") != 0 && (sscanf(rest, "%1[+-]%2u:%2u%n", sign, &hours, &minutes, &used) != 3 || rest[used]))
         return -EINVAL;
-    seconds = timegm(&tm) + (sign == '+' ? -1 : 1) * (time_t)(hours * 3600 + minutes * 60);
+    seconds = timegm(&tm) + (sign[0] == '+' ? -1 : 1) * (time_t)(hours * 3600 + minutes * 60);
     if (seconds < 0 || hours > 23 || minutes > 59)
         return -EINVAL;
     *ret = (uint64_t)seconds * USEC_PER_SEC;

@@ -576,6 +576,8 @@ def slow_answers(bench):
     golioth.lost("DELETE", golioth.path(device, "c-0"), seconds=1)
     started = time.monotonic()
     check(golioth.devices().status == 200 and time.monotonic() - started < 1.5 * STRETCH, "others are not held up")
+    cloud.do("ping")
+    check(not cloud.find_events("request", since=mark, method="DELETE"), "nor is it carried out before it is due")
     cloud.wait_event("request", since=mark, method="DELETE", status=404, seconds=20)
     cloud.do("slow", ms=3600000, path="/v1", times=1)
     golioth.lost("DELETE", golioth.path(device, "c-0"), seconds=1)
