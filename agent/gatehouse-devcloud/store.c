@@ -445,9 +445,10 @@ int store_read_psk_file(struct store *s, const char *path, struct error *e)
 
 void credential_fingerprint(const struct credential *c, char ret_text[17])
 {
+    const struct secret *k = credential_secret(c) ?: c->secrets;
     uint8_t digest[32];
 
-    if (c->count == 0 || gnutls_hash_fast(GNUTLS_DIG_SHA256, c->secrets[0].key, c->secrets[0].key_size, digest) < 0)
+    if (!k || gnutls_hash_fast(GNUTLS_DIG_SHA256, k->key, k->key_size, digest) < 0)
         memset(digest, 0, sizeof(digest));
     hex_encode(digest, 8, ret_text);
 }

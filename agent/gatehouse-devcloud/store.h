@@ -123,5 +123,5 @@ int store_restore(struct store *s, size_t changes, struct error *e);
  * its id; "": of any). */
 int store_copy(const struct store *s, bool before_last, const char *device, struct store **ret);
 
-/* 16 hex digits: the first half of SHA-256 of the first key. */
+/* 16 hex digits: the first half of SHA-256 of the key that counts, else of the first one. */
 void credential_fingerprint(const struct credential *c, char ret_text[17]);
