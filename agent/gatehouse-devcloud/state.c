@@ -21,6 +21,126 @@ static int compare_device(const void *a, const void *b)
     return strcmp(((const struct device *)a)->id, ((const struct device *)b)->id);
 }
 
+/* -- found by something else than their names -- */
+
+struct hardware {
+    struct map_node node;
+    const char *id; /* the array's */
+    struct device *device;
+};
+
+struct wanted_key {
+    const char *identity_end;
+    const void *key;
+    size_t size;
+};
+
+static int equal_cloud_id(const struct map_node *node, const void *key)
+{
+    const struct device *d = MAP_ENTRY(node, struct device, by_cloud_id);
+
+    return !d->forgotten && strcmp(d->cloud_id, key) == 0;
+}
+
+struct device *state_device_by_cloud_id(struct state *s, const char *cloud_id)
+{
+    struct map_node *node = map_find(&s->cloud_ids, map_hash_text(cloud_id), equal_cloud_id, cloud_id);
+
+    return node ? MAP_ENTRY(node, struct device, by_cloud_id) : NULL;
+}
+
+static int equal_hardware(const struct map_node *node, const void *key)
+{
+    const struct hardware *h = MAP_ENTRY(node, struct hardware, node);
+
+    return !h->device->forgotten && strcmp(h->id, key) == 0;
+}
+
+struct device *state_device_by_hardware(struct state *s, const char *hardware)
+{
+    struct map_node *node = map_find(&s->hardware, map_hash_text(hardware), equal_hardware, hardware);
+    struct device *d;
+
+    if (node)
+        return MAP_ENTRY(node, struct hardware, node)->device;
+    d = state_device(s, hardware);
+    return d && !d->hardware ? d : NULL;
+}
+
+/* NULL: its own id is all it has. */
+static int set_hardware(struct state *s, struct device *d, json_object *ids)
+{
+    size_t n = d->hardware ? json_object_array_length(d->hardware) : 0;
+    int r = 0;
+
+    for (size_t i = 0; i < n; i++)
+        map_remove(&s->hardware, &d->hardware_nodes[i].node);
+    free(d->hardware_nodes);
+    json_object_put(d->hardware);
+    d->hardware = NULL;
+    d->hardware_nodes = NULL;
+    n = ids ? json_object_array_length(ids) : 0;
+    if (n == 0)
+        return 0;
+    d->hardware_nodes = calloc(n, sizeof(*d->hardware_nodes));
+    if (!d->hardware_nodes)
+        return -ENOMEM;
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        struct hardware *h = &d->hardware_nodes[i];
+
+        h->id = json_object_get_string(json_object_array_get_idx(ids, i)) ?: "";
+        h->device = d;
+        r = map_insert(&s->hardware, &h->node, map_hash_text(h->id));
+    }
+    d->hardware = json_object_get(ids);
+    return r;
+}
+
+static uint64_t key_hash(const void *key, size_t size)
+{
+    char hex[HEX_SIZE(KEY_MAX)];
+    uint64_t hash;
+
+    hex_encode(key, MIN_OF(size, (size_t)KEY_MAX), hex);
+    hash = map_hash_text(hex);
+    gnutls_memset(hex, 0, sizeof(hex));
+    return hash;
+}
+
+static int equal_key(const struct map_node *node, const void *key)
+{
+    const struct secret *k = MAP_ENTRY(node, struct secret, by_key);
+    const struct wanted_key *w = key;
+    size_t n = strlen(k->credential->identity), m = strlen(w->identity_end);
+
+    return k->key_size == w->size && gnutls_memcmp(k->key, w->key, w->size) == 0 && n >= m &&
+           strcmp(k->credential->identity + n - m, w->identity_end) == 0;
+}
+
+struct credential *state_find_key(struct state *s, const char *identity_end, const void *key, size_t size)
+{
+    struct wanted_key wanted = {.identity_end = identity_end, .key = key, .size = size};
+    struct map_node *node = map_find(&s->keys, key_hash(key, size), equal_key, &wanted);
+
+    return node ? MAP_ENTRY(node, struct secret, by_key)->credential : NULL;
+}
+
+static int index_secrets(struct state *s, struct credential *c)
+{
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < c->count; i++) {
+        struct secret *k = &c->secrets[i];
+
+        r = map_insert(&s->keys, &k->by_key, key_hash(k->key, k->key_size));
+        if (r >= 0)
+            k->credential = c;
+    }
+    return r;
+}
+
+/* -- one by one -- */
+
 static void empty(struct credential *c)
 {
     if (c->secrets)
@@ -50,8 +170,12 @@ void state_done(struct state *s)
         s->devices = d->next;
         json_object_put(d->hardware);
         json_object_put(d->others);
+        free(d->hardware_nodes);
         free(d);
     }
+    map_done(&s->cloud_ids);
+    map_done(&s->hardware);
+    map_done(&s->keys);
     *s = (struct state){};
 }
 
@@ -138,23 +262,31 @@ static struct device *device_get(struct state *s, const char *id)
         free(d);
         return NULL;
     }
+    if (map_insert(&s->cloud_ids, &d->by_cloud_id, map_hash_text(d->cloud_id)) < 0) {
+        tdelete(d, &s->device_ids, compare_device);
+        free(d);
+        return NULL;
+    }
     d->next = s->devices;
     s->devices = d;
     return d;
 }
 
-static void set_details(struct device *d, json_object *details)
+static int set_details(struct state *s, struct device *d, json_object *details)
 {
     const char *cloud = details ? json_get_string(details, "cloud") : NULL;
     json_object *hardware;
+    int r = 0;
 
-    if (cloud)
+    if (cloud) {
+        map_remove(&s->cloud_ids, &d->by_cloud_id);
         snprintf(d->cloud_id, sizeof(d->cloud_id), "%s", cloud);
-    if (details && json_object_object_get_ex(details, "hardware", &hardware) &&
-        json_object_is_type(hardware, json_type_array)) {
-        json_object_put(d->hardware);
-        d->hardware = json_object_get(hardware);
+        r = map_insert(&s->cloud_ids, &d->by_cloud_id, map_hash_text(d->cloud_id));
     }
+    if (r >= 0 && details && json_object_object_get_ex(details, "hardware", &hardware) &&
+        json_object_is_type(hardware, json_type_array))
+        r = set_hardware(s, d, hardware);
+    return r;
 }
 
 static void unlink_credential(struct credential *c)
@@ -168,11 +300,14 @@ static void unlink_credential(struct credential *c)
     c->next = NULL;
 }
 
-static void delete_credential(struct credential *c)
+static void delete_credential(struct state *s, struct credential *c)
 {
     if (c->deleted)
         return;
     unlink_credential(c);
+    for (size_t i = 0; i < c->count; i++)
+        if (c->secrets[i].credential)
+            map_remove(&s->keys, &c->secrets[i].by_key);
     c->deleted = true;
     empty(c);
 }
@@ -192,7 +327,7 @@ static struct credential *credential_get(struct state *s, struct device *d, cons
             return NULL;
         }
     } else
-        delete_credential(c);
+        delete_credential(s, c);
     c->deleted = false;
     c->disabled = false;
     c->device = d;
@@ -207,10 +342,9 @@ static int apply_put(struct state *s, const struct journal_entry *j)
     struct device *d = device_get(s, j->device);
     struct credential *c = d ? credential_get(s, d, j->identity) : NULL;
 
-    if (!c)
+    if (!c || set_details(s, d, j->details) < 0)
         return -ENOMEM;
     d->named |= j->named;
-    set_details(d, j->details);
     c->secrets = calloc(1, sizeof(*c->secrets));
     if (!c->secrets)
         return -ENOMEM;
@@ -221,17 +355,16 @@ static int apply_put(struct state *s, const struct journal_entry *j)
     memcpy(c->secrets[0].key, j->key, j->key_size);
     c->secrets[0].key_size = j->key_size;
     changed(d, j);
-    return 0;
+    return index_secrets(s, c);
 }
 
 static int apply_device(struct state *s, const struct journal_entry *j)
 {
     struct device *d = device_get(s, j->device);
 
-    if (!d)
+    if (!d || set_details(s, d, j->details) < 0)
         return -ENOMEM;
     d->named = true;
-    set_details(d, j->details);
     changed(d, j);
     return 0;
 }
@@ -242,7 +375,7 @@ static void apply_delete(struct state *s, const struct journal_entry *j)
 
     if (!c || c->deleted)
         return;
-    delete_credential(c);
+    delete_credential(s, c);
     changed(c->device, j);
 }
 
@@ -250,7 +383,7 @@ static int apply_entry(struct state *s, struct device *d, const char *tenant, js
 {
     char identity[IDENTITY_MAX + 1];
     struct credential *c;
-    int n;
+    int n, r;
 
     if (!hono_entry_is_psk(entry)) {
         json_object_array_add(d->others, hono_entry_without_secrets(entry));
@@ -260,7 +393,8 @@ static int apply_entry(struct state *s, struct device *d, const char *tenant, js
     if (n < 0 || (size_t)n >= sizeof(identity))
         return -EINVAL;
     c = credential_get(s, d, identity);
-    return c ? hono_entry_to_credential(entry, c) : -ENOMEM;
+    r = c ? hono_entry_to_credential(entry, c) : -ENOMEM;
+    return r < 0 ? r : index_secrets(s, c);
 }
 
 static int apply_set(struct state *s, const struct journal_entry *j)
@@ -278,7 +412,7 @@ static int apply_set(struct state *s, const struct journal_entry *j)
     for (struct credential *c = d->credentials; c; c = next) {
         next = c->next;
         if (hono_auth_id_length(c->identity, tenant) > 0)
-            delete_credential(c);
+            delete_credential(s, c);
     }
     json_object_put(d->others);
     d->others = json_object_new_array();
@@ -295,7 +429,7 @@ static void apply_forget(struct state *s, const char *id)
     if (!d)
         return;
     while (d->credentials)
-        delete_credential(d->credentials);
+        delete_credential(s, d->credentials);
     tdelete(d, &s->device_ids, compare_device);
     d->forgotten = true;
 }
@@ -341,10 +475,10 @@ void state_clear(struct state *s)
 {
     for (struct device *d = s->devices; d; d = d->next) {
         while (d->credentials)
-            delete_credential(d->credentials);
-        json_object_put(d->hardware);
+            delete_credential(s, d->credentials);
+        set_hardware(s, d, NULL);
         json_object_put(d->others);
-        d->hardware = d->others = NULL;
+        d->others = NULL;
         d->version[0] = 0;
         d->named = false;
         d->forgotten = true;

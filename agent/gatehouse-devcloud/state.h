@@ -11,6 +11,9 @@ struct state {
     void *identities; /* tsearch tree of credentials, deleted ones too */
     void *device_ids; /* tsearch tree of devices that are not forgotten */
     struct device *devices;
+    struct map cloud_ids; /* of devices */
+    struct map hardware;  /* of devices, by each of their ids */
+    struct map keys;      /* of secrets */
 };
 
 void state_done(struct state *s);
@@ -24,3 +27,6 @@ void state_forget_absent(struct state *s);
 /* Deleted ones too. */
 struct credential *state_find(struct state *s, const char *identity);
 struct device *state_device(struct state *s, const char *id);
+struct device *state_device_by_cloud_id(struct state *s, const char *cloud_id);
+struct device *state_device_by_hardware(struct state *s, const char *hardware);
+struct credential *state_find_key(struct state *s, const char *identity_end, const void *key, size_t size);

@@ -68,50 +68,22 @@ struct device *store_devices(struct store *s)
 
 struct device *store_device_by_cloud_id(struct store *s, const char *cloud_id)
 {
-    for (struct device *d = s->state.devices; d; d = d->next)
-        if (!d->forgotten && strcmp(d->cloud_id, cloud_id) == 0)
-            return d;
-    return NULL;
-}
-
-static bool has_hardware(const struct device *d, const char *hardware)
-{
-    if (!d->hardware)
-        return strcmp(d->id, hardware) == 0;
-    for (size_t i = 0; i < json_object_array_length(d->hardware); i++)
-        if (strcmp(json_object_get_string(json_object_array_get_idx(d->hardware, i)) ?: "", hardware) == 0)
-            return true;
-    return false;
+    return state_device_by_cloud_id(&s->state, cloud_id);
 }
 
 struct device *store_device_by_hardware(struct store *s, const char *hardware)
 {
-    for (struct device *d = s->state.devices; d; d = d->next)
-        if (!d->forgotten && has_hardware(d, hardware))
-            return d;
-    return NULL;
+    return state_device_by_hardware(&s->state, hardware);
+}
+
+struct credential *store_find_key(struct store *s, const char *identity_end, const void *key, size_t size)
+{
+    return state_find_key(&s->state, identity_end, key, size);
 }
 
 static bool same_key(const struct secret *k, const void *key, size_t size)
 {
     return k->key_size == size && gnutls_memcmp(k->key, key, size) == 0;
-}
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t n = strlen(text), m = strlen(end);
-
-    return n >= m && strcmp(text + n - m, end) == 0;
-}
-
-struct credential *store_find_key(struct store *s, const char *identity_end, const void *key, size_t size)
-{
-    for (struct device *d = s->state.devices; d; d = d->next)
-        for (struct credential *c = d->credentials; c; c = c->next)
-            for (size_t i = 0; i < c->count; i++)
-                if (same_key(&c->secrets[i], key, size) && ends_with(c->identity, identity_end))
-                    return c;
-    return NULL;
 }
 
 const struct secret *credential_secret(const struct credential *c)

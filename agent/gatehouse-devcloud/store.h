@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/map.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,9 +31,11 @@ struct device {
     char cloud_id[CLOUD_DEVICE_ID_LENGTH + 1]; /* the management calls' own name for it */
     char version[VERSION_LENGTH + 1];          /* another one after each change of its credentials */
     json_object *hardware;                     /* ids of hardware, an array; NULL: its own id */
-    json_object *others;                       /* entries of its Hono set that are no keys, without their secrets */
-    struct credential *credentials;            /* the oldest first */
-    struct device *next;                       /* all there are, forgotten ones too */
+    struct hardware *hardware_nodes;           /* state.c's, one for each of these */
+    struct map_node by_cloud_id;
+    json_object *others;            /* entries of its Hono set that are no keys, without their secrets */
+    struct credential *credentials; /* the oldest first */
+    struct device *next;            /* all there are, forgotten ones too */
     uint64_t packs;
     uint64_t samples;
     uint64_t probes;
@@ -41,6 +44,8 @@ struct device {
 
 /* One key under an identity. Hono keeps several, of which the first valid one counts; all others have one. */
 struct secret {
+    struct map_node by_key;
+    struct credential *credential;
     char id[CREDENTIAL_ID_MAX + 1];
     uint8_t key[KEY_MAX];
     size_t key_size;
