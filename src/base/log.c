@@ -47,20 +47,23 @@ int log_level(void)
     return max_level;
 }
 
+/* The journal knows the unit of standard error beforehand, that of a message only from its sender's process, if it
+ * still runs: what a program says last is found by its unit only if it goes the first way. */
 static void emit(int level, const char *device, const char *text)
 {
     char line[LINE_SIZE + 256];
     int n;
 
-    if (to_journal) {
-        if (device)
-            sd_journal_send("PRIORITY=%i", level, "GATEHOUSE_DEVICE=%s", device, "MESSAGE=%s: %s", device, text, NULL);
-        else
-            sd_journal_send("PRIORITY=%i", level, "MESSAGE=%s", text, NULL);
+    if (to_journal && (device || strchr(text, '\n'))) {
+        sd_journal_send("PRIORITY=%i", level, "MESSAGE=%s%s%s", device ?: "", device ? ": " : "", text,
+                        device ? "GATEHOUSE_DEVICE=%s" : NULL, device, NULL);
         return;
     }
-    n = snprintf(line, sizeof(line), "%s: %s%s%s%s\n", program_name, device ?: "", device ? ": " : "",
-                 level <= LOG_WARNING ? (level <= LOG_ERR ? "error: " : "warning: ") : "", text);
+    if (to_journal)
+        n = snprintf(line, sizeof(line), "<%d>%s\n", level, text);
+    else
+        n = snprintf(line, sizeof(line), "%s: %s%s%s%s\n", program_name, device ?: "", device ? ": " : "",
+                     level <= LOG_WARNING ? (level <= LOG_ERR ? "error: " : "warning: ") : "", text);
     if (n >= (int)sizeof(line))
         n = (int)sizeof(line) - 1;
     (void)!write(STDERR_FILENO, line, (size_t)n);

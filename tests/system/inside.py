@@ -95,6 +95,9 @@ def quiet(w):
     wait_for("the driver is there", lambda: active(SIM), 20)
     entries = journal(*OWN_UNITS)
     bad = [e["MESSAGE"] for e in entries if int(e["PRIORITY"]) <= WARNING]
+    if "overlay" in ok("stat", "--file-system", "--format=%T", "/var/lib/gatehouse"):
+        # where this test runs, not what it is about
+        bad = [m for m in bad if not m.startswith("/var/lib/gatehouse is on an overlay")]
     own = [e["MESSAGE"] for e in entries if e.get("SYSLOG_IDENTIFIER", "").startswith("gatehouse")]
     check(not bad, bad)
     check(len(own) <= 8, own)
@@ -191,10 +194,10 @@ def confined(w):
     places = ("/var/lib/gatehouse/vault.db", "/run/credentials/gatehouse.service/key_current", KEYS + "/current", CONFIG,
               f"/proc/{agent}/environ", f"/proc/{agent}/maps")
     for driver, user in ((MODBUS, "gatehouse-modbus"), (SIM, "gatehouse-sim")):
-        pid = unit(driver, "MainPID")
-        check(f"Uid:\t{ok('id', '-u', user).strip()}" in read(f"/proc/{pid}/status"), f"{driver} runs as {user}")
+        pid, uid = unit(driver, "MainPID"), ok("id", "-u", user).strip()
+        check(f"Uid:\t{uid}\t{uid}" in read(f"/proc/{pid}/status"), f"{driver} runs as {user}")
         check("Seccomp:\t2" in read(f"/proc/{pid}/status"), "its system calls are filtered")
-        inside = ("nsenter", "-t", pid, "-m", "--", "setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups",
+        inside = ("nsenter", "-t", pid, "-m", "--", "setpriv", f"--reuid={uid}", f"--regid={os.stat(f'/proc/{pid}').st_gid}", "--clear-groups",
                   "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
         ok(*inside, "head", "-c1", f"/proc/{pid}/maps")
         for place in places:
@@ -240,16 +243,19 @@ def refused_on_reload(w):
     pid, good = unit(AGENT, "MainPID"), read(CONFIG)
     mark = cursor()
     write(CONFIG, '{ "uplinks": { "cloud": { "url": "coaps://127.0.0.1:5684", "profile": "senml" } },\n  "rotatoin": {} }\n')
-    status, text = run("systemctl", "reload", AGENT)
-    check(status != 0, "the reload is refused")
-    said_in_journal(AGENT, mark, CONFIG + ":2:3:")
-    write(CONFIG, good)
+    try:
+        check(status_of("systemctl", "reload", AGENT) != 0, "the reload is refused")
+        said_in_journal(AGENT, mark, CONFIG + ":2:3:")
+    finally:
+        write(CONFIG, good)
     bad = "/etc/gatehouse/devices.d/bad.json"
     write(bad, '{ "device": "bad", "uplink": "clod", "driver": "sim",\n  "sim": {}, "points": {} }\n')
     mark = cursor()
-    check(status_of("systemctl", "reload", AGENT) != 0, "the reload is refused")
-    said_in_journal(AGENT, mark, bad + ":1:30:")
-    os.unlink(bad)
+    try:
+        check(status_of("systemctl", "reload", AGENT) != 0, "the reload is refused")
+        said_in_journal(AGENT, mark, bad + ":1:30:")
+    finally:
+        os.unlink(bad)
     check(active(AGENT) and unit(AGENT, "MainPID") == pid, "the agent went on")
     samples_go_on(w, "boiler-1")
     ok("systemctl", "reload", AGENT)
@@ -260,12 +266,14 @@ def refused_at_start(w):
     good = read(CONFIG)
     write(CONFIG, '{ "uplinks": [] }\n')
     mark = cursor()
-    check(status_of("systemctl", "restart", AGENT) != 0, "the start fails")
-    wait_for(lambda: state(AGENT), lambda: state(AGENT) == "failed")
-    values = unit(AGENT, "ExecMainStatus", "NRestarts", "Result")
-    check((values["ExecMainStatus"], values["NRestarts"], values["Result"]) == ("78", "0", "exit-code"), values)
-    said_in_journal(AGENT, mark, CONFIG + ":1:14:")
-    write(CONFIG, good)
+    try:
+        check(status_of("systemctl", "restart", AGENT) != 0, "the start fails")
+        wait_for(lambda: state(AGENT), lambda: state(AGENT) == "failed")
+        values = unit(AGENT, "ExecMainStatus", "NRestarts", "Result")
+        check((values["ExecMainStatus"], values["NRestarts"], values["Result"]) == ("78", "0", "exit-code"), values)
+        said_in_journal(AGENT, mark, CONFIG + ":1:14:")
+    finally:
+        write(CONFIG, good)
     again()
     wait_for("drivers", lambda: active(MODBUS, SIM))
     online("boiler-1", "sim-1")
