@@ -30,8 +30,7 @@ int write_all(int fd, const void *data, size_t n)
     return 0;
 }
 
-/* fsync of the directory that holds `name`: a rename is not durable before it. */
-static int sync_directory(int dir_fd, const char *name)
+int durable_sync_directory(int dir_fd, const char *name)
 {
     _cleanup_close_ int fd = -EBADF;
     char copy[PATH_MAX];
@@ -85,7 +84,7 @@ static int write_new(int dir_fd, const char *name, const void *data, size_t n, m
     if (r < 0 || !replace)
         unlinkat(dir_fd, path, 0);
     if (r >= 0)
-        r = sync_directory(dir_fd, name);
+        r = durable_sync_directory(dir_fd, name);
     return r < 0 ? error_errno(e, r, "cannot write %s", name) : 0;
 }
 
@@ -105,7 +104,7 @@ int durable_unlink(int dir_fd, const char *name, struct error *e)
 
     if (unlinkat(dir_fd, name, 0) < 0)
         return errno == ENOENT ? 0 : error_errno(e, -errno, "cannot remove %s", name);
-    r = sync_directory(dir_fd, name);
+    r = durable_sync_directory(dir_fd, name);
     return r < 0 ? error_errno(e, r, "cannot sync the directory of %s", name) : 0;
 }
 

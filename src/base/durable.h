@@ -15,6 +15,8 @@ int durable_write(int dir_fd, const char *name, const void *data, size_t n, mode
 int durable_create(int dir_fd, const char *name, const void *data, size_t n, mode_t mode, struct error *e);
 /* Removes a name and syncs the directory; not there is success. */
 int durable_unlink(int dir_fd, const char *name, struct error *e);
+/* fsync of the directory that holds `name`: a name that is new, changed or gone is not durable before it. */
+int durable_sync_directory(int dir_fd, const char *name);
 /* Reads a whole regular file of at most `max` bytes; *ret_data is NUL-terminated beyond its ret_size bytes. -EFBIG. */
 int file_read(int dir_fd, const char *name, size_t max, char **ret_data, size_t *ret_size, struct error *e);
 /* write() until all is written. */

@@ -130,11 +130,11 @@ static int open_directory(const struct config_paths *paths, struct error *e)
     state_fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (state_fd < 0)
         return error_errno(e, -errno, "cannot open %s", state);
-    if (mkdirat(state_fd, CONFIG_DEVICES_DIR, 0750) == 0) {
-        if (fsync(state_fd) < 0)
-            return error_errno(e, -errno, "cannot sync %s", state);
-    } else if (errno != EEXIST)
+    if (mkdirat(state_fd, CONFIG_DEVICES_DIR, 0750) < 0 && errno != EEXIST)
         return error_errno(e, -errno, "cannot make %s/" CONFIG_DEVICES_DIR, state);
+    /* Even where it was there: whoever made it may have ended before this. */
+    if (fsync(state_fd) < 0)
+        return error_errno(e, -errno, "cannot sync %s", state);
     fd = openat(state_fd, CONFIG_DEVICES_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return error_errno(e, -errno, "cannot open %s/" CONFIG_DEVICES_DIR, state);

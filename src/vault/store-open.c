@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Lock, creation and opening of vault.db. */
 #include "base/cleanup.h"
+#include "base/durable.h"
 #include "vault/store-internal.h"
 
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -169,14 +169,9 @@ static int fill(struct store *s, const char *path, const struct sealed_keys *key
 /* Gives the complete file its name, unless there is one. */
 static int publish(const char *temporary, const char *path, int fd)
 {
-    _cleanup_close_ int directory = -EBADF;
-    char copy[PATH_MAX];
-
     if (fsync(fd) < 0 || link(temporary, path) < 0)
         return -errno;
-    snprintf(copy, sizeof(copy), "%s", path);
-    directory = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return directory < 0 || fsync(directory) < 0 ? -errno : 0;
+    return durable_sync_directory(AT_FDCWD, path);
 }
 
 static void remove_temporary(const char *path)
@@ -297,11 +292,32 @@ static int configure(struct store *s, struct error *e)
     return rc == SQLITE_OK ? 0 : store_failed(s, rc, e, "open");
 }
 
+/* A process that was killed may have left commits that are written and not synced. They are read like all others, and
+ * what is read is acted on: a power cut must not take it any more. */
+static int sync_what_is_found(const struct store *s, struct error *e)
+{
+    _cleanup_close_ int fd = -EBADF;
+    char path[PATH_MAX];
+    int r;
+
+    if (snprintf(path, sizeof(path), "%s-wal", s->path) >= (int)sizeof(path))
+        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", s->path);
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0 && errno != ENOENT)
+        return error_errno(e, -errno, "cannot open %s", path);
+    if (fd >= 0 && fsync(fd) < 0)
+        return error_errno(e, -errno, "cannot sync %s", path);
+    r = durable_sync_directory(AT_FDCWD, s->path);
+    return r < 0 ? error_errno(e, r, "cannot sync the directory of %s", s->path) : 0;
+}
+
 int store_open(struct store *s, struct sealed_keys *ret_keys, struct error *e)
 {
     struct sealed_keys keys = {0};
     int rc, r = check_header(s, e);
 
+    if (r >= 0)
+        r = sync_what_is_found(s, e);
     if (r < 0)
         return r;
     rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);

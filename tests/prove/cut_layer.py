@@ -3,7 +3,7 @@
 
     page = Page(bench.path("cut-page"))
     process = bench.spawn("x", argv, env=page.env())
-    page.arm(page.kinds_of_files(), left=3, after=False)
+    page.arm(page.file_calls(), left=3, after=False)
     process.wait()                  # ended by SIGKILL, before the third call on a file from now
     page.cut()                      # ("pwrite64", "before")
 """
@@ -47,6 +47,9 @@ class Page:
         raw = (self.map[NAMES + i * NAME_SIZE:NAMES + (i + 1) * NAME_SIZE] for i in range(NAME_COUNT))
         return [name.rstrip(b"\0").decode() for name in raw if name[0]]
 
+    def file_calls(self):
+        return [name for name in self.names() if name not in SENDS]
+
     def made(self):
         """How often each kind was called until now."""
         return {name: self.get(MADE + 8 * i) for i, name in enumerate(self.names())}
@@ -61,6 +64,16 @@ class Page:
         self.put(AFTER, int(after))
         self.put(LEFT, left)
         self.put(ARMED, 1)
+
+    def hasten(self):
+        """Armed already: the next call is it, whatever it is."""
+        self.disarm()
+        self.put(CALLS, (1 << NAME_COUNT) - 1)
+        self.put(LEFT, 1)
+        self.put(ARMED, 1)
+
+    def armed(self):
+        return self.get(ARMED) == 1
 
     def disarm(self):
         self.put(ARMED, 0)
