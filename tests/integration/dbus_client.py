@@ -191,6 +191,14 @@ class Client:
             raise Error(m.fields[ERROR_NAME], m.body[0] if m.body else "")
         return m.body
 
+    def answered(self, serial):
+        """Whether a call that was sent succeeded: waits for its answer, which the bus gives if the callee has gone."""
+        while True:
+            m = self.receive()
+            if m.kind in (RETURN, ERROR) and m.fields.get(REPLY_SERIAL) == serial:
+                return m.kind == RETURN
+            self.keep(m)
+
     def keep(self, m):
         if m.kind == SIGNAL:
             self.signals.append(m)

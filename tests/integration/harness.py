@@ -391,7 +391,7 @@ class Bench:
     def modbus_server(self, name="modbus-server", **options):
         return self.add(ModbusServer(self, name, **options))
 
-    def agent(self, *options, name="gatehoused", wait=True):
+    def agent(self, *options, name="gatehoused", wait=True, env=None):
         """gatehoused on this bench's bus, which is started if there is none; awaited until it has its bus name."""
         if "DBUS_SYSTEM_BUS_ADDRESS" not in self.env:
             self.bus()
@@ -399,7 +399,7 @@ class Bench:
             self.make_keyfile()
         agent = self.spawn(name, [program("agent/gatehoused/gatehoused"), "--config-dir", self.config, "--state-dir",
                                   self.state, "--runtime-dir", self.runtime, "--keyfile", self.keyfile,
-                                  "--allow-volatile-state", *options])
+                                  "--allow-volatile-state", *options], env)
         if wait:
             self.wait_agent(agent)
         return agent
@@ -408,9 +408,12 @@ class Bench:
         """Until it answers on the bus: after agent.start(), too."""
         def answers():
             check(agent.alive(), f"{agent.name} ended with status {agent.popen.poll()}")
-            return self.busctl("get-property", BUS_NAME, "/org/gatehouse1", "org.gatehouse1.Manager", "Version",
-                               check_status=False).returncode == 0
+            return self.answers()
         wait_for(f"{agent.name} on the bus", answers, seconds)
+
+    def answers(self):
+        return self.busctl("get-property", BUS_NAME, "/org/gatehouse1", "org.gatehouse1.Manager", "Version",
+                           check_status=False).returncode == 0
 
     def driver(self, plugin, name=None, *options):
         return self.spawn(name or f"driver-{plugin}",
