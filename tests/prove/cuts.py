@@ -24,6 +24,7 @@ import json
 import os
 import random
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -42,11 +43,13 @@ DEVICES = 24
 AIM_SECONDS = 4  # to wait for the state aimed at
 CUT_SECONDS = 1.5  # to wait for the call at which the agent ends; then it is the next call
 START_CUT_SECONDS = 3
+DISARM_SECONDS = 0.05  # a call that was under way may still have seen that it is the one
 START_CUTS = 0.2  # of the starts
 ADDED_DEVICES = 0.25  # of the cuts
 # What the agent calls when it makes its vault, in the order of episodes, and when it adds a device.
 CALLS_MAKING = ("link", "unlink", "fsync", "open", "pwrite64", "fdatasync")
 CALLS_ADDING = ("mkdir", "fsync", "open", "write", "linkat", "unlinkat")
+CLOUD_PORTS = range(20000, 32000)
 ROOT = "/org/gatehouse1"
 DEVICE = "org.gatehouse1.Device"
 MANAGER = "org.gatehouse1.Manager"
@@ -124,7 +127,7 @@ class Episode:
 
     def start(self):
         keys = {d: self.bench.new_key() for d in self.devices}
-        self.cloud = self.bench.devcloud([(f"first-{d}", keys[d], d) for d in self.devices])
+        self.cloud = self.bench.devcloud([(f"first-{d}", keys[d], d) for d in self.devices], port=self.port())
         self.bench.write_config(self.cloud.url, uplink={"admission": "unlimited"}, rotation={"retire_after": "1s"})
         for d in self.devices:
             self.bench.write_device(d, "sim", {"n": {"signal": "counter"}}, interval="1s")
@@ -134,6 +137,17 @@ class Episode:
         self.bus = dbus_client.Client(self.bench)
         self.faults = Faults(self.cloud, self.rng)
         self.await_online(time.monotonic(), 0, 0)
+
+    def port(self):
+        """For the cloud, which is started again there: none that the kernel gives to a client meanwhile."""
+        for port in self.rng.sample(CLOUD_PORTS, 100):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+                try:
+                    s.bind(("127.0.0.1", port))
+                    return port
+                except OSError:
+                    continue
+        raise Failure("no port is free for the cloud")
 
     def start_first(self, env):
         """The start that makes the vault is cut, too; then there is a whole vault or none."""
@@ -186,6 +200,9 @@ class Episode:
         for problem in look["problems"]:
             self.violation(f"vault: {problem}")
         entries = {e["device"]: e for e in look["entries"]}
+        for device in sorted(set(self.devices) - set(entries)):
+            self.violation(f"{device}: the vault has nothing of it", "lost_keys")
+            entries[device] = {"rotation": "gone", "main": None, "backup": None}
         if not self.cloud.alive():
             return entries
         for c in self.cloud.do("credentials")["credentials"]:
@@ -296,9 +313,11 @@ class Episode:
         elif state not in ("staged", "anywhere"):
             self.await_state(actors, state)
         adds = self.rng.random() < ADDED_DEVICES
-        if adds and self.rng.random() < 0.5:
+        if self.page.armed():
+            pass  # it may have ended already
+        elif adds and self.rng.random() < 0.7:
             self.draw([self.rng.choice(CALLS_ADDING)], 3)
-        elif state not in ("staged", "anywhere"):
+        else:
             self.draw_any(40)
         return self.add_device() if adds else None
 
@@ -335,6 +354,7 @@ class Episode:
         while self.agent.alive() and time.monotonic() < end and not self.bench.answers():
             time.sleep(0.005)
         self.page.disarm()
+        time.sleep(DISARM_SECONDS)
         if self.page.cut():
             self.agent.wait()
         return not self.agent.alive()
@@ -394,6 +414,8 @@ class Episode:
             self.tally.counts["devices_added"] += 1
             self.added.append(adding[0])
         call, entries = self.fall()
+        if self.violated:
+            return
         kind = self.cloud_meanwhile()
         born = mark = self.start_agent()
         if kind != "there":

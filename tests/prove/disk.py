@@ -9,7 +9,8 @@
 The model knows what POSIX promises and no more. A file's data are durable after an fsync of that file, its name after an
 fsync of the directory that holds it, whatever file systems do beyond. Of what is not durable anything may be there: nothing,
 all, what came first with the last write torn, or for each sector by itself (of 512 or 4096 bytes, as they were at one moment
-or another) what it once held; of names not synced some may be, others not. A rename within a directory is all or nothing.
+or another) what it once held; of names not synced some may be, others not. A rename within a directory is all or nothing, and so
+is a truncation, on which SQLite's log rests.
 
 What the program did in ways that the layer does not see would make every statement worthless, so compare() looks whether the
 model's present is what is really there.
@@ -75,8 +76,21 @@ class File:
                 write_to(data, at, new[:rng.choice(ends) - at])
         return bytes(data)
 
-    def scattered(self, images, rng):
-        """Each sector as it was at some moment, the size as it was at another."""
+    def scattered(self, rng):
+        """Each sector as it was at some moment, the size as it was at another. But truncations happen one after the other, and
+        each of them at once: those up to a moment have, to whatever was written, and those after it have not."""
+        cuts = [i + 1 for i, change in enumerate(self.pending) if change[0] == TRUNCATE]
+        happened = rng.choice([0, *cuts])
+        images, data = [], bytearray(self.durable)
+        for i in range(len(self.pending) + 1):
+            kind, at, new = self.pending[i - 1] if i > 0 else (None, 0, b"")
+            if kind == WRITE:
+                write_to(data, at, new)
+            elif kind == TRUNCATE and i <= happened:
+                resize(data, at)
+                for image in images:
+                    resize(image, at)
+            images.append(bytearray(data))
         sector, size = rng.choice(SECTORS), len(rng.choice(images))
         data = bytearray()
         for at in range(0, size, sector):
@@ -91,7 +105,7 @@ class File:
             return images[0]
         if how == "kept":
             return images[-1]
-        return self.torn(images, rng) if how == "torn" else self.scattered(images, rng)
+        return self.torn(images, rng) if how == "torn" else self.scattered(rng)
 
 
 class Directory:

@@ -9,6 +9,7 @@ import random
 import signal
 import sys
 import time
+import traceback
 
 import dbus_client
 from harness import Failure, check
@@ -59,7 +60,9 @@ def run_episode(episode, cuts, keep):
     started = time.monotonic()
     try:
         episode.tally.cuts = episode.run(cuts)
-    except (Failure, dbus_client.Error, OSError) as e:
+    except Exception as e:  # whatever it was: it counts, and the other episodes go on
+        if not isinstance(e, (Failure, dbus_client.Error)):
+            traceback.print_exc(file=sys.stdout)
         episode.violation(f"{type(e).__name__}: {e}")
         episode.tally.cuts = max(episode.cut, 1)
     finally:

@@ -90,9 +90,9 @@ struct turn {
 /* What another thread does to a file just now is finished, and in the journal. */
 static void cut(const struct turn *t)
 {
+    page->cut = (uint64_t)t->call + 1;
     if (!t->alone)
         pthread_mutex_lock(&mutex);
-    page->cut = (uint64_t)t->call + 1;
     kill(getpid(), SIGKILL);
     for (;;)
         pause();
