@@ -152,7 +152,7 @@ class Episode:
     def start_first(self, env):
         """The start that makes the vault is cut, too; then there is a whole vault or none."""
         subprocess.run(["true"], env=dict(os.environ, **env), check=True)  # the layer tells its calls
-        self.draw([CALLS_MAKING[self.number % len(CALLS_MAKING)]], 4)
+        self.draw([CALLS_MAKING[self.number % len(CALLS_MAKING)]], 2)
         self.agent = self.bench.agent(wait=False, env=env)
         if self.is_cut_starting():
             self.count_call()
