@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -165,6 +166,21 @@ static int take_devices(struct config *c, struct files *f, struct mistakes *mist
     return 0;
 }
 
+/* An agent that was killed may have left a name that is not synced. It is read like the others, and what is read is
+ * acted on: a power cut must not take it any more. */
+static void sync_names(const char *directory, struct mistakes *mistakes)
+{
+    char inside[PATH_MAX];
+    int r = snprintf(inside, sizeof(inside), "%s/.", directory) < (int)sizeof(inside) ? 0 : -ENAMETOOLONG;
+
+    if (r >= 0)
+        r = durable_sync_directory(AT_FDCWD, inside);
+    if (r >= 0)
+        r = durable_sync_directory(AT_FDCWD, directory);
+    if (r < 0 && r != -ENOENT)
+        mistakes_add(mistakes, directory, 0, 0, NULL, "cannot sync the directory: %s", strerrordesc_np(-r));
+}
+
 static int read_devices(struct config *c, const struct config_paths *paths, bool uplinks_known,
                         struct mistakes *mistakes)
 {
@@ -181,8 +197,10 @@ static int read_devices(struct config *c, const struct config_paths *paths, bool
         return -ENOMEM;
     }
     r = read_files(uplinks_known ? c : NULL, administrators, false, &f, mistakes);
-    if (r >= 0 && strcmp(administrators, added) != 0)
+    if (r >= 0 && strcmp(administrators, added) != 0) {
+        sync_names(added, mistakes);
         r = read_files(uplinks_known ? c : NULL, added, true, &f, mistakes);
+    }
     return r < 0 ? r : take_devices(c, &f, mistakes);
 }
 

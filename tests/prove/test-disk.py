@@ -189,10 +189,33 @@ def what_was_opened_stays(rng):
     check(cuts >= 2 * ROUNDS, f"only {cuts} cuts")
 
 
+def names_that_were_read_stay(rng):
+    """The same of a device's file: an agent that was killed before it synced the name leaves a device that the next one shows."""
+    s = Scratch()
+    try:
+        s.run("true")
+        os.mkdir(os.path.join(s.kept, "devices.d"))
+        d = disk.Disk(s.kept, s.journal)
+        s.page.arm(["fsync"], 2, False)
+        status, _ = s.run(harness.program("tests/tools/keep-value"), os.path.join(s.kept, "devices.d"), "rightly", "1")
+        d.follow()
+        check(status == -signal.SIGKILL and d.pending()[1] > 0, f"not ended before its name was synced: {d.pending()}")
+        s.page.disarm()
+        with open(os.path.join(s.dir, "gatehouse.json"), "w", encoding="utf-8") as f:
+            f.write("{}")
+        status, _ = s.run(harness.program("agent/gatehoused/gatehoused"), "--check-config", "--config-dir", s.dir, "--state-dir",
+                          s.kept)
+        d.follow()
+        check(status == 0 and d.pending() == (0, 0), f"not durable after it was read: {d.pending()}")
+    finally:
+        s.close()
+
+
 def main():
     seed = int(sys.argv[1]) if len(sys.argv) > 1 else random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}", flush=True)
-    for test in (forgotten_steps_show, killed_is_not_lost_and_not_synced, what_was_opened_stays):
+    for test in (forgotten_steps_show, killed_is_not_lost_and_not_synced, what_was_opened_stays,
+                 names_that_were_read_stay):
         test(random.Random(f"{seed}/{test.__name__}"))
         print(f"ok      {test.__name__}", flush=True)
 
