@@ -15,6 +15,7 @@ static void usage(FILE *to)
         "  --state-dir DIR         vault.db and devices added over D-Bus (" STATE_DIR ")\n"
         "  --runtime-dir DIR       the drivers' socket (" RUNTIME_DIR
         "); drivers of the own user may then name themselves\n"
+        "  --registrar-dir DIR     the registrars' sockets, NAME.sock (" REGISTRAR_DIR ")\n"
         "  --keyfile FILE          the key that opens the vault (default: the systemd credential key_current)\n"
         "  --allow-volatile-state  rotate keys even if what is committed would not outlive a reboot: for demonstrations\n"
         "  --check-config          check the configuration and end: status 0, or 78 with all mistakes\n"
@@ -28,6 +29,7 @@ enum {
     OPTION_CONFIG_DIR = 256,
     OPTION_STATE_DIR,
     OPTION_RUNTIME_DIR,
+    OPTION_REGISTRAR_DIR,
     OPTION_KEYFILE,
     OPTION_VOLATILE,
     OPTION_CHECK,
@@ -40,6 +42,7 @@ static const struct option long_options[] = {
     {"config-dir", required_argument, NULL, OPTION_CONFIG_DIR},
     {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
     {"runtime-dir", required_argument, NULL, OPTION_RUNTIME_DIR},
+    {"registrar-dir", required_argument, NULL, OPTION_REGISTRAR_DIR},
     {"keyfile", required_argument, NULL, OPTION_KEYFILE},
     {"allow-volatile-state", no_argument, NULL, OPTION_VOLATILE},
     {"check-config", no_argument, NULL, OPTION_CHECK},
@@ -63,6 +66,9 @@ static int take(struct options *o, int option)
     case OPTION_RUNTIME_DIR:
         o->runtime_dir = optarg;
         o->by_hand = true;
+        return 0;
+    case OPTION_REGISTRAR_DIR:
+        o->registrar_dir = optarg;
         return 0;
     case OPTION_KEYFILE:
         o->keyfile = optarg;
@@ -94,7 +100,8 @@ int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 {
     int option, r = 0;
 
-    *ret = (struct options){.config_dir = CONFIG_DIR, .state_dir = STATE_DIR, .runtime_dir = RUNTIME_DIR};
+    *ret = (struct options){
+        .config_dir = CONFIG_DIR, .state_dir = STATE_DIR, .runtime_dir = RUNTIME_DIR, .registrar_dir = REGISTRAR_DIR};
     while (r == 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
         r = take(ret, option);
     if (r == 0 && optind < argc) {

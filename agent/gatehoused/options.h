@@ -6,7 +6,7 @@
 #include <stdbool.h>
 
 struct options {
-    const char *config_dir, *state_dir, *runtime_dir;
+    const char *config_dir, *state_dir, *runtime_dir, *registrar_dir;
     const char *keyfile; /* NULL: the credential of systemd */
     bool by_hand;        /* --runtime-dir was given: drivers of our own uid may name themselves */
     bool allow_volatile_state;

@@ -153,6 +153,20 @@
 
 /* Registrars */
 #define REGISTRAR_TIMEOUT (100 * USEC_PER_SEC) /* a call over CoAP: MAX_TRANSMIT_WAIT of RFC 7252 and some */
+#define REGISTRAR_MESSAGE_MAX (64 * 1024)      /* a request to gatehouse-registrar, and its answer */
+#define REGISTRAR_REASON_MAX 400
+#define REGISTRAR_RETRY_AFTER_MAX USEC_PER_HOUR    /* a cloud that asks for more is asked again all the same */
+#define REGISTRAR_BUDGET (80 * USEC_PER_SEC)       /* gatehouse-registrar's, for all calls of one request */
+#define REGISTRAR_CALL_TIMEOUT (20 * USEC_PER_SEC) /* one HTTPS call */
+#define REGISTRAR_READ_TIMEOUT (10 * USEC_PER_SEC) /* until the agent's request is whole */
+#define REGISTRAR_PROGRAM_TIMEOUT (30 * USEC_PER_SEC)
+#define REGISTRAR_CHILDREN_MAX 32             /* requests served at once by `--listen` */
+#define REGISTRAR_HTTP_BODY_MAX (1024 * 1024) /* one page of a cloud's answer */
+#define REGISTRAR_PAGE 100                    /* entries asked for in one page */
+#define REGISTRAR_PAGES_MAX 100
+#define REGISTRAR_WRITES_MAX 4 /* of one request: after a lost answer, or a set that somebody changed */
+#define REGISTRAR_API_KEY_MAX 4096
+#define REGISTRAR_CLOCK_RETRY (30 * USEC_PER_SEC)
 
 /* D-Bus */
 #define POLICY_REQUESTS_MAX 2048       /* calls whose senders are being asked for */

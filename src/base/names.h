@@ -45,6 +45,9 @@
 #define CONFIG_DEVICES_DIR "devices.d"
 #define STATE_DIR "/var/lib/gatehouse"
 #define RUNTIME_DIR "/run/gatehouse"
+#define REGISTRAR_DIR "/run/gatehouse-registrar"            /* NAME.sock */
+#define REGISTRAR_PROGRAM_DIR "/etc/gatehouse/registrars.d" /* what the registrar `exec` may run */
+#define CREDENTIAL_API_KEY "api-key"
 #define VAULT_FILE "vault.db"
 #define KEYFILE_DIR "/etc/gatehouse/keys"
 #define CREDENTIAL_KEY "key_current" /* below $CREDENTIALS_DIRECTORY */

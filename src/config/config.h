@@ -28,12 +28,24 @@ struct config_paths {
     const char *config_dir, *state_dir; /* NULL: CONFIG_DIR, STATE_DIR */
 };
 
-enum config_registrar_type { CONFIG_REGISTRAR_COAP, CONFIG_REGISTRAR_MANUAL };
+enum config_registrar_type {
+    CONFIG_REGISTRAR_COAP,
+    CONFIG_REGISTRAR_MANUAL,
+    /* in a process of their own */
+    CONFIG_REGISTRAR_GOLIOTH,
+    CONFIG_REGISTRAR_HONO,
+    CONFIG_REGISTRAR_EXEC,
+};
 
 struct config_registrar {
     enum config_registrar_type type;
     bool replaces;          /* a new key displaces the old one under one fixed identity; otherwise both live */
     bool offer_without_pfs; /* offer keys also over sessions without forward secrecy */
+    /* Of a registrar in a process of its own; NULL for the others. */
+    char *name;           /* of its socket */
+    char *settings;       /* what it is told with each request: a JSON object, its type among it */
+    char *realm;          /* project or tenant, with which each identity ends, behind an '@'; NULL: none */
+    const char *encoding; /* in which it takes keys: "hex", "base64" or "text", static */
 };
 
 struct config_admission {

@@ -39,6 +39,11 @@ static bool same_suites(const struct config_uplink *a, const struct config_uplin
     return !a->suites[i] && !b->suites[i];
 }
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 unsigned config_uplink_changes(const struct config_uplink *a, const struct config_uplink *b)
 {
     unsigned what = 0;
@@ -51,7 +56,9 @@ unsigned config_uplink_changes(const struct config_uplink *a, const struct confi
         what |= CONFIG_UPLINK_PROFILE;
     if (strcmp(a->identity, b->identity) != 0 || a->registrar.type != b->registrar.type ||
         a->registrar.replaces != b->registrar.replaces ||
-        a->registrar.offer_without_pfs != b->registrar.offer_without_pfs)
+        a->registrar.offer_without_pfs != b->registrar.offer_without_pfs ||
+        !same_text(a->registrar.name, b->registrar.name) || !same_text(a->registrar.settings, b->registrar.settings) ||
+        !same_text(a->registrar.encoding, b->registrar.encoding))
         what |= CONFIG_UPLINK_ROTATION;
     if (a->nstart != b->nstart || a->admission.unlimited != b->admission.unlimited ||
         a->admission.concurrent != b->admission.concurrent || a->admission.rate != b->admission.rate ||

@@ -11,6 +11,7 @@
 
 #define IDENTITY_ADDS "{opaque}-{n}"
 #define IDENTITY_REPLACES "{opaque}"
+#define IDENTITY_DEFAULT_MAX (sizeof(IDENTITY_ADDS) + DEVICE_ID_MAX + 1)
 #define PROFILE_DEFAULT "senml"
 
 static const char *const suites_known[] = {"ecdhe-psk", "ecdhe-psk-cbc", "psk", "psk-ccm8", NULL};
@@ -29,6 +30,7 @@ struct config_uplink *config_uplink_unref(struct config_uplink *u)
         free(*s);
     free(u->suites);
     free(u->identity);
+    config_registrar_done(&u->registrar);
     free(u);
     return NULL;
 }
@@ -120,37 +122,6 @@ static void read_suites(struct reader *r, struct value object, struct config_upl
     }
 }
 
-static void read_registrar(struct reader *r, struct value object, struct config_registrar *ret)
-{
-    static const char *const known[] = {"type", "mode", "offer_without_pfs", NULL};
-    static const char *const types[] = {"coap", "manual", NULL};
-    static const char *const later[] = {"golioth", "hono", "exec"};
-    static const char *const modes[] = {"adds", "replaces", NULL};
-    unsigned type = CONFIG_REGISTRAR_COAP, mode = 0;
-    const char *text;
-    struct value v, at;
-
-    ret->type = CONFIG_REGISTRAR_MANUAL;
-    if (!reader_object(r, object, "registrar", false, &v))
-        return;
-    reader_known(r, v, known);
-    if (!reader_member(r, v, "type", true, &at))
-        return;
-    for (size_t i = 0; json_object_is_type(at.json, json_type_string) && i < ELEMENTSOF(later); i++) {
-        text = json_object_get_string(at.json);
-        if (strcmp(text, later[i]) == 0) {
-            reader_mistake(r, at.node,
-                           "this version does not have the registrar \"%s\"; expected \"coap\" or \"manual\"", text);
-            return;
-        }
-    }
-    reader_word(r, v, "type", types, &type);
-    reader_word(r, v, "mode", modes, &mode);
-    reader_bool(r, v, "offer_without_pfs", &ret->offer_without_pfs);
-    ret->type = type == 0 ? CONFIG_REGISTRAR_COAP : CONFIG_REGISTRAR_MANUAL;
-    ret->replaces = mode == 1;
-}
-
 /* Identities go over the wire and into servers' files, where ':' and ',' separate: printable ASCII without those. */
 static bool identity_character(char b)
 {
@@ -194,16 +165,32 @@ static const char *identity_fault(const char *text, bool replaces)
     return length > IDENTITY_MAX ? "can become longer than the 128 bytes that an identity may have" : NULL;
 }
 
+/* Behind the name comes the project or tenant, by which those clouds find it. */
+static bool identity_in_realm(const char *text, const char *realm)
+{
+    size_t n = strlen(text), k = strlen(realm);
+
+    return n > k + 1 && text[n - k - 1] == '@' && strcmp(text + n - k, realm) == 0;
+}
+
 static void read_identity(struct reader *r, struct value object, struct config_uplink *u)
 {
-    const char *text = u->registrar.replaces ? IDENTITY_REPLACES : IDENTITY_ADDS, *fault;
+    const struct config_registrar *registrar = &u->registrar;
+    const char *fault, *text;
+    char standard[IDENTITY_DEFAULT_MAX];
     struct value v;
 
+    snprintf(standard, sizeof(standard), "%s%s%s", registrar->replaces ? IDENTITY_REPLACES : IDENTITY_ADDS,
+             registrar->realm ? "@" : "", registrar->realm ?: "");
+    text = standard;
     if (reader_string(r, object, "identity", false, &text)) {
         reader_member(r, object, "identity", true, &v);
-        fault = identity_fault(text, u->registrar.replaces);
+        fault = identity_fault(text, registrar->replaces);
         if (fault)
             reader_mistake(r, v.node, "the identity \"%.128s\" %s", text, fault);
+        else if (registrar->realm && !identity_in_realm(text, registrar->realm))
+            reader_mistake(r, v.node, "the identity \"%.128s\" does not end in \"@%s\", as this cloud's identities do",
+                           text, registrar->realm);
     }
     config_copy(r, text, &u->identity);
 }
@@ -254,7 +241,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, struc
     read_url(r, v, u);
     read_profile(r, v, u);
     read_suites(r, v, u);
-    read_registrar(r, v, &u->registrar);
+    config_read_registrar(r, v, &u->registrar);
     read_identity(r, v, u);
     read_admission(r, v, &u->admission);
     reader_unsigned(r, v, "nstart", 1, COAP_NSTART_MAX, &u->nstart);

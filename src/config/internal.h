@@ -27,6 +27,10 @@ void device_file_done(struct device_file *f);
  * people chose, and takes it out of the tree. */
 void config_refuse_secrets(struct reader *r, const char *names);
 
+/* The member `registrar` of an uplink; without it keys are carried by hand. */
+void config_read_registrar(struct reader *r, struct value object, struct config_registrar *ret);
+void config_registrar_done(struct config_registrar *c);
+
 /* Puts a copy of the text into *ret; out of memory is kept with the mistakes. */
 void config_copy(struct reader *r, const char *text, char **ret);
 

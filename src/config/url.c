@@ -132,3 +132,29 @@ int config_url_parse(const char *text, struct config_url *ret, struct error *e)
     *ret = url;
     return 0;
 }
+
+int config_https_check(const char *text, bool proxy, struct error *e)
+{
+    const char *rule =
+        proxy ? "expected http://HOST:PORT or https://HOST:PORT" : "expected https://HOST or https://HOST:PORT";
+    bool tls = strncmp(text, "https://", 8) == 0;
+    const char *rest;
+    size_t n;
+
+    if (!tls && strncmp(text, "http://", 7) == 0 && !proxy)
+        return error_set(e, -EINVAL, "http:// is not encrypted, and keys are told to nobody in plain text; %s", rule);
+    if (!tls && strncmp(text, "http://", 7) != 0)
+        return error_set(e, -EINVAL, "\"%.100s\" is no address to tell keys to; %s", text, rule);
+    rest = text + (tls ? 8 : 7);
+    n = strcspn(rest, "/?#");
+    if (n == 0 || n >= CONFIG_HOST_MAX)
+        return error_set(e, -EINVAL, "\"%.100s\" has no host; %s", text, rule);
+    if (memchr(rest, '@', n))
+        return error_set(e, -EINVAL, "names and passwords do not belong into an address; %s", rule);
+    if (rest[n] == '?' || rest[n] == '#' || strpbrk(rest + n, "?#") || (proxy && rest[n] && strcmp(rest + n, "/") != 0))
+        return error_set(e, -EINVAL, "\"%.64s\" does not belong into this address; %s", rest + n, rule);
+    for (const char *p = rest; *p; p++)
+        if (*p <= 0x20 || *p >= 0x7f || *p == '"' || *p == '\\')
+            return error_set(e, -EINVAL, "\"%.100s\" has a character that no address has; %s", text, rule);
+    return 0;
+}

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct config_url {
@@ -18,3 +19,7 @@ struct config_url {
 /* -EINVAL with what is wrong and what was expected; plaintext schemes, and mqtts:// which this version does not speak,
  * are told apart. */
 int config_url_parse(const char *text, struct config_url *ret, struct error *e);
+
+/* The address of a cloud's management interface, https://HOST[:PORT][/PATH], or of a proxy on the way there,
+ * http(s)://HOST[:PORT], through which the encrypted connection passes whole. -EINVAL likewise. */
+int config_https_check(const char *text, bool proxy, struct error *e);

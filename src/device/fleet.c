@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/names.h"
 #include "device/internal.h"
 #include "rotation/identity.h"
 
@@ -212,11 +213,12 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
         .vault = options->vault,
         .config = config_ref(options->config),
         .config_dir = strdup(options->paths.config_dir),
+        .registrar_dir = strdup(options->registrar_dir ?: REGISTRAR_DIR),
         .state_dir = strdup(options->paths.state_dir),
         .started = clock_boottime(),
     };
     f->paths = (struct config_paths){.config_dir = f->config_dir, .state_dir = f->state_dir};
-    if (!f->config_dir || !f->state_dir)
+    if (!f->config_dir || !f->state_dir || !f->registrar_dir)
         return -ENOMEM;
     r = make_parts(f, options, e);
     if (r >= 0)
@@ -268,6 +270,7 @@ struct fleet *fleet_free(struct fleet *f)
     config_unref(f->config);
     sd_event_unref(f->event);
     free(f->config_dir);
+    free(f->registrar_dir);
     free(f->state_dir);
     free(f);
     return NULL;

@@ -25,6 +25,7 @@ struct fleet_options {
     struct config *config; /* a reference is taken */
     struct link_host_options link;
     struct config_paths paths; /* for reload, AddDevice, RemoveDevice */
+    const char *registrar_dir; /* where registrars of their own process listen */
 };
 
 /* Told of what changed, so that it can be shown. Each may be NULL. */

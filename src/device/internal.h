@@ -104,6 +104,7 @@ struct device {
     enum rotation_report report;
     const char *report_reason; /* static */
     struct registrar_call *registrar_call;
+    bool unoffered; /* backup was made here since the start, and no offer of it can have reached the cloud */
     struct pending_commit *pending;
     struct act act;
     struct job *job;
@@ -121,7 +122,7 @@ struct fleet {
     struct workers *workers;   /* files, passwd look-ups: what is local waits for nothing that is not */
     struct workers *resolvers; /* name resolution, which may take as long as it likes */
     struct config *config;
-    char *config_dir, *state_dir;
+    char *config_dir, *state_dir, *registrar_dir;
     struct config_paths paths;
     struct link_host *link;
     struct spool *spool;

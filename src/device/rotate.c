@@ -44,7 +44,7 @@ static int stage(struct device *d, struct vault_change *change, struct error *e)
     int r = vault_opaque_id(d->fleet->vault, d->config->id, opaque);
 
     if (r >= 0)
-        r = vault_key_generate(d->fleet->vault, &key);
+        r = vault_key_generate(d->fleet->vault, d->uplink->registrar->traits.text_keys, &key);
     if (r < 0)
         return error_errno(e, r, "cannot make a key");
     do {
@@ -53,6 +53,7 @@ static int stage(struct device *d, struct vault_change *change, struct error *e)
         if (r < 0)
             return error_errno(e, r, "cannot make an identity from '%s'", settings->identity);
     } while (!settings->registrar.replaces && vault_identity_used(d->fleet->vault, identity));
+    d->unoffered = true;
     r = vault_change_put(change, VAULT_BACKUP, identity, VAULT_PSK, key, flags, e);
     return r < 0 ? r : vault_change_counter(change, n);
 }
@@ -65,6 +66,7 @@ static int put_act(struct device *d, struct vault_change *change, enum vault_slo
 
     if (!act->key)
         return -EINVAL;
+    d->unoffered = false; /* the operator may have told the cloud */
     return vault_change_put(change, slot, act->identity, VAULT_PSK, act->key, flags, e);
 }
 
@@ -160,6 +162,10 @@ static void answered(struct device *d, enum rotation_event_type type, const stru
 
 static void on_offered(const struct registrar_answer *answer, void *userdata)
 {
+    struct device *d = userdata;
+
+    if (answer->maybe_sent || answer->result == REGISTRAR_OK || answer->result == REGISTRAR_EXISTS_OURS)
+        d->unoffered = false;
     answered(userdata, registrar_events[answer->result].offer, answer);
 }
 
@@ -183,6 +189,7 @@ static int call_registrar(struct device *d, registrar_method method, enum rotati
         .entry = device_entry(d),
         .slot = role == ROTATION_MAIN ? VAULT_MAIN : VAULT_BACKUP,
         .session = d->session,
+        .unoffered = role == ROTATION_BACKUP && d->unoffered,
     };
     struct error e = {0};
     int r;
@@ -357,7 +364,11 @@ static void op_report(void *userdata, enum rotation_report report, const char *r
 
 static void op_reply(void *userdata, enum rotation_event_type act, int r, const char *reason)
 {
-    act_reply(userdata, act, r, reason);
+    struct device *d = userdata;
+
+    if (act == ROTATION_EV_EXPORT && r >= 0)
+        d->unoffered = false; /* whoever has it may tell the cloud */
+    act_reply(d, act, r, reason);
 }
 
 static void op_changed(void *userdata)

@@ -3,6 +3,7 @@
 #include "device/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,6 +58,20 @@ static int load_profile(struct fleet *f, const struct config_uplink *settings, s
     return r;
 }
 
+/* One in a process of its own. */
+static int make_remote(struct fleet *f, const struct config_registrar *settings, struct registrar **ret)
+{
+    _cleanup_free_ char *path = NULL;
+    int encoding = vault_encoding_from_string(settings->encoding);
+
+    if (encoding < 0)
+        return encoding;
+    if (asprintf(&path, "%s/%s.sock", f->registrar_dir, settings->name) < 0)
+        return -ENOMEM;
+    return registrar_remote_new(f->event, path, settings->settings, settings->replaces, (enum vault_encoding)encoding,
+                                ret);
+}
+
 static int make_registrar(struct fleet *f, const struct config_registrar *settings, struct registrar **ret)
 {
     switch (settings->type) {
@@ -64,6 +79,10 @@ static int make_registrar(struct fleet *f, const struct config_registrar *settin
         return registrar_coap_new(f->event, settings->replaces, settings->offer_without_pfs, ret);
     case CONFIG_REGISTRAR_MANUAL:
         return registrar_manual_new(settings->replaces, ret);
+    case CONFIG_REGISTRAR_GOLIOTH:
+    case CONFIG_REGISTRAR_HONO:
+    case CONFIG_REGISTRAR_EXEC:
+        return make_remote(f, settings, ret);
     }
     return -EINVAL;
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define KEY_TEXT_MAX (2 * KEY_MAX + 1)                          /* hex, or text of which each character is escaped */
 #define BODY_MAX (6 * IDENTITY_MAX + BASE64_SIZE(KEY_MAX) + 64) /* each byte of an identity may become \u00xx */
 
 int offer_body(const struct registrar_credential *credential, char **ret_body, size_t *ret_size, struct error *e)
@@ -41,10 +42,72 @@ int offer_body(const struct registrar_credential *credential, char **ret_body, s
     return 0;
 }
 
+/* The inside of a JSON string. */
+static int write_text(const struct secret *key, char *to, struct error *e)
+{
+    for (size_t i = 0; i < key->size; i++) {
+        if (key->bytes[i] < 0x20 || key->bytes[i] > 0x7e)
+            return error_set(e, -EILSEQ,
+                             "this cloud takes keys as text, and this one is none: set it with \"encoding\": \"text\", "
+                             "or rotate");
+        if (key->bytes[i] == '"' || key->bytes[i] == '\\')
+            *to++ = '\\';
+        *to++ = (char)key->bytes[i];
+    }
+    *to = 0;
+    return 0;
+}
+
+static int write_key(const struct secret *key, enum vault_encoding encoding, char *to, struct error *e)
+{
+    switch (encoding) {
+    case VAULT_HEX:
+        hex_encode(key->bytes, key->size, to);
+        return 0;
+    case VAULT_BASE64:
+        base64_encode(key->bytes, key->size, to);
+        return 0;
+    case VAULT_TEXT:
+        return write_text(key, to, e);
+    case VAULT_RAW:
+        break;
+    }
+    return error_set(e, -EINVAL, "raw bytes cannot stand in a request to a registrar");
+}
+
+int offer_request(const char *head, const struct registrar_credential *credential, enum vault_encoding encoding,
+                  char **ret, struct error *e)
+{
+    _cleanup_(secret_freep) struct secret *key = NULL;
+    _cleanup_(offer_freep) char *text = NULL;
+    size_t n = strlen(head), size = n + KEY_TEXT_MAX + 64;
+    int r = 0;
+
+    text = calloc(1, size);
+    if (!text)
+        return -ENOMEM;
+    memcpy(text, head, n);
+    if (credential) {
+        r = vault_key_open(credential->vault, credential->entry, credential->slot, &key, e);
+        if (r < 0)
+            return r;
+        n +=
+            (size_t)snprintf(text + n, size - n, ",\"encoding\":\"%s\",\"key\":\"", vault_encoding_to_string(encoding));
+        r = write_key(key, encoding, text + n, e);
+        n += strlen(text + n);
+        text[n++] = '"';
+    }
+    if (r < 0)
+        return r;
+    text[n] = '}';
+    *ret = TAKE_PTR(text);
+    return 0;
+}
+
 char *offer_free(char *body)
 {
     if (body)
-        gnutls_memset(body, 0, BODY_MAX);
+        gnutls_memset(body, 0, strlen(body));
     free(body);
     return NULL;
 }

@@ -8,6 +8,12 @@
 /* {"identity": "...", "key": "<base64>"}, NUL-terminated. The caller hands it to offer_free(), which wipes it. */
 int offer_body(const struct registrar_credential *credential, char **ret_body, size_t *ret_size, struct error *e);
 char *offer_free(char *body);
+
+/* A request to gatehouse-registrar: `head` (wire_write_request()) closed, with the key of the credential in that
+ * encoding (NULL: without). To be given to offer_free() as well. -EILSEQ: the key cannot be written as text. */
+int offer_request(const char *head, const struct registrar_credential *credential, enum vault_encoding encoding,
+                  char **ret, struct error *e);
+
 static inline void offer_freep(char **body)
 {
     offer_free(*body);

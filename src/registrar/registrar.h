@@ -45,7 +45,8 @@ struct registrar_credential {
     const struct vault_entry *entry;
     enum vault_slot slot;
     struct uplink_session
-        *session; /* of this device, with whichever credential authenticates; for in-band registrars */
+        *session;   /* of this device, with whichever credential authenticates; for in-band registrars */
+    bool unoffered; /* it is our own, and no offer of it can have reached the cloud yet: what stands there is not it */
 };
 
 struct registrar_traits {
@@ -53,6 +54,7 @@ struct registrar_traits {
     bool out_of_band; /* needs no session of the device */
     bool manual;      /* a person does it: no calls at all */
     bool looks;       /* find does not write */
+    bool text_keys;   /* this cloud takes keys as the text that it shows: a key is to be made of such characters */
 };
 
 struct registrar_class {
@@ -88,3 +90,7 @@ DEFINE_FREEP(struct registrar, registrar_free)
 int registrar_coap_new(sd_event *event, bool replaces, bool offer_without_pfs, struct registrar **ret);
 /* `manual`: every call is -EOPNOTSUPP. */
 int registrar_manual_new(bool replaces, struct registrar **ret);
+/* `golioth`, `hono`, `exec`: a request to the gatehouse-registrar at the socket `path`, with these settings (a JSON
+ * object). A cloud's Retry-After holds back every call of the registrar: -EAGAIN. */
+int registrar_remote_new(sd_event *event, const char *path, const char *settings, bool replaces,
+                         enum vault_encoding encoding, struct registrar **ret);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "vault/vault.h"
 
+#include "base/encode.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/names.h"
@@ -224,9 +225,23 @@ int vault_opaque_id(const struct vault *vault, const char *device, char ret_id[O
     return keys_opaque_id(&vault->keys, device, ret_id);
 }
 
-int vault_key_generate(struct vault *vault, struct secret **ret)
+int vault_key_generate(struct vault *vault, bool as_text, struct secret **ret)
 {
-    return secret_random(vault->arena, KEY_GENERATED_SIZE, ret);
+    _cleanup_(secret_freep) struct secret *key = NULL, *text = NULL;
+    int r = secret_random(vault->arena, KEY_GENERATED_SIZE, &key);
+
+    if (r >= 0 && as_text)
+        r = secret_new(vault->arena, &text);
+    if (r < 0)
+        return r;
+    if (as_text) {
+        _Static_assert(HEX_SIZE(KEY_GENERATED_SIZE) <= ARENA_CELL_SIZE && 2 * KEY_GENERATED_SIZE <= KEY_MAX,
+                       "a key as text fits");
+        hex_encode(key->bytes, key->size, (char *)text->bytes);
+        text->size = 2 * key->size;
+    }
+    *ret = as_text ? TAKE_PTR(text) : TAKE_PTR(key);
+    return 0;
 }
 
 int vault_key_open(struct vault *vault, const struct vault_entry *entry, enum vault_slot slot, struct secret **ret,

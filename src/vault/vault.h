@@ -175,8 +175,9 @@ int vault_verify_sync(struct vault *vault, const struct vault_verify_handler *ha
 
 /* ── Keys as descriptors and handles ── */
 
-/* A random key of KEY_GENERATED_SIZE bytes; the caller frees it. */
-int vault_key_generate(struct vault *vault, struct secret **ret);
+/* A key of KEY_GENERATED_SIZE random bytes, or their hex digits, for a cloud that takes keys `as_text`; the caller
+ * frees it. */
+int vault_key_generate(struct vault *vault, bool as_text, struct secret **ret);
 
 struct vault_key_read;
 /* `key` is the callee's on r = 0, otherwise NULL. */
