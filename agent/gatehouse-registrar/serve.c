@@ -114,11 +114,13 @@ static void carry_out(const char *text, size_t n, const struct serve_options *o,
              registrar_result_text(out->answer.result), out->texts.reason[0] ? ": " : "", out->texts.reason);
 }
 
-/* All until the peer's shutdown. 0, -ETIMEDOUT, -EMSGSIZE. */
+/* All until the peer's shutdown; what is too much is read as well, so that the peer comes to hear of it. 0, -ETIMEDOUT,
+ * -EMSGSIZE. */
 static int read_request(int fd, char *text, size_t *ret_size)
 {
     uint64_t deadline = clock_boottime() + REGISTRAR_READ_TIMEOUT, now;
     size_t size = 0;
+    bool over = false;
 
     while ((now = clock_boottime()) < deadline) {
         struct pollfd p = {fd, POLLIN, 0};
@@ -126,16 +128,16 @@ static int read_request(int fd, char *text, size_t *ret_size)
 
         if (poll(&p, 1, (int)((deadline - now) / USEC_PER_MSEC) + 1) <= 0)
             continue;
+        if (size > REGISTRAR_MESSAGE_MAX)
+            size = REGISTRAR_MESSAGE_MAX, over = true;
         n = recv(fd, text + size, REGISTRAR_MESSAGE_MAX + 1 - size, MSG_DONTWAIT);
         if (n < 0 && errno != EAGAIN && errno != EINTR)
             return -errno;
         if (n == 0) {
             *ret_size = size;
-            return 0;
+            return over ? -EMSGSIZE : 0;
         }
         size += n > 0 ? (size_t)n : 0;
-        if (size > REGISTRAR_MESSAGE_MAX)
-            return -EMSGSIZE;
     }
     return -ETIMEDOUT;
 }
