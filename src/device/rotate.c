@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <gnutls/crypto.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -32,7 +33,30 @@ static void on_committed(int r, const struct error *e, void *userdata)
     rotation_carrier_committed(d->rotation, r);
 }
 
-/* A new random key under the next identity. An identity that somebody took by hand is passed over. */
+/* The next identity; one that somebody took by hand is passed over. Where a new key replaces the old one, it does so
+ * under the identity that the device has: under another it would stand beside it. */
+static int next_identity(struct device *d, uint64_t *n, char ret_identity[IDENTITY_MAX + 1])
+{
+    const struct config_uplink *settings = d->uplink->settings;
+    const struct vault_entry *entry = device_entry(d);
+    char opaque[OPAQUE_ID_SIZE];
+    int r;
+
+    if (settings->registrar.replaces && entry && vault_credential(entry, VAULT_MAIN)->present) {
+        snprintf(ret_identity, IDENTITY_MAX + 1, "%s", vault_credential(entry, VAULT_MAIN)->identity);
+        return 0;
+    }
+    r = vault_opaque_id(d->fleet->vault, d->config->id, opaque);
+    do {
+        if (r >= 0)
+            r = identity_make(settings->identity, opaque, d->config->id, ++*n, ret_identity);
+        if (r < 0)
+            return r;
+    } while (!settings->registrar.replaces && vault_identity_used(d->fleet->vault, ret_identity));
+    return 0;
+}
+
+/* A new random key under the next identity. */
 static int stage(struct device *d, struct vault_change *change, struct error *e)
 {
     const struct config_uplink *settings = d->uplink->settings;
@@ -40,19 +64,14 @@ static int stage(struct device *d, struct vault_change *change, struct error *e)
     _cleanup_(secret_freep) struct secret *key = NULL;
     uint64_t n = entry ? vault_identity_counter(entry) : 0;
     unsigned flags = settings->registrar.replaces ? VAULT_SHARES_IDENTITY : 0;
-    char opaque[OPAQUE_ID_SIZE], identity[IDENTITY_MAX + 1];
-    int r = vault_opaque_id(d->fleet->vault, d->config->id, opaque);
+    char identity[IDENTITY_MAX + 1];
+    int r = vault_key_generate(d->fleet->vault, d->uplink->registrar->traits.text_keys, &key);
 
-    if (r >= 0)
-        r = vault_key_generate(d->fleet->vault, d->uplink->registrar->traits.text_keys, &key);
     if (r < 0)
         return error_errno(e, r, "cannot make a key");
-    do {
-        n++;
-        r = identity_make(settings->identity, opaque, d->config->id, n, identity);
-        if (r < 0)
-            return error_errno(e, r, "cannot make an identity from '%s'", settings->identity);
-    } while (!settings->registrar.replaces && vault_identity_used(d->fleet->vault, identity));
+    r = next_identity(d, &n, identity);
+    if (r < 0)
+        return error_errno(e, r, "cannot make an identity from '%s'", settings->identity);
     d->unoffered = true;
     r = vault_change_put(change, VAULT_BACKUP, identity, VAULT_PSK, key, flags, e);
     return r < 0 ? r : vault_change_counter(change, n);
