@@ -237,6 +237,7 @@ static int exists_unseen(struct golioth *g)
 
 static int put(struct golioth *g)
 {
+    bool had_device = false;
     int r = CLOUD_LOST;
 
     for (unsigned i = 0; i < REGISTRAR_WRITES_MAX; i++) {
@@ -246,13 +247,15 @@ static int put(struct golioth *g)
             return CLOUD_ENDED;
         if (g->credential[0])
             return found(g);
-        if (r == CLOUD_EXISTS)
+        /* What exists may have been the device, which a stale list did not show. */
+        if (r == CLOUD_EXISTS && (had_device || !g->device[0]))
             return exists_unseen(g);
         if (r == CLOUD_FAILED) {
             outcome_retry(g->cloud.out, true, before.answer.retry_after, "%s", before.texts.reason);
             return CLOUD_ENDED;
         }
-        r = g->device[0] ? add_credential(g) : provision(g);
+        had_device = g->device[0];
+        r = had_device ? add_credential(g) : provision(g);
         if (r == CLOUD_ENDED)
             return r;
         if (r == CLOUD_ABSENT)
@@ -287,10 +290,8 @@ static int confirm_deletion(struct golioth *g, const char *credential)
 {
     if (look_for_credential(g) != CLOUD_GO_ON)
         return CLOUD_ENDED;
-    if (g->credential[0] && strcmp(g->credential, credential) == 0) {
-        g->cloud.lost = true;
+    if (g->credential[0] && strcmp(g->credential, credential) == 0)
         return cloud_retry(&g->cloud, 0, "the cloud says that the credential is deleted, and shows it still");
-    }
     outcome_ok(g->cloud.out, REGISTRAR_OK, "");
     return CLOUD_ENDED;
 }
@@ -307,6 +308,7 @@ static int delete (struct golioth *g)
     for (unsigned i = 0; i < REGISTRAR_WRITES_MAX; i++) {
         int r = cloud_write(&g->cloud, "DELETE", address, NULL, NULL, NULL);
 
+        g->cloud.lost |= r == CLOUD_GO_ON;
         if (r == CLOUD_GO_ON)
             return confirm_deletion(g, credential);
         /* A wrong address or a proxy knows nothing of credentials, and says 404 as well. */

@@ -37,9 +37,12 @@ static int look(struct hono *h)
 
 static int write_set(struct hono *h)
 {
-    return cloud_write(&h->cloud, "PUT", h->address,
-                       json_object_to_json_string_ext(h->set, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE),
-                       h->etag, NULL);
+    const char *text = json_object_to_json_string_ext(h->set, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    int r = cloud_write(&h->cloud, "PUT", h->address, text, h->etag, NULL);
+
+    /* Until it is seen. */
+    h->cloud.lost |= r == CLOUD_GO_ON;
+    return r;
 }
 
 /* What the outcome of a write leaves to be done: CLOUD_GO_ON, to look again, or CLOUD_ENDED. */
@@ -64,10 +67,10 @@ static int written(struct hono *h, int r)
 /* ── Putting ── */
 
 /* It stands there, or something does. CLOUD_GO_ON: it is to be written. */
-static int judge(struct hono *h, int last)
+static int judge(struct hono *h)
 {
     const struct request *q = h->cloud.q;
-    bool wrote = h->cloud.lost || last == CLOUD_GO_ON;
+    bool wrote = h->cloud.lost;
     char id[CLOUD_ID_MAX];
     enum hono_state state = hono_look(h->set, h->auth_id, q, q->offered || wrote, id);
 
@@ -94,16 +97,14 @@ static int put(struct hono *h)
     for (unsigned i = 0; i < REGISTRAR_WRITES_MAX; i++) {
         struct outcome before = *h->cloud.out;
 
-        if (look(h) != CLOUD_GO_ON || judge(h, last) != CLOUD_GO_ON)
+        if (look(h) != CLOUD_GO_ON || judge(h) != CLOUD_GO_ON)
             return CLOUD_ENDED;
         if (last == CLOUD_FAILED) {
             outcome_retry(h->cloud.out, true, before.answer.retry_after, "%s", before.texts.reason);
             return CLOUD_ENDED;
         }
-        if (last == CLOUD_GO_ON) {
-            h->cloud.lost = true;
+        if (last == CLOUD_GO_ON)
             return cloud_retry(&h->cloud, 0, "the registry says that it took the key, and does not show it");
-        }
         if (hono_put(h->set, h->auth_id, h->cloud.q->key) < 0)
             return cloud_retry(&h->cloud, 0, "no memory for the request");
         last = write_set(h);
@@ -165,10 +166,8 @@ static int delete (struct hono *h)
         }
         if (last == CLOUD_GO_ON && !there)
             return outcome_ok(h->cloud.out, removed ? REGISTRAR_OK : REGISTRAR_ABSENT, ""), CLOUD_ENDED;
-        if (last == CLOUD_GO_ON) {
-            h->cloud.lost = true;
+        if (last == CLOUD_GO_ON)
             return cloud_retry(&h->cloud, 0, "the registry says that the key is deleted, and shows it still");
-        }
         removed |= there;
         last = write_set(h);
         if (written(h, last) != CLOUD_GO_ON)

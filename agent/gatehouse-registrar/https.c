@@ -149,6 +149,9 @@ static CURLcode perform(struct https *h, const char *method, const char *url, co
         curl_easy_setopt(h->curl, CURLOPT_HTTPGET, 1L);
     }
     curl_easy_setopt(h->curl, CURLOPT_CUSTOMREQUEST, method);
+    /* On a connection kept from the call before, libcurl sends again by itself what was not answered: what writes goes
+     * over a new one, and is sent once. */
+    curl_easy_setopt(h->curl, CURLOPT_FRESH_CONNECT, strcmp(method, "GET") == 0 ? 0L : 1L);
     return curl_easy_perform(h->curl);
 }
 
