@@ -68,6 +68,8 @@ static CURLcode settings(struct https *h, const struct request *q)
     if (k == CURLE_OK)
         k = curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L);
     if (k == CURLE_OK)
+        k = curl_easy_setopt(h->curl, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    if (k == CURLE_OK)
         k = curl_easy_setopt(h->curl, CURLOPT_ERRORBUFFER, h->error);
     if (k == CURLE_OK)
         k = curl_easy_setopt(h->curl, CURLOPT_USERAGENT, "gatehouse/" GATEHOUSE_VERSION);

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The agent rotating by registrars of their own process: keys reach Golioth, Hono and a program, and none gets lost on the
 way, whatever becomes of the registrar or of its cloud."""
-import base64
+import json
 import os
+import socket
 
 import harness
 from harness import check, wait_for
@@ -97,6 +98,39 @@ def registrar_away(bench):
     check(list(holds(cloud, "boiler-1")) == [bench.get("boiler-1", "MainIdentity")], "finished")
 
 
+def registrar_answers_nonsense(bench):
+    """Whatever sits at the socket: the agent stays as it is, says why, and finishes with a registrar."""
+    cloud, registrar = cloud_with_device(bench, "golioth")
+    registrar.stop()
+    answers = {b"": "Connection reset", b"{}": "result", b"x" * 70000: "Message too long",
+               b'{"result": "ok", "cloud_id": "../x"}': "cloud_id"}
+    bench.call("boiler-1", "Rotate", "a{sv}", "0")
+    for answer, word in answers.items():
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(registrar.socket)
+            listener.listen()
+            listener.settimeout(60 * harness.STRETCH)
+            bench.call("boiler-1", "Connect")  # no longer wait than need be
+            connection, _ = listener.accept()
+            with connection:
+                request = b""
+                while part := connection.recv(65536):
+                    request += part
+                check(json.loads(request)["action"] in ("put", "find"), "a whole request came")
+                try:
+                    connection.sendall(answer)
+                except OSError:
+                    pass
+            os.unlink(registrar.socket)
+        bench.wait_property("boiler-1", "LastError", lambda text, w=word: w in text)
+    check(bench.get("boiler-1", "RotationState") in ("offered", "probing"), "no conclusion is drawn")
+    registrar.start()
+    bench.call("boiler-1", "Connect")
+    # The old key stays for an hour: one of those requests might still be carried out.
+    bench.wait_property("boiler-1", "RotationState", "swapped", seconds=IDLE)
+    check(bench.get("boiler-1", "MainIdentity") in holds(cloud, "boiler-1"), "finished")
+
+
 def answer_lost_with_the_agent(bench):
     """The agent dies while the cloud carries out its offer: the same key is found there, and none is made twice."""
     cloud, registrar = cloud_with_device(bench, "golioth")
@@ -177,5 +211,5 @@ else:
 
 
 if __name__ == "__main__":
-    harness.main(golioth_rotates, hono_rotates, hono_replaces, compromised_key_is_rotated, registrar_away,
+    harness.main(golioth_rotates, hono_rotates, hono_replaces, compromised_key_is_rotated, registrar_away, registrar_answers_nonsense,
                  answer_lost_with_the_agent, identity_taken_by_somebody, held_back_by_the_cloud, program_tells_the_cloud)

@@ -256,6 +256,17 @@ def certificates_are_checked(bench):
     check(not cloud.recorded(), "nothing was asked")
 
 
+def clock_is_waited_for(bench):
+    """Without the time of day no certificate can be judged: nothing is asked before."""
+    cloud, registrar = golioth(bench)
+    registrar.stop()
+    registrar.env["LD_PRELOAD"] = harness.program("tests/tools/no-clock.so")
+    registrar.start()
+    wait_for("it to listen", lambda: os.path.exists(registrar.socket))
+    is_answer(registrar.find("boiler-1", "abc-1"), "retry", "clock", maybe_sent=False, retry_after=30)
+    check(not cloud.recorded(), "nothing was asked")
+
+
 def by_proxy(bench):
     cloud, registrar = golioth(bench)
     proxy = Proxy()
@@ -387,6 +398,7 @@ def exec_bounds_the_program(bench):
 
 if __name__ == "__main__":
     harness.main(golioth_calls_field_by_field, golioth_conflicts, golioth_pages, answers_that_are_none, hono_calls_field_by_field, hono_replaces,
-                 hono_set_changed_meanwhile, asked_to_come_again, nobody_there, certificates_are_checked, by_proxy,
+                 hono_set_changed_meanwhile, asked_to_come_again, nobody_there, certificates_are_checked,
+                 clock_is_waited_for, by_proxy,
                  requests_that_are_none, given_a_connection, exec_tells_the_program, exec_bounds_the_program,
                  needs=("openssl",))

@@ -250,9 +250,43 @@ static void test_values(void **state)
     assert_true(u->registrar.replaces && u->registrar.offer_without_pfs && u->admission.unlimited);
     assert_int_equal(u->registrar.type, CONFIG_REGISTRAR_COAP);
     assert_int_equal(u->max_payload, 1024);
+    assert_null(u->registrar.settings);
     assert_true(c->rotation.max_age == 20 * USEC_PER_SEC && c->rotation.retire_after == 5 * USEC_PER_SEC);
     assert_int_equal(c->spool.durability, CONFIG_DURABILITY_MEMORY);
     config_unref(c);
+}
+
+/* What a registrar of its own process is told, and the identities that its cloud knows. */
+static void test_registrars(void **state)
+{
+    static const struct {
+        const char *registrar, *name, *settings, *encoding, *identity;
+    } table[] = {
+        {"\"type\":\"golioth\",\"project\":\"barn\"", "golioth",
+         "{\"type\":\"golioth\",\"project\":\"barn\",\"url\":\"https://api.golioth.io\"}", "text", "{opaque}-{n}@barn"},
+        {"\"type\":\"hono\",\"name\":\"east\",\"mode\":\"replaces\",\"tenant\":\"t\",\"url\":\"https://r\",\"ca\":\"/c\"",
+         "east", "{\"type\":\"hono\",\"tenant\":\"t\",\"url\":\"https://r\",\"ca\":\"/c\"}", "base64", "{opaque}@t"},
+        {"\"type\":\"exec\",\"program\":\"tell\"", "exec",
+         "{\"type\":\"exec\",\"program\":\"tell\",\"timeout\":\"30s\"}", "hex", "{opaque}-{n}"},
+    };
+    struct tree *t = *state;
+    char text[512];
+
+    for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+        const struct config_uplink *u;
+        struct config *c;
+
+        snprintf(text, sizeof(text), "{\"uplinks\":{\"cloud\":{\"url\":\"coaps://x\",\"registrar\":{%s}}}}",
+                 table[i].registrar);
+        make(t, t->config, "gatehouse.json", text);
+        c = load(t, CONFIG_STRICT, 0, "");
+        u = config_uplink(c, "cloud");
+        assert_string_equal(u->registrar.name, table[i].name);
+        assert_string_equal(u->registrar.settings, table[i].settings);
+        assert_string_equal(u->registrar.encoding, table[i].encoding);
+        assert_string_equal(u->identity, table[i].identity);
+        config_unref(c);
+    }
 }
 
 #define FULL(driver, uplink, section, max, enabled)                                                                    \
@@ -330,6 +364,8 @@ static void test_diff_globals(void **state)
         {"\"url\":\"coaps://x\",\"max_payload\":512", "", CONFIG_UPLINK_PROFILE, 0},
         {"\"url\":\"coaps://x\",\"identity\":\"{device}-{n}\"", "", CONFIG_UPLINK_ROTATION, 0},
         {"\"url\":\"coaps://x\",\"registrar\":{\"type\":\"coap\"}", "", CONFIG_UPLINK_ROTATION, 0},
+        {"\"url\":\"coaps://x\",\"identity\":\"{opaque}-{n}\",\"registrar\":{\"type\":\"exec\",\"program\":\"y\"}", "",
+         CONFIG_UPLINK_ROTATION, 0},
         {"\"url\":\"coaps://x\",\"nstart\":2", "", CONFIG_UPLINK_ADMISSION, 0},
         {"\"url\":\"coaps://x\",\"admission\":\"unlimited\"", "", CONFIG_UPLINK_ADMISSION, 0},
         {"\"url\":\"coaps://x\"", ",\"rotation\":{\"concurrent\":1}", 0, CONFIG_GLOBAL_ROTATION},
@@ -468,6 +504,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_one_bad_device, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_registrars, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_gatehouse, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_skipped_files, setup, teardown),
