@@ -36,6 +36,7 @@ static void usage(FILE *to)
         "Tells a cloud of a credential: one request a connection. Started by a socket unit with Accept=yes, it serves\n"
         "the connection that it was given.\n\n"
         "  --type golioth|hono|exec  of its requests (default: NAME)\n"
+        "  --url URL                 of the only cloud that the API key is shown to (default: as the request says)\n"
         "  --listen DIR              make DIR/NAME.sock and serve whoever connects, until SIGTERM\n"
         "  --api-key-file FILE       (default: the systemd credential " CREDENTIAL_API_KEY ")\n"
         "  --program-dir DIR         the programs that exec may run (" REGISTRAR_PROGRAM_DIR ")\n"
@@ -49,6 +50,7 @@ static int take_options(int argc, char **argv, struct options *o)
 {
     static const struct option known[] = {
         {"type", required_argument, NULL, 't'},
+        {"url", required_argument, NULL, 'u'},
         {"listen", required_argument, NULL, 'l'},
         {"api-key-file", required_argument, NULL, 'k'},
         {"program-dir", required_argument, NULL, 'p'},
@@ -63,6 +65,9 @@ static int take_options(int argc, char **argv, struct options *o)
         switch (c) {
         case 't':
             o->type = optarg;
+            break;
+        case 'u':
+            o->serve.url = optarg;
             break;
         case 'l':
             o->listen = optarg;

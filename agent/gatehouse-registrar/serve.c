@@ -106,6 +106,8 @@ static void carry_out(const char *text, size_t n, const struct serve_options *o,
     if (q.type != o->type)
         outcome_retry(out, false, 0, "this registrar is for %s, not for %s", registrar_type_to_string(o->type),
                       registrar_type_to_string(q.type));
+    else if (q.url && o->url && strcmp(q.url, o->url) != 0)
+        outcome_retry(out, false, 0, "this registrar speaks to %s only, not to %.200s", o->url, q.url);
     else if (q.type == TYPE_EXEC)
         exec_serve(&q, o->program_dir, out);
     else

@@ -267,6 +267,13 @@ def clock_is_waited_for(bench):
     check(not cloud.recorded(), "nothing was asked")
 
 
+def url_is_tied(bench):
+    """The API key is shown to the one cloud that the administrator named."""
+    cloud, registrar = golioth(bench, options=("--url", "https://api.golioth.io"))
+    is_answer(registrar.find("boiler-1", "abc-1"), "retry", "speaks to https://api.golioth.io only", maybe_sent=False)
+    check(not cloud.recorded(), "nothing was asked")
+
+
 def by_proxy(bench):
     cloud, registrar = golioth(bench)
     proxy = Proxy()
@@ -399,6 +406,6 @@ def exec_bounds_the_program(bench):
 if __name__ == "__main__":
     harness.main(golioth_calls_field_by_field, golioth_conflicts, golioth_pages, answers_that_are_none, hono_calls_field_by_field, hono_replaces,
                  hono_set_changed_meanwhile, asked_to_come_again, nobody_there, certificates_are_checked,
-                 clock_is_waited_for, by_proxy,
+                 clock_is_waited_for, url_is_tied, by_proxy,
                  requests_that_are_none, given_a_connection, exec_tells_the_program, exec_bounds_the_program,
                  needs=("openssl",))
