@@ -152,7 +152,7 @@ static int boolean(json_object *o, const char *key, bool *ret, struct error *e)
 static int read_root(json_object *o, struct request *q, struct error *e)
 {
     static const char *const known[] = {"action", "device", "identity",  "cloud_id", "other_id", "offered",
-                                        "mode",   "key",    "registrar", "encoding", NULL};
+                                        "mode",   "clock",  "registrar", "encoding", "key",      NULL};
     const char *action, *mode;
     json_object *settings = NULL;
     int r = known_only(o, "the request", known, e);
@@ -174,6 +174,8 @@ static int read_root(json_object *o, struct request *q, struct error *e)
         r = cloud_id(o, "other_id", &q->other_id, e);
     if (r >= 0)
         r = boolean(o, "offered", &q->offered, e);
+    if (r >= 0)
+        r = boolean(o, "clock", &q->clock, e);
     if (r >= 0)
         r = name(o, "mode", &mode, e);
     if (r < 0)

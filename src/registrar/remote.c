@@ -86,6 +86,7 @@ static int write_request(const struct remote_registrar *remote, const struct reg
         .other_id = vault_credential(credential->entry, other)->cloud_id,
         .offered = !credential->unoffered,
         .replaces = remote->registrar.traits.replaces,
+        .clock = clock_synchronized(),
         .settings = remote->settings,
     };
     _cleanup_free_ char *head = NULL;

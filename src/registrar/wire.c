@@ -96,6 +96,8 @@ int wire_write_request(const struct wire_request *request, char **ret)
     if (r >= 0)
         r = add(o, "mode", json_object_new_string(request->replaces ? "replaces" : "adds"));
     if (r >= 0)
+        r = add(o, "clock", json_object_new_boolean(request->clock));
+    if (r >= 0)
         r = add(o, "registrar", TAKE_PTR(settings));
     text = r >= 0 ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
     n = text ? strlen(text) : 0;

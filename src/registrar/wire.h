@@ -24,6 +24,7 @@ struct wire_request {
     const char *other_id; /* of the device's other credential, "" if unknown or there is none */
     bool offered;         /* an earlier offer of this credential may have reached the cloud */
     bool replaces;
+    bool clock;           /* CLOCK_REALTIME can be trusted: a sandbox may forbid others to find out */
     const char *settings; /* a JSON object, from the configuration */
 };
 /* The object without its closing brace, so that members can follow. 0 or -ENOMEM; -EINVAL: the settings are none. */

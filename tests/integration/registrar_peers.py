@@ -49,7 +49,7 @@ class Registrar(harness.Process):
 
     def request(self, action, device, local, key=None, offered=False, cloud_id="", other_id="", mode="adds", **more):
         request = {"action": action, "device": device, "identity": self.identity(local), "cloud_id": cloud_id,
-                   "other_id": other_id, "offered": offered, "mode": mode, "registrar": self.settings}
+                   "other_id": other_id, "offered": offered, "mode": mode, "clock": False, "registrar": self.settings}
         if key is not None:
             request["encoding"] = {"golioth": "text", "hono": "base64"}.get(self.kind, "hex")
             request["key"] = {"text": bytes.decode, "base64": lambda k: base64.b64encode(k).decode(),

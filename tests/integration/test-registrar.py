@@ -260,11 +260,12 @@ def clock_is_waited_for(bench):
     """Without the time of day no certificate can be judged: nothing is asked before."""
     cloud, registrar = golioth(bench)
     registrar.stop()
-    registrar.env["LD_PRELOAD"] = harness.program("tests/tools/no-clock.so")
+    registrar.argv[0] = harness.program("tests/tools/registrar-no-clock")
     registrar.start()
     wait_for("it to listen", lambda: os.path.exists(registrar.socket))
     is_answer(registrar.find("boiler-1", "abc-1"), "retry", "clock", maybe_sent=False, retry_after=30)
     check(not cloud.recorded(), "nothing was asked")
+    is_answer(registrar.find("boiler-1", "abc-1", clock=True), "absent")
 
 
 def url_is_tied(bench):
