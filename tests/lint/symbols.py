@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""gatehouse-driver, gatehousectl and the plugins hold no code that could open the vault: nm is asked.
+"""gatehouse-driver, gatehouse-registrar, gatehousectl and the plugins hold no code that could open the vault: nm is asked.
 
 usage: symbols.py BUILD_DIR | --self-test
 """
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 
-PROGRAMS = {"gatehouse-driver", "gatehousectl"}
+PROGRAMS = {"gatehouse-driver", "gatehouse-registrar", "gatehousectl"}
 FORBIDDEN = re.compile(r"^vault_")
 SKIPPED = 77
 
