@@ -217,7 +217,9 @@ static int call_registrar(struct device *d, registrar_method method, enum rotati
         return -ENOTCONN;
     r = method(d->uplink->registrar, &credential, done, d, &d->registrar_call, &e);
     if (r < 0) {
-        log_notice(d->config->id, "the registrar cannot be asked: %s", e.text[0] ? e.text : strerrordesc_np(-r));
+        /* A cloud that asked for peace is asked by nobody: no reason to say so for each device. */
+        log_write(r == -EAGAIN ? LOG_DEBUG : LOG_NOTICE, d->config->id, "the registrar cannot be asked: %s",
+                  e.text[0] ? e.text : strerrordesc_np(-r));
         free(d->rotation_problem);
         d->rotation_problem = strdup(e.text);
     }
