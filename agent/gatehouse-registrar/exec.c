@@ -26,7 +26,7 @@ struct run {
 static json_object *program_request(const struct request *q)
 {
     static const char *const keys[] = {"action",  "device", "identity", "cloud_id", "other_id",
-                                       "offered", "mode",   "encoding", "key"};
+                                       "offered", "create", "mode",     "encoding", "key"};
     json_object *o = json_object_new_object(), *v;
 
     for (size_t i = 0; o && i < ELEMENTSOF(keys); i++)

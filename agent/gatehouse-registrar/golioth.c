@@ -203,6 +203,16 @@ static int add_credential(struct golioth *g)
     return taken(g, REGISTRAR_OK);
 }
 
+/* A device that had a credential before is there under another hardware id, or it is not shown at the moment. A second
+ * one beside it would hide the first, with the old key in it. */
+static int no_device(struct golioth *g)
+{
+    outcome_retry(g->cloud.out, g->cloud.lost, 0,
+                  "no device of the project %s has the hardware id %s: give it to the device in Golioth's console",
+                  g->cloud.q->realm, g->cloud.q->device);
+    return CLOUD_ENDED;
+}
+
 /* The device is not there: it is made with the credential in it. */
 static int provision(struct golioth *g)
 {
@@ -254,6 +264,8 @@ static int put(struct golioth *g)
             outcome_retry(g->cloud.out, true, before.answer.retry_after, "%s", before.texts.reason);
             return CLOUD_ENDED;
         }
+        if (!g->device[0] && !g->cloud.q->create)
+            return no_device(g);
         had_device = g->device[0];
         r = had_device ? add_credential(g) : provision(g);
         if (r == CLOUD_ENDED)
@@ -275,6 +287,8 @@ static int find(struct golioth *g)
 
     if (look(g) != CLOUD_GO_ON || (g->credential[0] && shown_id(g, id) < 0))
         return CLOUD_ENDED;
+    if (!g->device[0])
+        return no_device(g);
     if (!g->credential[0])
         outcome_set(g->cloud.out, REGISTRAR_ABSENT, "the cloud shows no credential %s with the device", q->identity);
     else if (q->cloud_id[0] && strcmp(q->cloud_id, id) != 0)

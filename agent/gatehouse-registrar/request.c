@@ -151,8 +151,8 @@ static int boolean(json_object *o, const char *key, bool *ret, struct error *e)
 
 static int read_root(json_object *o, struct request *q, struct error *e)
 {
-    static const char *const known[] = {"action", "device", "identity",  "cloud_id", "other_id", "offered",
-                                        "mode",   "clock",  "registrar", "encoding", "key",      NULL};
+    static const char *const known[] = {"action", "device", "identity", "cloud_id",  "other_id", "offered", "create",
+                                        "mode",   "clock",  "key",      "registrar", "encoding", NULL};
     const char *action, *mode;
     json_object *settings = NULL;
     int r = known_only(o, "the request", known, e);
@@ -174,6 +174,8 @@ static int read_root(json_object *o, struct request *q, struct error *e)
         r = cloud_id(o, "other_id", &q->other_id, e);
     if (r >= 0)
         r = boolean(o, "offered", &q->offered, e);
+    if (r >= 0)
+        r = boolean(o, "create", &q->create, e);
     if (r >= 0)
         r = boolean(o, "clock", &q->clock, e);
     if (r >= 0)

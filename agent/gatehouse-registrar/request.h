@@ -22,7 +22,7 @@ struct request {
     const char *device, *identity;
     const char *cloud_id, *other_id; /* "" if unknown */
     const char *encoding, *key;      /* NULL but for put */
-    bool offered, replaces, clock;
+    bool offered, create, replaces, clock;
     /* how the cloud is reached; those that do not belong to the type are NULL */
     enum registrar_type type;
     const char *realm; /* project, tenant */

@@ -85,6 +85,7 @@ static int write_request(const struct remote_registrar *remote, const struct reg
         .cloud_id = vault_credential(credential->entry, credential->slot)->cloud_id,
         .other_id = vault_credential(credential->entry, other)->cloud_id,
         .offered = !credential->unoffered,
+        .create = !vault_credential(credential->entry, other)->present,
         .replaces = remote->registrar.traits.replaces,
         .clock = clock_synchronized(),
         .settings = remote->settings,

@@ -94,6 +94,8 @@ int wire_write_request(const struct wire_request *request, char **ret)
     if (r >= 0)
         r = add(o, "offered", json_object_new_boolean(request->offered));
     if (r >= 0)
+        r = add(o, "create", json_object_new_boolean(request->create));
+    if (r >= 0)
         r = add(o, "mode", json_object_new_string(request->replaces ? "replaces" : "adds"));
     if (r >= 0)
         r = add(o, "clock", json_object_new_boolean(request->clock));

@@ -23,6 +23,7 @@ struct wire_request {
     const char *cloud_id; /* "" if unknown */
     const char *other_id; /* of the device's other credential, "" if unknown or there is none */
     bool offered;         /* an earlier offer of this credential may have reached the cloud */
+    bool create;          /* it is the device's first: a cloud that does not have the device may make it */
     bool replaces;
     bool clock;           /* CLOCK_REALTIME can be trusted: a sandbox may forbid others to find out */
     const char *settings; /* a JSON object, from the configuration */

@@ -47,9 +47,9 @@ class Registrar(harness.Process):
     def identity(self, local):
         return f"{local}@{REALMS[self.kind][1]}" if self.kind in REALMS else local
 
-    def request(self, action, device, local, key=None, offered=False, cloud_id="", other_id="", mode="adds", **more):
+    def request(self, action, device, local, key=None, offered=False, cloud_id="", other_id="", mode="adds", create=True, **more):
         request = {"action": action, "device": device, "identity": self.identity(local), "cloud_id": cloud_id,
-                   "other_id": other_id, "offered": offered, "mode": mode, "clock": False, "registrar": self.settings}
+                   "other_id": other_id, "offered": offered, "create": create, "mode": mode, "clock": False, "registrar": self.settings}
         if key is not None:
             request["encoding"] = {"golioth": "text", "hono": "base64"}.get(self.kind, "hex")
             request["key"] = {"text": bytes.decode, "base64": lambda k: base64.b64encode(k).decode(),

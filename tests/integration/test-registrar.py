@@ -65,7 +65,8 @@ def golioth_calls_field_by_field(bench):
     is_answer(registrar.put("boiler-1", "abc-2", second, offered=True), "exists-ours", cloud_id=added["cloud_id"])
     is_answer(registrar.find("boiler-1", "abc-1", offered=True), "ok", cloud_id=f"{device}~{credential}")
     is_answer(registrar.find("boiler-1", "abc-9"), "absent")
-    is_answer(registrar.find("boiler-2", "abc-1"), "absent")
+    is_answer(registrar.find("boiler-2", "abc-1"), "retry", "hardware id boiler-2")
+    is_answer(registrar.put("boiler-2", "xyz-2", second, create=False), "retry", "hardware id boiler-2", maybe_sent=False)
     check(all(c[0] == "GET" for c in calls(cloud, mark)), "looking writes nothing")
 
     mark = len(cloud.recorded())
@@ -265,7 +266,7 @@ def clock_is_waited_for(bench):
     wait_for("it to listen", lambda: os.path.exists(registrar.socket))
     is_answer(registrar.find("boiler-1", "abc-1"), "retry", "clock", maybe_sent=False, retry_after=30)
     check(not cloud.recorded(), "nothing was asked")
-    is_answer(registrar.find("boiler-1", "abc-1", clock=True), "absent")
+    is_answer(registrar.find("boiler-1", "abc-1", clock=True), "retry", "hardware id")
 
 
 def url_is_tied(bench):
@@ -295,7 +296,7 @@ def requests_that_are_none(bench):
         is_answer(registrar.ask(request), "retry", word, maybe_sent=False)
     with socket.socket(socket.AF_UNIX) as s:
         s.connect(registrar.socket)
-    is_answer(registrar.find("boiler-1", "abc-1"), "absent")
+    is_answer(registrar.find("boiler-1", "abc-1"), "retry", "hardware id")
     mode = os.stat(registrar.socket).st_mode & 0o777
     check(mode == 0o660, f"the socket's mode is {mode:o}")
     registrar.stop()
@@ -328,7 +329,7 @@ def given_a_connection(bench):
             answer = b""
             while part := ours.recv(65536):
                 answer += part
-            is_answer(json.loads(answer), "absent")
+            is_answer(json.loads(answer), "retry", "hardware id")
             check(process.wait(10 * STRETCH) == 0, process.stderr.read())
         ours.close()
     alone = subprocess.run([program, "golioth"], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False,
@@ -362,7 +363,7 @@ echo '{{"result": "ok", "cloud_id": "c-17"}}'
     is_answer(registrar.put("boiler-1", "abc-1", key, other_id="c-16"), "ok", cloud_id="c-17")
     told = json.loads(harness.read(bench.path("told")))
     check(told == {"action": "put", "device": "boiler-1", "identity": "abc-1", "cloud_id": "", "other_id": "c-16",
-                   "offered": False, "mode": "adds", "encoding": "hex", "key": key.hex()}, told)
+                   "offered": False, "create": True, "mode": "adds", "encoding": "hex", "key": key.hex()}, told)
     variables = {line.split("=")[0] for line in harness.read(bench.path("environment")).splitlines()}
     check(variables <= {"PATH", "LANG", "PWD", "OLDPWD", "SHLVL", "_"}, variables)
     check(harness.read(bench.path("descriptors")).split() == ["0", "1", "2", "3"], "three descriptors, and that of ls itself")

@@ -47,7 +47,7 @@ class Kind:
     def ask(self, action, case, **more):
         key = {"key": case.key} if action == "put" else {}
         return self.registrar.ask(self.registrar.request(action, case.device, case.local, mode=self.mode, other_id=case.other_id,
-                                                         cloud_id=case.cloud_id, offered=case.offered, **key, **more))
+                                                         cloud_id=case.cloud_id, offered=case.offered, create=case.first, **key, **more))
 
     def path_of(self, call):
         """As a rule for any device."""

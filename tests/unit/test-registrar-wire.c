@@ -98,6 +98,7 @@ static void test_request(void **state)
                                    .cloud_id = "",
                                    .other_id = "d~c",
                                    .offered = true,
+                                   .create = true,
                                    .clock = true,
                                    .settings = GOLIOTH};
     struct request q;
@@ -113,7 +114,7 @@ static void test_request(void **state)
     assert_string_equal(q.identity, "a\"b@p");
     assert_string_equal(q.cloud_id, "");
     assert_string_equal(q.other_id, "d~c");
-    assert_true(q.offered && q.clock && !q.replaces);
+    assert_true(q.offered && q.create && q.clock && !q.replaces);
     assert_string_equal(q.key, "0123456789abcdef");
     assert_string_equal(q.realm, "p");
     assert_string_equal(q.url, "https://api");
@@ -123,7 +124,7 @@ static void test_request(void **state)
 
 #define REQUEST(action, more, settings)                                                                                \
     "{\"action\":\"" action                                                                                            \
-    "\",\"device\":\"d\",\"identity\":\"i@p\",\"offered\":false,\"clock\":true,\"mode\":\"adds\"" more                 \
+    "\",\"device\":\"d\",\"identity\":\"i@p\",\"offered\":false,\"clock\":true,\"create\":true,\"mode\":\"adds\"" more \
     ",\"registrar\":" settings "}"
 
 static void test_bad_requests(void **state)
