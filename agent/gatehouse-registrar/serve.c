@@ -40,9 +40,9 @@ static int read_api_key(const struct serve_options *o, char **ret, struct error 
     for (size_t i = 0; i < n && r >= 0; i++)
         if (data[i] <= 0x20 || data[i] >= 0x7f)
             r = error_set(e, -EINVAL, "the API key in %s is no single line of printable characters", path);
-    if (r >= 0 && n == 0)
+    if (r >= 0 && n == 0 && o->api_key_file)
         r = error_set(e, -EINVAL, "the API key in %s is empty", path);
-    if (r >= 0)
+    if (r >= 0 && n > 0) /* an empty credential is how a unit says that there is none */
         *ret = TAKE_PTR(data);
     else
         explicit_bzero(data, n);

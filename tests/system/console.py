@@ -99,13 +99,13 @@ def cursor():
 class Cloud:
     """The development cloud as a unit, its events read from a file."""
 
-    def __init__(self, directory, lines):
-        self.psk, self.out = os.path.join(directory, "cloud.psk"), os.path.join(directory, "cloud.json")
+    def __init__(self, directory, lines, name="devcloud", *options):
+        self.psk, self.out = os.path.join(directory, name + ".psk"), os.path.join(directory, name + ".json")
         with open(self.psk, "w", encoding="utf-8") as f:
             f.write("".join(line + "\n" for line in lines))
         os.chmod(self.psk, 0o600)
-        ok("systemd-run", "--quiet", "--unit=devcloud", f"--property=StandardOutput=append:{self.out}", "gatehouse-devcloud",
-           "--json", "--psk-file", self.psk, "--state", os.path.join(directory, "cloud.state"))
+        ok("systemd-run", "--quiet", f"--unit={name}", f"--property=StandardOutput=append:{self.out}", "gatehouse-devcloud",
+           "--json", "--psk-file", self.psk, "--state", os.path.join(directory, name + ".state"), *options)
 
     def events(self):
         if not os.path.exists(self.out):

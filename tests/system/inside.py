@@ -217,6 +217,42 @@ def rotated(w):
     samples_go_on(w, "boiler-1")
 
 
+def registrar(w):
+    """a registrar is started by its socket, for the agent only, and tells Golioth's calls of the new key"""
+    agent, sock = ok("id", "-u", "gatehouse").strip(), "/run/gatehouse-registrar/golioth.sock"
+    check(os.stat(sock).st_mode & 0o7777 == 0o660 and str(os.stat(sock).st_gid) == ok("id", "-g", "gatehouse").strip(), "0660")
+    write("/root/api-key", "secret-of-this-test\n")
+    os.makedirs("/etc/gatehouse/api-keys", exist_ok=True)
+    ok("install", "-m0400", "/root/api-key", "/etc/gatehouse/api-keys/golioth")
+    key = secrets.token_hex(32)
+    cloud = Cloud("/root", [f"first-3@barn:{key.encode().hex()}:sim-2"], "golioth", "--port", "5685", "--https-port", "8443",
+                  "--https-ca", "/etc/gatehouse/ca.pem", "--golioth-project", "barn", "--api-key-file", "/root/api-key")
+    cloud.wait("listening", None)
+    config = read(CONFIG)
+    uplink = {"url": "coaps://127.0.0.1:5685", "profile": "senml",
+              "registrar": {"type": "golioth", "project": "barn", "url": "https://127.0.0.1:8443", "ca": "/etc/gatehouse/ca.pem"}}
+    write(CONFIG, config.replace('"cloud": {', f'"golioth": {json.dumps(uplink)},\n"cloud": {{', 1))
+    write("/etc/gatehouse/devices.d/sim-2.json", read(EXAMPLES + "/sim-1.json").replace("sim-1", "sim-2")
+          .replace('"uplink": "cloud"', '"uplink": "golioth"'))
+    ok("systemctl", "reload", AGENT)
+    write("/root/sim-2.key", key)
+    ok("gatehousectl", "key", "set", "sim-2", "first-3@barn", "/root/sim-2.key", "--encoding=text")
+    cloud.wait("sample", "sim-2")
+    ok("gatehousectl", "rotate", "sim-2", timeout=90)
+    identity = json.loads(ok("gatehousectl", "--json=short", "show", "sim-2"))["MainIdentity"]
+    check(identity.endswith("@barn") and identity != "first-3@barn", identity)
+    cloud.wait("sample", "sim-2", cloud.mark())
+    wait_for("the unit's instances are gone", lambda: "gatehouse-registrar-golioth@" not in
+             ok("systemctl", "list-units", "--all", "--plain", "--no-legend", "gatehouse-registrar-golioth@*"))
+    status, text = run("python3", "-c", f"import socket; socket.socket(socket.AF_UNIX).connect('{sock}')", user="nobody")
+    check(status != 0 and "Permission" in text, text)
+    ok("python3", "-c", f"import os, socket; os.setgid({os.stat(sock).st_gid}); os.setuid({agent}); "
+       f"socket.socket(socket.AF_UNIX).connect('{sock}')")
+    os.unlink("/etc/gatehouse/devices.d/sim-2.json")
+    write(CONFIG, config)
+    ok("systemctl", "reload", AGENT)
+
+
 def driver_killed(w):
     """a driver that is killed is started again, and samples go on"""
     pid = unit(MODBUS, "MainPID")
@@ -337,7 +373,7 @@ def no_key_told(w):
     check("sim-1" in text or "boiler-1" in text, "the journal was looked at")
 
 
-CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, administrator, confined, rotated, driver_killed, watchdog,
+CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, administrator, confined, rotated, registrar, driver_killed, watchdog,
          refused_on_reload, refused_at_start, stopped, same_key, no_second_key, exposure, no_key_told)
 
 
