@@ -44,6 +44,12 @@ int ctl_to_json(sd_bus_message *m, json_object **ret);
 /* job.c: waits for a job and prints its outcome; exit status. */
 int job_wait(struct ctl *c, const char *path, json_object **ret_properties);
 
+/* key.c: a sealed memfd with these bytes, or -EBADF after saying why. */
+int key_memfd(const void *bytes, size_t n);
+
+/* vault-*.c: verbs behind `vault` */
+int verb_vault_rekey(struct ctl *c);
+
 /* print.c */
 void print_json(struct ctl *c, json_object *o);
 /* microseconds as local time, "never" for 0 */

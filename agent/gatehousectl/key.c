@@ -85,11 +85,11 @@ static size_t key_length(const struct key_text *key, const char *encoding)
     return n * 3 / 4;
 }
 
-static int to_memfd(const struct key_text *key)
+int key_memfd(const void *bytes, size_t n)
 {
     _cleanup_close_ int fd = memfd_create("key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-    if (fd < 0 || write_all(fd, key->bytes, key->size) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
+    if (fd < 0 || write_all(fd, bytes, n) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
         fprintf(stderr, "gatehousectl: cannot hand the key over: %m\n");
         return -EBADF;
@@ -112,7 +112,7 @@ static int set(struct ctl *c, const char *path, const char *id, const char *iden
     if (r == 0) {
         warn_of_text(c, &key);
         length = key_length(&key, encoding);
-        fd = to_memfd(&key);
+        fd = key_memfd(key.bytes, key.size);
         r = fd < 0 ? EXIT_FAILURE : 0;
     }
     explicit_bzero(key.bytes, sizeof(key.bytes));

@@ -33,6 +33,7 @@ static const struct {
     {"reload", 0, 0, verb_reload, "", "read the configuration again, all or nothing"},
     {"vault", 1, 1, verb_vault, "init --keyfile FILE", "make a keyfile"},
     {"vault", 1, 1, verb_vault, "verify", "open every record of the vault"},
+    {"vault", 1, 1, verb_vault, "rekey [--keyfile FILE]", "seal the vault anew under a new keyfile"},
 };
 
 static void usage(FILE *to)
@@ -50,6 +51,7 @@ static void usage(FILE *to)
         "  --all                    rotate: every device\n"
         "  --compromised            rotate: the present key is known to others\n"
         "  --force                  take a weak key, forget a key that may be in use\n"
+        "  --keyfile=FILE           vault: the keyfile (" KEYFILE_DIR "/" KEYFILE_CURRENT ")\n"
         "  --keep                   device remove: leave its credentials\n"
         "  --yes                    do not ask\n"
         "  -h, --help   --version\n\n"

@@ -76,6 +76,8 @@ int verb_vault(struct ctl *c, int argc, char **argv)
         return init(c);
     if (strcmp(argv[1], "verify") == 0)
         return verify(c);
-    fprintf(stderr, "gatehousectl: vault init --keyfile FILE, or vault verify\n");
+    if (strcmp(argv[1], "rekey") == 0)
+        return verb_vault_rekey(c);
+    fprintf(stderr, "gatehousectl: vault init --keyfile FILE, vault verify, or vault rekey [--keyfile FILE]\n");
     return EXIT_USAGE;
 }

@@ -3,6 +3,8 @@
 #include "options.h"
 
 #include "base/clock.h"
+#include "base/durable.h"
+#include "base/keyfile-path.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
@@ -11,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -67,6 +70,19 @@ static int load_config(struct agent *a)
     return r < 0 ? EXIT_CONFIG : 0;
 }
 
+/* The vault was rekeyed, but the new keyfile did not get to its place. */
+static void finish_rekey(struct agent *a)
+{
+    char next[PATH_MAX];
+
+    if (a->options.keyfile && keyfile_next_path(a->options.keyfile, next, sizeof(next)) == 0 &&
+        durable_rename(AT_FDCWD, next, a->options.keyfile, NULL) >= 0)
+        log_notice(NULL, "a rekey that was cut short is finished: %s took the place of %s", next, a->options.keyfile);
+    else
+        log_warning(NULL, "the vault was opened with the next keyfile, since a rekey was cut short: "
+                          "gatehousectl vault rekey finishes it; until then that keyfile must stay");
+}
+
 static int open_vault(struct agent *a)
 {
     char path[4096];
@@ -88,6 +104,8 @@ static int open_vault(struct agent *a)
     }
     if (!vault_durable(a->vault, &why) || why)
         log_warning(NULL, "%s", why);
+    if (vault_opened_with_next(a->vault))
+        finish_rekey(a);
     return 0;
 }
 

@@ -98,6 +98,13 @@ int durable_create(int dir_fd, const char *name, const void *data, size_t n, mod
     return write_new(dir_fd, name, data, n, mode, false, e);
 }
 
+int durable_rename(int dir_fd, const char *from, const char *to, struct error *e)
+{
+    int r = renameat(dir_fd, from, dir_fd, to) < 0 ? -errno : durable_sync_directory(dir_fd, to);
+
+    return r < 0 ? error_errno(e, r, "cannot rename %s to %s", from, to) : 0;
+}
+
 int durable_unlink(int dir_fd, const char *name, struct error *e)
 {
     int r;

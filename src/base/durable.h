@@ -13,6 +13,8 @@
 int durable_write(int dir_fd, const char *name, const void *data, size_t n, mode_t mode, struct error *e);
 /* As durable_write, but -EEXIST if the name is there already, also when two do it at once. */
 int durable_create(int dir_fd, const char *name, const void *data, size_t n, mode_t mode, struct error *e);
+/* Gives a file another name in the same directory, in place of what has it. */
+int durable_rename(int dir_fd, const char *from, const char *to, struct error *e);
 /* Removes a name and syncs the directory; not there is success. */
 int durable_unlink(int dir_fd, const char *name, struct error *e);
 /* fsync of the directory that holds `name`: a name that is new, changed or gone is not durable before it. */

@@ -50,7 +50,10 @@
 #define CREDENTIAL_API_KEY "api-key"
 #define VAULT_FILE "vault.db"
 #define KEYFILE_DIR "/etc/gatehouse/keys"
-#define CREDENTIAL_KEY "key_current" /* below $CREDENTIALS_DIRECTORY */
+#define KEYFILE_CURRENT "current"
+#define KEYFILE_NEXT "next"            /* during a rekey */
+#define CREDENTIAL_KEY "key_current"   /* below $CREDENTIALS_DIRECTORY */
+#define CREDENTIAL_KEY_NEXT "key_next" /* likewise */
 
 /* Exit statuses beyond 0 and 1 (sysexits.h where one fits) */
 #define EXIT_USAGE 2

@@ -41,6 +41,9 @@ int bus_reply(sd_bus_message *call, int r, const struct error *e);
 typedef int (*bus_option)(sd_bus_message *m, const char *key, const char *signature, void *userdata);
 int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_error *error);
 
+/* vault.c: methods of the manager */
+int vault_method_rekey(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 /* manager.c, device-object.c, job-object.c */
 int manager_register(struct bus *b);
 int device_object_register(struct bus *b);

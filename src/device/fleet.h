@@ -74,4 +74,6 @@ int fleet_reload(struct fleet *f, device_done done, void *userdata, struct error
 int fleet_add_device(struct fleet *f, const char *id, const char *config_text, device_added done, void *userdata,
                      struct error *e);
 int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done done, void *userdata, struct error *e);
+/* The vault under another keyfile, whose bytes are in `fd` (the caller keeps it). */
+int fleet_rekey(struct fleet *f, int fd, device_done done, void *userdata, struct error *e);
 int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e);

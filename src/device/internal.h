@@ -7,6 +7,7 @@
  *   reload.c     another configuration                      drivers.c   what comes from and goes to drivers
  *   check.c      what plugins say of a device's section
  *   membership.c AddDevice, RemoveDevice, tombstones        verify.c    VerifyVault
+ *   vault-care.c Rekey
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
@@ -138,6 +139,7 @@ struct fleet {
     uint8_t boot_id[16];
     struct fleet_listener listener;
     struct verify *verify;
+    struct vault_care *care;
     bool changing; /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
 };
@@ -170,6 +172,8 @@ int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);
 
 /* verify.c: the fleet goes, whatever is being verified. */
 void verify_leave(struct fleet *f);
+/* vault-care.c: likewise */
+void vault_care_leave(struct fleet *f);
 
 /* uplinks.c */
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);

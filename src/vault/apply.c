@@ -52,7 +52,7 @@ static int reseal(struct vault_change *c, const struct step *step, unsigned phys
     int r = record_parse(step->data, step->size, &header);
 
     if (r >= 0)
-        r = record_open(c->vault->keys.record, &place, RECORD_SLOT_WAITING, 0, step->data, step->size, &key);
+        r = record_open(c->vault->waiting_key, &place, RECORD_SLOT_WAITING, 0, step->data, step->size, &key);
     if (r < 0)
         return r;
     header.slot = (uint8_t)physical;

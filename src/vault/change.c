@@ -131,7 +131,7 @@ static int add_put(struct vault_change *c, enum vault_slot slot, const struct re
     uint8_t record[RECORD_MAX];
     struct step *step;
     size_t size;
-    int r = record_seal(c->vault->keys.record, &place, header, key, record, &size);
+    int r = record_seal(c->vault->waiting_key, &place, header, key, record, &size);
 
     if (r >= 0)
         r = add_step(c, STEP_PUT, slot, record, size, &step);

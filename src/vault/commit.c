@@ -51,11 +51,17 @@ static struct vault_batch *batch_new(struct vault *v)
     return b;
 }
 
-/* Takes what waits and works out what it comes to. */
+/* Takes what waits and works out what it comes to. A rekey goes first, and alone. */
 static void batch_fill(struct vault_batch *b)
 {
     struct vault *v = b->vault;
 
+    if (v->rekey) {
+        b->rekey = TAKE_PTR(v->rekey);
+        b->forgets = true;
+        b->r = rekey_prepare(b->rekey, &b->error);
+        return;
+    }
     while (v->waiting.first && b->changes.count < VAULT_BATCH_MAX) {
         struct vault_change *c = commit_queue_pop(&v->waiting);
 
@@ -87,13 +93,13 @@ static int write_changes(struct vault_batch *b)
 static int batch_run(void *userdata)
 {
     struct vault_batch *b = userdata;
-    bool any = false;
+    bool any = b->rekey && b->r >= 0;
 
     for (const struct vault_change *c = b->changes.first; c; c = c->next)
         any = any || c->failed >= 0;
     pthread_mutex_lock(&b->vault->store_mutex);
     if (any)
-        b->r = write_changes(b);
+        b->r = b->rekey ? rekey_run(b->rekey, &b->error) : write_changes(b);
     /* Committed is committed: a checkpoint that fails is tried again with the next batch. */
     if (any && b->r >= 0 && b->forgets)
         b->checkpointed = store_checkpoint(b->vault->store, NULL) >= 0;
@@ -136,9 +142,18 @@ static int batch_apply(struct vault_batch *b)
             applied++;
         }
     }
+    if (b->rekey && b->r >= 0) {
+        rekey_apply(b->rekey);
+        v->checkpoint_due = !b->checkpointed;
+    }
     count(b, applied);
     v->batch = NULL;
     b->applied = true;
+    if (b->rekey) {
+        v->pending--;
+        first = b->r;
+        rekey_end(b->rekey, b->r, &b->error);
+    }
     for (struct vault_change *c; (c = commit_queue_pop(&b->changes));) {
         v->pending--;
         if (first == 0)
@@ -150,9 +165,9 @@ static int batch_apply(struct vault_batch *b)
     return first;
 }
 
-static void schedule(struct vault *v)
+void commit_schedule(struct vault *v)
 {
-    if (v->waiting.first && !v->batch)
+    if ((v->waiting.first || v->rekey) && !v->batch)
         sd_event_source_set_enabled(v->start, SD_EVENT_ONESHOT);
 }
 
@@ -170,7 +185,7 @@ static void batch_done(int r, void *userdata)
         b->r = error_errno(&b->error, r, "the vault is closing");
     batch_apply(b);
     batch_free(b);
-    schedule(v);
+    commit_schedule(v);
 }
 
 static int on_start(sd_event_source *source, void *userdata)
@@ -179,7 +194,7 @@ static int on_start(sd_event_source *source, void *userdata)
     struct vault_batch *b;
     int r;
 
-    if (v->batch || !v->waiting.first)
+    if (v->batch || !(v->waiting.first || v->rekey))
         return 0;
     b = batch_new(v);
     if (!b)
@@ -213,11 +228,12 @@ void commit_done(struct vault *v)
     /* Works on the worker end or are cancelled, and are answered. */
     v->workers = workers_free(v->workers);
     v->start = sd_event_source_disable_unref(v->start);
-    if (!v->waiting.first)
+    if (!v->waiting.first && !v->rekey)
         return;
     b = batch_new(v);
     if (!b)
         return;
+    b->rekey = TAKE_PTR(v->rekey);
     while (v->waiting.first)
         commit_queue_push(&b->changes, commit_queue_pop(&v->waiting));
     b->r = error_set(&b->error, -ECANCELED, "the vault is closing");
@@ -235,7 +251,7 @@ int vault_commit(struct vault *vault, struct vault_change *c, vault_done_fn *don
     c->userdata = userdata;
     commit_queue_push(&vault->waiting, c);
     vault->pending++;
-    schedule(vault);
+    commit_schedule(vault);
     return 0;
 }
 
@@ -273,7 +289,7 @@ int vault_flush(struct vault *vault)
 {
     int first = vault->batch ? await_batch(vault->batch) : 0;
 
-    while (vault->waiting.first) {
+    while (vault->waiting.first || vault->rekey) {
         int r = run_here(vault);
 
         if (first == 0)

@@ -107,8 +107,11 @@ struct queue {
     size_t count;
 };
 
+struct rekey;
+
 struct vault_batch {
     struct vault *vault;
+    struct rekey *rekey; /* it alone, with no changes; otherwise NULL */
     struct queue changes;
     bool forgets, checkpointed;
     int r;
@@ -126,6 +129,12 @@ struct vault {
     pthread_mutex_t store_mutex; /* the worker's, and vault_flush()'s */
     struct workers *workers;
     struct vault_keys keys;
+    struct sealed_keys sealed;  /* as the file has them */
+    struct secret *waiting_key; /* seals what waits for a commit; random, never written */
+    void *bind;                 /* NULL: none */
+    size_t bind_size;
+    bool opened_with_next; /* the keyfile of a rekey that was cut short */
+    struct rekey *rekey;   /* waits for its turn */
     struct map names, entries, key_rows, identities;
     size_t n_live;
     struct queue waiting;
@@ -185,5 +194,15 @@ void change_unprepare(struct vault_change *c);
 void commit_queue_init(struct queue *q);
 void commit_queue_push(struct queue *q, struct vault_change *c);
 struct vault_change *commit_queue_pop(struct queue *q);
+void commit_schedule(struct vault *v);
 int commit_init(struct vault *v);
 void commit_done(struct vault *v);
+
+/* rekey.c: everything sealed anew under other keys, as a batch of its own. */
+int rekey_prepare(struct rekey *k, struct error *e);
+/* On the worker. */
+int rekey_run(struct rekey *k, struct error *e);
+/* What was sealed becomes what is in memory; cannot fail. */
+void rekey_apply(struct rekey *k);
+/* Frees it, with its answer. */
+void rekey_end(struct rekey *k, int r, const struct error *e);

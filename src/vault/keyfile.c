@@ -2,6 +2,7 @@
 #include "vault/keyfile.h"
 
 #include "base/cleanup.h"
+#include "base/keyfile-path.h"
 #include "base/names.h"
 #include "vault/weak.h"
 
@@ -60,11 +61,21 @@ static int read_key(int fd, const char *path, struct secret *key, struct error *
     return 0;
 }
 
+int keyfile_check_bytes(const struct secret *key, struct error *e)
+{
+    const char *weak;
+
+    if (key->size != KEYFILE_SIZE)
+        return error_set(e, -EINVAL, "a keyfile is exactly %d random bytes, this is %zu", KEYFILE_SIZE, key->size);
+    weak = weak_key(key->bytes, key->size);
+    return weak ? error_set(e, -EKEYREJECTED, "it is not random (%s): make one with `gatehousectl vault init`", weak)
+                : 0;
+}
+
 static int read_checked(struct arena *arena, const char *path, bool credential, struct secret **ret, struct error *e)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     _cleanup_(secret_freep) struct secret *key = NULL;
-    const char *weak;
     struct stat st;
     int r;
 
@@ -83,25 +94,38 @@ static int read_checked(struct arena *arena, const char *path, bool credential, 
     r = read_key(fd, path, key, e);
     if (r < 0)
         return r;
-    weak = weak_key(key->bytes, key->size);
-    if (weak)
-        return error_set(e, -EKEYREJECTED, "keyfile %s is not random (%s): make one with `gatehousectl vault init`",
-                         path, weak);
+    r = keyfile_check_bytes(key, e);
+    if (r < 0)
+        return error_prefix(e, r, "keyfile %s", path);
     *ret = TAKE_PTR(key);
     return 0;
 }
 
-int keyfile_read(struct arena *arena, const char *path, struct secret **ret, struct error *e)
+static int read_credential(struct arena *arena, const char *name, struct secret **ret, struct error *e)
 {
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
     char credential[PATH_MAX];
 
-    if (path)
-        return read_checked(arena, path, false, ret, e);
     if (!directory)
         return error_set(e, -ENOENT, "no keyfile: neither --keyfile nor $CREDENTIALS_DIRECTORY (LoadCredential=key:%s)",
                          KEYFILE_DIR);
-    if (snprintf(credential, sizeof(credential), "%s/%s", directory, CREDENTIAL_KEY) >= (int)sizeof(credential))
+    if (snprintf(credential, sizeof(credential), "%s/%s", directory, name) >= (int)sizeof(credential))
         return error_set(e, -ENAMETOOLONG, "$CREDENTIALS_DIRECTORY is too long");
     return read_checked(arena, credential, true, ret, e);
+}
+
+int keyfile_read(struct arena *arena, const char *path, struct secret **ret, struct error *e)
+{
+    return path ? read_checked(arena, path, false, ret, e) : read_credential(arena, CREDENTIAL_KEY, ret, e);
+}
+
+int keyfile_read_next(struct arena *arena, const char *path, struct secret **ret, struct error *e)
+{
+    char next[PATH_MAX];
+
+    if (!path)
+        return read_credential(arena, CREDENTIAL_KEY_NEXT, ret, e);
+    if (keyfile_next_path(path, next, sizeof(next)) < 0)
+        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", path);
+    return read_checked(arena, next, false, ret, e);
 }

@@ -95,6 +95,17 @@ static int derive(struct vault_keys *keys)
     return r < 0 ? r : derive_key(keys->vault, keys->vault_id, LABEL_STATE, &keys->state);
 }
 
+static int secret_copy(const struct secret *from, struct secret **ret)
+{
+    int r = secret_new(from->arena, ret);
+
+    if (r < 0)
+        return r;
+    memcpy((*ret)->bytes, from->bytes, from->size);
+    (*ret)->size = from->size;
+    return 0;
+}
+
 static int make_random(struct arena *arena, struct vault_keys *keys)
 {
     struct secret **const random[] = {&keys->vault, &keys->index, &keys->fingerprint, &keys->identity};
@@ -116,30 +127,72 @@ static int seal_subkeys(const struct vault_keys *keys, struct sealed_keys *seale
     return r;
 }
 
+static int seal_all(const struct secret *keyfile, const void *bind, size_t bind_size, const struct vault_keys *keys,
+                    struct sealed_keys *ret)
+{
+    _cleanup_(secret_freep) struct secret *wrapping = NULL;
+    struct sealed_keys sealed = {.epoch = keys->epoch, .bound = bind != NULL};
+    int r = wrapping_key(keyfile, bind, bind_size, keys->vault_id, &wrapping);
+
+    memcpy(sealed.vault_id, keys->vault_id, VAULT_ID_SIZE);
+    if (r >= 0)
+        r = keyfile_check(keyfile, keys->vault_id, sealed.keyfile_check);
+    if (r >= 0)
+        r = box_seal(wrapping, MAGIC_WRAP, keys, WRAP_KEYFILE, keys->vault, sealed.wrap);
+    if (r >= 0)
+        r = seal_subkeys(keys, &sealed);
+    if (r >= 0)
+        *ret = sealed;
+    return r;
+}
+
 int keys_make(const struct secret *keyfile, const void *bind, size_t bind_size, struct vault_keys *ret,
               struct sealed_keys *ret_sealed, struct error *e)
 {
-    _cleanup_(secret_freep) struct secret *wrapping = NULL;
     struct vault_keys keys = {.epoch = 1};
-    struct sealed_keys sealed = {.epoch = 1, .bound = bind != NULL};
     int r = make_random(keyfile->arena, &keys);
 
-    memcpy(sealed.vault_id, keys.vault_id, VAULT_ID_SIZE);
     if (r >= 0)
-        r = wrapping_key(keyfile, bind, bind_size, keys.vault_id, &wrapping);
-    if (r >= 0)
-        r = keyfile_check(keyfile, keys.vault_id, sealed.keyfile_check);
-    if (r >= 0)
-        r = box_seal(wrapping, MAGIC_WRAP, &keys, WRAP_KEYFILE, keys.vault, sealed.wrap);
-    if (r >= 0)
-        r = seal_subkeys(&keys, &sealed);
+        r = seal_all(keyfile, bind, bind_size, &keys, ret_sealed);
     if (r < 0) {
         keys_done(&keys);
         return error_errno(e, r, "cannot make the vault's keys");
     }
     *ret = keys;
-    *ret_sealed = sealed;
     return 0;
+}
+
+int keys_renew(const struct vault_keys *now, const struct secret *keyfile, const void *bind, size_t bind_size,
+               struct vault_keys *ret, struct sealed_keys *ret_sealed, struct error *e)
+{
+    struct vault_keys keys = {.epoch = now->epoch + 1};
+    int r = secret_random(keyfile->arena, SEAL_KEY_SIZE, &keys.vault);
+
+    memcpy(keys.vault_id, now->vault_id, VAULT_ID_SIZE);
+    if (r >= 0)
+        r = secret_copy(now->index, &keys.index);
+    if (r >= 0)
+        r = secret_copy(now->fingerprint, &keys.fingerprint);
+    if (r >= 0)
+        r = secret_copy(now->identity, &keys.identity);
+    if (r >= 0)
+        r = derive(&keys);
+    if (r >= 0)
+        r = seal_all(keyfile, bind, bind_size, &keys, ret_sealed);
+    if (r < 0) {
+        keys_done(&keys);
+        return error_errno(e, r, "cannot renew the vault's keys");
+    }
+    *ret = keys;
+    return 0;
+}
+
+int keys_match(const struct secret *keyfile, const struct sealed_keys *sealed)
+{
+    uint8_t check[KEYFILE_CHECK_SIZE];
+    int r = keyfile_check(keyfile, sealed->vault_id, check);
+
+    return r < 0 ? r : gnutls_memcmp(check, sealed->keyfile_check, sizeof(check)) == 0;
 }
 
 static int unwrap(const struct secret *keyfile, const void *bind, size_t bind_size, const struct sealed_keys *sealed,

@@ -41,6 +41,12 @@ struct sealed_keys {
 /* New random keys, and their sealed form. */
 int keys_make(const struct secret *keyfile, const void *bind, size_t bind_size, struct vault_keys *ret,
               struct sealed_keys *ret_sealed, struct error *e);
+/* A new vault key of the next epoch, sealed under this keyfile; index, fingerprint and identity key are carried over.
+ */
+int keys_renew(const struct vault_keys *now, const struct secret *keyfile, const void *bind, size_t bind_size,
+               struct vault_keys *ret, struct sealed_keys *ret_sealed, struct error *e);
+/* 1 if these were sealed with this keyfile, 0 if not. */
+int keys_match(const struct secret *keyfile, const struct sealed_keys *sealed);
 /* -EKEYREJECTED: wrong keyfile or bind value (the text says which); -EBADMSG: corrupt. */
 int keys_open(const struct secret *keyfile, const void *bind, size_t bind_size, const struct sealed_keys *sealed,
               struct vault_keys *ret, struct error *e);

@@ -121,15 +121,15 @@ static int insert(struct store *s, const struct row *row)
 
 static int insert_keys(struct store *s, const struct sealed_keys *k)
 {
-    static const char subkey[] = "INSERT INTO subkey VALUES (?1, ?2)";
+    static const char subkey[] = "INSERT OR REPLACE INTO subkey VALUES (?1, ?2)";
     const sqlite3_int64 epoch = (sqlite3_int64)k->epoch;
     const struct row rows[] = {
-        {"INSERT INTO vault (id, format, epoch, vault_id) VALUES (1, ?1, ?2, ?3)",
+        {"INSERT OR REPLACE INTO vault (id, format, epoch, vault_id) VALUES (1, ?1, ?2, ?3)",
          NULL,
          {VAULT_FORMAT, epoch},
          {k->vault_id},
          {VAULT_ID_SIZE}},
-        {"INSERT INTO wrap VALUES (?1, ?2, ?3, ?4, ?5)",
+        {"INSERT OR REPLACE INTO wrap VALUES (?1, ?2, ?3, ?4, ?5)",
          WRAP_KEYFILE,
          {epoch, k->bound},
          {k->keyfile_check, k->wrap},
@@ -143,6 +143,15 @@ static int insert_keys(struct store *s, const struct sealed_keys *k)
     for (size_t i = 0; rc == SQLITE_OK && i < ELEMENTSOF(rows); i++)
         rc = insert(s, &rows[i]);
     return rc;
+}
+
+int store_write_keys(struct store *s, const struct sealed_keys *keys, struct error *e)
+{
+    int rc = sqlite3_exec(s->db, "DELETE FROM wrap", NULL, NULL, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = insert_keys(s, keys);
+    return rc == SQLITE_OK ? 0 : store_failed(s, rc, e, "write");
 }
 
 /* Fills a file that nobody sees yet; afterwards it is closed, in WAL mode, and without a log. */

@@ -73,6 +73,8 @@ struct store_write {
 };
 
 int store_begin(struct store *s, struct error *e);
+/* Within a transaction: the vault's keys sealed anew; every wrap but the keyfile's is gone. */
+int store_write_keys(struct store *s, const struct sealed_keys *keys, struct error *e);
 int store_write(struct store *s, const struct store_write *w, struct error *e);
 /* Durable when it returns 0; after a failure nothing was changed. */
 int store_commit(struct store *s, struct error *e);

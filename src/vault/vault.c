@@ -109,42 +109,85 @@ static int on_row(const struct store_row *row, void *userdata)
     return 0;
 }
 
-static int open_keys(struct vault *v, const struct vault_options *options, const struct secret *keyfile,
-                     struct error *e)
+static int create(struct vault *v, const struct vault_options *options, const struct secret *keyfile, struct error *e)
 {
+    struct vault_keys made = {0};
     struct sealed_keys sealed;
+    int r = keys_make(keyfile, options->bind, options->bind_size, &made, &sealed, e);
+
+    if (r >= 0)
+        r = store_create(v->store, &sealed, e);
+    keys_done(&made);
+    return r;
+}
+
+/* The keyfile that the vault was sealed with: a rekey that was cut short has left the right one under its first name.
+ * What is wrong with the other is of interest only where neither is right. */
+static int choose_keyfile(struct vault *v, const struct vault_options *options, struct secret **keyfile)
+{
+    _cleanup_(secret_freep) struct secret *next = NULL;
+    int r = *keyfile ? keys_match(*keyfile, &v->sealed) : 0;
+
+    if (r != 0 || keyfile_read_next(v->arena, options->keyfile, &next, NULL) < 0)
+        return r;
+    r = keys_match(next, &v->sealed);
+    if (r > 0) {
+        secret_free(*keyfile);
+        *keyfile = TAKE_PTR(next);
+        v->opened_with_next = true;
+    }
+    return r;
+}
+
+static int open_keys(struct vault *v, const struct vault_options *options, struct error *e)
+{
+    _cleanup_(secret_freep) struct secret *keyfile = NULL;
+    struct error unreadable = {0};
+    int unread = keyfile_read(v->arena, options->keyfile, &keyfile, &unreadable);
     int r = store_exists(v->store, e);
 
     if (r < 0)
         return r;
-    if (r == 0) {
-        struct vault_keys made = {0};
-
-        r = keys_make(keyfile, options->bind, options->bind_size, &made, &sealed, e);
-        if (r >= 0)
-            r = store_create(v->store, &sealed, e);
-        keys_done(&made);
-        if (r < 0)
-            return r;
-    }
-    r = store_open(v->store, &sealed, e);
+    if (r == 0)
+        r = unread < 0 ? error_set(e, unread, "%s", unreadable.text) : create(v, options, keyfile, e);
+    if (r >= 0)
+        r = store_open(v->store, &v->sealed, e);
     if (r < 0)
         return r;
-    r = keys_open(keyfile, options->bind, options->bind_size, &sealed, &v->keys, e);
+    r = choose_keyfile(v, options, &keyfile);
+    if (r < 0)
+        return error_errno(e, r, "cannot look at the keyfile");
+    if (!keyfile)
+        return error_set(e, unread, "%s", unreadable.text);
+    r = keys_open(keyfile, options->bind, options->bind_size, &v->sealed, &v->keys, e);
     return r < 0
                ? error_prefix(e, r, "cannot open %s with keyfile %s", options->path, options->keyfile ?: CREDENTIAL_KEY)
                : 0;
 }
 
+static int keep_bind(struct vault *v, const struct vault_options *options)
+{
+    if (!options->bind)
+        return 0;
+    v->bind = malloc(options->bind_size);
+    if (!v->bind)
+        return -ENOMEM;
+    memcpy(v->bind, options->bind, options->bind_size);
+    v->bind_size = options->bind_size;
+    return 0;
+}
+
 static int load(struct vault *v, const struct vault_options *options, struct error *e)
 {
-    _cleanup_(secret_freep) struct secret *keyfile = NULL;
-    int r = keyfile_read(v->arena, options->keyfile, &keyfile, e);
+    int r = keep_bind(v, options);
 
     if (r >= 0)
-        r = store_new(options->path, &v->store, e);
+        r = secret_random(v->arena, SEAL_KEY_SIZE, &v->waiting_key);
+    if (r < 0)
+        return error_errno(e, r, "cannot begin");
+    r = store_new(options->path, &v->store, e);
     if (r >= 0)
-        r = open_keys(v, options, keyfile, e);
+        r = open_keys(v, options, e);
     if (r >= 0)
         r = store_read_keys(v->store, on_key_row, v, e);
     if (r >= 0)
@@ -188,6 +231,8 @@ struct vault *vault_free(struct vault *vault)
     commit_done(vault);
     store_free(vault->store);
     keys_done(&vault->keys);
+    secret_free(vault->waiting_key);
+    free(vault->bind);
     for (struct map_node *node = map_next(&vault->entries, NULL), *next; node; node = next) {
         struct vault_entry *entry = MAP_ENTRY(node, struct vault_entry, node);
 

@@ -46,7 +46,7 @@ struct vault_change;
 
 struct vault_options {
     const char *path;    /* of vault.db, in a directory that exists */
-    const char *keyfile; /* NULL: key_current below $CREDENTIALS_DIRECTORY */
+    const char *keyfile; /* NULL: key_current below $CREDENTIALS_DIRECTORY; then its successor (vault/keyfile.h) */
     const void *bind;    /* mixed into the wrapping key; NULL: none */
     size_t bind_size;
     bool allow_volatile; /* do not hold a volatile state directory against it */
@@ -156,6 +156,16 @@ size_t vault_pending(const struct vault *vault);
 /* Commits all that is queued and calls each `done`; blocks: for the shutdown. The first failure is returned. */
 int vault_flush(struct vault *vault);
 
+/* ── Rekeying ── */
+
+/* Seals everything anew under a new random vault key, and that under another keyfile, in one transaction between those
+ * of the changes. `keyfile` (KEYFILE_SIZE bytes) is taken in any case. 0: `done` will be called on the loop. 1: the
+ * vault has this keyfile already, `done` is not called. -EINVAL, -EKEYREJECTED: no keyfile. -EBUSY: rekeyed or verified
+ * already. A recovery key made before opens the vault no longer. */
+int vault_rekey(struct vault *vault, struct secret *keyfile, vault_done_fn *done, void *userdata, struct error *e);
+/* The vault opened with the keyfile of a rekey that was cut short before it took its place. */
+bool vault_opened_with_next(const struct vault *vault);
+
 /* ── Verifying ── */
 
 struct vault_verify_handler {
@@ -168,7 +178,7 @@ struct vault_verify_handler {
 };
 
 /* Reads vault.db again and opens every record, a slice of VAULT_VERIFY_SLICE entries at a time on the worker, between
- * the commits; the handler is called on the loop. -EBUSY while another verification runs. */
+ * the commits; the handler is called on the loop. -EBUSY while another verification runs, or a rekey. */
 int vault_verify(struct vault *vault, const struct vault_verify_handler *handler, void *userdata);
 /* The same, blocking, all at once; returns the number of problems. */
 int vault_verify_sync(struct vault *vault, const struct vault_verify_handler *handler, void *userdata);

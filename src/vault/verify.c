@@ -193,7 +193,7 @@ int vault_verify(struct vault *vault, const struct vault_verify_handler *handler
     struct verification *f;
     int r;
 
-    if (vault->verification)
+    if (vault->verification || vault->rekey || (vault->batch && vault->batch->rekey))
         return -EBUSY;
     f = verification_new(vault, handler, userdata);
     if (!f)

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The manager's methods on the vault as a whole. */
+#include "base/names.h"
+#include "bus/internal.h"
+
+static void on_done(int r, const struct error *e, void *userdata)
+{
+    sd_bus_message *m = userdata;
+
+    bus_reply(m, r, e);
+    sd_bus_message_unref(m);
+}
+
+int vault_method_rekey(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct error e = {0};
+    int r = policy_check(b, m, ACTION_MANAGE_KEYS, error), fd;
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = sd_bus_message_read(m, "h", &fd);
+    if (r < 0)
+        return r;
+    r = fleet_rekey(b->fleet, fd, on_done, sd_bus_message_ref(m), &e);
+    if (r >= 0)
+        return 1;
+    sd_bus_message_unref(m);
+    return bus_error_set(error, r, &e);
+}
