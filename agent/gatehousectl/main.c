@@ -31,9 +31,11 @@ static const struct {
     {"connect", 1, 1, verb_connect, "DEVICE", "connect at once"},
     {"disconnect", 1, 1, verb_disconnect, "DEVICE", "close the session and keep it closed"},
     {"reload", 0, 0, verb_reload, "", "read the configuration again, all or nothing"},
-    {"vault", 1, 1, verb_vault, "init --keyfile FILE", "make a keyfile"},
-    {"vault", 1, 1, verb_vault, "verify", "open every record of the vault"},
-    {"vault", 1, 1, verb_vault, "rekey [--keyfile FILE]", "seal the vault anew under a new keyfile"},
+    {"vault", 1, 2, verb_vault, "init --keyfile FILE", "make a keyfile"},
+    {"vault", 1, 2, verb_vault, "verify", "open every record of the vault"},
+    {"vault", 1, 2, verb_vault, "rekey [--keyfile FILE]", "seal the vault anew under a new keyfile"},
+    {"vault", 1, 2, verb_vault, "backup FILE", "write a sealed copy of the vault to a new file"},
+    {"vault", 1, 2, verb_vault, "restore FILE", "tell how a backup is put back"},
 };
 
 static void usage(FILE *to)

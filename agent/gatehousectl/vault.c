@@ -72,12 +72,17 @@ static int verify(struct ctl *c)
 
 int verb_vault(struct ctl *c, int argc, char **argv)
 {
-    if (strcmp(argv[1], "init") == 0)
+    if (argc == 3 && strcmp(argv[1], "backup") == 0)
+        return verb_vault_backup(c, argv[2]);
+    if (argc == 3 && strcmp(argv[1], "restore") == 0)
+        return verb_vault_restore(c, argv[2]);
+    if (argc == 2 && strcmp(argv[1], "init") == 0)
         return init(c);
-    if (strcmp(argv[1], "verify") == 0)
+    if (argc == 2 && strcmp(argv[1], "verify") == 0)
         return verify(c);
-    if (strcmp(argv[1], "rekey") == 0)
+    if (argc == 2 && strcmp(argv[1], "rekey") == 0)
         return verb_vault_rekey(c);
-    fprintf(stderr, "gatehousectl: vault init --keyfile FILE, vault verify, or vault rekey [--keyfile FILE]\n");
+    fprintf(stderr, "gatehousectl: vault init --keyfile FILE, vault verify, vault rekey [--keyfile FILE], "
+                    "vault backup FILE, or vault restore FILE\n");
     return EXIT_USAGE;
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* gatehoused: opens the vault, brings up the fleet and the bus, and runs the loop. */
+#include "care.h"
 #include "options.h"
 
 #include "base/clock.h"
@@ -268,9 +269,13 @@ int main(int argc, char **argv)
         log_error(NULL, "cannot begin: %s", strerrordesc_np(-r));
         return EXIT_FAILURE;
     }
+    if (a.options.restore)
+        return care_restore(&a.options, a.config);
     status = open_vault(&a);
     if (status == 0 && a.options.verify_vault)
         return verify_vault(&a);
+    if (status == 0 && a.options.backup)
+        return care_backup(a.vault, &a.options);
     if (status == 0)
         status = start(&a);
     if (status != 0)

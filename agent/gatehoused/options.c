@@ -20,6 +20,10 @@ static void usage(FILE *to)
         "  --allow-volatile-state  rotate keys even if what is committed would not outlive a reboot: for demonstrations\n"
         "  --check-config          check the configuration and end: status 0, or 78 with all mistakes\n"
         "  --verify-vault          open every record of the vault and end\n"
+        "  --backup FILE           write a sealed copy of the vault to a new file and end\n"
+        "  --restore FILE          put a backup back in place of the vault and end; tells what is newer, and then wants\n"
+        "                          --force\n"
+        "  --backup-keyfile FILE   with --restore: the keyfile of the backup's time, if it is not the present one\n"
         "  --debug                 say more\n"
         "  -h, --help   --version\n",
         to);
@@ -34,6 +38,10 @@ enum {
     OPTION_VOLATILE,
     OPTION_CHECK,
     OPTION_VERIFY,
+    OPTION_BACKUP,
+    OPTION_RESTORE,
+    OPTION_BACKUP_KEYFILE,
+    OPTION_FORCE,
     OPTION_DEBUG,
     OPTION_VERSION,
 };
@@ -47,6 +55,10 @@ static const struct option long_options[] = {
     {"allow-volatile-state", no_argument, NULL, OPTION_VOLATILE},
     {"check-config", no_argument, NULL, OPTION_CHECK},
     {"verify-vault", no_argument, NULL, OPTION_VERIFY},
+    {"backup", required_argument, NULL, OPTION_BACKUP},
+    {"restore", required_argument, NULL, OPTION_RESTORE},
+    {"backup-keyfile", required_argument, NULL, OPTION_BACKUP_KEYFILE},
+    {"force", no_argument, NULL, OPTION_FORCE},
     {"debug", no_argument, NULL, OPTION_DEBUG},
     {"help", no_argument, NULL, 'h'},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -81,6 +93,18 @@ static int take(struct options *o, int option)
         return 0;
     case OPTION_VERIFY:
         o->verify_vault = true;
+        return 0;
+    case OPTION_BACKUP:
+        o->backup = optarg;
+        return 0;
+    case OPTION_RESTORE:
+        o->restore = optarg;
+        return 0;
+    case OPTION_BACKUP_KEYFILE:
+        o->backup_keyfile = optarg;
+        return 0;
+    case OPTION_FORCE:
+        o->force = true;
         return 0;
     case OPTION_DEBUG:
         o->debug = true;

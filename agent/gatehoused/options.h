@@ -12,6 +12,10 @@ struct options {
     bool allow_volatile_state;
     bool check_config;
     bool verify_vault;
+    const char *backup;         /* write one to this file and end */
+    const char *restore;        /* put this one back and end */
+    const char *backup_keyfile; /* opens it; NULL: keyfile */
+    bool force;
     bool debug;
 };
 

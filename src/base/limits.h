@@ -33,12 +33,13 @@
 #define FINGERPRINT_SIZE 8
 
 /* The vault */
-#define VAULT_ROTATION_MAX 256  /* the rotation's own state in an entry */
-#define VAULT_STATE_MAX 2048    /* a state record's contents */
-#define VAULT_BIND_MAX 4096     /* a bind value */
-#define VAULT_VERIFY_SLICE 256  /* entries verified between two commits */
-#define VAULT_COUNTER_LEAP 1000 /* what a lost or restored identity counter rises by */
-#define VAULT_BATCH_MAX 256     /* changes in one transaction: they are sealed within one loop turn */
+#define VAULT_ROTATION_MAX 256               /* the rotation's own state in an entry */
+#define VAULT_STATE_MAX 2048                 /* a state record's contents */
+#define VAULT_BIND_MAX 4096                  /* a bind value */
+#define VAULT_VERIFY_SLICE 256               /* entries verified between two commits */
+#define VAULT_COUNTER_LEAP 1000              /* what a lost or restored identity counter rises by */
+#define VAULT_BACKUP_MAX (256 * 1024 * 1024) /* a backup's file */
+#define VAULT_BATCH_MAX 256                  /* changes in one transaction: they are sealed within one loop turn */
 
 /* The locked arena */
 #define ARENA_CELL_SIZE 128

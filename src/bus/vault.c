@@ -28,3 +28,25 @@ int vault_method_rekey(sd_bus_message *m, void *userdata, sd_bus_error *error)
     sd_bus_message_unref(m);
     return bus_error_set(error, r, &e);
 }
+
+int vault_method_backup(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct error e = {0};
+    struct job *job;
+    char path[64];
+    int r = policy_check(b, m, ACTION_MANAGE_KEYS, error), fd;
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = sd_bus_message_read(m, "h", &fd);
+    if (r >= 0)
+        r = bus_read_options(m, NULL, NULL, error);
+    if (r < 0)
+        return r;
+    r = fleet_backup(b->fleet, fd, &job, &e);
+    if (r < 0)
+        return bus_error_set(error, r, &e);
+    job_object_path(job, path);
+    return sd_bus_reply_method_return(m, "o", path);
+}

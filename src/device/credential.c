@@ -109,7 +109,10 @@ static int begin(struct device *d, enum rotation_event_type type, device_done do
 static void submit(struct device *d, bool confirmed)
 {
     enum rotation_event_type type = d->act.type;
-    int r = rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
+    int r;
+
+    d->act.confirmed = confirmed;
+    r = rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
 
     if (r < 0 && d->act.type == type)
         act_reply(d, type, r, "too much is waiting already");

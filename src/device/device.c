@@ -43,6 +43,7 @@ struct device *device_free(struct device *d)
     session_stop(d, true);
     uplink_session_free(d->session);
     rotate_done(d);
+    restored_done(d);
     sd_event_source_disable_unref(d->renew);
     sd_event_source_disable_unref(d->exhume);
     shared_uplink_put(d->uplink);
@@ -119,6 +120,8 @@ enum device_state device_state(const struct device *d)
         return DEVICE_NO_CREDENTIAL;
     if (d->report == ROTATION_REPORT_CONFLICT)
         return DEVICE_CONFLICT;
+    if (restored_waits(d))
+        return DEVICE_RESTORED;
     if (d->report == ROTATION_REPORT_REFUSED || d->session_state == UPLINK_STATE_REFUSED)
         return DEVICE_REFUSED;
     if (!drivers_connected(d))

@@ -7,11 +7,11 @@
  *   reload.c     another configuration                      drivers.c   what comes from and goes to drivers
  *   check.c      what plugins say of a device's section
  *   membership.c AddDevice, RemoveDevice, tombstones        verify.c    VerifyVault
- *   vault-care.c Rekey
+ *   vault-care.c Rekey                                      backup.c    Backup
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
- *   points.c     Read and Write
+ *   points.c     Read and Write                             restored.c  what came from a backup
  */
 
 #include "base/worker.h"
@@ -61,6 +61,7 @@ struct act {
     char *identity;
     struct secret *key;
     bool force;
+    bool confirmed;       /* the operator says that the cloud has it no longer */
     enum vault_slot slot; /* exports */
     int r;                /* why there was no commit, and its words if the vault gave any */
     char *reason;
@@ -107,6 +108,7 @@ struct device {
     struct registrar_call *registrar_call;
     bool unoffered; /* backup was made here since the start, and no offer of it can have reached the cloud */
     struct pending_commit *pending;
+    struct pending_commit *accepting; /* it is being committed that it is no longer to be taken as restored */
     struct act act;
     struct job *job;
     struct schedule_entry schedule;
@@ -140,6 +142,7 @@ struct fleet {
     struct fleet_listener listener;
     struct verify *verify;
     struct vault_care *care;
+    struct backup_job *backup;
     bool changing; /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
 };
@@ -172,8 +175,9 @@ int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);
 
 /* verify.c: the fleet goes, whatever is being verified. */
 void verify_leave(struct fleet *f);
-/* vault-care.c: likewise */
+/* vault-care.c, backup.c: likewise */
 void vault_care_leave(struct fleet *f);
+void backup_leave(struct fleet *f);
 
 /* uplinks.c */
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);
@@ -231,6 +235,15 @@ void rotate_policy(struct device *d);
 void rotate_end_scheduled(struct device *d);
 /* The schedule says that it is time. */
 void rotate_due(struct device *d);
+
+/* restored.c */
+/* It came from a backup, and the cloud has accepted none of its keys since. */
+bool restored_waits(const struct device *d);
+/* -EAGAIN: not before that. */
+int restored_allows(const struct device *d, enum rotation_change_type change);
+/* The cloud has accepted one of its keys. */
+void restored_accepted(struct device *d);
+void restored_done(struct device *d);
 
 /* credential.c */
 void act_reply(struct device *d, enum rotation_event_type type, int r, const char *reason);

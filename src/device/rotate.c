@@ -128,7 +128,16 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
         vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
     struct pending_commit *pending;
     struct error e = {0};
-    int r = change ? describe(d, commit, change, &e) : -ENOMEM;
+    int r = restored_allows(d, commit->change);
+
+    if (r < 0) {
+        act_failed(d, r, &(struct error){"it was restored, and the cloud has not accepted one of its keys since"});
+        return r;
+    }
+    r = change ? describe(d, commit, change, &e) : -ENOMEM;
+    /* The roles are exchanged because the cloud accepts the other key. */
+    if (r >= 0 && commit->change == ROTATION_CHANGE_SWAP)
+        r = vault_change_restored(change, false);
 
     /* What is removed takes its blob with it. */
     if (r >= 0 && commit->change != ROTATION_CHANGE_FORGET_ALL)
@@ -215,6 +224,8 @@ static int call_registrar(struct device *d, registrar_method method, enum rotati
 
     if (!d->uplink->registrar->traits.out_of_band && d->session_state != UPLINK_STATE_ONLINE)
         return -ENOTCONN;
+    if (restored_waits(d))
+        return -EAGAIN;
     r = method(d->uplink->registrar, &credential, done, d, &d->registrar_call, &e);
     if (r < 0) {
         /* A cloud that asked for peace is asked by nobody: no reason to say so for each device. */
@@ -254,6 +265,8 @@ static void on_probed(struct device *d, int r)
 static void on_verified(struct device *d, int r)
 {
     probe_drop(d);
+    if (r >= 0)
+        restored_accepted(d);
     rotate_event(d, r >= 0               ? ROTATION_EV_VERIFY_ACCEPTED
                     : r == -EACCES       ? ROTATION_EV_VERIFY_REFUSED
                     : r == -EHOSTUNREACH ? ROTATION_EV_VERIFY_UNREACHABLE
@@ -489,7 +502,8 @@ void rotate_schedule(struct device *d, bool fresh)
     const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
     struct stamp now;
 
-    if (!machine || !machine->d.has_main || d->tombstone || !vault_durable(d->fleet->vault, NULL)) {
+    if (!machine || !machine->d.has_main || d->tombstone || restored_waits(d) ||
+        !vault_durable(d->fleet->vault, NULL)) {
         schedule_drop(d->fleet->schedule, &d->schedule);
         return;
     }
@@ -530,6 +544,9 @@ int device_rotate(struct device *d, bool compromised, struct job **ret_job, stru
         return error_set(e, -EBUSY, "%s: %s", d->config->id, d->rotation_problem ?: "its rotation cannot begin");
     if (!vault_durable(d->fleet->vault, &why))
         return error_set(e, -ESTALE, "no key is rotated while a commit may not last: %s", why);
+    if (restored_waits(d))
+        return error_set(e, -EBUSY, "%s was restored: it is rotated once the cloud has accepted one of its keys",
+                         d->config->id);
     if (!d->config->enabled || d->disconnected)
         return error_set(e, -EBUSY, "%s is disabled: connect it first", d->config->id);
     if (compromised && !d->uplink->registrar->traits.out_of_band)

@@ -129,6 +129,7 @@ void session_accepted(struct device *d)
     if (!d->unproven)
         return;
     d->unproven = false;
+    restored_accepted(d);
     rotate_event(d, ROTATION_EV_MAIN_ACCEPTED);
 }
 

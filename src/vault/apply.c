@@ -124,7 +124,7 @@ static void apply_remove(struct vault_change *c)
     after->rotation = after->unknown = NULL;
     after->rotation_size = after->unknown_size = 0;
     after->main_slot = 0;
-    after->live = after->state_lost = false;
+    after->live = after->state_lost = after->restored = false;
 }
 
 /* What needs a credential in its slot. */
@@ -145,6 +145,7 @@ static int apply_detail(struct vault_change *c, const struct step *step, struct 
     case STEP_FORGET:
     case STEP_ROTATION:
     case STEP_COUNTER:
+    case STEP_RESTORED:
     case STEP_REMOVE:
         break;
     }
@@ -175,6 +176,9 @@ static int apply_step(struct vault_change *c, const struct step *step, struct er
         return apply_rotation(after, step);
     case STEP_COUNTER:
         after->identity_counter = MAX_OF(after->identity_counter, step->value);
+        return 0;
+    case STEP_RESTORED:
+        after->restored = step->value != 0;
         return 0;
     case STEP_REMOVE:
         apply_remove(c);

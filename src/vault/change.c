@@ -231,6 +231,11 @@ int vault_change_counter(struct vault_change *c, uint64_t n)
     return add_value(c, STEP_COUNTER, VAULT_MAIN, n);
 }
 
+int vault_change_restored(struct vault_change *c, bool restored)
+{
+    return add_value(c, STEP_RESTORED, VAULT_MAIN, restored);
+}
+
 int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when)
 {
     return add_value(c, STEP_AUTHENTICATED, slot, when);

@@ -129,6 +129,7 @@ int entry_copy(const struct vault_entry *from, struct vault_entry *to)
     *to = (struct vault_entry){.device = from->device,
                                .uplink = from->uplink,
                                .live = from->live,
+                               .restored = from->restored,
                                .main_slot = from->main_slot,
                                .state_lost = from->state_lost,
                                .identity_counter = from->identity_counter,
@@ -152,6 +153,7 @@ int entry_copy(const struct vault_entry *from, struct vault_entry *to)
 void entry_to_state(const struct vault_entry *entry, struct state *ret)
 {
     *ret = (struct state){.removed = !entry->live,
+                          .restored = entry->restored,
                           .main_slot = entry->main_slot,
                           .identity_counter = entry->identity_counter,
                           .generation = entry->generation,
@@ -304,6 +306,7 @@ int entry_load(struct vault *v, struct vault_entry *entry, const struct store_ro
     if (r < 0)
         return r;
     entry->live = !state.removed;
+    entry->restored = state.restored;
     entry->main_slot = state.main_slot;
     entry->identity_counter = state.identity_counter;
     entry->generation = state.generation;
@@ -355,6 +358,11 @@ const struct vault_credential *vault_credential(const struct vault_entry *entry,
 uint64_t vault_identity_counter(const struct vault_entry *entry)
 {
     return entry->identity_counter;
+}
+
+bool vault_restored(const struct vault_entry *entry)
+{
+    return entry->restored;
 }
 
 const void *vault_rotation(const struct vault_entry *entry, size_t *ret_size)

@@ -34,6 +34,7 @@ struct vault_entry {
     struct credential slots[2];  /* physical */
     char *quarantine;            /* why, or NULL */
     bool state_lost;             /* its state record does not open */
+    bool restored;               /* from a backup, and none of its keys has authenticated since */
     uint64_t identity_counter, generation;
     uint8_t *rotation, *unknown;
     uint16_t rotation_size, unknown_size;
@@ -70,6 +71,7 @@ enum step_type {
     STEP_CLOUD_ID,
     STEP_COUNTER,
     STEP_AUTHENTICATED,
+    STEP_RESTORED,
     STEP_REMOVE,
 };
 
@@ -133,8 +135,10 @@ struct vault {
     struct secret *waiting_key; /* seals what waits for a commit; random, never written */
     void *bind;                 /* NULL: none */
     size_t bind_size;
-    bool opened_with_next; /* the keyfile of a rekey that was cut short */
-    struct rekey *rekey;   /* waits for its turn */
+    struct secret *backup_key; /* of the keyfile; for the heads of backups */
+    unsigned backups;          /* being made */
+    bool opened_with_next;     /* the keyfile of a rekey that was cut short */
+    struct rekey *rekey;       /* waits for its turn */
     struct map names, entries, key_rows, identities;
     size_t n_live;
     struct queue waiting;

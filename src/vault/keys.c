@@ -127,38 +127,52 @@ static int seal_subkeys(const struct vault_keys *keys, struct sealed_keys *seale
     return r;
 }
 
+/* Leaves a recovery wrap as it is. */
 static int seal_all(const struct secret *keyfile, const void *bind, size_t bind_size, const struct vault_keys *keys,
-                    struct sealed_keys *ret)
+                    struct sealed_keys *sealed)
 {
     _cleanup_(secret_freep) struct secret *wrapping = NULL;
-    struct sealed_keys sealed = {.epoch = keys->epoch, .bound = bind != NULL};
     int r = wrapping_key(keyfile, bind, bind_size, keys->vault_id, &wrapping);
 
-    memcpy(sealed.vault_id, keys->vault_id, VAULT_ID_SIZE);
+    sealed->epoch = keys->epoch;
+    sealed->bound = bind != NULL;
+    memcpy(sealed->vault_id, keys->vault_id, VAULT_ID_SIZE);
     if (r >= 0)
-        r = keyfile_check(keyfile, keys->vault_id, sealed.keyfile_check);
+        r = keyfile_check(keyfile, keys->vault_id, sealed->keyfile_check);
     if (r >= 0)
-        r = box_seal(wrapping, MAGIC_WRAP, keys, WRAP_KEYFILE, keys->vault, sealed.wrap);
+        r = box_seal(wrapping, MAGIC_WRAP, keys, WRAP_KEYFILE, keys->vault, sealed->wrap);
     if (r >= 0)
-        r = seal_subkeys(keys, &sealed);
-    if (r >= 0)
-        *ret = sealed;
+        r = seal_subkeys(keys, sealed);
     return r;
+}
+
+int keys_seal(const struct vault_keys *keys, const struct secret *keyfile, const void *bind, size_t bind_size,
+              struct sealed_keys *sealed, struct error *e)
+{
+    struct sealed_keys copy = *sealed;
+    int r = seal_all(keyfile, bind, bind_size, keys, &copy);
+
+    if (r < 0)
+        return error_errno(e, r, "cannot seal the vault's keys");
+    *sealed = copy;
+    return 0;
 }
 
 int keys_make(const struct secret *keyfile, const void *bind, size_t bind_size, struct vault_keys *ret,
               struct sealed_keys *ret_sealed, struct error *e)
 {
     struct vault_keys keys = {.epoch = 1};
+    struct sealed_keys sealed = {0};
     int r = make_random(keyfile->arena, &keys);
 
     if (r >= 0)
-        r = seal_all(keyfile, bind, bind_size, &keys, ret_sealed);
+        r = seal_all(keyfile, bind, bind_size, &keys, &sealed);
     if (r < 0) {
         keys_done(&keys);
         return error_errno(e, r, "cannot make the vault's keys");
     }
     *ret = keys;
+    *ret_sealed = sealed;
     return 0;
 }
 
@@ -166,6 +180,7 @@ int keys_renew(const struct vault_keys *now, const struct secret *keyfile, const
                struct vault_keys *ret, struct sealed_keys *ret_sealed, struct error *e)
 {
     struct vault_keys keys = {.epoch = now->epoch + 1};
+    struct sealed_keys sealed = {0};
     int r = secret_random(keyfile->arena, SEAL_KEY_SIZE, &keys.vault);
 
     memcpy(keys.vault_id, now->vault_id, VAULT_ID_SIZE);
@@ -178,12 +193,13 @@ int keys_renew(const struct vault_keys *now, const struct secret *keyfile, const
     if (r >= 0)
         r = derive(&keys);
     if (r >= 0)
-        r = seal_all(keyfile, bind, bind_size, &keys, ret_sealed);
+        r = seal_all(keyfile, bind, bind_size, &keys, &sealed);
     if (r < 0) {
         keys_done(&keys);
         return error_errno(e, r, "cannot renew the vault's keys");
     }
     *ret = keys;
+    *ret_sealed = sealed;
     return 0;
 }
 
@@ -251,6 +267,83 @@ int keys_open(const struct secret *keyfile, const void *bind, size_t bind_size, 
     }
     *ret = keys;
     return 0;
+}
+
+/* Keys of which only the vault key is there so far. */
+static int open_rest(struct vault_keys *keys, const struct sealed_keys *sealed, struct vault_keys *ret, struct error *e)
+{
+    int r = open_subkeys(sealed, keys, e);
+
+    if (r < 0) {
+        keys_done(keys);
+        return r;
+    }
+    *ret = *keys;
+    return 0;
+}
+
+static struct vault_keys keys_begin(const struct sealed_keys *sealed)
+{
+    struct vault_keys keys = {.epoch = sealed->epoch};
+
+    memcpy(keys.vault_id, sealed->vault_id, VAULT_ID_SIZE);
+    return keys;
+}
+
+int keys_seal_recovery(const struct vault_keys *keys, const struct secret *recovery_key, struct sealed_keys *sealed,
+                       struct error *e)
+{
+    _cleanup_(secret_freep) struct secret *wrapping = NULL;
+    struct sealed_keys copy = *sealed;
+    int r = derive_key(recovery_key, keys->vault_id, LABEL_RECOVERY, &wrapping);
+
+    if (r >= 0)
+        r = keyfile_check(recovery_key, keys->vault_id, copy.recovery_check);
+    if (r >= 0)
+        r = box_seal(wrapping, MAGIC_WRAP, keys, WRAP_RECOVERY, keys->vault, copy.recovery);
+    if (r < 0)
+        return error_errno(e, r, "cannot wrap the vault key for recovery");
+    copy.has_recovery = true;
+    *sealed = copy;
+    return 0;
+}
+
+int keys_open_recovery(const struct secret *recovery_key, const struct sealed_keys *sealed, struct vault_keys *ret,
+                       struct error *e)
+{
+    _cleanup_(secret_freep) struct secret *wrapping = NULL;
+    struct vault_keys keys = keys_begin(sealed);
+    uint8_t check[KEYFILE_CHECK_SIZE];
+    int r;
+
+    if (!sealed->has_recovery)
+        return error_set(e, -ENOKEY, "no recovery key was made since the last rekey");
+    r = keyfile_check(recovery_key, sealed->vault_id, check);
+    if (r >= 0 && gnutls_memcmp(check, sealed->recovery_check, sizeof(check)) != 0)
+        return error_set(e, -EKEYREJECTED, "this is not its recovery key: mistyped, or replaced by another one since");
+    if (r >= 0)
+        r = derive_key(recovery_key, sealed->vault_id, LABEL_RECOVERY, &wrapping);
+    if (r >= 0)
+        r = box_open(wrapping, MAGIC_WRAP, &keys, WRAP_RECOVERY, sealed->recovery, &keys.vault);
+    if (r < 0)
+        return error_errno(e, r, "cannot unwrap the vault key with the recovery key");
+    return open_rest(&keys, sealed, ret, e);
+}
+
+int keys_seal_backup(const struct vault_keys *keys, const struct secret *backup_key, uint8_t wrap[WRAP_SIZE])
+{
+    return box_seal(backup_key, MAGIC_WRAP, keys, WRAP_BACKUP, keys->vault, wrap);
+}
+
+int keys_open_backup(const struct secret *backup_key, const struct sealed_keys *sealed, const uint8_t wrap[WRAP_SIZE],
+                     struct vault_keys *ret, struct error *e)
+{
+    struct vault_keys keys = keys_begin(sealed);
+    int r = box_open(backup_key, MAGIC_WRAP, &keys, WRAP_BACKUP, wrap, &keys.vault);
+
+    if (r < 0)
+        return error_errno(e, r, "cannot unwrap the vault key of the backup");
+    return open_rest(&keys, sealed, ret, e);
 }
 
 int keys_index(const struct vault_keys *keys, const struct secret *key, uint8_t ret_digest[DIGEST_SIZE])

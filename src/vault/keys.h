@@ -20,6 +20,7 @@
 /* A wrap row is found by its kind; `recovery` is a second wrap of the same vault key. */
 #define WRAP_KEYFILE "keyfile"
 #define WRAP_RECOVERY "recovery"
+#define WRAP_BACKUP "backup" /* in the head of a backup */
 
 struct vault_keys {
     uint8_t vault_id[VAULT_ID_SIZE];
@@ -36,6 +37,9 @@ struct sealed_keys {
     uint8_t keyfile_check[KEYFILE_CHECK_SIZE]; /* tells a wrong keyfile from a changed bind value */
     uint8_t wrap[WRAP_SIZE];
     uint8_t index[WRAP_SIZE], fingerprint[WRAP_SIZE], identity[WRAP_SIZE];
+    bool has_recovery;
+    uint8_t recovery_check[KEYFILE_CHECK_SIZE];
+    uint8_t recovery[WRAP_SIZE]; /* of the vault key, under HKDF(recovery key) */
 };
 
 /* New random keys, and their sealed form. */
@@ -45,6 +49,19 @@ int keys_make(const struct secret *keyfile, const void *bind, size_t bind_size, 
  */
 int keys_renew(const struct vault_keys *now, const struct secret *keyfile, const void *bind, size_t bind_size,
                struct vault_keys *ret, struct sealed_keys *ret_sealed, struct error *e);
+/* The same keys under another keyfile or bind value; a recovery wrap in *sealed stays. */
+int keys_seal(const struct vault_keys *keys, const struct secret *keyfile, const void *bind, size_t bind_size,
+              struct sealed_keys *sealed, struct error *e);
+/* The second wrap, into *sealed. */
+int keys_seal_recovery(const struct vault_keys *keys, const struct secret *recovery_key, struct sealed_keys *sealed,
+                       struct error *e);
+/* -ENOKEY: there is no recovery wrap. -EKEYREJECTED: not its key. */
+int keys_open_recovery(const struct secret *recovery_key, const struct sealed_keys *sealed, struct vault_keys *ret,
+                       struct error *e);
+/* The vault key for a backup, which a keyfile opens without the bind value: a backup is for another board, too. */
+int keys_seal_backup(const struct vault_keys *keys, const struct secret *backup_key, uint8_t wrap[WRAP_SIZE]);
+int keys_open_backup(const struct secret *backup_key, const struct sealed_keys *sealed, const uint8_t wrap[WRAP_SIZE],
+                     struct vault_keys *ret, struct error *e);
 /* 1 if these were sealed with this keyfile, 0 if not. */
 int keys_match(const struct secret *keyfile, const struct sealed_keys *sealed);
 /* -EKEYREJECTED: wrong keyfile or bind value (the text says which); -EBADMSG: corrupt. */

@@ -17,7 +17,7 @@ struct rekey_row {
 
 struct rekey {
     struct vault *vault;
-    struct secret *keyfile;
+    struct secret *keyfile, *backup_key;
     struct vault_keys keys;
     struct sealed_keys sealed;
     struct rekey_row *rows;
@@ -38,6 +38,7 @@ static struct rekey *rekey_free(struct rekey *k)
     free(k->rows);
     keys_done(&k->keys);
     secret_free(k->keyfile);
+    secret_free(k->backup_key);
     free(k);
     return NULL;
 }
@@ -53,6 +54,7 @@ int rekey_prepare(struct rekey *k, struct error *e)
 {
     struct vault *v = k->vault;
     size_t n = 0;
+    int r;
 
     for (struct map_node *node = map_next(&v->entries, NULL); node; node = map_next(&v->entries, node))
         n += has_state(MAP_ENTRY(node, struct vault_entry, node));
@@ -65,6 +67,9 @@ int rekey_prepare(struct rekey *k, struct error *e)
         if (has_state(entry))
             k->rows[k->n++].entry = entry;
     }
+    r = derive_key(k->keyfile, v->keys.vault_id, LABEL_BACKUP, &k->backup_key);
+    if (r < 0)
+        return error_errno(e, r, "cannot derive from the new keyfile");
     return keys_renew(&v->keys, k->keyfile, v->bind, v->bind_size, &k->keys, &k->sealed, e);
 }
 
@@ -169,6 +174,8 @@ void rekey_apply(struct rekey *k)
     keys_done(&v->keys);
     v->keys = k->keys;
     v->sealed = k->sealed;
+    secret_free(v->backup_key);
+    v->backup_key = TAKE_PTR(k->backup_key);
     k->keys = (struct vault_keys){0};
 }
 
@@ -203,6 +210,9 @@ static int rekey_new(struct vault *v, struct secret *keyfile, struct rekey **ret
     /* Its slices would meet records of both keys. */
     if (v->verification)
         return error_set(e, -EBUSY, "the vault is being verified: wait for the end of it");
+    /* Its head would be of one key, its contents of another. */
+    if (v->backups > 0)
+        return error_set(e, -EBUSY, "a backup is being made: wait for the end of it");
     *ret = TAKE_PTR(k);
     return 0;
 }

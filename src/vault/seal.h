@@ -22,6 +22,8 @@
 #define LABEL_WRAP "gatehouse v1 wrap"
 #define LABEL_KEYFILE "gatehouse v1 keyfile"
 #define LABEL_RECORD "gatehouse v1 record"
+#define LABEL_RECOVERY "gatehouse v1 recovery"
+#define LABEL_BACKUP "gatehouse v1 backup"
 #define LABEL_STATE "gatehouse v1 state"
 
 /* Associated data: fields, each behind its length as 16 bits big-endian. The sizes are ours, so it cannot run over. */

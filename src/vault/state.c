@@ -15,6 +15,7 @@ enum {
     TAG_IDENTITY_COUNTER = 0x0003,
     TAG_GENERATION = 0x0004,
     TAG_ROTATION = 0x0005,
+    TAG_RESTORED = 0x0006,
     TAG_SLOT_GENERATION = 0x0010, /* there: the slot is filled */
     TAG_SLOT_SINCE = 0x0011,
     TAG_SLOT_AUTHENTICATED = 0x0012,
@@ -22,7 +23,7 @@ enum {
     TAG_SLOT_STEP = 0x0010,
 };
 
-_Static_assert(9 * 12 + 2 * 5 + 3 * 4 + VAULT_ROTATION_MAX + 2 * CLOUD_ID_MAX + STATE_UNKNOWN_MAX <= VAULT_STATE_MAX,
+_Static_assert(9 * 12 + 3 * 5 + 3 * 4 + VAULT_ROTATION_MAX + 2 * CLOUD_ID_MAX + STATE_UNKNOWN_MAX <= VAULT_STATE_MAX,
                "a full state must fit");
 
 struct writer {
@@ -64,6 +65,8 @@ size_t state_encode(const struct state *state, uint8_t data[VAULT_STATE_MAX])
 
     if (state->removed)
         put_u8(&w, TAG_REMOVED, 1);
+    if (state->restored)
+        put_u8(&w, TAG_RESTORED, 1);
     put_u8(&w, TAG_MAIN_SLOT, state->main_slot);
     put_u64(&w, TAG_IDENTITY_COUNTER, state->identity_counter);
     put_u64(&w, TAG_GENERATION, state->generation);
@@ -133,12 +136,15 @@ static int get_slot(unsigned tag, const uint8_t *value, size_t n, struct state_s
 static int get(struct state *s, unsigned tag, const uint8_t *tlv, size_t n)
 {
     const uint8_t *value = tlv + 4;
-    uint8_t removed;
+    uint8_t flag;
 
     switch (tag) {
     case TAG_REMOVED:
         s->removed = true;
-        return get_u8(value, n, 1, &removed);
+        return get_u8(value, n, 1, &flag);
+    case TAG_RESTORED:
+        s->restored = true;
+        return get_u8(value, n, 1, &flag);
     case TAG_MAIN_SLOT:
         return get_u8(value, n, 1, &s->main_slot);
     case TAG_IDENTITY_COUNTER:

@@ -26,6 +26,7 @@ struct state_slot {
 
 struct state {
     bool removed;      /* kept for its counters only */
+    bool restored;     /* from a backup, and none of its keys has authenticated since */
     uint8_t main_slot; /* the physical slot whose role is main */
     uint64_t identity_counter;
     uint64_t generation; /* the highest given in this entry */

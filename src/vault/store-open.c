@@ -5,6 +5,7 @@
 #include "vault/store-internal.h"
 
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -34,6 +35,20 @@ static const char schema[] =
     "PRAGMA application_id = " STRING(APPLICATION_ID) ";"
                                                       "PRAGMA user_version = " STRING(VAULT_FORMAT) ";";
 
+int store_own(const char *path, struct error *e)
+{
+    char copy[PATH_MAX];
+    struct stat st;
+
+    if (geteuid() != 0)
+        return 0;
+    if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
+        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", path);
+    if (stat(dirname(copy), &st) < 0 || lchown(path, st.st_uid, st.st_gid) < 0)
+        return error_errno(e, -errno, "cannot give %s the owner of its directory", path);
+    return 0;
+}
+
 static int lock(struct store *s, struct error *e)
 {
     struct flock want = {.l_type = F_WRLCK, .l_whence = SEEK_SET}, holder = want;
@@ -44,6 +59,8 @@ static int lock(struct store *s, struct error *e)
     s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
     if (s->lock_fd < 0)
         return error_errno(e, -errno, "cannot open %s", path);
+    if (store_own(path, e) < 0)
+        return -EPERM;
     if (fcntl(s->lock_fd, F_SETLK, &want) >= 0)
         return 0;
     if (errno != EAGAIN && errno != EACCES)
@@ -121,7 +138,8 @@ static int insert(struct store *s, const struct row *row)
 
 static int insert_keys(struct store *s, const struct sealed_keys *k)
 {
-    static const char subkey[] = "INSERT OR REPLACE INTO subkey VALUES (?1, ?2)";
+    static const char wrap[] = "INSERT OR REPLACE INTO wrap VALUES (?1, ?2, ?3, ?4, ?5)",
+                      subkey[] = "INSERT OR REPLACE INTO subkey VALUES (?1, ?2)";
     const sqlite3_int64 epoch = (sqlite3_int64)k->epoch;
     const struct row rows[] = {
         {"INSERT OR REPLACE INTO vault (id, format, epoch, vault_id) VALUES (1, ?1, ?2, ?3)",
@@ -129,20 +147,18 @@ static int insert_keys(struct store *s, const struct sealed_keys *k)
          {VAULT_FORMAT, epoch},
          {k->vault_id},
          {VAULT_ID_SIZE}},
-        {"INSERT OR REPLACE INTO wrap VALUES (?1, ?2, ?3, ?4, ?5)",
-         WRAP_KEYFILE,
-         {epoch, k->bound},
-         {k->keyfile_check, k->wrap},
-         {KEYFILE_CHECK_SIZE, WRAP_SIZE}},
+        {wrap, WRAP_KEYFILE, {epoch, k->bound}, {k->keyfile_check, k->wrap}, {KEYFILE_CHECK_SIZE, WRAP_SIZE}},
         {subkey, "index", {-1, -1}, {k->index}, {WRAP_SIZE}},
         {subkey, "fingerprint", {-1, -1}, {k->fingerprint}, {WRAP_SIZE}},
         {subkey, "identity", {-1, -1}, {k->identity}, {WRAP_SIZE}},
     };
+    const struct row recovery = {
+        wrap, WRAP_RECOVERY, {epoch, 0}, {k->recovery_check, k->recovery}, {KEYFILE_CHECK_SIZE, WRAP_SIZE}};
     int rc = SQLITE_OK;
 
     for (size_t i = 0; rc == SQLITE_OK && i < ELEMENTSOF(rows); i++)
         rc = insert(s, &rows[i]);
-    return rc;
+    return rc == SQLITE_OK && k->has_recovery ? insert(s, &recovery) : rc;
 }
 
 int store_write_keys(struct store *s, const struct sealed_keys *keys, struct error *e)
@@ -257,6 +273,22 @@ static int read_blob(sqlite3_stmt *st, int column, uint8_t *ret, int size)
     return 0;
 }
 
+/* One that is damaged or of another epoch opens nothing, and counts as none. */
+static int read_recovery(struct store *s, struct sealed_keys *ret, struct error *e)
+{
+    static const char sql[] = "SELECT key_check, sealed, epoch FROM wrap WHERE kind = '" WRAP_RECOVERY "'";
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(s->db, sql, -1, &st, NULL);
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    ret->has_recovery = rc == SQLITE_ROW && (uint64_t)sqlite3_column_int64(st, 2) == ret->epoch &&
+                        read_blob(st, 0, ret->recovery_check, KEYFILE_CHECK_SIZE) >= 0 &&
+                        read_blob(st, 1, ret->recovery, WRAP_SIZE) >= 0;
+    sqlite3_finalize(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : store_failed(s, rc, e, "open");
+}
+
 static int read_keys(struct store *s, struct sealed_keys *ret, struct error *e)
 {
     static const char sql[] = "SELECT v.vault_id, v.epoch, w.bound, w.key_check, w.sealed, i.sealed, f.sealed, n.sealed"
@@ -339,6 +371,8 @@ int store_open(struct store *s, struct sealed_keys *ret_keys, struct error *e)
         r = store_check(s, e);
     if (r >= 0)
         r = read_keys(s, &keys, e);
+    if (r >= 0)
+        r = read_recovery(s, &keys, e);
     if (r < 0)
         return r;
     *ret_keys = keys;

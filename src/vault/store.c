@@ -173,6 +173,23 @@ int store_checkpoint(struct store *s, struct error *e)
     return rc == SQLITE_OK ? 0 : store_failed(s, rc, e, "checkpoint");
 }
 
+int store_image(struct store *s, uint8_t **ret, size_t *ret_size, struct error *e)
+{
+    sqlite3_int64 size = 0;
+    uint8_t *image = sqlite3_serialize(s->db, "main", &size, 0);
+
+    if (!image)
+        return error_set(e, -ENOMEM, "out of memory for a copy of %s", s->path);
+    *ret = image;
+    *ret_size = (size_t)size;
+    return 0;
+}
+
+void store_image_free(uint8_t *image)
+{
+    sqlite3_free(image);
+}
+
 static const uint8_t *blob(sqlite3_stmt *st, int column, size_t *ret_size)
 {
     const uint8_t *data = sqlite3_column_blob(st, column);

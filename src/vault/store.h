@@ -25,6 +25,8 @@ int store_new(const char *path, struct store **ret, struct error *e);
 struct store *store_free(struct store *s);
 DEFINE_FREEP(struct store, store_free)
 
+/* Run by root, a file belongs to whom its directory does: the agent, which has to open it. */
+int store_own(const char *path, struct error *e);
 /* 1 if the file is there, 0 if not. -EBADMSG if only its log is. */
 int store_exists(const struct store *s, struct error *e);
 /* Makes the file, durably, never over another. */
@@ -73,11 +75,14 @@ struct store_write {
 };
 
 int store_begin(struct store *s, struct error *e);
-/* Within a transaction: the vault's keys sealed anew; every wrap but the keyfile's is gone. */
+/* Within a transaction: the vault's keys, sealed anew; there are no other wraps then. */
 int store_write_keys(struct store *s, const struct sealed_keys *keys, struct error *e);
 int store_write(struct store *s, const struct store_write *w, struct error *e);
 /* Durable when it returns 0; after a failure nothing was changed. */
 int store_commit(struct store *s, struct error *e);
 void store_rollback(struct store *s);
+/* The whole database as it would be written to a file without a log. */
+int store_image(struct store *s, uint8_t **ret, size_t *ret_size, struct error *e);
+void store_image_free(uint8_t *image);
 /* Moves the log into the file and empties it, so that what was forgotten stands in neither. */
 int store_checkpoint(struct store *s, struct error *e);

@@ -160,6 +160,8 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
     if (!keyfile)
         return error_set(e, unread, "%s", unreadable.text);
     r = keys_open(keyfile, options->bind, options->bind_size, &v->sealed, &v->keys, e);
+    if (r >= 0)
+        r = derive_key(keyfile, v->keys.vault_id, LABEL_BACKUP, &v->backup_key);
     return r < 0
                ? error_prefix(e, r, "cannot open %s with keyfile %s", options->path, options->keyfile ?: CREDENTIAL_KEY)
                : 0;
@@ -232,6 +234,7 @@ struct vault *vault_free(struct vault *vault)
     store_free(vault->store);
     keys_done(&vault->keys);
     secret_free(vault->waiting_key);
+    secret_free(vault->backup_key);
     free(vault->bind);
     for (struct map_node *node = map_next(&vault->entries, NULL), *next; node; node = next) {
         struct vault_entry *entry = MAP_ENTRY(node, struct vault_entry, node);

@@ -93,6 +93,9 @@ const struct vault_credential *vault_credential(const struct vault_entry *entry,
 uint64_t vault_identity_counter(const struct vault_entry *entry);
 /* Whether some slot of some device has this identity, or is about to. */
 bool vault_identity_used(const struct vault *vault, const char *identity);
+/* It came from a backup, and nobody has said since (vault_change_restored) that one of its keys was accepted: until
+ * then it is not known what the cloud has. */
+bool vault_restored(const struct vault_entry *entry);
 /* The rotation's own state, opaque here; NULL with *ret_size 0 if there is none. */
 const void *vault_rotation(const struct vault_entry *entry, size_t *ret_size);
 /* Why something of this entry is in quarantine, or NULL. A state record that does not open quarantines both slots; the
@@ -142,6 +145,7 @@ int vault_change_rotation(struct vault_change *c, const void *blob, size_t n);
 int vault_change_cloud_id(struct vault_change *c, enum vault_slot slot, const char *id);
 /* The identity counter only rises: a lower value is left alone. */
 int vault_change_counter(struct vault_change *c, uint64_t n);
+int vault_change_restored(struct vault_change *c, bool restored);
 int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when);
 /* Everything of the entry but its identity counter; its keys stay in the index as retired. */
 int vault_change_remove(struct vault_change *c);

@@ -25,7 +25,8 @@ static struct state full(void)
 
 static void test_round_trip(void **state)
 {
-    const struct state states[] = {{0}, {.removed = true, .identity_counter = 3, .generation = 2}, full()};
+    const struct state states[] = {
+        {0}, {.removed = true, .identity_counter = 3, .generation = 2}, full(), {.restored = true, .main_slot = 1}};
     uint8_t data[VAULT_STATE_MAX];
 
     for (size_t i = 0; i < ELEMENTSOF(states); i++) {
@@ -43,7 +44,7 @@ static void test_round_trip(void **state)
 /* Two tags of a later version, one with a number among ours. */
 static void test_unknown_kept(void **state)
 {
-    static const uint8_t data[] = {0, 2, 0, 1, 1, 0, 6, 0, 2, 'h', 'i', 0x12, 0x34, 0, 0};
+    static const uint8_t data[] = {0, 2, 0, 1, 1, 0, 7, 0, 2, 'h', 'i', 0x12, 0x34, 0, 0};
     uint8_t again[VAULT_STATE_MAX], third[VAULT_STATE_MAX];
     struct state s, back;
     size_t n;

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What is done to the vault as a whole while no agent runs. Each says what it does and returns an exit status. */
+
+#include "options.h"
+
+#include "config/config.h"
+#include "vault/vault.h"
+
+int care_backup(struct vault *vault, const struct options *o);
+int care_restore(const struct options *o, const struct config *config);

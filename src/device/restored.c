@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A device that came from a backup: what its rotation remembers may be long past at the cloud. Until the cloud has
+ * accepted one of its keys, none is made, offered or forgotten, and nothing is deleted there. Both keys are tried as
+ * ever, and the operator may set one, or confirm that one is gone. */
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+bool restored_waits(const struct device *d)
+{
+    const struct vault_entry *entry = device_entry(d);
+
+    return entry && vault_restored(entry);
+}
+
+int restored_allows(const struct device *d, enum rotation_change_type change)
+{
+    if (!restored_waits(d) || d->act.confirmed)
+        return 0;
+    switch (change) {
+    case ROTATION_CHANGE_NONE:
+    case ROTATION_CHANGE_STATE:
+    case ROTATION_CHANGE_SET_MAIN:
+    case ROTATION_CHANGE_SET_BACKUP:
+    case ROTATION_CHANGE_CLOUD_ID:
+    case ROTATION_CHANGE_SWAP:
+        return 0;
+    case ROTATION_CHANGE_STAGE:
+    case ROTATION_CHANGE_FORGET_MAIN:
+    case ROTATION_CHANGE_FORGET_BACKUP:
+    case ROTATION_CHANGE_FORGET_ALL:
+        break;
+    }
+    return -EAGAIN;
+}
+
+static void on_committed(int r, const struct error *e, void *userdata)
+{
+    struct pending_commit *pending = userdata;
+    struct device *d = pending->device;
+
+    free(pending);
+    if (!d)
+        return;
+    d->accepting = NULL;
+    if (r < 0) {
+        log_error(d->config->id, "cannot commit that a key from the backup is accepted, the next time again: %s",
+                  e->text);
+        return;
+    }
+    log_notice(d->config->id, "a key from the backup is accepted: it is rotated again");
+    rotate_schedule(d, true);
+    rotate_event(d, ROTATION_EV_TIMER);
+    device_changed(d);
+}
+
+void restored_done(struct device *d)
+{
+    if (d->accepting)
+        d->accepting->device = NULL;
+}
+
+void restored_accepted(struct device *d)
+{
+    _cleanup_(vault_change_freep) struct vault_change *change = NULL;
+    struct pending_commit *pending;
+
+    if (!restored_waits(d) || d->accepting)
+        return;
+    change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
+    pending = change ? calloc(1, sizeof(*pending)) : NULL;
+    if (!pending)
+        return; /* the next handshake brings the next occasion */
+    pending->device = d;
+    vault_change_restored(change, false);
+    if (vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, pending) < 0)
+        free(pending);
+    else
+        d->accepting = pending;
+}
