@@ -50,6 +50,7 @@ int key_memfd(const void *bytes, size_t n);
 /* vault-*.c: verbs behind `vault` */
 int verb_vault_rekey(struct ctl *c);
 int verb_vault_backup(struct ctl *c, const char *file);
+int verb_vault_recovery_key(struct ctl *c);
 int verb_vault_restore(struct ctl *c, const char *file);
 
 /* print.c */

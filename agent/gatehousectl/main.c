@@ -34,6 +34,7 @@ static const struct {
     {"vault", 1, 2, verb_vault, "init --keyfile FILE", "make a keyfile"},
     {"vault", 1, 2, verb_vault, "verify", "open every record of the vault"},
     {"vault", 1, 2, verb_vault, "rekey [--keyfile FILE]", "seal the vault anew under a new keyfile"},
+    {"vault", 1, 2, verb_vault, "recovery-key", "make a second key that opens the vault, and print it once"},
     {"vault", 1, 2, verb_vault, "backup FILE", "write a sealed copy of the vault to a new file"},
     {"vault", 1, 2, verb_vault, "restore FILE", "tell how a backup is put back"},
 };

@@ -4,8 +4,11 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "vault/backup.h"
+#include "vault/bind.h"
+#include "vault/recover.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,6 +24,36 @@ int care_backup(struct vault *vault, const struct options *o)
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* What restoring and recovering need. */
+struct care {
+    struct arena *arena;
+    struct secret *recovery_key;
+    struct bind_value bind;
+    char path[PATH_MAX];
+};
+
+static void care_done(struct care *care)
+{
+    secret_free(care->recovery_key);
+    arena_free(care->arena);
+    explicit_bzero(&care->bind, sizeof(care->bind));
+}
+
+static int prepare(struct care *care, const struct options *o, const struct config *config, struct error *e)
+{
+    int r = arena_new(&care->arena, e);
+
+    if (r >= 0 && snprintf(care->path, sizeof(care->path), "%s/" VAULT_FILE, o->state_dir) >= (int)sizeof(care->path))
+        r = error_set(e, -ENAMETOOLONG, "%s: the path is too long", o->state_dir);
+    if (r >= 0)
+        r = bind_read(config->vault.bind, &care->bind, e);
+    if (r < 0 || !o->recover)
+        return r;
+    if (isatty(STDIN_FILENO))
+        fputs("Recovery key: ", stderr);
+    return recovery_key_read(care->arena, STDIN_FILENO, &care->recovery_key, e);
+}
+
 static void on_differs(const char *device, const char *uplink, const char *how, void *userdata)
 {
     log_warning(device, "uplink %s: %s", uplink, how);
@@ -29,28 +62,29 @@ static void on_differs(const char *device, const char *uplink, const char *how, 
 static int restore(const struct options *o, const struct config *config, struct error *e)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-    _cleanup_(arena_freep) struct arena *arena = NULL;
-    char path[4096], replaced[VAULT_REPLACED_MAX];
-    const struct vault_restore options = {.path = path,
-                                          .file = o->restore,
-                                          .keyfile = o->keyfile,
-                                          .backup_keyfile = o->backup_keyfile,
-                                          .force = o->force,
-                                          .differs = on_differs};
-    int r = sd_event_new(&event);
+    _cleanup_(care_done) struct care care = {0};
+    char replaced[VAULT_REPLACED_MAX];
+    int r = prepare(&care, o, config, e);
 
     if (r >= 0)
-        r = arena_new(&arena, e);
-    if (r < 0)
-        return r;
-    if (snprintf(path, sizeof(path), "%s/" VAULT_FILE, o->state_dir) >= (int)sizeof(path))
-        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", o->state_dir);
-    r = vault_restore(event, arena, &options, replaced, e);
+        r = sd_event_new(&event);
+    if (r >= 0)
+        r = vault_restore(event, care.arena,
+                          &(struct vault_restore){.path = care.path,
+                                                  .file = o->restore,
+                                                  .keyfile = o->keyfile,
+                                                  .backup_keyfile = o->backup_keyfile,
+                                                  .recovery_key = care.recovery_key,
+                                                  .bind = care.bind.size > 0 ? care.bind.bytes : NULL,
+                                                  .bind_size = care.bind.size,
+                                                  .force = o->force,
+                                                  .differs = on_differs},
+                          replaced, e);
     if (r < 0)
         return r;
     log_info(NULL,
              "%s restored: %d entries. Nothing is rotated or deleted for a device until one of its keys is accepted",
-             path, r);
+             care.path, r);
     if (*replaced)
         log_info(NULL, "the vault that was there is kept as %s: it may hold keys that the cloud wants", replaced);
     return 0;
@@ -63,5 +97,25 @@ int care_restore(const struct options *o, const struct config *config)
 
     if (r < 0)
         log_error(NULL, "nothing is restored: %s", e.text[0] ? e.text : strerrordesc_np(-r));
+    return r == -EBUSY ? EXIT_LOCKED : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+int care_recover(const struct options *o, const struct config *config)
+{
+    _cleanup_(care_done) struct care care = {0};
+    struct error e = {0};
+    int r = prepare(&care, o, config, &e);
+
+    if (r >= 0)
+        r = vault_wrap_anew(care.arena,
+                            &(struct vault_wrapping){.path = care.path,
+                                                     .keyfile = o->keyfile,
+                                                     .bind = care.bind.size > 0 ? care.bind.bytes : NULL,
+                                                     .bind_size = care.bind.size},
+                            NULL, care.recovery_key, &e);
+    if (r < 0)
+        log_error(NULL, "nothing is recovered: %s", e.text[0] ? e.text : strerrordesc_np(-r));
+    else
+        log_info(NULL, "%s opens with the present keyfile%s", care.path, config->vault.bind ? " and bind value" : "");
     return r == -EBUSY ? EXIT_LOCKED : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -9,4 +9,6 @@
 #include "vault/vault.h"
 
 int care_backup(struct vault *vault, const struct options *o);
+/* Opened with the recovery key, for the present keyfile and bind value. */
+int care_recover(const struct options *o, const struct config *config);
 int care_restore(const struct options *o, const struct config *config);

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "bus/bus.h"
+#include "vault/bind.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -88,19 +89,30 @@ static int open_vault(struct agent *a)
 {
     char path[4096];
     const char *why;
+    struct bind_value bind;
     struct error e = {0};
     int r;
 
     snprintf(path, sizeof(path), "%s/" VAULT_FILE, a->options.state_dir);
     r = arena_new(&a->arena, &e);
     if (r >= 0)
+        r = bind_read(a->config->vault.bind, &bind, &e);
+    if (r >= 0)
         r = vault_open(a->event, a->arena,
                        &(struct vault_options){.path = path,
                                                .keyfile = a->options.keyfile,
+                                               .bind = bind.size > 0 ? bind.bytes : NULL,
+                                               .bind_size = bind.size,
+                                               .adopt_bind = true,
                                                .allow_volatile = a->options.allow_volatile_state},
                        &a->vault, &e);
     if (r < 0) {
         log_error(NULL, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
+        if (r == -EKEYREJECTED)
+            log_error(NULL,
+                      "`bind` is %s; the recovery key opens it nevertheless (--recover), and a backup of it can be "
+                      "put back (--restore)",
+                      a->config->vault.bind ?: "not configured");
         return r == -EBUSY ? EXIT_LOCKED : EXIT_FAILURE;
     }
     if (!vault_durable(a->vault, &why) || why)
@@ -271,6 +283,8 @@ int main(int argc, char **argv)
     }
     if (a.options.restore)
         return care_restore(&a.options, a.config);
+    if (a.options.recover)
+        return care_recover(&a.options, a.config);
     status = open_vault(&a);
     if (status == 0 && a.options.verify_vault)
         return verify_vault(&a);

@@ -24,6 +24,8 @@ static void usage(FILE *to)
         "  --restore FILE          put a backup back in place of the vault and end; tells what is newer, and then wants\n"
         "                          --force\n"
         "  --backup-keyfile FILE   with --restore: the keyfile of the backup's time, if it is not the present one\n"
+        "  --recover               open the vault with the recovery key, read from standard input, and make it open with the\n"
+        "                          present keyfile and bind value; with --restore: open the backup with it\n"
         "  --debug                 say more\n"
         "  -h, --help   --version\n",
         to);
@@ -42,6 +44,7 @@ enum {
     OPTION_RESTORE,
     OPTION_BACKUP_KEYFILE,
     OPTION_FORCE,
+    OPTION_RECOVER,
     OPTION_DEBUG,
     OPTION_VERSION,
 };
@@ -58,6 +61,7 @@ static const struct option long_options[] = {
     {"backup", required_argument, NULL, OPTION_BACKUP},
     {"restore", required_argument, NULL, OPTION_RESTORE},
     {"backup-keyfile", required_argument, NULL, OPTION_BACKUP_KEYFILE},
+    {"recover", no_argument, NULL, OPTION_RECOVER},
     {"force", no_argument, NULL, OPTION_FORCE},
     {"debug", no_argument, NULL, OPTION_DEBUG},
     {"help", no_argument, NULL, 'h'},
@@ -102,6 +106,9 @@ static int take(struct options *o, int option)
         return 0;
     case OPTION_BACKUP_KEYFILE:
         o->backup_keyfile = optarg;
+        return 0;
+    case OPTION_RECOVER:
+        o->recover = true;
         return 0;
     case OPTION_FORCE:
         o->force = true;

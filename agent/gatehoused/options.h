@@ -15,6 +15,7 @@ struct options {
     const char *backup;         /* write one to this file and end */
     const char *restore;        /* put this one back and end */
     const char *backup_keyfile; /* opens it; NULL: keyfile */
+    bool recover; /* open with the recovery key on standard input, for the present keyfile and bind value, and end */
     bool force;
     bool debug;
 };

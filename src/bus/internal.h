@@ -43,6 +43,7 @@ int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_
 
 /* vault.c: methods of the manager */
 int vault_method_rekey(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int vault_method_set_recovery_key(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int vault_method_backup(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 /* manager.c, device-object.c, job-object.c */

@@ -259,6 +259,8 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_METHOD_WITH_ARGS("Backup", SD_BUS_ARGS("h", file, "a{sv}", options), SD_BUS_RESULT("o", job),
                             vault_method_backup, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Rekey", SD_BUS_ARGS("h", keyfile), SD_BUS_NO_RESULT, vault_method_rekey, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("SetRecoveryKey", SD_BUS_ARGS("h", key), SD_BUS_NO_RESULT, vault_method_set_recovery_key,
+                            ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Subscribe", SD_BUS_ARGS("as", devices), SD_BUS_NO_RESULT, method_subscribe, ANYONE),
     SD_BUS_METHOD("Unsubscribe", NULL, NULL, method_unsubscribe, ANYONE),
     SD_BUS_METHOD("Reload", NULL, NULL, method_reload, ANYONE),

@@ -21,6 +21,8 @@ struct config *config_unref(struct config *c)
     for (size_t i = 0; i < c->n_devices; i++)
         config_device_unref(c->devices[i]);
     free(c->devices);
+    free(c->vault.bind);
+    free(c->vault.backup);
     free(c->file);
     free(c);
     return NULL;
@@ -79,7 +81,10 @@ static int copy(const struct config *c, struct config **ret)
     copy->file = strdup(c->file);
     copy->uplinks = calloc(c->n_uplinks + 1, sizeof(*copy->uplinks));
     copy->devices = calloc(c->n_devices + 1, sizeof(*copy->devices));
-    if (!copy->file || !copy->uplinks || !copy->devices)
+    copy->vault.bind = c->vault.bind ? strdup(c->vault.bind) : NULL;
+    copy->vault.backup = c->vault.backup ? strdup(c->vault.backup) : NULL;
+    if (!copy->file || !copy->uplinks || !copy->devices || !copy->vault.bind != !c->vault.bind ||
+        !copy->vault.backup != !c->vault.backup)
         return -ENOMEM;
     for (; copy->n_uplinks < c->n_uplinks; copy->n_uplinks++) {
         copy->uplinks[copy->n_uplinks] = c->uplinks[copy->n_uplinks];

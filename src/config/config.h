@@ -84,6 +84,11 @@ struct config_spool {
     uint64_t max_age;
 };
 
+struct config_vault {
+    char *bind;   /* BIND_BOARD_SERIAL, BIND_MACHINE_ID or BIND_FILE/PATH; NULL: bound to nothing */
+    char *backup; /* the directory for backups after rotations; NULL: none are made */
+};
+
 struct config_point {
     char *name;
     char *unit; /* NULL if none is configured */
@@ -113,6 +118,7 @@ struct config {
     size_t n_uplinks;
     struct config_rotation rotation;
     struct config_spool spool;
+    struct config_vault vault;
     struct config_device **devices; /* in the order of their ids (strcmp) */
     size_t n_devices;
     char *file; /* gatehouse.json's path */

@@ -320,12 +320,12 @@ static void read_spool(struct reader *r, struct value root, struct config_spool 
 
 static int read_root(struct reader *r, struct config *c)
 {
-    static const char *const known[] = {"uplinks", "rotation", "spool", NULL};
+    static const char *const known[] = {"uplinks", "rotation", "spool", "vault", NULL};
     struct value root = reader_root(r);
     int k;
 
     if (!json_object_is_type(root.json, json_type_object)) {
-        reader_mistake(r, root.node, "expected an object {...} with uplinks, rotation and spool");
+        reader_mistake(r, root.node, "expected an object {...} with uplinks, rotation, spool and vault");
         return -EBADMSG;
     }
     config_refuse_secrets(r, "uplinks");
@@ -333,6 +333,7 @@ static int read_root(struct reader *r, struct config *c)
     k = read_uplinks(r, root, c);
     read_rotation(r, root, &c->rotation);
     read_spool(r, root, &c->spool);
+    config_read_vault(r, root, &c->vault);
     if (k < 0)
         return k;
     if (r->mistakes->failed < 0)

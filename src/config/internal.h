@@ -11,6 +11,9 @@ int config_read_globals(struct config *c, const char *path, struct mistakes *mis
 /* The same from a text, which is changed in place; c->file is set. */
 int config_parse_globals(struct config *c, char *text, size_t n, struct mistakes *mistakes);
 
+/* vault.c: the section `vault` of the root. */
+void config_read_vault(struct reader *r, struct value root, struct config_vault *ret);
+
 /* What is known of a device file, also of a bad one. */
 struct device_file {
     char *path;

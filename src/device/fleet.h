@@ -76,6 +76,8 @@ int fleet_add_device(struct fleet *f, const char *id, const char *config_text, d
 int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done done, void *userdata, struct error *e);
 /* The vault under another keyfile, whose bytes are in `fd` (the caller keeps it). */
 int fleet_rekey(struct fleet *f, int fd, device_done done, void *userdata, struct error *e);
+/* Likewise a second key that opens it, without keyfile and bind value. */
+int fleet_set_recovery_key(struct fleet *f, int fd, device_done done, void *userdata, struct error *e);
 /* A sealed copy of the vault into an empty regular file, whose descriptor the caller keeps. */
 int fleet_backup(struct fleet *f, int fd, struct job **ret_job, struct error *e);
 int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e);

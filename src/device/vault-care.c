@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is done to the vault as a whole with a key that comes in a descriptor: Rekey. One at a time. */
+/* What is done to the vault as a whole with a key that comes in a descriptor: Rekey, SetRecoveryKey. One at a time. */
 #include "device/internal.h"
 
 #include <errno.h>
@@ -77,6 +77,11 @@ int fleet_rekey(struct fleet *f, int fd, device_done done, void *userdata, struc
     if (!vault_durable(f->vault, &why))
         return error_set(e, -ESTALE, "the vault is not rekeyed while a commit may not last: %s", why);
     return begin(f, fd, vault_rekey, done, userdata, e);
+}
+
+int fleet_set_recovery_key(struct fleet *f, int fd, device_done done, void *userdata, struct error *e)
+{
+    return begin(f, fd, vault_set_recovery_key, done, userdata, e);
 }
 
 void vault_care_leave(struct fleet *f)

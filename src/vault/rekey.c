@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Rekey: a new vault key under a new keyfile, and everything sealed anew with it in one transaction.
+/* Rekey: a new vault key under a new keyfile, and everything sealed anew with it in one transaction; or, which changes
+ * nothing but a row, the vault key wrapped for a recovery key.
  *
  * It is a batch like any other, so it has its turn between the commits of the changes. On the worker it reads entries
  * that nothing changes meanwhile; the loop then exchanges what was sealed, which is a pointer a record. What does not
@@ -17,7 +18,9 @@ struct rekey_row {
 
 struct rekey {
     struct vault *vault;
-    struct secret *keyfile, *backup_key;
+    bool recovery;          /* only a wrap of the same vault key is added */
+    struct secret *keyfile; /* or the recovery key */
+    struct secret *backup_key;
     struct vault_keys keys;
     struct sealed_keys sealed;
     struct rekey_row *rows;
@@ -56,6 +59,10 @@ int rekey_prepare(struct rekey *k, struct error *e)
     size_t n = 0;
     int r;
 
+    if (k->recovery) {
+        k->sealed = v->sealed;
+        return keys_seal_recovery(&v->keys, k->keyfile, &k->sealed, e);
+    }
     for (struct map_node *node = map_next(&v->entries, NULL); node; node = map_next(&v->entries, node))
         n += has_state(MAP_ENTRY(node, struct vault_entry, node));
     k->rows = calloc(n + 1, sizeof(*k->rows));
@@ -171,9 +178,11 @@ void rekey_apply(struct rekey *k)
             c->record = TAKE_PTR(k->rows[i].records[j]);
             c->record_size = k->rows[i].sizes[j];
         }
+    v->sealed = k->sealed;
+    if (k->recovery)
+        return;
     keys_done(&v->keys);
     v->keys = k->keys;
-    v->sealed = k->sealed;
     secret_free(v->backup_key);
     v->backup_key = TAKE_PTR(k->backup_key);
     k->keys = (struct vault_keys){0};
@@ -202,7 +211,7 @@ static int rekey_new(struct vault *v, struct secret *keyfile, struct rekey **ret
     k->keyfile = keyfile;
     r = keyfile_check_bytes(keyfile, e);
     if (r < 0)
-        return error_prefix(e, r, "the new keyfile");
+        return error_prefix(e, r, "the new key");
     if (v->closing)
         return error_set(e, -ESHUTDOWN, "the vault is closing");
     if (v->rekey || (v->batch && v->batch->rekey))
@@ -217,6 +226,17 @@ static int rekey_new(struct vault *v, struct secret *keyfile, struct rekey **ret
     return 0;
 }
 
+static void begin(struct rekey *k, vault_done_fn *done, void *userdata)
+{
+    struct vault *v = k->vault;
+
+    k->done = done;
+    k->userdata = userdata;
+    v->rekey = k;
+    v->pending++;
+    commit_schedule(v);
+}
+
 int vault_rekey(struct vault *vault, struct secret *keyfile, vault_done_fn *done, void *userdata, struct error *e)
 {
     struct rekey *k = NULL;
@@ -229,11 +249,20 @@ int vault_rekey(struct vault *vault, struct secret *keyfile, vault_done_fn *done
         rekey_free(k);
         return r < 0 ? error_errno(e, r, "cannot look at the new keyfile") : 1;
     }
-    k->done = done;
-    k->userdata = userdata;
-    vault->rekey = k;
-    vault->pending++;
-    commit_schedule(vault);
+    begin(k, done, userdata);
+    return 0;
+}
+
+int vault_set_recovery_key(struct vault *vault, struct secret *recovery_key, vault_done_fn *done, void *userdata,
+                           struct error *e)
+{
+    struct rekey *k = NULL;
+    int r = rekey_new(vault, recovery_key, &k, e);
+
+    if (r < 0)
+        return r;
+    k->recovery = true;
+    begin(k, done, userdata);
     return 0;
 }
 

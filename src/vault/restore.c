@@ -5,6 +5,7 @@
 #include "vault/backup.h"
 #include "vault/internal.h"
 #include "vault/keyfile.h"
+#include "vault/recover.h"
 
 #include <fcntl.h>
 #include <limits.h>
@@ -81,35 +82,6 @@ static void remove_temporary(const struct restoring *g)
             unlink(name);
 }
 
-/* The vault key under the keyfile and the bind value of this machine. */
-static int wrap_anew(struct restoring *g, struct error *e)
-{
-    _cleanup_(secret_freep) struct secret *keyfile = NULL;
-    _cleanup_(store_freep) struct store *store = NULL;
-    struct sealed_keys sealed;
-    int r = keyfile_read(g->arena, g->options->keyfile, &keyfile, e);
-
-    if (r >= 0)
-        r = store_new(g->temporary, &store, e);
-    if (r >= 0)
-        r = store_open(store, &sealed, e);
-    if (r >= 0)
-        r = keys_seal(&g->keys, keyfile, g->options->bind, g->options->bind_size, &sealed, e);
-    if (r >= 0)
-        r = store_begin(store, e);
-    if (r < 0)
-        return r;
-    r = store_write_keys(store, &sealed, e);
-    if (r < 0) {
-        store_rollback(store);
-        return r;
-    }
-    r = store_commit(store, e);
-    if (r >= 0)
-        store_accept(store);
-    return r;
-}
-
 static int open_vault(struct restoring *g, const char *path, struct vault **ret, struct error *e)
 {
     const struct vault_options options = {.path = path,
@@ -121,14 +93,19 @@ static int open_vault(struct restoring *g, const char *path, struct vault **ret,
     return vault_open(g->event, g->arena, &options, ret, e);
 }
 
+/* Under the keyfile and the bind value of this machine. */
 static int make_vault(struct restoring *g, struct error *e)
 {
+    const struct vault_wrapping wrapping = {.path = g->temporary,
+                                            .keyfile = g->options->keyfile,
+                                            .bind = g->options->bind,
+                                            .bind_size = g->options->bind_size};
     int r;
 
     remove_temporary(g);
     r = durable_create(AT_FDCWD, g->temporary, g->image, g->image_size, 0600, e);
     if (r >= 0)
-        r = wrap_anew(g, e);
+        r = vault_wrap_anew(g->arena, &wrapping, &g->keys, NULL, e);
     return r < 0 ? r : open_vault(g, g->temporary, &g->restored, e);
 }
 

@@ -139,6 +139,31 @@ static int choose_keyfile(struct vault *v, const struct vault_options *options, 
     return r;
 }
 
+/* Who has the keyfile opens an unbound vault anyway: nothing is given away by binding it when that is first asked for.
+ */
+static int adopt_bind(struct vault *v, const struct vault_options *options, const struct secret *keyfile,
+                      struct error *e)
+{
+    struct sealed_keys sealed = v->sealed;
+    int r = keys_open(keyfile, NULL, 0, &sealed, &v->keys, e);
+
+    if (r >= 0)
+        r = keys_seal(&v->keys, keyfile, options->bind, options->bind_size, &sealed, e);
+    if (r >= 0)
+        r = store_begin(v->store, e);
+    if (r < 0)
+        return r;
+    r = store_write_keys(v->store, &sealed, e);
+    if (r < 0) {
+        store_rollback(v->store);
+        return r;
+    }
+    r = store_commit(v->store, e);
+    if (r >= 0)
+        v->sealed = sealed;
+    return r;
+}
+
 static int open_keys(struct vault *v, const struct vault_options *options, struct error *e)
 {
     _cleanup_(secret_freep) struct secret *keyfile = NULL;
@@ -159,7 +184,9 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
         return error_errno(e, r, "cannot look at the keyfile");
     if (!keyfile)
         return error_set(e, unread, "%s", unreadable.text);
-    r = keys_open(keyfile, options->bind, options->bind_size, &v->sealed, &v->keys, e);
+    r = options->adopt_bind && options->bind && !v->sealed.bound
+            ? adopt_bind(v, options, keyfile, e)
+            : keys_open(keyfile, options->bind, options->bind_size, &v->sealed, &v->keys, e);
     if (r >= 0)
         r = derive_key(keyfile, v->keys.vault_id, LABEL_BACKUP, &v->backup_key);
     return r < 0

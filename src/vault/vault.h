@@ -49,6 +49,7 @@ struct vault_options {
     const char *keyfile; /* NULL: key_current below $CREDENTIALS_DIRECTORY; then its successor (vault/keyfile.h) */
     const void *bind;    /* mixed into the wrapping key; NULL: none */
     size_t bind_size;
+    bool adopt_bind;     /* bind a vault that is not bound yet, instead of refusing it */
     bool allow_volatile; /* do not hold a volatile state directory against it */
 };
 
@@ -167,6 +168,10 @@ int vault_flush(struct vault *vault);
  * vault has this keyfile already, `done` is not called. -EINVAL, -EKEYREJECTED: no keyfile. -EBUSY: rekeyed or verified
  * already. A recovery key made before opens the vault no longer. */
 int vault_rekey(struct vault *vault, struct secret *keyfile, vault_done_fn *done, void *userdata, struct error *e);
+/* Wraps the vault key for a recovery key as well (vault/recover.h), of the same size as a keyfile; one made before is
+ * void. As vault_rekey(), but never 1. */
+int vault_set_recovery_key(struct vault *vault, struct secret *recovery_key, vault_done_fn *done, void *userdata,
+                           struct error *e);
 /* The vault opened with the keyfile of a rekey that was cut short before it took its place. */
 bool vault_opened_with_next(const struct vault *vault);
 
