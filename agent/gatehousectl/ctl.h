@@ -18,8 +18,8 @@ struct ctl {
     bool quiet, legend, pager, yes;
     const char *host; /* NULL: this machine */
     /* options of single verbs */
-    bool all, force, keep, compromised;
-    const char *encoding, *keyfile, *type;
+    bool all, force, keep, compromised, for_image;
+    const char *encoding, *keyfile, *state_dir, *type;
     sd_bus *bus;
 };
 
@@ -51,6 +51,7 @@ int key_memfd(const void *bytes, size_t n);
 int verb_vault_rekey(struct ctl *c);
 int verb_vault_backup(struct ctl *c, const char *file);
 int verb_vault_recovery_key(struct ctl *c);
+int verb_vault_reset(struct ctl *c);
 int verb_vault_restore(struct ctl *c, const char *file);
 
 /* print.c */

@@ -37,6 +37,8 @@ static const struct {
     {"vault", 1, 2, verb_vault, "recovery-key", "make a second key that opens the vault, and print it once"},
     {"vault", 1, 2, verb_vault, "backup FILE", "write a sealed copy of the vault to a new file"},
     {"vault", 1, 2, verb_vault, "restore FILE", "tell how a backup is put back"},
+    {"vault", 1, 2, verb_vault, "reset --for-image",
+     "remove keyfile and vault, before an image is taken of this machine"},
 };
 
 static void usage(FILE *to)
@@ -55,6 +57,7 @@ static void usage(FILE *to)
         "  --compromised            rotate: the present key is known to others\n"
         "  --force                  take a weak key, forget a key that may be in use\n"
         "  --keyfile=FILE           vault: the keyfile (" KEYFILE_DIR "/" KEYFILE_CURRENT ")\n"
+        "  --state-dir=DIR          vault reset: where the vault is (" STATE_DIR ")\n"
         "  --keep                   device remove: leave its credentials\n"
         "  --yes                    do not ask\n"
         "  -h, --help   --version\n\n"
@@ -74,6 +77,8 @@ enum {
     OPTION_FORCE,
     OPTION_KEEP,
     OPTION_KEYFILE,
+    OPTION_STATE_DIR,
+    OPTION_FOR_IMAGE,
     OPTION_YES
 };
 
@@ -135,6 +140,12 @@ static int parse_option(struct ctl *c, int option)
     case OPTION_KEYFILE:
         c->keyfile = optarg;
         return 0;
+    case OPTION_STATE_DIR:
+        c->state_dir = optarg;
+        return 0;
+    case OPTION_FOR_IMAGE:
+        c->for_image = true;
+        return 0;
     case OPTION_YES:
         c->yes = true;
         return 0;
@@ -160,6 +171,8 @@ static int parse_options(struct ctl *c, int argc, char **argv)
         {"force", no_argument, NULL, OPTION_FORCE},
         {"keep", no_argument, NULL, OPTION_KEEP},
         {"keyfile", required_argument, NULL, OPTION_KEYFILE},
+        {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
+        {"for-image", no_argument, NULL, OPTION_FOR_IMAGE},
         {"yes", no_argument, NULL, OPTION_YES},
         {0},
     };

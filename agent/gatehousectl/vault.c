@@ -82,9 +82,11 @@ int verb_vault(struct ctl *c, int argc, char **argv)
         return verify(c);
     if (argc == 2 && strcmp(argv[1], "rekey") == 0)
         return verb_vault_rekey(c);
+    if (argc == 2 && strcmp(argv[1], "reset") == 0)
+        return verb_vault_reset(c);
     if (argc == 2 && strcmp(argv[1], "recovery-key") == 0)
         return verb_vault_recovery_key(c);
     fprintf(stderr, "gatehousectl: vault init --keyfile FILE, vault verify, vault rekey [--keyfile FILE], "
-                    "vault recovery-key, vault backup FILE, or vault restore FILE\n");
+                    "vault recovery-key, vault backup FILE, vault restore FILE, or vault reset --for-image\n");
     return EXIT_USAGE;
 }

@@ -262,6 +262,7 @@ struct fleet *fleet_free(struct fleet *f)
     verify_leave(f);
     vault_care_leave(f);
     backup_leave(f);
+    backup_dir_leave(f);
     jobs_free(f->jobs);
     sd_event_source_disable_unref(f->schedule_timer);
     sd_event_source_disable_unref(f->clock_timer);

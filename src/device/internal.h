@@ -7,7 +7,8 @@
  *   reload.c     another configuration                      drivers.c   what comes from and goes to drivers
  *   check.c      what plugins say of a device's section
  *   membership.c AddDevice, RemoveDevice, tombstones        verify.c    VerifyVault
- *   vault-care.c Rekey                                      backup.c    Backup
+ *   vault-care.c Rekey, SetRecoveryKey                      backup.c    Backup
+ *   backup-dir.c backups after rotations
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
@@ -143,7 +144,11 @@ struct fleet {
     struct verify *verify;
     struct vault_care *care;
     struct backup_job *backup;
-    bool changing; /* what is configured is being changed, with files read or written on a worker */
+    struct backup_file *backup_file; /* being made after a rotation */
+    sd_event_source *backup_timer;
+    uint64_t backup_last; /* CLOCK_BOOTTIME, 0: never */
+    bool backup_wanted;   /* another one, after that */
+    bool changing;        /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
 };
 
@@ -178,6 +183,10 @@ void verify_leave(struct fleet *f);
 /* vault-care.c, backup.c: likewise */
 void vault_care_leave(struct fleet *f);
 void backup_leave(struct fleet *f);
+
+/* backup-dir.c: something has changed that the backup should have. */
+void backup_dir_due(struct fleet *f);
+void backup_dir_leave(struct fleet *f);
 
 /* uplinks.c */
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);

@@ -368,6 +368,7 @@ static void op_finished(void *userdata, enum rotation_outcome outcome, const cha
         return;
     }
     if (outcome == ROTATION_DONE) {
+        backup_dir_due(f);
         free(d->rotation_problem);
         d->rotation_problem = NULL;
     }

@@ -30,8 +30,12 @@ static void on_done(int r, const struct error *e, void *userdata)
 {
     struct vault_care *care = userdata;
 
-    if (care->fleet)
+    if (care->fleet) {
         care->fleet->care = NULL;
+        /* The one that is there opens with what is no longer. */
+        if (r >= 0)
+            backup_dir_due(care->fleet);
+    }
     answer(care, r, e);
     free(care);
 }

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* vault reset --for-image: what must not be in the image of a series goes, so that each machine made from it gets a
+ * keyfile and a vault of its own. The keyfile first: cut in between, no image has a keyfile that others have too. */
+#include "ctl.h"
+
+#include "base/durable.h"
+#include "base/keyfile-path.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The agent holds a lock on it as long as it runs. */
+static int check_stopped(const char *state_dir)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    _cleanup_close_ int fd = -EBADF;
+    char path[PATH_MAX];
+
+    if (snprintf(path, sizeof(path), "%s/" VAULT_FILE ".lock", state_dir) >= (int)sizeof(path))
+        return -ENAMETOOLONG;
+    fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : -errno;
+    if (fcntl(fd, F_GETLK, &lock) < 0)
+        return -errno;
+    return lock.l_type == F_UNLCK ? 0 : -EBUSY;
+}
+
+static bool confirmed(const struct ctl *c, const char *keyfile, const char *state_dir)
+{
+    char answer[8] = "";
+
+    if (c->yes)
+        return true;
+    fprintf(stderr, "This removes %s and the vault in %s with the keys of all devices, for ever. Type yes: ", keyfile,
+            state_dir);
+    return fgets(answer, sizeof(answer), stdin) && strcmp(answer, "yes\n") == 0;
+}
+
+static int remove_keyfile(const char *keyfile, struct error *e)
+{
+    char next[PATH_MAX];
+    int r = keyfile_next_path(keyfile, next, sizeof(next));
+
+    if (r < 0)
+        return error_set(e, r, "%s: the path is too long", keyfile);
+    r = durable_unlink(AT_FDCWD, next, e);
+    return r < 0 ? r : durable_unlink(AT_FDCWD, keyfile, e);
+}
+
+/* vault.db, its log and lock, and what restores have kept of it. */
+static int remove_vault(const char *state_dir, struct error *e)
+{
+    DIR *dir = opendir(state_dir);
+    int r = 0;
+
+    if (!dir)
+        return errno == ENOENT ? 0 : error_errno(e, -errno, "cannot read %s", state_dir);
+    for (const struct dirent *entry; r >= 0 && (entry = readdir(dir));)
+        if (strncmp(entry->d_name, VAULT_FILE, strlen(VAULT_FILE)) == 0)
+            r = durable_unlink(dirfd(dir), entry->d_name, e);
+    closedir(dir);
+    return r;
+}
+
+int verb_vault_reset(struct ctl *c)
+{
+    const char *keyfile = c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT, *state_dir = c->state_dir ?: STATE_DIR;
+    struct error e = {0};
+    int r;
+
+    if (!c->for_image || c->host) {
+        fprintf(stderr,
+                "gatehousectl: vault reset --for-image [--keyfile FILE] [--state-dir DIR], on the machine that the "
+                "image is taken of\n");
+        return EXIT_USAGE;
+    }
+    r = check_stopped(state_dir);
+    if (r < 0) {
+        fprintf(stderr, "gatehousectl: %s: %s\n", state_dir,
+                r == -EBUSY ? "the agent runs: stop it first (systemctl stop gatehouse)" : strerror(-r));
+        return EXIT_FAILURE;
+    }
+    if (!confirmed(c, keyfile, state_dir)) {
+        fprintf(stderr, "gatehousectl: nothing was removed\n");
+        return EXIT_FAILURE;
+    }
+    r = remove_keyfile(keyfile, &e);
+    if (r >= 0)
+        r = remove_vault(state_dir, &e);
+    if (r < 0) {
+        fprintf(stderr, "gatehousectl: %s; give the same command again\n", e.text);
+        return EXIT_FAILURE;
+    }
+    print_say(
+        c,
+        "keyfile and vault are removed: each machine makes its own when it first starts. Flash keeps old blocks: take "
+        "images for a series of a card that never held keys");
+    return 0;
+}

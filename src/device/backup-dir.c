@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* "vault": { "backup": DIR }: a sealed backup in DIR after rotations, so that one that is put back has keys which the
+ * cloud accepts. Many rotations in a row make one: at most one a minute. */
+#include "base/clock.h"
+#include "base/durable.h"
+#include "base/log.h"
+#include "base/names.h"
+#include "device/internal.h"
+#include "vault/backup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* Freed by its own end, which may come when the fleet is gone. */
+struct backup_file {
+    struct fleet *fleet; /* NULL: gone */
+    char path[PATH_MAX];
+    uint8_t *data;
+    size_t size;
+    struct error error;
+};
+
+static void finish(struct backup_file *b, int r)
+{
+    struct fleet *f = b->fleet;
+
+    if (f) {
+        f->backup_file = NULL;
+        if (r < 0)
+            log_error(NULL, "no backup after a rotation: %s", b->error.text[0] ? b->error.text : strerrordesc_np(-r));
+        else
+            log_debug(NULL, "%s made", b->path);
+        if (r < 0 || f->backup_wanted)
+            backup_dir_due(f);
+    }
+    free(b->data);
+    free(b);
+}
+
+/* On the worker for files. */
+static int write_out(void *userdata)
+{
+    struct backup_file *b = userdata;
+
+    return durable_write(AT_FDCWD, b->path, b->data, b->size, 0600, &b->error);
+}
+
+static void on_written(int r, void *userdata)
+{
+    finish(userdata, r);
+}
+
+static void on_sealed(int r, uint8_t *data, size_t n, const struct error *e, void *userdata)
+{
+    struct backup_file *b = userdata;
+
+    b->data = data;
+    b->size = n;
+    if (r < 0)
+        b->error = *e;
+    else
+        r = b->fleet ? workers_submit(b->fleet->workers, write_out, on_written, b) : -ECANCELED;
+    if (r < 0)
+        finish(b, r);
+}
+
+static int begin(struct fleet *f, struct backup_file *b)
+{
+    if (snprintf(b->path, sizeof(b->path), "%s/" BACKUP_FILE, f->config->vault.backup) >= (int)sizeof(b->path))
+        return error_set(&b->error, -ENAMETOOLONG, "%s: the path is too long", f->config->vault.backup);
+    return vault_backup(f->vault, on_sealed, b, &b->error);
+}
+
+static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct fleet *f = userdata;
+    struct backup_file *b;
+    int r;
+
+    f->backup_timer = sd_event_source_disable_unref(f->backup_timer);
+    if (!f->config->vault.backup)
+        return 0;
+    f->backup_last = clock_boottime();
+    b = calloc(1, sizeof(*b));
+    if (!b) {
+        backup_dir_due(f);
+        return 0;
+    }
+    b->fleet = f;
+    f->backup_file = b;
+    f->backup_wanted = false;
+    r = begin(f, b);
+    if (r < 0)
+        finish(b, r);
+    return 0;
+}
+
+void backup_dir_due(struct fleet *f)
+{
+    uint64_t now = clock_boottime();
+
+    if (!f->config->vault.backup || f->stopping)
+        return;
+    f->backup_wanted = f->backup_file != NULL;
+    if (f->backup_timer || f->backup_file)
+        return;
+    sd_event_add_time(f->event, &f->backup_timer, CLOCK_BOOTTIME,
+                      f->backup_last ? MAX_OF(now, f->backup_last + BACKUP_INTERVAL) : now, USEC_PER_SEC / 10, on_due,
+                      f);
+}
+
+void backup_dir_leave(struct fleet *f)
+{
+    f->backup_timer = sd_event_source_disable_unref(f->backup_timer);
+    if (f->backup_file)
+        f->backup_file->fleet = NULL;
+    f->backup_file = NULL;
+}
