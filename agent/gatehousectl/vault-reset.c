@@ -5,6 +5,8 @@
 
 #include "base/durable.h"
 #include "base/keyfile-path.h"
+#include "base/log.h"
+#include "base/messages.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -96,6 +98,8 @@ int verb_vault_reset(struct ctl *c)
         fprintf(stderr, "gatehousectl: %s; give the same command again\n", e.text);
         return EXIT_FAILURE;
     }
+    log_audit(LOG_NOTICE, MESSAGE_VAULT_RESET, NULL, getuid(), "%s and the vault in %s are removed", keyfile,
+              state_dir);
     print_say(
         c,
         "keyfile and vault are removed: each machine makes its own when it first starts. Flash keeps old blocks: take "

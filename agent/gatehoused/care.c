@@ -2,6 +2,7 @@
 #include "care.h"
 
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/names.h"
 #include "vault/backup.h"
 #include "vault/bind.h"
@@ -20,7 +21,8 @@ int care_backup(struct vault *vault, const struct options *o)
     if (r < 0)
         log_error(NULL, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
     else
-        log_info(NULL, "%s made; it opens with the present keyfile, or the present recovery key", o->backup);
+        log_audit(LOG_NOTICE, MESSAGE_BACKUP_MADE, NULL, getuid(),
+                  "%s made; it opens with the present keyfile, or the present recovery key", o->backup);
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
@@ -82,9 +84,10 @@ static int restore(const struct options *o, const struct config *config, struct 
                           replaced, e);
     if (r < 0)
         return r;
-    log_info(NULL,
-             "%s restored: %d entries. Nothing is rotated or deleted for a device until one of its keys is accepted",
-             care.path, r);
+    log_audit(
+        LOG_NOTICE, MESSAGE_VAULT_RESTORED, NULL, getuid(),
+        "%s restored from %s%s: %d entries. Nothing is rotated or deleted for a device until one of its keys is accepted",
+        care.path, o->restore, o->force ? ", forced" : "", r);
     if (*replaced)
         log_info(NULL, "the vault that was there is kept as %s: it may hold keys that the cloud wants", replaced);
     return 0;
@@ -116,6 +119,8 @@ int care_recover(const struct options *o, const struct config *config)
     if (r < 0)
         log_error(NULL, "nothing is recovered: %s", e.text[0] ? e.text : strerrordesc_np(-r));
     else
-        log_info(NULL, "%s opens with the present keyfile%s", care.path, config->vault.bind ? " and bind value" : "");
+        log_audit(LOG_NOTICE, MESSAGE_VAULT_RECOVERED, NULL, getuid(),
+                  "%s was opened with its recovery key, and opens with the present keyfile%s from now on", care.path,
+                  config->vault.bind ? " and bind value" : "");
     return r == -EBUSY ? EXIT_LOCKED : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

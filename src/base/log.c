@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <systemd/sd-journal.h>
 #include <unistd.h>
 
@@ -98,4 +99,43 @@ void log_limited(struct ratelimit *limit, int level, const char *device, const c
     if (denied > 0)
         snprintf(text + n, sizeof(text) - n, " (and %llu like it not shown)", (unsigned long long)denied);
     emit(level, device, text);
+}
+
+/* Fields that are not there are left out, not empty. */
+static void send_audit(int level, const char *message_id, const char *device, const char *uid, const char *text)
+{
+    char fields[5][LINE_SIZE + 128];
+    struct iovec iov[5];
+    int n = 0;
+
+    snprintf(fields[n++], sizeof(fields[0]), "PRIORITY=%d", level);
+    snprintf(fields[n++], sizeof(fields[0]), "MESSAGE_ID=%s", message_id);
+    snprintf(fields[n++], sizeof(fields[0]), "MESSAGE=%s%s%s", device ?: "", device ? ": " : "", text);
+    if (device)
+        snprintf(fields[n++], sizeof(fields[0]), "GATEHOUSE_DEVICE=%s", device);
+    if (*uid)
+        snprintf(fields[n++], sizeof(fields[0]), "GATEHOUSE_CALLER_UID=%s", uid);
+    for (int i = 0; i < n; i++)
+        iov[i] = (struct iovec){fields[i], strlen(fields[i])};
+    sd_journal_sendv(iov, n);
+}
+
+void log_audit(int level, const char *message_id, const char *device, uint32_t uid, const char *format, ...)
+{
+    char text[LINE_SIZE], who[16] = "";
+    va_list ap;
+    size_t n;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    if (uid != NOBODY) {
+        n = strlen(text);
+        snprintf(who, sizeof(who), "%u", uid);
+        snprintf(text + n, sizeof(text) - n, " (by uid %s)", who);
+    }
+    if (to_journal || geteuid() == 0)
+        send_audit(level, message_id, device, who, text);
+    if (!to_journal)
+        emit(level, device, text);
 }

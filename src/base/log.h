@@ -9,6 +9,7 @@
 #include "base/ratelimit.h"
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <syslog.h>
 
 /* `program` stands before each line written to standard error. Messages above `level` are dropped. */
@@ -23,6 +24,13 @@ void log_write(int level, const char *device, const char *format, ...) __attribu
 #define log_notice(device, ...) log_write(LOG_NOTICE, device, __VA_ARGS__)
 #define log_info(device, ...) log_write(LOG_INFO, device, __VA_ARGS__)
 #define log_debug(device, ...) log_write(LOG_DEBUG, device, __VA_ARGS__)
+
+/* An act that somebody may have to account for: with its id (base/messages.h) as MESSAGE_ID=, and the uid of who asked
+ * for it as GATEHOUSE_CALLER_UID= (NOBODY: the agent itself). Written whatever the level is set to; by root at a
+ * terminal, to the journal as well. */
+#define NOBODY UINT32_MAX
+void log_audit(int level, const char *message_id, const char *device, uint32_t uid, const char *format, ...)
+    __attribute__((format(printf, 5, 6)));
 
 /* For what a stranger can provoke: written at the rate of `limit`, with the number left out before. */
 void log_limited(struct ratelimit *limit, int level, const char *device, const char *format, ...)

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/log.h"
+#include "base/messages.h"
 #include "base/names.h"
 #include "bus/internal.h"
 #include "link/wire.h"
@@ -114,11 +116,12 @@ static int take_force(sd_bus_message *m, const char *key, const char *signature,
 
 static int method_rotate(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+    struct bus *b = bus_of(m); /* device_rotate() may have sd-bus call others, and forget this slot */
     struct error e = {0};
     struct job *job;
     bool compromised = false;
     char path[64];
-    int r = policy_check(bus_of(m), m, ACTION_ROTATE, error);
+    int r = policy_check(b, m, ACTION_ROTATE, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
@@ -128,6 +131,8 @@ static int method_rotate(sd_bus_message *m, void *userdata, sd_bus_error *error)
     r = device_rotate(userdata, compromised, &job, &e);
     if (r < 0)
         return bus_error_set(error, r, &e);
+    log_audit(LOG_NOTICE, MESSAGE_ROTATION_ASKED, device_id(userdata), b->caller, "a new key is asked for%s",
+              compromised ? ": the present one is compromised" : "");
     job_object_path(job, path);
     return sd_bus_reply_method_return(m, "o", path);
 }
@@ -167,6 +172,7 @@ static int take_set_option(sd_bus_message *m, const char *key, const char *signa
 static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct set_options options = {.encoding = VAULT_RAW};
+    struct audited *audited;
     struct error e = {0};
     enum vault_slot slot;
     const char *identity;
@@ -183,24 +189,17 @@ static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error
         return r;
     if (options.bad)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad);
-    r = device_set_credential(userdata, slot, identity, fd, options.encoding, options.force, on_done,
-                              sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
-}
-
-static void on_exported(int r, int fd, const struct error *e, void *userdata)
-{
-    sd_bus_message *m = userdata;
-
-    if (r < 0)
-        bus_reply(m, r, e);
-    else
-        sd_bus_reply_method_return(m, "h", fd);
-    sd_bus_message_unref(m);
+    audited = audited_new(bus_of(m), m, MESSAGE_KEY_SET, device_id(userdata), "its %s key is set, identity %s%s",
+                          vault_slot_to_string(slot), identity, options.force ? ", forced" : "");
+    r = audited ? device_set_credential(userdata, slot, identity, fd, options.encoding, options.force, audited_done,
+                                        audited, &e)
+                : -ENOMEM;
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
 static int method_export_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+    struct audited *audited;
     struct error e = {0};
     enum vault_slot slot;
     int r = policy_check(bus_of(m), m, ACTION_EXPORT_KEYS, error);
@@ -210,23 +209,28 @@ static int method_export_credential(sd_bus_message *m, void *userdata, sd_bus_er
     r = read_slot(m, &slot, error);
     if (r < 0)
         return r;
-    r = device_export_credential(userdata, slot, on_exported, sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
+    audited = audited_new(bus_of(m), m, MESSAGE_KEY_EXPORTED, device_id(userdata), "its %s key is exported",
+                          vault_slot_to_string(slot));
+    r = audited ? device_export_credential(userdata, slot, audited_exported, audited, &e) : -ENOMEM;
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
 static int method_promote(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+    struct audited *audited;
     struct error e = {0};
     int r = policy_check(bus_of(m), m, ACTION_ROTATE, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
-    r = device_promote(userdata, on_done, sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
+    audited = audited_new(bus_of(m), m, MESSAGE_KEY_PROMOTED, device_id(userdata), "its backup key is to take over");
+    r = audited ? device_promote(userdata, audited_done, audited, &e) : -ENOMEM;
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
 static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+    struct audited *audited;
     struct error e = {0};
     enum vault_slot slot;
     bool force = false;
@@ -239,8 +243,10 @@ static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_er
         r = bus_read_options(m, take_force, &force, error);
     if (r < 0)
         return r;
-    r = device_forget_credential(userdata, slot, force, on_done, sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
+    audited = audited_new(bus_of(m), m, MESSAGE_KEY_FORGOTTEN, device_id(userdata), "its %s key is to be forgotten%s",
+                          vault_slot_to_string(slot), force ? ", forced" : "");
+    r = audited ? device_forget_credential(userdata, slot, force, audited_done, audited, &e) : -ENOMEM;
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
 static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error)

@@ -19,6 +19,7 @@ struct bus {
     sd_event_source *clock_timer;
     sd_bus_slot *clock_question; /* one under way */
     struct policy_request *policy_requests;
+    uint32_t caller; /* the uid of who policy_check() has just let through */
     struct subscriber *subscribers;
     size_t n_subscribers;
     /* device ids with changes not yet signalled, oldest first: for the next round; of the one under way */
@@ -32,6 +33,17 @@ struct bus {
  * handler, it will be called again with the same message. Negative: no, error is set. Ask before any effect. */
 int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error);
 void policy_done(struct bus *b);
+
+/* audit.c: an act that is written down once it is done. Made after policy_check() has let the call through; `text` says
+ * what was done ("its main key is set"), and never a key. NULL: out of memory. The two ends answer the call and free
+ * it. */
+struct audited;
+struct audited *audited_new(struct bus *b, sd_bus_message *call, const char *message_id, const char *device,
+                            const char *format, ...) __attribute__((format(printf, 5, 6)));
+void audited_done(int r, const struct error *e, void *userdata);
+void audited_exported(int r, int fd, const struct error *e, void *userdata);
+/* It could not begin, and so neither end comes: sets the error. */
+int audited_not_begun(struct audited *a, int r, const struct error *e, sd_bus_error *error);
 
 /* errors.c */
 int bus_error_set(sd_bus_error *error, int r, const struct error *e);

@@ -208,6 +208,7 @@ int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_er
     uid = (*link)->uid;
     administrator = (*link)->administrator;
     drop(link);
+    b->caller = uid;
     if (own_or_root(uid) || administrator)
         return 1;
     return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,

@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The manager's methods on the vault as a whole. */
+#include "base/log.h"
+#include "base/messages.h"
 #include "base/names.h"
 #include "bus/internal.h"
 
-static void on_done(int r, const struct error *e, void *userdata)
-{
-    sd_bus_message *m = userdata;
-
-    bus_reply(m, r, e);
-    sd_bus_message_unref(m);
-}
+#include <errno.h>
 
 typedef int fleet_key_fn(struct fleet *f, int fd, device_done done, void *userdata, struct error *e);
 
 /* A method whose one argument is a key in a descriptor. */
-static int take_key(sd_bus_message *m, struct bus *b, fleet_key_fn *begin, sd_bus_error *error)
+static int take_key(sd_bus_message *m, struct bus *b, fleet_key_fn *begin, const char *message_id, const char *text,
+                    sd_bus_error *error)
 {
+    struct audited *audited;
     struct error e = {0};
     int r = policy_check(b, m, ACTION_MANAGE_KEYS, error), fd;
 
@@ -24,21 +22,21 @@ static int take_key(sd_bus_message *m, struct bus *b, fleet_key_fn *begin, sd_bu
     r = sd_bus_message_read(m, "h", &fd);
     if (r < 0)
         return r;
-    r = begin(b->fleet, fd, on_done, sd_bus_message_ref(m), &e);
-    if (r >= 0)
-        return 1;
-    sd_bus_message_unref(m);
-    return bus_error_set(error, r, &e);
+    audited = audited_new(b, m, message_id, NULL, "%s", text);
+    r = audited ? begin(b->fleet, fd, audited_done, audited, &e) : -ENOMEM;
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
 int vault_method_rekey(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    return take_key(m, userdata, fleet_rekey, error);
+    return take_key(m, userdata, fleet_rekey, MESSAGE_VAULT_REKEYED, "the vault is sealed anew under a new keyfile",
+                    error);
 }
 
 int vault_method_set_recovery_key(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    return take_key(m, userdata, fleet_set_recovery_key, error);
+    return take_key(m, userdata, fleet_set_recovery_key, MESSAGE_RECOVERY_KEY_MADE,
+                    "a recovery key for the vault is made", error);
 }
 
 int vault_method_backup(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -59,6 +57,7 @@ int vault_method_backup(sd_bus_message *m, void *userdata, sd_bus_error *error)
     r = fleet_backup(b->fleet, fd, &job, &e);
     if (r < 0)
         return bus_error_set(error, r, &e);
+    log_audit(LOG_NOTICE, MESSAGE_BACKUP_MADE, NULL, b->caller, "a backup of the vault is made");
     job_object_path(job, path);
     return sd_bus_reply_method_return(m, "o", path);
 }

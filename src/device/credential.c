@@ -162,7 +162,6 @@ int device_export_credential(struct device *d, enum vault_slot slot, device_expo
         return r;
     d->act.exported = done;
     d->act.slot = slot;
-    log_notice(d->config->id, "its %s key is exported", vault_slot_to_string(slot));
     if (slot == VAULT_MAIN)
         finish(d, 0, NULL);
     else

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/names.h"
 #include "device/internal.h"
 #include "rotation/identity.h"
@@ -372,8 +373,8 @@ static void op_finished(void *userdata, enum rotation_outcome outcome, const cha
         free(d->rotation_problem);
         d->rotation_problem = NULL;
     }
-    log_info(d->config->id, "rotation %s%s%s", rotation_outcome_name(outcome), reason && reason[0] ? ": " : "",
-             reason ?: "");
+    log_audit(LOG_INFO, outcome == ROTATION_DONE ? MESSAGE_ROTATION_DONE : MESSAGE_ROTATION_ABANDONED, d->config->id,
+              NOBODY, "rotation %s%s%s", rotation_outcome_name(outcome), reason && reason[0] ? ": " : "", reason ?: "");
     rotate_schedule(d, true);
     if (job) {
         job_progress(f->jobs, job, d->config->id, outcome == ROTATION_DONE, rotation_outcome_name(outcome), reason);
@@ -387,7 +388,9 @@ static void op_report(void *userdata, enum rotation_report report, const char *r
 {
     struct device *d = userdata;
 
-    if (report != d->report && report != ROTATION_REPORT_FINE)
+    if (report != d->report && report == ROTATION_REPORT_CONFLICT)
+        log_audit(LOG_WARNING, MESSAGE_CONFLICT, d->config->id, NOBODY, "%s", reason);
+    else if (report != d->report && report != ROTATION_REPORT_FINE)
         log_warning(d->config->id, "%s", reason);
     d->report = report;
     d->report_reason = reason;

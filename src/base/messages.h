@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Message ids (MESSAGE_ID= of the journal): what an administrator looks for afterwards, and what scripts wait for. For
+ * ever: an id is never given a second meaning. systemd/gatehouse.catalog explains each; a test compares. */
+
+#define MESSAGE_KEY_SET "761561d8fc7c46ffb16fcb0e03940546"            /* a person put a key into the vault */
+#define MESSAGE_KEY_FORGOTTEN "1d66932a175c4a7095bd481dee092267"      /* a person had a key forgotten */
+#define MESSAGE_KEY_PROMOTED "e99d64ac78be44059dbbbd2663758374"       /* a person had backup tried */
+#define MESSAGE_KEY_EXPORTED "e0482f55f4fb4bf68a7cbeee2a5098c6"       /* a key left the agent */
+#define MESSAGE_ROTATION_ASKED "1bc2f9b44a634ea8802a2ccd2fdd8aac"     /* a person asked for a rotation */
+#define MESSAGE_ROTATION_DONE "50051ae4bd8e40dfbb82bc86712e357a"      /* a rotation took */
+#define MESSAGE_ROTATION_ABANDONED "67aafc2253584966ba9cfd46e2c76fda" /* a rotation was given up */
+#define MESSAGE_CONFLICT "fc0f595591e74b0fbc62653fb8dacfaa"          /* somebody else's key stands under our identity */
+#define MESSAGE_VAULT_REKEYED "d34c5593633f46a293b7e7a9a354e43c"     /* the vault has a new keyfile */
+#define MESSAGE_RECOVERY_KEY_MADE "02604b42cbab44289aaaf3853a7117af" /* the vault has a new recovery key */
+#define MESSAGE_VAULT_RECOVERED "4e57222b0b4b4ebd91e138443e07cfbf"   /* the vault was opened with the recovery key */
+#define MESSAGE_BACKUP_MADE "004f60e8785a4b90a3e7afb9188bae71"       /* a person made a backup */
+#define MESSAGE_VAULT_RESTORED "52e4e385ce9842c692f869dd8f49e754"    /* a backup took the place of the vault */
+#define MESSAGE_VAULT_RESET "3f737d17bff5453697b11a2b002c6db5"       /* keyfile and vault were removed */
