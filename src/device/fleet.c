@@ -283,6 +283,7 @@ struct fleet *fleet_free(struct fleet *f)
 int fleet_stop(struct fleet *f)
 {
     f->stopping = true;
+    link_host_stop(f->link);
     for (size_t i = 0; i < f->n_devices; i++) {
         probe_drop(f->devices[i]);
         session_stop(f->devices[i], true);

@@ -309,6 +309,14 @@ int link_host_new(sd_event *event, struct workers *workers, const struct link_ho
     return 0;
 }
 
+void link_host_stop(struct link_host *h)
+{
+    h->listen_source = sd_event_source_disable_unref(h->listen_source);
+    h->pause_timer = sd_event_source_disable_unref(h->pause_timer);
+    while (!LIST_EMPTY(&h->conns))
+        conn_close(LIST_FIRST(&h->conns), NULL);
+}
+
 struct link_host *link_host_free(struct link_host *h)
 {
     static const struct link_host_ops silent;

@@ -42,6 +42,9 @@ struct link_host_options {
 int link_host_new(sd_event *event, struct workers *workers, const struct link_host_options *options,
                   const struct link_host_ops *ops, void *userdata, struct link_host **ret, struct error *e);
 /* Calls outstanding end with -ECANCELED; the socket's name is removed. */
+/* No connection any more, before the loop ends: its end flushes each, which waits for the peer of one that is just
+ * being made, and that talks through this very loop. */
+void link_host_stop(struct link_host *h);
 struct link_host *link_host_free(struct link_host *h);
 DEFINE_FREEP(struct link_host, link_host_free)
 
