@@ -338,6 +338,31 @@ def same_key(w):
     ok("gatehousectl", "vault", "verify")
 
 
+def vault_care(w):
+    """rekeyed while it runs; a backup made by root and put back while it is stopped is the agent's, and in the journal"""
+    ok("gatehousectl", "vault", "rekey")
+    new = open(KEYS + "/current", "rb").read()
+    check(new != w.keyfile and os.listdir(KEYS) == ["current"], os.listdir(KEYS))
+    check(os.stat(KEYS + "/current").st_mode & 0o777 == 0o400, "the new keyfile is 0400")
+    w.keyfile = new
+    ok("systemctl", "restart", AGENT)
+    online("boiler-1", "sim-1")
+    ok("gatehousectl", "vault", "backup", "/root/backup")
+    ok("systemctl", "stop", AGENT)
+    ok("gatehoused", "--restore", "/root/backup", "--keyfile", KEYS + "/current")
+    agent = os.stat("/var/lib/gatehouse").st_uid
+    for name in os.listdir("/var/lib/gatehouse"):
+        check(os.stat("/var/lib/gatehouse/" + name).st_uid == agent, f"{name} is not the agent's")
+    again()
+    online("boiler-1", "sim-1")
+    ok("gatehousectl", "rotate", "boiler-1", timeout=90)
+    ids = dict(re.findall(r"^-- ([0-9a-f]{32})\nSubject: (.*)$", read("/usr/lib/systemd/catalog/gatehouse.catalog"), re.MULTILINE))
+    for subject in ("The vault was sealed anew under a new keyfile", "A backup of the vault was put back"):
+        one, = (i for i, s in ids.items() if s == subject)
+        text = ok("journalctl", "--no-pager", "-x", "MESSAGE_ID=" + one)
+        check(subject in text and "(by uid 0)" in text, f"{subject}: {text}")
+
+
 def no_second_key(w):
     """a vault without its keyfile: no other key is made, and the error says what is missing"""
     ok("systemctl", "stop", AGENT)
@@ -373,8 +398,9 @@ def no_key_told(w):
     check("sim-1" in text or "boiler-1" in text, "the journal was looked at")
 
 
-CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, administrator, confined, rotated, registrar, driver_killed, watchdog,
-         refused_on_reload, refused_at_start, stopped, same_key, no_second_key, exposure, no_key_told)
+CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, administrator, confined, rotated, registrar,
+         driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, exposure,
+         no_key_told)
 
 
 def main():
