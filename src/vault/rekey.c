@@ -171,12 +171,14 @@ void rekey_apply(struct rekey *k)
     for (size_t i = 0; i < k->n; i++)
         for (int j = 0; j < 2; j++) {
             struct credential *c = &k->rows[i].entry->slots[j];
+            uint8_t *old;
 
             if (!k->rows[i].records[j])
                 continue;
-            free(c->record);
-            c->record = TAKE_PTR(k->rows[i].records[j]);
+            old = c->record;
+            c->record = k->rows[i].records[j];
             c->record_size = k->rows[i].sizes[j];
+            k->rows[i].records[j] = old;
         }
     v->sealed = k->sealed;
     if (k->recovery)
@@ -188,12 +190,26 @@ void rekey_apply(struct rekey *k)
     k->keys = (struct vault_keys){0};
 }
 
+static int free_there(void *userdata)
+{
+    rekey_free(userdata);
+    return 0;
+}
+
+static void freed(int r, void *userdata)
+{
+    if (r == -ECANCELED) /* it never got there */
+        rekey_free(userdata);
+}
+
 void rekey_end(struct rekey *k, int r, const struct error *e)
 {
     vault_done_fn *done = k->done;
     void *userdata = k->userdata;
 
-    rekey_free(k);
+    /* Thousands of records as they were: not in a turn of the loop. */
+    if (k->vault->closing || workers_submit(k->vault->workers, free_there, freed, k) < 0)
+        rekey_free(k);
     if (done)
         done(r, r < 0 ? e : NULL, userdata);
 }
