@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* gatehoused: opens the vault, brings up the fleet and the bus, and runs the loop. */
 #include "care.h"
+#include "dumps.h"
 #include "options.h"
 
 #include "base/clock.h"
@@ -19,8 +20,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 
@@ -44,13 +43,6 @@ static void agent_done(struct agent *a)
     arena_free(a->arena);
     config_unref(a->config);
     sd_event_unref(a->event);
-}
-
-/* A key must not reach a core file or a debugger of the same user. */
-static void forbid_dumps(void)
-{
-    prctl(PR_SET_DUMPABLE, 0);
-    setrlimit(RLIMIT_CORE, &(struct rlimit){0});
 }
 
 static int load_config(struct agent *a)
@@ -270,7 +262,7 @@ int main(int argc, char **argv)
         return status;
     log_init("gatehoused", a.options.debug ? LOG_DEBUG : LOG_INFO);
     umask(0077);
-    forbid_dumps();
+    dumps_forbid();
     status = load_config(&a);
     if (status != 0 || a.options.check_config)
         return status;

@@ -391,15 +391,14 @@ class Bench:
     def modbus_server(self, name="modbus-server", **options):
         return self.add(ModbusServer(self, name, **options))
 
-    def agent(self, *options, name="gatehoused", wait=True, env=None):
+    def agent(self, *options, name="gatehoused", wait=True, path="agent/gatehoused/gatehoused", env=None):
         """gatehoused on this bench's bus, which is started if there is none; awaited until it has its bus name."""
         if "DBUS_SYSTEM_BUS_ADDRESS" not in self.env:
             self.bus()
         if not os.path.exists(self.keyfile):
             self.make_keyfile()
-        agent = self.spawn(name, [program("agent/gatehoused/gatehoused"), "--config-dir", self.config, "--state-dir",
-                                  self.state, "--runtime-dir", self.runtime, "--keyfile", self.keyfile,
-                                  "--allow-volatile-state", *options], env)
+        agent = self.spawn(name, [program(path), "--config-dir", self.config, "--state-dir", self.state, "--runtime-dir",
+                                  self.runtime, "--keyfile", self.keyfile, "--allow-volatile-state", *options], env)
         if wait:
             self.wait_agent(agent)
         return agent
