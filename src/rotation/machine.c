@@ -266,6 +266,10 @@ static void enter(struct rotation *r)
         r->proved_at = r->passed_at;
         r->main_answers = 0;
     }
+    if (r->change == ROTATION_CHANGE_SET_MAIN || r->change == ROTATION_CHANGE_FORGET_MAIN) {
+        r->proved_at = 0; /* that was another key */
+        r->main_answers = 0;
+    }
     if (moved)
         evidence_clear(r);
     /* The evidence goes along into ABANDONING, and ends with it. */

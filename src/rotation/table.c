@@ -40,10 +40,8 @@ const struct rotation_row rotation_table[] = {
 
     /* The new key is given up: with nothing unsettled, and main just passed. */
     {ON(NEW_KEY, TIMER), IF(FACT_PROMOTE, 0), .send = SEND_PROBE, .text = "the operator asked"},
-    {ON(NEW_KEY, TIMER), IF(FACT_HOPELESS | FACT_SETTLED | FACT_PROVED, FACT_REMOVING), COMMIT(STATE, ABANDONING),
-     .delay = DELAY_AGAIN, .text = "the new key is given up"},
     {ON(NEW_KEY, TIMER), IF(FACT_HOPELESS | FACT_SETTLED | FACT_PROVED, 0), COMMIT(STATE, ABANDONING),
-     .delay = DELAY_AGAIN, .text = "the device is removed"},
+     .delay = DELAY_AGAIN, .text = "the new key is given up, or the device is removed"},
     {ON(NEW_KEY, TIMER), IF(FACT_HOPELESS | FACT_MAIN_REFUSED | FACT_PROBE_TURN, 0), .send = SEND_PROBE,
      .text = "main is refused: perhaps the new key is the one after all"},
     {ON(NEW_KEY, TIMER), IF(FACT_HOPELESS | FACT_SETTLED, 0), .send = SEND_VERIFY,
@@ -121,8 +119,7 @@ const struct rotation_row rotation_table[] = {
     {ON(DELETING, TIMER), .send = SEND_FIND, .text = "a deletion names the cloud's id"},
     {ON(DELETING, FOUND), IF(FACT_ID, 0), COMMIT(CLOUD_ID, STAY), .delay = DELAY_AGAIN},
     {ON(DELETING, FOUND), .delay = DELAY_RETRY},
-    {ON(DELETING, ABSENT), IF(FACT_ABSENT, 0), .delay = DELAY_AGAIN},
-    {ON(DELETING, ABSENT), .delay = DELAY_RETRY},
+    {ON(DELETING, ABSENT), .delay = DELAY_AGAIN},
     {ON(DELETING, FIND_RETRY), .delay = DELAY_RETRY},
     {ON(RETIRING, DELETE_OK), IF(FACT_BACKUP, 0), COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_RETIRE_NOW,
      .delay = DELAY_AGAIN, .text = "the cloud confirmed the deletion"},
@@ -133,7 +130,7 @@ const struct rotation_row rotation_table[] = {
     {ON(DELETING, DELETE_RETRY), .delay = DELAY_RETRY},
 
     /* What is heard of main and backup. */
-    {ON(DELETING, PROBE_REFUSED), IF(FACT_REMOVING | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED, 0),
+    {ON(TWO_KEYS, PROBE_REFUSED), IF(FACT_REMOVING | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED | FACT_SETTLED, 0),
      COMMIT(FORGET_ALL, IDLE), .send = SEND_REMOVED, .text = "the cloud accepts neither key any longer"},
     {ON(ANY, PROBE_REFUSED), IF(FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED, 0), .send = SEND_REFUSED, .delay = DELAY_RETRY,
      .text = "the server answers, and refuses both keys: another encoding, revoked there, or "

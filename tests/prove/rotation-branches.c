@@ -74,6 +74,12 @@ bool branch_find(struct world *w, unsigned variant)
     case 4:
         answer(w, ROTATION_EV_FIND_RETRY, false, false);
         return true;
+    case 5: /* there, but under which id? */
+        if (policy.looks && !there)
+            return false;
+        cloud_offer(w, key);
+        answer(w, ROTATION_EV_FOUND, false, false);
+        return true;
     }
     return false;
 }
@@ -118,6 +124,11 @@ bool branch_handshake(struct world *w, unsigned variant, enum rotation_role role
     case 2:
         heard(w, role, accepted + 2, false); /* unreachable */
         return true;
+    case 3: /* a fault of our own; the device's session has no such word */
+        if (accepted == ROTATION_EV_MAIN_ACCEPTED)
+            return false;
+        heard(w, role, accepted + 3, false);
+        return true;
     }
     return false;
 }
@@ -141,14 +152,21 @@ static bool branch_answer(struct world *w, unsigned variant)
     return false;
 }
 
+static bool anything_late(const struct world *w)
+{
+    for (size_t i = 0; i < LATE_MAX; i++)
+        if (w->late[i].kind != LATE_NONE)
+            return true;
+    return false;
+}
+
 /* What the operator does at the cloud, keeping his word: before he says that a key is gone there, it is. */
 static bool operator_deletes(struct world *w)
 {
     if (w->slot[ROTATION_BACKUP] == NO_KEY || w->r.d.state == ROTATION_STAGED)
         return true;
-    for (size_t i = 0; i < LATE_MAX; i++)
-        if (w->late[i].kind != LATE_NONE)
-            return false;
+    if (anything_late(w))
+        return false;
     if (policy.replaces)
         w->accepted = bit(w->slot[ROTATION_MAIN]);
     else if (accepts(w, ROTATION_MAIN))
@@ -170,12 +188,26 @@ static const struct {
     [ACT_FORGET] = {ROTATION_EV_FORGET_BACKUP, false, false, false},
     [ACT_FORGET_CONFIRMED] = {ROTATION_EV_FORGET_BACKUP, true, false, false},
     [ACT_FORGET_MAIN] = {ROTATION_EV_FORGET_MAIN, false, false, false},
+    [ACT_FORGET_MAIN_CONFIRMED] = {ROTATION_EV_FORGET_MAIN, true, false, false},
     [ACT_PROMOTE] = {ROTATION_EV_PROMOTE, false, false, false},
     [ACT_EXPORT] = {ROTATION_EV_EXPORT, false, false, false},
     [ACT_CONNECT] = {ROTATION_EV_CONNECT, false, false, false},
     [ACT_REMOVE] = {ROTATION_EV_REMOVE, false, false, false},
     [ACT_REMOVE_CONFIRMED] = {ROTATION_EV_REMOVE, true, false, false},
 };
+
+/* Behind the agent's back, where it holds another way in, and has to find that main is none before it gives that up. */
+static bool cloud_revokes(struct world *w)
+{
+    bool fresh = w->proof[ROTATION_MAIN] != 0 && w->now - w->proof[ROTATION_MAIN] <= ROTATION_RETIRE_PROOF_AGE;
+
+    if (w->r.d.state < ROTATION_SWAPPED || w->r.change != ROTATION_CHANGE_NONE || fresh || anything_late(w) ||
+        w->r.in_flight == ROTATION_REQUEST_DELETE || !accepts(w, ROTATION_MAIN) || !accepts(w, ROTATION_BACKUP))
+        return false;
+    cloud_delete(w, w->slot[ROTATION_MAIN]);
+    check_world(w);
+    return true;
+}
 
 static bool branch_act(struct world *w, unsigned act)
 {
@@ -184,11 +216,15 @@ static bool branch_act(struct world *w, unsigned act)
 
     if (!(acts_allowed & 1u << act))
         return false;
+    if (act == ACT_REVOKE)
+        return cloud_revokes(w);
     ev.confirmed = acts[act].confirmed;
     ev.compromised = acts[act].compromised;
     ev.scheduled = acts[act].scheduled;
     word = ev.type == ROTATION_EV_FORGET_BACKUP && (ev.confirmed || policy.manual);
     if (word && !operator_deletes(w))
+        return false;
+    if (act == ACT_FORGET_MAIN_CONFIRMED && anything_late(w))
         return false;
     w->owed = true;
     w->exporting = ev.type == ROTATION_EV_EXPORT;
@@ -236,6 +272,12 @@ static bool branch_world(struct world *w, unsigned variant)
         cloud_offer(w, w->slot[ROTATION_BACKUP]);
         check_world(w);
         return true;
+    case 7: /* somebody deletes there what is being removed */
+        if (!w->r.d.removing || w->r.d.state < ROTATION_SWAPPED || pending || anything_late(w) ||
+            !accepts(w, ROTATION_MAIN))
+            return false;
+        cloud_delete(w, w->slot[ROTATION_MAIN]);
+        return true;
     }
     return false;
 }
@@ -243,7 +285,7 @@ static bool branch_world(struct world *w, unsigned variant)
 /* All that may follow a world, one after another; false at the end. */
 bool branch(const struct world *from, unsigned index, struct world *to, bool *ret_possible)
 {
-    enum { WORLD = 7, COMMITS = 2, TIMER = 1, MAINS = 3, ANSWERS = 9 };
+    enum { WORLD = 8, COMMITS = 2, TIMER = 1, MAINS = 3, ANSWERS = 9 };
     bool pending = from->r.change != ROTATION_CHANGE_NONE;
     unsigned i = index;
 

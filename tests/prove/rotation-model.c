@@ -10,124 +10,32 @@
  *   proof     no deletion without main having passed within five minutes
  *   fallback  at most one in ten minutes
  *   answered  each act of the operator gets one reply
- *   ends      with a fair cloud the rotation comes to its end in a bounded number of steps, main valid
+ *   owed      what an act or a result must lead to, pauses after failures, words (rotation-contract.c)
+ *   carried   the carrier does what the machine says, in that order (rotation-carried.c)
+ *   ends      with a fair cloud the rotation comes to its end in a bounded number of steps, main valid; with a
+ *             registrar that is away, or whose answers are lost, the key that is accepted is found
  *
  * Time is abstract: it stands still, or passes by six minutes (proofs are stale) or by two hours (all spans are over).
  * Requests whose answer is lost may be carried out late, within the two hours. */
 #include "rotation-model.h"
 
+#include <stdlib.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
-static struct set seen, fair;
+#define CARRIED_WORLDS 2000
+#define FROM_WORLDS 3000
+#define SEEDS_WORLDS 60000
 
-/* ── A fair cloud: everything is answered, truthfully and at once ── */
-
-static void fair_answer(struct world *w)
-{
-    switch (w->r.in_flight) {
-    case ROTATION_REQUEST_OFFER:
-        branch_offer(w, 0);
-        break;
-    case ROTATION_REQUEST_FIND:
-        if (!branch_find(w, 0))
-            branch_find(w, 1);
-        break;
-    case ROTATION_REQUEST_DELETE:
-        branch_delete(w, 0);
-        break;
-    case ROTATION_REQUEST_PROBE:
-        branch_handshake(w, accepts(w, ROTATION_BACKUP) ? 0 : 1, ROTATION_BACKUP, ROTATION_EV_PROBE_ACCEPTED);
-        break;
-    case ROTATION_REQUEST_VERIFY:
-        branch_handshake(w, accepts(w, ROTATION_MAIN) ? 0 : 1, ROTATION_MAIN, ROTATION_EV_VERIFY_ACCEPTED);
-        break;
-    case ROTATION_REQUEST_NONE:
-        break;
-    }
-}
-
-/* What the device's own session has to say, if it has not said so yet. */
-static bool fair_main(struct world *w)
-{
-    if (w->slot[ROTATION_MAIN] == NO_KEY)
-        return false;
-    if (accepts(w, ROTATION_MAIN) && w->r.main_answers > 0)
-        return branch_handshake(w, 0, ROTATION_MAIN, ROTATION_EV_MAIN_ACCEPTED);
-    if (!accepts(w, ROTATION_MAIN) && w->r.main_answers < 2)
-        return branch_handshake(w, 1, ROTATION_MAIN, ROTATION_EV_MAIN_ACCEPTED);
-    return false;
-}
-
-static bool fair_step(struct world *w)
-{
-    if (w->r.change != ROTATION_CHANGE_NONE) {
-        step_committed(w);
-    } else if (fair_main(w)) {
-        ;
-    } else if (w->r.in_flight != ROTATION_REQUEST_NONE) {
-        fair_answer(w);
-    } else if (policy.manual && w->r.d.state == ROTATION_OFFERED && !w->r.d.give_up && !accepts(w, ROTATION_BACKUP)) {
-        cloud_offer(w, w->slot[ROTATION_BACKUP]);
-    } else if (w->armed) {
-        w->armed = false;
-        w->now += w->soon ? 0 : LONG;
-        feed_type(w, ROTATION_EV_TIMER);
-    } else {
-        return false;
-    }
-    return true;
-}
-
-/* Whether a machine at rest is where it should be. */
-static void check_end(struct world *w)
-{
-    const struct rotation_durable *d = &w->r.d;
-    bool waits = policy.manual && (d->state == ROTATION_STAGED || (d->state == ROTATION_SWAPPED && !policy.replaces));
-
-    if (w->violation[0] || w->gone)
-        return;
-    if (d->state != ROTATION_IDLE && !waits)
-        violate(w, "ends: at rest in %s", rotation_state_name(d->state));
-    if (d->has_main && (d->wanted || d->removing) && !waits)
-        violate(w, "ends: at rest with something left to do");
-    if (d->has_main && !accepts(w, ROTATION_MAIN))
-        violate(w, "ends: main is not accepted");
-}
-
-static uint32_t fair_longest;
-
-static void check_fair(struct world *w)
-{
-    struct packed chain[FAIR_STEPS];
-    const struct node *known = NULL;
-    uint32_t n = 0, steps = 0;
-
-    for (size_t i = 0; i < LATE_MAX; i++)
-        cloud_late(w, i);
-    for (bool rest = false; !rest && !known; n += !rest && !known) {
-        if (n == FAIR_STEPS) {
-            violate(w, "ends: not within %d fair steps, in %s", FAIR_STEPS, rotation_state_name(w->r.d.state));
-            return;
-        }
-        pack(w, true, &chain[n]);
-        unpack(&chain[n], w);
-        known = set_find(&fair, &chain[n]);
-        if (!known && !w->gone)
-            rest = !fair_step(w);
-        rest = rest || w->gone;
-        if (w->violation[0])
-            return;
-    }
-    if (known)
-        steps = known->from;
-    else
-        check_end(w);
-    while (n > 0)
-        set_add(&fair, &chain[--n], ++steps, 0);
-    fair_longest = MAX_OF(fair_longest, steps);
-}
+static struct set seen;
 
 /* ── The walk ── */
+
+struct totals {
+    uint64_t states, transitions;
+    unsigned violations;
+};
 
 static void describe(const struct world *w, const char *what)
 {
@@ -166,28 +74,25 @@ static unsigned report_violation(const char *setting, uint32_t from, unsigned in
     return 1;
 }
 
-static unsigned walk(const char *setting, uint64_t *ret_states, uint64_t *ret_transitions)
+static void forget_worlds(void)
 {
-    struct world start = {.now = NOW, .slot = {0, NO_KEY}, .accepted = 1};
-    struct packed key;
-    uint64_t transitions = 0;
-
     set_reset(&seen);
-    set_reset(&fair);
-    fair_longest = 0;
-    rotation_init(&start.r, true);
-    feed_type(&start, ROTATION_EV_RESTART);
-    pack(&start, false, &key);
-    set_add(&seen, &key, 0, 0);
-    for (uint32_t i = 0; i < seen.n; i++) {
+    ends_forget();
+}
+
+/* From what is in `seen`, through at most `most` worlds. */
+static unsigned explore(const char *setting, unsigned index, uint32_t most, struct totals *totals)
+{
+    uint64_t transitions = 0;
+    struct packed key;
+
+    for (uint32_t i = 0; i < seen.n && i < most; i++) {
         struct world from, to;
         bool possible;
 
+        carrying = i < CARRIED_WORLDS; /* it has no part in what differs between the others */
         unpack(&seen.nodes[i].key, &from);
-        to = from;
-        to.soon = true;
-        check_fair(&to);
-        if (to.violation[0])
+        if (!ends_kindly(&from, &to))
             return report_violation(setting, i, 999, &to);
         for (unsigned b = 0; branch(&from, b, &to, &possible); b++) {
             if (!possible)
@@ -198,70 +103,210 @@ static unsigned walk(const char *setting, uint64_t *ret_states, uint64_t *ret_tr
             pack(&to, false, &key);
             set_add(&seen, &key, i, b);
         }
+        seeds_note(index, &seen.nodes[i].key, from.r.change == ROTATION_CHANGE_NONE);
     }
-    printf("%-36s %9u states %10llu transitions, ends within %u fair steps\n", setting, seen.n,
-           (unsigned long long)transitions, fair_longest);
+    printf("%-36s %9u states %10llu transitions, ends within %u steps\n", setting, seen.n,
+           (unsigned long long)transitions, ends_longest());
     fflush(stdout);
-    *ret_states += seen.n;
-    *ret_transitions += transitions;
+    totals->states += seen.n;
+    totals->transitions += transitions;
     return 0;
 }
 
+static unsigned walk(const char *setting, unsigned index, uint32_t most, struct totals *totals)
+{
+    struct world start = {.now = NOW, .slot = {0, NO_KEY}, .accepted = 1};
+    struct packed key;
+
+    forget_worlds();
+    rotation_init(&start.r, true);
+    feed_type(&start, ROTATION_EV_RESTART);
+    pack(&start, false, &key);
+    set_add(&seen, &key, 0, 0);
+    return explore(setting, index, most, totals);
+}
+
 #define ACT(a) (1u << ACT_##a)
+#define OPERATOR(o) (1u << OPERATOR_##o)
+#define ALL ((1u << OPERATORS) - 1)
+
+enum operator{
+    OPERATOR_ROTATES,
+    OPERATOR_FORGETS,
+    OPERATOR_COMPROMISED,
+    OPERATOR_REMOVES,
+    OPERATOR_EMPTIES,
+    OPERATOR_REVOKES,
+    OPERATORS
+};
 
 static const struct {
     const char *name;
     struct rotation_policy policy;
-    bool like_adds; /* differs from the one before in FIND alone: one operator will do */
+    uint32_t operators; /* bits of their numbers */
 } settings[] = {
-    {"adds", {.out_of_band = true}, false},
-    {"adds, looks", {.out_of_band = true, .looks = true}, true},
-    {"replaces", {.replaces = true}, false},
-    {"replaces, looks", {.replaces = true, .out_of_band = true, .looks = true}, false},
-    {"manual, adds", {.manual = true}, false},
-    {"manual, replaces", {.manual = true, .replaces = true}, false},
+    /* the short walks first */
+    {"manual, adds", {.manual = true}, ALL},
+    {"manual, replaces", {.manual = true, .replaces = true}, ALL},
+    {"replaces", {.replaces = true}, ALL},
+    {"replaces, looks", {.replaces = true, .out_of_band = true, .looks = true}, ALL},
+    /* the two differ in FIND alone */
+    {"adds", {.out_of_band = true}, ALL & ~OPERATOR(REMOVES)},
+    {"adds, looks", {.out_of_band = true, .looks = true}, OPERATOR(ROTATES) | OPERATOR(REMOVES)},
 };
 
 /* Each walk lets the operator do some of the things that he may do; --thorough all of them in any order. */
 static const struct {
     const char *name;
     uint32_t acts;
-} operators[] = {
-    {"rotates", ACT(ROTATE) | ACT(SCHEDULED) | ACT(SET_MAIN) | ACT(FORGET_MAIN) | ACT(EXPORT) | ACT(CONNECT)},
+} operators[OPERATORS] = {
+    {"rotates", ACT(ROTATE) | ACT(SCHEDULED) | ACT(SET_MAIN) | ACT(FORGET_MAIN) | ACT(FORGET_MAIN_CONFIRMED) |
+                    ACT(EXPORT) | ACT(CONNECT)},
     {"forgets", ACT(ROTATE) | ACT(FORGET) | ACT(FORGET_CONFIRMED) | ACT(SET_BACKUP)},
     {"compromised", ACT(COMPROMISED) | ACT(PROMOTE)},
     {"removes", ACT(ROTATE) | ACT(REMOVE) | ACT(REMOVE_CONFIRMED)},
+    {"empties", ACT(SET_BACKUP) | ACT(SET_MAIN) | ACT(FORGET_MAIN_CONFIRMED) | ACT(REMOVE)},
+    {"revokes", ACT(ROTATE) | ACT(REVOKE)},
 };
 static const struct {
     const char *name;
     uint32_t acts;
 } anything = {"anything", (1u << ACTS) - 1};
 
+/* What a walk is to be, by its number; its name. False: there is no such walk. */
+static bool set_walk(unsigned index, bool thorough, char *name, size_t size)
+{
+    size_t n_operators = thorough ? 1 : OPERATORS, setting = index / n_operators;
+    const char *who = thorough ? anything.name : operators[index % n_operators].name;
+
+    if (!thorough && !(settings[setting].operators & 1u << index % n_operators))
+        return false;
+    acts_allowed = thorough ? anything.acts : operators[index % n_operators].acts;
+    policy = settings[setting].policy;
+    policy.retire_after = RETIRE_AFTER;
+    snprintf(name, size, "%s; %s", settings[setting].name, who);
+    return true;
+}
+
+static unsigned n_walks(bool thorough)
+{
+    return (unsigned)(ELEMENTSOF(settings) * (thorough ? 1 : OPERATORS));
+}
+
+static unsigned walk_number(unsigned i, bool thorough, uint32_t most, struct totals *totals)
+{
+    char name[64];
+
+    return set_walk(i, thorough, name, sizeof(name)) ? walk(name, i, most, totals) : 0;
+}
+
+/* Each setting with each operator, or the one of that name, until something is found. */
+static unsigned walk_first(const char *only, uint32_t most, struct totals *totals)
+{
+    unsigned violations = 0;
+    char name[64];
+
+    for (unsigned i = 0; i < n_walks(false) && violations == 0; i++)
+        if (set_walk(i, false, name, sizeof(name)) && (!only || strcmp(only, name) == 0))
+            violations += walk(name, i, most, totals);
+    return violations;
+}
+
+/* One walk in a process of its own, which says what came of it. */
+static void begin_walk(unsigned i, bool thorough, int fd)
+{
+    struct totals totals = {0};
+    pid_t pid = fork();
+
+    if (pid < 0)
+        abort();
+    if (pid > 0)
+        return;
+    totals.violations = walk_number(i, thorough, UINT32_MAX, &totals);
+    fflush(stdout);
+    _exit(write(fd, &totals, sizeof(totals)) == (ssize_t)sizeof(totals) ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/* All of them, one on each processor, the long ones first. */
+static unsigned walk_all(bool thorough, struct totals *totals)
+{
+    long processors = MAX_OF(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+    unsigned left = n_walks(thorough), failed = 0;
+    struct totals one;
+    long running = 0;
+    int pipes[2], status;
+
+    if (pipe(pipes) < 0)
+        abort();
+    while (left > 0 || running > 0) {
+        if (left > 0 && running < processors) {
+            begin_walk(--left, thorough, pipes[1]);
+            running++;
+            continue;
+        }
+        failed += wait(&status) < 0 || status != 0;
+        running--;
+    }
+    close(pipes[1]);
+    while (read(pipes[0], &one, sizeof(one)) == (ssize_t)sizeof(one)) {
+        totals->states += one.states;
+        totals->transitions += one.transitions;
+        totals->violations += one.violations;
+    }
+    close(pipes[0]);
+    return totals->violations + failed;
+}
+
+/* To find something wrong with a row, as soon as may be: from worlds in which it is taken, a few worlds on. */
+static unsigned walk_from(const char *seeds, unsigned row, struct totals *totals)
+{
+    unsigned violations = 0;
+    char name[64];
+
+    for (unsigned i = 0; i < n_walks(false) && violations == 0; i++) {
+        uint32_t n;
+
+        if (!set_walk(i, false, name, sizeof(name)))
+            continue;
+        forget_worlds();
+        n = seeds_read(seeds, row, i, &seen);
+        violations += n > 0 ? explore(name, i, n + FROM_WORLDS, totals) : 0;
+    }
+    return violations;
+}
+
+static unsigned make_seeds(const char *path, struct totals *totals)
+{
+    unsigned violations;
+
+    seeds_begin();
+    violations = walk_first(NULL, SEEDS_WORLDS, totals);
+    return violations > 0 || seeds_write(path) < 0;
+}
+
+/* rotation-model [--thorough | --first [WALK] | --seeds FILE | --from FILE ROW]: everything; everything in any order,
+ * for hours; until something is found; and for mutations.py, worlds to begin with, and to begin with them. */
 int main(int argc, char **argv)
 {
-    bool thorough = argc > 1 && strcmp(argv[1], "--thorough") == 0;
-    size_t n_operators = thorough ? 1 : ELEMENTSOF(operators);
-    uint64_t states = 0, transitions = 0;
-    unsigned violations = 0;
+    const char *mode = argc > 1 ? argv[1] : "";
+    bool thorough = strcmp(mode, "--thorough") == 0;
+    struct totals totals = {0};
+    unsigned violations;
     struct timespec a, b;
 
     clock_gettime(CLOCK_MONOTONIC, &a);
     late_max = thorough ? LATE_MAX : 1;
-    for (size_t i = 0; i < ELEMENTSOF(settings) * n_operators; i++) {
-        const char *who = thorough ? anything.name : operators[i % n_operators].name;
-        char name[64];
-
-        if (settings[i / n_operators].like_adds && i % n_operators > 0)
-            continue;
-        acts_allowed = thorough ? anything.acts : operators[i % n_operators].acts;
-        policy = settings[i / n_operators].policy;
-        policy.retire_after = RETIRE_AFTER;
-        snprintf(name, sizeof(name), "%s; %s", settings[i / n_operators].name, who);
-        violations += walk(name, &states, &transitions);
-    }
+    if (strcmp(mode, "--seeds") == 0 && argc == 3)
+        violations = make_seeds(argv[2], &totals);
+    else if (strcmp(mode, "--from") == 0 && argc == 4)
+        violations = walk_from(argv[2], (unsigned)strtoul(argv[3], NULL, 10), &totals);
+    else if (strcmp(mode, "--first") == 0)
+        violations = walk_first(argc > 2 ? argv[2] : NULL, UINT32_MAX, &totals);
+    else
+        violations = walk_all(thorough, &totals);
     clock_gettime(CLOCK_MONOTONIC, &b);
     printf("{\"states\":%llu,\"transitions\":%llu,\"rows\":%zu,\"violations\":%u,\"seconds\":%.1f}\n",
-           (unsigned long long)states, (unsigned long long)transitions, rotation_table_rows, violations,
+           (unsigned long long)totals.states, (unsigned long long)totals.transitions, rotation_table_rows, violations,
            (double)(b.tv_sec - a.tv_sec) + (double)(b.tv_nsec - a.tv_nsec) / 1e9);
     return violations ? 1 : 0;
 }

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "rotation/table.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define NOW (UINT64_C(1000) * USEC_PER_HOUR)
@@ -18,7 +19,7 @@
 #define KEYS 6
 #define NO_KEY KEYS
 #define LATE_MAX 2 /* with --thorough; otherwise one at a time */
-#define FAIR_STEPS 256
+#define KIND_STEPS 256
 
 enum late_kind { LATE_NONE, LATE_OFFER, LATE_DELETE };
 struct late {
@@ -63,6 +64,8 @@ void step_crash(struct world *w, bool after);
 void heard(struct world *w, enum rotation_role role, enum rotation_event_type type, bool accepted);
 void answer(struct world *w, enum rotation_event_type type, bool maybe_sent, bool id);
 uint8_t target(const struct world *w);
+void contract_check(struct world *w, const struct world *before, const struct rotation_event *ev,
+                    const struct rotation_actions *actions);
 
 /* Each variant of what may happen next is a number; false: there is no such variant here. */
 enum act {
@@ -74,11 +77,13 @@ enum act {
     ACT_FORGET,
     ACT_FORGET_CONFIRMED,
     ACT_FORGET_MAIN,
+    ACT_FORGET_MAIN_CONFIRMED,
     ACT_PROMOTE,
     ACT_EXPORT,
     ACT_CONNECT,
     ACT_REMOVE,
     ACT_REMOVE_CONFIRMED,
+    ACT_REVOKE, /* nothing that the agent is told: the cloud takes no more of main */
     ACTS
 };
 
@@ -97,7 +102,7 @@ struct packed {
 
 struct node {
     struct packed key;
-    uint32_t from;   /* seen: the node before; fair: steps to the end */
+    uint32_t from;   /* seen: the node before; kind: steps to the end */
     uint32_t branch; /* seen: by which branch */
 };
 
@@ -112,3 +117,15 @@ void unpack(const struct packed *p, struct world *w);
 const struct node *set_find(const struct set *s, const struct packed *key);
 void set_add(struct set *s, const struct packed *key, uint32_t from, uint32_t branch_index);
 void set_reset(struct set *s);
+void seeds_begin(void);
+void seeds_note(unsigned walk, const struct packed *key, bool rests);
+int seeds_write(const char *path);
+uint32_t seeds_read(const char *path, unsigned row, unsigned walk, struct set *set);
+
+extern bool carrying; /* whether the carrier is looked at too */
+void carried_check(struct world *w, const struct world *before, const struct rotation_event *ev,
+                   const struct rotation_actions *actions);
+
+bool ends_kindly(const struct world *from, struct world *to);
+void ends_forget(void);
+uint32_t ends_longest(void);

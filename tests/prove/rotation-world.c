@@ -111,7 +111,9 @@ static void vault_change(struct world *w, enum rotation_change_type change)
         w->proof[ROTATION_BACKUP] = proof;
         break;
     case ROTATION_CHANGE_FORGET_MAIN:
+        cloud_delete(w, key); /* so the operator said */
         w->slot[ROTATION_MAIN] = NO_KEY;
+        w->proof[ROTATION_MAIN] = 0;
         break;
     case ROTATION_CHANGE_FORGET_BACKUP:
         w->slot[ROTATION_BACKUP] = NO_KEY;
@@ -148,13 +150,41 @@ static void check_abandoning(struct world *w, const struct rotation_durable *nex
         violate(w, "proof: the new key is given up for nothing");
 }
 
+static bool retire_is_due(const struct world *w)
+{
+    const struct rotation_durable *d = &w->r.d;
+    bool asked = d->retire_now || d->removing;
+
+    if (policy.manual && !policy.replaces)
+        return asked;
+    return asked || d->compromised || d->wanted || w->now - d->entered.boottime >= RETIRE_AFTER;
+}
+
 static void check_commit(struct world *w, const struct rotation_action *a)
 {
     enum rotation_state from = w->r.d.state, to = a->next->state;
     bool fills = a->change == ROTATION_CHANGE_STAGE || a->change == ROTATION_CHANGE_SET_BACKUP;
+    uint8_t blob[ROTATION_BLOB_MAX];
+    struct rotation_durable again;
+    ssize_t n = rotation_encode(a->next, blob, sizeof(blob));
 
+    if (n < 0 || rotation_decode(blob, (size_t)n, &again) < 0)
+        violate(w, "commit: what is committed could not be read again");
+    if (from == ROTATION_SWAPPED && (to == ROTATION_RETIRING || to == ROTATION_IDLE) && !w->owed && !retire_is_due(w))
+        violate(w, "proof: the old key retires before its time");
+    if (from == ROTATION_STAGED && to == ROTATION_OFFERED && !w->owed && w->r.d.removing)
+        violate(w, "kept: a new key is offered for a device that is removed");
     if (fills && w->slot[ROTATION_BACKUP] != NO_KEY && from != ROTATION_STAGED)
         violate(w, "kept: backup is overwritten in %s", rotation_state_name(from));
+    if (a->change == ROTATION_CHANGE_STAGE && to != ROTATION_STAGED)
+        violate(w, "commit: a new key is thought offered");
+    if (from == ROTATION_PROBING && to == ROTATION_OFFERED && policy.looks && !w->r.probe_turn)
+        violate(w, "offered again without a look at what the cloud has");
+    if (a->change == ROTATION_CHANGE_FORGET_ALL && !w->owed &&
+        !(w->r.d.removing && (!w->r.d.has_backup || w->r.main_answers > 1)))
+        violate(w, "held: all keys are forgotten of a device that is not removed");
+    if (a->change == ROTATION_CHANGE_CLOUD_ID && w->slot[a->role] != target(w))
+        violate(w, "commit: the cloud's id goes to another credential");
     if (to == ROTATION_RETIRING && from == ROTATION_SWAPPED && !proved(w))
         violate(w, "proof: retirement begins without main having passed");
     if (to == ROTATION_ABANDONING && from != ROTATION_ABANDONING)
@@ -274,6 +304,29 @@ static void act_on(struct world *w, const struct rotation_actions *actions)
         violate(w, "commit: actions beside a commit");
 }
 
+/* What the machine begins by itself. */
+static void check_looks(struct world *w, const struct rotation *before, const struct rotation_actions *actions)
+{
+    for (size_t i = 0; i < actions->n; i++) {
+        const struct rotation_action *a = &actions->list[i];
+        bool request = a->type >= ROTATION_DO_OFFER && a->type <= ROTATION_DO_DELETE;
+
+        if (request && before->in_flight != ROTATION_REQUEST_NONE)
+            violate(w, "two requests at a time");
+        if (a->type == ROTATION_DO_VERIFY && before->d.state == ROTATION_SWAPPED && proved(w))
+            violate(w, "proof: main is asked again, and has just passed");
+        if (request && a->type != ROTATION_DO_PROBE && before->promote)
+            violate(w, "answered: the operator wants backup tried, and something else is");
+        if ((a->type == ROTATION_DO_FIND || a->type == ROTATION_DO_DELETE) && before->absent &&
+            before->d.state >= ROTATION_RETIRING)
+            violate(w, "asked again, though the cloud said that it is not there");
+        if (a->type == ROTATION_DO_OFFER && before->d.removing)
+            violate(w, "kept: offered again, though the device is removed");
+        if (a->type == ROTATION_DO_OFFER && before->d.give_up && before->main_answers < 2)
+            violate(w, "kept: offered again, though the operator gave it up");
+    }
+}
+
 struct rotation_event event(const struct world *w, enum rotation_event_type type)
 {
     return (struct rotation_event){.type = type, .now = {.boottime = w->now}};
@@ -281,14 +334,18 @@ struct rotation_event event(const struct world *w, enum rotation_event_type type
 
 void feed(struct world *w, const struct rotation_event *ev)
 {
-    struct rotation_durable before = w->r.d;
+    struct world before = *w;
     struct rotation_actions actions;
 
     if (rotation_step(&w->r, &policy, ev, &actions) < 0)
         violate(w, "the machine does not take %s", rotation_event_name(ev->type));
-    if (ev->type != ROTATION_EV_COMMITTED && memcmp(&before, &w->r.d, sizeof(before)) != 0)
+    if (ev->type != ROTATION_EV_COMMITTED && memcmp(&before.r.d, &w->r.d, sizeof(before.r.d)) != 0)
         violate(w, "commit: the durable part changed by itself");
+    if (ev->type == ROTATION_EV_TIMER)
+        check_looks(w, &before.r, &actions);
     act_on(w, &actions);
+    contract_check(w, &before, ev, &actions);
+    carried_check(w, &before, ev, &actions);
     check_world(w);
 }
 
@@ -316,12 +373,32 @@ void step_committed(struct world *w)
     feed_type(w, ROTATION_EV_COMMITTED);
 }
 
+/* The conflict is not part of a world: it tells the schedule, and after a start whoever watches. */
+static void check_conflict(struct world *w, const struct rotation_durable *d)
+{
+    struct rotation_event ev = event(w, ROTATION_EV_RESTART);
+    struct rotation_actions actions;
+    struct rotation r;
+
+    rotation_restore(&r, d);
+    r.d.conflict = true;
+    rotation_step(&r, &policy, &ev, &actions);
+    if (r.report != ROTATION_REPORT_CONFLICT)
+        violate(w, "words: nobody is told of the conflict after a start");
+    ev.type = ROTATION_EV_ROTATE;
+    ev.scheduled = true;
+    rotation_step(&r, &policy, &ev, &actions);
+    if (r.change != ROTATION_CHANGE_NONE || actions.n == 0 || actions.list[0].reply >= 0)
+        violate(w, "the schedule goes on after a conflict");
+}
+
 void step_crash(struct world *w, bool after)
 {
     struct rotation_durable d = after ? w->r.next : w->r.d;
 
     if (after)
         durable_now(w);
+    check_conflict(w, &d);
     rotation_restore(&w->r, &d);
     w->armed = w->owed = w->exporting = false;
     w->proof[0] = w->proof[1] = 0;
@@ -341,6 +418,9 @@ void heard(struct world *w, enum rotation_role role, enum rotation_event_type ty
     }
     if (type == ROTATION_EV_VERIFY_REFUSED || type == ROTATION_EV_MAIN_REFUSED)
         w->proof[ROTATION_MAIN] = 0;
+    /* What was last reported is not part of a world: here it is what calls for another word. */
+    if (accepted)
+        w->r.report = ROTATION_REPORT_REFUSED;
     feed_type(w, type);
 }
 
