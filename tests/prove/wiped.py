@@ -145,6 +145,7 @@ class Fleet:
         self.bench, self.devices = harness.Bench(), [f"d{i:03d}" for i in range(count)]
         self.plant = secrets.token_bytes(32)
         self.first = {d: self.bench.new_key(64 if i % 10 == 0 else 32, text=i % 10 == 0) for i, d in enumerate(self.devices)}
+        self.keyfiles = []  # those before the present one
         self.passed = set()  # keys that the cloud has accepted, phase by phase
 
     def start(self):
@@ -203,6 +204,11 @@ class Fleet:
         self.cloud.do("clear")
         self.await_all("swapped")
 
+    def rekeyed(self):
+        """The vault is sealed anew under another keyfile."""
+        self.keyfiles.append(harness.read_bytes(self.bench.keyfile))
+        self.bench.ctl("vault", "rekey", "--keyfile", self.bench.keyfile)
+
     # --- what they leave ---
 
     def credentials(self):
@@ -220,7 +226,8 @@ class Fleet:
         """(what, whose, key) of every key that there is or was; `then`: what the cloud accepted."""
         _, ever = self.credentials()
         self.passed |= set(then)
-        yield "keyfile", "-", harness.read_bytes(self.bench.keyfile)
+        for keyfile in (*self.keyfiles, harness.read_bytes(self.bench.keyfile)):
+            yield "keyfile", "-", keyfile
         for key, device in ever.items():
             yield "held" if key in then else "retired" if key in self.passed else "new", device, key
 
@@ -243,6 +250,7 @@ PHASES = (
     ("retirement", Fleet.retirement),
     ("offers", Fleet.offers),
     ("answered", Fleet.answered),
+    ("rekeyed", Fleet.rekeyed),
 )
 
 
