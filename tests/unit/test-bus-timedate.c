@@ -69,17 +69,23 @@ static void turn(struct service *s, sd_bus *client, struct heard *h)
     }
 }
 
+static void open_both(struct service *s, sd_bus **ret_client)
+{
+    int fds[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+    open_end(fds[0], true, &s->bus);
+    open_end(fds[1], false, ret_client);
+}
+
 static struct heard ask(int synchronized, bool known)
 {
     struct service s = {.synchronized = synchronized};
     struct heard h = {0};
     sd_bus_slot *slot = NULL;
     sd_bus *client;
-    int fds[2];
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-    open_end(fds[0], true, &s.bus);
-    open_end(fds[1], false, &client);
+    open_both(&s, &client);
     if (known)
         assert_true(sd_bus_add_object_vtable(s.bus, NULL, "/org/freedesktop/timedate1", "org.freedesktop.timedate1",
                                              vtable, &s) >= 0);
@@ -110,11 +116,8 @@ static void test_a_cancelled_question_is_not_answered(void **state)
     struct heard h = {0};
     sd_bus_slot *slot = NULL;
     sd_bus *client;
-    int fds[2];
 
-    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
-    open_end(fds[0], true, &s.bus);
-    open_end(fds[1], false, &client);
+    open_both(&s, &client);
     assert_int_equal(timedate_ask(client, on_done, &h, &slot), 0);
     sd_bus_slot_unref(slot);
     for (int i = 0; i < 100; i++) {
