@@ -220,3 +220,18 @@ int ctl_properties(struct ctl *c, const char *path, const char *interface, json_
     r = ctl_to_json(reply, ret);
     return r < 0 ? ctl_failed(c, "cannot read the properties", r, NULL) : 0;
 }
+
+int ctl_property(struct ctl *c, const char *path, const char *interface, const char *name, json_object *properties)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    json_object *value = NULL;
+    int r = ctl_call(c, path, "org.freedesktop.DBus.Properties", "Get", &reply, "ss", interface, name);
+
+    if (r != 0)
+        return r;
+    r = ctl_to_json(reply, &value);
+    if (r < 0)
+        return ctl_failed(c, "cannot read the properties", r, NULL);
+    json_object_object_add(properties, name, value);
+    return 0;
+}

@@ -41,8 +41,16 @@ int ctl_properties(struct ctl *c, const char *path, const char *interface, json_
 /* A value of any type as JSON. */
 int ctl_to_json(sd_bus_message *m, json_object **ret);
 
-/* job.c: waits for a job and prints its outcome; exit status. */
-int job_wait(struct ctl *c, const char *path, json_object **ret_properties);
+/* One property, added to `properties`. Exit status. */
+int ctl_property(struct ctl *c, const char *path, const char *interface, const char *name, json_object *properties);
+
+/* job.c */
+/* Waits for a job's end; its properties with the results. `progress`: shown meanwhile, on a terminal. Exit status. */
+int job_wait(struct ctl *c, const char *path, bool progress, json_object **ret_properties);
+/* Waits with progress and prints the outcome, and what did not go well. Exit status: EXIT_PARTIAL if something did. */
+int job_outcome(struct ctl *c, const char *path);
+/* As people give it. */
+const char *job_number(const char *path);
 
 /* key.c: a sealed memfd with these bytes, or -EBADF after saying why. */
 int key_memfd(const void *bytes, size_t n);
@@ -68,6 +76,7 @@ int verb_status(struct ctl *c, int argc, char **argv);
 int verb_list(struct ctl *c, int argc, char **argv);
 int verb_show(struct ctl *c, int argc, char **argv);
 int verb_watch(struct ctl *c, int argc, char **argv);
+int verb_job(struct ctl *c, int argc, char **argv);
 int verb_rotate(struct ctl *c, int argc, char **argv);
 int verb_read(struct ctl *c, int argc, char **argv);
 int verb_write(struct ctl *c, int argc, char **argv);

@@ -1,9 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Long operations of the agent: watching, listing, ending them. */
 #include "ctl.h"
 
+#include "base/limits.h"
+
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
+
+#define PROGRESS_INTERVAL (USEC_PER_SEC / 2)
 
 static bool ended(json_object *properties)
 {
@@ -17,32 +24,184 @@ static int on_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0; /* only wakes sd_bus_wait: the state is then asked for */
 }
 
-int job_wait(struct ctl *c, const char *path, json_object **ret_properties)
+const char *job_number(const char *path)
+{
+    return strrchr(path, '/') + 1;
+}
+
+static uint64_t count(json_object *properties, const char *name)
+{
+    return json_object_get_uint64(json_object_object_get(properties, name));
+}
+
+/* A line that is written over, for people only. */
+static void show_progress(json_object *properties)
+{
+    bool end = ended(properties);
+
+    fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 ", %" PRIu64 " failed%s", count(properties, "Done"),
+            count(properties, "Total"), count(properties, "Failed"), end ? "\n" : "   ");
+    fflush(stderr);
+}
+
+static int await_signal(struct ctl *c, uint64_t timeout)
+{
+    int r;
+
+    do
+        r = sd_bus_wait(c->bus, timeout);
+    while (r == -EINTR);
+    while (r >= 0 && (r = sd_bus_process(c->bus, NULL)) > 0)
+        ;
+    return r < 0 ? ctl_failed(c, "cannot wait for the job", r, NULL) : 0;
+}
+
+int job_wait(struct ctl *c, const char *path, bool progress, json_object **ret_properties)
 {
     _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL, *gone = NULL;
-    int r = sd_bus_match_signal(c->bus, &slot, BUS_NAME, path, BUS_INTERFACE_JOB, "Finished", on_signal, NULL);
+    int r = ctl_connect(c);
 
+    if (r != 0)
+        return r;
+    r = sd_bus_match_signal(c->bus, &slot, BUS_NAME, path, BUS_INTERFACE_JOB, "Finished", on_signal, NULL);
     if (r >= 0)
         r = sd_bus_match_signal(c->bus, &gone, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
                                 "NameOwnerChanged", on_signal, NULL);
     if (r < 0)
         return ctl_failed(c, "cannot wait for the job", r, NULL);
+    progress = progress && !c->quiet && c->output == OUTPUT_TEXT && isatty(STDERR_FILENO);
     for (;;) {
         _cleanup_json_ json_object *properties = NULL;
 
         r = ctl_properties(c, path, BUS_INTERFACE_JOB, &properties);
         if (r != 0)
             return r;
+        if (progress)
+            show_progress(properties);
         if (ended(properties)) {
-            *ret_properties = TAKE_PTR(properties);
-            return 0;
+            r = ctl_property(c, path, BUS_INTERFACE_JOB, "Results", properties);
+            *ret_properties = r == 0 ? TAKE_PTR(properties) : NULL;
+            return r;
         }
-        do
-            r = sd_bus_wait(c->bus, UINT64_MAX);
-        while (r == -EINTR);
-        while (r >= 0 && (r = sd_bus_process(c->bus, NULL)) > 0)
-            ;
-        if (r < 0)
-            return ctl_failed(c, "cannot wait for the job", r, NULL);
+        r = await_signal(c, progress ? PROGRESS_INTERVAL : UINT64_MAX);
+        if (r != 0)
+            return r;
     }
+}
+
+/* What did not go well, a line each. */
+static void print_failures(json_object *results)
+{
+    for (size_t i = 0; i < json_object_array_length(results); i++) {
+        json_object *result = json_object_array_get_idx(results, i);
+        const char *device = json_get_string(result, "device") ?: "", *reason = json_get_string(result, "reason") ?: "";
+        const char *outcome = json_get_string(result, "outcome") ?: "";
+
+        if (strcmp(outcome, "done") != 0)
+            fprintf(stderr, "gatehousectl: %s%s%s%s%s\n", device, device[0] ? ": " : "", outcome, reason[0] ? ": " : "",
+                    reason);
+    }
+}
+
+int job_outcome(struct ctl *c, const char *path)
+{
+    _cleanup_json_ json_object *properties = NULL;
+    uint64_t done, failed, total;
+    const char *state;
+    int r = job_wait(c, path, true, &properties);
+
+    if (r != 0)
+        return r;
+    state = json_get_string(properties, "State");
+    done = count(properties, "Done");
+    total = count(properties, "Total");
+    failed = MIN_OF(count(properties, "Failed"), done);
+    if (c->output != OUTPUT_TEXT) {
+        print_json(c, properties);
+    } else {
+        print_failures(json_object_object_get(properties, "Results"));
+        print_say(c, "%s: %" PRIu64 " of %" PRIu64 " done, %" PRIu64 " failed", state, done - failed, total, failed);
+    }
+    if (strcmp(state, "done") == 0)
+        return 0;
+    return done > failed ? EXIT_PARTIAL : EXIT_FAILURE;
+}
+
+/* ── The verb ── */
+
+/* The numbers of all jobs, as the names of the nodes below the jobs' path. */
+static int each_job(struct ctl *c, int (*job)(struct ctl *c, const char *path, void *userdata), void *userdata)
+{
+    static const char mark[] = "<node name=\"";
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    const char *xml;
+    int r = ctl_call(c, BUS_PATH_JOB, "org.freedesktop.DBus.Introspectable", "Introspect", &reply, "");
+
+    if (r != 0)
+        return r;
+    if (sd_bus_message_read(reply, "s", &xml) < 0)
+        return EXIT_FAILURE;
+    while (r == 0 && (xml = strstr(xml, mark))) {
+        char path[64];
+        int n;
+
+        xml += strlen(mark);
+        n = (int)strspn(xml, "0123456789");
+        if (n == 0 || xml[n] != '"')
+            continue;
+        snprintf(path, sizeof(path), BUS_PATH_JOB "/%.*s", n, xml);
+        r = job(c, path, userdata);
+    }
+    return r;
+}
+
+static int list_job(struct ctl *c, const char *path, void *userdata)
+{
+    _cleanup_json_ json_object *properties = NULL;
+    int r = ctl_properties(c, path, BUS_INTERFACE_JOB, &properties);
+
+    if (r != 0)
+        return r;
+    if (c->output != OUTPUT_TEXT) {
+        json_object_object_add(properties, "Job", json_object_new_string(job_number(path)));
+        json_object_array_add(userdata, TAKE_PTR(properties));
+        return 0;
+    }
+    printf("%5s  %-14s %-10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n", job_number(path),
+           json_get_string(properties, "Kind"), json_get_string(properties, "State"), count(properties, "Done"),
+           count(properties, "Total"), count(properties, "Failed"));
+    return 0;
+}
+
+static int list(struct ctl *c)
+{
+    _cleanup_json_ json_object *all = json_object_new_array();
+    int r;
+
+    if (c->legend && c->output == OUTPUT_TEXT)
+        printf("%5s  %-14s %-10s %10s %10s %10s\n", "JOB", "KIND", "STATE", "DONE", "TOTAL", "FAILED");
+    r = each_job(c, list_job, all);
+    if (r == 0 && c->output != OUTPUT_TEXT)
+        print_json(c, all);
+    return r;
+}
+
+int verb_job(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_free_ char *path = NULL;
+
+    if (argc == 2 && strcmp(argv[1], "list") == 0)
+        return list(c);
+    if (argc != 3 || !argv[2][0] || argv[2][strspn(argv[2], "0123456789")]) {
+        fprintf(stderr, "gatehousectl: job list, job wait NUMBER or job cancel NUMBER\n");
+        return EXIT_USAGE;
+    }
+    if (asprintf(&path, BUS_PATH_JOB "/%s", argv[2]) < 0)
+        return EXIT_FAILURE;
+    if (strcmp(argv[1], "wait") == 0)
+        return job_outcome(c, path);
+    if (strcmp(argv[1], "cancel") == 0)
+        return ctl_call(c, path, BUS_INTERFACE_JOB, "Cancel", NULL, "");
+    fprintf(stderr, "gatehousectl: job list, job wait NUMBER or job cancel NUMBER\n");
+    return EXIT_USAGE;
 }

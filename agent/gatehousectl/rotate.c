@@ -3,56 +3,30 @@
 
 #include "base/limits.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-/* The ids of all devices, NULL-terminated, from the manager's pages. Exit status. */
-static int all_devices(struct ctl *c, char ***ret)
-{
-    _cleanup_free_ char **ids = NULL;
-    size_t n = 0;
-    uint32_t page;
-
-    do {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        const char *id;
-        int r = n == 0 ? ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "ListDevices", &reply, "a{sv}", 0)
-                       : ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "ListDevices", &reply, "a{sv}", 1,
-                                  "after", "s", ids[n - 1]);
-
-        if (r != 0)
-            return r;
-        if (sd_bus_message_enter_container(reply, 'a', "(sosss)") < 0)
-            return EXIT_FAILURE;
-        for (page = 0; sd_bus_message_read(reply, "(sosss)", &id, NULL, NULL, NULL, NULL) > 0; page++) {
-            char **more = reallocarray(ids, n + 2, sizeof(*ids));
-
-            if (!more || !(more[n] = strdup(id)))
-                return EXIT_FAILURE;
-            ids = more;
-            ids[++n] = NULL;
-        }
-    } while (page == LIST_DEVICES_MAX);
-    *ret = TAKE_PTR(ids);
-    return 0;
-}
-
-static int begin(struct ctl *c, const char *id, char **ret_job)
+static int begin(struct ctl *c, const char *path, const char *interface, const char *method, char **ret_job)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    _cleanup_free_ char *path = NULL;
     const char *job;
-    int r = ctl_device(c, id, &path);
+    int r = c->compromised ? ctl_call(c, path, interface, method, &reply, "a{sv}", 1, "compromised", "b", 1)
+                           : ctl_call(c, path, interface, method, &reply, "a{sv}", 0);
 
-    if (r != 0)
-        return r;
-    r = c->compromised ? ctl_call(c, path, BUS_INTERFACE_DEVICE, "Rotate", &reply, "a{sv}", 1, "compromised", "b", 1)
-                       : ctl_call(c, path, BUS_INTERFACE_DEVICE, "Rotate", &reply, "a{sv}", 0);
     if (r != 0)
         return r;
     if (sd_bus_message_read(reply, "o", &job) < 0 || !(*ret_job = strdup(job)))
         return EXIT_FAILURE;
     return 0;
+}
+
+static int begin_device(struct ctl *c, const char *id, char **ret_job)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = ctl_device(c, id, &path);
+
+    return r != 0 ? r : begin(c, path, BUS_INTERFACE_DEVICE, "Rotate", ret_job);
 }
 
 static int finish(struct ctl *c, const char *id, const char *job)
@@ -61,7 +35,7 @@ static int finish(struct ctl *c, const char *id, const char *job)
     json_object *result;
     const char *state, *reason;
     bool done;
-    int r = job_wait(c, job, &properties);
+    int r = job_wait(c, job, false, &properties);
 
     if (r != 0)
         return r;
@@ -90,7 +64,7 @@ static int rotate(struct ctl *c, char **ids, size_t n)
     if (!jobs)
         return EXIT_FAILURE;
     for (size_t i = 0; i < n; i++) {
-        int r = begin(c, ids[i], &jobs[i]);
+        int r = begin_device(c, ids[i], &jobs[i]);
 
         if (r != 0) {
             failed++;
@@ -109,26 +83,24 @@ static int rotate(struct ctl *c, char **ids, size_t n)
     return failed == 0 || failed == n ? status : EXIT_PARTIAL;
 }
 
+static int rotate_all(struct ctl *c)
+{
+    _cleanup_free_ char *job = NULL;
+    int r = begin(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "RotateAll", &job);
+
+    if (r != 0)
+        return r;
+    if (c->output == OUTPUT_TEXT)
+        print_say(c, "job %s: it goes on if this is interrupted; gatehousectl job cancel %s ends it", job_number(job),
+                  job_number(job));
+    return job_outcome(c, job);
+}
+
 int verb_rotate(struct ctl *c, int argc, char **argv)
 {
-    char **ids = NULL;
-    size_t n = 0;
-    int r;
-
     if (c->all == (argc > 1)) {
         fprintf(stderr, "gatehousectl: rotate takes either devices or --all\n");
         return EXIT_USAGE;
     }
-    if (!c->all)
-        return rotate(c, argv + 1, (size_t)argc - 1);
-    r = all_devices(c, &ids);
-    if (r != 0)
-        return r;
-    while (ids && ids[n])
-        n++;
-    r = rotate(c, ids, n);
-    while (n > 0)
-        free(ids[--n]);
-    free(ids);
-    return r;
+    return c->all ? rotate_all(c) : rotate(c, argv + 1, (size_t)argc - 1);
 }

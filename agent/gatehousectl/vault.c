@@ -51,7 +51,7 @@ static int verify(struct ctl *c)
         return r;
     if (sd_bus_message_read(reply, "o", &path) < 0)
         return EXIT_FAILURE;
-    r = job_wait(c, path, &job);
+    r = job_wait(c, path, true, &job);
     if (r != 0)
         return r;
     results = json_object_object_get(job, "Results");

@@ -147,6 +147,12 @@
 #define ROTATION_MAX_AGE_DEFAULT (90 * USEC_PER_DAY)
 #define ROTATION_RETIRE_AFTER_DEFAULT (24 * USEC_PER_HOUR)
 #define ROTATION_CONCURRENT_DEFAULT 16
+#define ROTATION_RATE_DEFAULT 20 /* begun a second */
+#define ROTATION_RATE_MAX 10000
+#define ROTATION_WINDOW_LOOK (10 * USEC_PER_MINUTE)    /* is it open? The wall clock may have been set meanwhile */
+#define ROTATION_TURN_MAX (2 * USEC_PER_MINUTE)        /* one that takes longer goes on without keeping others back */
+#define ROTATION_TURN_AGAIN_MAX 3                      /* likewise one whose registrar wants to be asked again */
+#define ROTATION_BATCH_PATIENCE (10 * USEC_PER_MINUTE) /* a fleet's rotation counts one as failed after it */
 #define ROTATION_PFS_AGE_MAX USEC_PER_DAY
 #define ROTATION_MANUAL_PROBE_INTERVAL USEC_PER_HOUR
 #define ROTATION_REQUEST_LIFETIME USEC_PER_HOUR /* a request unanswered so long is not carried out any more */

@@ -90,6 +90,8 @@ static int get_text(sd_bus *connection, const char *path, const char *interface,
         text = job->kind;
     else if (strcmp(property, "State") == 0)
         text = job_state_name(job->state);
+    else if (strcmp(property, "BatchId") == 0)
+        text = job->batch_id;
     return sd_bus_message_append(reply, "s", text);
 }
 
@@ -117,7 +119,8 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Total", "u", NULL, offsetof(struct job, total), 0),
     SD_BUS_PROPERTY("Failed", "u", NULL, offsetof(struct job, failed), 0),
     SD_BUS_PROPERTY("BatchId", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("Results", "aa{sv}", get_results, 0, 0),
+    /* Of a whole fleet they are long: for who asks for them by name. */
+    SD_BUS_PROPERTY("Results", "aa{sv}", get_results, 0, SD_BUS_VTABLE_PROPERTY_EXPLICIT),
     SD_BUS_SIGNAL_WITH_NAMES("Finished", "s", SD_BUS_PARAM(state), 0),
     SD_BUS_VTABLE_END,
 };

@@ -123,16 +123,21 @@ static int method_add_device(sd_bus_message *m, void *userdata, sd_bus_error *er
     return r < 0 ? not_begun(m, r, &e, error) : 1;
 }
 
-static int take_keep(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+static int take_flag(sd_bus_message *m, const char *key, const char *wanted, bool *ret)
 {
     int flag, r;
 
-    if (strcmp(key, "keep") != 0)
+    if (strcmp(key, wanted) != 0)
         return -ENOENT;
     r = sd_bus_message_read(m, "v", "b", &flag);
     if (r >= 0)
-        *(bool *)userdata = flag != 0;
+        *ret = flag != 0;
     return r;
+}
+
+static int take_keep(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    return take_flag(m, key, "keep", userdata);
 }
 
 static void on_done(int r, const struct error *e, void *userdata)
@@ -160,6 +165,32 @@ static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error 
         return r;
     r = fleet_remove_device(b->fleet, id, keep, on_done, sd_bus_message_ref(m), &e);
     return r < 0 ? not_begun(m, r, &e, error) : 1;
+}
+
+static int take_compromised(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    return take_flag(m, key, "compromised", userdata);
+}
+
+static int method_rotate_all(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct error e = {0};
+    struct job *job;
+    bool compromised = false;
+    char path[64];
+    int r = policy_check(b, m, ACTION_ROTATE, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = bus_read_options(m, take_compromised, &compromised, error);
+    if (r < 0)
+        return r;
+    r = fleet_rotate_all(b->fleet, compromised, &job, &e);
+    if (r < 0)
+        return bus_error_set(error, r, &e);
+    job_object_path(job, path);
+    return sd_bus_reply_method_return(m, "o", path);
 }
 
 static int method_verify_vault(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -255,6 +286,8 @@ static const sd_bus_vtable vtable[] = {
                             method_add_device, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("RemoveDevice", SD_BUS_ARGS("s", id, "a{sv}", options), SD_BUS_NO_RESULT,
                             method_remove_device, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("RotateAll", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), method_rotate_all,
+                            ANYONE),
     SD_BUS_METHOD_WITH_ARGS("VerifyVault", SD_BUS_NO_ARGS, SD_BUS_RESULT("o", job), method_verify_vault, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Backup", SD_BUS_ARGS("h", file, "a{sv}", options), SD_BUS_RESULT("o", job),
                             vault_method_backup, ANYONE),

@@ -19,6 +19,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/mistakes.h"
+#include "base/window.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -74,6 +75,8 @@ struct config_rotation {
     uint64_t max_age;      /* USEC_INFINITY: keys are not rotated by age ("never") */
     uint64_t retire_after; /* not given: a day, but at most a quarter of max_age */
     unsigned concurrent;
+    unsigned rate;        /* begun a second */
+    struct window window; /* of the day, for those that are begun by age */
 };
 
 enum config_durability { CONFIG_DURABILITY_OUTAGE, CONFIG_DURABILITY_ALWAYS, CONFIG_DURABILITY_MEMORY };

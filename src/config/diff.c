@@ -113,7 +113,9 @@ static unsigned compare_globals(const struct config *a, const struct config *b)
     unsigned what = 0;
 
     if (a->rotation.max_age != b->rotation.max_age || a->rotation.retire_after != b->rotation.retire_after ||
-        a->rotation.concurrent != b->rotation.concurrent)
+        a->rotation.concurrent != b->rotation.concurrent || a->rotation.rate != b->rotation.rate ||
+        a->rotation.window.set != b->rotation.window.set || a->rotation.window.from != b->rotation.window.from ||
+        a->rotation.window.to != b->rotation.window.to)
         what |= CONFIG_GLOBAL_ROTATION;
     if (a->spool.durability != b->spool.durability || a->spool.max_bytes != b->spool.max_bytes ||
         a->spool.max_age != b->spool.max_age)

@@ -276,14 +276,28 @@ static int read_uplinks(struct reader *r, struct value root, struct config *c)
 
 /* ---- The rest ---- */
 
+static void read_window(struct reader *r, struct value object, struct window *ret)
+{
+    const char *text;
+    struct value v;
+    struct error e;
+
+    if (!reader_string(r, object, "window", false, &text) || window_parse(text, ret, &e) >= 0)
+        return;
+    reader_member(r, object, "window", true, &v);
+    reader_mistake(r, v.node, "\"window\" %s", e.text);
+}
+
 static void read_rotation(struct reader *r, struct value root, struct config_rotation *ret)
 {
-    static const char *const known[] = {"max_age", "retire_after", "concurrent", NULL};
+    static const char *const known[] = {"max_age", "retire_after", "concurrent", "rate", "window", NULL};
     char text[UNITS_TEXT_MAX];
     struct value v, age, after;
 
-    *ret =
-        (struct config_rotation){ROTATION_MAX_AGE_DEFAULT, ROTATION_RETIRE_AFTER_DEFAULT, ROTATION_CONCURRENT_DEFAULT};
+    *ret = (struct config_rotation){.max_age = ROTATION_MAX_AGE_DEFAULT,
+                                    .retire_after = ROTATION_RETIRE_AFTER_DEFAULT,
+                                    .concurrent = ROTATION_CONCURRENT_DEFAULT,
+                                    .rate = ROTATION_RATE_DEFAULT};
     if (!reader_object(r, root, "rotation", false, &v))
         return;
     reader_known(r, v, known);
@@ -299,6 +313,8 @@ static void read_rotation(struct reader *r, struct value root, struct config_rot
                        "\"retire_after\" is not shorter than \"max_age\", %s: an old key would outlive the next",
                        duration_format(ret->max_age, text));
     reader_unsigned(r, v, "concurrent", 1, ARENA_CELLS, &ret->concurrent);
+    reader_unsigned(r, v, "rate", 1, ROTATION_RATE_MAX, &ret->rate);
+    read_window(r, v, &ret->window);
 }
 
 static void read_spool(struct reader *r, struct value root, struct config_spool *ret)

@@ -64,10 +64,11 @@ static void rotate_replied(struct device *d, int r, const char *reason)
     if (r >= 0)
         return; /* under way: it ends in `finished` */
     log_notice(d->config->id, "no rotation: %s", reason);
-    if (d->scheduled) {
-        rotate_end_scheduled(d);
+    if (d->scheduled)
         rotate_schedule(d, true); /* another time */
-    }
+    else
+        batch_ended(d, false, "failed", reason);
+    rotate_end_turn(d);
     if (!job)
         return;
     d->job = NULL;

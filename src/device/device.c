@@ -60,6 +60,8 @@ void device_start(struct device *d)
 {
     if (d->rotation)
         rotation_carrier_start(d->rotation);
+    if (rotate_under_way(d) && !d->uplink->registrar->traits.manual)
+        turn_take(d, true);
     rotate_schedule(d, true);
     session_start(d);
 }
@@ -194,5 +196,5 @@ void device_status(const struct device *d, struct device_status *ret)
     if (d->last_authenticated)
         ret->last_authenticated = d->last_authenticated;
     if (d->schedule.due != USEC_INFINITY && d->schedule.due > 0)
-        ret->next_rotation = d->schedule.due + (clock_realtime() - clock_boottime());
+        ret->next_rotation = calendar_shown(d->fleet, d->schedule.due);
 }

@@ -88,25 +88,6 @@ void fleet_stamp_now(struct fleet *f, struct stamp *ret)
     memcpy(ret->boot, f->boot_id, sizeof(ret->boot));
 }
 
-void fleet_schedule_wake(struct fleet *f)
-{
-    uint64_t when = schedule_wake(f->schedule);
-
-    sd_event_source_set_time(f->schedule_timer, when);
-    sd_event_source_set_enabled(f->schedule_timer, when == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
-}
-
-static int on_schedule(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    struct fleet *f = userdata;
-    struct schedule_entry *entry;
-
-    while ((entry = schedule_take(f->schedule, clock_boottime())))
-        rotate_due(entry->userdata);
-    fleet_schedule_wake(f);
-    return 0;
-}
-
 /* Until the clock can be trusted: then samples get their times, and keys their ages. */
 static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -117,6 +98,7 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
     spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()));
+    batch_date(f);
     for (size_t i = 0; i < f->n_devices; i++) {
         rotate_event(f->devices[i], ROTATION_EV_TIMER); /* gives its keys a place on the calendar */
         rotate_schedule(f->devices[i], false);
@@ -126,13 +108,6 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
 }
 
 /* ── Beginning and end ── */
-
-static int add_timer(struct fleet *f, sd_event_source **ret, uint64_t when, sd_event_time_handler_t handler)
-{
-    int r = sd_event_add_time(f->event, ret, CLOCK_BOOTTIME, when, 100 * USEC_PER_MSEC, handler, f);
-
-    return r < 0 || when != USEC_INFINITY ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-}
 
 static int make_parts(struct fleet *f, const struct fleet_options *options, struct error *e)
 {
@@ -149,13 +124,9 @@ static int make_parts(struct fleet *f, const struct fleet_options *options, stru
         r = spool_new(&(struct spool_settings){.max_bytes = config->spool.max_bytes, .max_age = config->spool.max_age},
                       &f->spool);
     if (r >= 0)
-        r = schedule_new(
-            &(struct schedule_policy){.max_age = config->rotation.max_age, .concurrent = config->rotation.concurrent},
-            &f->schedule);
+        r = calendar_init(f);
     if (r >= 0)
-        r = add_timer(f, &f->schedule_timer, USEC_INFINITY, on_schedule);
-    if (r >= 0)
-        r = add_timer(f, &f->clock_timer, 0, on_clock);
+        r = sd_event_add_time(f->event, &f->clock_timer, CLOCK_BOOTTIME, 0, 100 * USEC_PER_MSEC, on_clock, f);
     if (r < 0)
         return error_errno(e, r, "cannot begin");
     return link_host_new(f->event, f->workers, &options->link, &drivers_link_ops, f, &f->link, e);
@@ -237,6 +208,9 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
         device_start(f->devices[i]);
     for (struct device *d = f->tombstones; d; d = d->next_tombstone)
         device_start(d);
+    r = batch_resume(f, e);
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(f);
     return 0;
 }
@@ -250,6 +224,7 @@ struct fleet *fleet_free(struct fleet *f)
     if (f->jobs)
         jobs_listen(f->jobs, NULL);
     link_host_free(f->link);
+    f->batch = batch_leave(f->batch);
     while (f->n_devices > 0)
         device_free(f->devices[--f->n_devices]);
     while (f->tombstones) {
@@ -264,9 +239,8 @@ struct fleet *fleet_free(struct fleet *f)
     backup_leave(f);
     backup_dir_leave(f);
     jobs_free(f->jobs);
-    sd_event_source_disable_unref(f->schedule_timer);
+    calendar_done(f);
     sd_event_source_disable_unref(f->clock_timer);
-    schedule_free(f->schedule);
     spool_free(f->spool);
     workers_free(f->workers);
     workers_free(f->resolvers);

@@ -80,4 +80,6 @@ int fleet_rekey(struct fleet *f, int fd, device_done done, void *userdata, struc
 int fleet_set_recovery_key(struct fleet *f, int fd, device_done done, void *userdata, struct error *e);
 /* A sealed copy of the vault into an empty regular file, whose descriptor the caller keeps. */
 int fleet_backup(struct fleet *f, int fd, struct job **ret_job, struct error *e);
+/* Gives each device a new key, as a job; one that runs is joined. -EBUSY: it runs with another `compromised`. */
+int fleet_rotate_all(struct fleet *f, bool compromised, struct job **ret_job, struct error *e);
 int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e);

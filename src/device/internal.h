@@ -12,6 +12,7 @@
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
+ *   calendar.c   which rotations begin, and when            batch.c     a rotation of all devices
  *   points.c     Read and Write                             restored.c  what came from a backup
  */
 
@@ -72,6 +73,20 @@ struct act {
     void *userdata;
 };
 
+/* One of the rotations that may run at once. Held until it has ended, or has taken so long that others go first. */
+struct turn {
+    struct device *previous, *next; /* in the order in which they began */
+    uint64_t until;                 /* CLOCK_BOOTTIME; 0: not held */
+    unsigned again;                 /* how often its registrar has asked to come again */
+};
+
+/* A device's place in the rotation of all. */
+struct batch_place {
+    struct batch_list *list; /* NULL: none, or it is done */
+    struct device *previous, *next;
+    uint64_t since; /* in this list, CLOCK_BOOTTIME */
+};
+
 /* Outlives the device while a commit is under way. */
 struct pending_commit {
     struct device *device; /* NULL: gone meanwhile */
@@ -113,7 +128,9 @@ struct device {
     struct act act;
     struct job *job;
     struct schedule_entry schedule;
-    bool scheduled; /* counted by the schedule as running */
+    struct turn turn;
+    bool scheduled; /* its rotation was begun by its key's age */
+    struct batch_place batch;
     char *rotation_problem;
 
     char *driver_state, *driver_reason;
@@ -132,7 +149,11 @@ struct fleet {
     struct spool *spool;
     struct jobs *jobs;
     struct schedule *schedule;
-    sd_event_source *schedule_timer, *clock_timer;
+    uint32_t schedule_seed;
+    struct device *turns, *turns_last; /* who holds one, the oldest first */
+    size_t n_turns;
+    sd_event_source *schedule_timer, *turn_timer, *clock_timer;
+    struct batch *batch; /* NULL: none runs */
     struct shared_uplink *uplinks;
     struct device **devices; /* by id */
     size_t n_devices, allocated;
@@ -156,8 +177,41 @@ struct fleet {
 void fleet_stamp_now(struct fleet *f, struct stamp *ret);
 int fleet_insert(struct fleet *f, struct device *d);
 void fleet_remove(struct fleet *f, struct device *d);
-void fleet_schedule_wake(struct fleet *f);
 void fleet_warn_of_settings(const struct fleet *f);
+
+/* calendar.c */
+int calendar_init(struct fleet *f);
+void calendar_done(struct fleet *f);
+/* The configuration is another one. */
+void calendar_set_policy(struct fleet *f);
+/* Something may have become due, or a turn free. */
+void calendar_wake(struct fleet *f);
+/* When that key, due at `due` of CLOCK_BOOTTIME, is rotated: CLOCK_REALTIME. */
+uint64_t calendar_shown(const struct fleet *f, uint64_t due);
+/* Takes a turn if one is free; true also if the device has one. `under_way`: its rotation runs, so it takes one anyway.
+ */
+bool turn_take(struct device *d, bool under_way);
+void turn_release(struct device *d);
+/* The registrar wants to be asked again, or did not answer. */
+void turn_again(struct device *d);
+
+/* batch.c */
+/* What a batch can begin now; its devices go before those whose keys came of age. */
+void batch_run(struct fleet *f, uint64_t now);
+/* When batch_run() is to be called again; USEC_INFINITY: something will say so. */
+uint64_t batch_wake(struct fleet *f, uint64_t now);
+/* The device's rotation has ended or was refused. */
+void batch_ended(struct device *d, bool ok, const char *outcome, const char *reason);
+/* It is online now; its turn is over; it is going to be freed. */
+void batch_online(struct device *d);
+void batch_turn_over(struct device *d);
+void batch_gone(struct device *d);
+/* The clock was synchronised. */
+void batch_date(struct fleet *f);
+/* Goes on with what was under way when the agent ended. */
+int batch_resume(struct fleet *f, struct error *e);
+/* The fleet goes; the batch will be resumed. */
+struct batch *batch_leave(struct batch *b);
 
 /* membership.c */
 int fleet_begin_change(struct fleet *f, struct error *e);
@@ -240,8 +294,16 @@ void rotate_event(struct device *d, enum rotation_event_type type);
 void rotate_schedule(struct device *d, bool fresh);
 /* The configuration's rules may have changed. */
 void rotate_policy(struct device *d);
-/* It no longer counts as one of those that run by schedule. */
-void rotate_end_scheduled(struct device *d);
+/* Gives the event ROTATE to its rotation. */
+int rotate_ask(struct device *d, bool compromised, bool scheduled);
+/* 0, or why it may not be rotated now, as for Rotate. */
+int rotate_allowed(const struct device *d, bool compromised, struct error *e);
+/* Whether the registrar could be asked now. */
+bool rotate_heard(const struct device *d);
+/* Whether a new key is made, offered or tried. */
+bool rotate_under_way(const struct device *d);
+/* It no longer counts as one of those that run at once. */
+void rotate_end_turn(struct device *d);
 /* The schedule says that it is time. */
 void rotate_due(struct device *d);
 

@@ -120,11 +120,17 @@ int job_new(struct jobs *jobs, const char *kind, const char *action, uint32_t to
 
 void job_note(struct job *job, const char *device, const char *outcome, const char *reason)
 {
-    struct job_result *p = reallocarray(job->results, job->n_results + 1, sizeof(*p));
+    struct job_result *p = job->results;
 
-    if (!p)
-        return; /* the counts stay right; only the words are missing */
-    job->results = p;
+    if (job->n_results == job->results_allocated) {
+        size_t allocated = job->results_allocated ? job->results_allocated * 2 : 1;
+
+        p = reallocarray(p, allocated, sizeof(*p));
+        if (!p)
+            return; /* the counts stay right; only the words are missing */
+        job->results = p;
+        job->results_allocated = allocated;
+    }
     p[job->n_results++] =
         (struct job_result){.device = strdup(device ?: ""), .outcome = strdup(outcome), .reason = strdup(reason ?: "")};
 }

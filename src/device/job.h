@@ -27,9 +27,10 @@ struct job {
     const char *kind;   /* static text */
     const char *action; /* the right that starting it needed; static text */
     enum job_state state;
+    char batch_id[33]; /* the same after it was resumed; "" for what is not */
     uint32_t done, total, failed;
     struct job_result *results;
-    size_t n_results;
+    size_t n_results, results_allocated;
     uint64_t finished; /* CLOCK_BOOTTIME */
     /* The one who works on it: called at most once, by job_cancel. NULL: cannot be ended. */
     void (*cancel)(struct job *job, void *userdata);

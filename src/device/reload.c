@@ -89,8 +89,7 @@ static int apply(struct fleet *f, struct config *config, struct error *e)
     }
     spool_set(f->spool,
               &(struct spool_settings){.max_bytes = config->spool.max_bytes, .max_age = config->spool.max_age});
-    schedule_set_policy(f->schedule, &(struct schedule_policy){.max_age = config->rotation.max_age,
-                                                               .concurrent = config->rotation.concurrent});
+    calendar_set_policy(f);
     follow(f, before);
     for (size_t i = 0; i < f->n_devices; i++) {
         rotate_policy(f->devices[i]);

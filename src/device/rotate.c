@@ -195,6 +195,8 @@ static void on_offered(const struct registrar_answer *answer, void *userdata)
 
     if (answer->maybe_sent || answer->result == REGISTRAR_OK || answer->result == REGISTRAR_EXISTS_OURS)
         d->unoffered = false;
+    if (registrar_events[answer->result].offer == ROTATION_EV_OFFER_RETRY)
+        turn_again(d);
     answered(userdata, registrar_events[answer->result].offer, answer);
 }
 
@@ -341,13 +343,11 @@ static void op_set_timer(void *userdata, uint64_t when)
 
 /* ── Outcomes ── */
 
-void rotate_end_scheduled(struct device *d)
+void rotate_end_turn(struct device *d)
 {
-    if (!d->scheduled)
-        return;
     d->scheduled = false;
-    schedule_finished(d->fleet->schedule);
-    fleet_schedule_wake(d->fleet);
+    batch_turn_over(d);
+    turn_release(d);
 }
 
 static void op_finished(void *userdata, enum rotation_outcome outcome, const char *reason)
@@ -357,7 +357,11 @@ static void op_finished(void *userdata, enum rotation_outcome outcome, const cha
     struct job *job = d->job;
 
     d->job = NULL;
-    rotate_end_scheduled(d);
+    if (outcome == ROTATION_REMOVED)
+        batch_gone(d);
+    else
+        batch_ended(d, outcome == ROTATION_DONE, rotation_outcome_name(outcome), reason);
+    rotate_end_turn(d);
     if (outcome == ROTATION_REMOVED) {
         if (job)
             job_finish(f->jobs, job, JOB_CANCELLED);
@@ -396,7 +400,7 @@ static void op_report(void *userdata, enum rotation_report report, const char *r
     d->report_reason = reason;
     /* It may take until somebody mends it, and others are waiting for their turn. */
     if (report != ROTATION_REPORT_FINE)
-        rotate_end_scheduled(d);
+        rotate_end_turn(d);
     device_changed(d);
 }
 
@@ -485,7 +489,8 @@ void rotate_done(struct device *d)
     d->rotation = rotation_carrier_free(d->rotation);
     sd_event_source_disable_unref(d->rotation_timer);
     schedule_drop(d->fleet->schedule, &d->schedule);
-    rotate_end_scheduled(d);
+    batch_gone(d);
+    rotate_end_turn(d);
     if (d->job) {
         job_progress(d->fleet->jobs, d->job, d->config->id, false, "cancelled", "the device is gone");
         job_finish(d->fleet->jobs, d->job, JOB_CANCELLED);
@@ -515,35 +520,42 @@ void rotate_schedule(struct device *d, bool fresh)
     fleet_stamp_now(d->fleet, &now);
     schedule_put(d->fleet->schedule, &d->schedule, &machine->d.main_since, &now,
                  (uint32_t)hash_text(HASH_BEGIN, d->config->id), fresh);
-    fleet_schedule_wake(d->fleet);
+    calendar_wake(d->fleet);
+}
+
+bool rotate_under_way(const struct device *d)
+{
+    enum rotation_state state = d->rotation ? rotation_carrier_machine(d->rotation)->d.state : ROTATION_IDLE;
+
+    return state == ROTATION_STAGED || state == ROTATION_OFFERED || state == ROTATION_PROBING;
+}
+
+bool rotate_heard(const struct device *d)
+{
+    return d->session_state == UPLINK_STATE_ONLINE || d->uplink->registrar->traits.out_of_band;
+}
+
+int rotate_ask(struct device *d, bool compromised, bool scheduled)
+{
+    return rotation_carrier_event(
+        d->rotation,
+        &(struct rotation_event){.type = ROTATION_EV_ROTATE, .compromised = compromised, .scheduled = scheduled});
 }
 
 void rotate_due(struct device *d)
 {
-    bool heard = d->session_state == UPLINK_STATE_ONLINE || d->uplink->registrar->traits.out_of_band;
-    int r = -ENOTCONN;
-
     /* Before the event: its refusal ends it, and may come at once. Nobody who is away takes a turn from the others. */
     d->scheduled = true;
-    if (d->rotation && heard)
-        r = rotation_carrier_event(d->rotation,
-                                   &(struct rotation_event){.type = ROTATION_EV_ROTATE, .scheduled = true});
-    if (r >= 0)
+    if (d->rotation && rotate_heard(d) && rotate_ask(d, false, true) >= 0)
         return;
-    rotate_end_scheduled(d);
+    rotate_end_turn(d);
     rotate_schedule(d, true); /* another time */
 }
 
-int device_rotate(struct device *d, bool compromised, struct job **ret_job, struct error *e)
+int rotate_allowed(const struct device *d, bool compromised, struct error *e)
 {
-    struct job *job;
     const char *why;
-    int r;
 
-    if (d->job) {
-        *ret_job = d->job;
-        return 0;
-    }
     if (!d->rotation)
         return error_set(e, -EBUSY, "%s: %s", d->config->id, d->rotation_problem ?: "its rotation cannot begin");
     if (!vault_durable(d->fleet->vault, &why))
@@ -559,13 +571,27 @@ int device_rotate(struct device *d, bool compromised, struct job **ret_job, stru
             "uplink %s has no way to tell the cloud of a key beside the device's own session, which whoever "
             "holds the present key can open too: revoke it at the cloud, then set a new key",
             d->config->uplink);
+    return 0;
+}
+
+int device_rotate(struct device *d, bool compromised, struct job **ret_job, struct error *e)
+{
+    struct job *job;
+    int r;
+
+    if (d->job) {
+        *ret_job = d->job;
+        return 0;
+    }
+    r = rotate_allowed(d, compromised, e);
+    if (r < 0)
+        return r;
     r = job_new(d->fleet->jobs, "rotate", ACTION_ROTATE, 1, &job);
     if (r < 0)
         return r;
     d->job = job;
     *ret_job = job;
-    r = rotation_carrier_event(d->rotation,
-                               &(struct rotation_event){.type = ROTATION_EV_ROTATE, .compromised = compromised});
+    r = rotate_ask(d, compromised, false);
     if (r < 0 && d->job == job)
         act_reply(d, ROTATION_EV_ROTATE, r, "too much is waiting already");
     return 0;

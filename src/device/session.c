@@ -37,8 +37,10 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     set_reason(d, reason);
     session_count(d);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
-    if (state == UPLINK_STATE_ONLINE)
+    if (state == UPLINK_STATE_ONLINE) {
         delivery_kick(d);
+        batch_online(d);
+    }
     device_changed(d);
 }
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "rotation/schedule.h"
 
+#include "base/limits.h"
+#include "base/ratelimit.h"
+
 #include <errno.h>
 #include <stdlib.h>
 
@@ -14,7 +17,16 @@ struct schedule {
     struct schedule_entry **heap;
     size_t n, allocated;
     unsigned running;
+    struct ratelimit rate;
 };
+
+/* A tenth of a second's worth at once. */
+static void set_rate(struct schedule *s, unsigned rate)
+{
+    uint64_t burst = rate / 10 + (rate % 10 > 0);
+
+    ratelimit_init(&s->rate, rate > 0 ? burst * USEC_PER_SEC / rate : 0, burst);
+}
 
 int schedule_new(const struct schedule_policy *policy, struct schedule **ret)
 {
@@ -23,6 +35,7 @@ int schedule_new(const struct schedule_policy *policy, struct schedule **ret)
     if (!s)
         return -ENOMEM;
     s->policy = *policy;
+    set_rate(s, policy->rate);
     *ret = s;
     return 0;
 }
@@ -38,6 +51,8 @@ struct schedule *schedule_free(struct schedule *s)
 
 void schedule_set_policy(struct schedule *s, const struct schedule_policy *policy)
 {
+    if (s->policy.rate != policy->rate)
+        set_rate(s, policy->rate);
     s->policy = *policy;
 }
 
@@ -113,6 +128,18 @@ static uint64_t part_of(uint64_t span, uint32_t spread)
     return (uint64_t)((double)span * spread / 4294967296.0);
 }
 
+/* As good as independent of both, for each seed another permutation. */
+static uint32_t mix(uint32_t spread, uint32_t seed)
+{
+    uint32_t h = spread ^ seed;
+
+    if (seed == 0)
+        return spread;
+    h = (h ^ h >> 16) * 0x7feb352dU;
+    h = (h ^ h >> 15) * 0x846ca68bU;
+    return h ^ h >> 16;
+}
+
 static uint64_t due_at(const struct schedule *s, const struct stamp *main_since, const struct stamp *now,
                        uint32_t spread)
 {
@@ -125,7 +152,7 @@ static uint64_t due_at(const struct schedule *s, const struct stamp *main_since,
     if (age < allowed)
         return now->boottime + (allowed - age);
     /* It came of age while nobody could know: with it perhaps the whole fleet. */
-    return now->boottime + part_of(span, spread);
+    return now->boottime + part_of(span, mix(spread, s->policy.seed));
 }
 
 int schedule_put(struct schedule *s, struct schedule_entry *entry, const struct stamp *main_since,
@@ -144,15 +171,23 @@ struct schedule_entry *schedule_take(struct schedule *s, uint64_t now)
 {
     struct schedule_entry *entry;
 
-    while (s->running < s->policy.concurrent && s->n > 0 && s->heap[0]->due <= now) {
+    while (s->n > 0 && s->heap[0]->due <= now) {
         entry = s->heap[0];
+        if (!entry->manual && !schedule_begin(s, now, false))
+            return NULL;
         take_out(s, entry); /* `due` stays, and is shown */
-        if (entry->manual)
-            continue; /* a person's to do */
-        s->running++;
-        return entry;
+        if (!entry->manual) /* otherwise a person's to do */
+            return entry;
     }
     return NULL;
+}
+
+bool schedule_begin(struct schedule *s, uint64_t now, bool under_way)
+{
+    if (!under_way && (s->running >= s->policy.concurrent || !ratelimit_take(&s->rate, now, 1)))
+        return false;
+    s->running++;
+    return true;
 }
 
 void schedule_finished(struct schedule *s)
@@ -161,7 +196,16 @@ void schedule_finished(struct schedule *s)
         s->running--;
 }
 
-uint64_t schedule_wake(const struct schedule *s)
+uint64_t schedule_room(struct schedule *s, uint64_t now)
 {
-    return s->running >= s->policy.concurrent || s->n == 0 ? NEVER : s->heap[0]->due;
+    return s->running >= s->policy.concurrent ? NEVER : ratelimit_next(&s->rate, now, 1);
+}
+
+uint64_t schedule_wake(struct schedule *s, uint64_t now)
+{
+    uint64_t room = schedule_room(s, now);
+
+    if (s->n == 0 || room == NEVER)
+        return NEVER;
+    return s->heap[0]->due > room ? s->heap[0]->due : room;
 }

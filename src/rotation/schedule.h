@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* When keys come of age: which device's rotation is due, and how many may run at once. Pure: the caller gives the time
- * and arms its timer at schedule_wake().
+/* When keys come of age: which device's rotation is due, and how many may run at once, and begin in a second. Pure: the
+ * caller gives the time and arms its timer at schedule_wake().
  *
  * A key is due at max_age less up to a tenth, spread over the devices, so that a fleet made in one day does not rotate
  * in one hour. Its age is counted as age.h says, and fixed once it is known: a clock that jumps later fires nothing. An
  * age that is unknown is not due. What was already due when its age became known (after a long power-off) is spread
- * over the next max_age / 10.
+ * over the next max_age / 10, and drawn anew at each start: a gateway that is started more often than that still gets
+ * through, at the same pace.
  *
  * An entry is embedded in the caller's device and belongs to one schedule at most; it must be dropped before it is
  * freed. The cost of everything is logarithmic in the number of entries. Loop thread. */
@@ -23,7 +24,9 @@ struct schedule;
 
 struct schedule_policy {
     uint64_t max_age;    /* USEC_INFINITY: keys never come of age */
-    unsigned concurrent; /* begun by age at once; those asked for by hand come on top */
+    unsigned concurrent; /* at once; those asked for one by one come on top */
+    unsigned rate;       /* begun in a second; 0: any number */
+    uint32_t seed;       /* another number at each start */
 };
 
 struct schedule_entry {
@@ -47,9 +50,15 @@ int schedule_put(struct schedule *s, struct schedule_entry *entry, const struct 
                  const struct stamp *now, uint32_t spread, bool fresh);
 void schedule_drop(struct schedule *s, struct schedule_entry *entry);
 
-/* The entry due longest, out of the heap, if fewer than `concurrent` run; NULL: none now. It counts as running until
+/* The entry due longest, out of the heap, if another may begin; NULL: none now. It counts as running until
  * schedule_finished(). */
 struct schedule_entry *schedule_take(struct schedule *s, uint64_t now);
 void schedule_finished(struct schedule *s);
 /* When schedule_take may give something: CLOCK_BOOTTIME, USEC_INFINITY if only a rotation's end can change that. */
-uint64_t schedule_wake(const struct schedule *s);
+uint64_t schedule_wake(struct schedule *s, uint64_t now);
+
+/* The same bounds for rotations that come of something else than age: whether another may begin now; it then counts as
+ * running until schedule_finished(). `under_way`: it runs already, and only counts. */
+bool schedule_begin(struct schedule *s, uint64_t now, bool under_way);
+/* When schedule_begin() may say yes; USEC_INFINITY if only a rotation's end can change that. */
+uint64_t schedule_room(struct schedule *s, uint64_t now);

@@ -16,7 +16,7 @@ struct vault_change *vault_change_new(struct vault *vault, const char *device, c
         return NULL;
     c->vault = vault;
     c->last = &c->first;
-    if (!id_valid(device) || !id_valid(uplink)) {
+    if (!entry_names_valid(device, uplink)) {
         c->failed = error_set(&c->error, -EINVAL, "not a device and uplink name: " ID_RULE);
         return c;
     }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Commits: what waits at the end of a loop turn becomes one transaction on the worker. */
+#include "base/clock.h"
 #include "vault/internal.h"
 
 void commit_queue_init(struct queue *q)
@@ -167,8 +168,32 @@ static int batch_apply(struct vault_batch *b)
 
 void commit_schedule(struct vault *v)
 {
-    if ((v->waiting.first || v->rekey) && !v->batch)
+    int enabled = SD_EVENT_OFF;
+
+    if ((!v->waiting.first && !v->rekey) || v->batch)
+        return;
+    sd_event_source_get_enabled(v->gathered, &enabled);
+    if (v->rekey || v->waiting.count >= v->gather_changes || v->gather_delay == 0) {
         sd_event_source_set_enabled(v->start, SD_EVENT_ONESHOT);
+        sd_event_source_set_enabled(v->gathered, SD_EVENT_OFF);
+    } else if (enabled == SD_EVENT_OFF) {
+        sd_event_source_set_time(v->gathered, clock_boottime() + v->gather_delay);
+        sd_event_source_set_enabled(v->gathered, SD_EVENT_ONESHOT);
+    }
+}
+
+static int on_gathered(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct vault *v = userdata;
+
+    return sd_event_source_set_enabled(v->start, SD_EVENT_ONESHOT);
+}
+
+void vault_gather(struct vault *vault, size_t changes, uint64_t delay)
+{
+    vault->gather_changes = MIN_OF(changes, (size_t)VAULT_BATCH_MAX);
+    vault->gather_delay = delay;
+    commit_schedule(vault);
 }
 
 /* On the loop. -ECANCELED: the vault is closing and the worker never got to it. */
@@ -217,6 +242,10 @@ int commit_init(struct vault *v)
         r = sd_event_add_defer(v->event, &v->start, on_start, v);
     if (r >= 0)
         r = sd_event_source_set_enabled(v->start, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_time(v->event, &v->gathered, CLOCK_BOOTTIME, USEC_INFINITY, USEC_PER_MSEC, on_gathered, v);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(v->gathered, SD_EVENT_OFF);
     return r;
 }
 
@@ -228,6 +257,7 @@ void commit_done(struct vault *v)
     /* Works on the worker end or are cancelled, and are answered. */
     v->workers = workers_free(v->workers);
     v->start = sd_event_source_disable_unref(v->start);
+    v->gathered = sd_event_source_disable_unref(v->gathered);
     if (!v->waiting.first && !v->rekey)
         return;
     b = batch_new(v);

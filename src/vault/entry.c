@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Entries in memory: finding, copying, loading. */
+#include "base/id.h"
 #include "vault/internal.h"
 
 #include <stdio.h>
@@ -15,6 +16,13 @@ static int entry_equal(const struct map_node *node, const void *key)
     const struct entry_name *name = key;
 
     return strcmp(entry->device, name->device) == 0 && strcmp(entry->uplink, name->uplink) == 0;
+}
+
+bool entry_names_valid(const char *device, const char *uplink)
+{
+    bool fleet = strcmp(device, VAULT_FLEET) == 0;
+
+    return fleet ? strcmp(uplink, VAULT_FLEET) == 0 : id_valid(device) && id_valid(uplink);
 }
 
 static uint64_t entry_hash(const char *device, const char *uplink)

@@ -145,6 +145,9 @@ struct vault {
     size_t pending;
     struct vault_batch *batch; /* the one on the worker */
     sd_event_source *start;    /* begins a batch at the end of the loop turn */
+    sd_event_source *gathered; /* begins it at the latest */
+    size_t gather_changes;     /* that are worth a batch */
+    uint64_t gather_delay;
     bool checkpoint_due, closing;
     struct verification *verification;
     struct vault_stats stats;
@@ -153,6 +156,7 @@ struct vault {
 };
 
 /* entry.c */
+bool entry_names_valid(const char *device, const char *uplink);
 struct record_place entry_place(const struct vault *v, const struct vault_entry *entry);
 /* The entry, made hidden if there is none. */
 int entry_get(struct vault *v, const char *device, const char *uplink, struct vault_entry **ret);

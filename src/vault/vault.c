@@ -96,7 +96,7 @@ static int on_row(const struct store_row *row, void *userdata)
     int r;
 
     /* Not ours, whoever put it there; vault_verify() reports it. */
-    if (!id_valid(row->device) || !id_valid(row->uplink))
+    if (!entry_names_valid(row->device, row->uplink))
         return 0;
     r = entry_get(v, row->device, row->uplink, &entry);
     if (r >= 0)

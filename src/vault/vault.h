@@ -123,6 +123,9 @@ enum vault_put_flags {
 
 typedef void vault_done_fn(int r, const struct error *e, void *userdata);
 
+/* As device and uplink: the entry of what is of no device. It holds no credential. */
+#define VAULT_FLEET "*"
+
 /* A change to one entry, which need not exist yet: steps in order, all or none. NULL when out of memory. A step that
  * fails makes the whole change fail: its return value may be ignored, vault_commit() reports the first. */
 struct vault_change *vault_change_new(struct vault *vault, const char *device, const char *uplink);
@@ -156,6 +159,9 @@ int vault_change_remove(struct vault_change *c);
 int vault_commit(struct vault *vault, struct vault_change *c, vault_done_fn *done, void *userdata);
 /* Flushes what is queued, then commits this one; blocks: for tools, tests and the time before the loop runs. */
 int vault_commit_sync(struct vault *vault, struct vault_change *c, struct error *e);
+/* A transaction begins when so many changes wait, or so long after the first of them; 1 and 0, as it is at first: at
+ * the end of the loop turn. For who has many devices on the same way at once. */
+void vault_gather(struct vault *vault, size_t changes, uint64_t delay);
 /* Changes handed to vault_commit() whose `done` has not been called. */
 size_t vault_pending(const struct vault *vault);
 /* Commits all that is queued and calls each `done`; blocks: for the shutdown. The first failure is returned. */

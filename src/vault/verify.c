@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Verification: vault.db read anew in slices, every record opened. */
-#include "base/id.h"
 #include "vault/internal.h"
 
 #include <stdio.h>
@@ -95,7 +94,7 @@ static int check_row(const struct store_row *row, void *userdata)
     f->n_slice++;
     if (set_text(&f->device, row->device) < 0 || set_text(&f->uplink, row->uplink) < 0)
         return -ENOMEM;
-    if (!id_valid(row->device) || !id_valid(row->uplink))
+    if (!entry_names_valid(row->device, row->uplink))
         return add_problem(f, row->device, row->uplink, "the name is none of ours: the row is ignored");
     r = state_open(f->vault->keys.state, &place, row->state, row->state_size, &state);
     if (r == -EBADMSG)
