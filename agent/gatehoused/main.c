@@ -2,6 +2,7 @@
 /* gatehoused: opens the vault, brings up the fleet and the bus, and runs the loop. */
 #include "care.h"
 #include "dumps.h"
+#include "loop.h"
 #include "options.h"
 
 #include "base/clock.h"
@@ -286,7 +287,7 @@ int main(int argc, char **argv)
         status = start(&a);
     if (status != 0)
         return status;
-    r = sd_event_loop(a.event);
+    r = loop_run(a.event);
     if (r < 0)
         log_error(NULL, "the loop failed: %s", strerrordesc_np(-r));
     return r < 0 ? EXIT_FAILURE : r;

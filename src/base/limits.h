@@ -187,5 +187,8 @@
 #define SUBSCRIBERS_MAX 64
 #define SUBSCRIBER_QUEUE_MAX 1000
 #define LIST_DEVICES_MAX 1000
+#define MANAGED_OBJECTS_PER_TURN 64 /* of GetManagedObjects */
+#define MANAGED_WALKS_MAX 64        /* that wait for their answers */
+#define MANAGED_WALKS_SENDER_MAX 4
 /* gatehousectl's: what a driver does may take that long */
 #define CALL_TIMEOUT (LINK_CALL_TIMEOUT + 5 * USEC_PER_SEC)

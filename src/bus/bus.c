@@ -32,6 +32,7 @@ static void on_device_removed(void *userdata, struct device *d)
     struct bus *b = userdata;
 
     changed_forget(b, d);
+    managed_device_gone(b);
     if (b->connection && device_object_path(device_id(d), &path) >= 0)
         sd_bus_emit_interfaces_removed(b->connection, path, BUS_INTERFACE_DEVICE, NULL);
 }
@@ -124,6 +125,7 @@ static void disconnect(struct bus *b)
     b->clock_question = sd_bus_slot_unref(b->clock_question);
     policy_done(b);
     samples_done(b);
+    managed_reset(b);
     changed_reset(b);
     b->connection = sd_bus_close_unref(b->connection);
 }
@@ -173,6 +175,8 @@ static int set_up(struct bus *b)
     int r = sd_bus_set_exit_on_disconnect(b->connection, false);
 
     if (r >= 0)
+        r = managed_register(b);
+    if (r >= 0)
         r = manager_register(b);
     if (r >= 0)
         r = device_object_register(b);
@@ -219,6 +223,8 @@ int bus_new(sd_event *event, struct fleet *fleet, const struct bus_ops *ops, str
     *b = (struct bus){.event = sd_event_ref(event), .fleet = fleet, .ops = *ops};
     r = changed_init(b);
     if (r >= 0)
+        r = managed_init(b);
+    if (r >= 0)
         r = sd_event_add_time(event, &b->reconnect, CLOCK_BOOTTIME, 0, 0, on_reconnect, b);
     if (r >= 0)
         r = sd_event_add_time(event, &b->clock_timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_clock, b);
@@ -253,6 +259,7 @@ struct bus *bus_free(struct bus *b)
     }
     disconnect(b);
     changed_done(b);
+    managed_done(b);
     sd_event_source_disable_unref(b->reconnect);
     sd_event_source_disable_unref(b->clock_timer);
     sd_event_unref(b->event);

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #define DEVICES_PER_TURN 64
+#define WALK_DELAY (20 * USEC_PER_MSEC)
 
 static void free_key(struct lh_entry *entry)
 {
@@ -43,6 +44,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
     if (!b->connection)
         return 0;
+    if (b->walks) { /* what they were told stays true until they have it */
+        arm(b, clock_boottime() + WALK_DELAY);
+        return 0;
+    }
     if (!b->round->head) {
         struct lh_table *done = b->round;
 

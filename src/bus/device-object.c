@@ -323,66 +323,83 @@ static int method_read(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 /* ── Properties ── */
 
-static int get_text(sd_bus *connection, const char *path, const char *interface, const char *property,
-                    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+/* Where each stands in struct device_status. */
+static const struct {
+    const char *name;
+    char type; /* of D-Bus; 'e': enum device_state, shown as a text */
+    size_t offset;
+} properties[] = {
+#define PROPERTY(name, type, member)                                                                                   \
+    {                                                                                                                  \
+        name, type, offsetof(struct device_status, member)                                                             \
+    }
+    PROPERTY("Id", 's', id),
+    PROPERTY("Driver", 's', driver),
+    PROPERTY("Uplink", 's', uplink),
+    PROPERTY("State", 'e', state),
+    PROPERTY("MainIdentity", 's', main_identity),
+    PROPERTY("MainFingerprint", 's', main_fingerprint),
+    PROPERTY("MainSince", 't', main_since),
+    PROPERTY("BackupIdentity", 's', backup_identity),
+    PROPERTY("BackupFingerprint", 's', backup_fingerprint),
+    PROPERTY("RotationState", 's', rotation_state),
+    PROPERTY("NextRotation", 't', next_rotation),
+    PROPERTY("LastAuthenticated", 't', last_authenticated),
+    PROPERTY("Suite", 's', suite),
+    PROPERTY("ForwardSecrecy", 'b', forward_secrecy),
+    PROPERTY("LastError", 's', last_error),
+    PROPERTY("Delivered", 't', delivered),
+    PROPERTY("Spooled", 't', spooled),
+    PROPERTY("Dropped", 't', dropped),
+    PROPERTY("Rejected", 't', rejected),
+};
+
+/* The value of one; `entry`: as an entry of an a{sv}. */
+static int append_property(sd_bus_message *m, const struct device_status *s, size_t i, bool entry)
 {
-    struct device_status s;
+    const char *name = properties[i].name;
+    const uint8_t *at = (const uint8_t *)s + properties[i].offset;
     const char *text = "";
+    uint64_t number;
+    int flag;
 
-    device_status(userdata, &s);
-    const struct {
-        const char *name, *text;
-    } texts[] = {
-        {"Id", s.id},
-        {"Driver", s.driver},
-        {"Uplink", s.uplink},
-        {"State", device_state_name(s.state)},
-        {"MainIdentity", s.main_identity},
-        {"MainFingerprint", s.main_fingerprint},
-        {"BackupIdentity", s.backup_identity},
-        {"BackupFingerprint", s.backup_fingerprint},
-        {"RotationState", s.rotation_state},
-        {"Suite", s.suite},
-        {"LastError", s.last_error},
-    };
-    for (size_t i = 0; i < ELEMENTSOF(texts); i++)
-        if (strcmp(texts[i].name, property) == 0)
-            text = texts[i].text;
-    return sd_bus_message_append(reply, "s", text ?: "");
+    switch (properties[i].type) {
+    case 't':
+        number = *(const uint64_t *)(const void *)at;
+        return entry ? sd_bus_message_append(m, "{sv}", name, "t", number) : sd_bus_message_append(m, "t", number);
+    case 'b':
+        flag = *(const bool *)at;
+        return entry ? sd_bus_message_append(m, "{sv}", name, "b", flag) : sd_bus_message_append(m, "b", flag);
+    case 'e':
+        text = device_state_name(s->state);
+        break;
+    default:
+        text = *(const char *const *)(const void *)at ?: "";
+    }
+    return entry ? sd_bus_message_append(m, "{sv}", name, "s", text) : sd_bus_message_append(m, "s", text);
 }
 
-static int get_number(sd_bus *connection, const char *path, const char *interface, const char *property,
-                      sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-    struct device_status s;
-    uint64_t number = 0;
-
-    device_status(userdata, &s);
-    const struct {
-        const char *name;
-        uint64_t number;
-    } numbers[] = {
-        {"MainSince", s.main_since},
-        {"NextRotation", s.next_rotation},
-        {"LastAuthenticated", s.last_authenticated},
-        {"Delivered", s.delivered},
-        {"Spooled", s.spooled},
-        {"Dropped", s.dropped},
-        {"Rejected", s.rejected},
-    };
-    for (size_t i = 0; i < ELEMENTSOF(numbers); i++)
-        if (strcmp(numbers[i].name, property) == 0)
-            number = numbers[i].number;
-    return sd_bus_message_append(reply, "t", number);
-}
-
-static int get_forward_secrecy(sd_bus *connection, const char *path, const char *interface, const char *property,
-                               sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static int get_property(sd_bus *connection, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
     struct device_status s;
 
     device_status(userdata, &s);
-    return sd_bus_message_append(reply, "b", (int)s.forward_secrecy);
+    for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+        if (strcmp(properties[i].name, property) == 0)
+            return append_property(reply, &s, i, false);
+    return -ENOENT;
+}
+
+int device_object_properties(sd_bus_message *m, void *object)
+{
+    struct device_status s;
+    int r = 0;
+
+    device_status(object, &s);
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(properties); i++)
+        r = append_property(m, &s, i, true);
+    return r;
 }
 
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
@@ -402,25 +419,25 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_METHOD("Disconnect", NULL, NULL, method_disconnect, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_NO_RESULT, method_write, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Read", SD_BUS_ARGS("s", point), SD_BUS_RESULT("v", value, "t", time), method_read, ANYONE),
-    SD_BUS_PROPERTY("Id", "s", get_text, 0, SD_BUS_VTABLE_PROPERTY_CONST),
-    SD_BUS_PROPERTY("Driver", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("Uplink", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("State", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("MainIdentity", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("MainFingerprint", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("MainSince", "t", get_number, 0, 0),
-    SD_BUS_PROPERTY("BackupIdentity", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("BackupFingerprint", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("RotationState", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("NextRotation", "t", get_number, 0, 0),
-    SD_BUS_PROPERTY("LastAuthenticated", "t", get_number, 0, 0),
-    SD_BUS_PROPERTY("Suite", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("ForwardSecrecy", "b", get_forward_secrecy, 0, CHANGES),
-    SD_BUS_PROPERTY("LastError", "s", get_text, 0, CHANGES),
-    SD_BUS_PROPERTY("Delivered", "t", get_number, 0, 0),
-    SD_BUS_PROPERTY("Spooled", "t", get_number, 0, 0),
-    SD_BUS_PROPERTY("Dropped", "t", get_number, 0, 0),
-    SD_BUS_PROPERTY("Rejected", "t", get_number, 0, 0),
+    SD_BUS_PROPERTY("Id", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+    SD_BUS_PROPERTY("Driver", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("Uplink", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("State", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("MainIdentity", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("MainFingerprint", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("MainSince", "t", get_property, 0, 0),
+    SD_BUS_PROPERTY("BackupIdentity", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("BackupFingerprint", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("RotationState", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("NextRotation", "t", get_property, 0, 0),
+    SD_BUS_PROPERTY("LastAuthenticated", "t", get_property, 0, 0),
+    SD_BUS_PROPERTY("Suite", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("ForwardSecrecy", "b", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("LastError", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("Delivered", "t", get_property, 0, 0),
+    SD_BUS_PROPERTY("Spooled", "t", get_property, 0, 0),
+    SD_BUS_PROPERTY("Dropped", "t", get_property, 0, 0),
+    SD_BUS_PROPERTY("Rejected", "t", get_property, 0, 0),
     SD_BUS_VTABLE_END,
 };
 

@@ -9,6 +9,7 @@
 
 struct policy_request;
 struct subscriber;
+struct managed_walk;
 
 struct bus {
     sd_event *event;
@@ -27,6 +28,8 @@ struct bus {
     sd_event_source *changed_timer;
     uint64_t changed_last; /* CLOCK_BOOTTIME of the last round */
     bool fleet_changed;
+    struct managed_walk *walks; /* answers in the making, the first of them now */
+    sd_event_source *walk_source;
 };
 
 /* policy.c: whether the sender of m may do `action`, which is static. 1: yes. 0: not known yet, return 1 from the
@@ -64,6 +67,18 @@ int device_object_register(struct bus *b);
 int job_object_register(struct bus *b);
 int device_object_path(const char *id, char **ret_path);
 void job_object_path(const struct job *job, char path[64]);
+
+/* All properties as entries of an a{sv}; the object is a struct device, a struct job. */
+int device_object_properties(sd_bus_message *m, void *object);
+int job_object_properties(sd_bus_message *m, void *object);
+
+/* managed.c */
+int managed_init(struct bus *b);
+void managed_done(struct bus *b);
+int managed_register(struct bus *b);
+/* Nobody is there to be answered. */
+void managed_reset(struct bus *b);
+void managed_device_gone(struct bus *b);
 
 /* changed.c */
 int changed_init(struct bus *b);

@@ -110,6 +110,15 @@ static int get_results(sd_bus *connection, const char *path, const char *interfa
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+int job_object_properties(sd_bus_message *m, void *object)
+{
+    const struct job *job = object;
+
+    return sd_bus_message_append(m, "{sv}{sv}{sv}{sv}{sv}{sv}", "Kind", "s", job->kind, "State", "s",
+                                 job_state_name(job->state), "Done", "u", job->done, "Total", "u", job->total, "Failed",
+                                 "u", job->failed, "BatchId", "s", job->batch_id);
+}
+
 static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD("Cancel", NULL, NULL, method_cancel, SD_BUS_VTABLE_UNPRIVILEGED),

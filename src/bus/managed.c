@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* GetManagedObjects, a slice of the devices in each turn of the loop: ten thousand of them at once would keep every
+ * session waiting. sd-bus has an answer of its own, made in one go, so the call is taken before it gets there.
+ *
+ * What is answered is one state: PropertiesChanged of devices wait until the answers under way are out (changed.c), and
+ * with a device that goes an answer begins anew. One that comes is told of by InterfacesAdded, as always. */
+
+#include "base/limits.h"
+#include "base/names.h"
+#include "bus/internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* An answer in the making. */
+struct managed_walk {
+    struct managed_walk *next;
+    sd_bus_message *call;
+    sd_bus_message *reply; /* NULL: not begun */
+    char *after;           /* the last device in it */
+};
+
+static struct managed_walk *walk_free(struct managed_walk *w)
+{
+    sd_bus_message_unref(w->call);
+    sd_bus_message_unref(w->reply);
+    free(w->after);
+    free(w);
+    return NULL;
+}
+
+static void drop_first(struct bus *b)
+{
+    struct managed_walk *w = b->walks;
+
+    b->walks = w->next;
+    walk_free(w);
+    if (!b->walks)
+        sd_event_source_set_enabled(b->walk_source, SD_EVENT_OFF);
+}
+
+/* What sd-bus itself says of each object. */
+static int append_standard(sd_bus_message *m)
+{
+    return sd_bus_message_append(m, "{sa{sv}}{sa{sv}}{sa{sv}}", "org.freedesktop.DBus.Peer", 0,
+                                 "org.freedesktop.DBus.Introspectable", 0, "org.freedesktop.DBus.Properties", 0);
+}
+
+/* One object of one interface of ours, whose properties `properties` appends. */
+static int append_object(sd_bus_message *m, const char *path, const char *interface,
+                         int (*properties)(sd_bus_message *m, void *object), void *object)
+{
+    int r = sd_bus_message_open_container(m, 'e', "oa{sa{sv}}");
+
+    if (r >= 0)
+        r = sd_bus_message_append_basic(m, 'o', path);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "{sa{sv}}");
+    if (r >= 0)
+        r = append_standard(m);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'e', "sa{sv}");
+    if (r >= 0)
+        r = sd_bus_message_append_basic(m, 's', interface);
+    if (r >= 0)
+        r = sd_bus_message_open_container(m, 'a', "{sv}");
+    if (r >= 0)
+        r = properties(m, object);
+    for (int i = 0; r >= 0 && i < 4; i++)
+        r = sd_bus_message_close_container(m);
+    return r;
+}
+
+static int append_device(sd_bus_message *m, struct device *d)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = device_object_path(device_id(d), &path);
+
+    return r < 0 ? r : append_object(m, path, BUS_INTERFACE_DEVICE, device_object_properties, d);
+}
+
+static int append_jobs(struct bus *b, sd_bus_message *m)
+{
+    int r = 0;
+
+    for (struct job *job = job_first(fleet_jobs(b->fleet)); r >= 0 && job; job = job->next) {
+        char path[64];
+
+        job_object_path(job, path);
+        r = append_object(m, path, BUS_INTERFACE_JOB, job_object_properties, job);
+    }
+    return r;
+}
+
+static int begin(struct managed_walk *w)
+{
+    int r = sd_bus_message_new_method_return(w->call, &w->reply);
+
+    return r < 0 ? r : sd_bus_message_open_container(w->reply, 'a', "{oa{sa{sv}}}");
+}
+
+/* 1: there is more. 0: it is answered. */
+static int append_slice(struct bus *b, struct managed_walk *w)
+{
+    struct device *d = fleet_next(b->fleet, w->after), *last = NULL;
+    int r = w->reply ? 0 : begin(w);
+
+    for (int i = 0; r >= 0 && d && i < MANAGED_OBJECTS_PER_TURN; i++) {
+        r = append_device(w->reply, d);
+        last = d;
+        d = fleet_next(b->fleet, device_id(d));
+    }
+    if (r < 0)
+        return r;
+    if (d) {
+        free(w->after);
+        w->after = strdup(device_id(last));
+        return w->after ? 1 : -ENOMEM;
+    }
+    r = append_jobs(b, w->reply);
+    if (r >= 0)
+        r = sd_bus_message_close_container(w->reply);
+    return r < 0 ? r : sd_bus_send(NULL, w->reply, NULL) < 0 ? -EIO : 0;
+}
+
+static int on_turn(sd_event_source *source, void *userdata)
+{
+    struct bus *b = userdata;
+    int r = b->walks ? append_slice(b, b->walks) : 0;
+
+    if (r < 0)
+        sd_bus_reply_method_errno(b->walks->call, r, NULL);
+    if (r <= 0 && b->walks)
+        drop_first(b);
+    return 0;
+}
+
+static bool has_room(const struct bus *b, const char *sender)
+{
+    size_t all = 0, of_sender = 0;
+
+    for (const struct managed_walk *w = b->walks; w; w = w->next) {
+        const char *other = sd_bus_message_get_sender(w->call);
+
+        all++;
+        of_sender += sender && other && strcmp(sender, other) == 0;
+    }
+    return all < MANAGED_WALKS_MAX && of_sender < MANAGED_WALKS_SENDER_MAX;
+}
+
+static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct managed_walk *w, **end;
+    struct bus *b = userdata;
+
+    if (!sd_bus_message_is_method_call(m, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects") ||
+        !sd_bus_message_has_signature(m, ""))
+        return 0;
+    if (!has_room(b, sd_bus_message_get_sender(m)))
+        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "too many are asking for all objects: come again");
+    w = calloc(1, sizeof(*w));
+    if (!w)
+        return -ENOMEM;
+    w->call = sd_bus_message_ref(m);
+    for (end = &b->walks; *end; end = &(*end)->next)
+        ;
+    *end = w;
+    sd_event_source_set_enabled(b->walk_source, SD_EVENT_ON);
+    return 1;
+}
+
+void managed_device_gone(struct bus *b)
+{
+    struct managed_walk *w = b->walks;
+
+    if (!w)
+        return;
+    w->reply = sd_bus_message_unref(w->reply);
+    free(w->after);
+    w->after = NULL;
+}
+
+int managed_init(struct bus *b)
+{
+    int r = sd_event_add_defer(b->event, &b->walk_source, on_turn, b);
+
+    return r < 0 ? r : sd_event_source_set_enabled(b->walk_source, SD_EVENT_OFF);
+}
+
+int managed_register(struct bus *b)
+{
+    return sd_bus_add_object(b->connection, NULL, BUS_PATH_MANAGER, on_call, b);
+}
+
+void managed_reset(struct bus *b)
+{
+    while (b->walks)
+        drop_first(b);
+}
+
+void managed_done(struct bus *b)
+{
+    managed_reset(b);
+    sd_event_source_disable_unref(b->walk_source);
+}
