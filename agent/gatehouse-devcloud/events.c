@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "events.h"
 
+#include "base/clock.h"
 #include "base/json.h"
 
 #include <math.h>
@@ -42,8 +43,10 @@ static json_object *object(const char *event, ...)
     return o;
 }
 
+/* With the moment: microseconds of CLOCK_BOOTTIME, the same for all processes. */
 static void print_object(json_object *o)
 {
+    json_object_object_add(o, "at", json_object_new_uint64(clock_boottime()));
     puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
     json_object_put(o);
 }

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #define TURN_SAID (2 * USEC_PER_MSEC)
 
@@ -26,10 +27,18 @@ static uint64_t waited(int fd)
     return strtoull(end, NULL, 10) / 1000;
 }
 
+static uint64_t on_processor(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+}
+
 /* Everything between two waits for events is one turn. */
 static int turn(sd_event *event, int fd)
 {
-    uint64_t begun = clock_boottime(), took, behind;
+    uint64_t begun = clock_boottime(), took, behind, cpu;
     int r = sd_event_prepare(event);
 
     took = clock_boottime() - begun;
@@ -38,6 +47,7 @@ static int turn(sd_event *event, int fd)
     if (r <= 0)
         return r;
     behind = waited(fd);
+    cpu = on_processor();
     begun = clock_boottime();
     r = sd_event_dispatch(event);
     took += clock_boottime() - begun;
@@ -46,7 +56,8 @@ static int turn(sd_event *event, int fd)
     behind = waited(fd) - behind;
     took -= MIN_OF(took, behind);
     if (took >= TURN_SAID)
-        log_debug(NULL, "a turn of the loop took %u us", (unsigned)took);
+        log_debug(NULL, "a turn of the loop took %u us, %u us of them on the processor", (unsigned)took,
+                  (unsigned)(on_processor() - cpu));
     return r;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Runs the event loop to its end; at log level debug each turn that took long leaves a line in the journal: how long the
- * loop looked at nothing else. Time in which the kernel gave the processor to other processes is not counted. */
+/* Runs the event loop to its end; at log level debug each turn that took long leaves a line in the journal: how long
+ * the loop looked at nothing else. Time in which the kernel gave the processor to other processes is not counted. */
 
 #include <systemd/sd-event.h>
 

@@ -111,6 +111,9 @@ static int describe(struct device *d, const struct rotation_commit *commit, stru
     case ROTATION_CHANGE_SET_BACKUP:
         return put_act(d, change, VAULT_BACKUP, e);
     case ROTATION_CHANGE_SWAP:
+        /* It was accepted just now: the same transaction says so. */
+        if (clock_synchronized())
+            vault_change_authenticated(change, VAULT_BACKUP, clock_realtime());
         return vault_change_swap(change);
     case ROTATION_CHANGE_FORGET_MAIN:
         return vault_change_forget(change, VAULT_MAIN);

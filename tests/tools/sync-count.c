@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Preloaded into a program (LD_PRELOAD): counts how often it has what it wrote brought to the disk. The sum stands in the
- * file that SYNC_COUNT_FILE names, eight bytes in the machine's order, and is up to date after each call. */
+/* Preloaded into a program (LD_PRELOAD): counts how often it has what it wrote brought to the disk. The sum stands in
+ * the file that SYNC_COUNT_FILE names, eight bytes in the machine's order, and is up to date after each call. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdatomic.h>
