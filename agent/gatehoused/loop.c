@@ -9,12 +9,20 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #define TURN_SAID (2 * USEC_PER_MSEC)
 
+/* What this thread has had of the machine so far. */
+struct account {
+    uint64_t wall, cpu;
+    uint64_t ready; /* to run, and did not get to */
+    long waits;     /* how often it gave the processor away, to wait for something */
+};
+
 /* Microseconds that this thread was ready to run and did not get to; 0 if the kernel does not say. */
-static uint64_t waited(int fd)
+static uint64_t ready_time(int fd)
 {
     char text[128];
     ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
@@ -27,37 +35,48 @@ static uint64_t waited(int fd)
     return strtoull(end, NULL, 10) / 1000;
 }
 
-static uint64_t on_processor(void)
+static void take_account(int fd, struct account *ret)
 {
-    struct timespec t;
+    struct rusage usage = {0};
+    struct timespec cpu;
 
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu);
+    getrusage(RUSAGE_THREAD, &usage);
+    *ret = (struct account){.wall = clock_boottime(),
+                            .cpu = (uint64_t)cpu.tv_sec * USEC_PER_SEC + (uint64_t)cpu.tv_nsec / 1000,
+                            .ready = ready_time(fd),
+                            .waits = usage.ru_nvcsw};
 }
 
-/* Everything between two waits for events is one turn. */
+/* How long a turn took, less what other processes, or another machine on the same host, took of it. Who waited for
+ * nothing has spent his time on the processor. */
+static uint64_t took(const struct account *begin, const struct account *end)
+{
+    uint64_t wall = end->wall - begin->wall, ready = end->ready - begin->ready;
+
+    return end->waits == begin->waits ? end->cpu - begin->cpu : wall - MIN_OF(wall, ready);
+}
+
+/* All between two waits for events is one turn. */
 static int turn(sd_event *event, int fd)
 {
-    uint64_t begun = clock_boottime(), took, behind, cpu;
-    int r = sd_event_prepare(event);
+    struct account begin, prepared, woken, end;
+    uint64_t usec;
+    int r;
 
-    took = clock_boottime() - begun;
+    take_account(fd, &begin);
+    r = sd_event_prepare(event);
+    take_account(fd, &prepared);
     if (r == 0)
         r = sd_event_wait(event, UINT64_MAX);
     if (r <= 0)
         return r;
-    behind = waited(fd);
-    cpu = on_processor();
-    begun = clock_boottime();
+    take_account(fd, &woken);
     r = sd_event_dispatch(event);
-    took += clock_boottime() - begun;
-    if (took < TURN_SAID)
-        return r;
-    behind = waited(fd) - behind;
-    took -= MIN_OF(took, behind);
-    if (took >= TURN_SAID)
-        log_debug(NULL, "a turn of the loop took %u us, %u us of them on the processor", (unsigned)took,
-                  (unsigned)(on_processor() - cpu));
+    take_account(fd, &end);
+    usec = took(&begin, &prepared) + took(&woken, &end);
+    if (usec >= TURN_SAID)
+        log_debug(NULL, "a turn of the loop took %u us", (unsigned)usec);
     return r;
 }
 

@@ -2,7 +2,7 @@
 #pragma once
 
 /* Runs the event loop to its end; at log level debug each turn that took long leaves a line in the journal: how long
- * the loop looked at nothing else. Time in which the kernel gave the processor to other processes is not counted. */
+ * the loop looked at nothing else. Time that other processes took of the processor meanwhile is not counted. */
 
 #include <systemd/sd-event.h>
 

@@ -420,6 +420,7 @@ static void op_changed(void *userdata)
 {
     struct device *d = userdata;
 
+    log_debug(d->config->id, "rotation is %s", rotation_carrier_state(d->rotation));
     session_start(d);
     rotate_schedule(d, false);
     device_changed(d);
