@@ -151,7 +151,7 @@
 #define ROTATION_RATE_MAX 10000
 #define ROTATION_WINDOW_LOOK (10 * USEC_PER_MINUTE)    /* is it open? The wall clock may have been set meanwhile */
 #define ROTATION_TURN_MAX (2 * USEC_PER_MINUTE)        /* one that takes longer goes on without keeping others back */
-#define ROTATION_TURN_AGAIN_MAX 3                      /* likewise one whose registrar wants to be asked again */
+#define ROTATION_TURN_AGAIN_MAX 2                      /* likewise one whose registrar wants to be asked again */
 #define ROTATION_BATCH_PATIENCE (10 * USEC_PER_MINUTE) /* a fleet's rotation counts one as failed after it */
 #define ROTATION_PFS_AGE_MAX USEC_PER_DAY
 #define ROTATION_MANUAL_PROBE_INTERVAL USEC_PER_HOUR
@@ -188,7 +188,8 @@
 #define SUBSCRIBER_QUEUE_MAX 1000
 #define LIST_DEVICES_MAX 1000
 #define MANAGED_OBJECTS_PER_TURN 64 /* of GetManagedObjects */
-#define MANAGED_WALKS_MAX 64        /* that wait for their answers */
+#define JOB_RESULTS_PER_TURN 1000
+#define MANAGED_WALKS_MAX 64 /* that wait for their answers */
 #define MANAGED_WALKS_SENDER_MAX 4
 /* gatehousectl's: what a driver does may take that long */
 #define CALL_TIMEOUT (LINK_CALL_TIMEOUT + 5 * USEC_PER_SEC)

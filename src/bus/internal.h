@@ -72,6 +72,11 @@ void job_object_path(const struct job *job, char path[64]);
 int device_object_properties(sd_bus_message *m, void *object);
 int job_object_properties(sd_bus_message *m, void *object);
 
+/* One of a{sv}. */
+int job_object_result(sd_bus_message *m, const struct job_result *result);
+/* NULL if that is no job's path. */
+struct job *job_object_find(struct bus *b, const char *path);
+
 /* managed.c */
 int managed_init(struct bus *b);
 void managed_done(struct bus *b);

@@ -12,24 +12,30 @@ void job_object_path(const struct job *job, char path[64])
     snprintf(path, 64, BUS_PATH_JOB "/%u", job->number);
 }
 
-static int find(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret_found,
-                sd_bus_error *error)
+struct job *job_object_find(struct bus *b, const char *path)
 {
-    struct bus *b = userdata;
     const char *number = path + strlen(BUS_PATH_JOB);
     char *end, again[64];
     struct job *job;
     unsigned long n;
 
     if (strncmp(path, BUS_PATH_JOB "/", strlen(BUS_PATH_JOB) + 1) != 0)
-        return 0;
+        return NULL;
     n = strtoul(number + 1, &end, 10);
     job = *end || n > UINT32_MAX ? NULL : job_find(fleet_jobs(b->fleet), (uint32_t)n);
     if (!job)
-        return 0;
+        return NULL;
     job_object_path(job, again);
-    if (strcmp(again, path) != 0)
-        return 0; /* " 1", "+1", "01" */
+    return strcmp(again, path) == 0 ? job : NULL; /* not " 1", "+1", "01" */
+}
+
+static int find(sd_bus *connection, const char *path, const char *interface, void *userdata, void **ret_found,
+                sd_bus_error *error)
+{
+    struct job *job = job_object_find(userdata, path);
+
+    if (!job)
+        return 0;
     *ret_found = job;
     return 1;
 }
@@ -95,18 +101,20 @@ static int get_text(sd_bus *connection, const char *path, const char *interface,
     return sd_bus_message_append(reply, "s", text);
 }
 
+int job_object_result(sd_bus_message *m, const struct job_result *result)
+{
+    return sd_bus_message_append(m, "a{sv}", 3, "device", "s", result->device ?: "", "outcome", "s",
+                                 result->outcome ?: "", "reason", "s", result->reason ?: "");
+}
+
 static int get_results(sd_bus *connection, const char *path, const char *interface, const char *property,
                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
     const struct job *job = userdata;
     int r = sd_bus_message_open_container(reply, 'a', "a{sv}");
 
-    for (size_t i = 0; r >= 0 && i < job->n_results; i++) {
-        const struct job_result *result = &job->results[i];
-
-        r = sd_bus_message_append(reply, "a{sv}", 3, "device", "s", result->device ?: "", "outcome", "s",
-                                  result->outcome ?: "", "reason", "s", result->reason ?: "");
-    }
+    for (size_t i = 0; r >= 0 && i < job->n_results; i++)
+        r = job_object_result(reply, &job->results[i]);
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* GetManagedObjects, a slice of the devices in each turn of the loop: ten thousand of them at once would keep every
- * session waiting. sd-bus has an answer of its own, made in one go, so the call is taken before it gets there.
+/* Answers that are long: GetManagedObjects, and the results of a job for a whole fleet. They are made a slice in each
+ * turn of the loop: ten thousand devices at once would keep every session waiting. sd-bus has answers of its own, made
+ * in one go, so the calls are taken before they get there.
  *
- * What is answered is one state: PropertiesChanged of devices wait until the answers under way are out (changed.c), and
- * with a device that goes an answer begins anew. One that comes is told of by InterfacesAdded, as always. */
+ * What GetManagedObjects answers is one state: PropertiesChanged of devices wait until the answers under way are out
+ * (changed.c), and with a device that goes an answer begins anew. One that comes is told of by InterfacesAdded, as
+ * always. */
 
 #include "base/limits.h"
 #include "base/names.h"
@@ -19,6 +21,8 @@ struct managed_walk {
     sd_bus_message *call;
     sd_bus_message *reply; /* NULL: not begun */
     char *after;           /* the last device in it */
+    uint32_t job;          /* whose results are asked for; 0: all objects are */
+    size_t next_result;
 };
 
 static struct managed_walk *walk_free(struct managed_walk *w)
@@ -93,18 +97,12 @@ static int append_jobs(struct bus *b, sd_bus_message *m)
     return r;
 }
 
-static int begin(struct managed_walk *w)
-{
-    int r = sd_bus_message_new_method_return(w->call, &w->reply);
+/* ── Slices: 1: there is more. 0: that was the last. ── */
 
-    return r < 0 ? r : sd_bus_message_open_container(w->reply, 'a', "{oa{sa{sv}}}");
-}
-
-/* 1: there is more. 0: it is answered. */
-static int append_slice(struct bus *b, struct managed_walk *w)
+static int append_objects(struct bus *b, struct managed_walk *w)
 {
     struct device *d = fleet_next(b->fleet, w->after), *last = NULL;
-    int r = w->reply ? 0 : begin(w);
+    int r = 0;
 
     for (int i = 0; r >= 0 && d && i < MANAGED_OBJECTS_PER_TURN; i++) {
         r = append_device(w->reply, d);
@@ -118,8 +116,39 @@ static int append_slice(struct bus *b, struct managed_walk *w)
         w->after = strdup(device_id(last));
         return w->after ? 1 : -ENOMEM;
     }
-    r = append_jobs(b, w->reply);
+    return append_jobs(b, w->reply);
+}
+
+static int append_results(struct bus *b, struct managed_walk *w)
+{
+    const struct job *job = job_find(fleet_jobs(b->fleet), w->job);
+    size_t n = job ? MIN_OF(job->n_results, w->next_result + JOB_RESULTS_PER_TURN) : 0;
+    int r = job ? 0 : -ENOENT;
+
+    for (; r >= 0 && w->next_result < n; w->next_result++)
+        r = job_object_result(w->reply, &job->results[w->next_result]);
+    return r < 0 ? r : w->next_result < job->n_results;
+}
+
+static int begin(struct managed_walk *w)
+{
+    int r = sd_bus_message_new_method_return(w->call, &w->reply);
+
+    if (r >= 0 && w->job > 0)
+        r = sd_bus_message_open_container(w->reply, 'v', "aa{sv}");
+    return r < 0 ? r : sd_bus_message_open_container(w->reply, 'a', w->job > 0 ? "a{sv}" : "{oa{sa{sv}}}");
+}
+
+static int append_slice(struct bus *b, struct managed_walk *w)
+{
+    int r = w->reply ? 0 : begin(w);
+
     if (r >= 0)
+        r = w->job > 0 ? append_results(b, w) : append_objects(b, w);
+    if (r != 0)
+        return r;
+    r = sd_bus_message_close_container(w->reply);
+    if (r >= 0 && w->job > 0)
         r = sd_bus_message_close_container(w->reply);
     return r < 0 ? r : sd_bus_send(NULL, w->reply, NULL) < 0 ? -EIO : 0;
 }
@@ -149,20 +178,17 @@ static bool has_room(const struct bus *b, const char *sender)
     return all < MANAGED_WALKS_MAX && of_sender < MANAGED_WALKS_SENDER_MAX;
 }
 
-static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int enqueue(struct bus *b, sd_bus_message *m, uint32_t job, sd_bus_error *error)
 {
     struct managed_walk *w, **end;
-    struct bus *b = userdata;
 
-    if (!sd_bus_message_is_method_call(m, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects") ||
-        !sd_bus_message_has_signature(m, ""))
-        return 0;
     if (!has_room(b, sd_bus_message_get_sender(m)))
-        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "too many are asking for all objects: come again");
+        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "too many ask for much at once: come again");
     w = calloc(1, sizeof(*w));
     if (!w)
         return -ENOMEM;
     w->call = sd_bus_message_ref(m);
+    w->job = job;
     for (end = &b->walks; *end; end = &(*end)->next)
         ;
     *end = w;
@@ -170,11 +196,42 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 1;
 }
 
+static int on_manager_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    if (!sd_bus_message_is_method_call(m, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects") ||
+        !sd_bus_message_has_signature(m, ""))
+        return 0;
+    return enqueue(userdata, m, 0, error);
+}
+
+/* Few results are left to sd-bus. */
+static int on_job_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    const char *interface, *name, *path = sd_bus_message_get_path(m);
+    const struct job *job = job_object_find(b, path);
+    int r;
+
+    /* As this handler is for all paths below, sd-bus would say that the object lacks the method. */
+    if (!job && strcmp(path, BUS_PATH_JOB) != 0)
+        return sd_bus_error_setf(error, SD_BUS_ERROR_UNKNOWN_OBJECT, "there is no job %s", strrchr(path, '/') + 1);
+    if (!sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Get") ||
+        !sd_bus_message_has_signature(m, "ss"))
+        return 0;
+    r = sd_bus_message_read(m, "ss", &interface, &name);
+    if (r < 0)
+        return r;
+    if (strcmp(interface, BUS_INTERFACE_JOB) == 0 && strcmp(name, "Results") == 0 && job &&
+        job->n_results > JOB_RESULTS_PER_TURN)
+        return enqueue(b, m, job->number, error);
+    return sd_bus_message_rewind(m, true) < 0 ? -EIO : 0;
+}
+
 void managed_device_gone(struct bus *b)
 {
     struct managed_walk *w = b->walks;
 
-    if (!w)
+    if (!w || w->job > 0)
         return;
     w->reply = sd_bus_message_unref(w->reply);
     free(w->after);
@@ -190,7 +247,9 @@ int managed_init(struct bus *b)
 
 int managed_register(struct bus *b)
 {
-    return sd_bus_add_object(b->connection, NULL, BUS_PATH_MANAGER, on_call, b);
+    int r = sd_bus_add_object(b->connection, NULL, BUS_PATH_MANAGER, on_manager_call, b);
+
+    return r < 0 ? r : sd_bus_add_fallback(b->connection, NULL, BUS_PATH_JOB, on_job_call, b);
 }
 
 void managed_reset(struct bus *b)

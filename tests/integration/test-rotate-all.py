@@ -61,7 +61,7 @@ def everybody(bench):
     check(len(done["BatchId"]) == 32 and len(done["Results"]) == 20, done)
     check(json.loads(bench.ctl("--json=short", "job", "list"))[0]["Job"] == "1", "as JSON")
     refused(bench.ctl("job", "cancel", "1", status=None), 1, "ended already")
-    refused(bench.ctl("job", "wait", "99", status=None), 1)
+    refused(bench.ctl("job", "wait", "99", status=None), 1, "there is no job 99")
     refused(bench.ctl("job", "stop", "1", status=None), 2)
 
 

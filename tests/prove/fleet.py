@@ -166,10 +166,13 @@ class Fleet:
             shown = [o[DEVICE] for o in objects.values() if DEVICE in o]
             f["objects"] = len(shown)
             f["objects_new"] = sum(not p["MainIdentity"][1].startswith("first-") for p in shown)
+            f["longest_turn_objects_ms"], journal = max(self.turns(journal), default=0), self.mark()
             job = next(path for path, o in objects.items() if JOB in o)
-            c.call(job, "org.freedesktop.DBus.Properties", "Get", "ss", JOB, "Results")
+            (_, results), = c.call(job, "org.freedesktop.DBus.Properties", "Get", "ss", JOB, "Results")
+            f["results"] = len(results)
+            f["longest_turn_results_ms"], journal = max(self.turns(journal), default=0), self.mark()
             c.call(ROOT + "/device", "org.freedesktop.DBus.Introspectable", "Introspect")
-            f["longest_turn_looking_ms"] = max(self.turns(journal), default=0)
+            f["longest_turn_nodes_ms"] = max(self.turns(journal), default=0)
 
     def judge(self):
         f = self.figures
@@ -180,7 +183,8 @@ class Fleet:
             f"at most {self.concurrent} in flight": max(f["most_in_flight"], f["most_at_cloud"]) <= self.concurrent,
             f"at most {SYNCS_MAX * self.n:g} fsync": f["syncs"] <= SYNCS_MAX * self.n,
             f"no turn over {TURN_MAX_MS} ms": f["longest_turn_ms"] <= TURN_MAX_MS,
-            f"no turn over {OBJECTS_TURN_MAX_MS} ms for all objects": f["longest_turn_looking_ms"] <= OBJECTS_TURN_MAX_MS,
+            f"no turn over {OBJECTS_TURN_MAX_MS} ms for all objects": max(f["longest_turn_objects_ms"], f["longest_turn_results_ms"], f["longest_turn_nodes_ms"])
+            <= OBJECTS_TURN_MAX_MS and f["results"] == self.n,
         }
         for what, ok in held.items():
             say(f"  {'held' if ok else 'FAILED'}: {what}")
