@@ -40,7 +40,7 @@
 #define VAULT_COUNTER_LEAP 1000              /* what a lost or restored identity counter rises by */
 #define BACKUP_INTERVAL USEC_PER_MINUTE      /* between backups after rotations */
 #define VAULT_BACKUP_MAX (256 * 1024 * 1024) /* a backup's file */
-#define VAULT_BATCH_MAX 256                  /* changes in one transaction: they are sealed within one loop turn */
+#define VAULT_BATCH_MAX 96                   /* changes in one transaction: they are sealed within one loop turn */
 
 /* The locked arena */
 #define ARENA_CELL_SIZE 128

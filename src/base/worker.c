@@ -73,8 +73,11 @@ static void *thread_main(void *userdata)
         work->r = work->run(work->userdata);
         pthread_mutex_lock(&w->mutex);
         queue_push(&w->finished, work);
-        /* An eventfd write fails only when the counter is full, and then the loop is awake already. */
+        pthread_mutex_unlock(&w->mutex);
+        /* Without the lock: it wakes the loop, which would find it taken and, on a busy machine, wait for long. An
+         * eventfd write fails only when the counter is full, and then the loop is awake already. */
         (void)!write(w->event_fd, &one, sizeof(one));
+        pthread_mutex_lock(&w->mutex);
     }
     pthread_mutex_unlock(&w->mutex);
     return NULL;
@@ -182,7 +185,7 @@ int workers_submit(struct workers *w, int (*run)(void *userdata), void (*done)(i
     *work = (struct work){.run = run, .done = done, .userdata = userdata};
     pthread_mutex_lock(&w->mutex);
     queue_push(&w->todo, work);
-    pthread_cond_signal(&w->wake);
     pthread_mutex_unlock(&w->mutex);
+    pthread_cond_signal(&w->wake);
     return 0;
 }
