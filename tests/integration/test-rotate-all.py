@@ -6,7 +6,7 @@ import json
 import time
 
 import harness
-from agent_bench import refused, sessions, sim_bench
+from agent_bench import refused, sessions, sim_bench, wait_samples
 from harness import check, wait_for
 
 MANAGER = ("/org/gatehouse1", "org.gatehouse1.Manager")
@@ -169,5 +169,20 @@ def away(bench):
     check(rotated(bench, devices) == devices, "all")
 
 
+def window(bench):
+    """Keys that came of age wait for their time of day; one that somebody asks for does not."""
+    def hours(first, last):
+        return "-".join(time.strftime("%H:%M", time.localtime(time.time() + 3600 * h)) for h in (first, last))
+    closed = {"max_age": "2s", "window": hours(2, 3)}
+    _, _, cloud, _ = sim_bench(bench, ("a", "b"), rotation=closed)
+    bench.ctl("rotate", "b")
+    wait_samples(cloud, "a", 40)  # for four seconds
+    check(rotated(bench, ["a"]) == [], "not before its time")
+    check(bench.get("a", "NextRotation") > (time.time() + 3600) * 1e6, "and that is shown")
+    bench.write_config(cloud.url, rotation=dict(closed, window=hours(-1, 1)))
+    bench.ctl("reload")
+    wait_for("the rotation", lambda: rotated(bench, ["a"]))
+
+
 if __name__ == "__main__":
-    harness.main(everybody, partly, bounded, unending, cancelled, gone_on_with, away)
+    harness.main(everybody, partly, bounded, unending, cancelled, gone_on_with, away, window)

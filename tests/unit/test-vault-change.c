@@ -288,6 +288,75 @@ static void run_until_idle(struct scratch *s)
         assert_true(sd_event_run(s->event, 10 * USEC_PER_SEC) > 0);
 }
 
+/* Those on the same way at once come together in one transaction; who is alone does not wait for ever. */
+static void test_gathered(void **state)
+{
+    struct scratch *s = *state;
+    struct vault_stats before, after;
+    struct log log = {0};
+    struct vault_change *c;
+
+    vault_stats(s->vault, &before);
+    vault_gather(s->vault, 3, 60 * USEC_PER_SEC);
+    for (unsigned i = 1; i <= 3; i++) {
+        char device[16];
+
+        /* A turn of the loop between each and the next. */
+        while (sd_event_run(s->event, 0) > 0)
+            ;
+        assert_int_equal(log.calls, 0);
+        snprintf(device, sizeof(device), "d%u", i);
+        c = vault_change_new(s->vault, device, "cloud");
+        scratch_put_in(c, s, VAULT_MAIN, device, i, NULL);
+        assert_int_equal(vault_commit(s->vault, c, on_done, &log), 0);
+    }
+    run_until_idle(s);
+    vault_stats(s->vault, &after);
+    assert_int_equal(after.commits - before.commits, 1);
+    assert_int_equal(log.calls, 3);
+    vault_gather(s->vault, 3, USEC_PER_MSEC);
+    c = vault_change_new(s->vault, "d4", "cloud");
+    scratch_put_in(c, s, VAULT_MAIN, "d4", 4, NULL);
+    assert_int_equal(vault_commit(s->vault, c, on_done, &log), 0);
+    run_until_idle(s);
+    assert_int_equal(log.calls, 4);
+    /* What waits when nobody else will come any more goes at once. */
+    vault_gather(s->vault, 3, 60 * USEC_PER_SEC);
+    c = vault_change_new(s->vault, "d5", "cloud");
+    scratch_put_in(c, s, VAULT_MAIN, "d5", 5, NULL);
+    assert_int_equal(vault_commit(s->vault, c, on_done, &log), 0);
+    vault_gather(s->vault, 1, 0);
+    run_until_idle(s);
+    assert_int_equal(log.calls, 5);
+    assert_int_equal(log.last, 0);
+}
+
+/* What is of no device has a place of its own, which no device can have. */
+static void test_fleet_entry(void **state)
+{
+    struct scratch *s = *state;
+    struct vault_change *c = vault_change_new(s->vault, VAULT_FLEET, VAULT_FLEET);
+    size_t n;
+
+    vault_change_rotation(c, "record", 6);
+    assert_int_equal(vault_commit_sync(s->vault, c, NULL), 0);
+    scratch_reopen(s);
+    assert_non_null(vault_find(s->vault, VAULT_FLEET, VAULT_FLEET));
+    assert_memory_equal(vault_rotation(vault_find(s->vault, VAULT_FLEET, VAULT_FLEET), &n), "record", 6);
+    assert_int_equal(vault_verify_sync(s->vault, &(struct vault_verify_handler){0}, NULL), 0);
+    c = vault_change_new(s->vault, VAULT_FLEET, VAULT_FLEET);
+    vault_change_remove(c);
+    assert_int_equal(vault_commit_sync(s->vault, c, NULL), 0);
+    scratch_reopen(s);
+    assert_null(vault_find(s->vault, VAULT_FLEET, VAULT_FLEET));
+    c = vault_change_new(s->vault, VAULT_FLEET, "cloud");
+    vault_change_rotation(c, "record", 6);
+    assert_int_equal(vault_commit_sync(s->vault, c, NULL), -EINVAL);
+    c = vault_change_new(s->vault, "d1", VAULT_FLEET);
+    vault_change_rotation(c, "record", 6);
+    assert_int_equal(vault_commit_sync(s->vault, c, NULL), -EINVAL);
+}
+
 static void test_grouped(void **state)
 {
     struct scratch *s = *state;
@@ -441,6 +510,8 @@ int main(void)
         SCRATCH_TEST(test_weak_refused_unless_forced),
         SCRATCH_TEST(test_steps_that_cannot_be),
         SCRATCH_TEST(test_grouped),
+        SCRATCH_TEST(test_gathered),
+        SCRATCH_TEST(test_fleet_entry),
         SCRATCH_TEST(test_chained_and_flushed),
         SCRATCH_TEST(test_closing_answers),
         SCRATCH_TEST(test_forgetting_truncates_the_log),
