@@ -136,6 +136,17 @@ uint64_t calendar_shown(const struct fleet *f, uint64_t due)
     return window_next(window_of(f), due + (clock_realtime() - clock_boottime()));
 }
 
+/* It is time. */
+static void begin_due(struct device *d)
+{
+    /* Before the event: its refusal ends it, and may come at once. Nobody who is away takes a turn from the others. */
+    d->scheduled = true;
+    if (d->rotation && rotate_heard(d) && rotate_ask(d, false, true) >= 0)
+        return;
+    rotate_end_turn(d);
+    rotate_schedule(d, true); /* another time */
+}
+
 static int on_schedule(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct fleet *f = userdata;
@@ -144,7 +155,7 @@ static int on_schedule(sd_event_source *source, uint64_t usec, void *userdata)
     batch_run(f, clock_boottime());
     while (window_is_open(f) && (entry = schedule_take(f->schedule, clock_boottime()))) {
         hold(entry->userdata);
-        rotate_due(entry->userdata);
+        begin_due(entry->userdata);
     }
     calendar_wake(f);
     return 0;

@@ -304,8 +304,6 @@ bool rotate_heard(const struct device *d);
 bool rotate_under_way(const struct device *d);
 /* It no longer counts as one of those that run at once. */
 void rotate_end_turn(struct device *d);
-/* The schedule says that it is time. */
-void rotate_due(struct device *d);
 
 /* restored.c */
 /* It came from a backup, and the cloud has accepted none of its keys since. */

@@ -546,16 +546,6 @@ int rotate_ask(struct device *d, bool compromised, bool scheduled)
         &(struct rotation_event){.type = ROTATION_EV_ROTATE, .compromised = compromised, .scheduled = scheduled});
 }
 
-void rotate_due(struct device *d)
-{
-    /* Before the event: its refusal ends it, and may come at once. Nobody who is away takes a turn from the others. */
-    d->scheduled = true;
-    if (d->rotation && rotate_heard(d) && rotate_ask(d, false, true) >= 0)
-        return;
-    rotate_end_turn(d);
-    rotate_schedule(d, true); /* another time */
-}
-
 int rotate_allowed(const struct device *d, bool compromised, struct error *e)
 {
     const char *why;

@@ -153,9 +153,10 @@ static void compare_entry(struct restoring *g, const struct vault_entry *present
 static void compare(struct restoring *g)
 {
     for (const struct vault_entry *p = vault_next(g->present, NULL); p; p = vault_next(g->present, p))
-        compare_entry(g, p);
+        if (strcmp(p->device, VAULT_FLEET) != 0)
+            compare_entry(g, p);
     for (const struct vault_entry *r = vault_next(g->restored, NULL); r; r = vault_next(g->restored, r))
-        if (!vault_find(g->present, r->device, r->uplink))
+        if (strcmp(r->device, VAULT_FLEET) != 0 && !vault_find(g->present, r->device, r->uplink))
             differs(g, r, "has been removed since the backup");
 }
 
