@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/log.h"
+#include "base/messages.h"
 #include "base/names.h"
 #include "bus/internal.h"
 
@@ -189,6 +190,8 @@ static int method_rotate_all(sd_bus_message *m, void *userdata, sd_bus_error *er
     r = fleet_rotate_all(b->fleet, compromised, &job, &e);
     if (r < 0)
         return bus_error_set(error, r, &e);
+    log_audit(LOG_NOTICE, MESSAGE_ROTATION_ALL_ASKED, NULL, b->caller, "new keys are asked for, for all devices%s",
+              compromised ? ": the present ones are compromised" : "");
     job_object_path(job, path);
     return sd_bus_reply_method_return(m, "o", path);
 }

@@ -69,7 +69,8 @@ def acts_are_written_down(bench):
     bench.keys.append(harness.read_bytes(bench.keyfile))
     bench.ctl("vault", "rekey", "--keyfile", bench.keyfile)
     journal.wait("VAULT_REKEYED", None, me)
-    bench.ctl("rotate", "d1", status=None)
+    bench.ctl("rotate", "--all", "--yes", status=None)
+    journal.wait("ROTATION_ALL_ASKED", None, me)
     # What was refused was not done.
     bench.ctl("key", "set", "d1", "x", "--encoding=hex", stdin=b"00" * 32, status=1)
     check(len([e for e in journal.read() if e.get("MESSAGE_ID") == IDS["KEY_SET"]]) == 1, "a refused key counts as set")
