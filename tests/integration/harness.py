@@ -92,9 +92,16 @@ def wait_for(what, get, seconds=10):
 
 
 def free_port(kind=socket.SOCK_DGRAM, address="127.0.0.1"):
-    with socket.socket(socket.AF_INET, kind) as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
+    """Of those that the kernel gives to nobody by itself: it stays free until it is bound."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        ephemeral = int(f.read().split()[0])
+    while True:
+        with socket.socket(socket.AF_INET, kind) as s:
+            try:
+                s.bind((address, 10000 + secrets.randbelow(ephemeral - 10000)))
+                return s.getsockname()[1]
+            except OSError:
+                continue
 
 
 def program(path):
@@ -245,7 +252,8 @@ class Devcloud(Process):
                 f.write(":".join([identity, key.hex(), *device]) + "\n")
         super().__init__(bench, name, [])
         self.mode, self.state = "--replaces" if replaces else "--adds", state
-        self.port, self.https_port = port, 0
+        # Its own from the beginning, so that it has the same after a restart.
+        self.port, self.https_port = port or free_port(), free_port(socket.SOCK_STREAM)
         self.project, self.tenant, self.api_key_file = project, tenant, None
         self.ca, self.record = bench.path(name + ".ca.pem"), bench.path(name + ".record")
         if api_key:

@@ -377,6 +377,19 @@ def no_second_key(w):
     online("boiler-1")
 
 
+def removed(w):
+    """a plugin removed: its driver ends, the rest goes on; all removed and installed again: the same keys"""
+    ok("apt-get", "remove", "gatehouse-plugin-modbus", timeout=120)
+    check(state(MODBUS) != "active" and active(AGENT, SIM), "only the plugin's driver ended")
+    samples_go_on(w, "sim-1")
+    ok("apt-get", "remove", "gatehouse", "gatehouse-devcloud", timeout=120)
+    check(not active(AGENT) and not active(SIM), "all of it ended")
+    check(os.path.exists(KEYS + "/current") and os.path.exists("/var/lib/gatehouse/vault.db"), "keyfile and vault stay")
+    ok("apt-get", "install", "gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus", timeout=120)
+    online("sim-1", "boiler-1")
+    samples_go_on(w, "sim-1", "boiler-1")
+
+
 def exposure(w):
     """systemd-analyze security and verify"""
     for name, most in EXPOSURE_MAX.items():
@@ -399,7 +412,7 @@ def no_key_told(w):
 
 
 CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, administrator, confined, rotated, registrar,
-         driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, exposure,
+         driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, removed, exposure,
          no_key_told)
 
 
