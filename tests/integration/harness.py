@@ -35,6 +35,8 @@ import tempfile
 import time
 import traceback
 
+from ports import free_port
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD_DIR = os.path.abspath(os.environ.get("GATEHOUSE_BUILD") or os.environ.get("BUILD_DIR") or os.path.join(ROOT, "build"))
 SKIPPED = 77
@@ -89,19 +91,6 @@ def wait_for(what, get, seconds=10):
         if time.monotonic() > end:
             raise Failure(f"not within {seconds * STRETCH:g} s: {what() if callable(what) else what}")
         time.sleep(0.01)
-
-
-def free_port(kind=socket.SOCK_DGRAM, address="127.0.0.1"):
-    """Of those that the kernel gives to nobody by itself: it stays free until it is bound."""
-    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
-        ephemeral = int(f.read().split()[0])
-    while True:
-        with socket.socket(socket.AF_INET, kind) as s:
-            try:
-                s.bind((address, 10000 + secrets.randbelow(ephemeral - 10000)))
-                return s.getsockname()[1]
-            except OSError:
-                continue
 
 
 def program(path):
