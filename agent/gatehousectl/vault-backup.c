@@ -50,7 +50,8 @@ int verb_vault_backup(struct ctl *c, const char *file)
     if (r != 0) {
         unlink(file);
         if (r == EXIT_NOT_RUNNING)
-            fprintf(stderr, "gatehousectl: while it is stopped: gatehoused --backup %s\n", file);
+            fprintf(stderr, "gatehousectl: while it is stopped: gatehoused --backup %s --keyfile %s\n", file,
+                    c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT);
         return r;
     }
     print_say(c, "%s made. It opens with the present keyfile, or the present recovery key: keep one of them, elsewhere",

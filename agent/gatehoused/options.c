@@ -23,6 +23,7 @@ static void usage(FILE *to)
         "  --backup FILE           write a sealed copy of the vault to a new file and end\n"
         "  --restore FILE          put a backup back in place of the vault and end; tells what is newer, and then wants\n"
         "                          --force\n"
+        "  --force                 with --restore: although the present vault has newer keys, or cannot be compared\n"
         "  --backup-keyfile FILE   with --restore: the keyfile of the backup's time, if it is not the present one\n"
         "  --recover               open the vault with the recovery key, read from standard input, and make it open with the\n"
         "                          present keyfile and bind value; with --restore: open the backup with it\n"
@@ -127,6 +128,22 @@ static int take(struct options *o, int option)
     }
 }
 
+/* What does not go together. Two acts in one call would leave the user to guess which came first. */
+static int check_together(const struct options *o)
+{
+    int acts = o->check_config + o->verify_vault + (o->backup != NULL) + (o->restore != NULL);
+
+    if (acts > 1)
+        fputs("gatehoused: one of --check-config, --verify-vault, --backup and --restore at a time\n", stderr);
+    else if (o->recover && acts > 0 && !o->restore)
+        fputs("gatehoused: --recover goes by itself or with --restore\n", stderr);
+    else if ((o->force || o->backup_keyfile) && !o->restore)
+        fprintf(stderr, "gatehoused: %s goes with --restore only\n", o->force ? "--force" : "--backup-keyfile");
+    else
+        return 0;
+    return -1;
+}
+
 int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 {
     int option, r = 0;
@@ -139,6 +156,8 @@ int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
         fprintf(stderr, "gatehoused: it takes no arguments, not '%s'\n", argv[optind]);
         r = -1;
     }
+    if (r == 0)
+        r = check_together(ret);
     if (r == 0)
         return 0;
     *ret_status = r > 0 ? EXIT_SUCCESS : EXIT_USAGE;

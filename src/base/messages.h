@@ -8,6 +8,7 @@
 #define MESSAGE_KEY_FORGOTTEN "1d66932a175c4a7095bd481dee092267"      /* a person had a key forgotten */
 #define MESSAGE_KEY_PROMOTED "e99d64ac78be44059dbbbd2663758374"       /* a person had backup tried */
 #define MESSAGE_KEY_EXPORTED "e0482f55f4fb4bf68a7cbeee2a5098c6"       /* a key left the agent */
+#define MESSAGE_DEVICE_REMOVED "f95f1a9348a242e0a95f743eb8688ac3"     /* a person removed a device */
 #define MESSAGE_ROTATION_ASKED "1bc2f9b44a634ea8802a2ccd2fdd8aac"     /* a person asked for a rotation */
 #define MESSAGE_ROTATION_ALL_ASKED "a546b17a7f774b7ab4cc6438ba8d2581" /* the same, of all devices */
 #define MESSAGE_ROTATION_DONE "50051ae4bd8e40dfbb82bc86712e357a"      /* a rotation took */

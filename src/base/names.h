@@ -54,11 +54,11 @@
 #define KEYFILE_CURRENT "current"
 #define KEYFILE_NEXT "next"              /* during a rekey */
 #define CREDENTIAL_KEY "key_current"     /* below $CREDENTIALS_DIRECTORY */
+#define CREDENTIAL_KEY_NEXT "key_next"   /* likewise */
 #define BIND_BOARD_SERIAL "board-serial" /* what a vault may be bound to, in the configuration */
 #define BIND_MACHINE_ID "machine-id"
 #define BIND_FILE "file:"
 #define BOARD_SERIAL_FILE "/sys/firmware/devicetree/base/serial-number"
-#define CREDENTIAL_KEY_NEXT "key_next" /* likewise */
 
 /* Exit statuses beyond 0 and 1 (sysexits.h where one fits) */
 #define EXIT_USAGE 2

@@ -152,6 +152,7 @@ static void on_done(int r, const struct error *e, void *userdata)
 static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus *b = userdata;
+    struct audited *audited;
     struct error e = {0};
     bool keep = false;
     const char *id;
@@ -164,8 +165,10 @@ static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error 
         r = bus_read_options(m, take_keep, &keep, error);
     if (r < 0)
         return r;
-    r = fleet_remove_device(b->fleet, id, keep, on_done, sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
+    audited = audited_new(b, m, MESSAGE_DEVICE_REMOVED, id,
+                          keep ? "it is removed, its keys are kept" : "it is removed, with its keys");
+    r = audited ? fleet_remove_device(b->fleet, id, keep, audited_done, audited, &e) : -ENOMEM;
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
 static int take_compromised(sd_bus_message *m, const char *key, const char *signature, void *userdata)

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The manager's methods on the vault as a whole. */
-#include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
 #include "bus/internal.h"
@@ -54,10 +53,9 @@ int vault_method_backup(sd_bus_message *m, void *userdata, sd_bus_error *error)
         r = bus_read_options(m, NULL, NULL, error);
     if (r < 0)
         return r;
-    r = fleet_backup(b->fleet, fd, &job, &e);
+    r = fleet_backup(b->fleet, fd, b->caller, &job, &e);
     if (r < 0)
         return bus_error_set(error, r, &e);
-    log_audit(LOG_NOTICE, MESSAGE_BACKUP_MADE, NULL, b->caller, "a backup of the vault is made");
     job_object_path(job, path);
     return sd_bus_reply_method_return(m, "o", path);
 }

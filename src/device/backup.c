@@ -2,6 +2,8 @@
 /* Backup as a job: sealed by the vault, written to the caller's file by the worker for files. */
 #include "vault/backup.h"
 #include "base/durable.h"
+#include "base/log.h"
+#include "base/messages.h"
 #include "base/names.h"
 #include "device/internal.h"
 
@@ -15,6 +17,7 @@
 struct backup_job {
     struct fleet *fleet; /* NULL: gone */
     struct job *job;
+    uint32_t caller; /* uid */
     int fd;
     uint8_t *data;
     size_t size;
@@ -23,6 +26,8 @@ struct backup_job {
 
 static void finish(struct backup_job *b, int r)
 {
+    if (r >= 0)
+        log_audit(LOG_NOTICE, MESSAGE_BACKUP_MADE, NULL, b->caller, "a backup of the vault is made");
     if (b->fleet) {
         b->fleet->backup = NULL;
         job_progress(b->fleet->jobs, b->job, "", r >= 0, r < 0 ? "failed" : NULL, r < 0 ? b->error.text : NULL);
@@ -80,7 +85,7 @@ static int check_file(int fd, struct error *e)
     return 0;
 }
 
-int fleet_backup(struct fleet *f, int fd, struct job **ret_job, struct error *e)
+int fleet_backup(struct fleet *f, int fd, uint32_t caller, struct job **ret_job, struct error *e)
 {
     struct backup_job *b;
     int r = check_file(fd, e);
@@ -93,6 +98,7 @@ int fleet_backup(struct fleet *f, int fd, struct job **ret_job, struct error *e)
     if (!b)
         return error_set(e, -ENOMEM, "out of memory");
     b->fleet = f;
+    b->caller = caller;
     b->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     r = b->fd < 0 ? error_errno(e, -errno, "cannot keep the descriptor") : vault_backup(f->vault, on_sealed, b, e);
     if (r < 0) {

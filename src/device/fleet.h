@@ -3,7 +3,7 @@
 
 /* All devices of the gateway and what they share: configuration, vault, uplinks, spool, drivers, jobs. Loop thread.
  *
- * The fleet owns the devices and keeps them in the order of their ids. fleet_apply() brings what runs in line with
+ * The fleet owns the devices and keeps them in the order of their ids. fleet_reload() brings what runs in line with
  * another configuration: devices that did not change are not touched. */
 
 #include "base/arena.h"
@@ -79,7 +79,7 @@ int fleet_rekey(struct fleet *f, int fd, device_done done, void *userdata, struc
 /* Likewise a second key that opens it, without keyfile and bind value. */
 int fleet_set_recovery_key(struct fleet *f, int fd, device_done done, void *userdata, struct error *e);
 /* A sealed copy of the vault into an empty regular file, whose descriptor the caller keeps. */
-int fleet_backup(struct fleet *f, int fd, struct job **ret_job, struct error *e);
+int fleet_backup(struct fleet *f, int fd, uint32_t caller, struct job **ret_job, struct error *e);
 /* Gives each device a new key, as a job; one that runs is joined. -EBUSY: it runs with another `compromised`. */
 int fleet_rotate_all(struct fleet *f, bool compromised, struct job **ret_job, struct error *e);
 int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e);

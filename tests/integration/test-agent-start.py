@@ -70,6 +70,16 @@ def mistakes_in_gatehouse_json(bench):
     check(not os.path.exists(os.path.join(bench.state, "vault.db")), "no vault was made before the configuration was right")
 
 
+def options_that_do_not_go_together(bench):
+    """Nothing is done, least of all the one that destroys."""
+    bench.make_keyfile()
+    for options, words in ((("--restore", "x", "--backup", "y"), "at a time"), (("--verify-vault", "--check-config"), "at a time"),
+                           (("--recover", "--backup", "y"), "--recover goes"), (("--force",), "--force goes with --restore"),
+                           (("--backup-keyfile", "x"), "--backup-keyfile goes with --restore")):
+        refuses(bench, 2, words, options=options)
+    check(os.listdir(bench.state) == [], "no vault was made")
+
+
 def mistakes_in_device_files(bench):
     """The device is not loaded, the rest run; --check-config wants all or nothing."""
     _, _, cloud, keys = sim_bench(bench, ("good",))
@@ -234,5 +244,5 @@ def stopped_while_verifying(bench):
 
 
 if __name__ == "__main__":
-    harness.main(mistakes_in_gatehouse_json, mistakes_in_device_files, keyfiles, vaults, one_bad_record, second_agent,
+    harness.main(mistakes_in_gatehouse_json, options_that_do_not_go_together, mistakes_in_device_files, keyfiles, vaults, one_bad_record, second_agent,
                  read_only_state, stopped_while_verifying, needs=("busctl",))

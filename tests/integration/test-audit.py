@@ -3,6 +3,7 @@
 """Who set, exported, rotated, forced, restored: in the journal with a message id, who asked, and never a key.
 
 The journal's socket is this test's own, in a mount namespace of its own: as root only."""
+import json
 import os
 import re
 import socket
@@ -74,6 +75,10 @@ def acts_are_written_down(bench):
     # What was refused was not done.
     bench.ctl("key", "set", "d1", "x", "--encoding=hex", stdin=b"00" * 32, status=1)
     check(len([e for e in journal.read() if e.get("MESSAGE_ID") == IDS["KEY_SET"]]) == 1, "a refused key counts as set")
+    bench.ctl("device", "add", "d2", stdin=json.dumps({"device": "d2", "uplink": "cloud", "driver": "sim", "sim": {},
+                                                       "points": {}}).encode())
+    bench.ctl("device", "remove", "d2", "--yes")
+    journal.wait("DEVICE_REMOVED", "d2", me, "with its keys")
     agent.stop()
     by_hand(bench, "--backup", bench.path("another"))
     by_hand(bench, "--restore", bench.path("another"), "--force")

@@ -98,12 +98,14 @@ class Board:
                           self.state, self.run):
             os.makedirs(directory, mode=0o700)
         self.keyfile = os.path.join(self.config, "keys", "current")
+        self.umask = 0o022
 
     def path(self, *parts):
         return os.path.join(self.root, *parts)
 
     def own(self, command):
-        """The page's paths, on this machine."""
+        """The page's paths, on this machine, which has no user of the package's."""
+        command = command.replace("-o gatehouse -g gatehouse ", "")
         command = re.sub(r"(?<![\w.])/(root|etc|var)/", rf"{self.root}/\1/", command)
         return command.replace(" -C / ", f" -C {self.root} ")
 
@@ -133,6 +135,9 @@ class Board:
         if words[0] == "systemctl":
             self.systemctl(*words[1:])
             return
+        if words[0] == "umask":
+            self.umask = int(words[1], 8)
+            return
         if words[0] == "gatehoused":
             words = [harness.program("agent/gatehoused/gatehoused"), *self.options(), *words[1:]]
         elif words[0] == "gatehousectl":
@@ -140,7 +145,7 @@ class Board:
             more += ["--state-dir", self.state] if "reset" in words else []
             words = [harness.program("agent/gatehousectl/gatehousectl"), *words[1:], *more]
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env=dict(os.environ, **self.bench.env), timeout=60)
+                              env=dict(os.environ, **self.bench.env), timeout=60, umask=self.umask)
         with open(self.bench.path("commands.out"), "ab") as f:
             f.write(f"$ {command}\n".encode() + done.stdout)
         check(done.returncode == 0, f"{command}: {done.stdout.decode(errors='replace')}")
