@@ -42,6 +42,14 @@
 #define VAULT_BACKUP_MAX (256 * 1024 * 1024) /* a backup's file */
 #define VAULT_BATCH_MAX 96                   /* changes in one transaction: they are sealed within one loop turn */
 
+/* Provisioning: lists of devices and keys */
+#define CSV_FIELDS_MAX 16
+#define LIST_RECORD_MAX (64 * 1024)        /* one row */
+#define LIST_ROWS 256                      /* read and judged at a time */
+#define PROVISION_PER_TURN 64              /* rows, or devices begun, in one turn of the loop */
+#define LIST_LINE_MAX 4096                 /* one line of an export */
+#define LIST_STALL_MAX (30 * USEC_PER_SEC) /* nobody reads what is exported */
+
 /* The locked arena */
 #define ARENA_CELL_SIZE 128
 #define ARENA_CELLS 512
@@ -174,6 +182,8 @@
 #define REGISTRAR_PAGES_MAX 100
 #define REGISTRAR_WRITES_MAX 4 /* of one request: after a lost answer, or a set that somebody changed */
 #define REGISTRAR_API_KEY_MAX 4096
+#define REGISTRATION_CONCURRENT 8 /* first registrations in flight an uplink */
+#define REGISTRATION_PER_SEC 50
 #define REGISTRAR_CLOCK_RETRY (30 * USEC_PER_SEC)
 
 /* D-Bus */

@@ -16,6 +16,8 @@ static void forget(struct vault_change *c, unsigned physical)
         return;
     credential_clear(&c->after.slots[physical]);
     c->write.slots[physical].changed = true;
+    if (physical == c->after.main_slot)
+        c->after.registration = VAULT_REGISTERED;
 }
 
 /* A quarantine ends with what caused it. */
@@ -94,6 +96,8 @@ static int apply_put(struct vault_change *c, const struct step *step, struct err
     *now = next;
     c->write.slots[physical].changed = true;
     c->after.live = true;
+    if (step->slot == VAULT_MAIN)
+        c->after.registration = VAULT_REGISTERED;
     return 0;
 }
 
@@ -124,6 +128,7 @@ static void apply_remove(struct vault_change *c)
     after->rotation = after->unknown = NULL;
     after->rotation_size = after->unknown_size = 0;
     after->main_slot = 0;
+    after->registration = VAULT_REGISTERED;
     after->live = after->state_lost = after->restored = false;
 }
 
@@ -139,6 +144,9 @@ static int apply_detail(struct vault_change *c, const struct step *step, struct 
         return credential_text(&credential->cloud_id, &credential->view.cloud_id, (const char *)step->data);
     case STEP_AUTHENTICATED:
         credential->view.last_authenticated = step->value;
+        return 0;
+    case STEP_REGISTRATION:
+        c->after.registration = (enum vault_registration)step->value;
         return 0;
     case STEP_PUT:
     case STEP_SWAP:
@@ -168,6 +176,7 @@ static int apply_step(struct vault_change *c, const struct step *step, struct er
         if (!slot_of(c, VAULT_BACKUP)->view.present)
             return error_set(e, -ENOENT, "%s has no backup credential to promote", c->entry->device);
         after->main_slot = 1 - after->main_slot;
+        after->registration = VAULT_REGISTERED;
         return 0;
     case STEP_FORGET:
         forget(c, entry_physical(after, step->slot));
@@ -184,6 +193,7 @@ static int apply_step(struct vault_change *c, const struct step *step, struct er
         apply_remove(c);
         return 0;
     case STEP_CLOUD_ID:
+    case STEP_REGISTRATION:
     case STEP_AUTHENTICATED:
         return apply_detail(c, step, e);
     }

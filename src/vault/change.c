@@ -185,6 +185,14 @@ int vault_change_put(struct vault_change *c, enum vault_slot slot, const char *i
     return r < 0 ? error_set(e, r, "%s", c->error.text) : 0;
 }
 
+int vault_put_check(struct vault *vault, const char *device, const char *uplink, const char *identity,
+                    const struct secret *key, unsigned flags, struct error *e)
+{
+    _cleanup_(vault_change_freep) struct vault_change *c = vault_change_new(vault, device, uplink);
+
+    return c ? vault_change_put(c, VAULT_MAIN, identity, VAULT_PSK, key, flags, e) : -ENOMEM;
+}
+
 int vault_change_swap(struct vault_change *c)
 {
     return add_step(c, STEP_SWAP, VAULT_MAIN, NULL, 0, NULL);
@@ -234,6 +242,11 @@ int vault_change_counter(struct vault_change *c, uint64_t n)
 int vault_change_restored(struct vault_change *c, bool restored)
 {
     return add_value(c, STEP_RESTORED, VAULT_MAIN, restored);
+}
+
+int vault_change_registration(struct vault_change *c, enum vault_registration registration)
+{
+    return add_value(c, STEP_REGISTRATION, VAULT_MAIN, registration);
 }
 
 int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when)

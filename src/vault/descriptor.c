@@ -40,14 +40,44 @@ struct vault_key_read *vault_key_read_free(struct vault_key_read *reading)
 }
 DEFINE_FREEP(struct vault_key_read, vault_key_read_free)
 
+ssize_t key_decode(enum vault_encoding encoding, const char *text, size_t n, uint8_t bytes[ARENA_CELL_SIZE],
+                   struct error *e)
+{
+    const char *expected = "bytes";
+    ssize_t k = -EINVAL;
+
+    switch (encoding) {
+    case VAULT_RAW:
+    case VAULT_TEXT:
+        expected = "text (UTF-8 without control characters)";
+        if (n <= ARENA_CELL_SIZE && (encoding == VAULT_RAW || text_printable(text, n))) {
+            memcpy(bytes, text, n);
+            k = (ssize_t)n;
+        }
+        break;
+    case VAULT_HEX:
+        expected = "hex (two digits a byte, nothing else)";
+        k = hex_decode(text, n, bytes, ARENA_CELL_SIZE);
+        break;
+    case VAULT_BASE64:
+        expected = "base64 (with its padding)";
+        k = base64_decode(text, n, bytes, ARENA_CELL_SIZE);
+        break;
+    }
+    if (k < 0)
+        return error_set(e, -EINVAL, "the key is not %s", expected);
+    if (k < KEY_MIN || k > KEY_MAX)
+        return error_set(e, -EINVAL, "the key has %zd bytes as %s: it must have %d to %d", k,
+                         vault_encoding_to_string(encoding), KEY_MIN, KEY_MAX);
+    return k;
+}
+
 /* The text in the first cell, decoded into a new one. Whatever is longer than a cell is too long for a key. */
 static int decode(struct vault_key_read *reading, struct secret **ret, struct error *e)
 {
     _cleanup_(secret_freep) struct secret *key = NULL;
-    const char *text = (const char *)reading->cells[0]->bytes;
-    const char *expected = "bytes";
     size_t n = reading->n;
-    ssize_t k = -EINVAL;
+    ssize_t k;
     int r;
 
     if (reading->encoding != VAULT_RAW && n > 0 &&
@@ -58,29 +88,9 @@ static int decode(struct vault_key_read *reading, struct secret **ret, struct er
     r = secret_new(reading->arena, &key);
     if (r < 0)
         return error_errno(e, r, "no room for a key");
-    switch (reading->encoding) {
-    case VAULT_RAW:
-    case VAULT_TEXT:
-        expected = "text (UTF-8 without control characters)";
-        if (reading->encoding == VAULT_RAW || text_printable(text, n)) {
-            memcpy(key->bytes, text, n);
-            k = (ssize_t)n;
-        }
-        break;
-    case VAULT_HEX:
-        expected = "hex (two digits a byte, nothing else)";
-        k = hex_decode(text, n, key->bytes, ARENA_CELL_SIZE);
-        break;
-    case VAULT_BASE64:
-        expected = "base64 (with its padding)";
-        k = base64_decode(text, n, key->bytes, ARENA_CELL_SIZE);
-        break;
-    }
+    k = key_decode(reading->encoding, (const char *)reading->cells[0]->bytes, n, key->bytes, e);
     if (k < 0)
-        return error_set(e, -EINVAL, "the key is not %s", expected);
-    if (k < KEY_MIN || k > KEY_MAX)
-        return error_set(e, -EINVAL, "the key has %zd bytes as %s: it must have %d to %d", k,
-                         vault_encoding_to_string(reading->encoding), KEY_MIN, KEY_MAX);
+        return (int)k;
     key->size = (size_t)k;
     *ret = TAKE_PTR(key);
     return 0;

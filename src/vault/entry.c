@@ -139,6 +139,7 @@ int entry_copy(const struct vault_entry *from, struct vault_entry *to)
                                .live = from->live,
                                .restored = from->restored,
                                .main_slot = from->main_slot,
+                               .registration = from->registration,
                                .state_lost = from->state_lost,
                                .identity_counter = from->identity_counter,
                                .generation = from->generation,
@@ -163,6 +164,7 @@ void entry_to_state(const struct vault_entry *entry, struct state *ret)
     *ret = (struct state){.removed = !entry->live,
                           .restored = entry->restored,
                           .main_slot = entry->main_slot,
+                          .registration = entry->registration,
                           .identity_counter = entry->identity_counter,
                           .generation = entry->generation,
                           .rotation_size = entry->rotation_size,
@@ -316,6 +318,7 @@ int entry_load(struct vault *v, struct vault_entry *entry, const struct store_ro
     entry->live = !state.removed;
     entry->restored = state.restored;
     entry->main_slot = state.main_slot;
+    entry->registration = state.registration;
     entry->identity_counter = state.identity_counter;
     entry->generation = state.generation;
     r = copy_bytes(state.rotation, state.rotation_size, &entry->rotation);
@@ -377,6 +380,11 @@ const void *vault_rotation(const struct vault_entry *entry, size_t *ret_size)
 {
     *ret_size = entry->rotation_size;
     return entry->rotation;
+}
+
+enum vault_registration vault_registration(const struct vault_entry *entry)
+{
+    return entry->registration;
 }
 
 const char *vault_quarantine(const struct vault_entry *entry)

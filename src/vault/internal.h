@@ -31,10 +31,11 @@ struct vault_entry {
     const char *device, *uplink; /* interned in the vault */
     bool live;                   /* otherwise only its counters are kept */
     uint8_t main_slot;           /* the physical slot whose role is main */
-    struct credential slots[2];  /* physical */
-    char *quarantine;            /* why, or NULL */
-    bool state_lost;             /* its state record does not open */
-    bool restored;               /* from a backup, and none of its keys has authenticated since */
+    enum vault_registration registration;
+    struct credential slots[2]; /* physical */
+    char *quarantine;           /* why, or NULL */
+    bool state_lost;            /* its state record does not open */
+    bool restored;              /* from a backup, and none of its keys has authenticated since */
     uint64_t identity_counter, generation;
     uint8_t *rotation, *unknown;
     uint16_t rotation_size, unknown_size;
@@ -70,6 +71,7 @@ enum step_type {
     STEP_ROTATION,
     STEP_CLOUD_ID,
     STEP_COUNTER,
+    STEP_REGISTRATION,
     STEP_AUTHENTICATED,
     STEP_RESTORED,
     STEP_REMOVE,
@@ -179,6 +181,10 @@ int entry_load(struct vault *v, struct vault_entry *entry, const struct store_ro
 int record_check(const struct vault_keys *keys, const struct record_place *place, unsigned physical,
                  const struct state_slot *state, const uint8_t *record, size_t size, struct secret **ret_key,
                  const char **ret_why);
+
+/* descriptor.c: how many bytes the text stands for, which are KEY_MIN to KEY_MAX; -EINVAL. Any thread. */
+ssize_t key_decode(enum vault_encoding encoding, const char *text, size_t n, uint8_t bytes[ARENA_CELL_SIZE],
+                   struct error *e);
 
 /* index.c */
 int name_intern(struct vault *v, const char *text, const char **ret);

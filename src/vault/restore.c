@@ -211,6 +211,9 @@ static int mark_entry(struct restoring *g, struct vault_entry *entry)
         vault_change_restored(c, true);
     else
         vault_change_remove(c); /* it has nothing but its counter */
+    /* It may have been offered since. */
+    if (entry->live && entry->registration == VAULT_REGISTRATION_WAITING)
+        vault_change_registration(c, VAULT_REGISTRATION_OFFERED);
     return vault_commit(g->restored, c, NULL, NULL);
 }
 

@@ -16,6 +16,7 @@ enum {
     TAG_GENERATION = 0x0004,
     TAG_ROTATION = 0x0005,
     TAG_RESTORED = 0x0006,
+    TAG_REGISTRATION = 0x0007,
     TAG_SLOT_GENERATION = 0x0010, /* there: the slot is filled */
     TAG_SLOT_SINCE = 0x0011,
     TAG_SLOT_AUTHENTICATED = 0x0012,
@@ -23,7 +24,7 @@ enum {
     TAG_SLOT_STEP = 0x0010,
 };
 
-_Static_assert(9 * 12 + 3 * 5 + 3 * 4 + VAULT_ROTATION_MAX + 2 * CLOUD_ID_MAX + STATE_UNKNOWN_MAX <= VAULT_STATE_MAX,
+_Static_assert(9 * 12 + 5 * 5 + 3 * 4 + VAULT_ROTATION_MAX + 2 * CLOUD_ID_MAX + STATE_UNKNOWN_MAX <= VAULT_STATE_MAX,
                "a full state must fit");
 
 struct writer {
@@ -70,6 +71,8 @@ size_t state_encode(const struct state *state, uint8_t data[VAULT_STATE_MAX])
     put_u8(&w, TAG_MAIN_SLOT, state->main_slot);
     put_u64(&w, TAG_IDENTITY_COUNTER, state->identity_counter);
     put_u64(&w, TAG_GENERATION, state->generation);
+    if (state->registration != VAULT_REGISTERED)
+        put_u8(&w, TAG_REGISTRATION, (uint8_t)state->registration);
     if (state->rotation_size > 0)
         put(&w, TAG_ROTATION, state->rotation, state->rotation_size);
     for (unsigned i = 0; i < 2; i++) {
@@ -133,6 +136,17 @@ static int get_slot(unsigned tag, const uint8_t *value, size_t n, struct state_s
     return -EBADMSG;
 }
 
+static int get_registration(const uint8_t *value, size_t n, enum vault_registration *ret)
+{
+    uint8_t number;
+    int r = get_u8(value, n, VAULT_REGISTRATION_CONFLICT, &number);
+
+    if (r < 0 || number == VAULT_REGISTERED)
+        return -EBADMSG;
+    *ret = (enum vault_registration)number;
+    return 0;
+}
+
 static int get(struct state *s, unsigned tag, const uint8_t *tlv, size_t n)
 {
     const uint8_t *value = tlv + 4;
@@ -151,6 +165,8 @@ static int get(struct state *s, unsigned tag, const uint8_t *tlv, size_t n)
         return get_u64(value, n, &s->identity_counter);
     case TAG_GENERATION:
         return get_u64(value, n, &s->generation);
+    case TAG_REGISTRATION:
+        return get_registration(value, n, &s->registration);
     case TAG_ROTATION:
         if (n == 0 || n > sizeof(s->rotation))
             return -EBADMSG;
@@ -180,6 +196,9 @@ static bool consistent(const struct state *s)
         if (slot->present && (slot->generation > s->generation || s->removed))
             return false;
     }
+    /* Only what is there can wait to be registered. */
+    if (s->registration != VAULT_REGISTERED && (s->main_slot > 1 || !s->slots[s->main_slot].present))
+        return false;
     return !s->removed || s->rotation_size == 0;
 }
 

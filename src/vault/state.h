@@ -28,6 +28,7 @@ struct state {
     bool removed;      /* kept for its counters only */
     bool restored;     /* from a backup, and none of its keys has authenticated since */
     uint8_t main_slot; /* the physical slot whose role is main */
+    enum vault_registration registration;
     uint64_t identity_counter;
     uint64_t generation; /* the highest given in this entry */
     struct state_slot slots[2];

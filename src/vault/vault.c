@@ -300,6 +300,16 @@ int vault_opaque_id(const struct vault *vault, const char *device, char ret_id[O
     return keys_opaque_id(&vault->keys, device, ret_id);
 }
 
+int vault_key_digest(const struct vault *vault, const struct secret *key, uint64_t *ret_digest)
+{
+    uint8_t digest[DIGEST_SIZE];
+    int r = keys_index(&vault->keys, key, digest);
+
+    if (r >= 0)
+        memcpy(ret_digest, digest, sizeof(*ret_digest));
+    return r;
+}
+
 int vault_key_generate(struct vault *vault, bool as_text, struct secret **ret)
 {
     _cleanup_(secret_freep) struct secret *key = NULL, *text = NULL;

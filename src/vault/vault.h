@@ -28,6 +28,14 @@
 
 enum vault_slot { VAULT_MAIN, VAULT_BACKUP };
 enum vault_kind { VAULT_PSK, VAULT_BTHOME, VAULT_X509 };
+/* Whether the cloud knows the credential in main: the queue of registrations is made of all entries of which it does
+ * not. It is the main credential's, and ends with it. */
+enum vault_registration {
+    VAULT_REGISTERED,            /* or nobody's business here: set by hand, or by a rotation */
+    VAULT_REGISTRATION_WAITING,  /* not a byte of it was sent */
+    VAULT_REGISTRATION_OFFERED,  /* the cloud may know it */
+    VAULT_REGISTRATION_CONFLICT, /* the cloud refused it for good: somebody has to look */
+};
 enum vault_encoding { VAULT_RAW, VAULT_HEX, VAULT_BASE64, VAULT_TEXT };
 
 /* "main", "psk", "hex" and so on; parsing gives the value or -EINVAL. */
@@ -99,11 +107,14 @@ bool vault_identity_used(const struct vault *vault, const char *identity);
 bool vault_restored(const struct vault_entry *entry);
 /* The rotation's own state, opaque here; NULL with *ret_size 0 if there is none. */
 const void *vault_rotation(const struct vault_entry *entry, size_t *ret_size);
+enum vault_registration vault_registration(const struct vault_entry *entry);
 /* Why something of this entry is in quarantine, or NULL. A state record that does not open quarantines both slots; the
  * entry then takes nothing but vault_change_remove(). */
 const char *vault_quarantine(const struct vault_entry *entry);
 
 /* 10 base32 characters of HMAC(identity key, device id): names a device without telling which. */
+/* The same for equal keys, under a key of the vault: to find those that come twice. */
+int vault_key_digest(const struct vault *vault, const struct secret *key, uint64_t *ret_digest);
 int vault_opaque_id(const struct vault *vault, const char *device, char ret_id[OPAQUE_ID_SIZE]);
 
 struct vault_stats {
@@ -141,6 +152,9 @@ DEFINE_FREEP(struct vault_change, vault_change_free)
 int vault_change_put(struct vault_change *c, enum vault_slot slot, const char *identity, enum vault_kind kind,
                      const struct secret *key, unsigned flags, struct error *e);
 /* Exchanges the roles; seals no key anew. The backup must be there. */
+/* Whether vault_change_put() of this into main would be taken, which it says for itself; changes nothing. */
+int vault_put_check(struct vault *vault, const char *device, const char *uplink, const char *identity,
+                    const struct secret *key, unsigned flags, struct error *e);
 int vault_change_swap(struct vault_change *c);
 /* Forgets the credential of a slot; it being empty is success. Its key stays in the index as retired. */
 int vault_change_forget(struct vault_change *c, enum vault_slot slot);
@@ -150,6 +164,8 @@ int vault_change_cloud_id(struct vault_change *c, enum vault_slot slot, const ch
 /* The identity counter only rises: a lower value is left alone. */
 int vault_change_counter(struct vault_change *c, uint64_t n);
 int vault_change_restored(struct vault_change *c, bool restored);
+/* Of the credential that main then has. -ENOENT: it has none. */
+int vault_change_registration(struct vault_change *c, enum vault_registration registration);
 int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when);
 /* Everything of the entry but its identity counter; its keys stay in the index as retired. */
 int vault_change_remove(struct vault_change *c);

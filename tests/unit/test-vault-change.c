@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Changes and commits: what is put is found again after a reopen, what fails leaves no trace, nothing is held twice. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -496,11 +497,54 @@ static void test_opaque_id(void **state)
     assert_int_equal(strlen(first), 10);
 }
 
+static enum vault_registration registration_of(struct scratch *s)
+{
+    return vault_registration(vault_find(s->vault, "boiler-1", "cloud"));
+}
+
+static int set_registration(struct scratch *s, enum vault_registration registration)
+{
+    struct vault_change *change = vault_change_new(s->vault, "boiler-1", "cloud");
+
+    vault_change_registration(change, registration);
+    return vault_commit_sync(s->vault, change, NULL);
+}
+
+/* It outlives a restart, and is the main credential's: with that it ends. */
+static void test_registration(void **state)
+{
+    struct scratch *s = *state;
+    struct vault_change *change;
+
+    assert_int_equal(set_registration(s, VAULT_REGISTRATION_WAITING), -ENOENT);
+    assert_int_equal(scratch_put(s, "boiler-1", VAULT_MAIN, "id-1", 1, NULL), 0);
+    assert_int_equal(registration_of(s), VAULT_REGISTERED);
+    for (int i = VAULT_REGISTRATION_WAITING; i <= VAULT_REGISTRATION_CONFLICT; i++) {
+        assert_int_equal(set_registration(s, (enum vault_registration)i), 0);
+        scratch_reopen(s);
+        assert_int_equal(registration_of(s), i);
+    }
+    assert_int_equal(scratch_put(s, "boiler-1", VAULT_BACKUP, "id-2", 2, NULL), 0);
+    assert_int_equal(registration_of(s), VAULT_REGISTRATION_CONFLICT);
+    change = vault_change_new(s->vault, "boiler-1", "cloud");
+    vault_change_swap(change);
+    assert_int_equal(vault_commit_sync(s->vault, change, NULL), 0);
+    assert_int_equal(registration_of(s), VAULT_REGISTERED);
+    assert_int_equal(set_registration(s, VAULT_REGISTRATION_OFFERED), 0);
+    change = vault_change_new(s->vault, "boiler-1", "cloud");
+    vault_change_forget(change, VAULT_MAIN);
+    assert_int_equal(vault_commit_sync(s->vault, change, NULL), 0);
+    assert_int_equal(registration_of(s), VAULT_REGISTERED);
+    scratch_reopen(s);
+    assert_int_equal(registration_of(s), VAULT_REGISTERED);
+}
+
 #define SCRATCH_TEST(f) cmocka_unit_test_setup_teardown(f, scratch_setup, scratch_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        SCRATCH_TEST(test_registration),
         SCRATCH_TEST(test_put_swap_forget),
         SCRATCH_TEST(test_remove_keeps_counters),
         SCRATCH_TEST(test_uniqueness),

@@ -44,7 +44,7 @@ static void test_round_trip(void **state)
 /* Two tags of a later version, one with a number among ours. */
 static void test_unknown_kept(void **state)
 {
-    static const uint8_t data[] = {0, 2, 0, 1, 1, 0, 7, 0, 2, 'h', 'i', 0x12, 0x34, 0, 0};
+    static const uint8_t data[] = {0, 2, 0, 1, 1, 0, 8, 0, 2, 'h', 'i', 0x12, 0x34, 0, 0};
     uint8_t again[VAULT_STATE_MAX], third[VAULT_STATE_MAX];
     struct state s, back;
     size_t n;
