@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -103,6 +104,92 @@ int durable_rename(int dir_fd, const char *from, const char *to, struct error *e
     int r = renameat(dir_fd, from, dir_fd, to) < 0 ? -errno : durable_sync_directory(dir_fd, to);
 
     return r < 0 ? error_errno(e, r, "cannot rename %s to %s", from, to) : 0;
+}
+
+struct durable_many {
+    int dir_fd;
+    mode_t mode;
+    struct {
+        char *name, *temporary;
+        bool named;
+    } * files;
+    size_t n, allocated;
+    bool published;
+};
+
+int durable_many_new(int dir_fd, mode_t mode, struct durable_many **ret, struct error *e)
+{
+    struct durable_many *m = calloc(1, sizeof(*m));
+
+    if (!m)
+        return -ENOMEM;
+    *m = (struct durable_many){.dir_fd = dir_fd, .mode = mode};
+    *ret = m;
+    return 0;
+}
+
+int durable_many_add(struct durable_many *m, const char *name, const void *data, size_t n, struct error *e)
+{
+    _cleanup_close_ int fd = -EBADF;
+    char path[PATH_MAX];
+    int r;
+
+    if (m->n == m->allocated) {
+        size_t more = m->allocated ? 2 * m->allocated : 64;
+        void *files = reallocarray(m->files, more, sizeof(*m->files));
+
+        if (!files)
+            return -ENOMEM;
+        m->files = files;
+        m->allocated = more;
+    }
+    fd = temporary(m->dir_fd, name, m->mode, path, sizeof(path));
+    if (fd < 0)
+        return error_errno(e, fd, "cannot make a temporary file beside %s", name);
+    m->files[m->n].name = strdup(name);
+    m->files[m->n].temporary = strdup(path);
+    m->files[m->n].named = false;
+    if (!m->files[m->n].name || !m->files[m->n].temporary) {
+        free(m->files[m->n].name);
+        free(m->files[m->n].temporary);
+        unlinkat(m->dir_fd, path, 0);
+        return -ENOMEM;
+    }
+    m->n++;
+    r = write_all(fd, data, n);
+    return r < 0 ? error_errno(e, r, "cannot write %s", name) : 0;
+}
+
+int durable_many_publish(struct durable_many *m, struct error *e)
+{
+    /* One sync of the file system costs less than thousands of files. */
+    if (syncfs(m->dir_fd) < 0)
+        return error_errno(e, -errno, "cannot sync what was written");
+    for (size_t i = 0; i < m->n; i++) {
+        if (linkat(m->dir_fd, m->files[i].temporary, m->dir_fd, m->files[i].name, 0) < 0)
+            return error_errno(e, -errno, "cannot write %s", m->files[i].name);
+        m->files[i].named = true;
+    }
+    if (fsync(m->dir_fd) < 0)
+        return error_errno(e, -errno, "cannot sync the directory");
+    m->published = true;
+    return 0;
+}
+
+struct durable_many *durable_many_free(struct durable_many *m)
+{
+    if (!m)
+        return NULL;
+    for (size_t i = 0; i < m->n; i++) {
+        if (m->files[i].named && !m->published)
+            unlinkat(m->dir_fd, m->files[i].name, 0);
+        unlinkat(m->dir_fd, m->files[i].temporary, 0);
+        free(m->files[i].name);
+        free(m->files[i].temporary);
+    }
+    free(m->files);
+    free(m);
+    return NULL;
 }
 
 int durable_unlink(int dir_fd, const char *name, struct error *e)

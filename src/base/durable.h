@@ -6,6 +6,8 @@
 
 #include "base/error.h"
 
+#include "base/cleanup.h"
+
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -15,6 +17,15 @@ int durable_write(int dir_fd, const char *name, const void *data, size_t n, mode
 int durable_create(int dir_fd, const char *name, const void *data, size_t n, mode_t mode, struct error *e);
 /* Gives a file another name in the same directory, in place of what has it. */
 int durable_rename(int dir_fd, const char *from, const char *to, struct error *e);
+/* Many new files of one directory with three syncs in all: first written beside their names, then all named. None is
+ * named before all are durable, and if one cannot be (-EEXIST: there already), those before lose their names again. */
+struct durable_many;
+int durable_many_new(int dir_fd, mode_t mode, struct durable_many **ret, struct error *e);
+int durable_many_add(struct durable_many *m, const char *name, const void *data, size_t n, struct error *e);
+int durable_many_publish(struct durable_many *m, struct error *e);
+/* What was not published is removed. */
+struct durable_many *durable_many_free(struct durable_many *m);
+DEFINE_FREEP(struct durable_many, durable_many_free)
 /* Removes a name and syncs the directory; not there is success. */
 int durable_unlink(int dir_fd, const char *name, struct error *e);
 /* fsync of the directory that holds `name`: a name that is new, changed or gone is not durable before it. */

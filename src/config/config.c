@@ -3,6 +3,7 @@
 
 #include "config/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 struct config *config_ref(struct config *c)
@@ -67,8 +68,8 @@ const struct config_point *config_point(const struct config_device *d, const cha
     return NULL;
 }
 
-/* A copy that shares uplinks and devices, with room for one device more. */
-static int copy(const struct config *c, struct config **ret)
+/* A copy that shares uplinks and devices, with room for `more` devices. */
+static int copy(const struct config *c, size_t more, struct config **ret)
 {
     _cleanup_(config_unrefp) struct config *copy = calloc(1, sizeof(*copy));
 
@@ -80,7 +81,7 @@ static int copy(const struct config *c, struct config **ret)
     copy->file_digest = c->file_digest;
     copy->file = strdup(c->file);
     copy->uplinks = calloc(c->n_uplinks + 1, sizeof(*copy->uplinks));
-    copy->devices = calloc(c->n_devices + 1, sizeof(*copy->devices));
+    copy->devices = calloc(c->n_devices + more + 1, sizeof(*copy->devices));
     copy->vault.bind = c->vault.bind ? strdup(c->vault.bind) : NULL;
     copy->vault.backup = c->vault.backup ? strdup(c->vault.backup) : NULL;
     if (!copy->file || !copy->uplinks || !copy->devices || !copy->vault.bind != !c->vault.bind ||
@@ -102,12 +103,31 @@ int config_with(const struct config *c, struct config_device *d, struct config *
     size_t i = device_index(c, d->id);
     int r;
 
-    r = copy(c, &with);
+    r = copy(c, 1, &with);
     if (r < 0)
         return r;
     memmove(&with->devices[i + 1], &with->devices[i], (with->n_devices - i) * sizeof(*with->devices));
     with->devices[i] = config_device_ref(d);
     with->n_devices++;
+    *ret = with;
+    return 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp((*(struct config_device *const *)a)->id, (*(struct config_device *const *)b)->id);
+}
+
+int config_with_many(const struct config *c, struct config_device *const *devices, size_t n, struct config **ret)
+{
+    struct config *with;
+    int r = copy(c, n, &with);
+
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < n; i++)
+        with->devices[with->n_devices++] = config_device_ref(devices[i]);
+    qsort(with->devices, with->n_devices, sizeof(struct config_device *), by_id);
     *ret = with;
     return 0;
 }
@@ -118,7 +138,7 @@ int config_without(const struct config *c, const char *id, struct config **ret)
     size_t i = device_index(c, id);
     int r;
 
-    r = copy(c, &without);
+    r = copy(c, 0, &without);
     if (r < 0)
         return r;
     if (i < without->n_devices && strcmp(without->devices[i]->id, id) == 0) {

@@ -102,7 +102,8 @@ struct config_point {
 struct config_device {
     unsigned refs;
     char *id;
-    char *uplink; /* a configured one */
+    char *hardware_id; /* under which its cloud knows it; NULL: the id */
+    char *uplink;      /* a configured one */
     char *driver;
     bool enabled;
     bool removable; /* added over D-Bus, and so may be removed over it */
@@ -168,9 +169,14 @@ DEFINE_FREEP(struct config_device, config_device_unref)
 int config_device_path(const struct config_paths *paths, const char *id, char **ret);
 /* Stores the text durably in config_device_path(). -EEXIST if the file is there already. Blocks on the disk. */
 int config_device_store(const struct config_paths *paths, const char *id, const char *text, size_t n, struct error *e);
+/* The same for many devices, with few syncs: all or none, but for a crash, after which some may be there. */
+int config_devices_store(const struct config_paths *paths, struct config_device *const *devices, char *const *texts,
+                         size_t n, struct error *e);
 /* Removes the device's file durably. -EROFS if it is the administrator's, with the file's name. Blocks on the disk. */
 int config_device_remove(const struct config_device *d, struct error *e);
 /* A configuration like c, with the device (a reference is taken; its id must be new) or without the one of that id: so
  * one device comes or goes without a reload. Everything else is shared with c. 0 or -ENOMEM. */
 int config_with(const struct config *c, struct config_device *d, struct config **ret);
+/* The same with many devices at once, whose ids are new and distinct. */
+int config_with_many(const struct config *c, struct config_device *const *devices, size_t n, struct config **ret);
 int config_without(const struct config *c, const char *id, struct config **ret);

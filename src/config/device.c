@@ -8,7 +8,7 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const own_keys[] = {"device", "uplink", "driver", "enabled", "points"};
+static const char *const own_keys[] = {"device", "hardware_id", "uplink", "driver", "enabled", "points"};
 
 int config_device_bare(const char *id, const char *uplink, struct config_device **ret)
 {
@@ -43,6 +43,7 @@ struct config_device *config_device_unref(struct config_device *d)
     if (!d || --d->refs > 0)
         return NULL;
     free(d->id);
+    free(d->hardware_id);
     free(d->uplink);
     free(d->driver);
     free(d->file);
@@ -90,6 +91,20 @@ static void read_id(struct reader *r, struct value root, struct device_file *f)
     }
     config_copy(r, id, &f->id);
     r->device = f->id;
+}
+
+static void read_hardware_id(struct reader *r, struct value root, struct config_device *d)
+{
+    const char *text;
+    struct value v;
+
+    if (!reader_string(r, root, "hardware_id", false, &text))
+        return;
+    reader_member(r, root, "hardware_id", true, &v);
+    if (!id_valid(text))
+        reader_mistake(r, v.node, "\"hardware_id\" is not " ID_RULE);
+    else
+        config_copy(r, text, &d->hardware_id);
 }
 
 /* NULL-terminated names of the uplinks, for the nearest; the names are c's. */
@@ -234,6 +249,7 @@ static int read_root(struct reader *r, const struct config *c, struct config_dev
         return 0;
     }
     read_id(r, root, f);
+    read_hardware_id(r, root, d);
     config_refuse_secrets(r, "points");
     read_uplink(r, root, c, d);
     read_driver(r, root, d);

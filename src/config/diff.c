@@ -3,6 +3,11 @@
 
 #include <string.h>
 
+static bool same_text(const char *a, const char *b)
+{
+    return a == b || (a && b && strcmp(a, b) == 0);
+}
+
 static bool same_limits(const struct config_device *a, const struct config_device *b)
 {
     /* With equal points_text the points are the same but for their limits. */
@@ -23,7 +28,8 @@ static unsigned compare_devices(const struct config_device *a, const struct conf
         what |= CONFIG_DEVICE_DRIVER;
     if (strcmp(a->uplink, b->uplink) != 0)
         what |= CONFIG_DEVICE_UPLINK;
-    if (!same_limits(a, b))
+    /* Both are looked up when they are needed. */
+    if (!same_limits(a, b) || !same_text(a->hardware_id, b->hardware_id))
         what |= CONFIG_DEVICE_LIMITS;
     if (a->enabled != b->enabled)
         what |= CONFIG_DEVICE_ENABLED;
@@ -37,11 +43,6 @@ static bool same_suites(const struct config_uplink *a, const struct config_uplin
     while (a->suites[i] && b->suites[i] && strcmp(a->suites[i], b->suites[i]) == 0)
         i++;
     return !a->suites[i] && !b->suites[i];
-}
-
-static bool same_text(const char *a, const char *b)
-{
-    return a == b || (a && b && strcmp(a, b) == 0);
 }
 
 unsigned config_uplink_changes(const struct config_uplink *a, const struct config_uplink *b)

@@ -153,6 +153,25 @@ int config_device_store(const struct config_paths *paths, const char *id, const 
     return durable_create(fd, name, text, n, 0640, e);
 }
 
+int config_devices_store(const struct config_paths *paths, struct config_device *const *devices, char *const *texts,
+                         size_t n, struct error *e)
+{
+    _cleanup_close_ int fd = open_directory(paths, e); /* closed last */
+    _cleanup_(durable_many_freep) struct durable_many *many = NULL;
+    int r;
+
+    if (fd < 0)
+        return fd;
+    r = durable_many_new(fd, 0640, &many, e);
+    for (size_t i = 0; r >= 0 && i < n; i++) {
+        char name[DEVICE_ID_MAX + 8];
+
+        snprintf(name, sizeof(name), "%s.json", devices[i]->id);
+        r = durable_many_add(many, name, texts[i], strlen(texts[i]), e);
+    }
+    return r < 0 ? r : durable_many_publish(many, e);
+}
+
 int config_device_remove(const struct config_device *d, struct error *e)
 {
     if (!d->removable)
