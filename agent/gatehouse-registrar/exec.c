@@ -25,8 +25,8 @@ struct run {
 /* What the program is told: the request without what concerns only us. NULL: no memory. */
 static json_object *program_request(const struct request *q)
 {
-    static const char *const keys[] = {"action",  "device", "identity", "cloud_id", "other_id",
-                                       "offered", "create", "mode",     "encoding", "key"};
+    static const char *const keys[] = {"action",  "device", "hardware_id", "identity", "cloud_id", "other_id",
+                                       "offered", "create", "mode",        "encoding", "key"};
     json_object *o = json_object_new_object(), *v;
 
     for (size_t i = 0; o && i < ELEMENTSOF(keys); i++)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Golioth: a device is found by its hardware id, which is its name here; a credential is added or deleted, never
+/* Golioth: a device is found by its hardware id; a credential is added or deleted, never
  * changed. An identity is unique in the project, so a credential that stands under ours is the one that we sent, if we
  * sent one. */
 #include "cloud.h"
@@ -25,7 +25,7 @@ static int bad_list(struct golioth *g, int r)
 {
     if (r == -ENOTUNIQ)
         outcome_set(g->cloud.out, REGISTRAR_CONFLICT, "two devices of the project have the hardware id %s",
-                    g->cloud.q->device);
+                    g->cloud.q->hardware_id);
     else
         cloud_retry(&g->cloud, 0, "the cloud's list is none that could be understood");
     /* Only an offer can be told of a conflict between devices. */
@@ -106,8 +106,8 @@ static int look(struct golioth *g)
 
     g->credential[0] = 0;
     snprintf(address, sizeof(address), "%s/v1/projects/%s/devices?hardwareId=%s", g->cloud.base, g->cloud.q->realm,
-             g->cloud.q->device);
-    r = look_through(g, address, golioth_find_device, g->cloud.q->device, g->device);
+             g->cloud.q->hardware_id);
+    r = look_through(g, address, golioth_find_device, g->cloud.q->hardware_id, g->device);
     if (r == CLOUD_ABSENT)
         return cloud_retry(&g->cloud, 0, "the cloud has no such project (404)");
     return r == CLOUD_GO_ON && g->device[0] ? look_for_credential(g) : r;
@@ -160,7 +160,7 @@ static json_object *credential_body(struct golioth *g, bool with_device)
     int r = o && ids ? 0 : -1;
 
     if (r == 0 && with_device) {
-        r = json_object_array_add(ids, json_object_new_string(q->device));
+        r = json_object_array_add(ids, json_object_new_string(q->hardware_id));
         r |= json_object_object_add(o, "name", json_object_new_string(q->device));
         r |= json_object_object_add(o, "hardwareIds", json_object_get(ids));
     }
@@ -209,7 +209,7 @@ static int no_device(struct golioth *g)
 {
     outcome_retry(g->cloud.out, g->cloud.lost, 0,
                   "no device of the project %s has the hardware id %s: give it to the device in Golioth's console",
-                  g->cloud.q->realm, g->cloud.q->device);
+                  g->cloud.q->realm, g->cloud.q->hardware_id);
     return CLOUD_ENDED;
 }
 
@@ -237,11 +237,15 @@ static int exists_unseen(struct golioth *g)
 {
     const struct request *q = g->cloud.q;
 
-    if (!g->device[0])
+    bool ours = g->cloud.lost || q->offered || q->cloud_id[0];
+
+    if (!g->device[0] && ours)
         return cloud_retry(&g->cloud, 0, "the cloud has the device or the identity already, but does not show it");
-    if (g->cloud.lost || q->offered || q->cloud_id[0])
+    if (ours)
         return taken(g, REGISTRAR_EXISTS_OURS);
-    outcome_set(g->cloud.out, REGISTRAR_CONFLICT, "the identity %s stands elsewhere in the project", q->identity);
+    /* Nothing of ours can be what is in the way. */
+    outcome_set(g->cloud.out, REGISTRAR_CONFLICT,
+                "the identity %s, or the hardware id %s, stands elsewhere in the project", q->identity, q->hardware_id);
     return CLOUD_ENDED;
 }
 

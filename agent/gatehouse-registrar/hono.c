@@ -15,15 +15,37 @@ struct hono {
     char etag[256];
     char before[CLOUD_ID_MAX]; /* the id of what stood there when we first looked */
     bool looked;
+    bool made; /* or tried to: once a request */
 };
+
+/* The device of a first credential is not registered yet. CLOUD_GO_ON: look again, whatever became of it. */
+static int make_device(struct hono *h)
+{
+    const struct request *q = h->cloud.q;
+    char address[2048];
+    int r;
+
+    h->made = true;
+    snprintf(address, sizeof(address), "%s/v1/devices/%s/%s", h->cloud.base, q->realm, q->hardware_id);
+    r = cloud_write(&h->cloud, "POST", address, "{}", NULL, NULL);
+    if (r == CLOUD_ABSENT)
+        return cloud_retry(&h->cloud, 0, "the registry has no such tenant (404)");
+    return r == CLOUD_ENDED ? r : CLOUD_GO_ON;
+}
 
 static int look(struct hono *h)
 {
+    const struct request *q = h->cloud.q;
     int r;
 
     json_object_put(h->set);
     h->set = NULL;
     r = cloud_get(&h->cloud, h->address, h->etag, &h->set);
+    if (r == CLOUD_ABSENT && q->action == WIRE_PUT && q->create && !h->made) {
+        r = make_device(h);
+        if (r == CLOUD_GO_ON)
+            r = cloud_get(&h->cloud, h->address, h->etag, &h->set);
+    }
     if (r == CLOUD_ABSENT)
         return cloud_retry(&h->cloud, 0, "the registry does not have this device (404): register it there first");
     if (r != CLOUD_GO_ON)
@@ -189,7 +211,7 @@ int hono_serve(const struct request *q, const char *authorization, struct outcom
         return outcome_retry(out, false, 0, "the identity %s does not end in @%s, as Hono's do", q->identity, q->realm);
     if (cloud_open(&h.cloud, q, authorization, out) != CLOUD_GO_ON)
         return 0;
-    snprintf(h.address, sizeof(h.address), "%s/v1/credentials/%s/%s", h.cloud.base, q->realm, q->device);
+    snprintf(h.address, sizeof(h.address), "%s/v1/credentials/%s/%s", h.cloud.base, q->realm, q->hardware_id);
     if (q->action == WIRE_PUT)
         put(&h);
     else if (q->action == WIRE_FIND)

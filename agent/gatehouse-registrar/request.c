@@ -151,8 +151,9 @@ static int boolean(json_object *o, const char *key, bool *ret, struct error *e)
 
 static int read_root(json_object *o, struct request *q, struct error *e)
 {
-    static const char *const known[] = {"action", "device", "identity", "cloud_id",  "other_id", "offered", "create",
-                                        "mode",   "clock",  "key",      "registrar", "encoding", NULL};
+    static const char *const known[] = {"action",   "device",    "hardware_id", "identity", "cloud_id",
+                                        "other_id", "offered",   "create",      "mode",     "clock",
+                                        "key",      "registrar", "encoding",    NULL};
     const char *action, *mode;
     json_object *settings = NULL;
     int r = known_only(o, "the request", known, e);
@@ -166,6 +167,9 @@ static int read_root(json_object *o, struct request *q, struct error *e)
         return error_set(e, r, "the action \"%s\" is unknown here; expected put, find or delete", action);
     q->action = (enum wire_action)r;
     r = name(o, "device", &q->device, e);
+    q->hardware_id = q->device;
+    if (r >= 0 && json_object_object_get_ex(o, "hardware_id", NULL))
+        r = name(o, "hardware_id", &q->hardware_id, e);
     if (r >= 0)
         r = text(o, "identity", IDENTITY_MAX, NULL, &q->identity, e);
     if (r >= 0)

@@ -20,6 +20,7 @@ struct request {
     json_object *root;
     enum wire_action action;
     const char *device, *identity;
+    const char *hardware_id;         /* the device's, if the request names none */
     const char *cloud_id, *other_id; /* "" if unknown */
     const char *encoding, *key;      /* NULL but for put */
     bool offered, create, replaces, clock;

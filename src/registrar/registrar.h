@@ -44,6 +44,7 @@ struct registrar_credential {
     struct vault *vault;
     const struct vault_entry *entry;
     enum vault_slot slot;
+    const char *hardware_id; /* under which the cloud knows the device; NULL: as the agent */
     struct uplink_session
         *session;   /* of this device, with whichever credential authenticates; for in-band registrars */
     bool unoffered; /* it is our own, and no offer of it can have reached the cloud yet: what stands there is not it */

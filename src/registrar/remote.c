@@ -81,6 +81,7 @@ static int write_request(const struct remote_registrar *remote, const struct reg
     const struct wire_request request = {
         .action = action,
         .device = vault_entry_device(credential->entry),
+        .hardware_id = credential->hardware_id,
         .identity = vault_credential(credential->entry, credential->slot)->identity,
         .cloud_id = vault_credential(credential->entry, credential->slot)->cloud_id,
         .other_id = vault_credential(credential->entry, other)->cloud_id,

@@ -85,6 +85,8 @@ int wire_write_request(const struct wire_request *request, char **ret)
     r = add(o, "action", json_object_new_string(actions[request->action]));
     if (r >= 0)
         r = add(o, "device", json_object_new_string(request->device));
+    if (r >= 0 && request->hardware_id && strcmp(request->hardware_id, request->device) != 0)
+        r = add(o, "hardware_id", json_object_new_string(request->hardware_id));
     if (r >= 0)
         r = add(o, "identity", json_object_new_string(request->identity));
     if (r >= 0)

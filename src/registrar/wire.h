@@ -18,12 +18,13 @@ int wire_action_from_string(const char *text);
 /* A request but for the key, which registrar/offer.c adds. */
 struct wire_request {
     enum wire_action action;
-    const char *device;   /* the agent's name for it */
-    const char *identity; /* as it goes over the wire in a handshake */
-    const char *cloud_id; /* "" if unknown */
-    const char *other_id; /* of the device's other credential, "" if unknown or there is none */
-    bool offered;         /* an earlier offer of this credential may have reached the cloud */
-    bool create;          /* it is the device's first: a cloud that does not have the device may make it */
+    const char *device;      /* the agent's name for it */
+    const char *hardware_id; /* under which the cloud knows it; NULL or the same: as the agent */
+    const char *identity;    /* as it goes over the wire in a handshake */
+    const char *cloud_id;    /* "" if unknown */
+    const char *other_id;    /* of the device's other credential, "" if unknown or there is none */
+    bool offered;            /* an earlier offer of this credential may have reached the cloud */
+    bool create;             /* it is the device's first: a cloud that does not have the device may make it */
     bool replaces;
     bool clock;           /* CLOCK_REALTIME can be trusted: a sandbox may forbid others to find out */
     const char *settings; /* a JSON object, from the configuration */

@@ -173,7 +173,9 @@ def hono_calls_field_by_field(bench):
     is_answer(registrar.put("boiler-1", "abc-2", second), "conflict", "not ours")
     is_answer(registrar.find("boiler-1", "abc-1"), "ok", cloud_id=made["cloud_id"])
     is_answer(registrar.find("boiler-1", "abc-7"), "absent")
-    is_answer(registrar.put("boiler-9", "abc-9", second), "retry", "register it there first", maybe_sent=False)
+    is_answer(registrar.put("boiler-9", "abc-9", second, create=False), "retry", "register it there first", maybe_sent=False)
+    is_answer(registrar.put("boiler-9", "abc-9", third := bench.new_key(), hardware_id="HW-9"), "ok")
+    check(holds(cloud, "HW-9") == {f"abc-9@{TENANT}": fingerprint(third)}, "its first credential makes the device")
     hono_device(cloud, "boiler-2")
     is_answer(registrar.put("boiler-2", "abc-2", bench.new_key()), "conflict", "another device")
 
