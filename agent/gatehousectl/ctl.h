@@ -18,8 +18,8 @@ struct ctl {
     bool quiet, legend, pager, yes;
     const char *host; /* NULL: this machine */
     /* options of single verbs */
-    bool all, force, keep, compromised, for_image;
-    const char *encoding, *keyfile, *state_dir, *type;
+    bool all, force, keep, compromised, for_image, registered, skip;
+    const char *encoding, *keyfile, *state_dir, *type, *format, *template, *count, *prefix, *uplink;
     sd_bus *bus;
 };
 
@@ -84,5 +84,7 @@ int verb_key(struct ctl *c, int argc, char **argv);
 int verb_device(struct ctl *c, int argc, char **argv);
 int verb_connect(struct ctl *c, int argc, char **argv);
 int verb_disconnect(struct ctl *c, int argc, char **argv);
+int verb_provision(struct ctl *c, int argc, char **argv);
+int verb_export(struct ctl *c, int argc, char **argv);
 int verb_reload(struct ctl *c, int argc, char **argv);
 int verb_vault(struct ctl *c, int argc, char **argv);

@@ -31,6 +31,10 @@ static const struct {
     {"key", 2, 4, verb_key, "export DEVICE SLOT [FILE]", "write a key to FILE (mode 0600) or standard output"},
     {"device", 2, 3, verb_device, "add DEVICE [FILE]", "add a device, its JSON from FILE or standard input"},
     {"device", 2, 3, verb_device, "remove DEVICE", "remove a device that was added this way"},
+    {"provision", 0, 1, verb_provision, "FILE", "make devices and keys of a list: --format, --template, --registered,"},
+    {"provision", 0, 1, verb_provision, "--count N --prefix P", "--skip-existing"},
+    {"export", 1, 2, verb_export, "FORMAT [FILE]",
+     "write all keys for csv, mosquitto, emqx, hono or golioth to FILE (mode 0600) or a pipe: --uplink"},
     {"connect", 1, 1, verb_connect, "DEVICE", "connect at once"},
     {"disconnect", 1, 1, verb_disconnect, "DEVICE", "close the session and keep it closed"},
     {"reload", 0, 0, verb_reload, "", "read the configuration again, all or nothing"},
@@ -58,9 +62,15 @@ static void usage(FILE *to)
         "  --type=b|x|t|d|s         of a value to write, where its form does not say\n"
         "  --all                    rotate: every device\n"
         "  --compromised            rotate: the present key is known to others\n"
-        "  --force                  take a weak key, forget a key that may be in use\n"
+        "  --force                  take a weak key, forget a key that may be in use, export to a terminal\n"
         "  --keyfile=FILE           vault: the keyfile (" KEYFILE_DIR "/" KEYFILE_CURRENT ")\n"
         "  --state-dir=DIR          vault reset: where the vault is (" STATE_DIR ")\n"
+        "  --format=FORMAT          provision: of the list: csv (default), mosquitto, emqx, hono, golioth\n"
+        "  --template=FILE          provision: what a row's settings do not say, as in a device file\n"
+        "  --registered             provision: the cloud has these keys already\n"
+        "  --skip-existing          provision: pass over devices that have a key\n"
+        "  --count=N --prefix=P     provision: devices P1 to PN\n"
+        "  --uplink=UPLINK          export: only its devices\n"
         "  --keep                   device remove: leave its credentials\n"
         "  --yes                    do not ask\n"
         "  -h, --help   --version\n\n"
@@ -82,7 +92,14 @@ enum {
     OPTION_KEYFILE,
     OPTION_STATE_DIR,
     OPTION_FOR_IMAGE,
-    OPTION_YES
+    OPTION_YES,
+    OPTION_FORMAT,
+    OPTION_TEMPLATE,
+    OPTION_REGISTERED,
+    OPTION_SKIP,
+    OPTION_COUNT,
+    OPTION_PREFIX,
+    OPTION_UPLINK
 };
 
 static int parse_output(struct ctl *c, const char *text)
@@ -96,6 +113,36 @@ static int parse_output(struct ctl *c, const char *text)
         }
     fprintf(stderr, "gatehousectl: --json takes pretty, short or off, not '%s'\n", text);
     return -1;
+}
+
+/* Of provision and export. */
+static int parse_list_option(struct ctl *c, int option)
+{
+    switch (option) {
+    case OPTION_FORMAT:
+        c->format = optarg;
+        return 0;
+    case OPTION_TEMPLATE:
+        c->template = optarg;
+        return 0;
+    case OPTION_REGISTERED:
+        c->registered = true;
+        return 0;
+    case OPTION_SKIP:
+        c->skip = true;
+        return 0;
+    case OPTION_COUNT:
+        c->count = optarg;
+        return 0;
+    case OPTION_PREFIX:
+        c->prefix = optarg;
+        return 0;
+    case OPTION_UPLINK:
+        c->uplink = optarg;
+        return 0;
+    default: /* getopt's own '?' */
+        return -1;
+    }
 }
 
 /* 0, 1 when all was said (--help), -1 on a mistake. */
@@ -152,8 +199,8 @@ static int parse_option(struct ctl *c, int option)
     case OPTION_YES:
         c->yes = true;
         return 0;
-    default: /* getopt's own '?' */
-        return -1;
+    default:
+        return parse_list_option(c, option);
     }
 }
 
@@ -177,6 +224,13 @@ static int parse_options(struct ctl *c, int argc, char **argv)
         {"state-dir", required_argument, NULL, OPTION_STATE_DIR},
         {"for-image", no_argument, NULL, OPTION_FOR_IMAGE},
         {"yes", no_argument, NULL, OPTION_YES},
+        {"format", required_argument, NULL, OPTION_FORMAT},
+        {"template", required_argument, NULL, OPTION_TEMPLATE},
+        {"registered", no_argument, NULL, OPTION_REGISTERED},
+        {"skip-existing", no_argument, NULL, OPTION_SKIP},
+        {"count", required_argument, NULL, OPTION_COUNT},
+        {"prefix", required_argument, NULL, OPTION_PREFIX},
+        {"uplink", required_argument, NULL, OPTION_UPLINK},
         {0},
     };
     int option, r = 0;

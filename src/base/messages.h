@@ -14,6 +14,8 @@
 #define MESSAGE_ROTATION_DONE "50051ae4bd8e40dfbb82bc86712e357a"      /* a rotation took */
 #define MESSAGE_ROTATION_ABANDONED "67aafc2253584966ba9cfd46e2c76fda" /* a rotation was given up */
 #define MESSAGE_CONFLICT "fc0f595591e74b0fbc62653fb8dacfaa"          /* somebody else's key stands under our identity */
+#define MESSAGE_PROVISIONED "003711db2ecb4b2db0319e350be6d82f"       /* a person had devices and keys made of a list */
+#define MESSAGE_KEYS_EXPORTED "d3bfd802a55d4927a16ae54aafa10226"     /* the keys of many devices left the agent */
 #define MESSAGE_VAULT_REKEYED "d34c5593633f46a293b7e7a9a354e43c"     /* the vault has a new keyfile */
 #define MESSAGE_RECOVERY_KEY_MADE "02604b42cbab44289aaaf3853a7117af" /* the vault has a new recovery key */
 #define MESSAGE_VAULT_RECOVERED "4e57222b0b4b4ebd91e138443e07cfbf"   /* the vault was opened with the recovery key */

@@ -85,6 +85,10 @@ int managed_register(struct bus *b);
 void managed_reset(struct bus *b);
 void managed_device_gone(struct bus *b);
 
+/* provision.c: methods of the manager */
+int provision_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int export_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 /* changed.c */
 int changed_init(struct bus *b);
 void changed_done(struct bus *b);

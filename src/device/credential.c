@@ -192,14 +192,16 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
 void device_begin_removal(struct device *d, device_done done, void *userdata)
 {
     struct error e = {0};
+    bool unknown = registration_unknown(d);
     int r;
 
+    registration_stop(d);
     act_clear(d); /* whatever it was, it was on a device that is no more */
     r = begin(d, ROTATION_EV_REMOVE, done, userdata, &e);
     if (r < 0)
         done(r, &e, userdata);
     else
-        submit(d, false);
+        submit(d, unknown); /* what was never offered need not be deleted anywhere */
 }
 
 void device_connect(struct device *d)
@@ -212,6 +214,7 @@ void device_connect(struct device *d)
     else if (d->session && d->session_state != UPLINK_STATE_STOPPED)
         uplink_session_hurry(d->session);
     rotate_event(d, ROTATION_EV_CONNECT);
+    registration_retry(d);
     device_changed(d);
 }
 

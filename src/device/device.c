@@ -38,6 +38,8 @@ struct device *device_free(struct device *d)
         return NULL;
     d->tombstone = true; /* nobody is told any more */
     delivery_done(d);
+    if (d->uplink)
+        registration_stop(d);
     probe_drop(d);
     session_linger_end(d);
     session_stop(d, true);
@@ -64,6 +66,7 @@ void device_start(struct device *d)
         turn_take(d, true);
     rotate_schedule(d, true);
     session_start(d);
+    registration_start(d);
 }
 
 void device_changed(struct device *d)
@@ -120,10 +123,12 @@ enum device_state device_state(const struct device *d)
         return DEVICE_DISABLED;
     if (!usable(device_entry(d), VAULT_MAIN))
         return DEVICE_NO_CREDENTIAL;
-    if (d->report == ROTATION_REPORT_CONFLICT)
+    if (d->report == ROTATION_REPORT_CONFLICT || registration_conflict(d))
         return DEVICE_CONFLICT;
     if (restored_waits(d))
         return DEVICE_RESTORED;
+    if (registration_pending(d))
+        return DEVICE_UNREGISTERED;
     if (d->report == ROTATION_REPORT_REFUSED || d->session_state == UPLINK_STATE_REFUSED)
         return DEVICE_REFUSED;
     if (!drivers_connected(d))

@@ -119,6 +119,8 @@ static int make_parts(struct fleet *f, const struct fleet_options *options, stru
     if (r >= 0)
         r = workers_new(f->event, RESOLVER_THREADS, &f->resolvers);
     if (r >= 0)
+        r = workers_new(f->event, 1, &f->bulk);
+    if (r >= 0)
         r = jobs_new(f->event, &f->jobs);
     if (r >= 0)
         r = spool_new(&(struct spool_settings){.max_bytes = config->spool.max_bytes, .max_age = config->spool.max_age},
@@ -150,7 +152,7 @@ static int make_devices(struct fleet *f)
 }
 
 /* Two sockets a device, for a probe or a second session beside the first, and some for the rest. */
-static void raise_descriptors(struct fleet *f)
+void fleet_raise_descriptors(struct fleet *f)
 {
     struct error e;
 
@@ -202,7 +204,7 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
         r = drivers_update_all(f, NULL, e);
     if (r < 0)
         return r;
-    raise_descriptors(f);
+    fleet_raise_descriptors(f);
     fleet_warn_of_settings(f);
     for (size_t i = 0; i < f->n_devices; i++)
         device_start(f->devices[i]);
@@ -233,6 +235,9 @@ struct fleet *fleet_free(struct fleet *f)
         f->tombstones = d->next_tombstone;
         device_free(d);
     }
+    f->bulk = workers_free(f->bulk); /* what runs there looks at the fleet */
+    provision_leave(f);
+    export_leave(f);
     free(f->devices);
     verify_leave(f);
     vault_care_leave(f);

@@ -13,6 +13,7 @@
 #include "device/device.h"
 #include "device/job.h"
 #include "link/host.h"
+#include "vault/list.h"
 
 #include <systemd/sd-event.h>
 
@@ -82,4 +83,20 @@ int fleet_set_recovery_key(struct fleet *f, int fd, device_done done, void *user
 int fleet_backup(struct fleet *f, int fd, uint32_t caller, struct job **ret_job, struct error *e);
 /* Gives each device a new key, as a job; one that runs is joined. -EBUSY: it runs with another `compromised`. */
 int fleet_rotate_all(struct fleet *f, bool compromised, struct job **ret_job, struct error *e);
+
+struct provision_options {
+    enum list_format format;
+    const char *template; /* a JSON object with what a row's settings do not say; NULL: {} */
+    bool registered;      /* the cloud knows these keys already */
+    bool skip;            /* rows whose device has a key are passed over; otherwise they are mistakes */
+    bool force;           /* take weak keys */
+};
+/* Makes devices and keys of a list, in a regular file or a memfd: nothing at all if a row is mistaken. The job's
+ * results are the mistakes. */
+int fleet_provision(struct fleet *f, int fd, const struct provision_options *options, struct job **ret_job,
+                    struct error *e);
+/* Writes the main keys of all devices, or of those of one uplink (NULL: all), into a file or a pipe. `done`'s r is how
+ * many they were. */
+int fleet_export(struct fleet *f, enum list_format format, int fd, const char *uplink, device_done done, void *userdata,
+                 struct error *e);
 int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e);

@@ -14,8 +14,11 @@
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
  *   calendar.c   which rotations begin, and when            batch.c     a rotation of all devices
  *   points.c     Read and Write                             restored.c  what came from a backup
+ *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
+ *   export.c     Export
  */
 
+#include "base/ratelimit.h"
 #include "base/worker.h"
 #include "device/fleet.h"
 #include "payload/profile.h"
@@ -27,6 +30,16 @@
 #include "uplink/coap-exchange.h"
 #include "uplink/session.h"
 
+/* An uplink's queue of first registrations. */
+struct registrations {
+    struct device *first, *last;
+    unsigned open; /* being committed, or asked for */
+    uint64_t hold_until;
+    struct backoff backoff;
+    struct ratelimit limit;
+    sd_event_source *timer;
+};
+
 /* One configured uplink at run time. Counted by the devices that use it. */
 struct shared_uplink {
     struct shared_uplink *next;
@@ -37,6 +50,7 @@ struct shared_uplink {
     struct uplink *uplink;
     struct profile *profile;
     struct registrar *registrar;
+    struct registrations registrations;
 };
 
 /* The profile's probe on a session of its own, with whichever slot. */
@@ -122,6 +136,14 @@ struct device {
     enum rotation_report report;
     const char *report_reason; /* static */
     struct registrar_call *registrar_call;
+    struct {
+        struct device *next;
+        bool queued, open, stopped;
+        bool unoffered; /* no offer of it can have reached the cloud */
+        struct registrar_call *call;
+        struct registration_commit *commit;
+        char *reason; /* why not yet */
+    } registration;
     bool unoffered; /* backup was made here since the start, and no offer of it can have reached the cloud */
     struct pending_commit *pending;
     struct pending_commit *accepting; /* it is being committed that it is no longer to be taken as restored */
@@ -169,7 +191,10 @@ struct fleet {
     sd_event_source *backup_timer;
     uint64_t backup_last; /* CLOCK_BOOTTIME, 0: never */
     bool backup_wanted;   /* another one, after that */
-    bool changing;        /* what is configured is being changed, with files read or written on a worker */
+    struct workers *bulk; /* lists in and out, which may take as long as their readers like */
+    struct provision *provision;
+    struct export *export;
+    bool changing; /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
 };
 
@@ -177,6 +202,7 @@ struct fleet {
 void fleet_stamp_now(struct fleet *f, struct stamp *ret);
 int fleet_insert(struct fleet *f, struct device *d);
 void fleet_remove(struct fleet *f, struct device *d);
+void fleet_raise_descriptors(struct fleet *f);
 void fleet_warn_of_settings(const struct fleet *f);
 
 /* calendar.c */
@@ -322,6 +348,28 @@ void act_clear(struct device *d);
 void act_failed(struct device *d, int r, const struct error *e);
 /* RemoveDevice: `done` once it is committed that the cloud is to delete its credentials. */
 void device_begin_removal(struct device *d, device_done done, void *userdata);
+
+/* registration.c */
+/* Whether the uplink's cloud can be told of a key that no session has yet. */
+bool registration_possible(const struct shared_uplink *u);
+/* The cloud does not know its main key yet: no session, no rotation. */
+bool registration_pending(const struct device *d);
+bool registration_conflict(const struct device *d);
+/* And cannot know it: nothing of it was sent. */
+bool registration_unknown(const struct device *d);
+const char *registration_reason(const struct device *d);
+void registration_init(struct shared_uplink *u);
+void registration_done(struct shared_uplink *u);
+/* Queues it, if it is to be registered. */
+void registration_start(struct device *d);
+/* Somebody asks to try again now, also what was in conflict. */
+void registration_retry(struct device *d);
+/* Before it is freed, or goes. */
+void registration_stop(struct device *d);
+
+/* provision.c, export.c: the fleet goes, whatever is under way. */
+void provision_leave(struct fleet *f);
+void export_leave(struct fleet *f);
 
 /* drivers.c */
 extern const struct link_host_ops drivers_link_ops;

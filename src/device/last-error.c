@@ -57,6 +57,8 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
 
     if (entry && vault_quarantine(entry))
         return vault_quarantine(entry);
+    if (registration_pending(d))
+        return registration_reason(d);
     if (d->report == ROTATION_REPORT_CONFLICT && d->report_reason)
         return d->report_reason;
     if (d->session_state != UPLINK_STATE_ONLINE && d->session_reason)

@@ -222,6 +222,7 @@ static int call_registrar(struct device *d, registrar_method method, enum rotati
         .vault = d->fleet->vault,
         .entry = device_entry(d),
         .slot = role == ROTATION_MAIN ? VAULT_MAIN : VAULT_BACKUP,
+        .hardware_id = d->config->hardware_id ?: d->config->id,
         .session = d->session,
         .unoffered = role == ROTATION_BACKUP && d->unoffered,
     };
@@ -515,7 +516,7 @@ void rotate_schedule(struct device *d, bool fresh)
     const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
     struct stamp now;
 
-    if (!machine || !machine->d.has_main || d->tombstone || restored_waits(d) ||
+    if (!machine || !machine->d.has_main || d->tombstone || restored_waits(d) || registration_pending(d) ||
         !vault_durable(d->fleet->vault, NULL)) {
         schedule_drop(d->fleet->schedule, &d->schedule);
         return;
@@ -559,6 +560,8 @@ int rotate_allowed(const struct device *d, bool compromised, struct error *e)
                          d->config->id);
     if (!d->config->enabled || d->disconnected)
         return error_set(e, -EBUSY, "%s is disabled: connect it first", d->config->id);
+    if (registration_pending(d))
+        return error_set(e, -EBUSY, "%s is not registered at its cloud yet: %s", d->config->id, registration_reason(d));
     if (compromised && !d->uplink->registrar->traits.out_of_band)
         return error_set(
             e, -EINVAL,

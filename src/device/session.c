@@ -162,7 +162,8 @@ static bool wanted(const struct device *d)
     const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
 
     return d->config->enabled && !d->disconnected && !d->fleet->stopping && d->rotation && main && main->present &&
-           !main->quarantined;
+           !main->quarantined &&
+           (d->tombstone || !registration_pending(d)); /* that the cloud refuses it is what a removal waits for */
 }
 
 /* Connects if there is something to connect with; harmless when connected. */
@@ -172,6 +173,7 @@ void session_start(struct device *d)
 
     if (!wanted(d)) {
         session_stop(d, true);
+        registration_start(d);
         return;
     }
     if (d->session_state != UPLINK_STATE_STOPPED)

@@ -121,6 +121,7 @@ struct shared_uplink *shared_uplink_put(struct shared_uplink *u)
             *link = u->next;
             break;
         }
+    registration_done(u);
     registrar_free(u->registrar);
     uplink_free(u->uplink);
     profile_free(u->profile);
@@ -162,6 +163,7 @@ int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **
     *u = (struct shared_uplink){
         .next = f->uplinks, .fleet = f, .refs = 1, .config = config_ref(f->config), .settings = settings};
     f->uplinks = u;
+    registration_init(u);
     r = make(f, settings, u, e);
     if (r < 0)
         return r == -EBADMSG ? r : error_prefix(e, r, "uplink %s", name); /* a mistake begins with its place */

@@ -63,6 +63,13 @@ def acts_are_written_down(bench):
     bench.ctl("key", "export", "d1", "main", bench.path("exported"))
     bench.keys.append(harness.read_bytes(bench.path("exported")))
     journal.wait("KEY_EXPORTED", "d1", me, "main")
+    for options in ((), ("--uplink=cloud",)):
+        listing = bench.path("keys" + "".join(options).strip("-"))
+        bench.ctl("export", "mosquitto", listing, *options)
+        journal.wait("KEYS_EXPORTED", None, me, "uplink cloud are" if options else "all devices are")
+        bench.keys.append(bytes.fromhex(harness.read(listing).split(":")[1]))
+    bench.ctl("provision", "-", stdin=b"device\nd1\n", status=1)
+    journal.wait("PROVISIONED", None, me)
     bench.ctl("key", "forget", "d1", "backup", "--force", status=None)
     journal.wait("KEY_FORGOTTEN", "d1", me, "forced")
     bench.ctl("vault", "backup", bench.path("backup"))

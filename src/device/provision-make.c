@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Keys first, then the devices' files, then the devices: what a crash leaves of it is a key that no device has, which
+ * the next run replaces. */
+#include "base/log.h"
+#include "device/provision-internal.h"
+#include "rotation/identity.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+void provision_make_done(struct provision *p)
+{
+    for (size_t i = 0; i < p->n_made; i++) {
+        config_device_unref(p->made[i]);
+        free(p->made_texts[i]);
+    }
+    free(p->made);
+    free(p->made_texts);
+    while (p->existing) {
+        struct provision_existing *e = p->existing;
+
+        p->existing = e->next;
+        free(e);
+    }
+}
+
+/* ── Keys ── */
+
+static void on_key_committed(int r, const struct error *e, void *userdata)
+{
+    struct provision *p = userdata;
+
+    p->commits--;
+    if (r < 0 && p->r >= 0) {
+        p->r = r;
+        p->error = *e;
+    }
+    if (p->commits > 0)
+        return;
+    if (!p->fleet)
+        provision_left(p);
+    else if (p->waiting)
+        provision_next_turn(p);
+}
+
+static int make_identity(struct provision *p, const struct list_row *row, const struct config_uplink *u, uint64_t *n,
+                         char identity[IDENTITY_MAX + 1])
+{
+    char opaque[OPAQUE_ID_SIZE];
+    int r;
+
+    if (row->identity)
+        return provision_identity(u, row->identity, identity);
+    r = vault_opaque_id(p->fleet->vault, row->device, opaque);
+    do
+        if (r >= 0)
+            r = identity_make(u->identity, opaque, row->device, ++*n, identity);
+    while (r >= 0 && !u->registrar.replaces && vault_identity_used(p->fleet->vault, identity));
+    return r;
+}
+
+static int keep(struct provision *p, size_t i)
+{
+    if (p->n_made == p->allocated) {
+        size_t more = p->allocated ? 2 * p->allocated : 64;
+        void *made = reallocarray(p->made, more, sizeof(*p->made));
+        void *texts;
+
+        if (!made)
+            return -ENOMEM;
+        p->made = made;
+        texts = reallocarray(p->made_texts, more, sizeof(*p->made_texts));
+        if (!texts)
+            return -ENOMEM;
+        p->made_texts = texts;
+        p->allocated = more;
+    }
+    p->made[p->n_made] = TAKE_PTR(p->devices[i]);
+    p->made_texts[p->n_made++] = TAKE_PTR(p->texts[i]);
+    return 0;
+}
+
+static int remember(struct provision *p, const struct list_row *row)
+{
+    struct provision_existing *e = calloc(1, sizeof(*e));
+
+    if (!e)
+        return -ENOMEM;
+    snprintf(e->id, sizeof(e->id), "%s", row->device);
+    e->next = p->existing;
+    p->existing = e;
+    return 0;
+}
+
+static int commit_key(struct provision *p, const struct list_row *row, const struct config_uplink *u,
+                      const char *identity, uint64_t n, const struct secret *key)
+{
+    struct vault_change *change = vault_change_new(p->fleet->vault, row->device, u->name);
+    bool by_hand = u->registrar.type == CONFIG_REGISTRAR_COAP || u->registrar.type == CONFIG_REGISTRAR_MANUAL;
+    int r;
+
+    if (!change)
+        return -ENOMEM;
+    r = vault_change_put(change, VAULT_MAIN, identity, VAULT_PSK, key, p->options.force ? VAULT_FORCE_WEAK : 0,
+                         &p->error);
+    if (r >= 0)
+        r = vault_change_counter(change, n);
+    if (r >= 0)
+        r = vault_change_rotation(change, NULL, 0);
+    if (r >= 0 && !p->options.registered && !by_hand)
+        r = vault_change_registration(change, VAULT_REGISTRATION_WAITING);
+    if (r < 0) {
+        vault_change_free(change);
+        return r;
+    }
+    r = vault_commit(p->fleet->vault, change, on_key_committed, p);
+    if (r < 0)
+        return r;
+    p->commits++;
+    p->n_registrations += !p->options.registered && !by_hand;
+    p->n_by_hand += !p->options.registered && by_hand;
+    return 0;
+}
+
+static int make_key(struct provision *p, size_t i)
+{
+    const struct list_row *row = &p->rows->rows[i];
+    const struct config_uplink *u = provision_uplink(p, i);
+    const struct vault_entry *entry = vault_find(p->fleet->vault, row->device, u->name);
+    _cleanup_(secret_freep) struct secret *key = NULL;
+    uint64_t n = entry ? vault_identity_counter(entry) : 0;
+    char identity[IDENTITY_MAX + 1];
+    int r = make_identity(p, row, u, &n, identity);
+
+    if (r >= 0 && row->key_size > 0)
+        r = list_row_key(p->fleet->arena, row, &key);
+    else if (r >= 0)
+        r = vault_key_generate(p->fleet->vault, u->registrar.encoding && strcmp(u->registrar.encoding, "text") == 0,
+                               &key);
+    return r < 0 ? r : commit_key(p, row, u, identity, n, key);
+}
+
+int provision_make_row(struct provision *p, size_t i)
+{
+    const struct list_row *row = &p->rows->rows[i];
+    const struct device *d = p->devices[i] || row->mistake ? NULL : provision_existing(p, row);
+    const struct vault_entry *entry = d ? device_entry(d) : NULL;
+    int r;
+
+    if (p->r < 0)
+        return p->r;
+    if (row->mistake || (!d && !p->devices[i]))
+        return error_set(&p->error, -ESTALE, "the list has changed while it was read");
+    if (entry && vault_credential(entry, VAULT_MAIN)->present) {
+        p->job->done++;
+        return p->options.skip ? 0 : error_set(&p->error, -ESTALE, "row %zu: it has got a key meanwhile", row->number);
+    }
+    r = make_key(p, i);
+    if (r >= 0)
+        r = d ? remember(p, row) : keep(p, i);
+    if (r < 0)
+        return *p->error.text ? r : error_errno(&p->error, r, "row %zu", row->number);
+    p->job->done++;
+    return 0;
+}
+
+/* ── Files ── */
+
+static int run_store(void *userdata)
+{
+    struct provision *p = userdata;
+
+    return config_devices_store(&p->fleet->paths, p->made, p->made_texts, p->n_made, &p->error);
+}
+
+static int configure(struct provision *p)
+{
+    _cleanup_(config_unrefp) struct config *config = NULL;
+    int r = config_with_many(p->fleet->config, p->made, p->n_made, &config);
+
+    if (r < 0)
+        return r;
+    config_unref(p->fleet->config);
+    p->fleet->config = TAKE_PTR(config);
+    return 0;
+}
+
+static void store_done(int r, void *userdata)
+{
+    struct provision *p = userdata;
+
+    p->busy = false;
+    if (!p->fleet) {
+        provision_left(p);
+        return;
+    }
+    if (r >= 0)
+        r = configure(p);
+    if (r < 0) {
+        provision_end(p, r, p->error.text[0] ? p->error.text : strerrordesc_np(-r));
+        return;
+    }
+    p->stored = true;
+    provision_next_turn(p);
+}
+
+static void store_files(struct provision *p)
+{
+    int r = p->r;
+
+    p->busy = true;
+    if (r >= 0)
+        r = workers_submit(p->fleet->bulk, run_store, store_done, p);
+    if (r < 0)
+        store_done(r, p);
+}
+
+/* ── Devices ── */
+
+/* One that was there begins anew, with its key and its samples. */
+static void renew(struct provision *p, const char *id)
+{
+    _cleanup_(config_device_unrefp) struct config_device *config = NULL;
+    struct device *d = fleet_find(p->fleet, id);
+    struct error e = {0};
+
+    if (!d)
+        return;
+    config = config_device_ref(d->config);
+    fleet_drop(p->fleet, d, false);
+    if (fleet_start_device(p->fleet, config, &e) < 0)
+        log_error(id, "not loaded: %s", e.text);
+}
+
+static void say(struct provision *p)
+{
+    char text[160];
+
+    log_notice(NULL, "provisioned: %u devices have keys, %zu wait to be registered", p->job->done, p->n_registrations);
+    if (p->n_by_hand == 0)
+        return;
+    snprintf(text, sizeof(text), "%zu keys are to be carried to their cloud by hand: gatehousectl export FORMAT FILE",
+             p->n_by_hand);
+    job_note(p->job, "", "export", text);
+}
+
+static void start_some(struct provision *p)
+{
+    for (size_t n = 0; n < PROVISION_PER_TURN && p->started < p->n_made; n++) {
+        struct config_device *config = p->made[p->started++];
+        struct error e = {0};
+
+        if (fleet_start_device(p->fleet, config, &e) < 0)
+            log_error(config->id, "not loaded: %s", e.text);
+    }
+    for (size_t n = 0; n < PROVISION_PER_TURN && p->existing; n++) {
+        struct provision_existing *e = p->existing;
+
+        p->existing = e->next;
+        renew(p, e->id);
+        free(e);
+    }
+}
+
+void provision_finish(struct provision *p)
+{
+    struct error e = {0};
+
+    if (!p->stored) {
+        /* Every key is durable before a device can be seen. */
+        p->job->cancel = NULL;
+        p->waiting = p->commits > 0;
+        if (p->waiting)
+            return;
+        store_files(p);
+        return;
+    }
+    if (p->started == 0)
+        fleet_raise_descriptors(p->fleet);
+    start_some(p);
+    if (p->started < p->n_made || p->existing) {
+        provision_next_turn(p);
+        return;
+    }
+    if (p->n_made > 0 && drivers_update_all(p->fleet, NULL, &e) < 0)
+        log_error(NULL, "%s", e.text);
+    say(p);
+    fleet_changed(p->fleet);
+    provision_end(p, 0, NULL);
+}
