@@ -3,6 +3,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static void begin(struct outcome *o, enum registrar_result result, const char *cloud_id)
 {
@@ -39,4 +40,21 @@ int outcome_retry(struct outcome *o, bool maybe_sent, uint64_t retry_after, cons
     vsnprintf(o->texts.reason, sizeof(o->texts.reason), format, ap);
     va_end(ap);
     return 0;
+}
+
+void outcome_hide(struct outcome *o, const char *secret)
+{
+    char *text = o->texts.reason, part[OUTCOME_HIDDEN_PART + 1] = "";
+    bool hidden[sizeof(o->texts.reason)] = {0};
+    size_t n = strlen(text);
+
+    for (size_t i = 0; i + OUTCOME_HIDDEN_PART <= n; i++) {
+        memcpy(part, text + i, OUTCOME_HIDDEN_PART);
+        if (strstr(secret, part))
+            memset(hidden + i, true, OUTCOME_HIDDEN_PART);
+    }
+    explicit_bzero(part, sizeof(part));
+    for (size_t i = 0; i < n; i++)
+        if (hidden[i])
+            text[i] = '*';
 }

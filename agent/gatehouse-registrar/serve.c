@@ -89,7 +89,10 @@ static int ask_cloud(const struct request *q, const struct serve_options *o, str
         r = header_of(q, key, &header);
     if (r < 0)
         return outcome_retry(out, false, 0, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
-    return q->type == TYPE_GOLIOTH ? golioth_serve(q, header, out) : hono_serve(q, header, out);
+    r = q->type == TYPE_GOLIOTH ? golioth_serve(q, header, out) : hono_serve(q, header, out);
+    if (key)
+        outcome_hide(out, key);
+    return r;
 }
 
 static void carry_out(const char *text, size_t n, const struct serve_options *o, struct outcome *out)
@@ -112,6 +115,8 @@ static void carry_out(const char *text, size_t n, const struct serve_options *o,
         exec_serve(&q, o->program_dir, out);
     else
         ask_cloud(&q, o, out);
+    if (q.key)
+        outcome_hide(out, q.key);
     log_info(q.device, "%s %s: %s%s%s", wire_action_to_string(q.action), q.identity,
              registrar_result_text(out->answer.result), out->texts.reason[0] ? ": " : "", out->texts.reason);
 }

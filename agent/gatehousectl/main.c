@@ -7,6 +7,8 @@
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 static const struct {
     const char *name;
@@ -266,6 +268,9 @@ int main(int argc, char **argv)
     struct ctl c = {.legend = true, .pager = true};
     int r;
 
+    /* Keys pass through some verbs. */
+    prctl(PR_SET_DUMPABLE, 0);
+    setrlimit(RLIMIT_CORE, &(struct rlimit){0});
     setlocale(LC_ALL, "");
     setlocale(LC_NUMERIC, "C"); /* numbers are typed and printed as they stand in configuration and JSON */
     log_init("gatehousectl", LOG_INFO);

@@ -13,9 +13,24 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
+
+/* Whoever reads the present one must be able to read its successor; and it is to be there after a power cut, also where
+ * somebody else made it and was cut off before that was certain. */
+static int make_ready(const char *current, const char *next, struct error *e)
+{
+    _cleanup_close_ int fd = open(next, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    struct stat st;
+
+    if (fd < 0 || stat(current, &st) < 0 || fchown(fd, st.st_uid, st.st_gid) < 0)
+        return error_errno(e, -errno, "cannot give %s the owner of %s", next, current);
+    if (fsync(fd) < 0 || durable_sync_directory(AT_FDCWD, next) < 0)
+        return error_errno(e, -errno, "cannot sync %s", next);
+    return 0;
+}
 
 /* The next keyfile: that of a rekey which was cut short, or a new one. */
-static int next_key(const char *next, uint8_t key[KEYFILE_SIZE], bool *ret_found)
+static int next_key(const char *current, const char *next, uint8_t key[KEYFILE_SIZE], bool *ret_found)
 {
     _cleanup_free_ char *data = NULL;
     struct error e = {0};
@@ -33,6 +48,8 @@ static int next_key(const char *next, uint8_t key[KEYFILE_SIZE], bool *ret_found
     }
     if (r >= 0 && n != KEYFILE_SIZE)
         r = error_set(&e, -EINVAL, "%s is no keyfile: it has %zu bytes, not %d", next, n, KEYFILE_SIZE);
+    if (r >= 0)
+        r = make_ready(current, next, &e);
     if (r < 0)
         fprintf(stderr, "gatehousectl: %s\n", e.text);
     return r < 0 ? EXIT_FAILURE : 0;
@@ -62,7 +79,7 @@ int verb_vault_rekey(struct ctl *c)
         fprintf(stderr, "gatehousectl: %s: %m; --keyfile FILE names the one that the agent uses\n", current);
         return EXIT_FAILURE;
     }
-    r = next_key(next, key, &found);
+    r = next_key(current, next, key, &found);
     if (r == 0)
         r = hand_over(c, key);
     explicit_bzero(key, sizeof(key));

@@ -11,6 +11,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,30 +44,46 @@ static bool confirmed(const struct ctl *c, const char *keyfile, const char *stat
     return fgets(answer, sizeof(answer), stdin) && strcmp(answer, "yes\n") == 0;
 }
 
+/* What a write of this file that was cut off has left (base/durable.h), a key perhaps. */
+static bool is_left_of(const char *entry, const char *name)
+{
+    return entry[0] == '.' && strncmp(entry + 1, name, strlen(name)) == 0 && entry[strlen(entry) - 1] == '~';
+}
+
+/* With `all` also whatever begins with the name. */
+static int remove_names(const char *directory, const char *name, bool all, struct error *e)
+{
+    DIR *dir = opendir(directory);
+    int r = 0;
+
+    if (!dir)
+        return errno == ENOENT ? 0 : error_errno(e, -errno, "cannot read %s", directory);
+    for (const struct dirent *entry; r >= 0 && (entry = readdir(dir));)
+        if (is_left_of(entry->d_name, name) || (all && strncmp(entry->d_name, name, strlen(name)) == 0))
+            r = durable_unlink(dirfd(dir), entry->d_name, e);
+    closedir(dir);
+    return r;
+}
+
 static int remove_keyfile(const char *keyfile, struct error *e)
 {
-    char next[PATH_MAX];
+    char next[PATH_MAX], directory[PATH_MAX], name[PATH_MAX];
     int r = keyfile_next_path(keyfile, next, sizeof(next));
 
     if (r < 0)
         return error_set(e, r, "%s: the path is too long", keyfile);
+    snprintf(directory, sizeof(directory), "%s", next);
+    snprintf(name, sizeof(name), "%s", strrchr(next, '/') ? strrchr(next, '/') + 1 : next);
     r = durable_unlink(AT_FDCWD, next, e);
+    if (r >= 0)
+        r = remove_names(dirname(directory), name, false, e);
     return r < 0 ? r : durable_unlink(AT_FDCWD, keyfile, e);
 }
 
 /* vault.db, its log and lock, and what restores have kept of it. */
 static int remove_vault(const char *state_dir, struct error *e)
 {
-    DIR *dir = opendir(state_dir);
-    int r = 0;
-
-    if (!dir)
-        return errno == ENOENT ? 0 : error_errno(e, -errno, "cannot read %s", state_dir);
-    for (const struct dirent *entry; r >= 0 && (entry = readdir(dir));)
-        if (strncmp(entry->d_name, VAULT_FILE, strlen(VAULT_FILE)) == 0)
-            r = durable_unlink(dirfd(dir), entry->d_name, e);
-    closedir(dir);
-    return r;
+    return remove_names(state_dir, VAULT_FILE, true, e);
 }
 
 int verb_vault_reset(struct ctl *c)

@@ -89,7 +89,10 @@ static int restore(const struct options *o, const struct config *config, struct 
         "%s restored from %s%s: %d entries. Nothing is rotated or deleted for a device until one of its keys is accepted",
         care.path, o->restore, o->force ? ", forced" : "", r);
     if (*replaced)
-        log_info(NULL, "the vault that was there is kept as %s: it may hold keys that the cloud wants", replaced);
+        log_info(NULL,
+                 "the vault that was there is kept as %s: it may hold keys that the cloud wants. A log beside it "
+                 "(-wal) belongs to it",
+                 replaced);
     return 0;
 }
 

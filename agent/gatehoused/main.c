@@ -99,6 +99,7 @@ static int open_vault(struct agent *a)
                                                .adopt_bind = true,
                                                .allow_volatile = a->options.allow_volatile_state},
                        &a->vault, &e);
+    explicit_bzero(&bind, sizeof(bind));
     if (r < 0) {
         log_error(NULL, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
         if (r == -EKEYREJECTED)

@@ -101,6 +101,7 @@ static void on_recorded(int r, const struct error *e, void *userdata)
 static int write_record(struct batch *b, bool there, bool done)
 {
     struct vault *vault = b->fleet->vault;
+    const struct vault_entry *entry = vault_find(vault, VAULT_FLEET, VAULT_FLEET);
     _cleanup_(vault_change_freep) struct vault_change *change = vault_change_new(vault, VAULT_FLEET, VAULT_FLEET);
     _cleanup_free_ struct batch_commit *commit = done ? calloc(1, sizeof(*commit)) : NULL;
     uint8_t blob[BATCH_RECORD_MAX];
@@ -109,6 +110,8 @@ static int write_record(struct batch *b, bool there, bool done)
 
     if (!change || (done && !commit) || n < 0)
         return -ENOMEM;
+    if (there && entry && vault_quarantine(entry))
+        vault_change_remove(change); /* there is nothing in it but what is written now */
     if (there)
         vault_change_rotation(change, blob, (size_t)n);
     else

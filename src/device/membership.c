@@ -45,6 +45,8 @@ int fleet_begin_change(struct fleet *f, struct error *e)
 {
     if (f->changing)
         return error_set(e, -EBUSY, "another change of the configuration is under way");
+    if (f->care) /* what is being committed is waited for, see settle(): not for all records of the vault */
+        return error_set(e, -EBUSY, "the vault is being sealed anew: come again");
     return f->stopping ? error_set(e, -ESHUTDOWN, "the agent is stopping") : 0;
 }
 

@@ -85,6 +85,10 @@ int fleet_rekey(struct fleet *f, int fd, device_done done, void *userdata, struc
 
 int fleet_set_recovery_key(struct fleet *f, int fd, device_done done, void *userdata, struct error *e)
 {
+    const char *why;
+
+    if (!vault_durable(f->vault, &why))
+        return error_set(e, -ESTALE, "no recovery key is made while a commit may not last: %s", why);
     return begin(f, fd, vault_set_recovery_key, done, userdata, e);
 }
 

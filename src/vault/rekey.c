@@ -47,10 +47,11 @@ static struct rekey *rekey_free(struct rekey *k)
 }
 DEFINE_FREEP(struct rekey, rekey_free)
 
-/* Whether the file has a row of it that opens. */
+/* The file may have a row of it, also of one that was removed: what is not sealed anew opens never again. What does not
+ * open anyhow stays as it is. */
 static bool has_state(const struct vault_entry *entry)
 {
-    return !entry->state_lost && (entry->live || entry->generation > 0 || entry->identity_counter > 0);
+    return !entry->state_lost;
 }
 
 int rekey_prepare(struct rekey *k, struct error *e)

@@ -236,16 +236,32 @@ static int mark(struct restoring *g, struct error *e)
 
 /* ── In its place ── */
 
+/* Of a vault that is damaged: SQLite would play them into another file of that name. */
+static int move_logs(const char *from, const char *to, struct error *e)
+{
+    static const char *const logs[] = {"-wal", "-journal"};
+    char a[PATH_MAX], b[PATH_MAX];
+
+    for (size_t i = 0; i < ELEMENTSOF(logs); i++) {
+        if (snprintf(a, sizeof(a), "%s%s", from, logs[i]) >= (int)sizeof(a) ||
+            snprintf(b, sizeof(b), "%s%s", to, logs[i]) >= (int)sizeof(b))
+            return error_set(e, -ENAMETOOLONG, "%s: the path is too long", from);
+        if (rename(a, b) < 0 && errno != ENOENT)
+            return error_errno(e, -errno, "cannot keep %s as %s", a, b);
+    }
+    return 0;
+}
+
 /* The present vault under another name as well; it loses this one by the rename that follows. */
 static int keep_present(const struct restoring *g, char replaced[VAULT_REPLACED_MAX], struct error *e)
 {
-    static const char *const logs[] = {"-wal", "-journal"};
     const char *path = g->options->path;
-    char from[PATH_MAX], to[PATH_MAX];
+    char to[PATH_MAX];
 
     *replaced = 0;
     if (access(path, F_OK) < 0 && errno == ENOENT)
         return 0;
+    store_settle(path);
     for (unsigned i = 1; i <= REPLACED_MAX; i++) {
         if (snprintf(to, sizeof(to), "%s.replaced-%u", path, i) >= (int)sizeof(to))
             return error_set(e, -ENAMETOOLONG, "%s: the path is too long", path);
@@ -255,15 +271,7 @@ static int keep_present(const struct restoring *g, char replaced[VAULT_REPLACED_
             return error_errno(e, -errno, "cannot keep the present vault as %s", to);
     }
     snprintf(replaced, VAULT_REPLACED_MAX, "%s", to);
-    /* Of a vault that could not be opened: SQLite would play it into the new one. */
-    for (size_t i = 0; i < ELEMENTSOF(logs); i++) {
-        if (snprintf(from, sizeof(from), "%s%s", path, logs[i]) >= (int)sizeof(from) ||
-            snprintf(to, sizeof(to), "%s%s", replaced, logs[i]) >= (int)sizeof(to))
-            return error_set(e, -ENAMETOOLONG, "%s: the path is too long", path);
-        if (rename(from, to) < 0 && errno != ENOENT)
-            return error_errno(e, -errno, "cannot keep %s as %s", from, to);
-    }
-    return 0;
+    return move_logs(path, replaced, e);
 }
 
 /* Closing has moved its log into the file, unless the disk would not take it. */
@@ -291,7 +299,12 @@ static int take_place(struct restoring *g, char replaced[VAULT_REPLACED_MAX], st
         r = store_own(g->temporary, e);
     if (r >= 0)
         r = keep_present(g, replaced, e);
-    return r < 0 ? r : durable_rename(AT_FDCWD, g->temporary, g->options->path, e);
+    if (r >= 0)
+        r = durable_rename(AT_FDCWD, g->temporary, g->options->path, e);
+    /* It stays where it is, unless the new one has its name already and only that is not certain to last. */
+    if (r < 0 && *replaced && access(g->temporary, F_OK) == 0)
+        move_logs(replaced, g->options->path, NULL);
+    return r;
 }
 
 static void restoring_done(struct restoring *g)

@@ -35,6 +35,20 @@ static const char schema[] =
     "PRAGMA application_id = " STRING(APPLICATION_ID) ";"
                                                       "PRAGMA user_version = " STRING(VAULT_FORMAT) ";";
 
+void store_settle(const char *path)
+{
+    sqlite3 *db = NULL;
+    int keep = 1;
+
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK) {
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+        keep = sqlite3_exec(db, "SELECT count(*) FROM entry", NULL, NULL, NULL) != SQLITE_OK ||
+               sqlite3_exec(db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL) != SQLITE_OK;
+        sqlite3_file_control(db, "main", SQLITE_FCNTL_PERSIST_WAL, &keep);
+    }
+    sqlite3_close(db);
+}
+
 int store_own(const char *path, struct error *e)
 {
     char copy[PATH_MAX];

@@ -262,6 +262,8 @@ struct vault *vault_free(struct vault *vault)
     keys_done(&vault->keys);
     secret_free(vault->waiting_key);
     secret_free(vault->backup_key);
+    if (vault->bind)
+        explicit_bzero(vault->bind, vault->bind_size);
     free(vault->bind);
     for (struct map_node *node = map_next(&vault->entries, NULL), *next; node; node = next) {
         struct vault_entry *entry = MAP_ENTRY(node, struct vault_entry, node);

@@ -91,5 +91,24 @@ def where_it_may_go(bench):
     check(harness.read_bytes(full) == b"something", f"a file was written over: {said}")
 
 
+def the_way_back_from_a_forced_restore(bench):
+    """What was committed last may stand in the vault's log only; it comes back with the vault that was replaced."""
+    agent, _, _, _ = sim_bench(bench, ["d1", "d2"])
+    file, kept = bench.path("backup"), bench.path("kept-keyfile")
+    bench.ctl("vault", "backup", file)
+    bench.ctl("key", "forget", "d2", "main", "--force", status=None)
+    bench.key_set("d2", "newest-d2", bench.new_key())
+    check(bench.get("d2", "MainIdentity") == "newest-d2", "its newest key")
+    agent.kill()
+    os.rename(bench.keyfile, kept)
+    bench.ctl("vault", "init", "--keyfile", bench.keyfile)
+    restore(bench, file, "--backup-keyfile", kept, "--force")
+    os.rename(os.path.join(bench.state, "vault.db.replaced-1"), os.path.join(bench.state, "vault.db"))
+    os.replace(kept, bench.keyfile)
+    agent.start()
+    bench.wait_agent(agent)
+    check(bench.get("d2", "MainIdentity") == "newest-d2", f"it is {bench.get('d2', 'MainIdentity')!r}")
+
+
 if __name__ == "__main__":
-    harness.main(there_and_back, while_stopped, where_it_may_go)
+    harness.main(the_way_back_from_a_forced_restore, there_and_back, while_stopped, where_it_may_go)
