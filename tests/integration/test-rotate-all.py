@@ -162,7 +162,9 @@ def away(bench):
     for d in devices:
         bench.wait_property(d, "State", lambda s: s != "online", 60)
     path = begin(bench)
-    time.sleep(0.5)  # that nothing happens can only be seen by waiting
+    # Long enough for it to have begun, if it were to.
+    seen = {d: bench.get(d, "Spooled") for d in devices}
+    wait_for("samples that wait", lambda: all(bench.get(d, "Spooled") >= seen[d] + 10 for d in devices), 60)
     check(job(bench, path, "Done") == 0 and not in_flight(bench), "nothing is begun with nobody there")
     cloud.start()
     wait_job(bench, path, "done", 60)
