@@ -242,6 +242,19 @@ static int parse_options(struct ctl *c, int argc, char **argv)
     return r;
 }
 
+/* Every form of a verb. */
+static int verb_usage(const char *name)
+{
+    const char *begin = "usage:";
+
+    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
+        if (strcmp(verbs[i].name, name) == 0) {
+            fprintf(stderr, "gatehousectl: %-6s gatehousectl %s %s\n", begin, name, verbs[i].arguments);
+            begin = "or";
+        }
+    return EXIT_USAGE;
+}
+
 static int run_verb(struct ctl *c, int argc, char **argv)
 {
     static char status[] = "status", *default_verb[] = {status, NULL};
@@ -253,10 +266,8 @@ static int run_verb(struct ctl *c, int argc, char **argv)
     for (size_t i = 0; i < ELEMENTSOF(verbs); i++) {
         if (strcmp(verbs[i].name, argv[0]) != 0)
             continue;
-        if (argc - 1 < verbs[i].min || argc - 1 > verbs[i].max) {
-            fprintf(stderr, "gatehousectl: usage: gatehousectl %s %s\n", verbs[i].name, verbs[i].arguments);
-            return EXIT_USAGE;
-        }
+        if (argc - 1 < verbs[i].min || argc - 1 > verbs[i].max)
+            return verb_usage(argv[0]);
         return verbs[i].run(c, argc, argv);
     }
     fprintf(stderr, "gatehousectl: there is no verb '%s'; see gatehousectl --help\n", argv[0]);
