@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 
+/* clang-format off */
 static const struct {
     int r;
     const char *name;
@@ -30,6 +31,7 @@ static const struct {
     {-ETIMEDOUT, SD_BUS_ERROR_TIMEOUT},
     {-EOPNOTSUPP, SD_BUS_ERROR_NOT_SUPPORTED},
 };
+/* clang-format on */
 
 int bus_error_set(sd_bus_error *error, int r, const struct error *e)
 {
