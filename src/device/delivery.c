@@ -56,13 +56,13 @@ static void on_rejected(struct device *d, uint8_t code)
     d->delivery.held = 0;
 }
 
-static void on_answer(int r, const struct coap_response *response, void *userdata)
+static void on_answer(int r, const struct uplink_response *response, void *userdata)
 {
     struct device *d = userdata;
     bool old = d->lingering;
     uint64_t wait = 0;
 
-    d->delivery.exchange = NULL;
+    d->delivery.request = NULL;
     if (r != -ECANCELED)
         session_linger_end(d);
     if (r == -EMSGSIZE) {
@@ -132,7 +132,7 @@ static void send_pack(struct device *d)
     size_t size, n;
     int r;
 
-    if (delivery->exchange || !d->queue || d->session_state != UPLINK_STATE_ONLINE)
+    if (delivery->request || !d->queue || d->session_state != UPLINK_STATE_ONLINE)
         return;
     n = make_pack(d, &body, &size);
     if (n == 0)
@@ -140,13 +140,13 @@ static void send_pack(struct device *d)
     delivery->held = n;
     spool_hold(d->queue, n);
     r = uplink_session_request(d->session,
-                               &(struct coap_request){.method = (uint8_t)p->telemetry.method,
-                                                      .path = p->telemetry.path,
-                                                      .content_format = (int)p->telemetry.content_format,
-                                                      .accept = -1,
-                                                      .payload = body,
-                                                      .payload_size = size},
-                               on_answer, d, &delivery->exchange);
+                               &(struct uplink_request){.method = (uint8_t)p->telemetry.method,
+                                                        .target = p->telemetry.path,
+                                                        .content_format = (int)p->telemetry.content_format,
+                                                        .accept = -1,
+                                                        .payload = body,
+                                                        .payload_size = size},
+                               on_answer, d, &delivery->request);
     if (r < 0)
         retry_later(d, 0);
 }
@@ -164,8 +164,8 @@ void delivery_kick(struct device *d)
 
 void delivery_done(struct device *d)
 {
-    if (d->delivery.exchange)
-        coap_exchange_cancel(d->delivery.exchange, clock_boottime());
+    if (d->delivery.request)
+        uplink_call_cancel(d->delivery.request);
     session_linger_end(d);
     sd_event_source_disable_unref(d->delivery.retry);
     d->delivery.retry = NULL;

@@ -27,7 +27,7 @@
 #include "rotation/schedule.h"
 #include "spool/spool.h"
 #include "uplink/backoff.h"
-#include "uplink/coap-exchange.h"
+#include "uplink/coap-message.h"
 #include "uplink/session.h"
 
 /* An uplink's queue of first registrations. */
@@ -57,14 +57,14 @@ struct shared_uplink {
 struct probe {
     struct device *device;
     struct uplink_session *session; /* stands after it was accepted, until it is taken or dropped */
-    struct coap_exchange *exchange;
+    struct uplink_call *request;
     enum vault_slot slot;
     /* r: 0 accepted, -EACCES refused by a server that answered, -EHOSTUNREACH not answered, other: our own fault */
     void (*done)(struct device *d, int r);
 };
 
 struct delivery {
-    struct coap_exchange *exchange;
+    struct uplink_call *request;
     sd_event_source *retry;
     size_t held;  /* samples in the request under way, or to be repeated as they are */
     size_t split; /* no more samples than this in a pack while a bad one is being looked for; 0: no limit */
@@ -120,7 +120,7 @@ struct device {
     enum uplink_state session_state;
     bool counted;  /* in the fleet's number of those online */
     bool unproven; /* a full handshake, and no accepted message since */
-    struct coap_exchange *proof;
+    struct uplink_call *proof;
     sd_event_source *renew; /* after 4.01 and 4.03 */
     struct backoff refused;
     uint8_t answer;              /* the last to samples or a probe on this session that was no "accepted"; 0: it was */
@@ -310,8 +310,8 @@ void probe_drop(struct device *d);
 /* Ends it, with a result if one is owed. */
 void probe_abort(struct device *d);
 /* Sends the profile's probe request on a session. */
-int probe_request(struct device *d, struct uplink_session *s, coap_done done, void *userdata,
-                  struct coap_exchange **ret);
+int probe_request(struct device *d, struct uplink_session *s, uplink_done done, void *userdata,
+                  struct uplink_call **ret);
 
 /* rotate.c */
 int rotate_init(struct device *d, struct error *e);

@@ -5,8 +5,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
-int probe_request(struct device *d, struct uplink_session *s, coap_done done, void *userdata,
-                  struct coap_exchange **ret)
+int probe_request(struct device *d, struct uplink_session *s, uplink_done done, void *userdata,
+                  struct uplink_call **ret)
 {
     const struct profile *p = d->uplink->profile;
     _cleanup_free_ char *body = NULL;
@@ -15,12 +15,12 @@ int probe_request(struct device *d, struct uplink_session *s, coap_done done, vo
 
     return r < 0 ? r
                  : uplink_session_request(s,
-                                          &(struct coap_request){.method = (uint8_t)p->probe.method,
-                                                                 .path = p->probe.path,
-                                                                 .content_format = (int)p->probe.content_format,
-                                                                 .accept = -1,
-                                                                 .payload = body,
-                                                                 .payload_size = n},
+                                          &(struct uplink_request){.method = (uint8_t)p->probe.method,
+                                                                   .target = p->probe.path,
+                                                                   .content_format = (int)p->probe.content_format,
+                                                                   .accept = -1,
+                                                                   .payload = body,
+                                                                   .payload_size = n},
                                           done, userdata, ret);
 }
 
@@ -35,11 +35,11 @@ static void finish(struct device *d, int r)
         done(d, r);
 }
 
-static void on_answer(int r, const struct coap_response *response, void *userdata)
+static void on_answer(int r, const struct uplink_response *response, void *userdata)
 {
     struct device *d = userdata;
 
-    d->probe.exchange = NULL;
+    d->probe.request = NULL;
     if (!d->probe.done)
         return; /* dropped */
     if (r < 0) {
@@ -77,7 +77,7 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
         return;
     switch (result) {
     case UPLINK_OK:
-        r = probe_request(d, d->probe.session, on_answer, d, &d->probe.exchange);
+        r = probe_request(d, d->probe.session, on_answer, d, &d->probe.request);
         if (r < 0)
             finish(d, r);
         break;
@@ -135,5 +135,5 @@ void probe_drop(struct device *d)
     d->probe.session = NULL;
     uplink_session_stop(s, true);
     uplink_session_free(s);
-    d->probe.exchange = NULL;
+    d->probe.request = NULL;
 }

@@ -44,7 +44,7 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     device_changed(d);
 }
 
-static void on_proof(int r, const struct coap_response *response, void *userdata)
+static void on_proof(int r, const struct uplink_response *response, void *userdata)
 {
     struct device *d = userdata;
 
@@ -211,7 +211,7 @@ void session_adopt_probe(struct device *d)
     session_linger_end(d);
     /* What the old key is worth says nothing of the new one. */
     if (d->proof)
-        coap_exchange_cancel(d->proof, clock_boottime());
+        uplink_call_cancel(d->proof);
     if (old)
         uplink_session_set_ops(old, &lingering_ops, d);
     d->lingering = old;
@@ -222,7 +222,7 @@ void session_adopt_probe(struct device *d)
     uplink_session_info(new, &info);
     on_state(d, info.state, info.reason ?: "");
     note_authenticated(d);
-    if (!d->delivery.exchange)
+    if (!d->delivery.request)
         session_linger_end(d);
 }
 

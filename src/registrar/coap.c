@@ -4,7 +4,7 @@
 #include "registrar/answer.h"
 #include "registrar/call.h"
 #include "registrar/offer.h"
-#include "uplink/coap-exchange.h"
+#include "uplink/coap-message.h"
 #include "uplink/session.h"
 
 #include <errno.h>
@@ -24,7 +24,7 @@ enum purpose { OFFER, FIND, DELETE };
 struct call {
     struct registrar_call call;
     enum purpose purpose;
-    struct coap_exchange *exchange;
+    struct uplink_call *request;
     sd_event_source *timeout;
 };
 
@@ -51,14 +51,14 @@ static void finish(struct call *call, const struct registrar_answer *answer)
     done(answer, userdata);
 }
 
-static void on_response(int r, const struct coap_response *response, void *userdata)
+static void on_response(int r, const struct uplink_response *response, void *userdata)
 {
     struct call *call = userdata;
     struct answer_texts texts = {0};
     struct registrar_answer answer = {
         .result = REGISTRAR_RETRY, .maybe_sent = true, .cloud_id = "", .reason = "the cloud did not answer"};
 
-    call->exchange = NULL;
+    call->request = NULL;
     if (r >= 0 && call->purpose == DELETE)
         answer_to_delete(response->code, response->max_age, &texts, &answer);
     else if (r >= 0)
@@ -73,17 +73,17 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
     struct call *call = userdata;
 
     /* Ends in on_response. */
-    coap_exchange_cancel(call->exchange, clock_boottime());
+    uplink_call_cancel(call->request);
     return 0;
 }
 
 static void cancel(struct registrar_call *call)
 {
-    coap_exchange_cancel(((struct call *)call)->exchange, clock_boottime());
+    uplink_call_cancel(((struct call *)call)->request);
 }
 
 static int send_request(struct coap_registrar *c, struct uplink_session *session, enum purpose purpose,
-                        const struct coap_request *request, registrar_done *done, void *userdata,
+                        const struct uplink_request *request, registrar_done *done, void *userdata,
                         struct registrar_call **ret, struct error *e)
 {
     _cleanup_(call_freep) struct call *call = calloc(1, sizeof(*call));
@@ -97,7 +97,7 @@ static int send_request(struct coap_registrar *c, struct uplink_session *session
     if (r >= 0) {
         /* Before the request: what cannot be sent is answered at once, after which the call is gone. */
         *ret = &call->call;
-        r = uplink_session_request(session, request, on_response, call, &call->exchange);
+        r = uplink_session_request(session, request, on_response, call, &call->request);
     }
     if (r < 0) {
         *ret = NULL;
@@ -127,13 +127,13 @@ static int post(struct registrar *r, const struct registrar_credential *credenti
     if (k < 0)
         return k;
     return send_request(c, credential->session, purpose,
-                        &(struct coap_request){.method = COAP_POST,
-                                               .path = "credentials",
-                                               .content_format = FORMAT_JSON,
-                                               .accept = -1,
-                                               .payload = body,
-                                               .payload_size = n,
-                                               .secret = true},
+                        &(struct uplink_request){.method = COAP_POST,
+                                                 .target = "credentials",
+                                                 .content_format = FORMAT_JSON,
+                                                 .accept = -1,
+                                                 .payload = body,
+                                                 .payload_size = n,
+                                                 .secret = true},
                         done, userdata, ret, e);
 }
 
@@ -161,9 +161,10 @@ static int delete (struct registrar *r, const struct registrar_credential *crede
     if (!answer_id_valid(id))
         return error_set(e, -ENODATA, "the cloud's id of the credential is not known");
     snprintf(path, sizeof(path), "credentials/%s", id);
-    return send_request((struct coap_registrar *)r, credential->session, DELETE,
-                        &(struct coap_request){.method = COAP_DELETE, .path = path, .content_format = -1, .accept = -1},
-                        done, userdata, ret, e);
+    return send_request(
+        (struct coap_registrar *)r, credential->session, DELETE,
+        &(struct uplink_request){.method = COAP_DELETE, .target = path, .content_format = -1, .accept = -1}, done,
+        userdata, ret, e);
 }
 
 static struct registrar *coap_free(struct registrar *r)

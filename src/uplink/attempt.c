@@ -9,16 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct dtls_ops dtls_ops;
-
 /* ── Beginning ── */
 
 static void attempt_over(struct uplink_session *s, enum uplink_result result, const char *reason);
-
-static bool is_doubted(const struct uplink_session *s)
-{
-    return s->hinted || coap_endpoint_stale(s->endpoint);
-}
 
 static void join_queue(struct uplink_session *s)
 {
@@ -86,40 +79,6 @@ static const struct vault_credential *usable_credential(struct uplink_session *s
     return NULL;
 }
 
-/* What the handshake may offer to resume: of the session in use, or of the last one; never of another key. */
-static const gnutls_datum_t *find_ticket(struct uplink_session *s, uint64_t generation)
-{
-    if (s->fresh || s->once)
-        return NULL;
-    if (s->open && s->open_generation == generation && s->ticket.size == 0 && dtls_resumption(s->open, &s->ticket) == 0)
-        s->ticket_generation = generation;
-    if (s->ticket.size > 0 && s->ticket_generation != generation)
-        session_drop_ticket(s);
-    return s->ticket.size > 0 ? &s->ticket : NULL;
-}
-
-static int make(struct uplink_session *s, const struct vault_credential *credential, struct error *e)
-{
-    struct uplink *u = s->uplink;
-    const struct resolver_address *address = resolver_at(u->resolver, s->address);
-    const gnutls_datum_t *ticket = find_ticket(s, credential->generation);
-    /* Some servers are deaf to a new handshake from the address and port of a session that they still have: after this
-     * agent was killed, among many children some get such a port again. */
-    struct dtls_options options = {
-        .shared = u->dtls,
-        .ops = &dtls_ops,
-        .userdata = s,
-        .address = address,
-        .resume = ticket,
-        .first_answer = resolver_count(u->resolver) > 1 ? DTLS_NEXT_ADDRESS : DTLS_NEXT_SOCKET,
-    };
-
-    s->making_generation = credential->generation;
-    s->making_full = !ticket;
-    s->making_address = *address;
-    return dtls_new(&options, &s->making, e);
-}
-
 static void on_admitted(void *userdata)
 {
     struct uplink_session *s = userdata;
@@ -134,13 +93,27 @@ static void on_admitted(void *userdata)
     if (!credential) {
         attempt_over(s, UPLINK_LOCAL, e.text);
     } else {
-        r = make(s, credential, &e);
+        s->making_generation = credential->generation;
+        s->making_address = *resolver_at(s->uplink->resolver, s->address);
+        r = s->uplink->transport->make(s, credential, &e);
         if (r < 0)
             attempt_over(s, udp_is_network_error(-r) ? UPLINK_UNREACHABLE : UPLINK_LOCAL, e.text);
-        else
-            dtls_begin(s->making, clock_boottime());
     }
     session_leave(s);
+}
+
+int attempt_key(struct uplink_session *s, const char **ret_identity, struct secret **ret_key, struct error *e)
+{
+    const struct vault_credential *credential = usable_credential(s, e);
+    int r;
+
+    if (!credential || credential->generation != s->making_generation)
+        return credential ? error_set(e, -ESTALE, "the credential was replaced during the handshake") : -ENOENT;
+    r = vault_key_open(s->uplink->vault, s->entry, s->slot, ret_key, e);
+    if (r < 0)
+        return r;
+    *ret_identity = credential->identity;
+    return 0;
 }
 
 /* ── Ending ── */
@@ -187,57 +160,44 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, co
         s->refused++;
     /* Whatever was wrong, the ticket may have been the cause. */
     if (result == UPLINK_REFUSED_ANSWER || result == UPLINK_FAILED)
-        session_drop_ticket(s);
+        s->uplink->transport->drop_ticket(s);
     tell_result(s, result, s->making_full, reason);
     if (s->once) {
         session_end(s, false, reason);
         return;
     }
     attempt_schedule(s, now + backoff_failed(&s->backoff, s->refused > 0));
-    if (!s->open || is_doubted(s))
+    if (!s->open || s->uplink->transport->doubted(s))
         session_set_state(s, state_after(s, result), reason);
     else
         session_set_state(s, UPLINK_STATE_ONLINE, reason);
 }
 
-static void op_failed(void *userdata, enum dtls_failure failure, const char *reason)
+void attempt_failed(struct uplink_session *s, enum uplink_result result, const char *reason)
 {
-    static const enum uplink_result results[] = {
-        [DTLS_UNREACHABLE] = UPLINK_UNREACHABLE,
-        [DTLS_ANSWERED] = UPLINK_REFUSED_ANSWER,
-        [DTLS_FAILED] = UPLINK_FAILED,
-        [DTLS_LOCAL] = UPLINK_LOCAL,
-    };
-    struct uplink_session *s = userdata;
     struct error e;
 
     session_enter(s);
-    if (failure == DTLS_ANSWERED)
+    if (result == UPLINK_REFUSED_ANSWER)
         error_set(&e, 0, "%s, identity %s: %s", s->uplink->endpoint, vault_credential(s->entry, s->slot)->identity,
                   reason);
     else
         error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
-    attempt_over(s, results[failure], e.text);
+    attempt_over(s, result, e.text);
     session_leave(s);
 }
 
-static void op_opened(void *userdata)
+void attempt_opened(struct uplink_session *s, bool full)
 {
-    struct uplink_session *s = userdata;
     uint64_t now = clock_boottime();
-    bool full = !dtls_resumed(s->making);
 
-    session_enter(s);
-    if (s->open)
-        s->counters.stale_switches++;
-    session_drop_open(s, true);
-    s->open = TAKE_PTR(s->making);
+    s->open = true;
     s->open_generation = s->making_generation;
     s->open_address = s->making_address;
     session_cancel_attempt(s);
-    session_drop_ticket(s);
+    s->uplink->transport->drop_ticket(s);
     s->online_since = now;
-    s->hinted = s->fresh = false;
+    s->fresh = false;
     s->refused = 0;
     s->address = 0;
     resolver_worked(s->uplink->resolver, &s->open_address);
@@ -249,27 +209,9 @@ static void op_opened(void *userdata)
     }
     tell_result(s, UPLINK_OK, full, "");
     session_set_state(s, UPLINK_STATE_ONLINE, "");
-    s->data_max = dtls_data_max(s->open);
-    coap_endpoint_set_datagram_max(s->endpoint, s->data_max);
-    coap_endpoint_reconnected(s->endpoint, now);
-    session_leave(s);
 }
 
 /* ── A session in use ── */
-
-static void op_received(void *userdata, const uint8_t *data, size_t n)
-{
-    struct uplink_session *s = userdata;
-
-    session_enter(s);
-    if (s->hinted) {
-        s->hinted = false;
-        if (!coap_endpoint_stale(s->endpoint))
-            attempt_answered(s);
-    }
-    coap_endpoint_receive(s->endpoint, clock_boottime(), data, n);
-    session_leave(s);
-}
 
 /* A server that opens and closes at once gets the patience of one that is away. */
 static uint64_t reconnect_delay(struct uplink_session *s, uint64_t now)
@@ -282,96 +224,23 @@ static uint64_t reconnect_delay(struct uplink_session *s, uint64_t now)
     return backoff_spread(s->uplink->jitter);
 }
 
-static void op_closed(void *userdata, const char *reason)
+void attempt_closed(struct uplink_session *s, const char *reason)
 {
-    struct uplink_session *s = userdata;
     uint64_t now = clock_boottime();
     struct error e;
 
     session_enter(s);
     error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
-    if (!s->fresh && s->ticket.size == 0 && dtls_resumption(s->open, &s->ticket) == 0)
-        s->ticket_generation = s->open_generation;
     session_drop_open(s, false);
     if (s->once) {
         session_end(s, false, e.text);
     } else {
-        coap_endpoint_disconnected(s->endpoint, now);
+        s->uplink->transport->lost(s);
         if (s->phase == PHASE_NONE)
             attempt_schedule(s, now + reconnect_delay(s, now));
         session_set_state(s, s->phase == PHASE_WAITING ? UPLINK_STATE_BACKING_OFF : UPLINK_STATE_CONNECTING, e.text);
     }
     session_leave(s);
-}
-
-/* What can be sent by anybody may hasten, once in a while, but not decide. */
-static void op_hinted(void *userdata)
-{
-    struct uplink_session *s = userdata;
-    uint64_t now = clock_boottime();
-
-    if (s->hinted_at != 0 && now - s->hinted_at < BACKOFF_MAX)
-        return;
-    s->hinted_at = now;
-    session_enter(s);
-    s->hinted = true;
-    attempt_suspected(s);
-    session_leave(s);
-}
-
-static void op_rearm(void *userdata)
-{
-    struct uplink_session *s = userdata;
-
-    session_enter(s);
-    session_leave(s);
-}
-
-static int op_key(void *userdata, const char **ret_identity, struct secret **ret_key, struct error *e)
-{
-    struct uplink_session *s = userdata;
-    const struct vault_credential *credential = usable_credential(s, e);
-    int r;
-
-    if (!credential || credential->generation != s->making_generation)
-        return credential ? error_set(e, -ESTALE, "the credential was replaced during the handshake") : -ENOENT;
-    r = vault_key_open(s->uplink->vault, s->entry, s->slot, ret_key, e);
-    if (r < 0)
-        return r;
-    *ret_identity = credential->identity;
-    return 0;
-}
-
-static const struct dtls_ops dtls_ops = {
-    .key = op_key,
-    .opened = op_opened,
-    .failed = op_failed,
-    .received = op_received,
-    .closed = op_closed,
-    .hinted = op_hinted,
-    .rearm = op_rearm,
-};
-
-void attempt_suspected(struct uplink_session *s)
-{
-    if (!s->open || s->once)
-        return;
-    if (s->phase == PHASE_NONE) {
-        if (clock_boottime() - s->online_since >= BACKOFF_MAX)
-            backoff_reset(&s->backoff);
-        attempt_begin(s);
-    }
-}
-
-void attempt_answered(struct uplink_session *s)
-{
-    if (!s->open || s->fresh)
-        return;
-    if (s->phase != PHASE_NONE) {
-        session_cancel_attempt(s);
-        s->counters.stale_kept++;
-    }
-    session_set_state(s, UPLINK_STATE_ONLINE, "");
 }
 
 static bool is_elsewhere(const struct uplink_session *s, struct attempt_route *route)
@@ -382,7 +251,8 @@ static bool is_elsewhere(const struct uplink_session *s, struct attempt_route *r
         route->peer = s->open_address;
         route->r = udp_local_address_to(&route->peer, &route->local);
     }
-    return route->r == 0 && dtls_local_address(s->open, &used) == 0 && !resolver_address_equal(&used, &route->local);
+    return route->r == 0 && s->uplink->transport->local_address(s, &used) == 0 &&
+           !resolver_address_equal(&used, &route->local);
 }
 
 void attempt_moved(struct uplink_session *s, struct attempt_route *route)
@@ -403,6 +273,4 @@ void attempt_tick(struct uplink_session *s, uint64_t now)
 {
     if (s->phase == PHASE_WAITING && now >= s->retry_at)
         attempt_begin(s);
-    else if (s->making && now >= dtls_deadline(s->making))
-        dtls_tick(s->making, now);
 }

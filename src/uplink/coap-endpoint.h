@@ -23,10 +23,13 @@ enum coap_exchange_state {
     COAP_WAITING, /* acknowledged (or not confirmable): the response comes separately */
 };
 
+struct coap_observation;
+
 struct coap_exchange {
+    struct uplink_call call; /* the first: is cast to this */
     struct coap_exchange *previous, *next;
     struct coap_endpoint *ep;
-    coap_done done; /* may be NULL */
+    uplink_done done; /* may be NULL */
     void *userdata;
     const char *path; /* NULL: a ping */
     const uint8_t *payload;
@@ -97,10 +100,10 @@ uint8_t coap_endpoint_szx(const struct coap_endpoint *ep);
 
 /* Appends an exchange to the queue. path NULL: a ping. What the caller sets in *ret (observe, token) stands before
  * anything is sent. */
-int coap_exchange_new(struct coap_endpoint *ep, const struct coap_request *request, coap_done done, void *userdata,
+int coap_exchange_new(struct coap_endpoint *ep, const struct uplink_request *request, uplink_done done, void *userdata,
                       struct coap_exchange **ret);
 /* Unlinks, calls done, frees. */
-void coap_exchange_finish(struct coap_exchange *x, int r, const struct coap_response *response);
+void coap_exchange_finish(struct coap_exchange *x, int r, const struct uplink_response *response);
 /* Sends the first transmission of what comes next. Only with COAP_QUEUED, and a message id to be had. */
 void coap_exchange_start(struct coap_exchange *x);
 /* Its time has come: retransmit, or give up. */
@@ -112,7 +115,7 @@ void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *r
 /* What was sent belongs to a session that is gone: to be sent anew. */
 void coap_exchange_rewind(struct coap_exchange *x);
 /* Builds what callers get; the body is the message's own payload if NULL. 0, and *ret_location to be freed. */
-int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct coap_response *ret,
+int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct uplink_response *ret,
                        char **ret_location);
 
 struct coap_observation *coap_observations_match(struct coap_endpoint *ep, const struct coap_message *m);

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static int check_request(const struct coap_endpoint *ep, const struct coap_request *request)
+static int check_request(const struct coap_endpoint *ep, const struct uplink_request *request)
 {
     struct coap_message m = {.n_options = 0};
     uint8_t buf[COAP_PATH_MAX];
@@ -15,21 +15,32 @@ static int check_request(const struct coap_endpoint *ep, const struct coap_reque
         return -EINVAL;
     if (request->content_format > UINT16_MAX || request->accept > UINT16_MAX)
         return -EINVAL;
-    if (coap_message_add_path(&m, request->path, buf, sizeof(buf)) < 0)
+    if (coap_message_add_path(&m, request->target, buf, sizeof(buf)) < 0)
         return -EINVAL;
     if (m.n_options + COAP_OTHER_OPTIONS_MAX > COAP_OPTIONS_MAX)
         return -EINVAL;
     return request->payload_size > ep->body_max ? -EMSGSIZE : 0;
 }
 
-int coap_exchange_new(struct coap_endpoint *ep, const struct coap_request *request, coap_done done, void *userdata,
+static void cancel(struct uplink_call *call)
+{
+    struct coap_exchange *x = (struct coap_exchange *)call;
+    struct coap_endpoint *ep = x->ep;
+
+    coap_enter(ep, ep->ops->now(ep->userdata));
+    coap_exchange_finish(x, -ECANCELED, NULL);
+    coap_leave(ep);
+}
+
+int coap_exchange_new(struct coap_endpoint *ep, const struct uplink_request *request, uplink_done done, void *userdata,
                       struct coap_exchange **ret)
 {
-    size_t path_size = request->path ? strlen(request->path) + 1 : 0;
+    size_t path_size = request->target ? strlen(request->target) + 1 : 0;
     struct coap_exchange *x = calloc(1, sizeof(*x) + path_size + request->payload_size);
 
     if (!x)
         return -ENOMEM;
+    x->call.cancel = cancel;
     x->ep = ep;
     x->done = done;
     x->userdata = userdata;
@@ -39,8 +50,8 @@ int coap_exchange_new(struct coap_endpoint *ep, const struct coap_request *reque
     x->observe = -1;
     x->non = request->non;
     x->secret = request->secret;
-    if (request->path) {
-        memcpy(x->data, request->path, path_size);
+    if (request->target) {
+        memcpy(x->data, request->target, path_size);
         x->path = x->data;
     }
     if (request->payload_size > 0) {
@@ -56,7 +67,7 @@ int coap_exchange_new(struct coap_endpoint *ep, const struct coap_request *reque
     return 0;
 }
 
-void coap_exchange_finish(struct coap_exchange *x, int r, const struct coap_response *response)
+void coap_exchange_finish(struct coap_exchange *x, int r, const struct uplink_response *response)
 {
     struct coap_endpoint *ep = x->ep;
 
@@ -277,12 +288,12 @@ void coap_exchange_rewind(struct coap_exchange *x)
     x->state = COAP_QUEUED;
 }
 
-int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct coap_response *ret,
+int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct uplink_response *ret,
                        char **ret_location)
 {
     uint32_t value;
 
-    *ret = (struct coap_response){
+    *ret = (struct uplink_response){
         .code = m->code,
         .content_format = -1,
         .payload = m->payload_size > 0 ? m->payload : NULL,
@@ -321,7 +332,7 @@ static void hold(struct coap_endpoint *ep, const struct coap_message *m)
 
 static void deliver(struct coap_exchange *x, const struct coap_message *m)
 {
-    struct coap_response response;
+    struct uplink_response response;
     _cleanup_free_ char *location = NULL;
     int r = coap_response_make(m, &x->block2, &response, &location);
 
@@ -408,8 +419,8 @@ void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *m
     collect(x, m);
 }
 
-int coap_request(struct coap_endpoint *ep, uint64_t now, const struct coap_request *request, coap_done done,
-                 void *userdata, struct coap_exchange **ret_exchange)
+int coap_request(struct coap_endpoint *ep, uint64_t now, const struct uplink_request *request, uplink_done done,
+                 void *userdata, struct uplink_call **ret_call)
 {
     struct coap_exchange *x;
     int r = check_request(ep, request);
@@ -422,16 +433,15 @@ int coap_request(struct coap_endpoint *ep, uint64_t now, const struct coap_reque
         return -ENOBUFS;
     coap_enter(ep, now);
     r = coap_exchange_new(ep, request, done, userdata, &x);
-    if (r >= 0 && ret_exchange)
-        *ret_exchange = x;
+    if (r >= 0 && ret_call)
+        *ret_call = &x->call;
     coap_leave(ep);
     return r;
 }
 
-int coap_ping(struct coap_endpoint *ep, uint64_t now, coap_done done, void *userdata,
-              struct coap_exchange **ret_exchange)
+int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *userdata, struct uplink_call **ret_call)
 {
-    static const struct coap_request ping = {.content_format = -1, .accept = -1};
+    static const struct uplink_request ping = {.content_format = -1, .accept = -1};
     struct coap_exchange *x;
     int r;
 
@@ -441,17 +451,8 @@ int coap_ping(struct coap_endpoint *ep, uint64_t now, coap_done done, void *user
         return -ENOBUFS;
     coap_enter(ep, now);
     r = coap_exchange_new(ep, &ping, done, userdata, &x);
-    if (r >= 0 && ret_exchange)
-        *ret_exchange = x;
+    if (r >= 0 && ret_call)
+        *ret_call = &x->call;
     coap_leave(ep);
     return r;
-}
-
-void coap_exchange_cancel(struct coap_exchange *x, uint64_t now)
-{
-    struct coap_endpoint *ep = x->ep;
-
-    coap_enter(ep, now);
-    coap_exchange_finish(x, -ECANCELED, NULL);
-    coap_leave(ep);
 }

@@ -11,21 +11,21 @@
  * arms its timer again when ops->rearm says so. `now` is CLOCK_BOOTTIME and never goes back.
  *
  * Callbacks may call everything here, coap_endpoint_free included; pointers in what they are given are valid until they
- * return. Two are excepted: ops->rearm may call nothing, ops->send only coap_endpoint_set_datagram_max.
+ * return. Three are excepted: ops->rearm and ops->now may call nothing, ops->send only
+ * coap_endpoint_set_datagram_max.
  *
  * Failures: what is malformed, repeated or unknown is rejected as the RFCs say, counted and otherwise ignored. */
 
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "uplink/coap-message.h"
+#include "uplink/message.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct coap_endpoint;
-struct coap_exchange;
-struct coap_observation;
 
 struct coap_endpoint_ops {
     /* Sends a datagram: 0, or -errno. -EMSGSIZE: call coap_endpoint_set_datagram_max with less first, and the request
@@ -38,6 +38,8 @@ struct coap_endpoint_ops {
     void (*answered)(void *userdata);
     /* coap_endpoint_deadline has changed to this (USEC_INFINITY: none). May be NULL. */
     void (*rearm)(void *userdata, uint64_t deadline);
+    /* CLOCK_BOOTTIME, for what is cancelled. */
+    uint64_t (*now)(void *userdata);
 };
 
 struct coap_endpoint_options {
@@ -73,62 +75,24 @@ void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now);
 /* Between ops->suspect and the answer, or coap_endpoint_reconnected. */
 bool coap_endpoint_stale(const struct coap_endpoint *ep);
 
-struct coap_request {
-    uint8_t method;      /* enum coap_code: COAP_GET ... COAP_FETCH */
-    const char *path;    /* "a/b?x=y", see coap_message_add_path; at most COAP_PATH_MAX */
-    int content_format;  /* -1: none */
-    int accept;          /* -1: none */
-    const void *payload; /* copied, as is the path */
-    size_t payload_size; /* over a block: sent block-wise */
-    bool non;            /* not confirmable; ignored if block-wise */
-    bool secret;         /* the payload holds a key: our copies of it are wiped, and it is meant for the session that
-                            stands: a new one ends the request with -ECANCELED */
-};
-
-struct coap_response {
-    uint8_t code;       /* enum coap_code; COAP_CODE_CLASS 2, 4 or 5 */
-    int content_format; /* -1: none */
-    const uint8_t *payload;
-    size_t payload_size;
-    uint32_t max_age;     /* seconds; 60 if the response does not say */
-    const char *location; /* as coap_request.path takes it; NULL: none */
-    bool challenged;      /* carries Echo: a 4.01 that asks who we are again and again, not a refusal */
-    int32_t observe;      /* notifications: the server's order number; -1: it will not send more */
-};
-
-/* Called exactly once for each request, after which the exchange is gone. r: 0 answered (response is given, with
- * whatever code), -ETIMEDOUT not answered, -ECONNRESET rejected by the peer, -ECANCELED, -EMSGSIZE (the request does
- * not fit a datagram, or the response is over body_max), -EBADMSG (answered in a way that breaks the protocol),
- * -ENOMEM. */
-typedef void (*coap_done)(int r, const struct coap_response *response, void *userdata);
-
 /* Queues a request, and sends it at once if it may. Waiting its turn are at most COAP_EXCHANGES_MAX.
  *
  * After 4.29 or 5.03 no further request starts before its Max-Age has passed (COAP_HOLD_MAX at most); the response is
- * delivered all the same. A 4.01 with Echo is answered here. ret_exchange (may be NULL) is valid until done is called.
+ * delivered all the same. A 4.01 with Echo is answered here. ret_call (may be NULL) is valid until done is called.
  * -EINVAL, -EMSGSIZE (over body_max), -ENOBUFS, -ENOMEM: not queued, done is not called. -ECANCELED: the endpoint is
  * being freed. */
-int coap_request(struct coap_endpoint *ep, uint64_t now, const struct coap_request *request, coap_done done,
-                 void *userdata, struct coap_exchange **ret_exchange);
-/* Calls done with -ECANCELED before it returns. What was sent cannot be called back. */
-void coap_exchange_cancel(struct coap_exchange *x, uint64_t now);
+int coap_request(struct coap_endpoint *ep, uint64_t now, const struct uplink_request *request, uplink_done done,
+                 void *userdata, struct uplink_call **ret_call);
 
 /* CoAP ping: an empty confirmable message, answered by RST (r is 0 then, without a response). Held up by nothing but
  * nstart. */
-int coap_ping(struct coap_endpoint *ep, uint64_t now, coap_done done, void *userdata,
-              struct coap_exchange **ret_exchange);
+int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *userdata, struct uplink_call **ret_call);
 
-/* Called for each new state of the resource, and with r (as for coap_done) or an error response when a registration
- * failed or the server ended the observation. */
-typedef void (*coap_notification)(int r, const struct coap_response *response, void *userdata);
-
-/* Observes a resource until coap_observe_cancel: out-of-order notifications are left out, the registration is renewed
- * when Max-Age has passed without one and after coap_endpoint_reconnected, and tried again when it failed, after its
- * Max-Age with backoff to COAP_OBSERVE_RETRY_MAX. */
-int coap_observe(struct coap_endpoint *ep, uint64_t now, const char *path, int accept, coap_notification notify,
-                 void *userdata, struct coap_observation **ret);
-/* Tells the server, and forgets: notify is not called any more. */
-struct coap_observation *coap_observe_cancel(struct coap_observation *o, uint64_t now);
+/* Observes a resource until the subscription is cancelled: out-of-order notifications are left out, the registration is
+ * renewed when Max-Age has passed without one and after coap_endpoint_reconnected, and tried again when it failed,
+ * after its Max-Age with backoff to COAP_OBSERVE_RETRY_MAX. */
+int coap_observe(struct coap_endpoint *ep, uint64_t now, const char *path, int accept, uplink_notification notify,
+                 void *userdata, struct uplink_subscription **ret);
 
 struct coap_statistics {
     uint64_t sent, received; /* datagrams */

@@ -15,9 +15,10 @@
 #define DEREGISTER 1
 
 struct coap_observation {
+    struct uplink_subscription subscription; /* the first: is cast to this */
     struct coap_observation *next;
     struct coap_endpoint *ep;
-    coap_notification notify;
+    uplink_notification notify;
     void *userdata;
     struct coap_exchange *registering; /* the registration under way, or NULL */
     struct coap_exchange *fetching;    /* the rest of a notification in blocks, or NULL */
@@ -41,7 +42,7 @@ bool coap_observe_is_newer(uint32_t last, uint64_t last_at, uint32_t number, uin
 }
 
 /* The observation stands: notifications are due within Max-Age. */
-static void keep(struct coap_observation *o, const struct coap_response *response)
+static void keep(struct coap_observation *o, const struct uplink_response *response)
 {
     struct coap_endpoint *ep = o->ep;
 
@@ -64,13 +65,13 @@ static void lose(struct coap_observation *o, uint32_t max_age)
     o->deadline = o->ep->now + wait;
 }
 
-static bool is_kept(const struct coap_response *response)
+static bool is_kept(const struct uplink_response *response)
 {
     return COAP_CODE_CLASS(response->code) == 2 && response->observe >= 0;
 }
 
 /* Ends a registration that was not answered. */
-static void not_registered(int r, const struct coap_response *response, void *userdata)
+static void not_registered(int r, const struct uplink_response *response, void *userdata)
 {
     struct coap_observation *o = userdata;
 
@@ -81,10 +82,10 @@ static void not_registered(int r, const struct coap_response *response, void *us
     o->notify(r, NULL, o->userdata);
 }
 
-static void fetched(int r, const struct coap_response *response, void *userdata)
+static void fetched(int r, const struct uplink_response *response, void *userdata)
 {
     struct coap_observation *o = userdata;
-    struct coap_response notification;
+    struct uplink_response notification;
 
     o->fetching = NULL;
     if (r == -ECANCELED)
@@ -99,9 +100,9 @@ static void fetched(int r, const struct coap_response *response, void *userdata)
     o->notify(0, &notification, o->userdata);
 }
 
-static int send_get(struct coap_observation *o, int observe, coap_done done, struct coap_exchange **ret)
+static int send_get(struct coap_observation *o, int observe, uplink_done done, struct coap_exchange **ret)
 {
-    struct coap_request request = {.method = COAP_GET, .path = o->path, .content_format = -1, .accept = o->accept};
+    struct uplink_request request = {.method = COAP_GET, .target = o->path, .content_format = -1, .accept = o->accept};
     struct coap_exchange *x;
     int r = coap_exchange_new(o->ep, &request, done, done ? o : NULL, &x);
 
@@ -134,8 +135,26 @@ static int start_registration(struct coap_observation *o)
     return send_get(o, REGISTER, not_registered, &o->registering);
 }
 
-int coap_observe(struct coap_endpoint *ep, uint64_t now, const char *path, int accept, coap_notification notify,
-                 void *userdata, struct coap_observation **ret)
+static void cancel(struct uplink_subscription *subscription)
+{
+    struct coap_observation *o = (struct coap_observation *)subscription, **p;
+    struct coap_endpoint *ep = o->ep;
+
+    coap_enter(ep, ep->ops->now(ep->userdata));
+    for (p = &ep->observations; *p != o; p = &(*p)->next)
+        ;
+    *p = o->next;
+    /* Also when only its answer is missing: the server may have registered us. If it cannot be sent, the next
+     * notification's RST says the same. */
+    if ((o->established || (o->registering && o->registering->begun)) && ep->connected && !ep->doomed)
+        send_get(o, DEREGISTER, NULL, NULL);
+    drop_exchanges(o);
+    free(o);
+    coap_leave(ep);
+}
+
+int coap_observe(struct coap_endpoint *ep, uint64_t now, const char *path, int accept, uplink_notification notify,
+                 void *userdata, struct uplink_subscription **ret)
 {
     struct coap_message m = {.n_options = 0};
     uint8_t buf[COAP_PATH_MAX];
@@ -156,6 +175,7 @@ int coap_observe(struct coap_endpoint *ep, uint64_t now, const char *path, int a
     o = calloc(1, sizeof(*o) + size);
     if (!o)
         return -ENOMEM;
+    o->subscription.cancel = cancel;
     o->ep = ep;
     o->notify = notify;
     o->userdata = userdata;
@@ -169,32 +189,10 @@ int coap_observe(struct coap_endpoint *ep, uint64_t now, const char *path, int a
     } else {
         o->next = ep->observations;
         ep->observations = o;
-        *ret = o;
+        *ret = &o->subscription;
     }
     coap_leave(ep);
     return r;
-}
-
-struct coap_observation *coap_observe_cancel(struct coap_observation *o, uint64_t now)
-{
-    struct coap_endpoint *ep;
-    struct coap_observation **p;
-
-    if (!o)
-        return NULL;
-    ep = o->ep;
-    coap_enter(ep, now);
-    for (p = &ep->observations; *p != o; p = &(*p)->next)
-        ;
-    *p = o->next;
-    /* Also when only its answer is missing: the server may have registered us. If it cannot be sent, the next
-     * notification's RST says the same. */
-    if ((o->established || (o->registering && o->registering->begun)) && ep->connected && !ep->doomed)
-        send_get(o, DEREGISTER, NULL, NULL);
-    drop_exchanges(o);
-    free(o);
-    coap_leave(ep);
-    return NULL;
 }
 
 struct coap_observation *coap_observations_match(struct coap_endpoint *ep, const struct coap_message *m)
@@ -219,7 +217,7 @@ static int fetch_rest(struct coap_observation *o, const struct coap_message *m)
 }
 
 /* A state of the resource that is newer than what was known. */
-static void take(struct coap_observation *o, const struct coap_message *m, const struct coap_response *response)
+static void take(struct coap_observation *o, const struct coap_message *m, const struct uplink_response *response)
 {
     struct coap_block block = {0};
     int r = 0;
@@ -247,7 +245,7 @@ static void take(struct coap_observation *o, const struct coap_message *m, const
 
 void coap_observation_respond(struct coap_observation *o, const struct coap_message *m)
 {
-    struct coap_response response;
+    struct uplink_response response;
     _cleanup_free_ char *location = NULL;
 
     if (coap_response_make(m, NULL, &response, &location) < 0)
@@ -262,7 +260,7 @@ void coap_observation_respond(struct coap_observation *o, const struct coap_mess
 void coap_observation_answered(struct coap_exchange *x, const struct coap_message *m)
 {
     struct coap_observation *o = x->userdata;
-    struct coap_response response;
+    struct uplink_response response;
     _cleanup_free_ char *location = NULL;
     int r = coap_response_make(m, NULL, &response, &location);
 

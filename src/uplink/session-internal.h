@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What uplink.c (the shared part), session.c (a session as its owner sees it) and attempt.c (how it is made and made
- * again) know of each other. Nobody else includes this. */
+/* What uplink.c (the shared part), session.c (a session as its owner sees it), attempt.c (how it is made and made
+ * again) and the transports know of each other. Nobody else includes this. */
 
 #include "uplink/admission.h"
 #include "uplink/backoff.h"
-#include "uplink/dtls.h"
 #include "uplink/netlink.h"
 #include "uplink/resolver.h"
 #include "uplink/session.h"
 
+struct dtls_shared;
+struct transport;
+
 struct uplink {
+    const struct transport *transport;
     sd_event *event;
     struct vault *vault;
     char *name;
@@ -35,7 +38,8 @@ enum phase {
     PHASE_HANDSHAKE,
 };
 
-/* A key is known by its generation in its entry: it survives a swap of roles and ends with its credential. */
+/* The head of each transport's session. A key is known by its generation in its entry: it survives a swap of roles and
+ * ends with its credential. */
 struct uplink_session {
     struct uplink *uplink;
     struct uplink_session *next, **link;
@@ -44,17 +48,11 @@ struct uplink_session {
     char *label;
     const struct vault_entry *entry;
     enum vault_slot slot;
-    struct coap_endpoint *endpoint; /* while running */
     sd_event_source *timer;
     uint64_t armed_for;
 
-    struct dtls *open;   /* in use */
-    struct dtls *making; /* in the handshake */
     struct resolver_address open_address, making_address;
     uint64_t open_generation, making_generation;
-    gnutls_datum_t ticket; /* of a session that ended, for the next */
-    uint64_t ticket_generation;
-    size_t data_max;
 
     enum phase phase;
     uint64_t retry_at;
@@ -64,8 +62,8 @@ struct uplink_session {
     struct admission_ticket admission;
     struct backoff backoff;
     unsigned refused; /* full handshakes in a row that were answered but refused */
-    uint64_t full_at, online_since, hinted_at;
-    struct uplink_counters counters; /* of what is gone; dtls_counters() has the rest */
+    uint64_t full_at, online_since;
+    struct uplink_counters counters; /* of what is gone; transport->count has the rest */
 
     enum uplink_state state;
     char *reason;
@@ -73,21 +71,55 @@ struct uplink_session {
     char *result_reason;
     unsigned busy;
     bool running, once, freed;
+    bool open;        /* a session stands */
     bool fresh;       /* the next handshake has to be a full one */
     bool making_full; /* no ticket was offered */
-    bool hinted;      /* ICMP casts doubt on `open` */
     bool tell_state, tell_result, result_full;
 };
+
+/* What sessions over CoAP and over MQTT do in ways of their own. All is called between session_enter() and
+ * session_leave(), but for what is marked const, and count. */
+struct transport {
+    size_t size; /* of its session, which begins with a struct uplink_session */
+    /* What lasts while the session runs; stop ends every request with -ECANCELED. */
+    int (*start)(struct uplink_session *s);
+    void (*stop)(struct uplink_session *s);
+    /* PHASE_HANDSHAKE: begins a handshake with that credential at s->making_address, which is to end in
+     * attempt_opened() or attempt_failed(), at once or later. Says in s->making_full whether it is a full one. */
+    int (*make)(struct uplink_session *s, const struct vault_credential *credential, struct error *e);
+    void (*drop_making)(struct uplink_session *s);
+    /* The session that stands, s->open, with or without a word. */
+    void (*drop_open)(struct uplink_session *s, bool bye);
+    /* A session does no longer stand: requests wait. */
+    void (*lost)(struct uplink_session *s);
+    /* Whatever would make the next handshake a short one is forgotten. */
+    void (*drop_ticket)(struct uplink_session *s);
+    /* The session that stands may be dead. */
+    bool (*doubted)(const struct uplink_session *s);
+    uint64_t (*deadline)(const struct uplink_session *s);
+    void (*tick)(struct uplink_session *s, uint64_t now);
+    /* The local address of the session that stands, without its port. */
+    int (*local_address)(const struct uplink_session *s, struct resolver_address *ret);
+    /* Adds the counters of what is not gone yet, and tells of the session that stands, if one does. */
+    void (*count)(const struct uplink_session *s, struct uplink_counters *c);
+    void (*info)(const struct uplink_session *s, struct uplink_info *ret);
+    int (*request)(struct uplink_session *s, const struct uplink_request *request, uplink_done done, void *userdata,
+                   struct uplink_call **ret);
+    int (*subscribe)(struct uplink_session *s, const char *target, int accept, uplink_notification notify,
+                     void *userdata, struct uplink_subscription **ret);
+};
+extern const struct transport coap_transport;
 
 /* Around everything that may call ops: the last leave tells what there is to tell, arms the timer, and frees what its
  * owner freed meanwhile. */
 void session_enter(struct uplink_session *s);
 void session_leave(struct uplink_session *s);
+/* transport->deadline() may have changed. */
+void session_rearm(struct uplink_session *s);
 void session_set_state(struct uplink_session *s, enum uplink_state state, const char *reason);
 /* Back to PHASE_NONE, whatever the attempt was doing. */
 void session_cancel_attempt(struct uplink_session *s);
 void session_drop_open(struct uplink_session *s, bool bye);
-void session_drop_ticket(struct uplink_session *s);
 /* Ends everything; requests end with -ECANCELED. */
 void session_end(struct uplink_session *s, bool bye, const char *reason);
 
@@ -96,9 +128,14 @@ void attempt_begin(struct uplink_session *s);
 /* ... or in a while. */
 void attempt_schedule(struct uplink_session *s, uint64_t at);
 void attempt_tick(struct uplink_session *s, uint64_t now);
-/* The exchange layer doubts the session in use, or does no longer. */
-void attempt_suspected(struct uplink_session *s);
-void attempt_answered(struct uplink_session *s);
+/* The credential that the attempt is for, its key and identity (valid for the call). -ESTALE: it was replaced. */
+int attempt_key(struct uplink_session *s, const char **ret_identity, struct secret **ret_key, struct error *e);
+/* The attempt has ended; `reason` without the endpoint, which is put before it. */
+void attempt_failed(struct uplink_session *s, enum uplink_result result, const char *reason);
+/* The handshake is done, and the transport has dropped the session before it. */
+void attempt_opened(struct uplink_session *s, bool full);
+/* The session that stood has ended by itself; the transport has kept its ticket. */
+void attempt_closed(struct uplink_session *s, const char *reason);
 /* The network has changed: makes the session anew if the kernel would now send from another address. `route` keeps the
  * answer for a peer from one session to the next; it begins zeroed. */
 struct attempt_route {

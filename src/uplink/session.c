@@ -50,16 +50,9 @@ const char *uplink_result_text(enum uplink_result result)
 
 static uint64_t next_deadline(const struct uplink_session *s)
 {
-    uint64_t at = coap_endpoint_deadline(s->endpoint);
+    uint64_t at = s->uplink->transport->deadline(s);
 
-    if (s->phase == PHASE_WAITING)
-        at = MIN_OF(at, s->retry_at);
-    if (s->making) {
-        uint64_t handshake = dtls_deadline(s->making);
-
-        at = MIN_OF(at, handshake);
-    }
-    return at;
+    return s->phase == PHASE_WAITING ? MIN_OF(at, s->retry_at) : at;
 }
 
 /* A timer that is set too early costs one wake-up, resetting it for each request would cost every request: so it is
@@ -88,8 +81,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
     session_enter(s);
     attempt_tick(s, now);
-    if (s->running && now >= coap_endpoint_deadline(s->endpoint))
-        coap_endpoint_tick(s->endpoint, now);
+    if (s->running)
+        s->uplink->transport->tick(s, now);
     session_leave(s);
     return 0;
 }
@@ -137,6 +130,12 @@ void session_leave(struct uplink_session *s)
         destroy(s);
 }
 
+void session_rearm(struct uplink_session *s)
+{
+    if (s->busy == 0)
+        arm(s);
+}
+
 void session_set_state(struct uplink_session *s, enum uplink_state state, const char *reason)
 {
     const char *before = s->reason ? s->reason : "";
@@ -151,22 +150,9 @@ void session_set_state(struct uplink_session *s, enum uplink_state state, const 
     s->tell_state = true;
 }
 
-static void add_counters(const struct dtls *d, struct uplink_counters *c)
-{
-    struct dtls_counters more;
-
-    dtls_counters(d, &more);
-    c->datagrams_in += more.datagrams_in;
-    c->datagrams_out += more.datagrams_out;
-    c->dropped += more.dropped;
-    c->renegotiations_refused += more.renegotiations_refused;
-}
-
 void session_cancel_attempt(struct uplink_session *s)
 {
-    if (s->making)
-        add_counters(s->making, &s->counters);
-    s->making = dtls_free(s->making);
+    s->uplink->transport->drop_making(s);
     resolver_cancel(&s->resolving);
     if (s->admission.state != TICKET_NONE) {
         admission_leave(&s->uplink->admission, &s->admission);
@@ -179,92 +165,30 @@ void session_drop_open(struct uplink_session *s, bool bye)
 {
     if (!s->open)
         return;
-    if (bye)
-        dtls_bye(s->open);
-    add_counters(s->open, &s->counters);
-    s->open = dtls_free(s->open);
-}
-
-void session_drop_ticket(struct uplink_session *s)
-{
-    dtls_resumption_free(&s->ticket);
+    s->uplink->transport->drop_open(s, bye);
+    s->open = false;
 }
 
 void session_end(struct uplink_session *s, bool bye, const char *reason)
 {
-    struct coap_endpoint *endpoint;
-
     if (!s->running)
         return;
     s->running = false;
-    endpoint = TAKE_PTR(s->endpoint);
     session_cancel_attempt(s);
     session_drop_open(s, bye);
-    session_drop_ticket(s);
+    s->uplink->transport->drop_ticket(s);
     (void)sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
     s->armed_for = USEC_INFINITY;
     session_set_state(s, UPLINK_STATE_STOPPED, reason);
-    (void)coap_endpoint_free(endpoint);
+    s->uplink->transport->stop(s);
 }
-
-/* ── The exchange layer below ── */
-
-static int op_send(void *userdata, const uint8_t *datagram, size_t n)
-{
-    struct uplink_session *s = userdata;
-    size_t max;
-    int r;
-
-    if (!s->open)
-        return -ENOTCONN;
-    r = dtls_send(s->open, datagram, n);
-    max = dtls_data_max(s->open);
-    if (max != s->data_max) {
-        s->data_max = max;
-        coap_endpoint_set_datagram_max(s->endpoint, max);
-    }
-    return r;
-}
-
-static void op_suspect(void *userdata)
-{
-    struct uplink_session *s = userdata;
-
-    session_enter(s);
-    attempt_suspected(s);
-    session_leave(s);
-}
-
-static void op_answered(void *userdata)
-{
-    struct uplink_session *s = userdata;
-
-    session_enter(s);
-    attempt_answered(s);
-    session_leave(s);
-}
-
-static void op_rearm(void *userdata, uint64_t deadline)
-{
-    struct uplink_session *s = userdata;
-
-    if (s->busy == 0)
-        arm(s);
-}
-
-static const struct coap_endpoint_ops endpoint_ops = {
-    .send = op_send,
-    .suspect = op_suspect,
-    .answered = op_answered,
-    .rearm = op_rearm,
-};
 
 /* ── What the owner calls ── */
 
 int uplink_session_new(struct uplink *u, const struct uplink_session_ops *ops, void *userdata,
                        struct uplink_session **ret)
 {
-    _cleanup_(uplink_session_freep) struct uplink_session *s = calloc(1, sizeof(*s));
+    _cleanup_(uplink_session_freep) struct uplink_session *s = calloc(1, u->transport->size);
     int r;
 
     if (!s)
@@ -304,11 +228,6 @@ struct uplink_session *uplink_session_free(struct uplink_session *s)
 static int start(struct uplink_session *s, const char *label, const struct vault_entry *entry, enum vault_slot slot,
                  bool once)
 {
-    struct coap_endpoint_options options = {
-        .ops = &endpoint_ops,
-        .userdata = s,
-        .nstart = s->uplink->nstart,
-    };
     char *copy;
     int r;
 
@@ -319,10 +238,9 @@ static int start(struct uplink_session *s, const char *label, const struct vault
         return -ENOMEM;
     free(s->label);
     s->label = copy;
-    r = coap_endpoint_new(&options, &s->endpoint);
+    r = s->uplink->transport->start(s);
     if (r < 0)
         return r;
-    coap_endpoint_disconnected(s->endpoint, clock_boottime());
     s->entry = entry;
     s->slot = slot;
     s->once = once;
@@ -367,7 +285,7 @@ void uplink_session_renew(struct uplink_session *s)
     if (!s->running)
         return;
     session_enter(s);
-    session_drop_ticket(s);
+    s->uplink->transport->drop_ticket(s);
     s->fresh = true;
     s->refused = 0;
     backoff_reset(&s->backoff);
@@ -391,28 +309,28 @@ void uplink_session_stop(struct uplink_session *s, bool bye)
     session_leave(s);
 }
 
-int uplink_session_request(struct uplink_session *s, const struct coap_request *request, coap_done done, void *userdata,
-                           struct coap_exchange **ret)
+int uplink_session_request(struct uplink_session *s, const struct uplink_request *request, uplink_done done,
+                           void *userdata, struct uplink_call **ret_call)
 {
     int r;
 
     if (!s->running)
         return -ESHUTDOWN;
     session_enter(s);
-    r = coap_request(s->endpoint, clock_boottime(), request, done, userdata, ret);
+    r = s->uplink->transport->request(s, request, done, userdata, ret_call);
     session_leave(s);
     return r;
 }
 
-int uplink_session_observe(struct uplink_session *s, const char *path, int accept, coap_notification notify,
-                           void *userdata, struct coap_observation **ret)
+int uplink_session_subscribe(struct uplink_session *s, const char *target, int accept, uplink_notification notify,
+                             void *userdata, struct uplink_subscription **ret)
 {
     int r;
 
     if (!s->running)
         return -ESHUTDOWN;
     session_enter(s);
-    r = coap_observe(s->endpoint, clock_boottime(), path, accept, notify, userdata, ret);
+    r = s->uplink->transport->subscribe(s, target, accept, notify, userdata, ret);
     session_leave(s);
     return r;
 }
@@ -426,21 +344,19 @@ void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret
         .full_at = s->full_at,
         .counters = s->counters,
     };
-    if (s->making)
-        add_counters(s->making, &ret->counters);
+    s->uplink->transport->count(s, &ret->counters);
     if (!s->open)
         return;
-    add_counters(s->open, &ret->counters);
     ret->established = true;
-    ret->resumed = dtls_resumed(s->open);
     ret->online_since = s->online_since;
-    suite_text(dtls_session(s->open), ret->suite);
-    ret->forward_secrecy = suite_forward_secrecy(dtls_session(s->open));
     resolver_address_text(&s->open_address, ret->address);
-    if (s->endpoint) {
-        struct coap_statistics statistics;
+    s->uplink->transport->info(s, ret);
+}
 
-        coap_endpoint_statistics(s->endpoint, &statistics);
-        ret->rtt = statistics.rtt;
-    }
+void uplink_introduction_done(struct uplink_introduction *i)
+{
+    free(i->client_id);
+    free(i->will_topic);
+    free(i->will_payload);
+    *i = (struct uplink_introduction){0};
 }

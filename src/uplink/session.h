@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Uplink sessions: one child device's own CoAP over DTLS-PSK session to the cloud, connected again for ever.
+/* Uplink sessions: one child device's own session to the cloud, CoAP over DTLS-PSK or MQTT over TLS-PSK, connected
+ * again for ever.
  *
- * A struct uplink is one configured cloud endpoint: the resolved address, the admission of handshakes, the suites, all
- * shared by its children. A struct uplink_session is one child with one of its two credentials; a probe for the
- * rotation is simply a second session of the same child. The key is opened from the vault when GnuTLS asks for it in
- * the handshake, and wiped before the handshake goes on; between handshakes a session knows only its slot.
+ * A struct uplink is one configured cloud endpoint: its transport, the resolved address, the admission of handshakes,
+ * the suites, all shared by its children. A struct uplink_session is one child with one of its two credentials; a probe
+ * for the rotation is simply a second session of the same child. The key is opened from the vault when GnuTLS asks for
+ * it in the handshake, and wiped before the handshake goes on; between handshakes a session knows only its slot.
  *
  * Requests may be made at any time after the start: while there is no session they wait in order, and go out once it
- * stands. When the server stops answering (the exchange layer suspects it, or ICMP says so), a second socket makes a
- * new session while the first goes on; whichever is answered first stays.
+ * stands. When a CoAP server stops answering (the exchange layer suspects it, or ICMP says so), a second socket makes a
+ * new session while the first goes on; whichever is answered first stays. A session over MQTT ends before another one
+ * of the same child may begin, since both would have one client id.
  *
  * Loop thread only, nothing blocks, and the cost of a request does not depend on the number of sessions. The vault, the
  * workers and the event loop must outlive the uplink, the uplink its sessions, and a vault entry the time from
@@ -19,7 +21,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "uplink/coap-exchange.h"
+#include "uplink/message.h"
 #include "uplink/suites.h"
 #include "vault/vault.h"
 
@@ -40,7 +42,10 @@ struct uplink_admission {
     bool unlimited;      /* all at once, no spread */
 };
 
+enum uplink_transport { UPLINK_COAP, UPLINK_MQTT };
+
 struct uplink_options {
+    enum uplink_transport transport;
     const char *name; /* for texts: the uplink's id in the configuration */
     const char *host; /* name or literal address (IPv6 without brackets) */
     uint16_t port;
@@ -79,12 +84,25 @@ enum uplink_result {
 };
 const char *uplink_result_text(enum uplink_result result);
 
+/* As whom a session over MQTT connects. The strings are allocated, and the session's once they are given. */
+struct uplink_introduction {
+    char *client_id; /* not the identity: that changes with the key */
+    /* What the broker is to publish, with QoS 1, when the connection ends without a word; topic NULL: nothing */
+    char *will_topic, *will_payload;
+    size_t will_size;
+    bool will_retain;
+};
+void uplink_introduction_done(struct uplink_introduction *i);
+
 struct uplink_session_ops {
     /* At every change of state or of its reason; `reason` is a sentence for people, "" if there is nothing to say. */
     void (*state)(void *userdata, enum uplink_state state, const char *reason);
     /* After each finished attempt, before `state`. `full`: no ticket was offered (result not OK), or none was taken
      * (OK). May be NULL. */
     void (*result)(void *userdata, enum uplink_result result, bool full, const char *reason);
+    /* MQTT: asked before each connection. 0 or a negative errno, which ends the attempt as UPLINK_LOCAL. May call
+     * nothing here. */
+    int (*introduce)(void *userdata, struct uplink_introduction *ret);
 };
 
 int uplink_session_new(struct uplink *u, const struct uplink_session_ops *ops, void *userdata,
@@ -114,12 +132,15 @@ void uplink_session_hurry(struct uplink_session *s);
 /* Disconnects and stays so; `bye` sends close_notify. Requests end with -ECANCELED. State STOPPED is told. */
 void uplink_session_stop(struct uplink_session *s, bool bye);
 
-/* As coap_request() and coap_observe() (coap-exchange.h), on this session; cancel with coap_exchange_cancel() and
- * coap_observe_cancel(). -ESHUTDOWN when stopped. */
-int uplink_session_request(struct uplink_session *s, const struct coap_request *request, coap_done done, void *userdata,
-                           struct coap_exchange **ret);
-int uplink_session_observe(struct uplink_session *s, const char *path, int accept, coap_notification notify,
-                           void *userdata, struct coap_observation **ret);
+/* Makes a request; what it is and what becomes of it: message.h. ret_call (may be NULL) is valid until done is called,
+ * which may be before the return. -ESHUTDOWN when stopped; -EINVAL, -EMSGSIZE, -ENOBUFS, -ENOMEM: done is not called.
+ */
+int uplink_session_request(struct uplink_session *s, const struct uplink_request *request, uplink_done done,
+                           void *userdata, struct uplink_call **ret_call);
+/* Observes a resource (RFC 7641), in the content format `accept` (-1: any); over MQTT subscribes to a topic filter,
+ * with QoS 1. Lasts over reconnects, until it is cancelled or the session stopped. */
+int uplink_session_subscribe(struct uplink_session *s, const char *target, int accept, uplink_notification notify,
+                             void *userdata, struct uplink_subscription **ret);
 
 struct uplink_counters {
     uint64_t handshakes_full, handshakes_resumed, handshakes_failed;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "base/limits.h"
+#include "uplink/dtls.h"
 #include "uplink/session-internal.h"
 #include "uplink/session.h"
 
@@ -73,6 +74,7 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
 
     if (!u)
         return -ENOMEM;
+    u->transport = &coap_transport;
     u->event = sd_event_ref(event);
     u->vault = vault;
     u->nstart = options->nstart;

@@ -24,7 +24,7 @@ static struct {
     size_t sent;
 } last;
 
-static struct coap_observation *observation;
+static struct uplink_subscription *observation;
 static unsigned ended[REQUESTS_MAX];
 static uint64_t now;
 static volatile uint8_t touched; /* so that what a callback is given is read */
@@ -46,7 +46,7 @@ static int send_datagram(void *userdata, const uint8_t *datagram, size_t n)
     return 0;
 }
 
-static void done(int r, const struct coap_response *response, void *userdata)
+static void done(int r, const struct uplink_response *response, void *userdata)
 {
     if (++*(unsigned *)userdata != 1 || (r == 0) != (response != NULL))
         abort();
@@ -56,7 +56,7 @@ static void done(int r, const struct coap_response *response, void *userdata)
         touched ^= (uint8_t)strlen(response->location);
 }
 
-static void notified(int r, const struct coap_response *response, void *userdata)
+static void notified(int r, const struct uplink_response *response, void *userdata)
 {
     if ((r == 0) != (response != NULL))
         abort();
@@ -65,12 +65,12 @@ static void notified(int r, const struct coap_response *response, void *userdata
 static void ask(struct coap_endpoint *ep, uint8_t method, size_t payload_size, unsigned *n)
 {
     static const uint8_t payload[3000];
-    const struct coap_request request = {.method = method,
-                                         .path = "a/b?c",
-                                         .content_format = 50,
-                                         .accept = -1,
-                                         .payload = payload,
-                                         .payload_size = payload_size};
+    const struct uplink_request request = {.method = method,
+                                           .target = "a/b?c",
+                                           .content_format = 50,
+                                           .accept = -1,
+                                           .payload = payload,
+                                           .payload_size = payload_size};
 
     if (*n == REQUESTS_MAX || coap_request(ep, now, &request, done, &ended[*n], NULL) < 0)
         return;
@@ -92,6 +92,11 @@ static void feed(struct coap_endpoint *ep, uint8_t op, const uint8_t *data, size
     }
     coap_endpoint_receive(ep, now, datagram, n);
     free(datagram);
+}
+
+static uint64_t time_now(void *userdata)
+{
+    return now;
 }
 
 static void pass(struct coap_endpoint *ep, uint64_t seconds)
@@ -120,14 +125,14 @@ static void command(struct coap_endpoint *ep, unsigned which, unsigned *n)
         coap_endpoint_set_datagram_max(ep, 300);
         break;
     case 4:
-        observation = coap_observe_cancel(observation, now);
+        uplink_subscription_cancel(TAKE_PTR(observation));
         break;
     }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static const struct coap_endpoint_ops ops = {.send = send_datagram};
+    static const struct coap_endpoint_ops ops = {.send = send_datagram, .now = time_now};
     const struct coap_endpoint_options options = {.ops = &ops, .nstart = 2, .body_max = 5000, .seed = 1};
     struct coap_endpoint *ep;
     unsigned n = 0;
@@ -159,7 +164,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (last.sent > 8 + steps * (REQUESTS_MAX + 4))
         abort();
     /* Without a peer, all that is left runs out. */
-    observation = coap_observe_cancel(observation, now);
+    uplink_subscription_cancel(TAKE_PTR(observation));
     for (unsigned i = 0; coap_endpoint_deadline(ep) != USEC_INFINITY; i++) {
         if (i == 16 * REQUESTS_MAX)
             abort();

@@ -12,6 +12,7 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "base/worker.h"
+#include "uplink/coap-message.h"
 #include "uplink/session.h"
 #include "vault/vault.h"
 
@@ -64,7 +65,7 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
 
 static const struct uplink_session_ops ops = {.state = on_state, .result = on_result};
 
-static void on_response(int r, const struct coap_response *response, void *userdata)
+static void on_response(int r, const struct uplink_response *response, void *userdata)
 {
     if (r < 0 || !response)
         printf("response %zu %s\n", (size_t)(uintptr_t)userdata, strerror(-r));
@@ -141,9 +142,9 @@ static void begin(size_t n, const char *slot, bool once)
 
 static void request(size_t n, uint8_t method, const char *path, const char *text)
 {
-    const struct coap_request request = {
+    const struct uplink_request request = {
         .method = method,
-        .path = path,
+        .target = path,
         .content_format = -1,
         .accept = -1,
         .payload = text,
@@ -157,8 +158,8 @@ static void request(size_t n, uint8_t method, const char *path, const char *text
 
 static void observe(size_t n, const char *path)
 {
-    struct coap_observation *observation;
-    int r = uplink_session_observe(session(n), path, -1, on_response, (void *)(uintptr_t)n, &observation);
+    struct uplink_subscription *observation;
+    int r = uplink_session_subscribe(session(n), path, -1, on_response, (void *)(uintptr_t)n, &observation);
 
     if (r < 0)
         printf("response %zu %s\n", n, strerror(-r));

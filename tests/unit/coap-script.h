@@ -42,13 +42,13 @@ struct script {
     size_t n_tokens;
     char events[SCRIPT_EVENTS][256];
     size_t n_events, next_event;
-    struct coap_exchange *exchanges[64];
+    struct uplink_call *exchanges[64];
     struct who {
         struct script *s;
         int number;
     } who[64];
     int n_exchanges;
-    struct coap_observation *observation;
+    struct uplink_subscription *observation;
     size_t path_mtu; /* 0: no limit */
     const char *name;
     int line;
@@ -189,7 +189,7 @@ static int script_send(void *userdata, const uint8_t *datagram, size_t n)
     return 0;
 }
 
-static void script_called(struct script *s, const char *who, int r, const struct coap_response *response)
+static void script_called(struct script *s, const char *who, int r, const struct uplink_response *response)
 {
     char *text = script_event(s), code[16];
     int used = snprintf(text, 256, "! %s %s", who, r == 0 ? "0" : strerrorname_np(-r));
@@ -211,7 +211,7 @@ static void script_called(struct script *s, const char *who, int r, const struct
     script_payload_text(text + used, 256 - used, response->payload, response->payload_size);
 }
 
-static void script_done(int r, const struct coap_response *response, void *userdata)
+static void script_done(int r, const struct uplink_response *response, void *userdata)
 {
     struct who *who = userdata;
     char number[16];
@@ -220,7 +220,7 @@ static void script_done(int r, const struct coap_response *response, void *userd
     script_called(who->s, number, r, response);
 }
 
-static void script_notified(int r, const struct coap_response *response, void *userdata)
+static void script_notified(int r, const struct uplink_response *response, void *userdata)
 {
     script_called(userdata, "o", r, response);
 }
@@ -235,8 +235,13 @@ static void script_answered(void *userdata)
     snprintf(script_event(userdata), 256, "! answered");
 }
 
+static uint64_t script_now(void *userdata)
+{
+    return ((struct script *)userdata)->now;
+}
+
 static const struct coap_endpoint_ops script_ops = {
-    .send = script_send, .suspect = script_suspect, .answered = script_answered};
+    .send = script_send, .suspect = script_suspect, .answered = script_answered, .now = script_now};
 
 static const char *script_word(const char **line, char *word, size_t size)
 {
@@ -329,7 +334,7 @@ static void script_ask(struct script *s, const char *method, const char *path, s
         uint8_t method;
     } methods[] = {{"get", COAP_GET},       {"non", COAP_GET},     {"put", COAP_PUT},      {"post", COAP_POST},
                    {"delete", COAP_DELETE}, {"fetch", COAP_FETCH}, {"nonpost", COAP_POST}, {"secret", COAP_POST}};
-    struct coap_request request = {.path = path, .content_format = -1, .accept = -1, .payload_size = size};
+    struct uplink_request request = {.target = path, .content_format = -1, .accept = -1, .payload_size = size};
     uint8_t payload[8192];
 
     for (size_t i = 0; i < ELEMENTSOF(methods); i++)
@@ -405,11 +410,11 @@ static void script_act(struct script *s, const char *line)
         coap_ping(s->ep, s->now, script_done, &s->who[s->n_exchanges], &s->exchanges[s->n_exchanges]);
         s->n_exchanges++;
     } else if (strcmp(verb, "cancel") == 0) {
-        coap_exchange_cancel(s->exchanges[atoi(path)], s->now);
+        uplink_call_cancel(s->exchanges[atoi(path)]);
     } else if (strcmp(verb, "observe") == 0) {
         assert_int_equal(coap_observe(s->ep, s->now, path, -1, script_notified, s, &s->observation), 0);
     } else if (strcmp(verb, "unobserve") == 0) {
-        s->observation = coap_observe_cancel(s->observation, s->now);
+        uplink_subscription_cancel(TAKE_PTR(s->observation));
     } else if (strcmp(verb, "reconnect") == 0) {
         coap_endpoint_reconnected(s->ep, s->now);
     } else if (strcmp(verb, "disconnect") == 0) {

@@ -353,21 +353,21 @@ static void test_refused(void **state)
         {.ops = &silent, .datagram_max = COAP_DATAGRAM_LIMIT + 1},
     };
     static const struct {
-        struct coap_request request;
+        struct uplink_request request;
         int r;
     } requests[] = {
-        {{.method = COAP_EMPTY, .path = "a"}, -EINVAL},
-        {{.method = COAP_CONTENT, .path = "a"}, -EINVAL},
-        {{.method = COAP_GET, .path = "a%"}, -EINVAL},
-        {{.method = COAP_GET, .path = "a", .accept = 65536}, -EINVAL},
-        {{.method = COAP_GET, .path = "a", .content_format = 65536}, -EINVAL},
-        {{.method = COAP_GET, .path = "1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5"}, -EINVAL},
-        {{.method = COAP_PUT, .path = "a", .payload = "too long", .payload_size = 8}, -EMSGSIZE},
-        {{.method = COAP_PUT, .path = "a", .payload = "it fits", .payload_size = 7, .secret = true}, 0},
-        {{.method = COAP_GET, .path = "a", .secret = true}, 0},
+        {{.method = COAP_EMPTY, .target = "a"}, -EINVAL},
+        {{.method = COAP_CONTENT, .target = "a"}, -EINVAL},
+        {{.method = COAP_GET, .target = "a%"}, -EINVAL},
+        {{.method = COAP_GET, .target = "a", .accept = 65536}, -EINVAL},
+        {{.method = COAP_GET, .target = "a", .content_format = 65536}, -EINVAL},
+        {{.method = COAP_GET, .target = "1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5"}, -EINVAL},
+        {{.method = COAP_PUT, .target = "a", .payload = "too long", .payload_size = 8}, -EMSGSIZE},
+        {{.method = COAP_PUT, .target = "a", .payload = "it fits", .payload_size = 7, .secret = true}, 0},
+        {{.method = COAP_GET, .target = "a", .secret = true}, 0},
     };
     const struct coap_endpoint_options options = {.ops = &silent, .body_max = 7, .seed = 1};
-    const struct coap_request more = {.method = COAP_GET, .path = "a", .content_format = -1, .accept = -1};
+    const struct uplink_request more = {.method = COAP_GET, .target = "a", .content_format = -1, .accept = -1};
     _cleanup_(coap_endpoint_freep) struct coap_endpoint *ep = NULL;
 
     for (size_t i = 0; i < ELEMENTSOF(bad); i++)
@@ -385,14 +385,14 @@ static void test_refused(void **state)
 /* What a callback does to the endpoint that called it. */
 struct reentry {
     struct coap_endpoint *ep;
-    struct coap_exchange *other;
+    struct uplink_call *other;
     enum { ASK, CANCEL, FREE } act;
     unsigned ended;
 };
 
-static void reenter(int r, const struct coap_response *response, void *userdata)
+static void reenter(int r, const struct uplink_response *response, void *userdata)
 {
-    static const struct coap_request again = {.method = COAP_GET, .path = "b", .content_format = -1, .accept = -1};
+    static const struct uplink_request again = {.method = COAP_GET, .target = "b", .content_format = -1, .accept = -1};
     struct reentry *e = userdata;
 
     if (e->ended++ > 0)
@@ -402,7 +402,7 @@ static void reenter(int r, const struct coap_response *response, void *userdata)
         assert_int_equal(coap_request(e->ep, 2, &again, reenter, e, NULL), 0);
         break;
     case CANCEL:
-        coap_exchange_cancel(e->other, 2);
+        uplink_call_cancel(e->other);
         break;
     case FREE:
         e->ep = coap_endpoint_free(e->ep);
@@ -427,9 +427,15 @@ static int send_and_answer(void *userdata, const uint8_t *datagram, size_t n)
     return 0;
 }
 
+static uint64_t reenter_now(void *userdata)
+{
+    return 2;
+}
+
 static void test_reentered(void **state)
 {
-    static const struct coap_endpoint_ops ops = {.send = send_and_answer, .suspect = reenter_suspect};
+    static const struct coap_endpoint_ops ops = {
+        .send = send_and_answer, .suspect = reenter_suspect, .now = reenter_now};
 
     for (int act = ASK; act <= FREE; act++) {
         struct reentry e = {.act = act};

@@ -261,7 +261,7 @@ static void server_receive(const uint8_t *datagram, size_t n)
     server_send(&answer);
 }
 
-static void asked_done(int r, const struct coap_response *response, void *userdata)
+static void asked_done(int r, const struct uplink_response *response, void *userdata)
 {
     struct asked *a = userdata;
 
@@ -314,12 +314,12 @@ static void simulate(unsigned loss_percent, uint64_t seed, unsigned *ret_answere
     assert_int_equal(coap_endpoint_new(&options, &net.ep), 0);
     for (size_t i = 0; i < ELEMENTSOF(asked); i++) {
         static const uint8_t payload[100];
-        const struct coap_request request = {.method = i % 2 ? COAP_GET : COAP_PUT,
-                                             .path = "a/b",
-                                             .content_format = -1,
-                                             .accept = -1,
-                                             .payload = payload,
-                                             .payload_size = i % 2 ? 0 : i * 3};
+        const struct uplink_request request = {.method = i % 2 ? COAP_GET : COAP_PUT,
+                                               .target = "a/b",
+                                               .content_format = -1,
+                                               .accept = -1,
+                                               .payload = payload,
+                                               .payload_size = i % 2 ? 0 : i * 3};
 
         assert_int_equal(coap_request(net.ep, net.now, &request, asked_done, &asked[i], NULL), 0);
         for (unsigned k = (unsigned)coap_random_upto(&net.random, 6); k > 0; k--)

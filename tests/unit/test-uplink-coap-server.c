@@ -39,7 +39,7 @@ struct answer {
     char location[128];
 };
 
-static void answered(int r, const struct coap_response *response, void *userdata)
+static void answered(int r, const struct uplink_response *response, void *userdata)
 {
     struct answer *a = userdata;
 
@@ -65,7 +65,12 @@ static int send_datagram(void *userdata, const uint8_t *datagram, size_t n)
     return errno == ECONNREFUSED && send(t.fd, datagram, n, 0) >= 0 ? 0 : -errno;
 }
 
-static const struct coap_endpoint_ops ops = {.send = send_datagram};
+static uint64_t boottime(void *userdata)
+{
+    return clock_boottime();
+}
+
+static const struct coap_endpoint_ops ops = {.send = send_datagram, .now = boottime};
 
 /* Runs until *calls has reached `want`. */
 static void await(const unsigned *calls, unsigned want)
@@ -90,8 +95,12 @@ static void await(const unsigned *calls, unsigned want)
 
 static struct answer ask(uint8_t method, const char *path, int format, const void *payload, size_t n)
 {
-    const struct coap_request request = {
-        .method = method, .path = path, .content_format = format, .accept = -1, .payload = payload, .payload_size = n};
+    const struct uplink_request request = {.method = method,
+                                           .target = path,
+                                           .content_format = format,
+                                           .accept = -1,
+                                           .payload = payload,
+                                           .payload_size = n};
     struct answer a = {0};
 
     assert_int_equal(coap_request(t.ep, clock_boottime(), &request, answered, &a, NULL), 0);
@@ -190,7 +199,7 @@ static void test_observe(void **state)
 {
     char body[1500];
     struct answer seen = {0};
-    struct coap_observation *o;
+    struct uplink_subscription *o;
 
     memset(body, 'n', sizeof(body));
     ask(COAP_PUT, "example_data", 0, "first", 5);
@@ -214,7 +223,7 @@ static void test_observe(void **state)
     coap_endpoint_reconnected(t.ep, clock_boottime());
     await(&seen.calls, 4);
     assert_int_equal(seen.size, sizeof(body));
-    coap_observe_cancel(o, clock_boottime());
+    uplink_subscription_cancel(o);
     ask(COAP_PUT, "example_data", 0, "third", 5);
     ask(COAP_GET, "", -1, NULL, 0);
     assert_int_equal(seen.calls, 4);
