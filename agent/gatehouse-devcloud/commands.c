@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "commands.h"
 
+#include "downlink.h"
 #include "events.h"
+#include "observe.h"
 
 #include "base/clock.h"
 #include "base/encode.h"
@@ -248,6 +250,29 @@ static int run_credentials(struct cloud *cloud, json_object *o, json_object *ans
     return 0;
 }
 
+static int run_command(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    const char *device = json_get_string(o, "device"), *point = json_get_string(o, "point"),
+               *body = json_get_string(o, "body");
+    json_object *value = NULL;
+    bool has_value = json_object_object_get_ex(o, "value", &value);
+    struct device *d = device ? store_device(server_store(cloud->server), device) : NULL;
+    int64_t id;
+    int r;
+
+    if (!device || (body ? point || has_value : !point || !has_value))
+        return error_set(e, -EINVAL, "expected \"device\" and either \"point\" and \"value\" or \"body\"");
+    if (!d)
+        return error_set(e, -ENOENT, "no device '%s'", device);
+    r = downlink_add(d, point, value, body, &id, e);
+    if (r < 0)
+        return r;
+    json_object_object_add(answer, "id", json_object_new_int64(id));
+    if (r > 0)
+        observe_changed(cloud->server, d);
+    return 0;
+}
+
 static int run_ping(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     return 0;
@@ -297,6 +322,7 @@ static const struct command commands[] = {
     {"forget-device", run_forget_device, "device "},
     {"add-credential", run_add_credential, "identity key device "},
     {"credentials", run_credentials, "device "},
+    {"command", run_command, "device point value body "},
     {"ping", run_ping, ""},
     {"stats", run_stats, ""},
 };

@@ -22,6 +22,7 @@
  *     forget-device      device
  *     add-credential     identity key (hex) [device]         as the operator would
  *     credentials        [device]                            identities, ids, devices, fingerprints; never a key
+ *     command            device, point value or body        for the device to carry out; answers its id
  *     ping                                                   every event until now is on standard output
  *     stats                                                  counts of each device
  *

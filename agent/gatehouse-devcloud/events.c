@@ -192,3 +192,17 @@ void event_request(const struct device *d, const char *method, const char *path,
         json_object_object_add(o, "late", json_object_new_boolean(true));
     print_object(o);
 }
+
+void event_outcome(const struct device *d, const char *identity, json_object *outcome)
+{
+    const char *text = json_object_to_json_string_ext(outcome, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    json_object *o;
+
+    if (!as_json) {
+        printf("%-16s outcome     %s\n", d->id, text);
+        return;
+    }
+    o = object("outcome", "device", name_of(d), "identity", identity, NULL);
+    json_object_object_add(o, "outcome", json_object_get(outcome));
+    print_object(o);
+}

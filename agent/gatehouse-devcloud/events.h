@@ -31,3 +31,5 @@ void event_fault(const char *what, const struct device *d, const char *method, c
 /* A management call; `status` 0: it was not answered. `late`: carried out only now. */
 void event_request(const struct device *d, const char *method, const char *path, json_object *query, unsigned status,
                    const char *reason, bool late);
+/* What became of a command, as the device says it. */
+void event_outcome(const struct device *d, const char *identity, json_object *outcome);

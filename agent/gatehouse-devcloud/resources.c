@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "resources.h"
 
+#include "downlink.h"
 #include "events.h"
+#include "observe.h"
 #include "senml.h"
 #include "server.h"
 
@@ -22,7 +24,9 @@ struct request {
     struct client *client;
     const char *method;
     const char *path;
-    int format; /* -1: none given */
+    int format;  /* -1: none given */
+    int observe; /* the option's value: 0 to begin, 1 to end; -1: none given */
+    coap_bin_const_t token;
     const char *body;
     size_t size;
 };
@@ -141,14 +145,43 @@ static void delete_credential(const struct request *q, struct exchange *x)
     answer(x, CODE(2, 2), -1, NULL);
 }
 
+static void get_commands(const struct request *q, struct exchange *x)
+{
+    if (q->observe == 0)
+        x->observe = (int)observe_begin(q->client, &q->token);
+    else if (q->observe == 1)
+        observe_end(q->client);
+    answer(x, CODE(2, 5), FORMAT_JSON, downlink_state(q->client->device));
+    x->max_age = COMMANDS_MAX_AGE;
+}
+
+static void post_outcome(const struct request *q, struct exchange *x)
+{
+    _cleanup_json_ json_object *o = NULL;
+    struct error e = {};
+    int r;
+
+    if (q->format >= 0 && q->format != FORMAT_JSON)
+        return refuse(x, CODE(4, 15), "expected application/json (50)");
+    r = json_parse(q->body, q->size, &o, &e);
+    if (r >= 0)
+        r = downlink_outcome(q->client->device, o, &e);
+    if (r < 0)
+        return refuse(x, CODE(4, 0), e.text);
+    event_outcome(q->client->device, q->client->identity, o);
+    if (r > 0)
+        observe_changed(q->client->server, q->client->device);
+    answer(x, CODE(2, 4), -1, NULL);
+}
+
 static const struct route {
     const char *method;
     const char *path; /* a trailing '/' stands for what is below */
     void (*run)(const struct request *q, struct exchange *x);
 } routes[] = {
-    {"POST", "telemetry", post_telemetry},
-    {"POST", "credentials", post_credentials},
-    {"DELETE", "credentials/", delete_credential},
+    {"POST", "telemetry", post_telemetry},         {"POST", "credentials", post_credentials},
+    {"DELETE", "credentials/", delete_credential}, {"GET", "commands", get_commands},
+    {"POST", "commands/outcome", post_outcome},
 };
 
 static bool is_path(const char *route, const char *path)
@@ -231,7 +264,7 @@ static struct exchange *new_exchange(struct client *c, uint16_t mid)
 
     c->next_exchange = (c->next_exchange + 1) % CLIENT_EXCHANGES;
     free(x->body);
-    *x = (struct exchange){.began = clock_boottime(), .mid = mid, .format = -1};
+    *x = (struct exchange){.began = clock_boottime(), .mid = mid, .format = -1, .observe = -1};
     return x;
 }
 
@@ -246,6 +279,9 @@ static void send_answer(struct client *c, const struct exchange *x, coap_pdu_t *
         return;
     }
     coap_pdu_set_code(response, (coap_pdu_code_t)x->code);
+    if (x->observe >= 0)
+        coap_add_option(response, COAP_OPTION_OBSERVE,
+                        coap_encode_var_safe(number, sizeof(number), (unsigned)x->observe), number);
     if (x->format >= 0)
         coap_add_option(response, COAP_OPTION_CONTENT_FORMAT,
                         coap_encode_var_safe(number, sizeof(number), (unsigned)x->format), number);
@@ -262,10 +298,10 @@ static const char *method_name(coap_pdu_code_t code)
     return (size_t)code < ELEMENTSOF(names) ? names[code] : "?";
 }
 
-static int content_format(const coap_pdu_t *request)
+static int number_option(const coap_pdu_t *request, coap_option_num_t which)
 {
     coap_opt_iterator_t i;
-    coap_opt_t *option = coap_check_option(request, COAP_OPTION_CONTENT_FORMAT, &i);
+    coap_opt_t *option = coap_check_option(request, which, &i);
 
     return option ? (int)coap_decode_var_bytes(coap_opt_value(option), coap_opt_length(option)) : -1;
 }
@@ -276,7 +312,9 @@ static void read_request(const coap_pdu_t *request, struct request *q)
     size_t offset, total;
 
     q->method = method_name(coap_pdu_get_code(request));
-    q->format = content_format(request);
+    q->format = number_option(request, COAP_OPTION_CONTENT_FORMAT);
+    q->observe = number_option(request, COAP_OPTION_OBSERVE);
+    q->token = coap_pdu_get_token(request);
     if (!coap_get_data_large(request, &q->size, &body, &offset, &total))
         q->size = 0;
     q->body = body ? (const char *)body : "";

@@ -2,6 +2,7 @@
 #include "server.h"
 
 #include "events.h"
+#include "observe.h"
 #include "resources.h"
 
 #include "base/clock.h"
@@ -76,6 +77,7 @@ static void session_began(coap_session_t *session)
     if (!c)
         return; /* the handshake will find no client and fail */
     c->server = s;
+    c->session = session;
     TAILQ_INSERT_TAIL(&s->clients, c, all);
     address_text(coap_session_get_addr_remote(session), c->peer, sizeof(c->peer));
     coap_session_set_app_data(session, c);
@@ -116,6 +118,19 @@ static void tell_established(struct server *s)
     kx = gnutls_kx_get(c->tls);
     event_session(c->device, c->identity, gnutls_ciphersuite_get(c->tls) ?: "?",
                   kx == GNUTLS_KX_ECDHE_PSK || kx == GNUTLS_KX_DHE_PSK, c->peer);
+}
+
+/* Something that we sent was rejected: a notification that nobody wants any more. */
+static void on_nack(coap_session_t *session, const coap_pdu_t *sent, const coap_nack_reason_t reason,
+                    const coap_mid_t mid)
+{
+    struct client *c = coap_session_get_app_data(session);
+    coap_bin_const_t token;
+
+    if (!c || !sent || reason != COAP_NACK_RST)
+        return;
+    token = coap_pdu_get_token(sent);
+    observe_rejected(c, &token);
 }
 
 /* Our Finished follows the client's, and only the holder of the right key can make one that opens. */
@@ -223,6 +238,7 @@ static int set_up_context(struct server *s)
         return -ENOMEM;
     coap_set_app_data(s->context, s);
     coap_register_event_handler(s->context, on_event);
+    coap_register_nack_handler(s->context, on_nack);
     coap_context_set_session_timeout(s->context, SESSION_IDLE_SECONDS);
     coap_context_set_max_handshake_sessions(s->context, HANDSHAKES_MAX);
     coap_context_set_block_mode(s->context, COAP_BLOCK_USE_LIBCOAP | COAP_BLOCK_SINGLE_BODY);
@@ -389,4 +405,9 @@ struct faults *server_faults(struct server *s)
 size_t server_sessions(const struct server *s)
 {
     return s->established;
+}
+
+struct client *server_clients(struct server *s)
+{
+    return TAILQ_FIRST(&s->clients);
 }

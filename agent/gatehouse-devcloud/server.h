@@ -15,6 +15,7 @@
 #include <sys/queue.h>
 
 #define CLIENT_EXCHANGES 32
+#define COMMANDS_MAX_AGE 3600 /* seconds until a device that heard nothing asks again */
 
 /* What a message id was answered with, so that a repeated request is not carried out twice (RFC 7252 section 4.5). */
 struct exchange {
@@ -23,7 +24,8 @@ struct exchange {
     bool lost; /* never answered, however often it is repeated */
     uint8_t code;
     uint32_t max_age;
-    int format; /* of the body; -1: none given */
+    int format;  /* of the body; -1: none given */
+    int observe; /* the option's value; -1: none */
     char *body;
 };
 
@@ -33,11 +35,15 @@ struct client {
     struct device *device; /* NULL until the identity is known */
     char identity[IDENTITY_MAX + 1];
     char peer[80];
+    coap_session_t *session;
     gnutls_session_t tls;
     bool established;
     struct exchange exchanges[CLIENT_EXCHANGES];
     size_t next_exchange;
-    uint64_t key_due; /* when a client with the right key is long done; 0: nobody waits for it */
+    uint32_t observed; /* number of the last notification */
+    uint8_t token[8];  /* of the observation of its commands */
+    size_t token_size; /* 0: it does not observe them */
+    uint64_t key_due;  /* when a client with the right key is long done; 0: nobody waits for it */
     TAILQ_ENTRY(client) all, unproven;
 };
 
@@ -66,3 +72,5 @@ void server_lose_answer(struct server *s, bool lose);
 struct store *server_store(struct server *s);
 struct faults *server_faults(struct server *s);
 size_t server_sessions(const struct server *s);
+/* All sessions, linked by `all`. */
+struct client *server_clients(struct server *s);

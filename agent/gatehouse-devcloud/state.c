@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "state.h"
 
+#include "downlink.h"
 #include "hono-set.h"
 
 #include "base/encode.h"
@@ -171,6 +172,7 @@ void state_done(struct state *s)
         json_object_put(d->hardware);
         json_object_put(d->others);
         free(d->hardware_nodes);
+        downlink_free(d->downlink);
         free(d);
     }
     map_done(&s->cloud_ids);

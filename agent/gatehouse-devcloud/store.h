@@ -36,6 +36,7 @@ struct device {
     json_object *others;            /* entries of its Hono set that are no keys, without their secrets */
     struct credential *credentials; /* the oldest first */
     struct device *next;            /* all there are, forgotten ones too */
+    struct downlink *downlink;      /* downlink.c's; NULL: no command was ever given */
     uint64_t packs;
     uint64_t samples;
     uint64_t probes;

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import harness
-from harness import STRETCH, check
+from harness import STRETCH, check, wait_for
 
 CLIENT = "coap-client-gnutls"
 CODE = re.compile(r"^v:1 t:(?:ACK|CON|NON) c:([245]\.\d\d)", re.MULTILINE)
@@ -318,8 +318,35 @@ def a_planted_key_is_found(bench):
     bench.keys.clear()
 
 
+def commands(bench):
+    """An observer of ours would prove little: coap-client-gnutls observes, and prints what it is notified of."""
+    cloud, child = one_device(bench)
+    check(child.request("get", "commands").code == "2.05", "no command yet")
+    observer = bench.spawn("observer", [*child.command("get", "commands", more=["-s", "30"])])
+    cloud.wait_events(2, "session")
+    wait_for("the observation's first answer", lambda: CODE.findall(observer.text()))
+    first = cloud.do("command", device="boiler-1", point="setpoint", value=21.5)["id"]
+    observer.wait_text('"point":"setpoint","value":21.5}')
+    second = cloud.do("command", device="boiler-1", point="setpoint", value=True)["id"]
+    check(child.request("get", "commands").text.count('"value":21.5') > 0, "the oldest is shown")
+    outcome = json.dumps({"id": first, "ok": True})
+    check(child.request("post", "commands/outcome", outcome, "json").code == "2.04", "an outcome")
+    cloud.wait_event("outcome", device="boiler-1", outcome={"id": first, "ok": True})
+    observer.wait_text('"point":"setpoint","value":true}')
+    check(child.request("post", "commands/outcome", outcome, "json").code == "2.04", "told twice")
+    check('"value":true' in child.request("get", "commands").text, "which takes nothing off")
+    for bad in ("", "[]", '{"id":2}', '{"id":2,"ok":1}'):
+        check(child.request("post", "commands/outcome", bad, "json").code == "4.00", f"outcome {bad}")
+    refused = json.dumps({"id": second, "ok": False, "error": "away"})
+    check(child.request("post", "commands/outcome", refused, "json").code == "2.04", "a failure")
+    check('"value"' not in child.request("get", "commands").text, "nothing waits")
+    cloud.do("command", device="boiler-1", body="{nonsense")
+    observer.wait_text("{nonsense")
+    observer.kill()
+
+
 if __name__ == "__main__":
     harness.main(telemetry, big_pack_in_blocks, bad_telemetry, probe_is_not_counted, wrong_key_and_unknown_identity,
                  credentials_add_up, bad_credentials, replaces, first_pack_names_the_device, refuse,
                  lose_before_and_after, slow, silence, restart_drops_sessions, restart_keeps_state, forget,
-                 control_refuses_nonsense, a_planted_key_is_found, needs=(CLIENT,))
+                 commands, control_refuses_nonsense, a_planted_key_is_found, needs=(CLIENT,))
