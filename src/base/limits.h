@@ -54,6 +54,11 @@
 #define ARENA_CELL_SIZE 128
 #define ARENA_CELLS 512
 
+/* Sessions on demand */
+#define IDLE_TIMEOUT_DEFAULT (30 * USEC_PER_SEC)
+#define IDLE_TIMEOUT_MIN USEC_PER_SEC
+#define IDLE_TIMEOUT_MAX USEC_PER_DAY
+
 /* Configuration */
 #define CONFIG_FILE_MAX (1024 * 1024)
 #define CONFIG_DEPTH_MAX 32

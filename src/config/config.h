@@ -106,8 +106,10 @@ struct config_device {
     char *uplink;      /* a configured one */
     char *driver;
     bool enabled;
-    bool removable; /* added over D-Bus, and so may be removed over it */
-    char *file;     /* the path it was read from, or will be written to */
+    bool on_demand;        /* it connects when there is something to send, and disconnects after ... */
+    uint64_t idle_timeout; /* ... without anything, microseconds */
+    bool removable;        /* added over D-Bus, and so may be removed over it */
+    char *file;            /* the path it was read from, or will be written to */
     uint64_t file_digest;
     char *section;     /* the driver's part, a JSON object in canonical text; "{}" if there is none */
     char *points_text; /* the points as the driver gets them: a JSON object without `min` and `max`, which it need not

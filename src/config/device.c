@@ -8,7 +8,8 @@
 #include <math.h>
 #include <string.h>
 
-static const char *const own_keys[] = {"device", "hardware_id", "uplink", "driver", "enabled", "points"};
+static const char *const own_keys[] = {"device",  "hardware_id", "uplink",       "driver",
+                                       "enabled", "session",     "idle_timeout", "points"};
 
 int config_device_bare(const char *id, const char *uplink, struct config_device **ret)
 {
@@ -240,6 +241,22 @@ static void read_points(struct reader *r, struct value root, struct config_devic
     copy_json(r, v.json, &d->points_text);
 }
 
+static void read_session(struct reader *r, struct value root, struct config_device *d)
+{
+    static const char *const words[] = {"persistent", "on-demand", NULL};
+    unsigned word = 0;
+    struct value v;
+
+    reader_word(r, root, "session", words, &word);
+    d->on_demand = word == 1;
+    d->idle_timeout = IDLE_TIMEOUT_DEFAULT;
+    if (reader_duration(r, root, "idle_timeout", IDLE_TIMEOUT_MIN, IDLE_TIMEOUT_MAX, &d->idle_timeout) &&
+        !d->on_demand && reader_member(r, root, "idle_timeout", true, &v))
+        reader_mistake_key(r, v.node,
+                           "\"idle_timeout\" ends a session that is made on demand, but this one is not \"session\": "
+                           "\"on-demand\"");
+}
+
 static int read_root(struct reader *r, const struct config *c, struct config_device *d, struct device_file *f)
 {
     struct value root = reader_root(r);
@@ -254,6 +271,7 @@ static int read_root(struct reader *r, const struct config *c, struct config_dev
     read_uplink(r, root, c, d);
     read_driver(r, root, d);
     reader_bool(r, root, "enabled", &d->enabled);
+    read_session(r, root, d);
     read_points(r, root, d);
     if (f->id)
         config_copy(r, f->id, &d->id);

@@ -28,8 +28,9 @@ static unsigned compare_devices(const struct config_device *a, const struct conf
         what |= CONFIG_DEVICE_DRIVER;
     if (strcmp(a->uplink, b->uplink) != 0)
         what |= CONFIG_DEVICE_UPLINK;
-    /* Both are looked up when they are needed. */
-    if (!same_limits(a, b) || !same_text(a->hardware_id, b->hardware_id))
+    /* All are looked up when they are needed. */
+    if (!same_limits(a, b) || !same_text(a->hardware_id, b->hardware_id) || a->on_demand != b->on_demand ||
+        a->idle_timeout != b->idle_timeout)
         what |= CONFIG_DEVICE_LIMITS;
     if (a->enabled != b->enabled)
         what |= CONFIG_DEVICE_ENABLED;

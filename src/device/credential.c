@@ -209,6 +209,7 @@ void device_connect(struct device *d)
     bool was = d->disconnected;
 
     d->disconnected = false;
+    idle_touch(d);
     if (was && d->session_state == UPLINK_STATE_STOPPED)
         session_start(d);
     else if (d->session && d->session_state != UPLINK_STATE_STOPPED)

@@ -46,6 +46,7 @@ struct device *device_free(struct device *d)
     uplink_session_free(d->session);
     rotate_done(d);
     restored_done(d);
+    idle_done(d);
     sd_event_source_disable_unref(d->renew);
     sd_event_source_disable_unref(d->exhume);
     shared_uplink_put(d->uplink);
@@ -133,6 +134,8 @@ enum device_state device_state(const struct device *d)
         return DEVICE_REFUSED;
     if (!drivers_connected(d))
         return DEVICE_NO_DRIVER;
+    if (d->session_state == UPLINK_STATE_STOPPED && !idle_wants(d))
+        return DEVICE_IDLE;
     return session_device_state(d->session_state);
 }
 
@@ -161,6 +164,8 @@ const char *device_state_name(enum device_state state)
         return "restored";
     case DEVICE_DISABLED:
         return "disabled";
+    case DEVICE_IDLE:
+        return "idle";
     }
     return "unknown";
 }

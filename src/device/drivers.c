@@ -97,6 +97,7 @@ static void on_report(struct link_driver *driver, struct link_report *token, con
         for (size_t i = 0; i < n; i++)
             f->listener.sample(f->listener.userdata, d, &samples[i]);
     spool_append(d->queue, clock_boottime(), samples, n, on_safe, token);
+    idle_touch(d);
     delivery_kick(d);
 }
 

@@ -14,6 +14,7 @@
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
  *   calendar.c   which rotations begin, and when            batch.c     a rotation of all devices
  *   points.c     Read and Write                             restored.c  what came from a backup
+ *   idle.c       sessions on demand
  *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
  *   export.c     Export
  */
@@ -126,6 +127,8 @@ struct device {
     uint8_t answer;              /* the last to samples or a probe on this session that was no "accepted"; 0: it was */
     uint64_t last_authenticated; /* CLOCK_REALTIME; the vault's may be older */
     char *session_reason;
+    sd_event_source *idle; /* of a session on demand */
+    uint64_t idle_at;      /* CLOCK_BOOTTIME: until then it stays connected with nothing to do */
 
     struct spool_device *queue; /* NULL: a tombstone */
     struct delivery delivery;
@@ -298,6 +301,13 @@ void session_accepted(struct device *d);
 void session_refused(struct device *d);
 /* The code of an answer, when it says "accepted" 0: is shown. */
 void session_answered(struct device *d, uint8_t code);
+
+/* idle.c */
+/* Whether the device has reason to be connected; one whose session is not made on demand always has. */
+bool idle_wants(const struct device *d);
+/* There is something to send, or something came or went: connects if it is not, and puts off the end. */
+void idle_touch(struct device *d);
+void idle_done(struct device *d);
 
 /* delivery.c */
 void delivery_kick(struct device *d);

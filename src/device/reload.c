@@ -25,13 +25,13 @@ static bool keeps_running(const struct device *d, const struct config_device *co
 static void exchange_settings(struct device *d, struct config_device *config)
 {
     bool shown = strcmp(d->config->driver, config->driver) != 0 || d->config->enabled != config->enabled;
-    bool was_enabled = d->config->enabled;
+    bool was_enabled = d->config->enabled, was_on_demand = d->config->on_demand;
 
     config_device_unref(d->config);
     d->config = config_device_ref(config);
     if (was_enabled && !config->enabled)
         probe_abort(d);
-    if (was_enabled != config->enabled)
+    if (was_enabled != config->enabled || was_on_demand != config->on_demand)
         session_start(d);
     if (shown)
         device_changed(d);

@@ -542,6 +542,8 @@ bool rotate_heard(const struct device *d)
 
 int rotate_ask(struct device *d, bool compromised, bool scheduled)
 {
+    if (!scheduled)
+        idle_touch(d);
     return rotation_carrier_event(
         d->rotation,
         &(struct rotation_event){.type = ROTATION_EV_ROTATE, .compromised = compromised, .scheduled = scheduled});

@@ -38,6 +38,7 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     session_count(d);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
     if (state == UPLINK_STATE_ONLINE) {
+        idle_touch(d);
         delivery_kick(d);
         batch_online(d);
     }
@@ -162,7 +163,7 @@ static bool wanted(const struct device *d)
     const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
 
     return d->config->enabled && !d->disconnected && !d->fleet->stopping && d->rotation && main && main->present &&
-           !main->quarantined &&
+           !main->quarantined && idle_wants(d) &&
            (d->tombstone || !registration_pending(d)); /* that the cloud refuses it is what a removal waits for */
 }
 

@@ -213,7 +213,7 @@ static void test_values(void **state)
     d = config_device(c, "a");
     assert_string_equal(d->uplink, "other");
     assert_string_equal(d->driver, "modbus");
-    assert_true(d->enabled);
+    assert_true(d->enabled && !d->on_demand);
     assert_string_equal(d->section, "{\"url\":\"tcp://x/\",\"scale\":0.10}");
     /* What the driver gets: limits are the agent's. */
     assert_string_equal(d->points_text, "{\"p\":{\"unit\":\"Cel\",\"writable\":true,\"address\":1},\"a\":{}}");

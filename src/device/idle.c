@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sessions on demand, of devices that have something to say now and then: connected when there is something to send,
+ * disconnected after idle_timeout without anything. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/internal.h"
+
+/* Something is under way, or waits for a session. */
+static bool busy(const struct device *d)
+{
+    struct spool_counts counts;
+
+    if (d->tombstone || d->delivery.request || d->proof || d->probe.done || d->registrar_call || rotate_under_way(d))
+        return true;
+    spool_device_counts(d->queue, &counts);
+    return counts.queued > 0;
+}
+
+bool idle_wants(const struct device *d)
+{
+    return !d->config->on_demand || clock_boottime() < d->idle_at || busy(d);
+}
+
+static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct device *d = userdata;
+
+    if (!d->config->on_demand || d->session_state == UPLINK_STATE_STOPPED)
+        return 0;
+    if (idle_wants(d)) {
+        sd_event_source_set_time(source, MAX_OF(d->idle_at, clock_boottime() + USEC_PER_SEC));
+        sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return 0;
+    }
+    log_debug(d->config->id, "nothing to send: disconnected until there is");
+    session_stop(d, true);
+    return 0;
+}
+
+void idle_touch(struct device *d)
+{
+    if (!d->config->on_demand)
+        return;
+    d->idle_at = clock_boottime() + d->config->idle_timeout;
+    if (!d->idle &&
+        sd_event_add_time(d->fleet->event, &d->idle, CLOCK_BOOTTIME, d->idle_at, USEC_PER_SEC, on_idle, d) < 0)
+        return; /* it stays connected */
+    sd_event_source_set_time(d->idle, d->idle_at);
+    sd_event_source_set_enabled(d->idle, SD_EVENT_ONESHOT);
+    if (d->session_state == UPLINK_STATE_STOPPED)
+        session_start(d);
+}
+
+void idle_done(struct device *d)
+{
+    d->idle = sd_event_source_disable_unref(d->idle);
+}
