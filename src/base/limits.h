@@ -54,6 +54,13 @@
 #define ARENA_CELL_SIZE 128
 #define ARENA_CELLS 512
 
+/* Writes to a device, whoever asks for them */
+#define WRITES_PER_SEC 10
+#define WRITE_BURST 20
+#define COMMANDS_AT_ONCE 16       /* of one device */
+#define COMMANDS_REMEMBERED 16    /* whose repeats are known */
+#define COMMAND_PAYLOAD_MAX 16384 /* a message with commands */
+
 /* Sessions on demand */
 #define IDLE_TIMEOUT_DEFAULT (30 * USEC_PER_SEC)
 #define IDLE_TIMEOUT_MIN USEC_PER_SEC

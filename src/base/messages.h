@@ -22,3 +22,5 @@
 #define MESSAGE_BACKUP_MADE "004f60e8785a4b90a3e7afb9188bae71"       /* a person made a backup */
 #define MESSAGE_VAULT_RESTORED "52e4e385ce9842c692f869dd8f49e754"    /* a backup took the place of the vault */
 #define MESSAGE_VAULT_RESET "3f737d17bff5453697b11a2b002c6db5"       /* keyfile and vault were removed */
+#define MESSAGE_WRITTEN "a50aaa7057424c1080aafadfe56f6d48"           /* a point was written */
+#define MESSAGE_WRITE_FAILED "73b8857572e44c5483d9b6126df2bb7f" /* somebody wanted a point written, and it was not */

@@ -284,7 +284,9 @@ static int method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (wire_read_any(m, &value) < 0)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
                                 "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes");
-    r = device_write(userdata, point, &value, on_done, sd_bus_message_ref(m), &e);
+    r = device_write(userdata, point, &value,
+                     &(struct device_asker){.uid = bus_of(m)->caller, .words = "a caller on the bus"}, on_done,
+                     sd_bus_message_ref(m), &e);
     return r < 0 ? not_begun(m, r, &e, error) : 1;
 }
 

@@ -51,6 +51,7 @@ struct device *device_free(struct device *d)
     sd_event_source_disable_unref(d->exhume);
     shared_uplink_put(d->uplink);
     config_device_unref(d->config);
+    free(d->writes);
     free(d->session_reason);
     free(d->rotation_problem);
     free(d->driver_state);

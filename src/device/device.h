@@ -81,8 +81,13 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
 void device_connect(struct device *d);
 void device_disconnect(struct device *d);
 
-int device_write(struct device *d, const char *point, const struct sample_value *value, device_done done,
-                 void *userdata, struct error *e);
+/* Who wants something written: it stands in the journal. */
+struct device_asker {
+    uint32_t uid;      /* of the caller on the bus; NOBODY: none */
+    const char *words; /* "a caller on the bus", "cloud by command 7" */
+};
+int device_write(struct device *d, const char *point, const struct sample_value *value,
+                 const struct device_asker *asker, device_done done, void *userdata, struct error *e);
 typedef void (*device_value)(int r, const struct sample_value *value, uint64_t time, const struct error *e,
                              void *userdata);
 int device_read(struct device *d, const char *point, device_value done, void *userdata, struct error *e);

@@ -158,6 +158,8 @@ struct device {
     struct batch_place batch;
     char *rotation_problem;
 
+    struct ratelimit *writes;  /* NULL: nothing was ever written */
+    struct downlink *downlink; /* NULL: it takes no commands */
     char *driver_state, *driver_reason;
 };
 

@@ -1,15 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Read and Write of single points, by way of the device's driver. */
+/* Read and Write of single points, by way of the device's driver. Each write is written down with who asked for it, as
+ * are those that are refused. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/messages.h"
 #include "device/internal.h"
 
 #include <errno.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct point_call {
-    char *point;
+    char *point;               /* "flow_temp of boiler-1" */
+    char *id, *wanted, *asker; /* of a write */
+    uint32_t uid;
     device_done written;
     device_value read;
     void *userdata;
@@ -46,6 +51,9 @@ static void driver_error(int *r, const struct link_failure *failure, struct erro
 static void call_free(struct point_call *call)
 {
     free(call->point);
+    free(call->id);
+    free(call->wanted);
+    free(call->asker);
     free(call);
 }
 
@@ -55,7 +63,12 @@ static void on_written(int r, const struct link_failure *failure, const struct s
     struct error e = {0};
 
     driver_error(&r, failure, &e);
-    log_info(NULL, "write of %s %s%s%s", call->point, r < 0 ? "failed" : "done", r < 0 ? ": " : "", e.text);
+    if (r < 0)
+        log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, call->id, call->uid, "%s wanted %s of %s: %s", call->asker,
+                  call->wanted, call->point, e.text);
+    else
+        log_audit(LOG_NOTICE, MESSAGE_WRITTEN, call->id, call->uid, "%s had %s written to %s", call->asker,
+                  call->wanted, call->point);
     call->written(r, &e, call->userdata);
     call_free(call);
 }
@@ -117,27 +130,82 @@ static struct point_call *call_new(struct device *d, const char *point, void *us
     return call;
 }
 
-int device_write(struct device *d, const char *point, const struct sample_value *value, device_done done,
-                 void *userdata, struct error *e)
+static char *value_text(const struct sample_value *v)
 {
-    struct point_call *call;
+    char *text = NULL;
+    int n = 0;
+
+    switch (v->type) {
+    case SAMPLE_BOOL:
+        n = asprintf(&text, "%s", v->b ? "true" : "false");
+        break;
+    case SAMPLE_INT:
+        n = asprintf(&text, "%lld", (long long)v->x);
+        break;
+    case SAMPLE_UINT:
+        n = asprintf(&text, "%llu", (unsigned long long)v->t);
+        break;
+    case SAMPLE_DOUBLE:
+        n = asprintf(&text, "%.17g", v->d);
+        break;
+    case SAMPLE_STRING:
+        n = asprintf(&text, "\"%s\"", v->s);
+        break;
+    }
+    return n < 0 ? NULL : text;
+}
+
+/* A token for a write, if there is one. Kept only for devices that are written to. */
+static bool rate_allows(struct device *d)
+{
+    if (!d->writes) {
+        d->writes = malloc(sizeof(*d->writes));
+        if (!d->writes)
+            return false;
+        ratelimit_init(d->writes, WRITE_BURST * USEC_PER_SEC / WRITES_PER_SEC, WRITE_BURST);
+    }
+    return ratelimit_take(d->writes, clock_boottime(), 1);
+}
+
+static int write_begin(struct device *d, const char *point, const struct sample_value *value, struct point_call *call,
+                       struct error *e)
+{
     int r = 0;
     const struct config_point *p = find(d, point, &r, e);
 
     if (p)
         r = check_write(d, p, value, e);
+    if (r >= 0 && !rate_allows(d))
+        r = error_set(e, -EBUSY, "%s is written to more than %d times a second", d->config->id, WRITES_PER_SEC);
     if (r < 0)
         return r;
-    call = call_new(d, point, userdata);
+    r = link_host_write(d->fleet->link, d->config->driver, d->config->id, point, value, on_written, call);
+    return r < 0 ? failed_to_begin(d, r, e) : 0;
+}
+
+int device_write(struct device *d, const char *point, const struct sample_value *value,
+                 const struct device_asker *asker, device_done done, void *userdata, struct error *e)
+{
+    struct point_call *call = call_new(d, point, userdata);
+    struct error unasked;
+    int r;
+
     if (!call)
         return -ENOMEM;
+    e = e ?: &unasked;
     call->written = done;
-    r = link_host_write(d->fleet->link, d->config->driver, d->config->id, point, value, on_written, call);
+    call->uid = asker->uid;
+    call->id = strdup(d->config->id);
+    call->wanted = value_text(value);
+    call->asker = strdup(asker->words);
+    r = call->point && call->id && call->wanted && call->asker ? write_begin(d, point, value, call, e) : -ENOMEM;
     if (r < 0) {
+        if (r != -ENOMEM)
+            log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, d->config->id, asker->uid, "%s wanted %s of %s: %s",
+                      asker->words, call->wanted, call->point, e->text);
         call_free(call);
-        return failed_to_begin(d, r, e);
     }
-    return 0;
+    return r;
 }
 
 int device_read(struct device *d, const char *point, device_value done, void *userdata, struct error *e)
