@@ -18,6 +18,7 @@
 #define DEVICE_ID_MAX 64 /* and point, uplink, driver names */
 #define UNIT_MAX 32
 #define SAMPLE_TEXT_MAX 256
+#define SAMPLE_NAME_MAX (DEVICE_ID_MAX + 1 + 16) /* of a point, with what it gets at its end when it is not good */
 
 /* Credentials (RFC 4279 section 5.3: identities of 128 octets, keys of 64; RFC 9257: at least 128 bits) */
 #define IDENTITY_MAX 128
@@ -158,6 +159,11 @@
 #define COAP_HOLD_MAX USEC_PER_HOUR
 #define COAP_OBSERVE_RETRY_MAX USEC_PER_HOUR
 #define COAP_SEPARATE_TIMEOUT (93 * USEC_PER_SEC) /* empty ACK in, response awaited: MAX_TRANSMIT_WAIT */
+
+/* Commands from a cloud */
+#define COMMAND_BODY_MAX (16 * 1024) /* of one message */
+#define COMMANDS_MAX 64              /* in one message */
+#define COMMAND_ID_MAX 128           /* as JSON text, or as a level of a topic */
 
 /* Rotation */
 #define ROTATION_REFUSED_PROBES 5

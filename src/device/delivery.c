@@ -99,26 +99,29 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
 }
 
 /* The next pack: what is to be repeated, or what waits. Returns how many samples it holds, 0 for none. */
-static size_t make_pack(struct device *d, char **ret_body, size_t *ret_size)
+static size_t make_pack(struct device *d, struct profile_message *ret)
 {
     static struct sample samples[SAMPLES_PER_PACK]; /* views, used before the next call */
     struct delivery *delivery = &d->delivery;
     uint64_t now = clock_boottime();
     size_t want = delivery->held ?: delivery->split ?: SAMPLES_PER_PACK;
+    char opaque[OPAQUE_ID_SIZE];
+    struct profile_names names;
 
+    if (device_names(d, opaque, &names) < 0)
+        return 0;
     for (;;) {
         size_t n = spool_peek(d->queue, now, 0, samples, MIN_OF(want, (size_t)SAMPLES_PER_PACK));
-        int r;
+        ssize_t r;
 
         if (n == 0)
             return 0;
-        r = profile_pack(d->uplink->profile, d->config->id, samples, n, d->uplink->settings->max_payload, ret_body,
-                         ret_size);
+        r = profile_pack(d->uplink->profile, &names, samples, n, d->uplink->settings->max_payload, ret);
         if (r > 0)
             return (size_t)r;
         if (r == -ENOMEM)
             return 0;
-        log_warning(d->config->id, "a sample of %s cannot be sent: %s", samples[0].point, strerrordesc_np(-r));
+        log_warning(d->config->id, "a sample of %s cannot be sent: %s", samples[0].point, strerrordesc_np((int)-r));
         spool_reject(d->queue, 1);
         delivery->held = 0;
     }
@@ -126,26 +129,26 @@ static size_t make_pack(struct device *d, char **ret_body, size_t *ret_size)
 
 static void send_pack(struct device *d)
 {
-    const struct profile *p = d->uplink->profile;
+    _cleanup_(profile_message_done) struct profile_message message = {0};
     struct delivery *delivery = &d->delivery;
-    _cleanup_free_ char *body = NULL;
-    size_t size, n;
+    size_t n;
     int r;
 
     if (delivery->request || !d->queue || d->session_state != UPLINK_STATE_ONLINE)
         return;
-    n = make_pack(d, &body, &size);
+    n = make_pack(d, &message);
     if (n == 0)
         return;
     delivery->held = n;
     spool_hold(d->queue, n);
     r = uplink_session_request(d->session,
-                               &(struct uplink_request){.method = (uint8_t)p->telemetry.method,
-                                                        .target = p->telemetry.path,
-                                                        .content_format = (int)p->telemetry.content_format,
+                               &(struct uplink_request){.method = (uint8_t)message.method,
+                                                        .target = message.target,
+                                                        .content_format = message.content_format,
                                                         .accept = -1,
-                                                        .payload = body,
-                                                        .payload_size = size},
+                                                        .retain = message.retain,
+                                                        .payload = message.body,
+                                                        .payload_size = message.size},
                                on_answer, d, &delivery->request);
     if (r < 0)
         retry_later(d, 0);

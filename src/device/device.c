@@ -209,3 +209,13 @@ void device_status(const struct device *d, struct device_status *ret)
     if (d->schedule.due != USEC_INFINITY && d->schedule.due > 0)
         ret->next_rotation = calendar_shown(d->fleet, d->schedule.due);
 }
+
+int device_names(const struct device *d, char opaque[OPAQUE_ID_SIZE], struct profile_names *ret)
+{
+    int r = vault_opaque_id(d->fleet->vault, d->config->id, opaque);
+
+    if (r < 0)
+        return r;
+    *ret = (struct profile_names){d->config->id, d->config->hardware_id ?: d->config->id, opaque};
+    return 0;
+}

@@ -321,6 +321,8 @@ int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct devi
 void probe_drop(struct device *d);
 /* Ends it, with a result if one is owed. */
 void probe_abort(struct device *d);
+/* What a profile's words stand for; `opaque` holds one of them and lives as long as they. */
+int device_names(const struct device *d, char opaque[OPAQUE_ID_SIZE], struct profile_names *ret);
 /* Sends the profile's probe request on a session. */
 int probe_request(struct device *d, struct uplink_session *s, uplink_done done, void *userdata,
                   struct uplink_call **ret);

@@ -36,7 +36,7 @@ static const char *of_answer(const struct device *d, char *buffer, size_t size)
                    "there, or was it revoked?"
                  : "the server answers %u.%02u to messages on \"%s\", samples wait: is profile %s the right one for "
                    "it, and is it in order?",
-             CODE_CLASS(d->answer), CODE_DETAIL(d->answer), p->telemetry.path, p->name);
+             CODE_CLASS(d->answer), CODE_DETAIL(d->answer), p->telemetry.target, p->name);
     return buffer;
 }
 

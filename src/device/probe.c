@@ -8,19 +8,22 @@
 int probe_request(struct device *d, struct uplink_session *s, uplink_done done, void *userdata,
                   struct uplink_call **ret)
 {
-    const struct profile *p = d->uplink->profile;
-    _cleanup_free_ char *body = NULL;
-    size_t n;
-    int r = profile_probe(p, d->config->id, &body, &n);
+    _cleanup_(profile_message_done) struct profile_message message = {0};
+    char opaque[OPAQUE_ID_SIZE];
+    struct profile_names names;
+    int r = device_names(d, opaque, &names);
 
+    if (r >= 0)
+        r = profile_probe(d->uplink->profile, &names, &message);
     return r < 0 ? r
                  : uplink_session_request(s,
-                                          &(struct uplink_request){.method = (uint8_t)p->probe.method,
-                                                                   .target = p->probe.path,
-                                                                   .content_format = (int)p->probe.content_format,
+                                          &(struct uplink_request){.method = (uint8_t)message.method,
+                                                                   .target = message.target,
+                                                                   .content_format = message.content_format,
                                                                    .accept = -1,
-                                                                   .payload = body,
-                                                                   .payload_size = n},
+                                                                   .retain = message.retain,
+                                                                   .payload = message.body,
+                                                                   .payload_size = message.size},
                                           done, userdata, ret);
 }
 

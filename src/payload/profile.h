@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Profiles: how a cloud wants its samples, as data. A profile NAME is the file NAME.json in the first of the profile
- * directories that has it; it names the requests, the format, and what each answer means, and no code knows a cloud.
+/* Profiles: how a cloud wants its samples, and how it gives commands, as data. A profile NAME is the file NAME.json in
+ * the first of the profile directories that has it; it names the requests or topics, the format, and what each answer
+ * means, and no code knows a cloud. doc/gatehouse-profiles.5 is its manual.
  *
  * A profile never changes once it is loaded; the owner frees it after all that use it. Loading blocks on a file; the
- * rest is pure. Mistakes in the file are noted with file:line:column. */
+ * rest is pure, and may run on any thread, one at a time. Mistakes in the file are noted with file:line:column.
+ *
+ * Messages come out ready to be sent: the target is expanded and what others chose (a command's id, its point) is
+ * escaped in it, so that it can neither leave its place in a topic or path nor become a wildcard. */
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -15,8 +19,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
-enum profile_format { PROFILE_SENML_JSON };
+enum profile_transport { PROFILE_COAP, PROFILE_MQTT };
+
+enum profile_format { PROFILE_SENML_JSON, PROFILE_SENML_CBOR, PROFILE_JSON };
 
 /* What an answer to a request means for what was sent, and for the credential it was sent with. */
 enum profile_verdict {
@@ -26,24 +33,101 @@ enum profile_verdict {
     PROFILE_RETRY,    /* not now: keep, and try again; also every answer that the profile does not name */
 };
 
-/* CoAP methods (RFC 7252 section 12.1.1) */
-enum profile_method { PROFILE_POST = 2, PROFILE_PUT = 3 };
+/* CoAP methods (RFC 7252 section 12.1.1, RFC 8132) */
+enum profile_method { PROFILE_GET = 1, PROFILE_POST = 2, PROFILE_PUT = 3, PROFILE_FETCH = 5 };
 
+/* What {device}, {hardware_id} and {opaque} stand for. */
+struct profile_names {
+    const char *device, *hardware_id, *opaque;
+};
+
+/* One message, ready to be sent: a CoAP request, or a publication over MQTT. */
+struct profile_message {
+    enum profile_method method; /* CoAP only */
+    char *target;               /* path and query, percent-encoded as struct uplink_request wants it; or topic */
+    int content_format;         /* CoAP only; -1: none */
+    bool retain;                /* MQTT only */
+    char *body;                 /* NUL-terminated, also where it is CBOR; never NULL */
+    size_t size;
+};
+
+void profile_message_done(struct profile_message *m);
+
+struct json_object;
+
+/* What the file says of a message, before its words are put in. */
 struct profile_request {
     enum profile_method method;
-    char *path;              /* without a leading slash: "telemetry", "a/b" */
-    unsigned content_format; /* CoAP content format (RFC 7252 section 12.3) */
+    char *target;       /* NULL: there is no such request */
+    int content_format; /* -1: none */
+    bool retain;
+    char *text;               /* the body as text, or */
+    struct json_object *body; /* as JSON (in CBOR if that is the content format); neither: empty */
+};
+
+/* For what an announcement is made. */
+enum profile_each { PROFILE_EACH_DEVICE, PROFILE_EACH_POINT, PROFILE_EACH_WRITABLE };
+
+struct profile_announcement {
+    enum profile_each each;
+    struct profile_request request;
+};
+
+enum profile_source_kind { PROFILE_SUBSCRIBE, PROFILE_POLL };
+
+/* How a write that a command asked for has ended. */
+enum profile_outcome {
+    PROFILE_DONE,
+    PROFILE_INVALID,     /* not understood, no such point, beyond min or max */
+    PROFILE_DENIED,      /* the point is not writable */
+    PROFILE_UNAVAILABLE, /* the driver or the sensor is away */
+    PROFILE_BUSY,        /* too many at once */
+    PROFILE_FAILED,
+};
+#define PROFILE_OUTCOMES (PROFILE_FAILED + 1)
+
+struct profile_condition {
+    char *pointer;
+    struct json_object *value;
+};
+
+/* From where commands come. */
+struct profile_source {
+    enum profile_source_kind kind;
+    uint64_t interval; /* PROFILE_POLL: between two polls; 0: the server holds back its answer, so at once */
+    struct profile_request request; /* the path to observe, the topic with its captures, or the poll */
+    int accept;                     /* CoAP only: the content format to ask for; -1: none */
+    char **locations;               /* NULL-terminated; NULL: a command needs none */
+    struct profile_condition *when; /* what a message must hold to be a command */
+    size_t n_when;
+    char *id, *point, *value, *members; /* JSON pointers; NULL: not given */
+    struct profile_request reply;
+    struct json_object *status[PROFILE_OUTCOMES]; /* NULL: nothing */
 };
 
 struct profile {
     char *name;
+    enum profile_transport transport;
     enum profile_format format;
     struct profile_request telemetry;
     struct profile_request probe;
-    char *probe_body;      /* template: {device} */
-    char *base_name;       /* template: {device} */
-    size_t max_payload;    /* bytes of one request's body */
-    uint8_t verdicts[256]; /* enum profile_verdict by CoAP code, class << 5 | detail */
+    bool probe_reads_back; /* before MQTT 5 the probe counts only when its own message comes back by a subscription to
+                              its topic: the PUBACK proves nothing there */
+    bool probe_none;       /* "probe": "none": the session alone has to do (MQTT only) */
+    char *base_name;
+    struct json_object *record; /* of format json */
+    bool record_quality;        /* it says {quality} */
+    bool group_time;            /* all points of one time are one record; else a record a sample */
+    enum profile_batch { PROFILE_BATCH_ARRAY, PROFILE_BATCH_SINGLE, PROFILE_BATCH_WHEN_MANY } batch;
+    size_t max_payload;                         /* bytes of one request's body */
+    unsigned drain_rate;                        /* requests a second of one device while it catches up; 0: unlimited */
+    struct profile_announcement *announcements; /* sent after each connection, before samples */
+    size_t n_announcements;
+    struct profile_request will;
+    struct profile_request log;
+    struct profile_source *sources;
+    size_t n_sources;
+    uint8_t verdicts[256]; /* enum profile_verdict by CoAP code (class << 5 | detail), or by MQTT reason code */
 };
 
 /* Looks in the directories (NULL-terminated) in this order. 0; -EBADMSG with mistakes; -ENOMEM; -ENOENT if none has it,
@@ -55,15 +139,71 @@ DEFINE_FREEP(struct profile, profile_free)
 /* A profile from the text of a file, which is changed in place. -EBADMSG with mistakes, -ENOMEM. */
 int profile_parse(const char *file, char *text, size_t n, struct profile **ret, struct mistakes *mistakes);
 
-/* What an answer with this CoAP code (class << 5 | detail) means. */
+/* What an answer with this CoAP code (class << 5 | detail) or MQTT reason code means. */
 enum profile_verdict profile_verdict(const struct profile *p, uint8_t code);
 
-/* The body of one telemetry request from the first of n samples, in order: at most `max` bytes (0: the profile's own
- * bound; never more than that). Returns how many samples it holds. The same samples give the same bytes, so a retry
- * passes exactly as many samples as it did before. -EMSGSIZE: the first sample does not fit even alone. -EINVAL: the
- * first sample cannot be said (not finite, its time is not yet known). Both are about that sample only: reject it and
- * go on. -ENOMEM. */
-int profile_pack(const struct profile *p, const char *device, const struct sample *samples, size_t n, size_t max,
-                 char **ret_body, size_t *ret_size);
-/* The body of the probe request. 0 or -ENOMEM. */
-int profile_probe(const struct profile *p, const char *device, char **ret_body, size_t *ret_size);
+/* One telemetry message from the first of n samples, in order: at most `max` bytes (0: the profile's own bound; never
+ * more than that). Returns how many samples it holds. The same samples give the same bytes, so a retry passes exactly
+ * as many samples as it did before. -EMSGSIZE: the first sample does not fit even alone. -EINVAL: the first sample
+ * cannot be said (not finite, its time is not yet known). Both are about that sample only: reject it and go on.
+ * -ENOMEM. */
+ssize_t profile_pack(const struct profile *p, const struct profile_names *names, const struct sample *samples, size_t n,
+                     size_t max, struct profile_message *ret);
+
+/* The probe. 0 or -ENOMEM; -ENOENT under probe_none. */
+int profile_probe(const struct profile *p, const struct profile_names *names, struct profile_message *ret);
+
+/* A point, as announcements know it. */
+struct profile_point {
+    const char *name, *unit; /* "" for no unit */
+    bool writable;
+    double min, max; /* infinite where there is no bound */
+};
+
+/* The i-th announcement: of the point, or of the device itself (point is NULL) as `each` says. 1 a message, 0 none for
+ * this, -ENOMEM. */
+int profile_announce(const struct profile *p, size_t i, const struct profile_names *names,
+                     const struct profile_point *point, struct profile_message *ret);
+
+/* The last will. 1 a message, 0 the profile has none, -ENOMEM. */
+int profile_will(const struct profile *p, const struct profile_names *names, struct profile_message *ret);
+
+/* What makes a message of a warning: its level ("warning"), where it comes from, its words. 1 a message, 0 the profile
+ * has no place for it, -ENOMEM. */
+int profile_log(const struct profile *p, const struct profile_names *names, const char *level, const char *module,
+                const char *text, struct profile_message *ret);
+
+/* ---- Commands ---- */
+
+/* How to listen to a source: PROFILE_SUBSCRIBE: target is the path to observe or the topic filter; PROFILE_POLL: the
+ * whole request whose response may bring a command. *ret_accept: the content format to ask for, -1 for none. 0 or
+ * -ENOMEM. */
+int profile_source(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret,
+                   int *ret_accept);
+
+/* One write that is asked for. */
+struct profile_command {
+    size_t source;
+    char *id;    /* JSON text; "null" if the command has none */
+    char *point; /* whatever the cloud wrote; NULL if that could not be read */
+    struct sample_value value;
+};
+
+/* What one message asks for. The owner calls profile_commands_done(). */
+struct profile_commands {
+    struct profile_command *list;
+    size_t n;
+};
+
+void profile_commands_done(struct profile_commands *c);
+
+/* Reads what a source brought. `topic`: MQTT: of the message; CoAP: the response's location, or NULL.
+ * 0: ret->list has n writes; none: nothing to do, as in the answer that begins an observation.
+ * -EBADMSG: the words say what is wrong, where, and what was expected; ret->list has one entry, without a point, so
+ * that it can be answered. -ENOMEM. */
+int profile_commands(const struct profile *p, size_t source, const struct profile_names *names, const char *topic,
+                     const void *payload, size_t n, struct profile_commands *ret, struct error *e);
+
+/* What is said of a command's outcome; text: what went wrong, "" when done. 1 a message, 0 none is wanted, -ENOMEM. */
+int profile_outcome(const struct profile *p, const struct profile_names *names, const struct profile_command *c,
+                    enum profile_outcome outcome, const char *text, struct profile_message *ret);

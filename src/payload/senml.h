@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* SenML JSON (RFC 8428 section 5, content format 110).
+/* SenML (RFC 8428) in JSON (section 5, content format 110) and in CBOR (section 6, content format 112).
  *
  *     [{"bn":"boiler-1:","bt":1700000000.5,"bu":"Cel","n":"flow_temp","v":20.5},{"n":"flow_temp","t":1,"v":20.6}]
  *
- * Times are exact to the microsecond and integers exact to 64 bits, as decimal text; doubles are the shortest text that
- * reads back as the same double. `bt` is the first sample's time, `t` what is added to it. `bu` stands when all samples
+ * Times are exact to the microsecond and integers exact to 64 bits; doubles are the shortest that reads back as the
+ * same double (see writer.h). `bt` is the first sample's time, `t` what is added to it. `bu` stands when all samples
  * have the same unit and the pack holds no fewer that way, otherwise each record has its own `u`.
  *
  * SenML has no field for quality, and a receiver may ignore a field that it does not know, and so take a wrong value
@@ -17,8 +17,15 @@
 
 #include "base/sample.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* As profile_pack(): the number of samples in the pack, -EMSGSIZE, -EINVAL, -ENOMEM. The body is NUL-terminated. */
-int senml_pack(const char *base_name, const struct sample *samples, size_t n, size_t max, char **ret_body,
+int senml_pack(bool cbor, const char *base_name, const struct sample *samples, size_t n, size_t max, char **ret_body,
                size_t *ret_size);
+
+/* What a name gets at its end: "" for a good value. */
+const char *quality_suffix(uint32_t quality);
+bool quality_suffix_is(const char *text);
+/* Finite, and its time is one of the day. */
+bool sample_sayable(const struct sample *s);

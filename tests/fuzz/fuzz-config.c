@@ -83,14 +83,15 @@ static void device(const uint8_t *data, size_t n, struct mistakes *mistakes)
 static void profile(const uint8_t *data, size_t n, struct mistakes *mistakes)
 {
     _cleanup_(profile_freep) struct profile *p = NULL;
-    _cleanup_free_ char *text = copy(data, n), *body = NULL;
-    size_t size;
+    _cleanup_free_ char *text = copy(data, n);
+    _cleanup_(profile_message_done) struct profile_message message = {0};
+    const struct profile_names names = {"device", "hardware", "opaque"};
     int r;
 
     r = profile_parse("profile.json", text, n, &p, mistakes);
     require((r == 0) == (mistakes->n_all == 0), "a profile: refused without a mistake, or taken with one");
-    if (p)
-        require(profile_probe(p, "device", &body, &size) == 0, "no probe");
+    if (p && !p->probe_none)
+        require(profile_probe(p, &names, &message) == 0, "no probe");
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -5,26 +5,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "payload/profile.h"
+#include "profiles.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define PROFILES FIXTURES_DIR "/../../etc/profiles"
 #define CODE(class, detail) ((class) << 5 | (detail))
-
-static struct profile *senml(void)
-{
-    static const char *const directories[] = {"/nonexistent", PROFILES, NULL};
-    _cleanup_(mistakes_done) struct mistakes m = {0};
-    struct profile *p = NULL;
-
-    assert_int_equal(profile_load(directories, "senml", &p, &m), 0);
-    return p;
-}
 
 static void test_senml(void **state)
 {
@@ -39,29 +27,29 @@ static void test_senml(void **state)
         {CODE(4, 9), PROFILE_RETRY},    {CODE(3, 0), PROFILE_RETRY},     {CODE(7, 1), PROFILE_RETRY},
         {CODE(0, 0), PROFILE_RETRY},
     };
-    _cleanup_(profile_freep) struct profile *p = senml();
+    _cleanup_(profile_freep) struct profile *p = shipped("senml");
     const struct sample samples[] = {{"a", 5000000, {SAMPLE_INT, .x = 1}, "", 0},
                                      {"a", 6000000, {SAMPLE_INT, .x = 2}, "", 0}};
-    _cleanup_free_ char *probe = NULL, *body = NULL;
-    char *small;
-    size_t size;
+    _cleanup_(profile_message_done) struct profile_message probe = {0}, pack = {0}, small = {0};
 
     assert_string_equal(p->name, "senml");
-    assert_int_equal(p->telemetry.method, PROFILE_POST);
-    assert_string_equal(p->telemetry.path, "telemetry");
-    assert_int_equal(p->telemetry.content_format, 110);
     assert_int_equal(p->max_payload, 1024);
     for (size_t i = 0; i < ELEMENTSOF(table); i++)
         if (profile_verdict(p, table[i].code) != table[i].verdict)
             fail_msg("%u.%02u: %d", table[i].code >> 5, table[i].code & 31, profile_verdict(p, table[i].code));
-    assert_int_equal(profile_probe(p, "boiler-1", &probe, &size), 0);
-    assert_string_equal(probe, "[{\"bn\":\"boiler-1:\",\"n\":\"_probe\",\"vb\":true}]");
-    assert_int_equal(size, strlen(probe));
-    assert_int_equal(profile_pack(p, "boiler-1", samples, 2, 0, &body, &size), 2);
-    assert_string_equal(body, "[{\"bn\":\"boiler-1:\",\"bt\":5,\"n\":\"a\",\"v\":1},{\"n\":\"a\",\"t\":1,\"v\":2}]");
-    assert_int_equal(profile_pack(p, "boiler-1", samples, 2, 50, &small, &size), 1);
-    free(small);
-    assert_int_equal(profile_pack(p, "boiler-1", samples, 2, 10, &small, &size), -EMSGSIZE);
+    assert_int_equal(profile_probe(p, &names, &probe), 0);
+    assert_string_equal(probe.target, "telemetry");
+    assert_int_equal(probe.method, PROFILE_POST);
+    assert_string_equal(probe.body, "[{\"bn\":\"boiler-1:\",\"n\":\"_probe\",\"vb\":true}]");
+    assert_int_equal(probe.size, strlen(probe.body));
+    assert_int_equal(profile_pack(p, &names, samples, 2, 0, &pack), 2);
+    assert_string_equal(pack.body,
+                        "[{\"bn\":\"boiler-1:\",\"bt\":5,\"n\":\"a\",\"v\":1},{\"n\":\"a\",\"t\":1,\"v\":2}]");
+    assert_string_equal(pack.target, "telemetry");
+    assert_int_equal(pack.content_format, 110);
+    assert_int_equal(pack.method, PROFILE_POST);
+    assert_int_equal(profile_pack(p, &names, samples, 2, 50, &small), 1);
+    assert_int_equal(profile_pack(p, &names, samples, 2, 10, &small), -EMSGSIZE);
 }
 
 static void test_not_there(void **state)
@@ -88,11 +76,11 @@ static const struct {
     {"{}", 1, 1, "\"telemetry\" is missing"},
     {"{" REST ",\n\"formats\":1}", 2, 1, "did you mean \"format\"?"},
     {"{" REST ",\n\"format\":\"cbor\"}", 2, 10, "expected one of \"senml-json\""},
-    {"{" REST ",\n\"transport\":\"mqtt\"}", 2, 13, "expected one of \"coap\""},
+    {"{" REST ",\n\"transport\":\"http\"}", 2, 13, "expected one of \"coap\""},
     {"{" REST ",\n\"max_payload\":1}", 2, 15, "expected 128 to 64K"},
     {"{\n\"telemetry\":{\"path\":\"/t\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[]}}", 2, 21,
      "without a leading /"},
-    {"{\n\"telemetry\":{\"path\":\"t\",\"method\":\"GET\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[]}}",
+    {"{\n\"telemetry\":{\"path\":\"t\",\"method\":\"HEAD\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[]}}",
      2, 34, "expected one of \"POST\", \"PUT\""},
     {"{\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\"},\n\"responses\":{\"accept\":[]}}", 1, 35,
      "\"body\" is missing"},
@@ -129,8 +117,7 @@ static void test_code_over_class(void **state)
         "\"base_name\":\"urn:{device}/\",\"responses\":{\"accept\":[\"2.xx\",\"4.09\"],\"reject\":[\"4.xx\",\"2.02\"]}}";
     _cleanup_(mistakes_done) struct mistakes m = {0};
     _cleanup_(profile_freep) struct profile *p = NULL;
-    _cleanup_free_ char *probe = NULL;
-    size_t size;
+    _cleanup_(profile_message_done) struct profile_message probe = {0};
 
     assert_int_equal(profile_parse("/a.b/my.own.json", text, sizeof(text) - 1, &p, &m), 0);
     assert_string_equal(p->name, "my.own");
@@ -139,8 +126,8 @@ static void test_code_over_class(void **state)
     assert_int_equal(profile_verdict(p, CODE(4, 8)), PROFILE_REJECTED);
     assert_int_equal(profile_verdict(p, CODE(2, 2)), PROFILE_REJECTED);
     assert_int_equal(profile_verdict(p, CODE(2, 3)), PROFILE_ACCEPTED);
-    assert_int_equal(profile_probe(p, "x", &probe, &size), 0);
-    assert_string_equal(probe, "\"xx\"");
+    assert_int_equal(profile_probe(p, &(struct profile_names){"x", "h", "o"}, &probe), 0);
+    assert_string_equal(probe.body, "\"xx\"");
 }
 
 int main(void)

@@ -65,7 +65,7 @@ static void test_bytes(void **state)
 
         while (n < 4 && table[i].samples[n].point)
             n++;
-        assert_int_equal(senml_pack("b:", table[i].samples, n, 4096, &body, &size), n);
+        assert_int_equal(senml_pack(false, "b:", table[i].samples, n, 4096, &body, &size), n);
         if (strcmp(body, table[i].body) != 0)
             fail_msg("%s: %s", table[i].what, body);
         assert_int_equal(size, strlen(body));
@@ -84,13 +84,13 @@ static void test_what_cannot_be_said(void **state)
     char *body = NULL;
     size_t size;
 
-    assert_int_equal(senml_pack("b:", samples, 5, 4096, &body, &size), 1);
+    assert_int_equal(senml_pack(false, "b:", samples, 5, 4096, &body, &size), 1);
     free(body);
     body = NULL;
     for (int i = 1; i <= 3; i++)
-        assert_int_equal(senml_pack("b:", &samples[i], 1, 4096, &body, &size), -EINVAL);
-    assert_int_equal(senml_pack("b:", samples, 0, 4096, &body, &size), -EINVAL);
-    assert_int_equal(senml_pack("b:", &samples[4], 1, 64, &body, &size), -EMSGSIZE);
+        assert_int_equal(senml_pack(false, "b:", &samples[i], 1, 4096, &body, &size), -EINVAL);
+    assert_int_equal(senml_pack(false, "b:", samples, 0, 4096, &body, &size), -EINVAL);
+    assert_int_equal(senml_pack(false, "b:", &samples[4], 1, 64, &body, &size), -EMSGSIZE);
     assert_null(body);
 }
 
@@ -204,17 +204,17 @@ static void test_random(void **state)
 
         for (size_t i = 0; i < n; i++)
             samples[i] = random_sample(T + i * 1000000);
-        taken = senml_pack("dev:", samples, n, max, &body, &size);
+        taken = senml_pack(false, "dev:", samples, n, max, &body, &size);
         if (taken == -EMSGSIZE)
             continue;
         assert_true(taken >= 1 && (size_t)taken <= n);
         assert_true(size <= max && strlen(body) == size);
         check_pack(body, size, samples, (size_t)taken);
         /* A retry passes what was taken, and has the same bytes. */
-        assert_int_equal(senml_pack("dev:", samples, (size_t)taken, max, &again, &size_again), taken);
+        assert_int_equal(senml_pack(false, "dev:", samples, (size_t)taken, max, &again, &size_again), taken);
         assert_string_equal(again, body);
         /* Within one byte less it is another pack. */
-        r = senml_pack("dev:", samples, (size_t)taken, size - 1, &smaller, &size_again);
+        r = senml_pack(false, "dev:", samples, (size_t)taken, size - 1, &smaller, &size_again);
         assert_true(r == -EMSGSIZE || r < taken);
     }
 }

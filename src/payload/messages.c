@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Messages other than samples: what the file says of them, with its words put in. */
+#include "payload/internal.h"
+#include "payload/senml.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+
+void profile_message_done(struct profile_message *m)
+{
+    free(m->target);
+    free(m->body);
+    *m = (struct profile_message){.content_format = -1};
+}
+
+int request_target(const struct profile *p, const struct profile_request *q, const struct meanings *m, char **ret)
+{
+    struct strbuf b = {0};
+
+    template_text(&b, q->target, m, p->transport == PROFILE_MQTT ? ESCAPE_TOPIC : ESCAPE_PATH);
+    return strbuf_take(&b, ret);
+}
+
+static int request_body(const struct profile_request *q, struct meanings *m, char **ret, size_t *ret_size)
+{
+    struct writer w = {.cbor = content_format_cbor(q->content_format)};
+
+    if (q->text)
+        template_text(&w.out, q->text, m, ESCAPE_NONE);
+    else if (q->body)
+        template_json(&w, q->body, m);
+    *ret_size = w.out.length;
+    return strbuf_take(&w.out, ret);
+}
+
+int request_message(const struct profile *p, const struct profile_request *q, struct meanings *m,
+                    struct profile_message *ret)
+{
+    struct profile_message message = {.method = q->method, .content_format = q->content_format, .retain = q->retain};
+    int r = request_target(p, q, m, &message.target);
+
+    if (r >= 0)
+        r = request_body(q, m, &message.body, &message.size);
+    if (r < 0) {
+        profile_message_done(&message);
+        return r;
+    }
+    *ret = message;
+    return 0;
+}
+
+/* 1 a message, 0 there is none. */
+static int maybe(const struct profile *p, const struct profile_request *q, struct meanings *m,
+                 struct profile_message *ret)
+{
+    int r = q->target ? request_message(p, q, m, ret) : 0;
+
+    return r < 0 ? r : q->target ? 1 : 0;
+}
+
+ssize_t profile_pack(const struct profile *p, const struct profile_names *names, const struct sample *samples, size_t n,
+                     size_t max, struct profile_message *ret)
+{
+    struct profile_message message = {
+        .method = p->telemetry.method, .content_format = p->telemetry.content_format, .retain = p->telemetry.retain};
+    struct meanings m = {.plain_names = p->record_quality};
+    char name[SAMPLE_NAME_MAX];
+    struct strbuf base_name = {0};
+    ssize_t taken = -EINVAL;
+    int r;
+
+    meanings_names(&m, names);
+    if (n > 0 && template_says(p->telemetry.target, WORD_POINT))
+        n = record_run(samples, n);
+    max = max == 0 ? p->max_payload : MIN_OF(max, p->max_payload);
+    switch (p->format) {
+    case PROFILE_SENML_JSON:
+    case PROFILE_SENML_CBOR:
+        template_text(&base_name, p->base_name, &m, ESCAPE_NONE);
+        taken = base_name.failed
+                    ?: senml_pack(p->format == PROFILE_SENML_CBOR, base_name.text ?: "", samples, n, max, &message.body,
+                                  &message.size);
+        strbuf_done(&base_name);
+        break;
+    case PROFILE_JSON:
+        taken = record_pack(p, &m, samples, n, max, &message.body, &message.size);
+        break;
+    }
+    if (taken < 0)
+        return taken;
+    meanings_sample(&m, &samples[0], name);
+    r = request_target(p, &p->telemetry, &m, &message.target);
+    if (r < 0) {
+        profile_message_done(&message);
+        return r;
+    }
+    *ret = message;
+    return taken;
+}
+
+int profile_probe(const struct profile *p, const struct profile_names *names, struct profile_message *ret)
+{
+    struct meanings m = {0};
+
+    meanings_names(&m, names);
+    return p->probe_none ? -ENOENT : request_message(p, &p->probe, &m, ret);
+}
+
+int profile_will(const struct profile *p, const struct profile_names *names, struct profile_message *ret)
+{
+    struct meanings m = {0};
+
+    meanings_names(&m, names);
+    return maybe(p, &p->will, &m, ret);
+}
+
+int profile_log(const struct profile *p, const struct profile_names *names, const char *level, const char *module,
+                const char *text, struct profile_message *ret)
+{
+    struct meanings m = {0};
+
+    meanings_names(&m, names);
+    meanings_text(&m, WORD_LEVEL, level);
+    meanings_text(&m, WORD_MODULE, module);
+    meanings_text(&m, WORD_TEXT, text);
+    return maybe(p, &p->log, &m, ret);
+}
+
+/* ---- Announcements ---- */
+
+static void bound(struct meanings *m, enum word word, double value)
+{
+    if (isfinite(value))
+        m->of[word] = (struct meaning){.kind = MEANS_VALUE, .value = {.type = SAMPLE_DOUBLE, .d = value}};
+}
+
+int profile_announce(const struct profile *p, size_t i, const struct profile_names *names,
+                     const struct profile_point *point, struct profile_message *ret)
+{
+    const struct profile_announcement *a = &p->announcements[i];
+    struct meanings m = {0};
+
+    if ((a->each == PROFILE_EACH_DEVICE) != !point || (a->each == PROFILE_EACH_WRITABLE && !point->writable))
+        return 0;
+    meanings_names(&m, names);
+    if (point) {
+        meanings_text(&m, WORD_POINT, point->name);
+        if (point->unit[0])
+            meanings_text(&m, WORD_UNIT, point->unit);
+        bound(&m, WORD_MIN, point->min);
+        bound(&m, WORD_MAX, point->max);
+    }
+    return maybe(p, &a->request, &m, ret);
+}
+
+/* ---- Commands: listening, and what is answered ---- */
+
+int profile_source(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret,
+                   int *ret_accept)
+{
+    const struct profile_source *s = &p->sources[i];
+    struct meanings m = {0};
+    int r;
+
+    meanings_names(&m, names);
+    r = request_message(p, &s->request, &m, ret);
+    if (r < 0)
+        return r;
+    *ret_accept = s->accept;
+    /* What a topic captures is any one level of it. */
+    if (p->transport == PROFILE_MQTT && s->kind == PROFILE_SUBSCRIBE) {
+        free(ret->target);
+        ret->target = NULL;
+        r = source_filter(s, names, &ret->target);
+    }
+    if (r < 0)
+        profile_message_done(ret);
+    return r;
+}
+
+int profile_outcome(const struct profile *p, const struct profile_names *names, const struct profile_command *c,
+                    enum profile_outcome outcome, const char *text, struct profile_message *ret)
+{
+    const struct profile_source *s = &p->sources[c->source];
+    _cleanup_json_ json_object *id = NULL;
+    struct meanings m = {0};
+    int r = json_parse(c->id, strlen(c->id), &id, NULL);
+
+    if (r < 0)
+        return r;
+    /* There is nobody to answer to. */
+    if (!s->reply.target || (!id && template_says(s->reply.target, WORD_ID)) ||
+        (!c->point && template_says(s->reply.target, WORD_POINT)))
+        return 0;
+    meanings_names(&m, names);
+    m.of[WORD_ID] = (struct meaning){.kind = MEANS_JSON, .json = id};
+    m.of[WORD_OK] = (struct meaning){.kind = MEANS_VALUE, .value = {.type = SAMPLE_BOOL, .b = outcome == PROFILE_DONE}};
+    if (c->point)
+        meanings_text(&m, WORD_POINT, c->point);
+    if (text[0])
+        meanings_text(&m, WORD_ERROR, text);
+    if (s->status[outcome])
+        m.of[WORD_STATUS] = (struct meaning){.kind = MEANS_JSON, .json = s->status[outcome]};
+    return maybe(p, &s->reply, &m, ret);
+}

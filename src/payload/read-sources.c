@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From where commands come, and what is answered: "commands" of a profile. */
+#include "payload/internal.h"
+
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define SOURCES_MAX 8
+#define CAPTURES (WORD_BIT(WORD_ID) | WORD_BIT(WORD_POINT))
+
+static struct value element(struct reader *r, struct value list, size_t i)
+{
+    char index[24];
+
+    snprintf(index, sizeof(index), "%zu", i);
+    return (struct value){json_object_array_get_idx(list.json, i), prescan_child(r->map, list.node, index)};
+}
+
+static bool pointer_good(const char *text)
+{
+    return !text[0] || text[0] == '/';
+}
+
+static void read_pointer(struct reader *r, struct value v, const char *key, char **ret)
+{
+    const char *text;
+    struct value at;
+
+    if (!reader_string(r, v, key, false, &text))
+        return;
+    reader_member(r, v, key, true, &at);
+    if (!pointer_good(text))
+        reader_mistake(r, at.node,
+                       "\"%.64s\" is not a JSON pointer; expected one such as \"/params/0\", or \"\" for all", text);
+    profile_copy(r, text, ret);
+}
+
+static void read_when(struct reader *r, struct value v, struct profile_source *s)
+{
+    struct value when;
+
+    if (!reader_object(r, v, "when", false, &when))
+        return;
+    s->when = calloc((size_t)json_object_object_length(when.json) + 1, sizeof(*s->when));
+    if (!s->when) {
+        r->mistakes->failed = -ENOMEM;
+        return;
+    }
+    json_object_object_foreach (when.json, pointer, value) {
+        if (!pointer_good(pointer))
+            reader_mistake_key(r, prescan_child(r->map, when.node, pointer),
+                               "\"%.64s\" is not a JSON pointer; expected one such as \"/method\"", pointer);
+        profile_copy(r, pointer, &s->when[s->n_when].pointer);
+        s->when[s->n_when++].value = json_object_get(value);
+    }
+}
+
+static void read_locations(struct reader *r, struct value v, struct profile_source *s, unsigned *captured)
+{
+    struct value list;
+    size_t n;
+
+    if (!reader_member(r, v, "location", false, &list))
+        return;
+    n = json_object_is_type(list.json, json_type_array) ? json_object_array_length(list.json) : 0;
+    if (n == 0)
+        reader_mistake(r, list.node, "expected a list of locations such as [\"c/{id}\"]");
+    s->locations = calloc(n + 1, sizeof(*s->locations));
+    if (!s->locations) {
+        r->mistakes->failed = -ENOMEM;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        struct value one = element(r, list, i);
+        const char *text = json_object_is_type(one.json, json_type_string) ? json_object_get_string(one.json) : "";
+
+        if (!text[0] || text[0] == '/')
+            reader_mistake(r, one.node, "expected a location such as \"c/{id}\", without a leading /");
+        template_check_text(r, one.node, text, WORDS_NAMES | CAPTURES);
+        *captured |= template_says(text, WORD_ID) ? WORD_BIT(WORD_ID) : 0;
+        *captured |= template_says(text, WORD_POINT) ? WORD_BIT(WORD_POINT) : 0;
+        profile_copy(r, text, &s->locations[i]);
+    }
+}
+
+/* A word takes the whole of its level. */
+static void check_levels(struct reader *r, uint32_t node, const char *topic)
+{
+    const char *rest = topic, *at, *end;
+    enum word word;
+
+    for (; template_next(rest, &word, &at, &end); rest = end)
+        if ((word == WORD_ID || word == WORD_POINT) && ((at > topic && at[-1] != '/') || (*end && *end != '/')))
+            reader_mistake(r, node, "%.*s shares its level of the topic with other text; it stands for a whole one",
+                           (int)(end - at), at);
+}
+
+static const char *const source_keys[] = {"observe", "topic", "poll",  "every",   "accept", "location", "when",
+                                          "id",      "point", "value", "members", "reply",  "status",   NULL};
+
+/* Which of the ways it is; notes what does not belong together. */
+static void read_kind(struct reader *r, struct value v, struct profile *p, struct profile_source *s, unsigned *captured)
+{
+    static const char *const poll_keys[] = {"body", "text", NULL};
+    const char *key = p->transport == PROFILE_MQTT ? "topic" : "observe", *text;
+    bool poll = p->transport == PROFILE_COAP && json_object_object_get_ex(v.json, "poll", NULL);
+    unsigned accept;
+    struct value at;
+
+    s->accept = poll || p->transport == PROFILE_MQTT ? -1 : CONTENT_FORMAT_JSON;
+    if (poll) {
+        s->kind = PROFILE_POLL;
+        if (reader_object(r, v, "poll", true, &at) &&
+            profile_read_request(r, at, p, poll_keys, WORDS_NAMES, &s->request))
+            profile_read_body(r, at, p, WORDS_NAMES, &s->request);
+        reader_duration(r, v, "every", 0, USEC_PER_DAY, &s->interval);
+        read_locations(r, v, s, captured);
+    } else if (reader_string(r, v, key, true, &text)) {
+        s->kind = PROFILE_SUBSCRIBE;
+        s->request.method = PROFILE_GET;
+        reader_member(r, v, key, true, &at);
+        template_check_text(r, at.node, text, WORDS_NAMES | (p->transport == PROFILE_MQTT ? CAPTURES : 0));
+        if (strpbrk(text, "+#") || !text[0] || (p->transport == PROFILE_COAP && text[0] == '/'))
+            reader_mistake(r, at.node, "expected %s",
+                           p->transport == PROFILE_MQTT
+                               ? "a topic; a level that may be anything is written {id} or {point}, not + or #"
+                               : "a path such as \"commands\", without a leading /");
+        if (p->transport == PROFILE_MQTT) {
+            check_levels(r, at.node, text);
+            *captured |= template_says(text, WORD_ID) ? WORD_BIT(WORD_ID) : 0;
+            *captured |= template_says(text, WORD_POINT) ? WORD_BIT(WORD_POINT) : 0;
+        }
+        profile_copy(r, text, &s->request.target);
+    }
+    if (p->transport == PROFILE_COAP && reader_unsigned(r, v, "accept", 0, UINT16_MAX, &accept))
+        s->accept = (int)accept;
+}
+
+/* Keys that another way of listening has, or none. */
+static void check_kind_keys(struct reader *r, struct value v, const struct profile *p, const struct profile_source *s)
+{
+    static const struct {
+        const char *key;
+        bool observe, topic, poll;
+    } table[] = {{"observe", true, false, false}, {"topic", false, true, false},    {"poll", false, false, true},
+                 {"every", false, false, true},   {"location", false, false, true}, {"accept", true, false, true}};
+    bool mqtt = p->transport == PROFILE_MQTT, poll = s->kind == PROFILE_POLL;
+    struct value at;
+
+    for (size_t i = 0; i < ELEMENTSOF(table); i++)
+        if (!(mqtt   ? table[i].topic
+              : poll ? table[i].poll
+                     : table[i].observe) &&
+            reader_member(r, v, table[i].key, false, &at))
+            reader_mistake_key(r, at.node, "\"%s\" does not go with %s", table[i].key,
+                               mqtt   ? "transport \"mqtt\", where commands come by \"topic\""
+                               : poll ? "\"poll\""
+                                      : "\"observe\"");
+}
+
+static void read_status(struct reader *r, struct value v, struct profile_source *s)
+{
+    static const char *const names[] = {"done", "invalid", "denied", "unavailable", "busy", "failed", NULL};
+    struct value status, one;
+
+    for (size_t i = 0; i < PROFILE_OUTCOMES; i++)
+        s->status[i] = json_object_new_string(names[i]);
+    if (!reader_object(r, v, "status", false, &status))
+        return;
+    reader_known(r, status, names);
+    for (size_t i = 0; i < PROFILE_OUTCOMES; i++) {
+        if (!reader_member(r, status, names[i], false, &one))
+            continue;
+        if (json_object_is_type(one.json, json_type_object) || json_object_is_type(one.json, json_type_array))
+            reader_mistake(r, one.node, "expected a number, a text, or null for none");
+        json_object_put(s->status[i]);
+        s->status[i] = json_object_get(one.json);
+    }
+}
+
+/* What names the point, and what is to be written. */
+static void check_content(struct reader *r, struct value v, const struct profile_source *s, unsigned captured)
+{
+    bool point = s->point || (captured & WORD_BIT(WORD_POINT));
+
+    if (s->members && (point || s->value))
+        reader_mistake(r, v.node,
+                       "\"members\" names points and values; \"point\", {point} and \"value\" do not go with it");
+    if (!s->members && !point)
+        reader_mistake(r, v.node,
+                       "nothing says which point; expected \"point\", {point} in what is captured, or \"members\"");
+    if (!s->members && !s->value)
+        reader_mistake(r, v.node, "nothing says which value; expected \"value\" or \"members\"");
+    if (s->point && (captured & WORD_BIT(WORD_POINT)))
+        reader_mistake(r, v.node, "\"point\" beside a {point} that is captured; a command has one of them");
+    if (s->id && (captured & WORD_BIT(WORD_ID)))
+        reader_mistake(r, v.node, "\"id\" beside an {id} that is captured; a command has one of them");
+}
+
+static void read_source(struct reader *r, struct value v, struct profile *p, struct profile_source *s)
+{
+    static const char *const reply_keys[] = {"body", "text", NULL};
+    unsigned captured = 0, words = WORDS_NAMES | WORDS_OUTCOME;
+    struct value reply;
+
+    if (!json_object_is_type(v.json, json_type_object)) {
+        reader_mistake(r, v.node, "expected an object {...} with \"observe\", \"topic\" or \"poll\"");
+        return;
+    }
+    reader_known(r, v, source_keys);
+    read_kind(r, v, p, s, &captured);
+    check_kind_keys(r, v, p, s);
+    read_when(r, v, s);
+    read_pointer(r, v, "id", &s->id);
+    read_pointer(r, v, "point", &s->point);
+    read_pointer(r, v, "value", &s->value);
+    read_pointer(r, v, "members", &s->members);
+    check_content(r, v, s, captured);
+    read_status(r, v, s);
+    s->reply.content_format = -1;
+    if (!s->id && !(captured & WORD_BIT(WORD_ID)))
+        words &= ~WORD_BIT(WORD_ID);
+    if (reader_object(r, v, "reply", false, &reply) && profile_read_request(r, reply, p, reply_keys, words, &s->reply))
+        profile_read_body(r, reply, p, words, &s->reply);
+}
+
+void profile_read_sources(struct reader *r, struct value root, struct profile *p)
+{
+    struct value list;
+    size_t n;
+
+    if (!reader_member(r, root, "commands", false, &list))
+        return;
+    if (!json_object_is_type(list.json, json_type_array)) {
+        reader_mistake(r, list.node, "\"commands\" is not a list [{...}] of where commands come from");
+        return;
+    }
+    n = json_object_array_length(list.json);
+    if (n > SOURCES_MAX) {
+        reader_mistake(r, list.node, "over %d sources of commands", SOURCES_MAX);
+        return;
+    }
+    p->sources = calloc(n + 1, sizeof(*p->sources));
+    if (!p->sources) {
+        r->mistakes->failed = -ENOMEM;
+        return;
+    }
+    for (; p->n_sources < n; p->n_sources++) {
+        struct profile_source *s = &p->sources[p->n_sources];
+
+        s->request.content_format = -1;
+        read_source(r, element(r, list, p->n_sources), p, s);
+    }
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A profile's file, but for "responses" and "commands". */
+#include "payload/internal.h"
+
+#include "base/limits.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PAYLOAD_DEFAULT 1024
+#define ANNOUNCEMENTS_MAX 16
+#define DRAIN_RATE_MAX 10000
+
+static const char *const body_keys[] = {"body", "text", NULL};
+
+/* What the format wants a body to be called. */
+static int content_format(const struct profile *p)
+{
+    switch (p->format) {
+    case PROFILE_SENML_JSON:
+        return CONTENT_FORMAT_SENML_JSON;
+    case PROFILE_SENML_CBOR:
+        return CONTENT_FORMAT_SENML_CBOR;
+    case PROFILE_JSON:
+        break;
+    }
+    return CONTENT_FORMAT_JSON;
+}
+
+/* ---- Samples ---- */
+
+static void read_telemetry(struct reader *r, struct value root, struct profile *p)
+{
+    static const char *const none[] = {NULL};
+    struct value v;
+
+    p->telemetry.content_format = content_format(p);
+    if (reader_object(r, root, "telemetry", true, &v))
+        profile_read_request(r, v, p, none, WORDS_NAMES | WORD_BIT(WORD_POINT), &p->telemetry);
+    if (p->telemetry.target && template_says(p->telemetry.target, WORD_POINT))
+        p->group_time = false; /* a message is of one point */
+}
+
+/* Keys of the one format in a profile of the other. */
+static void check_format_keys(struct reader *r, struct value root, const struct profile *p)
+{
+    static const char *const of_json[] = {"record", "group", "batch", NULL}, *const of_senml[] = {"base_name", NULL};
+    const char *const *keys = p->format == PROFILE_JSON ? of_senml : of_json;
+    struct value v;
+
+    for (; *keys; keys++)
+        if (reader_member(r, root, *keys, false, &v))
+            reader_mistake_key(r, v.node, "\"%s\" does not go with this profile's format, which is of %s", *keys,
+                               p->format == PROFILE_JSON ? "\"json\"" : "SenML");
+}
+
+static void read_record(struct reader *r, struct value root, struct profile *p)
+{
+    static const char *const groups[] = {"time", "sample", NULL};
+    static const char *const batches[] = {"array", "single", "when-many", NULL};
+    unsigned word = 0, words = WORDS_NAMES | WORDS_TIME;
+    struct value v;
+
+    reader_word(r, root, "group", groups, &word);
+    p->group_time = word == 0 && (!p->telemetry.target || !template_says(p->telemetry.target, WORD_POINT));
+    word = PROFILE_BATCH_ARRAY;
+    reader_word(r, root, "batch", batches, &word);
+    p->batch = (enum profile_batch)word;
+    if (!reader_member(r, root, "record", true, &v))
+        return;
+    template_check_json(r, v, p->group_time ? words : words | WORDS_SAMPLE, p->group_time ? WORDS_SAMPLE : 0);
+    if (!template_json_says(v.json, WORD_VALUE))
+        reader_mistake(r, v.node, "\"record\" says {value} nowhere, so no sample would be in it");
+    p->record_quality = template_json_says(v.json, WORD_QUALITY);
+    p->record = json_object_get(v.json);
+}
+
+static void read_senml(struct reader *r, struct value root, struct profile *p)
+{
+    const char *base_name = "{device}:";
+    struct value v;
+
+    if (reader_string(r, root, "base_name", false, &base_name)) {
+        reader_member(r, root, "base_name", true, &v);
+        if (strlen(base_name) > SAMPLE_TEXT_MAX)
+            reader_mistake(r, v.node, "\"base_name\" has over %d bytes", SAMPLE_TEXT_MAX);
+        template_check_text(r, v.node, base_name, WORDS_NAMES);
+    }
+    profile_copy(r, base_name, &p->base_name);
+}
+
+/* ---- Other messages ---- */
+
+static void read_probe(struct reader *r, struct value root, struct profile *p)
+{
+    static const char *const coap_more[] = {"body", "text", NULL}, *const mqtt_more[] = {"body", "text", "read_back",
+                                                                                         NULL};
+    bool mqtt = p->transport == PROFILE_MQTT;
+    struct value v;
+
+    p->probe.content_format = -1;
+    if (!reader_member(r, root, "probe", true, &v))
+        return;
+    if (json_object_is_type(v.json, json_type_string) && strcmp(json_object_get_string(v.json), "none") == 0) {
+        p->probe_none = true;
+        if (!mqtt)
+            reader_mistake(r, v.node,
+                           "\"none\" is for transport \"mqtt\" only; expected a request {...} that the server answers");
+        return;
+    }
+    if (!reader_object(r, root, "probe", true, &v))
+        return;
+    p->probe_reads_back = mqtt;
+    if (mqtt)
+        reader_bool(r, v, "read_back", &p->probe_reads_back);
+    if (!profile_read_request(r, v, p, mqtt ? mqtt_more : coap_more, WORDS_NAMES, &p->probe))
+        return;
+    if (!mqtt && p->probe.content_format < 0)
+        p->probe.content_format = content_format(p);
+    if (!json_object_object_get_ex(v.json, "body", NULL) && !json_object_object_get_ex(v.json, "text", NULL))
+        reader_mistake(r, v.node, "\"body\" is missing here, or \"text\"");
+    profile_read_body(r, v, p, WORDS_NAMES, &p->probe);
+}
+
+/* "will" and "log" */
+static void read_message(struct reader *r, struct value root, const char *key, unsigned words, const struct profile *p,
+                         struct profile_request *ret)
+{
+    struct value v;
+
+    ret->content_format = -1;
+    if (reader_object(r, root, key, false, &v) && profile_read_request(r, v, p, body_keys, words, ret))
+        profile_read_body(r, v, p, words, ret);
+}
+
+static void read_will(struct reader *r, struct value root, struct profile *p)
+{
+    struct value v;
+
+    if (p->transport != PROFILE_MQTT && reader_member(r, root, "will", false, &v))
+        reader_mistake_key(r, v.node, "\"will\" is of MQTT, and this profile's transport is \"coap\"");
+    else
+        read_message(r, root, "will", WORDS_NAMES, p, &p->will);
+}
+
+static void read_announcement(struct reader *r, struct value v, const struct profile *p, struct profile_announcement *a)
+{
+    static const char *const more[] = {"each", "body", "text", NULL};
+    static const char *const each[] = {"device", "point", "writable", NULL};
+    unsigned word = PROFILE_EACH_DEVICE, words;
+
+    a->request.content_format = -1;
+    if (!json_object_is_type(v.json, json_type_object)) {
+        reader_mistake(r, v.node, "expected an announcement {...}");
+        return;
+    }
+    reader_word(r, v, "each", each, &word);
+    a->each = (enum profile_each)word;
+    words = a->each == PROFILE_EACH_DEVICE ? WORDS_NAMES : WORDS_NAMES | WORDS_POINT;
+    if (profile_read_request(r, v, p, more, words, &a->request))
+        profile_read_body(r, v, p, words, &a->request);
+}
+
+static void read_announcements(struct reader *r, struct value root, struct profile *p)
+{
+    struct value list;
+    size_t n;
+
+    if (!reader_member(r, root, "announcements", false, &list))
+        return;
+    n = json_object_is_type(list.json, json_type_array) ? json_object_array_length(list.json) : SIZE_MAX;
+    if (n > ANNOUNCEMENTS_MAX) {
+        reader_mistake(r, list.node, "expected a list [{...}] of at most %d announcements", ANNOUNCEMENTS_MAX);
+        return;
+    }
+    p->announcements = calloc(n + 1, sizeof(*p->announcements));
+    if (!p->announcements) {
+        r->mistakes->failed = -ENOMEM;
+        return;
+    }
+    for (; p->n_announcements < n; p->n_announcements++) {
+        char index[24];
+
+        snprintf(index, sizeof(index), "%zu", p->n_announcements);
+        read_announcement(r,
+                          (struct value){json_object_array_get_idx(list.json, p->n_announcements),
+                                         prescan_child(r->map, list.node, index)},
+                          p, &p->announcements[p->n_announcements]);
+    }
+}
+
+/* ---- The whole ---- */
+
+static const char *const root_keys[] = {
+    "description", "transport", "format",   "max_payload", "drain_rate", "telemetry",
+    "base_name",   "record",    "group",    "batch",       "probe",      "announcements",
+    "will",        "log",       "commands", "responses",   NULL};
+
+int profile_read(struct reader *r, struct profile *p)
+{
+    static const char *const transports[] = {"coap", "mqtt", NULL};
+    static const char *const formats[] = {"senml-json", "senml-cbor", "json", NULL};
+    unsigned transport = PROFILE_COAP, format = PROFILE_SENML_JSON;
+    uint64_t max_payload = PAYLOAD_DEFAULT;
+    const char *description;
+    struct value root = reader_root(r);
+
+    if (!json_object_is_type(root.json, json_type_object)) {
+        reader_mistake(r, root.node, "expected an object {...} with format, telemetry, probe and responses");
+        return -EBADMSG;
+    }
+    reader_known(r, root, root_keys);
+    reader_string(r, root, "description", false, &description);
+    reader_word(r, root, "transport", transports, &transport);
+    reader_word(r, root, "format", formats, &format);
+    p->transport = (enum profile_transport)transport;
+    p->format = (enum profile_format)format;
+    reader_size(r, root, "max_payload", CONFIG_PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
+    p->max_payload = (size_t)max_payload;
+    reader_unsigned(r, root, "drain_rate", 0, DRAIN_RATE_MAX, &p->drain_rate);
+    read_telemetry(r, root, p);
+    check_format_keys(r, root, p);
+    if (p->format == PROFILE_JSON)
+        read_record(r, root, p);
+    else
+        read_senml(r, root, p);
+    read_probe(r, root, p);
+    read_announcements(r, root, p);
+    read_will(r, root, p);
+    read_message(r, root, "log", WORDS_NAMES | WORDS_LOG, p, &p->log);
+    profile_read_sources(r, root, p);
+    profile_read_responses(r, root, p);
+    if (r->mistakes->failed < 0)
+        return r->mistakes->failed;
+    return reader_good(r) ? 0 : -EBADMSG;
+}
