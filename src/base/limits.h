@@ -55,6 +55,10 @@
 #define ARENA_CELL_SIZE 128
 #define ARENA_CELLS 512
 
+/* Proofs: the message that the cloud has to accept */
+#define PROOF_TIMEOUT (10 * USEC_PER_SEC) /* until it has come back, where it has to */
+#define PROBE_PAUSE (5 * USEC_PER_SEC)    /* for what is under way, before its session ends */
+
 /* Writes to a device, whoever asks for them */
 #define WRITES_PER_SEC 10
 #define WRITE_BURST 20

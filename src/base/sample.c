@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -62,4 +63,29 @@ void sample_value_done(struct sample_value *v)
     if (v->type == SAMPLE_STRING)
         free((char *)v->s);
     *v = (struct sample_value){.type = SAMPLE_BOOL};
+}
+
+char *sample_value_text(const struct sample_value *v)
+{
+    char *text = NULL;
+    int n = 0;
+
+    switch (v->type) {
+    case SAMPLE_BOOL:
+        n = asprintf(&text, "%s", v->b ? "true" : "false");
+        break;
+    case SAMPLE_INT:
+        n = asprintf(&text, "%lld", (long long)v->x);
+        break;
+    case SAMPLE_UINT:
+        n = asprintf(&text, "%llu", (unsigned long long)v->t);
+        break;
+    case SAMPLE_DOUBLE:
+        n = asprintf(&text, "%.17g", v->d);
+        break;
+    case SAMPLE_STRING:
+        n = asprintf(&text, "\"%s\"", v->s);
+        break;
+    }
+    return n < 0 ? NULL : text;
 }

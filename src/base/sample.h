@@ -57,3 +57,5 @@ bool sample_unit_valid(const char *unit);
 int sample_value_copy(const struct sample_value *v, struct sample_value *ret);
 /* Frees what sample_value_copy() made; afterwards v is `false`. */
 void sample_value_done(struct sample_value *v);
+/* For people: true, 21.5, "text". The caller frees it; NULL when out of memory. */
+char *sample_value_text(const struct sample_value *v);

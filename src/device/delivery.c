@@ -18,15 +18,18 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static void retry_later(struct device *d, uint64_t at_least)
+static void try_at(struct device *d, uint64_t when)
 {
-    uint64_t when = clock_boottime() + MAX_OF(at_least, backoff_failed(&d->delivery.backoff, false));
-
     if (!d->delivery.retry && sd_event_add_time(d->fleet->event, &d->delivery.retry, CLOCK_BOOTTIME, when,
                                                 100 * USEC_PER_MSEC, on_retry, d) < 0)
         return;
     sd_event_source_set_time(d->delivery.retry, when);
     sd_event_source_set_enabled(d->delivery.retry, SD_EVENT_ONESHOT);
+}
+
+static void retry_later(struct device *d, uint64_t at_least)
+{
+    try_at(d, clock_boottime() + MAX_OF(at_least, backoff_failed(&d->delivery.backoff, false)));
 }
 
 /* `old`: on the session before a swap, which says nothing of the present main. */
@@ -56,13 +59,11 @@ static void on_rejected(struct device *d, uint8_t code)
     d->delivery.held = 0;
 }
 
-static void on_answer(int r, const struct uplink_response *response, void *userdata)
+static void handle_answer(struct device *d, int r, const struct uplink_response *response)
 {
-    struct device *d = userdata;
     bool old = d->lingering;
     uint64_t wait = 0;
 
-    d->delivery.request = NULL;
     if (r != -ECANCELED)
         session_linger_end(d);
     if (r == -EMSGSIZE) {
@@ -98,6 +99,15 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
     send_pack(d);
 }
 
+static void on_answer(int r, const struct uplink_response *response, void *userdata)
+{
+    struct device *d = userdata;
+
+    d->delivery.request = NULL;
+    handle_answer(d, r, response);
+    probe_delivery_ended(d);
+}
+
 /* The next pack: what is to be repeated, or what waits. Returns how many samples it holds, 0 for none. */
 static size_t make_pack(struct device *d, struct profile_message *ret)
 {
@@ -105,10 +115,9 @@ static size_t make_pack(struct device *d, struct profile_message *ret)
     struct delivery *delivery = &d->delivery;
     uint64_t now = clock_boottime();
     size_t want = delivery->held ?: delivery->split ?: SAMPLES_PER_PACK;
-    char opaque[OPAQUE_ID_SIZE];
-    struct profile_names names;
+    struct device_names names;
 
-    if (device_names(d, opaque, &names) < 0)
+    if (device_names(d, &names) < 0)
         return 0;
     for (;;) {
         size_t n = spool_peek(d->queue, now, 0, samples, MIN_OF(want, (size_t)SAMPLES_PER_PACK));
@@ -116,7 +125,7 @@ static size_t make_pack(struct device *d, struct profile_message *ret)
 
         if (n == 0)
             return 0;
-        r = profile_pack(d->uplink->profile, &names, samples, n, d->uplink->settings->max_payload, ret);
+        r = profile_pack(d->uplink->profile, &names.profile, samples, n, d->uplink->settings->max_payload, ret);
         if (r > 0)
             return (size_t)r;
         if (r == -ENOMEM)
@@ -127,6 +136,18 @@ static size_t make_pack(struct device *d, struct profile_message *ret)
     }
 }
 
+/* What has piled up is not thrown at the cloud at once: the profile may bound the requests a second. */
+static bool rate_allows(struct device *d)
+{
+    unsigned rate = d->uplink->profile->drain_rate;
+    uint64_t at = rate > 0 ? d->delivery.last + USEC_PER_SEC / rate : 0;
+
+    if (clock_boottime() >= at)
+        return true;
+    try_at(d, at);
+    return false;
+}
+
 static void send_pack(struct device *d)
 {
     _cleanup_(profile_message_done) struct profile_message message = {0};
@@ -134,22 +155,16 @@ static void send_pack(struct device *d)
     size_t n;
     int r;
 
-    if (delivery->request || !d->queue || d->session_state != UPLINK_STATE_ONLINE)
+    if (delivery->request || !d->queue || d->session_state != UPLINK_STATE_ONLINE || d->announcing ||
+        probe_excludes_session(d) || !rate_allows(d))
         return;
     n = make_pack(d, &message);
     if (n == 0)
         return;
     delivery->held = n;
     spool_hold(d->queue, n);
-    r = uplink_session_request(d->session,
-                               &(struct uplink_request){.method = (uint8_t)message.method,
-                                                        .target = message.target,
-                                                        .content_format = message.content_format,
-                                                        .accept = -1,
-                                                        .retain = message.retain,
-                                                        .payload = message.body,
-                                                        .payload_size = message.size},
-                               on_answer, d, &delivery->request);
+    r = message_send(d->session, &message, on_answer, d, &delivery->request);
+    delivery->last = clock_boottime();
     if (r < 0)
         retry_later(d, 0);
 }

@@ -36,8 +36,12 @@ struct device *device_free(struct device *d)
 {
     if (!d)
         return NULL;
-    d->tombstone = true; /* nobody is told any more */
+    d->tombstone = true;    /* nobody is told any more */
+    d->disconnected = true; /* and no session begins anew */
+    announce_end(d);
+    downlink_done(d);
     delivery_done(d);
+    d->proof = proof_free(d->proof);
     if (d->uplink)
         registration_stop(d);
     probe_drop(d);
@@ -208,14 +212,4 @@ void device_status(const struct device *d, struct device_status *ret)
         ret->last_authenticated = d->last_authenticated;
     if (d->schedule.due != USEC_INFINITY && d->schedule.due > 0)
         ret->next_rotation = calendar_shown(d->fleet, d->schedule.due);
-}
-
-int device_names(const struct device *d, char opaque[OPAQUE_ID_SIZE], struct profile_names *ret)
-{
-    int r = vault_opaque_id(d->fleet->vault, d->config->id, opaque);
-
-    if (r < 0)
-        return r;
-    *ret = (struct profile_names){d->config->id, d->config->hardware_id ?: d->config->id, opaque};
-    return 0;
 }

@@ -14,7 +14,9 @@
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
  *   calendar.c   which rotations begin, and when            batch.c     a rotation of all devices
  *   points.c     Read and Write                             restored.c  what came from a backup
- *   idle.c       sessions on demand
+ *   idle.c       sessions on demand                         message.c   what all use that speak to the cloud
+ *   announce.c   what is said first                         proof.c     one message that the cloud accepts
+ *   downlink.c   commands from the cloud
  *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
  *   export.c     Export
  */
@@ -57,8 +59,9 @@ struct shared_uplink {
 /* The profile's probe on a session of its own, with whichever slot. */
 struct probe {
     struct device *device;
+    sd_event_source *pausing;       /* the ordinary session is about to make room for it */
     struct uplink_session *session; /* stands after it was accepted, until it is taken or dropped */
-    struct uplink_call *request;
+    struct proof *proof;
     enum vault_slot slot;
     /* r: 0 accepted, -EACCES refused by a server that answered, -EHOSTUNREACH not answered, other: our own fault */
     void (*done)(struct device *d, int r);
@@ -67,8 +70,9 @@ struct probe {
 struct delivery {
     struct uplink_call *request;
     sd_event_source *retry;
-    size_t held;  /* samples in the request under way, or to be repeated as they are */
-    size_t split; /* no more samples than this in a pack while a bad one is being looked for; 0: no limit */
+    size_t held;   /* samples in the request under way, or to be repeated as they are */
+    size_t split;  /* no more samples than this in a pack while a bad one is being looked for; 0: no limit */
+    uint64_t last; /* when one was sent, CLOCK_BOOTTIME */
     struct backoff backoff;
 };
 
@@ -121,7 +125,7 @@ struct device {
     enum uplink_state session_state;
     bool counted;  /* in the fleet's number of those online */
     bool unproven; /* a full handshake, and no accepted message since */
-    struct uplink_call *proof;
+    struct proof *proof;
     sd_event_source *renew; /* after 4.01 and 4.03 */
     struct backoff refused;
     uint8_t answer;              /* the last to samples or a probe on this session that was no "accepted"; 0: it was */
@@ -158,8 +162,9 @@ struct device {
     struct batch_place batch;
     char *rotation_problem;
 
-    struct ratelimit *writes;  /* NULL: nothing was ever written */
-    struct downlink *downlink; /* NULL: it takes no commands */
+    struct ratelimit *writes;      /* NULL: nothing was ever written */
+    struct announcing *announcing; /* NULL: it has been, or is not to be */
+    struct downlink *downlink;     /* NULL: it takes no commands */
     char *driver_state, *driver_reason;
 };
 
@@ -321,11 +326,42 @@ int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct devi
 void probe_drop(struct device *d);
 /* Ends it, with a result if one is owed. */
 void probe_abort(struct device *d);
-/* What a profile's words stand for; `opaque` holds one of them and lives as long as they. */
-int device_names(const struct device *d, char opaque[OPAQUE_ID_SIZE], struct profile_names *ret);
-/* Sends the profile's probe request on a session. */
-int probe_request(struct device *d, struct uplink_session *s, uplink_done done, void *userdata,
-                  struct uplink_call **ret);
+/* The ordinary session has to wait: a probe that cannot run beside it is under way. */
+bool probe_excludes_session(const struct device *d);
+/* Nothing of the queue is under way any more. */
+void probe_delivery_ended(struct device *d);
+
+/* message.c */
+struct device_names {
+    struct profile_names profile;
+    char opaque[OPAQUE_ID_SIZE];
+};
+/* What the profile's words stand for; valid as long as the device's configuration. 0 or -errno. */
+int device_names(const struct device *d, struct device_names *ret);
+int message_send(struct uplink_session *s, const struct profile_message *m, uplink_done done, void *userdata,
+                 struct uplink_call **ret);
+
+/* announce.c */
+void announce_begin(struct device *d);
+void announce_end(struct device *d);
+/* Of struct uplink_session_ops. */
+int announce_introduce(void *userdata, struct uplink_introduction *ret);
+
+/* proof.c */
+/* 0: `done` will be called, once, after which *ret is to be freed; 1: this profile wants none; -errno. r as for
+ * uplink_done; 0: the verdict, and the code that it is of. */
+int proof_begin(struct device *d, struct uplink_session *s,
+                void (*done)(struct device *d, int r, enum profile_verdict verdict, uint8_t code), struct proof **ret);
+struct proof *proof_free(struct proof *p);
+
+/* downlink.c */
+/* The session stands: listens to what is not listened to yet. */
+void downlink_online(struct device *d);
+/* The session has been stopped, and with it every subscription. */
+void downlink_stopped(struct device *d);
+/* Listens no longer; what is under way goes on. */
+void downlink_leave(struct device *d);
+void downlink_done(struct device *d);
 
 /* rotate.c */
 int rotate_init(struct device *d, struct error *e);

@@ -130,31 +130,6 @@ static struct point_call *call_new(struct device *d, const char *point, void *us
     return call;
 }
 
-static char *value_text(const struct sample_value *v)
-{
-    char *text = NULL;
-    int n = 0;
-
-    switch (v->type) {
-    case SAMPLE_BOOL:
-        n = asprintf(&text, "%s", v->b ? "true" : "false");
-        break;
-    case SAMPLE_INT:
-        n = asprintf(&text, "%lld", (long long)v->x);
-        break;
-    case SAMPLE_UINT:
-        n = asprintf(&text, "%llu", (unsigned long long)v->t);
-        break;
-    case SAMPLE_DOUBLE:
-        n = asprintf(&text, "%.17g", v->d);
-        break;
-    case SAMPLE_STRING:
-        n = asprintf(&text, "\"%s\"", v->s);
-        break;
-    }
-    return n < 0 ? NULL : text;
-}
-
 /* A token for a write, if there is one. Kept only for devices that are written to. */
 static bool rate_allows(struct device *d)
 {
@@ -196,7 +171,7 @@ int device_write(struct device *d, const char *point, const struct sample_value 
     call->written = done;
     call->uid = asker->uid;
     call->id = strdup(d->config->id);
-    call->wanted = value_text(value);
+    call->wanted = sample_value_text(value);
     call->asker = strdup(asker->words);
     r = call->point && call->id && call->wanted && call->asker ? write_begin(d, point, value, call, e) : -ENOMEM;
     if (r < 0) {

@@ -1,30 +1,22 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A probe: a fresh full handshake with one credential beside the ordinary session, then one accepted message. */
+/* A probe: a fresh full handshake with one credential, then one accepted message. Over CoAP beside the ordinary
+ * session; over MQTT, where both would have one client id, in its place: first what is under way there is waited for,
+ * then that session ends, and when the probe came to nothing it begins again. */
+#include "base/clock.h"
+#include "base/log.h"
 #include "device/internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-int probe_request(struct device *d, struct uplink_session *s, uplink_done done, void *userdata,
-                  struct uplink_call **ret)
+static bool is_exclusive(const struct device *d)
 {
-    _cleanup_(profile_message_done) struct profile_message message = {0};
-    char opaque[OPAQUE_ID_SIZE];
-    struct profile_names names;
-    int r = device_names(d, opaque, &names);
+    return d->uplink->profile->transport == PROFILE_MQTT;
+}
 
-    if (r >= 0)
-        r = profile_probe(d->uplink->profile, &names, &message);
-    return r < 0 ? r
-                 : uplink_session_request(s,
-                                          &(struct uplink_request){.method = (uint8_t)message.method,
-                                                                   .target = message.target,
-                                                                   .content_format = message.content_format,
-                                                                   .accept = -1,
-                                                                   .retain = message.retain,
-                                                                   .payload = message.body,
-                                                                   .payload_size = message.size},
-                                          done, userdata, ret);
+bool probe_excludes_session(const struct device *d)
+{
+    return is_exclusive(d) && (d->probe.pausing || d->probe.session);
 }
 
 static void finish(struct device *d, int r)
@@ -38,18 +30,16 @@ static void finish(struct device *d, int r)
         done(d, r);
 }
 
-static void on_answer(int r, const struct uplink_response *response, void *userdata)
+static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint8_t code)
 {
-    struct device *d = userdata;
-
-    d->probe.request = NULL;
+    d->probe.proof = proof_free(d->probe.proof);
     if (!d->probe.done)
         return; /* dropped */
     if (r < 0) {
         finish(d, r == -ENOMEM ? r : -EHOSTUNREACH);
         return;
     }
-    switch (profile_verdict(d->uplink->profile, response->code)) {
+    switch (verdict) {
     case PROFILE_ACCEPTED:
         finish(d, 0);
         break;
@@ -80,9 +70,9 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
         return;
     switch (result) {
     case UPLINK_OK:
-        r = probe_request(d, d->probe.session, on_answer, d, &d->probe.request);
-        if (r < 0)
-            finish(d, r);
+        r = proof_begin(d, d->probe.session, on_proof, &d->probe.proof);
+        if (r != 0)
+            finish(d, r < 0 ? r : 0);
         break;
     case UPLINK_REFUSED_ANSWER:
         finish(d, -EACCES);
@@ -97,22 +87,58 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
     }
 }
 
-static const struct uplink_session_ops probe_ops = {.state = on_state, .result = on_result};
+static const struct uplink_session_ops probe_ops = {
+    .state = on_state, .result = on_result, .introduce = announce_introduce};
 
-int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct device *d, int r))
+static int begin(struct device *d)
 {
     const struct vault_entry *entry = device_entry(d);
     int r;
 
-    probe_drop(d);
-    if (!entry || !d->config->enabled || d->disconnected || d->fleet->stopping)
+    if (!entry)
         return -ESHUTDOWN;
     r = uplink_session_new(d->uplink->uplink, &probe_ops, d, &d->probe.session);
+    return r < 0 ? r : uplink_session_once(d->probe.session, d->config->id, entry, d->probe.slot);
+}
+
+static int on_paused(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct device *d = userdata;
+    int r;
+
+    d->probe.pausing = sd_event_source_disable_unref(d->probe.pausing);
+    session_stop(d, true);
+    r = begin(d);
     if (r < 0)
-        return r;
+        finish(d, r);
+    return 0;
+}
+
+/* In the next loop turn, when nothing is under way any more; otherwise after a while in any case. */
+static int pause_session(struct device *d)
+{
+    uint64_t wait = d->delivery.request ? PROBE_PAUSE : 0;
+
+    return sd_event_add_time(d->fleet->event, &d->probe.pausing, CLOCK_BOOTTIME, clock_boottime() + wait, 1, on_paused,
+                             d);
+}
+
+void probe_delivery_ended(struct device *d)
+{
+    if (d->probe.pausing)
+        sd_event_source_set_time(d->probe.pausing, clock_boottime());
+}
+
+int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct device *d, int r))
+{
+    int r;
+
+    probe_drop(d);
+    if (!device_entry(d) || !d->config->enabled || d->disconnected || d->fleet->stopping)
+        return -ESHUTDOWN;
     d->probe.slot = slot;
     d->probe.done = done;
-    r = uplink_session_once(d->probe.session, d->config->id, entry, slot);
+    r = is_exclusive(d) ? pause_session(d) : begin(d);
     if (r < 0) {
         d->probe.done = NULL;
         probe_drop(d);
@@ -131,12 +157,16 @@ void probe_abort(struct device *d)
 void probe_drop(struct device *d)
 {
     struct uplink_session *s = d->probe.session;
+    bool excluded = probe_excludes_session(d);
 
     d->probe.done = NULL;
-    if (!s)
-        return;
+    d->probe.proof = proof_free(d->probe.proof);
+    d->probe.pausing = sd_event_source_disable_unref(d->probe.pausing);
     d->probe.session = NULL;
-    uplink_session_stop(s, true);
-    uplink_session_free(s);
-    d->probe.request = NULL;
+    if (s) {
+        uplink_session_stop(s, true);
+        uplink_session_free(s);
+    }
+    if (excluded)
+        session_start(d);
 }

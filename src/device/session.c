@@ -39,25 +39,27 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
     if (state == UPLINK_STATE_ONLINE) {
         idle_touch(d);
+        announce_begin(d);
+        downlink_online(d);
         delivery_kick(d);
         batch_online(d);
+    } else if (state == UPLINK_STATE_STOPPED) {
+        downlink_stopped(d);
     }
     device_changed(d);
 }
 
-static void on_proof(int r, const struct uplink_response *response, void *userdata)
+static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint8_t code)
 {
-    struct device *d = userdata;
-
-    d->proof = NULL;
+    d->proof = proof_free(d->proof);
     if (r < 0)
         return; /* the next handshake, or the next sample, proves it */
-    switch (profile_verdict(d->uplink->profile, response->code)) {
+    switch (verdict) {
     case PROFILE_ACCEPTED:
         session_accepted(d);
         break;
     case PROFILE_REFUSED:
-        session_answered(d, response->code);
+        session_answered(d, code);
         session_refused(d);
         break;
     case PROFILE_REJECTED:
@@ -75,8 +77,8 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
         if (!full)
             return;
         d->unproven = true;
-        if (!d->proof)
-            probe_request(d, d->session, on_proof, d, &d->proof);
+        if (!d->proof && proof_begin(d, d->session, on_proof, &d->proof) > 0)
+            session_accepted(d);
         return;
     case UPLINK_REFUSED_ANSWER:
         if (full)
@@ -95,7 +97,8 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
 static void on_lingering_state(void *userdata, enum uplink_state state, const char *reason) {}
 
 static const struct uplink_session_ops lingering_ops = {.state = on_lingering_state};
-static const struct uplink_session_ops session_ops = {.state = on_state, .result = on_result};
+static const struct uplink_session_ops session_ops = {
+    .state = on_state, .result = on_result, .introduce = announce_introduce};
 
 static void note_authenticated(struct device *d)
 {
@@ -177,7 +180,7 @@ void session_start(struct device *d)
         registration_start(d);
         return;
     }
-    if (d->session_state != UPLINK_STATE_STOPPED)
+    if (d->session_state != UPLINK_STATE_STOPPED || probe_excludes_session(d))
         return;
     if (!d->session)
         r = uplink_session_new(d->uplink->uplink, &session_ops, d, &d->session);
@@ -210,9 +213,10 @@ void session_adopt_probe(struct device *d)
     }
     d->probe.session = NULL;
     session_linger_end(d);
-    /* What the old key is worth says nothing of the new one. */
-    if (d->proof)
-        uplink_call_cancel(d->proof);
+    /* What the old key is worth says nothing of the new one; and commands are heard over the new session. */
+    d->proof = proof_free(d->proof);
+    announce_end(d);
+    downlink_leave(d);
     if (old)
         uplink_session_set_ops(old, &lingering_ops, d);
     d->lingering = old;

@@ -352,6 +352,7 @@ static void info(const struct uplink_session *s, struct uplink_info *ret)
     struct coap_statistics statistics;
 
     ret->resumed = dtls_resumed(c->open);
+    ret->tells_refusals = true;
     suite_text(dtls_session(c->open), ret->suite);
     ret->forward_secrecy = suite_forward_secrecy(dtls_session(c->open));
     if (!c->endpoint)

@@ -153,8 +153,9 @@ struct uplink_info {
     enum uplink_state state;
     const char *reason; /* of the state; the session's */
     enum vault_slot slot;
-    bool established; /* the fields below describe a session that stands */
-    bool resumed;     /* its handshake was resumed by a ticket */
+    bool established;    /* the fields below describe a session that stands */
+    bool resumed;        /* its handshake was resumed by a ticket */
+    bool tells_refusals; /* the server says of each message whether it was allowed; MQTT before version 5 does not */
     char suite[SUITE_TEXT_MAX];
     bool forward_secrecy;  /* of the full handshake; a resumed session inherits it */
     uint64_t full_at;      /* CLOCK_BOOTTIME: when the last full handshake finished */

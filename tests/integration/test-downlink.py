@@ -1,0 +1,127 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Commands from the cloud: to a register of a real Modbus server and back. What may not be written is refused in words, what
+cannot be is said at once, a command that is shown again is not carried out again; and all of it stands in the journal."""
+import json
+
+import harness
+from agent_bench import modbus_device, sim_bench
+from harness import check, wait_for
+
+DEVICE = "boiler-1"
+POINTS = {
+    "flow": {"table": "input", "address": 2, "type": "uint16"},
+    "setpoint": {"table": "holding", "address": 10, "type": "int16", "scale": 0.1, "writable": True, "min": 5, "max": 30}}
+
+
+def start(bench, driver=True):
+    server = bench.modbus_server()
+    key = bench.new_key()
+    cloud = bench.devcloud([("first", key, DEVICE)])
+    bench.write_config(cloud.url)
+    modbus_device(bench, DEVICE, server.port, 1, interval="100ms", points=POINTS)
+    agent = bench.agent()
+    plugin = bench.driver("modbus") if driver else None
+    bench.key_set(DEVICE, "first", key)
+    bench.wait_property(DEVICE, "State", "online" if driver else "no-driver")
+    return server, cloud, agent, plugin
+
+
+def command(cloud, since=0, device=DEVICE, **what):
+    """What became of it."""
+    mark = cloud.mark()
+    number = cloud.do("command", device=device, **what).get("id")
+    def mine():
+        return [e["outcome"] for e in cloud.find_events("outcome", since=mark, device=device)
+                if "body" in what or e["outcome"].get("id") == number]
+    return wait_for(f"the outcome of {what}", mine, 15)[-1]
+
+
+def written(server):
+    return [value for _, value in server.served(1, "holding", 10, "write")]
+
+
+def register_is_written(bench):
+    server, cloud, agent, _ = start(bench)
+    outcome = command(cloud, point="setpoint", value=21.5)
+    check(outcome["ok"] is True and "error" not in outcome, outcome)
+    check(written(server) == [215], f"the register: {written(server)}")
+    agent.wait_text("the cloud of uplink cloud, by command 1, had 21.5 written to setpoint of boiler-1")
+    check(abs(bench.call(DEVICE, "Read", "s", "setpoint")[0]["data"] - 21.5) < 1e-9, "it reads back")
+
+
+def refused_in_words(bench):
+    server, cloud, agent, _ = start(bench)
+    for what, status, words in ((dict(point="setpoint", value=31), "denied", "beyond the limits"),
+                                (dict(point="setpoint", value=4.9), "denied", "5 to 30"),
+                                (dict(point="flow", value=1), "denied", "not writable"),
+                                (dict(point="nothing", value=1), "invalid", "no point"),
+                                (dict(point="setpoint", value="warm"), "denied", "takes numbers"),
+                                (dict(point="setpoint", value=[1]), "invalid", ""),
+                                (dict(body='{"id":7,"point":"setpoint"}'), "invalid", "value"),
+                                (dict(body='{"id":7,"point":"setpoint","value":1,"value":2}'), "invalid", ""),
+                                (dict(body='{"point":'), "invalid", "")):
+        outcome = command(cloud, **what)
+        check(outcome["ok"] is False and outcome["status"] == status and words in outcome["error"], f"{what}: {outcome}")
+    check(not written(server), f"nothing was written: {written(server)}")
+    agent.wait_text("the cloud of uplink cloud, by command 1, wanted 31 of setpoint of boiler-1: 31 is beyond the limits")
+    check(command(cloud, point="setpoint", value=20)["ok"], "and the next one is carried out")
+
+
+def driver_away(bench):
+    _, cloud, _, _ = start(bench, driver=False)
+    outcome = command(cloud, point="setpoint", value=20)
+    check(outcome["ok"] is False and outcome["status"] == "unavailable" and "away" in outcome["error"], outcome)
+
+
+def shown_again_not_done_again(bench):
+    """Its outcome is lost on the way, the session ends: the cloud shows the command once more."""
+    server, cloud, _, _ = start(bench)
+    cloud.do("lose-before-apply", path="commands/outcome", times=0)
+    number = cloud.do("command", device=DEVICE, point="setpoint", value=20)["id"]
+    wait_for("the write", lambda: written(server) == [200])
+    cloud.do("clear")
+    mark = cloud.mark()
+    cloud.do("restart")
+    cloud.wait_event("outcome", seconds=40, since=mark, device=DEVICE, outcome={"id": number, "ok": True})
+    check(command(cloud, point="setpoint", value=22)["ok"], "the next one")
+    check(written(server) == [200, 220], f"each once: {written(server)}")
+
+
+def heard_after_a_rotation(bench):
+    server, cloud, _, _ = start(bench)
+    bench.ctl("rotate", DEVICE)
+    check(command(cloud, point="setpoint", value=20)["ok"], "over the new session")
+    check(written(server) == [200], "once")
+
+
+def too_many_are_refused(bench):
+    server, cloud, _, _ = start(bench)
+    mark = cloud.mark()
+    for i in range(40):
+        cloud.do("command", device=DEVICE, point="setpoint", value=10 + i / 10)
+    outcomes = [e["outcome"] for e in cloud.wait_events(40, "outcome", since=mark, device=DEVICE)]
+    done, busy = [o for o in outcomes if o["ok"]], [o for o in outcomes if not o["ok"]]
+    check(len(written(server)) == len(done) >= 20, f"{len(done)} done, {len(written(server))} written")
+    check(busy and all(o["status"] == "busy" for o in busy), f"the others: {busy[:2]}")
+
+
+def bus_writes_are_written_down(bench):
+    _, _, agent, _ = start(bench)
+    bench.ctl("write", DEVICE, "setpoint", "25")
+    agent.wait_text("a caller on the bus had 25 written to setpoint of boiler-1")
+    bench.ctl("write", DEVICE, "setpoint", "99", status=1)
+    agent.wait_text("a caller on the bus wanted 99 of setpoint of boiler-1: 99 is beyond the limits")
+
+
+def without_writable_points_nobody_listens(bench):
+    _, _, cloud, _ = sim_bench(bench, ["d1"])
+    cloud.wait_event("sample", device="d1")
+    cloud.do("command", device="d1", point="x", value=1)
+    cloud.wait_events(len(cloud.samples("d1")) + 5, "sample", device="d1")
+    check(not cloud.find_events("outcome"), json.dumps(cloud.find_events("outcome")))
+
+
+if __name__ == "__main__":
+    harness.main(register_is_written, refused_in_words, driver_away, shown_again_not_done_again, heard_after_a_rotation,
+                 too_many_are_refused, bus_writes_are_written_down, without_writable_points_nobody_listens)
