@@ -54,6 +54,7 @@ static void on_rejected(struct device *d, uint8_t code)
     } else {
         log_warning(d->config->id, "the cloud refuses a sample as such (%u.%02u); it is given up", code >> 5,
                     code & 31);
+        message_log(d, "delivery", "a sample was refused as such, and is given up");
         spool_reject(d->queue, 1);
     }
     d->delivery.held = 0;

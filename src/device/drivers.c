@@ -126,10 +126,12 @@ static void on_device_state(struct link_driver *driver, const char *device, cons
     free(d->driver_reason);
     d->driver_state = strdup(state);
     d->driver_reason = placed(d, reason);
-    if (strcmp(state, "ok") != 0 && strcmp(state, "closed") != 0)
+    if (strcmp(state, "ok") != 0 && strcmp(state, "closed") != 0) {
         log_warning(d->config->id, "its driver says: %s%s%s", state, reason[0] ? ": " : "", d->driver_reason ?: reason);
-    else
+        message_log(d, d->config->driver, reason[0] ? d->driver_reason ?: reason : state);
+    } else {
         log_info(d->config->id, "its driver says: %s", state);
+    }
     device_changed(d);
 }
 

@@ -341,6 +341,10 @@ int device_names(const struct device *d, struct device_names *ret);
 int message_send(struct uplink_session *s, const struct profile_message *m, uplink_done done, void *userdata,
                  struct uplink_call **ret);
 
+/* A warning for the cloud, if its profile has a place for them and there is a session; the journal has it in any case.
+ */
+void message_log(struct device *d, const char *module, const char *text);
+
 /* announce.c */
 void announce_begin(struct device *d);
 void announce_end(struct device *d);

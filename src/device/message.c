@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What all use that say something to the cloud in the profile's words. */
+#include "base/log.h"
 #include "device/internal.h"
+
+#include <errno.h>
+#include <string.h>
 
 int device_names(const struct device *d, struct device_names *ret)
 {
@@ -25,4 +29,22 @@ int message_send(struct uplink_session *s, const struct profile_message *m, upli
                                                            .accept = -1,
                                                            .retain = m->retain},
                                   done, userdata, ret);
+}
+
+static void on_logged(int r, const struct uplink_response *response, void *userdata)
+{
+    const struct device *d = userdata;
+
+    if (r < 0 && r != -ECANCELED)
+        log_debug(d->config->id, "a warning did not reach the cloud: %s", strerrordesc_np(-r));
+}
+
+void message_log(struct device *d, const char *module, const char *text)
+{
+    _cleanup_(profile_message_done) struct profile_message m = {0};
+    struct device_names names;
+
+    if (d->session_state == UPLINK_STATE_ONLINE && device_names(d, &names) >= 0 &&
+        profile_log(d->uplink->profile, &names.profile, "warning", module, text, &m) > 0)
+        (void)message_send(d->session, &m, on_logged, d, NULL);
 }
