@@ -25,6 +25,7 @@ struct chunk {
 
 struct guard {
     guard_closed_fn closed;
+    guard_passed_fn passed;
     void *userdata;
     int peer_fd, inner_fd;
     sd_event_source *peer_source, *inner_source, *rate_source;
@@ -186,12 +187,15 @@ static int on_peer(sd_event_source *source, int fd, uint32_t events, void *userd
 {
     struct guard *g = userdata;
     const char *reason = NULL;
+    bool passed = false;
     int r = chunk_write(g, &g->out, g->peer_fd, true);
 
     if (r >= 0 && g->out.ready == 0 && g->in.ready == 0 && !g->resting && (events & (EPOLLIN | EPOLLHUP | EPOLLERR))) {
         r = read_peer(g, &reason);
-        if (r > 0)
+        if (r > 0) {
+            passed = true;
             r = chunk_write(g, &g->in, g->inner_fd, false);
+        }
     } else if (r >= 0 && (events & EPOLLHUP) && g->resting) {
         /* Nobody is left to be held up; a hang-up cannot be waited away. */
         r = -ENODATA;
@@ -202,6 +206,8 @@ static int on_peer(sd_event_source *source, int fd, uint32_t events, void *userd
         end(g, 0, NULL);
     else if (r < 0)
         end(g, r, reason ?: strerror(-r));
+    else if (passed)
+        g->passed(g->userdata);
     return 0;
 }
 
@@ -245,7 +251,8 @@ static int watch(struct guard *g, sd_event *event)
     return r;
 }
 
-int guard_new(sd_event *event, int peer_fd, guard_closed_fn closed, void *userdata, struct guard **ret, int *ret_bus_fd)
+int guard_new(sd_event *event, int peer_fd, guard_closed_fn closed, guard_passed_fn passed, void *userdata,
+              struct guard **ret, int *ret_bus_fd)
 {
     _cleanup_close_ int peer = peer_fd;
     _cleanup_(guard_freep) struct guard *g = calloc(1, sizeof(*g));
@@ -264,6 +271,7 @@ int guard_new(sd_event *event, int peer_fd, guard_closed_fn closed, void *userda
     if (r < 0)
         return r;
     g->closed = closed;
+    g->passed = passed;
     g->userdata = userdata;
     *ret = TAKE_PTR(g);
     *ret_bus_fd = TAKE_FD(bus_fd);

@@ -22,9 +22,13 @@ struct guard;
  * at most once, and the guard may be freed from within. */
 typedef void (*guard_closed_fn)(int r, const char *reason, void *userdata);
 
+/* Something was passed on to us, at most a few dozen messages: to be read now, instead of in turns of the loop to come.
+ * The guard may be freed from within. */
+typedef void (*guard_passed_fn)(void *userdata);
+
 /* Takes peer_fd, also on failure. *ret_bus_fd is for sd_bus_set_fd(). */
-int guard_new(sd_event *event, int peer_fd, guard_closed_fn closed, void *userdata, struct guard **ret,
-              int *ret_bus_fd);
+int guard_new(sd_event *event, int peer_fd, guard_closed_fn closed, guard_passed_fn passed, void *userdata,
+              struct guard **ret, int *ret_bus_fd);
 /* Hands on to the peer what was sent already, as far as that goes without waiting, and closes. */
 struct guard *guard_free(struct guard *g);
 DEFINE_FREEP(struct guard, guard_free)

@@ -428,6 +428,15 @@ static void on_guard_closed(int r, const char *reason, void *userdata)
     conn_close(c, NULL);
 }
 
+/* Message for message in turns of its own, a driver of many devices would cost the loop a wait for each. */
+static void on_guard_passed(void *userdata)
+{
+    _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
+
+    for (unsigned i = 0; i < LINK_MESSAGES_PER_TURN && c->bus && sd_bus_process(c->bus, NULL) > 0; i++)
+        ;
+}
+
 static int on_hello_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct conn *c = userdata;
@@ -469,7 +478,7 @@ static int start_bus(struct conn *c, int fd)
 
 int conn_start(struct conn *c)
 {
-    int fd, r = guard_new(c->host->event, TAKE_FD(c->fd), on_guard_closed, c, &c->guard, &fd);
+    int fd, r = guard_new(c->host->event, TAKE_FD(c->fd), on_guard_closed, on_guard_passed, c, &c->guard, &fd);
 
     return r < 0 ? r : start_bus(c, fd);
 }

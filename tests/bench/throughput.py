@@ -1,0 +1,124 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What a sample costs on its whole way: driver, private bus, spool, SenML, DTLS, acknowledgement.
+
+usage: throughput.py [--devices N] [--seconds S] [--durability outage|always|memory] [--profile DIRECTORY]
+
+DEVICES devices of the plugin sim report to one agent, and that to one development cloud, first at 1,000 samples a second, then
+at as many as a driver may send, 5,000. For each: samples that arrived a second, how many a pack holds, CPU of each process for a
+thousand samples (user and system), and how old a sample is when it arrives. --profile: perf records the agent meanwhile, if it
+is there, and DIRECTORY gets what it says of each function.
+
+Holds if as many arrive as were sent, in order, and none is dropped. The last line is JSON.
+"""
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration"))
+import harness  # noqa: E402
+from harness import check, wait_for  # noqa: E402
+
+RATES = (1000, 5000)
+
+
+def cpu_seconds(pid):
+    """Of all threads of another process, to the nanosecond: its clock of clock_getcpuclockid(3)."""
+    return time.clock_gettime(~pid << 3 | 2)
+
+
+class Run:
+    def __init__(self, devices, rate, durability):
+        self.bench = bench = harness.Bench()
+        self.devices, self.rate = [f"d{i:03d}" for i in range(devices)], rate
+        keys = {d: bench.new_key() for d in self.devices}
+        self.cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in self.devices], state=False)
+        bench.write_config(self.cloud.url, spool={"durability": durability})
+        for d in self.devices:
+            bench.write_device(d, "sim", {"n": {"signal": "counter"}}, interval=f"{1000 * devices // rate}ms")
+        self.agent = bench.agent()
+        bench.set_keys((d, f"first-{d}", keys[d]) for d in self.devices)
+        self.agent.stop()
+        self.agent.start()
+        bench.wait_agent(self.agent)
+        bench.wait_property(None, "Online", devices, 60)
+        self.driver = bench.driver("sim")
+        wait_for("samples of each device", lambda: all(d["samples"] > 0 for d in self.cloud.stats()["devices"].values()))
+
+    def totals(self):
+        devices = self.cloud.stats()["devices"].values()
+        return sum(d["samples"] for d in devices), sum(d["packs"] for d in devices)
+
+    def measure(self, seconds, profile):
+        pids = {"agent": self.agent.pid, "driver": self.driver.pid, "cloud": self.cloud.pid}
+        recorder = self.record(profile) if profile else None
+        mark, started = self.cloud.mark(), time.monotonic()
+        samples, packs = self.totals()
+        cpu = {name: cpu_seconds(pid) for name, pid in pids.items()}
+        time.sleep(seconds)  # what is measured is what happens meanwhile
+        cpu = {name: cpu_seconds(pid) - cpu[name] for name, pid in pids.items()}
+        after = self.totals()
+        took, arrived = time.monotonic() - started, after[0] - samples
+        if recorder:
+            recorder.wait()
+        offset = time.clock_gettime(time.CLOCK_REALTIME) - time.clock_gettime(time.CLOCK_BOOTTIME)
+        ages = [e["at"] / 1e6 + offset - e["time"] for e in self.cloud.find_events("sample", since=mark)]
+        return {"wanted": self.rate, "samples_per_second": round(arrived / took),
+                "samples_a_pack": round(arrived / max(1, after[1] - packs), 2),
+                "age_ms_p50": round(statistics.median(ages) * 1000, 2),
+                **{f"{name}_cpu_ms_per_1000": round(used * 1e6 / arrived, 2) for name, used in cpu.items()}}
+
+    def record(self, directory):
+        os.makedirs(directory, exist_ok=True)
+        self.data = os.path.join(directory, f"perf-{self.rate}.data")
+        return subprocess.Popen(["perf", "record", "-q", "-g", "-o", self.data, "-p", str(self.agent.pid), "--", "sleep", "5"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def compare(self):
+        """After the last report: what was sent has arrived."""
+        self.driver.stop()
+        for d in self.devices:
+            self.bench.wait_property(d, "Spooled", 0, 30)
+            values = [s["value"] for s in self.cloud.samples(d, "n")]
+            check(values == list(range(values[0], values[0] + len(values))), f"{d}: not each once and in order")
+            check(self.bench.get(d, "Dropped") == 0, f"{d}: drops")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev bench throughput")
+    parser.add_argument("--devices", type=int, default=100)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--durability", choices=("outage", "always", "memory"), default="outage")
+    parser.add_argument("--profile", metavar="DIRECTORY")
+    options = parser.parse_args()
+    if options.profile and not shutil.which("perf"):
+        parser.error("perf is not installed")
+    runs, ok = [], True
+    for rate in RATES:
+        run = None
+        try:
+            run = Run(options.devices, rate, options.durability)
+            runs.append(run.measure(options.seconds, options.profile))
+            print(runs[-1], flush=True)
+            run.compare()
+        except harness.Failure as e:
+            print(e)
+            ok = False
+            if run:
+                run.bench.tails()
+        finally:
+            if run:
+                run.bench.close()
+                run.bench.remove()
+    print(json.dumps({"bench": "throughput", "ok": ok, "devices": options.devices, "durability": options.durability,
+                      "runs": runs}))
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
