@@ -90,7 +90,7 @@
 #define LINK_DEVICES_MAX 4096
 #define LINK_REPORT_MAX 1000 /* samples in one Report */
 #define LINK_CREDITS 4000
-#define LINK_CREDITS_MIN 50 /* an answer waits until at least as many are free */
+#define LINK_CREDITS_MIN 50       /* an answer waits until at least as many are free */
 #define LINK_MESSAGES_PER_TURN 64 /* of one driver, that are read in one turn of the loop */
 #define LINK_HELLO_TIMEOUT (10 * USEC_PER_SEC)
 #define LINK_DRIVERS_MAX 64
