@@ -134,8 +134,11 @@
 #define RESOLVE_ADDRESSES_MAX 16
 #define ADMISSION_RETRY (50 * USEC_PER_MSEC)
 #define ADMISSION_PER_TURN 16 /* handshakes begun in one turn of the loop */
+#define SOCKETS_PER_TURN 32   /* sockets read in one turn of the loop */
+#define TIMERS_PER_TURN 64
 #define NETWORK_SETTLE (1 * USEC_PER_SEC)
 #define NETWORK_MESSAGES_PER_TURN 64
+#define NETWORK_SESSIONS_PER_TURN 256 /* looked at after a change */
 #define ADMISSION_CONCURRENT 64
 #define ADMISSION_PER_SEC 200
 #define ADMISSION_JITTER (1 * USEC_PER_SEC)
@@ -163,6 +166,11 @@
 #define COAP_MAX_AGE 60       /* seconds, where a response does not say */
 #define COAP_HOLD_MAX USEC_PER_HOUR
 #define COAP_OBSERVE_RETRY_MAX USEC_PER_HOUR
+/* RFC 4787 section 4.3 has a NAT keep a UDP binding for two minutes at least, and Linux keeps an answered one just
+ * that: a ping at 100 s leaves time to be repeated. */
+#define COAP_KEEPALIVE (100 * USEC_PER_SEC)
+#define COAP_KEEPALIVE_MIN (5 * USEC_PER_SEC)
+#define COAP_KEEPALIVE_MAX USEC_PER_DAY
 #define COAP_SEPARATE_TIMEOUT (93 * USEC_PER_SEC) /* empty ACK in, response awaited: MAX_TRANSMIT_WAIT */
 
 /* Commands from a cloud */

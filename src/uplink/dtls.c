@@ -19,7 +19,7 @@
 #define RECORDS_PER_DATAGRAM_MAX 64 /* looked at in one call, whatever the datagram claims to hold */
 
 struct dtls_shared {
-    sd_event *event;
+    struct sockets *sockets;
     gnutls_priority_t priority;
     gnutls_psk_client_credentials_t credentials;
     char *server_name;
@@ -35,8 +35,8 @@ struct dtls {
     const struct dtls_ops *ops;
     void *userdata;
     gnutls_session_t session;
+    struct socket_watch watch;
     int fd;
-    sd_event_source *source;
     uint64_t started_at, finished_at; /* our first flight, our Finished */
     uint64_t heard_at, flight_at;     /* the last datagram of the handshake, of the server's flight; 0: none */
     uint64_t first_answer, retransmit_at;
@@ -47,9 +47,11 @@ struct dtls {
     int local_error;    /* of the key callback */
     struct error *what; /* its words, only while a handshake step runs */
     bool v6;
-    bool begun, open, ended; /* ended: failed or closed was called */
-    bool starved;            /* GnuTLS asked for more than there is */
-    bool freed;              /* by its owner, while busy */
+    bool begun, open;
+    bool watched; /* its socket is */
+    bool ended;   /* ended: failed or closed was called */
+    bool starved; /* GnuTLS asked for more than there is */
+    bool freed;   /* by its owner, while busy */
 };
 
 /* ── Shared ── */
@@ -79,15 +81,15 @@ static int psk_callback(gnutls_session_t session, char **ret_identity, gnutls_da
     return 0;
 }
 
-int dtls_shared_new(sd_event *event, const char *const *suites, const char *server_name, struct dtls_shared **ret,
-                    struct error *e)
+int dtls_shared_new(struct sockets *sockets, const char *const *suites, const char *server_name,
+                    struct dtls_shared **ret, struct error *e)
 {
     _cleanup_(dtls_shared_freep) struct dtls_shared *s = calloc(1, sizeof(*s));
     int r;
 
     if (!s)
         return -ENOMEM;
-    s->event = sd_event_ref(event);
+    s->sockets = sockets;
     r = suites_priority(suites, &s->priority, e);
     if (r < 0)
         return r;
@@ -112,7 +114,6 @@ struct dtls_shared *dtls_shared_free(struct dtls_shared *s)
     if (s->priority)
         gnutls_priority_deinit(s->priority);
     free(s->server_name);
-    sd_event_unref(s->event);
     free(s);
     return NULL;
 }
@@ -187,11 +188,18 @@ static void leave(struct dtls *d)
         destroy(d);
 }
 
+static void unwatch(struct dtls *d)
+{
+    if (d->watched)
+        sockets_remove(d->shared->sockets, d->fd, &d->watch);
+    d->watched = false;
+}
+
 static void end(struct dtls *d)
 {
     d->ended = true;
     d->open = false;
-    (void)sd_event_source_set_enabled(d->source, SD_EVENT_OFF);
+    unwatch(d);
 }
 
 static void fail(struct dtls *d, enum dtls_failure failure, const char *reason)
@@ -422,13 +430,13 @@ static void process(struct dtls *d, size_t n)
     s->pending = 0;
 }
 
-static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
+static void on_readable(struct socket_watch *watch)
 {
-    struct dtls *d = userdata;
+    struct dtls *d = (struct dtls *)(void *)((char *)watch - offsetof(struct dtls, watch));
     ssize_t n;
 
     if (d->ended)
-        return 0;
+        return;
     d->busy++;
     n = recv(d->fd, d->shared->datagram, sizeof(d->shared->datagram), MSG_DONTWAIT | MSG_TRUNC);
     if (n > (ssize_t)sizeof(d->shared->datagram))
@@ -440,7 +448,6 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
     if (d->icmp)
         hinted(d);
     leave(d);
-    return 0;
 }
 
 /* ── Making one ── */
@@ -495,9 +502,11 @@ int dtls_new(const struct dtls_options *options, struct dtls **ret, struct error
     r = set_up_session(d, options);
     if (r < 0)
         return error_set(e, r == GNUTLS_E_MEMORY_ERROR ? -ENOMEM : -EIO, "GnuTLS: %s", gnutls_strerror(r));
-    r = sd_event_add_io(d->shared->event, &d->source, d->fd, EPOLLIN, on_io, d);
+    d->watch.readable = on_readable;
+    r = sockets_add(d->shared->sockets, d->fd, &d->watch);
     if (r < 0)
         return error_errno(e, r, "cannot wait for the UDP socket");
+    d->watched = true;
     *ret = TAKE_PTR(d);
     return 0;
 }
@@ -506,7 +515,7 @@ struct dtls *dtls_free(struct dtls *d)
 {
     if (!d || d->freed)
         return NULL;
-    d->source = sd_event_source_disable_unref(d->source);
+    unwatch(d);
     d->freed = true;
     d->ended = true;
     d->open = false;

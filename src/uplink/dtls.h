@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One DTLS 1.2 PSK session of a client over its own connected UDP socket: GnuTLS on the loop's epoll, never blocking.
+/* One DTLS 1.2 PSK session of a client over its own connected UDP socket, never blocking: GnuTLS on the uplink's
+ * set of sockets.
  *
  * The owner makes it, begins it, and calls dtls_tick() when dtls_deadline() has come; it keeps the one timer. The key
  * is asked for when GnuTLS needs it, once a full handshake, and its cell is wiped before that call returns; GnuTLS's
@@ -18,19 +19,20 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "uplink/resolver.h"
+#include "uplink/sockets.h"
 
 #include <gnutls/gnutls.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <systemd/sd-event.h>
 
 struct dtls;
 struct dtls_shared;
 
-/* `suites` as suites_priority() takes them; `server_name` (may be NULL) is sent as SNI. */
-int dtls_shared_new(sd_event *event, const char *const *suites, const char *server_name, struct dtls_shared **ret,
-                    struct error *e);
+/* `sockets` is kept by reference; `suites` as suites_priority() takes them; `server_name` (may be NULL) is sent as SNI.
+ */
+int dtls_shared_new(struct sockets *sockets, const char *const *suites, const char *server_name,
+                    struct dtls_shared **ret, struct error *e);
 struct dtls_shared *dtls_shared_free(struct dtls_shared *s);
 DEFINE_FREEP(struct dtls_shared, dtls_shared_free)
 

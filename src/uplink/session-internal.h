@@ -9,6 +9,8 @@
 #include "uplink/netlink.h"
 #include "uplink/resolver.h"
 #include "uplink/session.h"
+#include "uplink/sockets.h"
+#include "uplink/timers.h"
 
 struct dtls_shared;
 struct transport;
@@ -19,13 +21,18 @@ struct uplink {
     struct vault *vault;
     char *name;
     char *endpoint; /* "host:port", for texts */
+    struct sockets *sockets;
+    struct timers *timers;
     struct dtls_shared *dtls;
     struct resolver *resolver;
     struct admission admission;
     sd_event_source *admission_timer;
     struct network *network;
+    sd_event_source *look; /* goes through the sessions after a change of the network, a slice in a turn of the loop */
+    struct uplink_session *look_next;
     uint64_t jitter;
     unsigned nstart;
+    uint64_t keepalive;
     struct uplink_session *sessions;
 };
 
@@ -48,8 +55,7 @@ struct uplink_session {
     char *label;
     const struct vault_entry *entry;
     enum vault_slot slot;
-    sd_event_source *timer;
-    uint64_t armed_for;
+    struct timer timer;
 
     struct resolver_address open_address, making_address;
     uint64_t open_generation, making_generation;
@@ -114,6 +120,8 @@ extern const struct transport coap_transport;
  * owner freed meanwhile. */
 void session_enter(struct uplink_session *s);
 void session_leave(struct uplink_session *s);
+/* Its time has come. */
+void session_timer(struct timer *timer);
 /* transport->deadline() may have changed. */
 void session_rearm(struct uplink_session *s);
 void session_set_state(struct uplink_session *s, enum uplink_state state, const char *reason);

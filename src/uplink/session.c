@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TIMER_ACCURACY (100 * USEC_PER_MSEC) /* lets the loop serve many sessions in one wake-up */
-
 const char *uplink_state_text(enum uplink_state state)
 {
     switch (state) {
@@ -64,27 +62,23 @@ static void arm(struct uplink_session *s)
     if (!s->running)
         return;
     at = next_deadline(s);
-    if (at >= s->armed_for)
-        return;
-    s->armed_for = at;
-    (void)sd_event_source_set_time(s->timer, at);
-    (void)sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+    if (at < timer_at(s->uplink->timers, &s->timer))
+        timer_set(s->uplink->timers, &s->timer, at);
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+void session_timer(struct timer *timer)
 {
-    struct uplink_session *s = userdata;
+    struct uplink_session *s =
+        (struct uplink_session *)(void *)((char *)timer - offsetof(struct uplink_session, timer));
     uint64_t now = clock_boottime();
 
-    s->armed_for = USEC_INFINITY;
     if (!s->running)
-        return 0;
+        return;
     session_enter(s);
     attempt_tick(s, now);
     if (s->running)
         s->uplink->transport->tick(s, now);
     session_leave(s);
-    return 0;
 }
 
 /* ── What the parts have in common ── */
@@ -177,8 +171,7 @@ void session_end(struct uplink_session *s, bool bye, const char *reason)
     session_cancel_attempt(s);
     session_drop_open(s, bye);
     s->uplink->transport->drop_ticket(s);
-    (void)sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
-    s->armed_for = USEC_INFINITY;
+    timer_stop(s->uplink->timers, &s->timer);
     session_set_state(s, UPLINK_STATE_STOPPED, reason);
     s->uplink->transport->stop(s);
 }
@@ -188,25 +181,20 @@ void session_end(struct uplink_session *s, bool bye, const char *reason)
 int uplink_session_new(struct uplink *u, const struct uplink_session_ops *ops, void *userdata,
                        struct uplink_session **ret)
 {
-    _cleanup_(uplink_session_freep) struct uplink_session *s = calloc(1, u->transport->size);
-    int r;
+    struct uplink_session *s = calloc(1, u->transport->size);
 
-    if (!s)
+    if (!s || timers_reserve(u->timers) < 0) {
+        free(s);
         return -ENOMEM;
+    }
     s->uplink = u;
-    s->armed_for = USEC_INFINITY;
     uplink_session_set_ops(s, ops, userdata);
     s->next = u->sessions;
     s->link = &u->sessions;
     if (s->next)
         s->next->link = &s->next;
     u->sessions = s;
-    r = sd_event_add_time(u->event, &s->timer, CLOCK_BOOTTIME, 0, TIMER_ACCURACY, on_timer, s);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(s->timer, SD_EVENT_OFF);
-    if (r < 0)
-        return r;
-    *ret = TAKE_PTR(s);
+    *ret = s;
     return 0;
 }
 
@@ -217,7 +205,9 @@ struct uplink_session *uplink_session_free(struct uplink_session *s)
     s->freed = true;
     session_enter(s);
     session_end(s, false, "");
-    s->timer = sd_event_source_disable_unref(s->timer);
+    timers_release(s->uplink->timers);
+    if (s->uplink->look_next == s)
+        s->uplink->look_next = s->next;
     *s->link = s->next;
     if (s->next)
         s->next->link = s->link;

@@ -52,6 +52,7 @@ struct uplink_options {
     const char *const *suites; /* names, NULL-terminated (suites.h); NULL: the default list */
     struct uplink_admission admission;
     unsigned nstart;           /* requests in flight a session; 0: COAP_NSTART */
+    uint64_t keepalive;        /* CoAP: idle sessions are pinged so often; 0: COAP_KEEPALIVE, USEC_INFINITY: never */
     const struct arena *arena; /* admits no more handshakes than it has cells for; NULL: not looked at */
 };
 

@@ -11,7 +11,8 @@
 #include <string.h>
 #include <sys/resource.h>
 
-#define DESCRIPTORS_BESIDE 64 /* what the rest of the agent needs */
+#define DESCRIPTORS_BESIDE 64                /* what the rest of the agent needs */
+#define TIMER_ACCURACY (100 * USEC_PER_MSEC) /* lets the loop serve many sessions in one wake-up */
 
 static int on_admission(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -38,11 +39,27 @@ static size_t arena_cells(void *userdata)
 static void on_network_changed(void *userdata)
 {
     struct uplink *u = userdata;
-    struct attempt_route route = {0};
 
     resolver_again(u->resolver, clock_boottime());
-    for (struct uplink_session *s = u->sessions; s; s = s->next)
+    u->look_next = u->sessions;
+    (void)sd_event_source_set_enabled(u->look, SD_EVENT_ON);
+}
+
+/* Whose address is another one now? Sessions begun meanwhile have the new one. */
+static int on_look(sd_event_source *source, void *userdata)
+{
+    struct uplink *u = userdata;
+    struct attempt_route route = {0};
+
+    for (int i = 0; i < NETWORK_SESSIONS_PER_TURN && u->look_next; i++) {
+        struct uplink_session *s = u->look_next;
+
+        u->look_next = s->next;
         attempt_moved(s, &route);
+    }
+    if (!u->look_next)
+        (void)sd_event_source_set_enabled(u->look, SD_EVENT_OFF);
+    return 0;
 }
 
 static bool is_literal(const char *host)
@@ -65,6 +82,25 @@ static void set_up_admission(struct uplink *u, const struct uplink_options *opti
     u->jitter = a->unlimited ? 0 : a->jitter ? a->jitter : ADMISSION_JITTER;
 }
 
+/* What the loop watches for all sessions. */
+static int set_up_events(struct uplink *u)
+{
+    int r;
+
+    r = sd_event_add_time(u->event, &u->admission_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_admission, u);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(u->admission_timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_defer(u->event, &u->look, on_look, u);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(u->look, SD_EVENT_OFF);
+    if (r >= 0)
+        r = timers_new(u->event, TIMER_ACCURACY, session_timer, &u->timers);
+    if (r >= 0)
+        r = sockets_new(u->event, &u->sockets);
+    return r;
+}
+
 int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *vault,
                const struct uplink_options *options, struct uplink **ret, struct error *e)
 {
@@ -78,20 +114,19 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
     u->event = sd_event_ref(event);
     u->vault = vault;
     u->nstart = options->nstart;
+    u->keepalive = options->keepalive ? options->keepalive : COAP_KEEPALIVE;
     u->name = strdup(options->name);
     if (!u->name || asprintf(&u->endpoint, form, options->host, options->port) < 0)
         return -ENOMEM;
     set_up_admission(u, options);
+    r = set_up_events(u);
+    if (r < 0)
+        return error_errno(e, r, "uplink %s: cannot watch for events", u->name);
     r = resolver_new(resolver_workers, options->host, options->port, &u->resolver, e);
     if (r >= 0)
-        r = dtls_shared_new(event, options->suites, is_literal(options->host) ? NULL : options->host, &u->dtls, e);
+        r = dtls_shared_new(u->sockets, options->suites, is_literal(options->host) ? NULL : options->host, &u->dtls, e);
     if (r < 0)
         return error_prefix(e, r, "uplink %s", u->name);
-    r = sd_event_add_time(event, &u->admission_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_admission, u);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(u->admission_timer, SD_EVENT_OFF);
-    if (r < 0)
-        return error_errno(e, r, "uplink %s: cannot make a timer", u->name);
     (void)network_new(event, on_network_changed, u, &u->network);
     *ret = TAKE_PTR(u);
     return 0;
@@ -104,7 +139,10 @@ struct uplink *uplink_free(struct uplink *u)
     network_free(u->network);
     sd_event_source_disable_unref(u->admission_timer);
     resolver_free(u->resolver);
+    sd_event_source_disable_unref(u->look);
     dtls_shared_free(u->dtls);
+    sockets_free(u->sockets);
+    timers_free(u->timers);
     sd_event_unref(u->event);
     free(u->name);
     free(u->endpoint);
