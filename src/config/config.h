@@ -68,6 +68,7 @@ struct config_uplink {
     struct config_registrar registrar;
     struct config_admission admission;
     unsigned nstart;      /* confirmable requests in flight a session */
+    uint64_t keepalive;   /* over CoAP an idle session is pinged so often; USEC_INFINITY: never */
     unsigned max_payload; /* bytes; 0: as the profile says */
 };
 

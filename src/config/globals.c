@@ -218,10 +218,22 @@ static void read_admission(struct reader *r, struct value object, struct config_
     reader_duration(r, v, "jitter", 0, USEC_PER_HOUR, &ret->jitter);
 }
 
+static void read_keepalive(struct reader *r, struct value object, uint64_t *ret)
+{
+    struct value v;
+
+    *ret = COAP_KEEPALIVE;
+    if (reader_member(r, object, "keepalive", false, &v) && json_object_is_type(v.json, json_type_string) &&
+        strcmp(json_object_get_string(v.json), "never") == 0)
+        *ret = USEC_INFINITY;
+    else
+        reader_duration(r, object, "keepalive", COAP_KEEPALIVE_MIN, COAP_KEEPALIVE_MAX, ret);
+}
+
 static int read_uplink(struct reader *r, const char *name, struct value v, struct config *c)
 {
-    static const char *const known[] = {"url",       "profile", "suites",      "identity", "registrar",
-                                        "admission", "nstart",  "max_payload", NULL};
+    static const char *const known[] = {"url",       "profile", "suites",    "identity",    "registrar",
+                                        "admission", "nstart",  "keepalive", "max_payload", NULL};
     struct config_uplink *u = calloc(1, sizeof(*u));
     uint64_t max_payload = 0;
 
@@ -245,6 +257,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, struc
     read_identity(r, v, u);
     read_admission(r, v, &u->admission);
     reader_unsigned(r, v, "nstart", 1, COAP_NSTART_MAX, &u->nstart);
+    read_keepalive(r, v, &u->keepalive);
     reader_size(r, v, "max_payload", CONFIG_PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
     u->max_payload = (unsigned)max_payload;
     return 0;

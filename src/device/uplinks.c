@@ -99,6 +99,7 @@ static int make(struct fleet *f, const struct config_uplink *settings, struct sh
                       .jitter = settings->admission.jitter,
                       .unlimited = settings->admission.unlimited},
         .nstart = settings->nstart,
+        .keepalive = settings->keepalive,
         .arena = f->arena,
     };
     int r = load_profile(f, settings, &u->profile, e);

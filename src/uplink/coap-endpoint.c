@@ -32,7 +32,8 @@ int coap_endpoint_new(const struct coap_endpoint_options *options, struct coap_e
     ep->szx_max = szx;
     ep->body_max = options->body_max ? options->body_max : COAP_BODY_MAX;
     ep->random.state = options->seed;
-    ep->deadline = USEC_INFINITY;
+    ep->keepalive = options->keepalive ? options->keepalive : USEC_INFINITY;
+    ep->deadline = ep->ping_at = USEC_INFINITY;
     ep->connected = true;
     coap_rtt_init(&ep->rtt);
     coap_mids_init(&ep->mids, &ep->random);
@@ -114,6 +115,7 @@ static uint64_t earliest(struct coap_endpoint *ep, uint64_t queue_when)
 {
     uint64_t when = MIN_OF(queue_when, coap_observations_deadline(ep));
 
+    when = MIN_OF(when, ep->ping_at);
     for (struct coap_exchange *x = ep->first; x; x = x->next)
         if (x->state != COAP_QUEUED)
             when = MIN_OF(when, x->deadline);
@@ -168,6 +170,7 @@ void coap_leave(struct coap_endpoint *ep)
 int coap_endpoint_send(struct coap_endpoint *ep, const uint8_t *datagram, size_t n)
 {
     ep->sent++;
+    ep->sent_at = ep->now;
     return ep->ops->send(ep->userdata, datagram, n);
 }
 
@@ -364,6 +367,27 @@ uint64_t coap_endpoint_deadline(const struct coap_endpoint *ep)
     return ep->deadline;
 }
 
+/* ── Keepalive ── */
+
+/* Set anew only when it has come, so that it costs the messages in between nothing. */
+static void schedule_ping(struct coap_endpoint *ep)
+{
+    uint64_t half = ep->keepalive / 2;
+
+    if (ep->keepalive != USEC_INFINITY)
+        ep->ping_at = MAX_OF(ep->sent_at + half, ep->now) + coap_random_upto(&ep->random, half);
+}
+
+static void look_for_silence(struct coap_endpoint *ep)
+{
+    /* Whatever is under way is sent again if it is not answered. */
+    if (!ep->first && ep->now - ep->sent_at >= ep->keepalive / 2) {
+        (void)coap_ping(ep, ep->now, NULL, NULL, NULL);
+        ep->sent_at = ep->now;
+    }
+    schedule_ping(ep);
+}
+
 static struct coap_exchange *first_due(const struct coap_endpoint *ep)
 {
     for (struct coap_exchange *x = ep->first; x; x = x->next)
@@ -383,6 +407,8 @@ void coap_endpoint_tick(struct coap_endpoint *ep, uint64_t now)
         coap_exchange_expire(x);
     if (ep->connected && !ep->doomed)
         coap_observations_tick(ep);
+    if (ep->connected && !ep->doomed && ep->ping_at <= ep->now)
+        look_for_silence(ep);
     coap_leave(ep);
 }
 
@@ -424,6 +450,8 @@ void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
         return;
     coap_enter(ep, now);
     ep->connected = true;
+    ep->sent_at = ep->now;
+    schedule_ping(ep);
     ep->suspect = ep->tell_suspect = ep->tell_answered = false;
     ep->unanswered = 0;
     /* The peer's message ids are another session's now (RFC 7252 section 9.1.1). */

@@ -49,7 +49,11 @@ struct coap_endpoint_options {
     size_t datagram_max; /* what a datagram may hold, up to COAP_DATAGRAM_LIMIT; 0: COAP_DATAGRAM_MAX */
     unsigned block_size; /* largest block, 16..1024, a power of two; 0: 1024 */
     size_t body_max;     /* of a request or response in blocks; 0: COAP_BODY_MAX */
-    uint64_t seed;       /* for tests: tokens, message ids and jitter follow from it; 0: from gnutls_rnd */
+    /* The longest time without a datagram sent, after which the peer is pinged: for NATs on the way, and to find out
+     * that it is gone. Comes half to wholly so late, at random, so that many endpoints do not ping at once. 0 or
+     * USEC_INFINITY: never. */
+    uint64_t keepalive;
+    uint64_t seed; /* for tests: tokens, message ids and jitter follow from it; 0: from gnutls_rnd */
 };
 
 /* -EINVAL: an option out of its range. */

@@ -154,6 +154,7 @@ static int start(struct uplink_session *s)
         .ops = &endpoint_ops,
         .userdata = s,
         .nstart = s->uplink->nstart,
+        .keepalive = s->uplink->keepalive,
     };
     struct coap_session *c = coap(s);
     int r;

@@ -9,7 +9,7 @@
  *   raw HEX                the peer sends that datagram
  *   +MS                    time passes; tick LO HI: the next deadline is LO..HI ms away, and comes; idle: there is none
  *   reconnect, disconnect, mtu N (the path takes N bytes from now on, send says so), free
- *   nstart N, block N, body N  settings, in the first lines
+ *   nstart N, block N, body N, keepalive MS  settings, in the first lines
  *   > MESSAGE              the endpoint has sent this next
  *   ! WHO R [RESPONSE]     a callback: the request's number, or o for the observation; ! suspect, ! answered
  *
@@ -448,7 +448,7 @@ static void script_line(struct script *s, const char *line)
     s->next_event++;
 }
 
-/* Takes one "nstart N", "block N" or "body N" line off the front. */
+/* Takes one line with a setting off the front. */
 static bool script_setting(const char **text, struct coap_endpoint_options *options)
 {
     unsigned value;
@@ -456,6 +456,8 @@ static bool script_setting(const char **text, struct coap_endpoint_options *opti
 
     if (sscanf(*text, "nstart %u\n%n", &value, &n) == 1 && n > 0)
         options->nstart = value;
+    else if (sscanf(*text, "keepalive %u\n%n", &value, &n) == 1 && n > 0)
+        options->keepalive = value * USEC_PER_MSEC;
     else if (sscanf(*text, "block %u\n%n", &value, &n) == 1 && n > 0)
         options->block_size = value;
     else if (sscanf(*text, "body %u\n%n", &value, &n) == 1 && n > 0)

@@ -232,6 +232,7 @@ static void test_values(void **state)
     assert_null(u->suites[2]);
     assert_int_equal(u->registrar.type, CONFIG_REGISTRAR_MANUAL);
     assert_int_equal(u->nstart, COAP_NSTART);
+    assert_true(u->keepalive == COAP_KEEPALIVE);
     assert_int_equal(u->admission.concurrent, ADMISSION_CONCURRENT);
     assert_null(config_uplink(c, "none"));
     assert_true(c->rotation.max_age == 90 * USEC_PER_DAY && c->rotation.retire_after == USEC_PER_DAY);
@@ -367,6 +368,8 @@ static void test_diff_globals(void **state)
         {"\"url\":\"coaps://x\",\"identity\":\"{opaque}-{n}\",\"registrar\":{\"type\":\"exec\",\"program\":\"y\"}", "",
          CONFIG_UPLINK_ROTATION, 0},
         {"\"url\":\"coaps://x\",\"nstart\":2", "", CONFIG_UPLINK_ADMISSION, 0},
+        {"\"url\":\"coaps://x\",\"keepalive\":\"100s\"", "", 0, 0},
+        {"\"url\":\"coaps://x\",\"keepalive\":\"never\"", "", CONFIG_UPLINK_ADMISSION, 0},
         {"\"url\":\"coaps://x\",\"admission\":\"unlimited\"", "", CONFIG_UPLINK_ADMISSION, 0},
         {"\"url\":\"coaps://x\"", ",\"rotation\":{\"concurrent\":1}", 0, CONFIG_GLOBAL_ROTATION},
         {"\"url\":\"coaps://x\"", ",\"spool\":{\"max_bytes\":\"1M\"}", 0, CONFIG_GLOBAL_SPOOL},

@@ -14,6 +14,31 @@ static const struct {
     const char *name;
     const char *script;
 } rows[] = {
+    {"silence is met by a ping, and a ping by silence", "keepalive 100000\n"
+                                                        "reconnect\n"
+                                                        "tick 50000 100000\n"
+                                                        "> CON - m0\n"
+                                                        "< RST - m0\n"
+                                                        "tick 50000 100000\n"
+                                                        "> CON - m1\n"
+                                                        "tick 1000 1500\n"
+                                                        "> CON - m1\n"
+                                                        "tick 2000 3000\n"
+                                                        "> CON - m1\n"
+                                                        "! suspect\n"
+                                                        "disconnect\n"
+                                                        "idle\n"},
+    {"a request puts the ping off", "keepalive 100000\n"
+                                    "reconnect\n"
+                                    "+49000\n"
+                                    "get a\n"
+                                    "> CON GET m0 t0 path=a\n"
+                                    "< ACK 2.05 m0 t0\n"
+                                    "! 0 0 2.05\n"
+                                    "tick 1000 51000\n"
+                                    "tick 1000 99000\n"
+                                    "> CON - m1\n"
+                                    "< ACK - m1\n"},
     {"piggybacked response", "get a/b?x=1&y\n"
                              "> CON GET m0 t0 path=a path=b q=x=1 q=y\n"
                              "+50\n"
