@@ -193,17 +193,27 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
     return 0;
 }
 
-static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+static void on_stopped(int r, void *userdata)
 {
     struct agent *a = userdata;
-    int r;
 
-    sd_notify(0, "STOPPING=1");
-    r = fleet_stop(a->fleet);
     if (r < 0)
         log_error(NULL, "what was open in the vault could not be committed: %s", strerrordesc_np(-r));
     log_info(NULL, "stopped");
-    return sd_event_exit(a->event, EXIT_SUCCESS);
+    (void)sd_event_exit(a->event, EXIT_SUCCESS);
+}
+
+static int on_stop(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+    struct agent *a = userdata;
+    int r = fleet_stop(a->fleet, on_stopped, a);
+
+    if (r == -EALREADY)
+        return 0;
+    sd_notify(0, "STOPPING=1");
+    if (r < 0)
+        on_stopped(vault_flush(a->vault), a);
+    return 0;
 }
 
 static int add_signals(struct agent *a)

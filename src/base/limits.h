@@ -138,7 +138,8 @@
 #define TIMERS_PER_TURN 64
 #define NETWORK_SETTLE (1 * USEC_PER_SEC)
 #define NETWORK_MESSAGES_PER_TURN 64
-#define NETWORK_SESSIONS_PER_TURN 256 /* looked at after a change */
+#define NETWORK_SESSIONS_PER_TURN 64 /* looked at after a change */
+#define STOP_PER_TURN 64             /* devices disconnected when the agent stops */
 #define ADMISSION_CONCURRENT 64
 #define ADMISSION_PER_SEC 200
 #define ADMISSION_JITTER (1 * USEC_PER_SEC)

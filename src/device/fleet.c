@@ -222,6 +222,7 @@ struct fleet *fleet_free(struct fleet *f)
     if (!f)
         return NULL;
     f->stopping = true;
+    sd_event_source_disable_unref(f->stop.source);
     f->listener = (struct fleet_listener){0};
     if (f->jobs)
         jobs_listen(f->jobs, NULL);
@@ -258,16 +259,43 @@ struct fleet *fleet_free(struct fleet *f)
     return NULL;
 }
 
-/* Every session is closed with a word to the server, which is one datagram each and waits for nothing. */
-int fleet_stop(struct fleet *f)
+static int on_stop(sd_event_source *source, void *userdata)
 {
-    f->stopping = true;
-    link_host_stop(f->link);
-    for (size_t i = 0; i < f->n_devices; i++) {
-        probe_drop(f->devices[i]);
-        session_stop(f->devices[i], true);
+    struct fleet *f = userdata;
+
+    /* What ends meanwhile may take devices away. */
+    f->stop.left = MIN_OF(f->stop.left, f->n_devices);
+    for (int i = 0; i < STOP_PER_TURN && f->stop.left > 0; i++) {
+        struct device *d = f->devices[--f->stop.left];
+
+        probe_drop(d);
+        session_stop(d, true);
     }
-    return vault_flush(f->vault);
+    if (f->stop.left > 0)
+        return 0;
+    (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    f->stop.done(vault_flush(f->vault), f->stop.userdata);
+    return 0;
+}
+
+/* Every session is closed with a word to the server, which is one datagram each and waits for nothing. */
+int fleet_stop(struct fleet *f, void (*stopped)(int r, void *userdata), void *userdata)
+{
+    int r;
+
+    if (f->stopping)
+        return -EALREADY;
+    r = sd_event_add_defer(f->event, &f->stop.source, on_stop, f);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(f->stop.source, SD_EVENT_ON);
+    if (r < 0)
+        return r;
+    f->stopping = true;
+    f->stop.left = f->n_devices;
+    f->stop.done = stopped;
+    f->stop.userdata = userdata;
+    link_host_stop(f->link);
+    return 0;
 }
 
 void fleet_listen(struct fleet *f, const struct fleet_listener *listener)

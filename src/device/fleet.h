@@ -54,8 +54,9 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
 struct fleet *fleet_free(struct fleet *f);
 DEFINE_FREEP(struct fleet, fleet_free)
 void fleet_listen(struct fleet *f, const struct fleet_listener *listener);
-/* Closes every session with a word to the cloud and commits what is open; blocks on the disk. */
-int fleet_stop(struct fleet *f);
+/* Closes every session with a word to the cloud, some in each turn of the loop; then commits what is open, which blocks
+ * on the disk, and calls `stopped`, once and not before the return. Negative errno: it is not called. */
+int fleet_stop(struct fleet *f, void (*stopped)(int r, void *userdata), void *userdata);
 
 struct jobs *fleet_jobs(struct fleet *f);
 struct link_host *fleet_link(struct fleet *f);

@@ -206,6 +206,12 @@ struct fleet {
     struct export *export;
     bool changing; /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
+    struct {
+        sd_event_source *source;
+        size_t left; /* devices whose sessions are still to be closed */
+        void (*done)(int r, void *userdata);
+        void *userdata;
+    } stop;
 };
 
 /* fleet.c */
