@@ -456,3 +456,16 @@ int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *us
     coap_leave(ep);
     return r;
 }
+
+void coap_endpoint_probe(struct coap_endpoint *ep, uint64_t now)
+{
+    static const struct uplink_request ping = {.content_format = -1, .accept = -1};
+    struct coap_exchange *x;
+
+    if (ep->doomed || !ep->connected)
+        return;
+    coap_enter(ep, now);
+    if (coap_exchange_new(ep, &ping, NULL, NULL, &x) == 0)
+        coap_exchange_start(x);
+    coap_leave(ep);
+}

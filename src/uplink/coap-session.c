@@ -118,6 +118,10 @@ static void op_suspect(void *userdata)
 
     session_enter(s);
     suspected(s);
+    /* While the new session is being made, the old one may show that it was only loss: the request under way comes
+     * again in half a minute, which is too late. */
+    if (s->running && s->open)
+        coap_endpoint_probe(coap(s)->endpoint, clock_boottime());
     session_leave(s);
 }
 
