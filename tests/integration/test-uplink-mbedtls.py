@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Uplink sessions against a server upon mbedTLS (tests/peers/mbedtls-server.c), which asks for cookies and alerts a wrong key.
+
+usage: GATEHOUSE_BUILD=build test-uplink-mbedtls.py
+"""
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+
+from uplink_peers import Client, Failed, Lines, check, free_port
+
+SERVER = os.path.join(os.environ["GATEHOUSE_BUILD"], "tests/peers/mbedtls-server")
+SKIPPED = 77
+KEY = "a-key-of-25-ASCII-letters"
+OTHER_KEY = "another-key-of-27-ascii-chr"
+SUITES = {
+    "ecdhe-psk": ("TLS-ECDHE-PSK-WITH-CHACHA20-POLY1305-SHA256", "1"),
+    "ecdhe-psk-cbc": ("TLS-ECDHE-PSK-WITH-AES-128-CBC-SHA256", "1"),
+    "psk": ("TLS-PSK-WITH-AES-", "0"),
+    "psk-ccm8": ("TLS-PSK-WITH-AES-128-CCM-8", "0"),
+}
+
+
+class Server:
+    def __init__(self, stack):
+        self.port = free_port()
+        self.keys = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".psk"))
+        self.keys.write(f"device-0:{KEY.encode().hex()}\n")
+        self.keys.flush()
+        stack.callback(self.kill)
+        self.start()
+
+    def start(self):
+        self.process = subprocess.Popen([SERVER, str(self.port), self.keys.name], stdout=subprocess.PIPE, text=True)
+        self.lines = Lines(self.process.stdout)
+        self.lines.expect("^listening", 10)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def each_suite_carries_a_request(stack):
+    server = Server(stack)
+    for name, (suite, secrecy) in SUITES.items():
+        with contextlib.ExitStack() as inner:
+            client = Client(inner, server.port, name)
+            client.connect(KEY)
+            server.lines.expect(f"^session {suite}", 5)
+            check(client.put(f"over-{name}") == "2.04", "put failed with", name)
+            client.say("get 0 box")
+            client.expect(f"^response 0 2.05 over-{name}")
+            check(client.info()["secrecy"] == secrecy, name, "forward secrecy")
+
+
+def refused(stack, key, identity):
+    client = Client(stack, Server(stack).port)
+    client.credential(key, identity)
+    client.say("start 0 main")
+    client.expect("^result 0 refused full .*(key|identity)", 14, unless="unreachable|failed")
+    client.expect("^result 0 refused full", 14, unless="unreachable|failed")
+    client.expect("^state 0 refused .*ASCII, hex or base64", 1)
+
+
+def a_wrong_key_is_refused(stack):
+    refused(stack, OTHER_KEY, "device-0")
+
+
+def an_unknown_identity_is_refused(stack):
+    refused(stack, KEY, "nobody")
+
+
+def a_server_that_is_away_is_unreachable(stack):
+    server = Server(stack)
+    server.kill()
+    client = Client(stack, server.port)
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.expect("^result 0 unreachable full .*nothing listens", 5, unless="refused")
+
+
+def a_restarted_server_is_found_stale(stack):
+    server = Server(stack)
+    client = Client(stack, server.port)
+    client.connect(KEY)
+    check(client.put("one") == "2.04", "put failed")
+    server.kill()
+    server.start()
+    check(client.put("two", timeout=30) == "2.04", "put after the restart failed")
+    client.say("get 0 box")
+    client.expect("^response 0 2.05 two")
+    check(client.info()["state"] == "online", "not online")
+
+
+def main():
+    if not os.path.exists(SERVER):
+        print("built without mbedTLS")
+        sys.exit(SKIPPED)
+    failed = 0
+    for case in (each_suite_carries_a_request, a_wrong_key_is_refused, an_unknown_identity_is_refused,
+                 a_server_that_is_away_is_unreachable, a_restarted_server_is_found_stale):
+        try:
+            with contextlib.ExitStack() as stack:
+                case(stack)
+            print("ok     ", case.__name__, flush=True)
+        except Failed as e:
+            failed += 1
+            print("FAILED ", case.__name__, e, flush=True)
+    sys.exit(1 if failed else 0)
+
+
+if __name__ == "__main__":
+    main()
