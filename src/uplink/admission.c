@@ -9,7 +9,7 @@ void admission_init(struct admission *a, unsigned concurrent, unsigned per_sec, 
     /* A tenth of a second's worth at once: a burst that a server on a small machine still takes. */
     uint64_t burst = MAX_OF(per_sec / 10, 1U);
 
-    *a = (struct admission){.concurrent = concurrent, .unlimited = unlimited};
+    *a = (struct admission){.concurrent = unlimited ? ADMISSION_UNLIMITED : concurrent, .unlimited = unlimited};
     ratelimit_init(&a->rate, burst * USEC_PER_SEC / MAX_OF(per_sec, 1U), burst);
 }
 
@@ -52,7 +52,7 @@ static bool has_room(const struct admission *a)
 {
     if (a->cells_free && a->cells_free(a->userdata) == 0)
         return false;
-    return a->unlimited || a->in_flight < a->concurrent;
+    return a->in_flight < a->concurrent;
 }
 
 void admission_run(struct admission *a, uint64_t now)

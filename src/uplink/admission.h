@@ -30,6 +30,7 @@ struct admission {
     void *userdata;
 };
 
+/* `unlimited`: no rate, and ADMISSION_UNLIMITED in flight. */
 void admission_init(struct admission *a, unsigned concurrent, unsigned per_sec, bool unlimited);
 /* Queues the ticket; nothing if it waits or is admitted already. admission_run() admits. */
 void admission_ask(struct admission *a, struct admission_ticket *ticket);

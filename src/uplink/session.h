@@ -39,7 +39,7 @@ struct uplink_admission {
     unsigned concurrent; /* handshakes in flight; 0: ADMISSION_CONCURRENT */
     unsigned per_sec;    /* handshakes begun; 0: ADMISSION_PER_SEC */
     uint64_t jitter;     /* spread of what the cloud or the network makes many do at once; 0: ADMISSION_JITTER */
-    bool unlimited;      /* all at once, no spread */
+    bool unlimited;      /* ADMISSION_UNLIMITED in flight, no rate, no spread */
 };
 
 enum uplink_transport { UPLINK_COAP, UPLINK_MQTT };
