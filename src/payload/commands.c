@@ -352,6 +352,13 @@ static int read_id(struct reading *g, const struct captured *c)
 /* Whether the message is a command at all. */
 static bool is_command(const struct reading *g)
 {
+    json_object *members;
+
+    for (size_t i = 0; g->s->ignore && i < json_object_array_length(g->s->ignore); i++)
+        if (json_object_equal(g->root, json_object_array_get_idx(g->s->ignore, i)))
+            return false;
+    if (g->s->members && g->s->members[0] && !at(g->root, g->s->members, &members))
+        return false;
     for (size_t i = 0; i < g->s->n_when; i++) {
         json_object *o;
 

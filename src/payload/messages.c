@@ -24,7 +24,8 @@ int request_target(const struct profile *p, const struct profile_request *q, con
 
 static int request_body(const struct profile_request *q, struct meanings *m, char **ret, size_t *ret_size)
 {
-    struct writer w = {.cbor = content_format_cbor(q->content_format)};
+    struct writer w = {.cbor = content_format_cbor(q->content_format),
+                       .labels = q->content_format == CONTENT_FORMAT_SENML_CBOR};
 
     if (q->text)
         template_text(&w.out, q->text, m, ESCAPE_NONE);
@@ -34,10 +35,17 @@ static int request_body(const struct profile_request *q, struct meanings *m, cha
     return strbuf_take(&w.out, ret);
 }
 
+static struct profile_message message_head(const struct profile *p, const struct profile_request *q)
+{
+    return (struct profile_message){.method = q->method,
+                                    .content_format = p->transport == PROFILE_MQTT ? -1 : q->content_format,
+                                    .retain = q->retain};
+}
+
 int request_message(const struct profile *p, const struct profile_request *q, struct meanings *m,
                     struct profile_message *ret)
 {
-    struct profile_message message = {.method = q->method, .content_format = q->content_format, .retain = q->retain};
+    struct profile_message message = message_head(p, q);
     int r = request_target(p, q, m, &message.target);
 
     if (r >= 0)
@@ -64,7 +72,7 @@ ssize_t profile_pack(const struct profile *p, const struct profile_names *names,
 {
     struct profile_message message = {
         .method = p->telemetry.method, .content_format = p->telemetry.content_format, .retain = p->telemetry.retain};
-    struct meanings m = {.plain_names = p->record_quality};
+    struct meanings m = {.plain_names = p->record_quality, .units = p->units};
     char name[SAMPLE_NAME_MAX];
     struct strbuf base_name = {0};
     ssize_t taken = -EINVAL;
@@ -146,8 +154,8 @@ int profile_announce(const struct profile *p, size_t i, const struct profile_nam
     meanings_names(&m, names);
     if (point) {
         meanings_text(&m, WORD_POINT, point->name);
-        if (point->unit[0])
-            meanings_text(&m, WORD_UNIT, point->unit);
+        m.units = p->units;
+        meanings_unit(&m, point->unit);
         bound(&m, WORD_MIN, point->min);
         bound(&m, WORD_MAX, point->max);
     }

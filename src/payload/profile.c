@@ -30,6 +30,7 @@ static void source_done(struct profile_source *s)
         json_object_put(s->when[i].value);
     }
     free(s->when);
+    json_object_put(s->ignore);
     free(s->id);
     free(s->point);
     free(s->value);
@@ -55,6 +56,7 @@ struct profile *profile_free(struct profile *p)
     free(p->sources);
     free(p->base_name);
     json_object_put(p->record);
+    json_object_put(p->units);
     free(p);
     return NULL;
 }

@@ -98,6 +98,7 @@ struct profile_source {
     struct profile_request request; /* the path to observe, the topic with its captures, or the poll */
     int accept;                     /* CoAP only: the content format to ask for; -1: none */
     char **locations;               /* NULL-terminated; NULL: a command needs none */
+    struct json_object *ignore;     /* a list of messages that are none, or NULL */
     struct profile_condition *when; /* what a message must hold to be a command */
     size_t n_when;
     char *id, *point, *value, *members; /* JSON pointers; NULL: not given */
@@ -119,8 +120,9 @@ struct profile {
     bool record_quality;        /* it says {quality} */
     bool group_time;            /* all points of one time are one record; else a record a sample */
     enum profile_batch { PROFILE_BATCH_ARRAY, PROFILE_BATCH_SINGLE, PROFILE_BATCH_WHEN_MANY } batch;
-    size_t max_payload;                         /* bytes of one request's body */
-    unsigned drain_rate;                        /* requests a second of one device while it catches up; 0: unlimited */
+    struct json_object *units; /* what {unit} becomes, where a cloud has other words for units; or NULL */
+    size_t max_payload;        /* bytes of one request's body */
+    unsigned drain_rate;       /* requests a second of one device while it catches up; 0: unlimited */
     struct profile_announcement *announcements; /* sent after each connection, before samples */
     size_t n_announcements;
     struct profile_request will;

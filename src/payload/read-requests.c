@@ -125,7 +125,7 @@ void profile_read_body(struct reader *r, struct value v, const struct profile *p
         }
         if (reader_member(r, v, "body", false, &body))
             reader_mistake_key(r, body.node, "\"body\" beside \"text\"; a message has one of them");
-        if (ret->content_format < 0)
+        if (ret->content_format < 0 && ret->text && ret->text[0])
             ret->content_format = CONTENT_FORMAT_TEXT;
         return;
     }

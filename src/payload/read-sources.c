@@ -57,6 +57,18 @@ static void read_when(struct reader *r, struct value v, struct profile_source *s
     }
 }
 
+static void read_ignore(struct reader *r, struct value v, struct profile_source *s)
+{
+    struct value list;
+
+    if (!reader_member(r, v, "ignore", false, &list))
+        return;
+    if (!json_object_is_type(list.json, json_type_array))
+        reader_mistake(r, list.node, "\"ignore\" is not a list of messages such as [null, \"OK\"]");
+    else
+        s->ignore = json_object_get(list.json);
+}
+
 static void read_locations(struct reader *r, struct value v, struct profile_source *s, unsigned *captured)
 {
     struct value list;
@@ -97,8 +109,9 @@ static void check_levels(struct reader *r, uint32_t node, const char *topic)
                            (int)(end - at), at);
 }
 
-static const char *const source_keys[] = {"observe", "topic", "poll",  "every",   "accept", "location", "when",
-                                          "id",      "point", "value", "members", "reply",  "status",   NULL};
+static const char *const source_keys[] = {"observe",  "topic",   "poll",  "every",  "accept",
+                                          "location", "ignore",  "when",  "id",     "point",
+                                          "value",    "members", "reply", "status", NULL};
 
 /* Which of the ways it is; notes what does not belong together. */
 static void read_kind(struct reader *r, struct value v, struct profile *p, struct profile_source *s, unsigned *captured)
@@ -212,6 +225,7 @@ static void read_source(struct reader *r, struct value v, struct profile *p, str
     reader_known(r, v, source_keys);
     read_kind(r, v, p, s, &captured);
     check_kind_keys(r, v, p, s);
+    read_ignore(r, v, s);
     read_when(r, v, s);
     read_pointer(r, v, "id", &s->id);
     read_pointer(r, v, "point", &s->point);

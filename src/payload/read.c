@@ -75,6 +75,20 @@ static void read_record(struct reader *r, struct value root, struct profile *p)
     p->record = json_object_get(v.json);
 }
 
+/* Texts for texts. */
+static void read_units(struct reader *r, struct value root, struct profile *p)
+{
+    struct value v;
+
+    if (!reader_object(r, root, "units", false, &v))
+        return;
+    json_object_object_foreach (v.json, unit, other)
+        if (!json_object_is_type(other, json_type_string))
+            reader_mistake(r, prescan_child(r->map, v.node, unit), "expected what \"%.32s\" is called there, a text",
+                           unit);
+    p->units = json_object_get(v.json);
+}
+
 static void read_senml(struct reader *r, struct value root, struct profile *p)
 {
     const char *base_name = "{device}:";
@@ -115,7 +129,7 @@ static void read_probe(struct reader *r, struct value root, struct profile *p)
         reader_bool(r, v, "read_back", &p->probe_reads_back);
     if (!profile_read_request(r, v, p, mqtt ? mqtt_more : coap_more, WORDS_NAMES, &p->probe))
         return;
-    if (!mqtt && p->probe.content_format < 0)
+    if (!mqtt && p->probe.content_format < 0 && json_object_object_get_ex(v.json, "body", NULL))
         p->probe.content_format = content_format(p);
     if (!json_object_object_get_ex(v.json, "body", NULL) && !json_object_object_get_ex(v.json, "text", NULL))
         reader_mistake(r, v.node, "\"body\" is missing here, or \"text\"");
@@ -191,10 +205,10 @@ static void read_announcements(struct reader *r, struct value root, struct profi
 
 /* ---- The whole ---- */
 
-static const char *const root_keys[] = {
-    "description", "transport", "format",   "max_payload", "drain_rate", "telemetry",
-    "base_name",   "record",    "group",    "batch",       "probe",      "announcements",
-    "will",        "log",       "commands", "responses",   NULL};
+static const char *const root_keys[] = {"description", "transport",     "format", "max_payload", "drain_rate",
+                                        "telemetry",   "base_name",     "record", "group",       "batch",
+                                        "probe",       "announcements", "will",   "log",         "units",
+                                        "commands",    "responses",     NULL};
 
 int profile_read(struct reader *r, struct profile *p)
 {
@@ -224,6 +238,7 @@ int profile_read(struct reader *r, struct profile *p)
         read_record(r, root, p);
     else
         read_senml(r, root, p);
+    read_units(r, root, p);
     read_probe(r, root, p);
     read_announcements(r, root, p);
     read_will(r, root, p);

@@ -10,19 +10,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* RFC 8428 section 6, table 4 */
-enum label {
-    LABEL_BASE_UNIT = -4,
-    LABEL_BASE_TIME = -3,
-    LABEL_BASE_NAME = -2,
-    LABEL_NAME = 0,
-    LABEL_UNIT = 1,
-    LABEL_VALUE = 2,
-    LABEL_STRING = 3,
-    LABEL_BOOL = 4,
-    LABEL_TIME = 6,
-};
-
 static const struct {
     uint32_t flag;
     const char *suffix;
@@ -54,18 +41,18 @@ static void put_name(struct writer *w, const struct sample *s)
     char name[SAMPLE_NAME_MAX];
 
     snprintf(name, sizeof(name), "%s%s", s->point, quality_suffix(s->quality));
-    writer_label(w, "n", LABEL_NAME);
+    writer_key(w, "n");
     writer_text(w, name);
 }
 
 static void put_value(struct writer *w, const struct sample_value *v)
 {
     if (v->type == SAMPLE_BOOL)
-        writer_label(w, "vb", LABEL_BOOL);
+        writer_key(w, "vb");
     else if (v->type == SAMPLE_STRING)
-        writer_label(w, "vs", LABEL_STRING);
+        writer_key(w, "vs");
     else
-        writer_label(w, "v", LABEL_VALUE);
+        writer_key(w, "v");
     writer_value(w, v);
 }
 
@@ -77,22 +64,22 @@ static void put_record(struct writer *w, const char *base_name, const struct sam
 
     writer_object(w, (s == first ? 2u + base_unit : 0u) + 2u + time + unit);
     if (s == first) {
-        writer_label(w, "bn", LABEL_BASE_NAME);
+        writer_key(w, "bn");
         writer_text(w, base_name);
-        writer_label(w, "bt", LABEL_BASE_TIME);
+        writer_key(w, "bt");
         writer_seconds(w, false, s->time);
         if (base_unit) {
-            writer_label(w, "bu", LABEL_BASE_UNIT);
+            writer_key(w, "bu");
             writer_text(w, s->unit);
         }
     }
     put_name(w, s);
     if (time) {
-        writer_label(w, "t", LABEL_TIME);
+        writer_key(w, "t");
         writer_seconds(w, negative, negative ? first->time - s->time : s->time - first->time);
     }
     if (unit) {
-        writer_label(w, "u", LABEL_UNIT);
+        writer_key(w, "u");
         writer_text(w, s->unit);
     }
     put_value(w, &s->value);
@@ -124,7 +111,7 @@ static size_t build(struct writer *w, const char *base_name, const struct sample
 int senml_pack(bool cbor, const char *base_name, const struct sample *samples, size_t n, size_t max, char **ret_body,
                size_t *ret_size)
 {
-    struct writer common = {.cbor = cbor}, each = {.cbor = cbor}, *chosen = &common;
+    struct writer common = {.cbor = cbor, .labels = cbor}, each = common, *chosen = &common;
     size_t taken = 0, taken_each;
     int r;
 

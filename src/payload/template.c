@@ -34,6 +34,17 @@ void meanings_names(struct meanings *m, const struct profile_names *names)
     meanings_text(m, WORD_OPAQUE, names->opaque);
 }
 
+void meanings_unit(struct meanings *m, const char *unit)
+{
+    const char *other = m->units ? json_get_string(m->units, unit) : NULL;
+
+    unit = other ?: unit;
+    if (unit[0])
+        meanings_text(m, WORD_UNIT, unit);
+    else
+        m->of[WORD_UNIT] = (struct meaning){.kind = MEANS_NOTHING};
+}
+
 void meanings_sample(struct meanings *m, const struct sample *s, char *name)
 {
     const char *suffix = quality_suffix(s->quality);
@@ -41,10 +52,7 @@ void meanings_sample(struct meanings *m, const struct sample *s, char *name)
     snprintf(name, SAMPLE_NAME_MAX, "%s%s", s->point, m->plain_names ? "" : suffix);
     meanings_text(m, WORD_POINT, name);
     meanings_text(m, WORD_QUALITY, suffix[0] ? suffix + 1 : "good");
-    if (s->unit[0])
-        meanings_text(m, WORD_UNIT, s->unit);
-    else
-        m->of[WORD_UNIT] = (struct meaning){.kind = MEANS_NOTHING};
+    meanings_unit(m, s->unit);
     m->of[WORD_VALUE] = (struct meaning){.kind = MEANS_VALUE, .value = s->value};
 }
 

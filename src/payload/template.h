@@ -62,11 +62,14 @@ struct meanings {
     /* of a record of several samples: what its repeated members go through; else n is 0 */
     const struct sample *samples;
     size_t n;
-    bool plain_names; /* the record says {quality}: a point's name says none */
+    struct json_object *units; /* what {unit} becomes; or NULL */
+    bool plain_names;          /* the record says {quality}: a point's name says none */
 };
 
 void meanings_names(struct meanings *m, const struct profile_names *names);
 void meanings_text(struct meanings *m, enum word word, const char *text);
+/* "" means nothing. */
+void meanings_unit(struct meanings *m, const char *unit);
 /* Point, unit, value, quality; `name` (SAMPLE_NAME_MAX bytes) gets the point's name and lives as long as m. */
 void meanings_sample(struct meanings *m, const struct sample *s, char *name);
 void meanings_time(struct meanings *m, uint64_t usec);

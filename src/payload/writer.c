@@ -124,20 +124,35 @@ void writer_text(struct writer *w, const char *text)
         put_json_text(&w->out, text);
 }
 
+/* RFC 8428 section 6, table 4. False: the key has no number. */
+static bool label_of(const char *key, int *ret)
+{
+    static const struct {
+        const char *key;
+        int label;
+    } table[] = {{"bver", -1}, {"bn", -2}, {"bt", -3}, {"bu", -4}, {"bv", -5}, {"bs", -6}, {"n", 0}, {"u", 1},
+                 {"v", 2},     {"vs", 3},  {"vb", 4},  {"s", 5},   {"t", 6},   {"ut", 7},  {"vd", 8}};
+
+    for (size_t i = 0; i < ELEMENTSOF(table); i++)
+        if (strcmp(table[i].key, key) == 0) {
+            *ret = table[i].label;
+            return true;
+        }
+    return false;
+}
+
 void writer_key(struct writer *w, const char *key)
 {
+    int label;
+
+    if (w->cbor && w->labels && label_of(key, &label)) {
+        writer_int(w, label);
+        return;
+    }
     writer_text(w, key);
     if (!w->cbor)
         strbuf_puts(&w->out, ":");
     w->comma = false;
-}
-
-void writer_label(struct writer *w, const char *key, int label)
-{
-    if (w->cbor)
-        writer_int(w, label);
-    else
-        writer_key(w, key);
 }
 
 /* ---- Numbers ---- */
@@ -182,35 +197,39 @@ void writer_uint(struct writer *w, uint64_t value)
         strbuf_printf(&w->out, "%" PRIu64, value);
 }
 
-/* Whether half precision (RFC 8949 appendix D) holds the value: 11 bits of it, and an exponent of -24 to 15. */
-static bool fits_half(float value)
+/* The bits of half precision (RFC 8949 appendix D) if it holds the value exactly, or -1. libcbor's own encoder is wrong
+ * about subnormal numbers. */
+static int half_bits(double value)
 {
-    int exponent;
-    float scaled = value == 0 ? 0 : frexpf(fabsf(value), &exponent);
-    int bits;
+    int exponent, sign = signbit(value) ? 0x8000 : 0;
+    double scaled;
 
     if (value == 0)
-        return true;
-    if (exponent > 16 || exponent < -23)
-        return false;
-    bits = exponent >= -13 ? 11 : 11 - (-13 - exponent);
-    scaled = ldexpf(scaled, bits);
-    return scaled == floorf(scaled);
+        return sign;
+    frexp(value, &exponent);
+    if (exponent > 16)
+        return -1;
+    exponent = MAX_OF(exponent, -13); /* below, the digits get fewer instead */
+    scaled = ldexp(fabs(value), 11 - exponent);
+    if (scaled != floor(scaled) || scaled > 2047)
+        return -1;
+    return sign + ((exponent + 13) << 10) + (int)scaled;
 }
 
 void writer_double(struct writer *w, double value)
 {
     char text[DOUBLE_TEXT_MAX];
+    int half = half_bits(value);
 
     begin(w);
     if (!w->cbor)
         strbuf_puts(&w->out, double_format(value, text));
-    else if ((double)(float)value != value)
-        PUT_HEAD(w, cbor_encode_double, value);
-    else if (fits_half((float)value))
-        PUT_HEAD(w, cbor_encode_half, (float)value);
-    else
+    else if (half >= 0)
+        strbuf_add(&w->out, (const char[]){(char)0xf9, (char)(half >> 8), (char)half}, 3);
+    else if ((double)(float)value == value)
         PUT_HEAD(w, cbor_encode_single, (float)value);
+    else
+        PUT_HEAD(w, cbor_encode_double, value);
 }
 
 void writer_value(struct writer *w, const struct sample_value *value)

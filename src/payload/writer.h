@@ -7,8 +7,8 @@
  * shortest floating-point number, that reads back as the same one. CBOR has definite lengths and each head as short as
  * it can be.
  *
- * Embedded and zeroed but for `cbor`; who calls keeps to the grammar: a container's members are counted beforehand,
- * each member of an object is a key and a value. Out of memory is kept in out.failed. Pure, any thread. */
+ * Embedded and zeroed but for `cbor` and `labels`; who calls keeps to the grammar: a container's members are counted
+ * beforehand, each member of an object is a key and a value. Out of memory is kept in out.failed. Pure, any thread. */
 
 #include "base/sample.h"
 #include "base/strbuf.h"
@@ -19,7 +19,8 @@
 
 struct writer {
     bool cbor;
-    bool comma; /* JSON: a value stands before, and what follows is parted from it */
+    bool labels; /* CBOR: keys of SenML are the numbers that they have there (RFC 8428 section 6) */
+    bool comma;  /* JSON: a value stands before, and what follows is parted from it */
     struct strbuf out;
 };
 
@@ -28,8 +29,6 @@ void writer_object_end(struct writer *w);
 void writer_array(struct writer *w, size_t elements);
 void writer_array_end(struct writer *w);
 void writer_key(struct writer *w, const char *key);
-/* A key that CBOR has a number for. */
-void writer_label(struct writer *w, const char *key, int label);
 
 void writer_null(struct writer *w);
 void writer_bool(struct writer *w, bool value);

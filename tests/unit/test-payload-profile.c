@@ -94,6 +94,95 @@ static const struct {
      23, "is not a list of response codes"},
 };
 
+#define MQTT_REST "\"transport\":\"mqtt\",\"telemetry\":{\"topic\":\"t\"},\"probe\":\"none\""
+
+static const struct {
+    const char *text;
+    unsigned line, column;
+    const char *message;
+} more[] = {
+    {"{" REST ",\n\"drain_rate\":-1}", 2, 14, "expected a whole number from 0"},
+    {"{" REST ",\n\"will\":{}}", 2, 1, "\"will\" is of MQTT"},
+    {"{" REST ",\n\"record\":{}}", 2, 1, "\"record\" does not go with this profile's format, which is of SenML"},
+    {"{" REST ",\n\"base_name\":\"{point}\"}", 2, 13,
+     "{point} means nothing here; known here: {device}, {hardware_id}, {opaque}"},
+    {"{" REST ",\n\"log\":{\"topic\":\"x\"}}", 2, 8, "\"topic\" is of MQTT, and this profile's transport is \"coap\""},
+    {"{" REST ",\n\"log\":{\"path\":\"x\",\"body\":[{\"a{id}\":\"{value}\"}]}}", 2, 28, "{id} means nothing here"},
+    {"{" REST ",\n\"log\":{\"path\":\"x\",\"body\":1,\"text\":\"\"}}", 2, 19, "a message has one of them"},
+    {"{" REST ",\n\"announcements\":{}}", 2, 17, "expected a list"},
+    {"{" REST ",\n\"announcements\":[1]}", 2, 18, "expected an announcement"},
+    {"{" REST ",\n\"announcements\":[{\"path\":\"a/{point}\"}]}", 2, 26, "{point} means nothing here"},
+    {"{" REST ",\n\"announcements\":[{\"each\":\"thing\",\"path\":\"a\"}]}", 2, 26,
+     "expected one of \"device\", \"point\", \"writable\""},
+    {"{" REST ",\n\"commands\":{}}", 2, 12, "is not a list"},
+    {"{" REST ",\n\"commands\":[{\"value\":\"\",\"point\":\"/p\"}]}", 2, 13, "\"observe\" is missing here"},
+    {"{" REST ",\n\"commands\":[{\"observe\":\"c\",\"point\":\"/p\"}]}", 2, 13, "nothing says which value"},
+    {"{" REST ",\n\"commands\":[{\"observe\":\"c\",\"value\":\"v\",\"point\":\"/p\"}]}", 2, 36,
+     "is not a JSON pointer"},
+    {"{" REST ",\n\"commands\":[{\"observe\":\"c/{point}\",\"value\":\"\",\"point\":\"/p\"}]}", 2, 24,
+     "{point} means nothing here"},
+    {"{" REST ",\n\"commands\":[{\"observe\":\"c\",\"topic\":\"c\",\"value\":\"\",\"point\":\"/p\"}]}", 2, 28,
+     "\"topic\" does not go with \"observe\""},
+    {"{" REST ",\n\"commands\":[{\"observe\":\"c\",\"members\":\"\",\"value\":\"\"}]}", 2, 13, "do not go with it"},
+    {"{" REST ",\n\"commands\":[{\"observe\":\"c\",\"value\":\"\",\"point\":\"/p\",\"reply\":{\"path\":\"r/{id}\"}}]}",
+     2, 68, "{id} means nothing here"},
+    {"{" REST ",\n\"commands\":[{\"observe\":\"c\",\"value\":\"\",\"point\":\"/p\",\"status\":{\"done\":[]}}]}", 2, 69,
+     "expected a number, a text, or null"},
+    {"{" REST ",\n\"commands\":[{\"poll\":{\"path\":\"c\"},\"location\":\"x\",\"value\":\"\",\"point\":\"/p\"}]}", 2, 45, "expected a list of locations"},
+    {"{" REST ",\n\"commands\":[{\"poll\":{\"path\":\"c\"},\"every\":\"1\",\"value\":\"\",\"point\":\"/p\"}]}", 2, 42,
+     "\"every\""},
+    {"{\"telemetry\":{\"path\":\"t\"},\"probe\":\"none\",\"responses\":{\"accept\":[]}}", 1, 35,
+     "\"none\" is for transport \"mqtt\" only"},
+    {"{" MQTT_REST ",\n\"log\":{\"path\":\"x\"}}", 2, 8, "\"path\" is of CoAP"},
+    {"{" MQTT_REST ",\n\"log\":{\"topic\":\"x/+\"}}", 2, 16, "without + and #"},
+    {"{" MQTT_REST ",\n\"responses\":{\"accept\":[\"2.04\"]}}", 2, 24, "expected an MQTT reason code"},
+    {"{" MQTT_REST ",\n\"responses\":{\"accept\":[\"0x1\"]}}", 2, 24, "expected an MQTT reason code"},
+    {"{" MQTT_REST ",\n\"commands\":[{\"topic\":\"c/#\",\"value\":\"\",\"point\":\"\"}]}", 2, 22, "not + or #"},
+    {"{" MQTT_REST ",\n\"commands\":[{\"topic\":\"c/x{id}\",\"value\":\"\",\"point\":\"\"}]}", 2, 22,
+     "shares its level"},
+    {"{" MQTT_REST ",\n\"commands\":[{\"topic\":\"c/{id}\",\"id\":\"\",\"value\":\"\",\"point\":\"\"}]}", 2, 13,
+     "\"id\" beside an {id}"},
+    {"{" MQTT_REST ",\n\"format\":\"json\"}", 1, 1, "\"record\" is missing here"},
+    {"{" MQTT_REST ",\n\"format\":\"json\",\"record\":{\"{point}\":1}}", 2, 26, "says {value} nowhere"},
+    {"{" MQTT_REST ",\n\"format\":\"json\",\"record\":{\"p\":\"{value}\"}}", 2, 31, "{value} means nothing here"},
+    {"{" MQTT_REST ",\n\"format\":\"json\",\"base_name\":\"\",\"record\":{\"{point}\":\"{value}\"}}", 2, 17,
+     "\"base_name\" does not go with"},
+    {"{" MQTT_REST ",\n\"units\":{\"Cel\":1}}", 2, 16, "a text"},
+};
+
+static void check_bad(const char *text, unsigned line, unsigned column, const char *message)
+{
+    _cleanup_(mistakes_done) struct mistakes m = {0};
+    _cleanup_free_ char *copy = strdup(text), *all = NULL;
+    struct profile *p = NULL;
+
+    assert_int_equal(profile_parse("x.json", copy, strlen(copy), &p, &m), -EBADMSG);
+    for (size_t i = 0; i < m.n; i++)
+        if (m.list[i].line == line && m.list[i].column == column && strstr(m.list[i].text, message))
+            return;
+    mistakes_format(&m, &all);
+    fail_msg("%s\nexpected %u:%u %s\n%s", text, line, column, message, all);
+}
+
+static void test_more_bad(void **state)
+{
+    for (size_t i = 0; i < ELEMENTSOF(more); i++)
+        check_bad(more[i].text, more[i].line, more[i].column, more[i].message);
+}
+
+/* All at once, not the first only. */
+static void test_every_mistake(void **state)
+{
+    char text[] =
+        "{\"telemetry\":{\"path\":\"/t\"},\"probe\":{\"path\":\"t\",\"body\":\"{x}\"},\"responses\":{\"accept\":[\"9\"]},"
+        "\"commands\":[{\"observe\":\"/c\",\"valu\":\"\"}],\"drain_rate\":\"fast\",\"colour\":1}";
+    _cleanup_(mistakes_done) struct mistakes m = {0};
+    struct profile *p = NULL;
+
+    assert_int_equal(profile_parse("x.json", text, strlen(text), &p, &m), -EBADMSG);
+    assert_int_equal(m.n_all, 9);
+}
+
 static void test_bad(void **state)
 {
     for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
@@ -133,10 +222,8 @@ static void test_code_over_class(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_senml),
-        cmocka_unit_test(test_not_there),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_code_over_class),
+        cmocka_unit_test(test_senml),    cmocka_unit_test(test_not_there),     cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_more_bad), cmocka_unit_test(test_every_mistake), cmocka_unit_test(test_code_over_class),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
