@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/limits.h"
 #include "base/prescan.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <json-c/json_pointer.h>
@@ -112,7 +113,7 @@ static int match(const char *template, const char *text, const struct meanings *
             *into = strndup(text, level);
             if (!*into)
                 return -ENOMEM;
-            if (percent && undo_percent(*into) < 0)
+            if ((percent && undo_percent(*into) < 0) || !text_printable(*into, strlen(*into)))
                 return 0;
         } else {
             _cleanup_free_ char *one = strndup(at, (size_t)(end - at));
@@ -288,6 +289,9 @@ static int add_value(struct reading *g, const char *point, json_object *value, c
     struct sample_value v;
     char *copy;
 
+    if (strlen(point) > COMMAND_ID_MAX || !text_printable(point, strlen(point)))
+        return error_set(g->e, -EBADMSG, "the command names a point that cannot be one: over %d bytes, or unprintable",
+                         COMMAND_ID_MAX);
     if (value_of(value, &v) < 0)
         return error_set(
             g->e, -EBADMSG,

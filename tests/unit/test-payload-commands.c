@@ -95,6 +95,7 @@ static void test_values(void **state)
         {"{\"id\":7,\"point\":\"p\",\"value\":1e999}", "(none)=b0 null", "too large"},
         {"{\"point\":\"p\",\"value\":\"\\u0000\"}", "(none)=b0 null", "NUL"},
         {"\xff", "(none)=b0 null", "not UTF-8"},
+        {"{\"id\":7,\"point\":\"a\\nb\",\"value\":1}", "(none)=b0 7", "unprintable"},
         {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "(none)=b0 null", "nested more than"},
     };
     _cleanup_(profile_freep) struct profile *p = shipped("senml");
@@ -153,6 +154,7 @@ static void test_captures(void **state)
     check_read(topic, "a/boiler-1/p/set/9", "", 0, "", "");
     check_read(topic, "a/boiler-1/p/set/9", "ON", -EBADMSG, "(none)=b0 \"9\"", "not JSON");
     check_read(topic, NULL, "1", 0, "", "");
+    check_read(topic, "a/boiler-1/\xed?/set/9", "1", 0, "", "");
 
     check_read(location, NULL, "1", 0, "", "");
     check_read(location, "cr/a%2Fb%22?x=1&cmd=set%20point", "true", 0, "set point=b1 \"a/b\\\"\"", "");
