@@ -42,6 +42,8 @@ void profile_read_sources(struct reader *r, struct value root, struct profile *p
  * message, NULL-terminated. */
 bool profile_read_request(struct reader *r, struct value v, const struct profile *p, const char *const more[],
                           unsigned words, struct profile_request *ret);
+/* A request that asks, with its body. */
+bool profile_read_poll(struct reader *r, struct value v, const struct profile *p, struct profile_request *ret);
 /* An announcement, probe, …: without a body there would be nothing in it. */
 void profile_read_body(struct reader *r, struct value v, const struct profile *p, unsigned words,
                        struct profile_request *ret);

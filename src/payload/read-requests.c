@@ -70,18 +70,20 @@ static void check_keys(struct reader *r, struct value v, bool mqtt, const char *
     reader_known(r, v, known);
 }
 
-static void read_method(struct reader *r, struct value v, struct profile_request *ret)
+/* `asks`: its answer is what it is for. */
+static void read_method(struct reader *r, struct value v, bool asks, struct profile_request *ret)
 {
-    static const char *const words[] = {"POST", "PUT", "GET", "FETCH", NULL};
+    static const char *const tells_words[] = {"POST", "PUT", NULL};
+    static const char *const asks_words[] = {"POST", "PUT", "GET", "FETCH", NULL};
     static const enum profile_method methods[] = {PROFILE_POST, PROFILE_PUT, PROFILE_GET, PROFILE_FETCH};
     unsigned method = 0;
 
-    reader_word(r, v, "method", words, &method);
+    reader_word(r, v, "method", asks ? asks_words : tells_words, &method);
     ret->method = methods[method];
 }
 
-bool profile_read_request(struct reader *r, struct value v, const struct profile *p, const char *const more[],
-                          unsigned words, struct profile_request *ret)
+static bool read_request(struct reader *r, struct value v, const struct profile *p, const char *const more[],
+                         unsigned words, bool asks, struct profile_request *ret)
 {
     bool mqtt = p->transport == PROFILE_MQTT;
     const char *key = mqtt ? "topic" : "path", *target;
@@ -93,7 +95,7 @@ bool profile_read_request(struct reader *r, struct value v, const struct profile
     if (mqtt)
         reader_bool(r, v, "retain", &ret->retain);
     else {
-        read_method(r, v, ret);
+        read_method(r, v, asks, ret);
         if (reader_unsigned(r, v, "content_format", 0, UINT16_MAX, &format))
             ret->content_format = (int)format;
     }
@@ -108,6 +110,22 @@ bool profile_read_request(struct reader *r, struct value v, const struct profile
             target);
     template_check_text(r, at.node, target, words);
     profile_copy(r, target, &ret->target);
+    return true;
+}
+
+bool profile_read_request(struct reader *r, struct value v, const struct profile *p, const char *const more[],
+                          unsigned words, struct profile_request *ret)
+{
+    return read_request(r, v, p, more, words, false, ret);
+}
+
+bool profile_read_poll(struct reader *r, struct value v, const struct profile *p, struct profile_request *ret)
+{
+    static const char *const more[] = {"body", "text", NULL};
+
+    if (!read_request(r, v, p, more, WORDS_NAMES, true, ret))
+        return false;
+    profile_read_body(r, v, p, WORDS_NAMES, ret);
     return true;
 }
 

@@ -116,7 +116,6 @@ static const char *const source_keys[] = {"observe",  "topic",   "poll",  "every
 /* Which of the ways it is; notes what does not belong together. */
 static void read_kind(struct reader *r, struct value v, struct profile *p, struct profile_source *s, unsigned *captured)
 {
-    static const char *const poll_keys[] = {"body", "text", NULL};
     const char *key = p->transport == PROFILE_MQTT ? "topic" : "observe", *text;
     bool poll = p->transport == PROFILE_COAP && json_object_object_get_ex(v.json, "poll", NULL);
     unsigned accept;
@@ -125,9 +124,8 @@ static void read_kind(struct reader *r, struct value v, struct profile *p, struc
     s->accept = poll || p->transport == PROFILE_MQTT ? -1 : CONTENT_FORMAT_JSON;
     if (poll) {
         s->kind = PROFILE_POLL;
-        if (reader_object(r, v, "poll", true, &at) &&
-            profile_read_request(r, at, p, poll_keys, WORDS_NAMES, &s->request))
-            profile_read_body(r, at, p, WORDS_NAMES, &s->request);
+        if (reader_object(r, v, "poll", true, &at))
+            profile_read_poll(r, at, p, &s->request);
         reader_duration(r, v, "every", 0, USEC_PER_DAY, &s->interval);
         read_locations(r, v, s, captured);
     } else if (reader_string(r, v, key, true, &text)) {

@@ -80,7 +80,7 @@ static const struct {
     {"{" REST ",\n\"max_payload\":1}", 2, 15, "expected 128 to 64K"},
     {"{\n\"telemetry\":{\"path\":\"/t\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[]}}", 2, 21,
      "without a leading /"},
-    {"{\n\"telemetry\":{\"path\":\"t\",\"method\":\"HEAD\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[]}}",
+    {"{\n\"telemetry\":{\"path\":\"t\",\"method\":\"GET\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[]}}",
      2, 34, "expected one of \"POST\", \"PUT\""},
     {"{\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\"},\n\"responses\":{\"accept\":[]}}", 1, 35,
      "\"body\" is missing"},

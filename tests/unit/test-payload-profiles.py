@@ -95,7 +95,7 @@ def test_bad():
         "both bodies": changed(coap, "x", "probe", "text"), "will over coap": changed(coap, {"path": "x"}, "will"),
         "record of SenML": changed(coap, {}, "record"), "json without record": without(own, "record"),
         "base name of json": changed(own, "x", "base_name"), "group": changed(own, "all", "group"),
-        "large": changed(coap, 1 << 20, "max_payload"), "small": changed(coap, 1, "max_payload"),
+        "GET": changed(coap, "GET", "telemetry", "method"), "large": changed(coap, 1 << 20, "max_payload"), "small": changed(coap, 1, "max_payload"),
         "rate": changed(coap, -1, "drain_rate"), "coap code": changed(coap, ["0x87"], "responses", "accept"),
         "mqtt code": changed(mqtt, {"accept": ["2.04"]}, "responses"), "code range": changed(coap, ["2.32"], "responses", "accept"),
         "commands": changed(coap, {}, "commands"), "no observe": without(coap, "commands", 0, "observe"),
@@ -124,7 +124,7 @@ def test_page():
     assert not missing, f"keys that the page does not explain: {missing}"
     words = re.findall(r'\[WORD_\w+\]\s*=\s*"(\w+)"', (ROOT / "src/payload/template.c").read_text())
     assert len(words) >= 20, words
-    missing = [w for w in words if not re.search(rf"Brq {w}\b", page)]
+    missing = [w for w in words if not re.search(rf"\.It Cm .*\{{{w}\}}", page)]
     assert not missing, f"words that the page does not explain: {missing}"
 
 

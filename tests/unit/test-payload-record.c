@@ -102,6 +102,32 @@ static void test_what_cannot_be_said(void **state)
     profile_message_done(&m);
 }
 
+/* {"t": 1.5, "p": "a", "v": 1}, and a list of two of them */
+static void test_cbor(void **state)
+{
+    _cleanup_(profile_freep) struct profile *p = parsed(
+        "{\"format\":\"json\",\"telemetry\":{\"path\":\"t\",\"content_format\":60},\"batch\":\"when-many\",\"group\":\"sample\","
+        "\"record\":{\"t\":\"{time}\",\"p\":\"{point}\",\"u\":\"{unit}\",\"v\":\"{value}\"},"
+        "\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[\"2.xx\"]}}");
+    const struct sample two[] = {{"a", 1500000, {SAMPLE_INT, .x = 1}, "", 0},
+                                 {"b", 2000000, {SAMPLE_INT, .x = -1}, "m", 0}};
+    static const char one_bytes[] = "\xa3\x61t\xf9\x3e\x00\x61p\x61"
+                                    "a\x61v\x01";
+    static const char two_bytes[] = "\x82\xa3\x61t\xf9\x3e\x00\x61p\x61"
+                                    "a\x61v\x01\xa4\x61t\x02\x61p\x61"
+                                    "b\x61u\x61m\x61v\x20";
+    _cleanup_(profile_message_done) struct profile_message m = {0}, more = {0};
+
+    assert_int_equal(profile_pack(p, &names, two, 1, 0, &m), 1);
+    assert_int_equal(m.size, sizeof(one_bytes) - 1);
+    assert_memory_equal(m.body, one_bytes, m.size);
+    assert_int_equal(profile_pack(p, &names, two, 2, sizeof(two_bytes) - 2, &more), 1);
+    profile_message_done(&more);
+    assert_int_equal(profile_pack(p, &names, two, 2, sizeof(two_bytes) - 1, &more), 2);
+    assert_int_equal(more.size, sizeof(two_bytes) - 1);
+    assert_memory_equal(more.body, two_bytes, more.size);
+}
+
 /* Random samples: whatever the bound, a pack holds it, and the same samples make the same bytes. */
 static void test_random(void **state)
 {
@@ -137,7 +163,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_shapes), cmocka_unit_test(test_bounds),
         cmocka_unit_test(test_runs),   cmocka_unit_test(test_what_cannot_be_said),
-        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_random), cmocka_unit_test(test_cbor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
