@@ -1,0 +1,160 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The whole agent with profiles other than `senml`, against libcoap's own server: what arrives is read by libraries of others,
+and every value that a Modbus server has served is in it, once and in order. And profiles that are wrong."""
+import datetime
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import harness
+from agent_peers import COUNTER, CoapServer, check_list, write_counter
+from harness import check, wait_for
+
+try:
+    import cbor2
+except ImportError:
+    cbor2 = None
+
+SERVER = "coap-server-gnutls"
+# As an administrator writes one: a word in the path, one record a sample, PUT.
+OWN = """{
+    "format": "json", "max_payload": 400, "drain_rate": 100,
+    "telemetry": { "method": "PUT", "path": "own/{hardware_id}", "content_format": 60 },
+    "group": "sample", "batch": "when-many",
+    "record": ["{point}", "{time_us}", "{value}", "{quality}"],
+    "probe": { "method": "PUT", "path": "own/probe", "text": "{device}" },
+    "responses": { "accept": ["2.xx"], "refuse": ["4.01", "4.03"] }
+}
+"""
+
+
+def seconds(text):
+    """Microseconds since 1970 of an RFC 3339 time in UTC."""
+    whole, fraction = re.fullmatch(r"([^.Z]+)(?:\.(\d+))?Z", text).groups()
+    at = datetime.datetime.fromisoformat(whole).replace(tzinfo=datetime.timezone.utc)
+    return int(at.timestamp()) * 1000000 + int((fraction or "0").ljust(6, "0"))
+
+
+def senml_cbor(body):
+    pack = cbor2.loads(body)
+    base = pack[0]
+    return [] if base[0] == "_probe" else [(round((base[-3] + r.get(6, 0)) * 1e6), r[2]) for r in pack]
+
+
+def own(body):
+    records = cbor2.loads(body)
+    return [(usec, value) for _, usec, value, quality in ([records] if isinstance(records[0], str) else records)]
+
+
+def flat(body):
+    return [(seconds(r["ts"]), r["reads"]) for r in json.loads(body)]
+
+
+def nested(body):
+    return [(seconds(r["time"]), r["values"]["reads"]) for r in json.loads(body)]
+
+
+# device: profile, the path that its samples come to, how they are read
+KINDS = {"d-golioth": ("golioth", ".s/points", flat), "d-hono": ("hono", "telemetry", nested)}
+if cbor2:
+    KINDS |= {"d-cbor": ("cbor-here", "packs", senml_cbor), "d-own": ("own", "own/HW-7", own)}
+
+
+class Server(CoapServer):
+    HEAD = re.compile(r"^v:1 t:CON c:(?:POST|PUT) i:\w+ \{\w*\} \[ (.*?)\](.*)$")
+
+    def bodies(self, path):
+        """Those of the requests to this path, in order; empty ones left out."""
+        found, wanted = [], False
+        for line in self.text().splitlines():
+            head = self.HEAD.match(line)
+            if head:
+                wanted = "/".join(re.findall(r"Uri-Path:([^,\s]+)", head[1])) == path
+            text = re.search(r"(?:<<((?:[0-9a-f]{2})+)>>|'(.*)')$", line) if wanted else None
+            if text:
+                found.append(bytes.fromhex(text[1]) if text[1] else text[2].encode())
+                wanted = False
+        return found
+
+
+def write_profiles(bench):
+    folder = os.path.join(bench.config, "profiles")
+    os.makedirs(folder)
+    with open(os.path.join(harness.ROOT, "etc/profiles/senml-cbor.json"), encoding="utf-8") as f:
+        text = f.read().replace('"telemetry"', '"packs"').replace('"packs":', '"telemetry":')
+    for name, content in (("cbor-here", text), ("own", OWN)):
+        with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as f:
+            f.write(content)
+
+
+def arrived(server, device):
+    _, path, read = KINDS[device]
+    return [sample for body in server.bodies(path) for sample in read(body)]
+
+
+def every_value_arrives(bench):
+    keys = {f"id-{device}": bench.new_key(text=True) for device in KINDS}
+    server = bench.add(Server(bench, SERVER, keys))
+    modbus = bench.modbus_server(devices=len(KINDS))
+    write_profiles(bench)
+    bench.write_json("gatehouse.json", {"uplinks": {
+        device: {"url": server.url, "profile": profile, "max_payload": 400, "registrar": {"type": "manual"}}
+        for device, (profile, _, _) in KINDS.items()}})
+    for unit, device in enumerate(KINDS, 1):
+        write_counter(bench, device, unit, modbus.port, uplink=device)
+        if device == "d-own":
+            path = os.path.join(bench.config, "devices.d", device + ".json")
+            with open(path, encoding="utf-8") as f:
+                content = json.load(f)
+            with open(path, "w", encoding="utf-8") as f:
+                json.dump(content | {"hardware_id": "HW-7"}, f)
+    bench.agent()
+    driver = bench.driver("modbus")
+    for device in KINDS:
+        bench.key_set(device, f"id-{device}", keys[f"id-{device}"])
+    for device in KINDS:
+        wait_for(f"ten samples of {device}", lambda d=device: len(arrived(server, d)) >= 10)
+    driver.stop()
+    for unit, device in enumerate(KINDS, 1):
+        bench.wait_property(device, "Spooled", 0)
+        served = [value for _, value in modbus.served(unit, *COUNTER)]
+        repeats = check_list(device, served, arrived(server, device))
+        check(bench.get(device, "Delivered") == len(served) and bench.get(device, "Rejected") == 0, f"{device}: counters")
+        print(f"  {device}: {len(served)} served, all arrived in order, {repeats} repeated")
+
+
+def wrong_profile(bench):
+    """Each mistake with its place, all in one run."""
+    folder = os.path.join(bench.config, "profiles")
+    os.makedirs(folder)
+    path = os.path.join(folder, "wrong.json")
+    with open(path, "w", encoding="utf-8") as f:
+        f.write('{\n  "telemetry": { "path": "/a", "topic": "x" },\n  "probe": { "path": "p", "body": "{devise}" },\n'
+                '  "responses": { "accept": ["2.xx"] },\n  "drain_rat": 5\n}\n')
+    bench.write_json("gatehouse.json", {"uplinks": {"cloud": {"url": "coaps://127.0.0.1:5684", "profile": "wrong",
+                                                              "registrar": {"type": "manual"}}}})
+    checked = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--check-config"],
+                             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                             env=dict(os.environ, **bench.env), timeout=20 * harness.STRETCH)
+    said = checked.stdout
+    check(checked.returncode == 78, f"status {checked.returncode}: {said}")
+    for place, words in (("2:26", '"/a" is not a path'), ("2:32", '"topic" is of MQTT'), ("3:35", "{devise} means nothing"),
+                         ("5:3", 'did you mean "drain_rate"')):
+        check(re.search(rf"wrong\.json:{place}: .*{re.escape(words)}", said), f"{place} {words} is not in {said}")
+
+
+def main():
+    if not shutil.which(SERVER):
+        print(f"{SERVER} is not installed")
+        sys.exit(harness.SKIPPED)
+    if not cbor2:
+        print("cbor2 is not installed: profiles in CBOR are left out")
+    harness.main(every_value_arrives, wrong_profile)
+
+
+if __name__ == "__main__":
+    main()
