@@ -50,6 +50,7 @@ struct coap_exchange {
     bool non;         /* as asked for */
     bool secret;      /* the payload is wiped */
     bool confirmable; /* as sent */
+    bool spared;      /* the session was given another chance while it was out */
     bool begun;       /* something was sent: 4.29 and 5.03 of others do not hold it any more */
     bool has_token;
     bool tagged;

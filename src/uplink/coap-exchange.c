@@ -245,6 +245,16 @@ void coap_exchange_expire(struct coap_exchange *x)
     }
 }
 
+/* The session lives after all: what is out is sent again now, and not when its patience has run out. */
+static void hasten(struct coap_endpoint *ep)
+{
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->state == COAP_SENT && x->spared && x->confirmable) {
+            x->timeout = coap_rtt_timeout(&ep->rtt, &ep->random) / 2; /* doubled by then */
+            x->deadline = ep->now;
+        }
+}
+
 void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
 {
     struct coap_endpoint *ep = x->ep;
@@ -255,6 +265,7 @@ void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
         /* Not yet told of the suspicion, the owner need not hear of its end. */
         ep->tell_answered = !ep->tell_suspect;
         ep->tell_suspect = ep->suspect = false;
+        hasten(ep);
     }
     if (x->state != COAP_SENT)
         return;
@@ -464,6 +475,11 @@ void coap_endpoint_probe(struct coap_endpoint *ep, uint64_t now)
 
     if (ep->doomed || !ep->connected)
         return;
+    for (x = ep->first; x; x = x->next)
+        if (x->state == COAP_SENT && x->spared)
+            return;
+    for (x = ep->first; x; x = x->next)
+        x->spared = x->state == COAP_SENT;
     coap_enter(ep, now);
     if (coap_exchange_new(ep, &ping, NULL, NULL, &x) == 0)
         coap_exchange_start(x);

@@ -89,8 +89,11 @@ int coap_request(struct coap_endpoint *ep, uint64_t now, const struct uplink_req
                  void *userdata, struct uplink_call **ret_call);
 
 /* A ping that waits for nothing under way, for an owner who was told `suspect` and is about to leave this session:
- * another chance for it to answer, repeated as any ping. Nothing if there is no session, or no message id to be had. */
+ * another chance for it to answer, repeated as any ping; answered, what is out is sent again at once. A request has
+ * this once: a server that answers pings but never the request keeps the session no longer. Nothing if there is no
+ * session, or no message id to be had. */
 void coap_endpoint_probe(struct coap_endpoint *ep, uint64_t now);
+
 /* CoAP ping: an empty confirmable message, answered by RST (r is 0 then, without a response). Held up by nothing but
  * nstart. */
 int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *userdata, struct uplink_call **ret_call);
