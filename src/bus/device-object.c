@@ -335,7 +335,7 @@ static const struct {
     {                                                                                                                  \
         name, type, offsetof(struct device_status, member)                                                             \
     }
-    PROPERTY("Id", 's', id),
+    PROPERTY("Id", 's', id), /* the first: never changes */
     PROPERTY("Driver", 's', driver),
     PROPERTY("Uplink", 's', uplink),
     PROPERTY("State", 'e', state),
@@ -401,6 +401,19 @@ int device_object_properties(sd_bus_message *m, void *object)
     device_status(object, &s);
     for (size_t i = 0; r >= 0 && i < ELEMENTSOF(properties); i++)
         r = append_property(m, &s, i, true);
+    return r;
+}
+
+/* All but counters and times, and what never changes. */
+int device_object_changes(sd_bus_message *m, void *object)
+{
+    struct device_status s;
+    int r = 0;
+
+    device_status(object, &s);
+    for (size_t i = 1; r >= 0 && i < ELEMENTSOF(properties); i++)
+        if (properties[i].type != 't')
+            r = append_property(m, &s, i, true);
     return r;
 }
 

@@ -70,6 +70,8 @@ void job_object_path(const struct job *job, char path[64]);
 
 /* All properties as entries of an a{sv}; the object is a struct device, a struct job. */
 int device_object_properties(sd_bus_message *m, void *object);
+/* ... and those of them that PropertiesChanged shows. */
+int device_object_changes(sd_bus_message *m, void *object);
 int job_object_properties(sd_bus_message *m, void *object);
 
 /* One of a{sv}. */
