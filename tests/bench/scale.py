@@ -12,7 +12,8 @@ they have to raise themselves.
   time to all online from the first handshake until the agent says that all are online, with `admission` unlimited: at most
                      1.4 times what `gnutls-loop` takes for the same handshakes at the same clouds, with as many in flight. It
                      is GnuTLS on epoll and nothing else; the agent also sends each child's first message, and has it
-                     answered. Both begin at clouds newly started. With the default admission (64 handshakes in flight, 200
+                     answered. Both begin at clouds newly started, three times in turn, of which the quickest count: one
+                     datagram lost at the end costs a second. With the default admission (64 handshakes in flight, 200
                      begun a second) it is measured, too.
   memory a child     (PSS of the agent with N - PSS of the agent with 100) / (N - 100), after the requests: at most 14 kB.
                      What the allocator holds back at that moment differs by up to 1 MB from run to run; below 1,000 children
@@ -61,10 +62,11 @@ WAKEUPS_MAX = 1.0  # a second
 IDLE_SECONDS = 10
 TURN_MAX_MS = 20
 ROUNDS = 10
+ONLINE_ROUNDS = 3
 INTERVAL = 0.002  # between two requests
 OPENING = 600  # requests at a round's start, not counted: the driver's devices are being opened
 ADMITTED_PER_SECOND = 200
-UNLIMITED_IN_FLIGHT = 256  # of an uplink
+UNLIMITED_IN_FLIGHT = 96  # of an uplink
 
 
 def say(text=""):
@@ -135,7 +137,8 @@ class Fleet:
     # --- coming online ---
 
     def bare(self):
-        """The same handshakes by gnutls-loop, with as many in flight as the agent has."""
+        """The same handshakes by gnutls-loop, with as many in flight as the agent has, which is stopped."""
+        self.agent.stop(30)
         self.restart_clouds()
         in_flight = min(self.children, UNLIMITED_IN_FLIGHT * len(self.clouds))
         with open(self.bench.path("bare"), "w", encoding="ascii", opener=lambda p, f: os.open(p, f, 0o600)) as f:
@@ -252,12 +255,16 @@ def measure(few, many, requests):
     for fleet in (few, many):
         say(f"{fleet.children} children: keys and clouds")
         fleet.provision()
-    f["bare"] = many.bare()
-    say(f"  gnutls-loop: {f['bare']['seconds']} s, {f['bare']['kb_a_session']} kB a session")
+    bare, unlimited = [], []
     many.write_config(admission="unlimited")
-    f["unlimited"] = many.start()
-    say(f"  the agent, admission unlimited: {f['unlimited']['seconds_of_handshakes']} s, "
-        f"{f['unlimited']['seconds_to_all_online']} s from its start")
+    for _ in range(ONLINE_ROUNDS):
+        bare.append(many.bare())
+        say(f"  gnutls-loop: {bare[-1]['seconds']} s, {bare[-1]['kb_a_session']} kB a session")
+        unlimited.append(many.start())
+        say(f"  the agent, admission unlimited: {unlimited[-1]['seconds_of_handshakes']} s, "
+            f"{unlimited[-1]['seconds_to_all_online']} s from its start")
+    f["bare"] = min(bare, key=lambda one: one["seconds"])
+    f["unlimited"] = min(unlimited, key=lambda one: one["seconds_of_handshakes"])
     for fleet in (few, many):
         fleet.start_to_stay(count)
         say(f"  {fleet.children} with default admission: {fleet.figures['seconds_of_handshakes']} s, "
