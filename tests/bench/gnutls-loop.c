@@ -31,7 +31,7 @@
 #define LINE_MAX_SIZE 512
 #define TRIES_MAX 5
 #define RETRANSMIT_MS 1000
-#define TIMEOUT_MS 60000
+#define TIMEOUT_MS 5000 /* of a handshake that waits for what does not come again; then from the beginning */
 
 struct client {
     gnutls_session_t session;
