@@ -179,9 +179,8 @@
 #define COAP_SEPARATE_TIMEOUT (93 * USEC_PER_SEC) /* empty ACK in, response awaited: MAX_TRANSMIT_WAIT */
 
 /* Commands from a cloud */
-#define COMMAND_BODY_MAX (16 * 1024) /* of one message */
-#define COMMANDS_MAX 64              /* in one message */
-#define COMMAND_ID_MAX 128           /* as JSON text, or as a level of a topic */
+#define COMMANDS_MAX 64    /* in one message */
+#define COMMAND_ID_MAX 128 /* as JSON text, or as a level of a topic */
 
 /* Rotation */
 #define ROTATION_REFUSED_PROBES 5

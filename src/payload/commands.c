@@ -195,8 +195,8 @@ static int parse(const void *payload, size_t n, json_object **ret, struct error 
     struct position at = {0};
     int r;
 
-    if (n > COMMAND_BODY_MAX)
-        return error_set(e, -EBADMSG, "the command has %zu bytes, more than %d", n, COMMAND_BODY_MAX);
+    if (n > COMMAND_PAYLOAD_MAX)
+        return error_set(e, -EBADMSG, "the command has %zu bytes, more than %d", n, COMMAND_PAYLOAD_MAX);
     text = malloc(n + 1);
     if (!text)
         return -ENOMEM;

@@ -214,14 +214,14 @@ static void test_listening(void **state)
         parsed(MQTT("{\"topic\":\"a/{device}/{point}/set/{id}\",\"value\":\"\"}"));
     _cleanup_(profile_freep) struct profile *poll = parsed(
         COAP("{\"poll\":{\"method\":\"POST\",\"path\":\"t?ttd=9&d={device}\",\"text\":\"{opaque}\"},\"every\":\"5s\","
-             "\"accept\":50,\"location\":[\"c/{point}\"],\"value\":\"\"}"));
+             "\"location\":[\"c/{point}\"],\"value\":\"\"}"));
     static const struct {
         int index, accept;
         const char *target, *body;
     } expected[] = {{0, 50, "commands", ""},
                     {1, -1, "gatehouse/boiler-1/command", ""},
                     {2, -1, "a/boiler-1/+/set/+", ""},
-                    {3, 50, "t?ttd=9&d=boiler-1", "abcdefghij"}};
+                    {3, -1, "t?ttd=9&d=boiler-1", "abcdefghij"}};
     const struct profile *profiles[] = {p, mqtt, captures, poll};
 
     for (size_t i = 0; i < ELEMENTSOF(expected); i++) {
