@@ -178,6 +178,24 @@
 #define COAP_KEEPALIVE_MAX USEC_PER_DAY
 #define COAP_SEPARATE_TIMEOUT (93 * USEC_PER_SEC) /* empty ACK in, response awaited: MAX_TRANSMIT_WAIT */
 
+/* MQTT */
+#define MQTT_TCP_TIMEOUT (10 * USEC_PER_SEC)
+#define MQTT_TLS_TIMEOUT (15 * USEC_PER_SEC)
+#define MQTT_CONNACK_TIMEOUT (15 * USEC_PER_SEC)
+#define MQTT_ANSWER_TIMEOUT                                                                                            \
+    (20 * USEC_PER_SEC)                       /* PUBACK, SUBACK, PINGRESP: beyond, the connection is taken for dead    \
+                                               */
+#define MQTT_DRAIN_TIMEOUT (5 * USEC_PER_SEC) /* for open PUBACKs, before a connection is made anew */
+#define MQTT_KEEPALIVE (60 * USEC_PER_SEC)    /* each connection takes between three quarters of it and it */
+#define MQTT_KEEPALIVE_MIN 5                  /* seconds, what libmosquitto takes */
+#define MQTT_PACKET_MAX (256 * 1024)          /* what a broker may send in one packet */
+#define MQTT_REQUESTS_MAX 64                  /* waiting or in flight, a session */
+#define MQTT_SUBSCRIPTIONS_MAX 16
+#define MQTT_NSTART 1
+#define MQTT_TOPIC_MAX 1024
+#define MQTT_PAYLOAD_MAX (1024 * 1024)
+#define MQTT_OLD_VERSION_KEPT USEC_PER_HOUR /* a broker without version 5 is asked for it again after it */
+
 /* Commands from a cloud */
 #define COMMANDS_MAX 64    /* in one message */
 #define COMMAND_ID_MAX 128 /* as JSON text, or as a level of a topic */

@@ -72,7 +72,7 @@ static const struct vault_credential *usable_credential(struct uplink_session *s
     else if (c->quarantined)
         error_set(e, -EBADMSG, "the credential in slot %s is in quarantine: its record does not open", slot);
     else if (c->kind != VAULT_PSK)
-        error_set(e, -EINVAL, "the credential in slot %s is of kind %s, DTLS needs psk", slot,
+        error_set(e, -EINVAL, "the credential in slot %s is of kind %s, a session needs psk", slot,
                   vault_kind_to_string(c->kind));
     else
         return c;

@@ -13,6 +13,7 @@
 #include "uplink/timers.h"
 
 struct dtls_shared;
+struct mqtt_shared;
 struct transport;
 
 struct uplink {
@@ -23,7 +24,10 @@ struct uplink {
     char *endpoint; /* "host:port", for texts */
     struct sockets *sockets;
     struct timers *timers;
-    struct dtls_shared *dtls;
+    struct dtls_shared *dtls; /* CoAP */
+    struct mqtt_shared *mqtt; /* MQTT */
+    enum uplink_mqtt_version mqtt_version;
+    uint64_t old_mqtt_until; /* the broker has shown that it does not speak version 5 */
     struct resolver *resolver;
     struct admission admission;
     sd_event_source *admission_timer;
@@ -114,7 +118,7 @@ struct transport {
     int (*subscribe)(struct uplink_session *s, const char *target, int accept, uplink_notification notify,
                      void *userdata, struct uplink_subscription **ret);
 };
-extern const struct transport coap_transport;
+extern const struct transport coap_transport, mqtt_transport;
 
 /* Around everything that may call ops: the last leave tells what there is to tell, arms the timer, and frees what its
  * owner freed meanwhile. */

@@ -43,6 +43,8 @@ struct uplink_admission {
 };
 
 enum uplink_transport { UPLINK_COAP, UPLINK_MQTT };
+/* Automatic: version 5, and 3.1.1 where the broker shows that it does not speak that. */
+enum uplink_mqtt_version { UPLINK_MQTT_AUTO, UPLINK_MQTT_5, UPLINK_MQTT_311 };
 
 struct uplink_options {
     enum uplink_transport transport;
@@ -51,8 +53,10 @@ struct uplink_options {
     uint16_t port;
     const char *const *suites; /* names, NULL-terminated (suites.h); NULL: the default list */
     struct uplink_admission admission;
-    unsigned nstart;           /* requests in flight a session; 0: COAP_NSTART */
-    uint64_t keepalive;        /* CoAP: idle sessions are pinged so often; 0: COAP_KEEPALIVE, USEC_INFINITY: never */
+    unsigned nstart;    /* requests in flight a session; 0: COAP_NSTART or MQTT_NSTART */
+    uint64_t keepalive; /* idle sessions are pinged so often; 0: COAP_KEEPALIVE or MQTT_KEEPALIVE,
+                           USEC_INFINITY: never */
+    enum uplink_mqtt_version mqtt_version;
     const struct arena *arena; /* admits no more handshakes than it has cells for; NULL: not looked at */
 };
 

@@ -14,12 +14,16 @@ static const struct suite {
     const char *kx;
     const char *ciphers;
     const char *mac;
+    const char *openssl;
 } suites[] = {
-    {"ecdhe-psk", ":+ECDHE-PSK", ":+CHACHA20-POLY1305", ":+AEAD"},
-    {"ecdhe-psk-cbc", ":+ECDHE-PSK", ":+AES-128-CBC", ":+SHA256"},
-    {"psk", ":+PSK", ":+AES-128-GCM:+AES-256-GCM:+AES-128-CCM:+AES-256-CCM", ":+AEAD"},
-    {"psk-ccm8", ":+PSK", ":+AES-128-CCM-8", ":+AEAD"},
+    {"ecdhe-psk", ":+ECDHE-PSK", ":+CHACHA20-POLY1305", ":+AEAD", "ECDHE-PSK-CHACHA20-POLY1305"},
+    {"ecdhe-psk-cbc", ":+ECDHE-PSK", ":+AES-128-CBC", ":+SHA256", "ECDHE-PSK-AES128-CBC-SHA256"},
+    {"psk", ":+PSK", ":+AES-128-GCM:+AES-256-GCM:+AES-128-CCM:+AES-256-CCM", ":+AEAD",
+     "PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:PSK-AES128-CCM:PSK-AES256-CCM"},
+    {"psk-ccm8", ":+PSK", ":+AES-128-CCM-8", ":+AEAD", "PSK-AES128-CCM8"},
 };
+
+static const char *const by_default[] = {"ecdhe-psk", "psk", NULL};
 
 static const struct suite *suite_find(const char *name)
 {
@@ -76,7 +80,6 @@ static int check(const char *const *names, struct error *e)
 
 int suites_priority(const char *const *names, gnutls_priority_t *ret, struct error *e)
 {
-    static const char *const by_default[] = {"ecdhe-psk", "psk", NULL};
     struct strbuf text = {0};
     _cleanup_free_ char *priority = NULL;
     const char *where = "";
@@ -101,6 +104,27 @@ int suites_priority(const char *const *names, gnutls_priority_t *ret, struct err
                          "GnuTLS cannot offer these suites: %s (at \"%s\"; is a system-wide crypto policy in the way?)",
                          gnutls_strerror(r), where);
     return 0;
+}
+
+int suites_openssl(const char *const *names, char **ret, struct error *e)
+{
+    struct strbuf text = {0};
+    bool short_tags = false;
+    int r;
+
+    if (!names)
+        names = by_default;
+    r = check(names, e);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; names[i]; i++) {
+        strbuf_printf(&text, "%s%s", i > 0 ? ":" : "", suite_find(names[i])->openssl);
+        short_tags = short_tags || strcmp(names[i], "psk-ccm8") == 0;
+    }
+    /* OpenSSL counts tags of 64 bits as no security at all. */
+    if (short_tags)
+        strbuf_puts(&text, ":@SECLEVEL=0");
+    return strbuf_take(&text, ret);
 }
 
 void suite_text(gnutls_session_t session, char ret[static SUITE_TEXT_MAX])

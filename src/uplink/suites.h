@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The cipher suites that an uplink may be given, by name, and what a session has negotiated. DTLS 1.2, PSK only: with a
- * certificate suite offered a server may pick certificates. Pure, any thread.
+/* The cipher suites that an uplink may be given, by name, and what a session has negotiated. DTLS 1.2 and TLS 1.2, PSK
+ * only: with a certificate suite offered a server may pick certificates. Pure, any thread.
  *
  *   ecdhe-psk      ECDHE (X25519, P-256) + PSK, ChaCha20-Poly1305: forward secrecy
  *   ecdhe-psk-cbc  the same with AES-128-CBC-SHA256 and encrypt-then-MAC: forward secrecy with pion and Californium
@@ -22,6 +22,9 @@ bool suite_known(const char *name);
 /* The GnuTLS priorities for a NULL-terminated list in order of preference; NULL means `ecdhe-psk, psk`. -EINVAL with
  * the known names for an empty list, an unknown or a repeated name. The caller frees with gnutls_priority_deinit(). */
 int suites_priority(const char *const *names, gnutls_priority_t *ret, struct error *e);
+
+/* The same list as OpenSSL's SSL_CTX_set_cipher_list() takes it, for TLS 1.2. The caller frees. */
+int suites_openssl(const char *const *names, char **ret, struct error *e);
 
 /* The negotiated suite as IANA names it (TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256). */
 void suite_text(gnutls_session_t session, char ret[static SUITE_TEXT_MAX]);

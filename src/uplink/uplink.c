@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "uplink/dtls.h"
+#include "uplink/mqtt.h"
 #include "uplink/session-internal.h"
 #include "uplink/session.h"
 
@@ -101,6 +102,19 @@ static int set_up_events(struct uplink *u)
     return r;
 }
 
+static int set_up_tls(struct uplink *u, const struct uplink_options *options, struct error *e)
+{
+    const char *server_name = is_literal(options->host) ? NULL : options->host;
+
+    switch (options->transport) {
+    case UPLINK_COAP:
+        return dtls_shared_new(u->sockets, options->suites, server_name, &u->dtls, e);
+    case UPLINK_MQTT:
+        return mqtt_shared_new(u->event, options->suites, server_name, &u->mqtt, e);
+    }
+    return -EINVAL;
+}
+
 int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *vault,
                const struct uplink_options *options, struct uplink **ret, struct error *e)
 {
@@ -110,11 +124,13 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
 
     if (!u)
         return -ENOMEM;
-    u->transport = &coap_transport;
+    u->transport = options->transport == UPLINK_MQTT ? &mqtt_transport : &coap_transport;
+    u->mqtt_version = options->mqtt_version;
     u->event = sd_event_ref(event);
     u->vault = vault;
     u->nstart = options->nstart;
-    u->keepalive = options->keepalive ? options->keepalive : COAP_KEEPALIVE;
+    u->keepalive =
+        options->keepalive ? options->keepalive : (options->transport == UPLINK_MQTT ? MQTT_KEEPALIVE : COAP_KEEPALIVE);
     u->name = strdup(options->name);
     if (!u->name || asprintf(&u->endpoint, form, options->host, options->port) < 0)
         return -ENOMEM;
@@ -124,7 +140,7 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
         return error_errno(e, r, "uplink %s: cannot watch for events", u->name);
     r = resolver_new(resolver_workers, options->host, options->port, &u->resolver, e);
     if (r >= 0)
-        r = dtls_shared_new(u->sockets, options->suites, is_literal(options->host) ? NULL : options->host, &u->dtls, e);
+        r = set_up_tls(u, options, e);
     if (r < 0)
         return error_prefix(e, r, "uplink %s", u->name);
     (void)network_new(event, on_network_changed, u, &u->network);
@@ -141,8 +157,7 @@ struct uplink *uplink_free(struct uplink *u)
     resolver_free(u->resolver);
     sd_event_source_disable_unref(u->look);
     dtls_shared_free(u->dtls);
-    sockets_free(u->sockets);
-    timers_free(u->timers);
+    mqtt_shared_free(u->mqtt);
     sd_event_unref(u->event);
     free(u->name);
     free(u->endpoint);

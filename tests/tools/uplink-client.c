@@ -2,13 +2,15 @@
 /* Uplink sessions by hand, for the integration tests: reads commands on standard input, says what happens on standard
  * output, one line each. Keys come by standard input too; the vault lies in the directory given.
  *
- *   uplink-client STATE-DIR HOST PORT SUITE[,SUITE…] [unlimited]
+ *   uplink-client STATE-DIR HOST PORT SUITE[,SUITE…] [unlimited|limited [mqtt|mqtt5|mqtt311 [KEEPALIVE [NSTART]]]]
  *
  *   credential N main|backup IDENTITY HEXKEY    start N main|backup    once N main|backup    adopt N main|backup
  *   get N PATH    put N PATH TEXT    observe N PATH    renew N    hurry N    stop N    bye N    info N    quit
+ *   publish N TOPIC TEXT    retain N TOPIC TEXT    cancel N (the last request)    subscribe N FILTER    unsubscribe N
  *   free-in N state|result|answer               frees the session from within that callback
  *
- * N is the number of a session, made when first named. */
+ * N is the number of a session, made when first named. Over MQTT the device's name is the client id, and its will is
+ * "gone", to will/DEVICE. */
 #include "base/encode.h"
 #include "base/error.h"
 #include "base/worker.h"
@@ -16,6 +18,7 @@
 #include "uplink/session.h"
 #include "vault/vault.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,6 +33,9 @@ struct client {
     struct workers *workers;
     struct uplink *uplink;
     struct uplink_session *sessions[SESSIONS_MAX];
+    bool mqtt;
+    struct uplink_call *call[SESSIONS_MAX]; /* the last */
+    struct uplink_subscription *subscription[SESSIONS_MAX];
     char free_in[SESSIONS_MAX]; /* 's'tate, 'r'esult or 'a'nswer: the first of these frees the session */
 };
 
@@ -63,16 +69,53 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
     called((uintptr_t)userdata, 'r');
 }
 
-static const struct uplink_session_ops ops = {.state = on_state, .result = on_result};
+/* A device has two credentials, and so two sessions: 2 n and 2 n + 1. */
+static void device_of(size_t n, char device[static DEVICE_ID_MAX])
+{
+    snprintf(device, DEVICE_ID_MAX, "d%zu", n / 2);
+}
+
+static int on_introduce(void *userdata, struct uplink_introduction *ret)
+{
+    char device[DEVICE_ID_MAX];
+
+    device_of((uintptr_t)userdata, device);
+    ret->client_id = strdup(device);
+    ret->will_payload = strdup("gone");
+    ret->will_size = strlen("gone");
+    ret->will_retain = true;
+    return asprintf(&ret->will_topic, "will/%s", device) < 0 ? -ENOMEM : 0;
+}
+
+static const struct uplink_session_ops ops = {.state = on_state, .result = on_result, .introduce = on_introduce};
+
+static void print_response(size_t n, int r, const struct uplink_response *response)
+{
+    if (r < 0 || !response)
+        printf("response %zu %s\n", n, strerror(-r));
+    else if (client.mqtt)
+        printf("response %zu 0x%02x\n", n, response->code);
+    else
+        printf("response %zu %u.%02u %.*s\n", n, COAP_CODE_CLASS(response->code), COAP_CODE_DETAIL(response->code),
+               (int)response->payload_size, (const char *)response->payload);
+}
 
 static void on_response(int r, const struct uplink_response *response, void *userdata)
 {
-    if (r < 0 || !response)
-        printf("response %zu %s\n", (size_t)(uintptr_t)userdata, strerror(-r));
-    else
-        printf("response %zu %u.%02u %.*s\n", (size_t)(uintptr_t)userdata, COAP_CODE_CLASS(response->code),
-               COAP_CODE_DETAIL(response->code), (int)response->payload_size, (const char *)response->payload);
+    print_response((uintptr_t)userdata, r, response);
     called((uintptr_t)userdata, 'a');
+}
+
+static void on_message(int r, const struct uplink_response *response, void *userdata)
+{
+    size_t n = (uintptr_t)userdata;
+
+    if (r < 0)
+        printf("message %zu %s\n", n, strerror(-r));
+    else
+        printf("message %zu %s %.*s\n", n, response->topic, (int)response->payload_size,
+               (const char *)response->payload);
+    called(n, 'a');
 }
 
 static struct uplink_session *session(size_t n)
@@ -87,12 +130,6 @@ static struct uplink_session *session(size_t n)
             die("uplink_session_new", r, NULL);
     }
     return client.sessions[n];
-}
-
-/* A device has two credentials, and so two sessions: 2 n and 2 n + 1. */
-static void device_of(size_t n, char device[static DEVICE_ID_MAX])
-{
-    snprintf(device, DEVICE_ID_MAX, "d%zu", n / 2);
 }
 
 static void credential(size_t n, const char *slot, const char *identity, const char *hex)
@@ -156,6 +193,24 @@ static void request(size_t n, uint8_t method, const char *path, const char *text
         printf("response %zu %s\n", n, strerror(-r));
 }
 
+static void publish(size_t n, const char *topic, const char *text, bool retain)
+{
+    const struct uplink_request request = {
+        .target = topic, .payload = text, .payload_size = strlen(text), .retain = retain};
+    int r = uplink_session_request(session(n), &request, on_response, (void *)(uintptr_t)n, &client.call[n]);
+
+    if (r < 0)
+        printf("response %zu %s\n", n, strerror(-r));
+}
+
+static void subscribe(size_t n, const char *filter)
+{
+    int r = uplink_session_subscribe(session(n), filter, -1, on_message, (void *)(uintptr_t)n, &client.subscription[n]);
+
+    if (r < 0)
+        printf("message %zu %s\n", n, strerror(-r));
+}
+
 static void observe(size_t n, const char *path)
 {
     struct uplink_subscription *observation;
@@ -171,13 +226,13 @@ static void info(size_t n)
 
     uplink_session_info(session(n), &i);
     printf("info %zu state=%s slot=%s suite=%s secrecy=%d resumed=%d address=%s full_at=%llu rtt=%llu full=%llu "
-           "ticket=%llu failed=%llu dropped=%llu switches=%llu kept=%llu refused=%llu\n",
+           "ticket=%llu failed=%llu dropped=%llu switches=%llu kept=%llu refused=%llu tells=%d\n",
            n, uplink_state_text(i.state), vault_slot_to_string(i.slot), i.suite, i.forward_secrecy, i.resumed,
            i.address, (unsigned long long)i.full_at, (unsigned long long)i.rtt,
            (unsigned long long)i.counters.handshakes_full, (unsigned long long)i.counters.handshakes_resumed,
            (unsigned long long)i.counters.handshakes_failed, (unsigned long long)i.counters.dropped,
            (unsigned long long)i.counters.stale_switches, (unsigned long long)i.counters.stale_kept,
-           (unsigned long long)i.counters.renegotiations_refused);
+           (unsigned long long)i.counters.renegotiations_refused, i.tells_refusals);
 }
 
 static void command(char *line)
@@ -208,6 +263,14 @@ static void command(char *line)
         request(n, COAP_PUT, a, b);
     else if (strcmp(verb, "observe") == 0 && a)
         observe(n, a);
+    else if ((strcmp(verb, "publish") == 0 || strcmp(verb, "retain") == 0) && b)
+        publish(n, a, b, verb[0] == 'r');
+    else if (strcmp(verb, "cancel") == 0)
+        uplink_call_cancel(client.call[n]);
+    else if (strcmp(verb, "subscribe") == 0 && a)
+        subscribe(n, a);
+    else if (strcmp(verb, "unsubscribe") == 0)
+        uplink_subscription_cancel(TAKE_PTR(client.subscription[n]));
     else if (strcmp(verb, "free-in") == 0 && a)
         client.free_in[n] = a[0];
     else if (strcmp(verb, "renew") == 0)
@@ -277,12 +340,21 @@ static void open_uplink(char *argv[])
         .port = (uint16_t)strtoul(argv[3], NULL, 10),
         .suites = suites,
         .arena = client.arena,
-        .admission.unlimited = argv[5] != NULL,
+        .admission.unlimited = argv[5] && strcmp(argv[5], "unlimited") == 0,
     };
     char *save = NULL, *suite = strtok_r(argv[4], ",", &save);
     struct error e = {0};
     int r;
 
+    if (argv[5] && argv[6]) {
+        options.transport = UPLINK_MQTT;
+        options.mqtt_version = strcmp(argv[6], "mqtt5") == 0     ? UPLINK_MQTT_5
+                               : strcmp(argv[6], "mqtt311") == 0 ? UPLINK_MQTT_311
+                                                                 : UPLINK_MQTT_AUTO;
+        options.keepalive = argv[7] ? strtoul(argv[7], NULL, 10) * USEC_PER_SEC : 0;
+        options.nstart = argv[7] && argv[8] ? (unsigned)strtoul(argv[8], NULL, 10) : 0;
+        client.mqtt = true;
+    }
     for (size_t i = 0; i < SUITES_MAX && suite; i++, suite = strtok_r(NULL, ",", &save))
         suites[i] = suite;
     r = workers_new(client.event, 1, &client.workers);
@@ -297,9 +369,11 @@ int main(int argc, char *argv[])
     int r;
 
     if (argc < 5) {
-        fprintf(stderr, "usage: uplink-client STATE-DIR HOST PORT SUITE[,SUITE...] [unlimited]\n");
+        fprintf(stderr, "usage: uplink-client STATE-DIR HOST PORT SUITE[,SUITE...] [unlimited|limited "
+                        "[mqtt|mqtt5|mqtt311 [KEEPALIVE [NSTART]]]]\n");
         return 2;
     }
+    signal(SIGPIPE, SIG_IGN);
     setvbuf(stdout, NULL, _IOLBF, 0);
     (void)uplink_raise_nofile(0, NULL);
     r = sd_event_new(&client.event);

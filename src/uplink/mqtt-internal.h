@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What mqtt.c (a connection) and mqtt-tls.c (its TLS) know of each other. Nobody else includes this. */
+
+#include "uplink/mqtt.h"
+
+#include <openssl/ssl.h>
+
+struct mosquitto;
+
+struct mqtt_shared {
+    sd_event *event;
+    SSL_CTX *tls;
+    char *server_name;
+    int null; /* /dev/null */
+    /* Whose connection libmosquitto and OpenSSL are at work on: OpenSSL's callbacks do not know. */
+    struct mqtt *current;
+};
+
+enum mqtt_phase { MQTT_TCP, MQTT_TLS, MQTT_CONNACK, MQTT_OPEN, MQTT_ENDED };
+
+struct mqtt {
+    struct mqtt_shared *shared;
+    const struct mqtt_ops *ops;
+    void *userdata;
+    struct mosquitto *mosquitto;
+    sd_event_source *source;
+    SSL_SESSION *offered; /* the key as TLS 1.3 is offered it, until the handshake ends */
+    struct error *what;   /* the words for local_error, only while a step runs */
+    struct resolver_address address;
+    enum mqtt_phase phase;
+    enum mqtt_version version;
+    unsigned keepalive;
+    unsigned receive_maximum;
+    unsigned busy;
+    uint32_t events; /* awaited */
+    uint64_t tcp_timeout;
+    uint64_t deadline;            /* of a phase before MQTT_OPEN */
+    uint64_t look_at;             /* when libmosquitto is to look whether to send PINGREQ */
+    uint64_t pinged_at;           /* 0: there is no PINGREQ unanswered */
+    uint64_t bytes_in, bytes_out; /* when last looked */
+    int local_error;              /* of the key callback */
+    int alert;                    /* received, -1: none */
+    int connack;                  /* -1: none yet */
+    int gone;                     /* what libmosquitto said when the connection ended, -1: nothing */
+    bool key_asked;
+    bool no_qos1;
+    bool broken; /* a write has failed */
+    bool said_bye;
+    bool freed; /* by its owner, while busy */
+};
+
+static inline bool mqtt_is_open(const struct mqtt *m)
+{
+    return m->phase == MQTT_OPEN && !m->freed && !m->said_bye;
+}
+
+/* Makes m->mosquitto. */
+int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error *e);
+
+int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error *e);
+/* What OpenSSL would keep of the key is wiped, when there will be no handshake any more; after a good one it is. */
+void mqtt_tls_forget(struct mqtt *m);
+/* Whether a server sends such an alert when it does not like key or identity. */
+bool mqtt_alert_refuses(int alert);

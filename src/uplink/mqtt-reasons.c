@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "uplink/mqtt-reasons.h"
+
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+
+bool mqtt_connack_refuses(enum mqtt_version version, uint8_t code)
+{
+    if (version == MQTT_V311)
+        return code == CONNACK_REFUSED_BAD_USERNAME_PASSWORD || code == CONNACK_REFUSED_NOT_AUTHORIZED;
+    return code == MQTT_RC_BAD_USERNAME_OR_PASSWORD || code == MQTT_RC_NOT_AUTHORIZED || code == MQTT_RC_BANNED;
+}
+
+bool mqtt_connack_wants_older(enum mqtt_version version, uint8_t code)
+{
+    return version == MQTT_V5 &&
+           (code == CONNACK_REFUSED_PROTOCOL_VERSION || code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION);
+}
+
+const char *mqtt_connack_text(enum mqtt_version version, uint8_t code)
+{
+    if (mqtt_connack_refuses(version, code))
+        return "the key was good, but the broker does not let this client in (CONNACK: not authorised)";
+    if (version == MQTT_V311 ? code == CONNACK_REFUSED_IDENTIFIER_REJECTED : code == MQTT_RC_CLIENTID_NOT_VALID)
+        return "the broker does not take our client id";
+    if (version == MQTT_V311 ? code == CONNACK_REFUSED_SERVER_UNAVAILABLE : code == MQTT_RC_SERVER_UNAVAILABLE)
+        return "the broker is not available now";
+    if (version == MQTT_V311)
+        return "the broker does not speak MQTT 3.1.1";
+    switch (code) {
+    case MQTT_RC_SERVER_BUSY:
+        return "the broker is busy";
+    case MQTT_RC_QUOTA_EXCEEDED:
+        return "the broker has a quota that is exceeded";
+    case MQTT_RC_CONNECTION_RATE_EXCEEDED:
+        return "the broker does not take as many connections at once";
+    case MQTT_RC_RETAIN_NOT_SUPPORTED:
+        return "the broker retains no messages, and ours to be sent when we are gone is to be retained";
+    default:
+        return mosquitto_reason_string(code);
+    }
+}
+
+const char *mqtt_disconnect_text(uint8_t reason)
+{
+    switch (reason) {
+    case MQTT_RC_SESSION_TAKEN_OVER:
+        return "another client uses this client id";
+    case MQTT_RC_NOT_AUTHORIZED:
+        return "refused: the broker ended the session, it is not authorised any more";
+    case MQTT_RC_ADMINISTRATIVE_ACTION:
+        return "the broker's administrator ended the session";
+    case MQTT_RC_SERVER_SHUTTING_DOWN:
+        return "the broker is being stopped";
+    case MQTT_RC_KEEP_ALIVE_TIMEOUT:
+        return "the broker did not hear from us in time";
+    case MQTT_RC_SERVER_MOVED:
+    case MQTT_RC_USE_ANOTHER_SERVER:
+        return "the broker wants another server to be used: change the address";
+    case MQTT_RC_PACKET_TOO_LARGE:
+        return "a message was larger than the broker takes";
+    default:
+        return mosquitto_reason_string(reason);
+    }
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a broker means by the reason codes of CONNACK and DISCONNECT, in words and in what follows from them. Pure, any
+ * thread. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum mqtt_version { MQTT_V5 = 5, MQTT_V311 = 4 };
+
+/* Reason codes that mean something to us. */
+#define MQTT_NOT_AUTHORISED 0x87
+#define MQTT_FAILS(reason) ((reason) >= 0x80)
+
+/* CONNACK codes are those of version 5 (0x80 and above) or of 3.1.1 (1 to 5). */
+bool mqtt_connack_refuses(enum mqtt_version version, uint8_t code);     /* whom we say we are */
+bool mqtt_connack_wants_older(enum mqtt_version version, uint8_t code); /* it does not speak this version */
+const char *mqtt_connack_text(enum mqtt_version version, uint8_t code); /* "the broker does not ..." */
+const char *mqtt_disconnect_text(uint8_t reason);

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "base/limits.h"
+#include "uplink/mqtt-session.h"
+
+#include <errno.h>
+#include <mosquitto.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ── Requests ── */
+
+static void unlink_call(struct mqtt_call *call)
+{
+    struct mqtt_session *c = call->session;
+
+    *call->link = call->next;
+    if (call->next)
+        call->next->link = call->link;
+    else
+        c->last = call->link;
+    c->n_calls--;
+    if (call->mid)
+        c->in_flight--;
+}
+
+static void finish_call(struct mqtt_call *call, int r, uint8_t code)
+{
+    const struct uplink_response response = {.code = code, .content_format = -1, .observe = -1};
+
+    unlink_call(call);
+    if (call->done)
+        call->done(r, r < 0 ? NULL : &response, call->userdata);
+    free(call);
+}
+
+static unsigned window(const struct mqtt_session *c)
+{
+    unsigned nstart = c->session.uplink->nstart ? c->session.uplink->nstart : MQTT_NSTART;
+
+    return MIN_OF(nstart, mqtt_receive_maximum(c->open));
+}
+
+static struct mqtt_call *first_waiting(const struct mqtt_session *c)
+{
+    struct mqtt_call *call = c->first;
+
+    while (call && call->mid)
+        call = call->next;
+    return call;
+}
+
+/* A done called from here may do anything, so each look begins anew. */
+void mqtt_requests_pump(struct mqtt_session *c)
+{
+    struct mqtt_call *call;
+    int mid = 0, r;
+
+    while (c->open && c->draining_until == 0 && c->in_flight < window(c) && (call = first_waiting(c))) {
+        r = mqtt_publish(c->open, call->topic, call->payload, call->size, call->retain, &mid);
+        if (r == -ENOTCONN)
+            return; /* it is told that it is closed */
+        if (r < 0) {
+            finish_call(call, r, 0);
+            continue;
+        }
+        call->mid = mid;
+        call->sent_at = clock_boottime();
+        c->in_flight++;
+    }
+}
+
+void mqtt_requests_lost(struct mqtt_session *c)
+{
+    struct mqtt_call *next;
+
+    for (struct mqtt_call *call = c->first; call; call = next) {
+        next = call->next;
+        if (!call->done) {
+            unlink_call(call);
+            free(call);
+        } else {
+            call->mid = 0;
+        }
+    }
+    c->in_flight = 0;
+    for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
+        sub->mid = 0;
+}
+
+static void cancel_call(struct uplink_call *head)
+{
+    struct mqtt_call *call = (struct mqtt_call *)head;
+    struct uplink_session *s = &call->session->session;
+    uplink_done done = call->done;
+
+    session_enter(s);
+    if (call->mid) {
+        call->done = NULL;
+        done(-ECANCELED, NULL, call->userdata);
+    } else {
+        finish_call(call, -ECANCELED, 0);
+    }
+    session_leave(s);
+}
+
+static int check_topic(const char *topic)
+{
+    size_t n = strlen(topic);
+
+    if (n > MQTT_TOPIC_MAX)
+        return -EMSGSIZE;
+    return n == 0 || mosquitto_pub_topic_check(topic) != MOSQ_ERR_SUCCESS ||
+                   mosquitto_validate_utf8(topic, (int)n) != MOSQ_ERR_SUCCESS
+               ? -EINVAL
+               : 0;
+}
+
+int mqtt_request(struct uplink_session *s, const struct uplink_request *request, uplink_done done, void *userdata,
+                 struct uplink_call **ret)
+{
+    struct mqtt_session *c = mqtt_session(s);
+    size_t n = strlen(request->target) + 1;
+    struct mqtt_call *call;
+    int r = check_topic(request->target);
+
+    if (r < 0)
+        return r;
+    if (request->secret)
+        return -EINVAL; /* nobody is told a key through a broker */
+    if (request->payload_size > MQTT_PAYLOAD_MAX)
+        return -EMSGSIZE;
+    if (c->n_calls >= MQTT_REQUESTS_MAX)
+        return -ENOBUFS;
+    call = malloc(sizeof(*call) + n + request->payload_size);
+    if (!call)
+        return -ENOMEM;
+    *call = (struct mqtt_call){
+        .call.cancel = cancel_call,
+        .link = c->last,
+        .session = c,
+        .done = done,
+        .userdata = userdata,
+        .retain = request->retain,
+        .size = request->payload_size,
+        .payload = (uint8_t *)call->topic + n,
+    };
+    memcpy(call->topic, request->target, n);
+    if (call->size > 0)
+        memcpy(call->payload, request->payload, call->size);
+    *c->last = call;
+    c->last = &call->next;
+    c->n_calls++;
+    if (ret)
+        *ret = &call->call;
+    mqtt_requests_pump(c);
+    return 0;
+}
+
+/* ── Subscriptions ── */
+
+static void free_subscription(struct mqtt_subscription *sub)
+{
+    *sub->link = sub->next;
+    if (sub->next)
+        sub->next->link = sub->link;
+    sub->session->n_subscriptions--;
+    free(sub);
+}
+
+static void visit_done(struct mqtt_session *c)
+{
+    struct mqtt_subscription *next;
+
+    if (--c->visiting > 0)
+        return;
+    for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = next) {
+        next = sub->next;
+        if (sub->cancelled)
+            free_subscription(sub);
+    }
+}
+
+static bool filter_in_use(const struct mqtt_session *c, const char *filter)
+{
+    for (const struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
+        if (!sub->cancelled && strcmp(sub->filter, filter) == 0)
+            return true;
+    return false;
+}
+
+static void cancel_subscription(struct uplink_subscription *head)
+{
+    struct mqtt_subscription *sub = (struct mqtt_subscription *)head;
+    struct mqtt_session *c = sub->session;
+
+    c->visiting++;
+    sub->cancelled = true;
+    if (c->open && !filter_in_use(c, sub->filter))
+        mqtt_unsubscribe(c->open, sub->filter);
+    visit_done(c);
+}
+
+/* Whatever cannot be sent now is sent on the next connection. */
+static void ask_for(struct mqtt_subscription *sub)
+{
+    struct mqtt_session *c = sub->session;
+
+    sub->mid = 0;
+    if (c->open && mqtt_subscribe(c->open, sub->filter, &sub->mid) == 0)
+        sub->asked_at = clock_boottime();
+}
+
+int mqtt_listen(struct uplink_session *s, const char *target, int accept, uplink_notification notify, void *userdata,
+                struct uplink_subscription **ret)
+{
+    struct mqtt_session *c = mqtt_session(s);
+    size_t n = strlen(target) + 1;
+    struct mqtt_subscription *sub;
+
+    if (n > MQTT_TOPIC_MAX)
+        return -EMSGSIZE;
+    if (n == 1 || mosquitto_sub_topic_check(target) != MOSQ_ERR_SUCCESS ||
+        mosquitto_validate_utf8(target, (int)n - 1) != MOSQ_ERR_SUCCESS)
+        return -EINVAL;
+    if (c->n_subscriptions >= MQTT_SUBSCRIPTIONS_MAX)
+        return -ENOBUFS;
+    sub = malloc(sizeof(*sub) + n);
+    if (!sub)
+        return -ENOMEM;
+    *sub = (struct mqtt_subscription){
+        .subscription.cancel = cancel_subscription,
+        .next = c->subscriptions,
+        .link = &c->subscriptions,
+        .session = c,
+        .notify = notify,
+        .userdata = userdata,
+    };
+    memcpy(sub->filter, target, n);
+    if (sub->next)
+        sub->next->link = &sub->next;
+    c->subscriptions = sub;
+    c->n_subscriptions++;
+    *ret = &sub->subscription;
+    ask_for(sub);
+    return 0;
+}
+
+/* ── What a connection does ── */
+
+void mqtt_requests_start(struct mqtt_session *c)
+{
+    c->last = &c->first;
+}
+
+void mqtt_requests_stop(struct mqtt_session *c)
+{
+    while (c->first)
+        finish_call(c->first, -ECANCELED, 0);
+    c->visiting++;
+    for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
+        sub->cancelled = true;
+    visit_done(c);
+}
+
+void mqtt_requests_connected(struct mqtt_session *c)
+{
+    for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
+        if (!sub->cancelled)
+            ask_for(sub);
+    mqtt_requests_pump(c);
+}
+
+/* Requests are in the order in which they were sent. */
+uint64_t mqtt_requests_deadline(const struct mqtt_session *c)
+{
+    uint64_t at = c->first && c->first->mid ? c->first->sent_at : USEC_INFINITY;
+
+    for (const struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
+        if (sub->mid)
+            at = MIN_OF(at, sub->asked_at);
+    return at == USEC_INFINITY ? at : at + MQTT_ANSWER_TIMEOUT;
+}
+
+void mqtt_requests_published(struct mqtt_session *c, int mid, uint8_t reason)
+{
+    struct mqtt_call *call = c->first;
+
+    while (call && call->mid != mid)
+        call = call->next;
+    if (call)
+        finish_call(call, 0, reason);
+}
+
+void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason)
+{
+    c->visiting++;
+    for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next) {
+        if (sub->cancelled || sub->mid != mid)
+            continue;
+        sub->mid = 0;
+        if (MQTT_FAILS(reason))
+            sub->notify(-ECONNRESET, NULL, sub->userdata);
+    }
+    visit_done(c);
+}
+
+void mqtt_requests_message(struct mqtt_session *c, const char *topic, const void *payload, size_t n)
+{
+    const struct uplink_response response = {
+        .payload = n > 0 ? payload : (const void *)"",
+        .payload_size = n,
+        .topic = topic,
+        .content_format = -1,
+        .observe = -1,
+    };
+    bool matches;
+
+    c->visiting++;
+    for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
+        if (!sub->cancelled && mosquitto_topic_matches_sub(sub->filter, topic, &matches) == MOSQ_ERR_SUCCESS && matches)
+            sub->notify(0, &response, sub->userdata);
+    visit_done(c);
+}

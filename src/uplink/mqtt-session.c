@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sessions over MQTT: requests are publications of QoS 1, in order, upon connections (mqtt.h) of which there is never
+ * more than one. What was not acknowledged on one connection is published again, the same bytes, on the next. */
+#include "uplink/mqtt-session.h"
+#include "base/clock.h"
+#include "base/limits.h"
+
+#include <errno.h>
+
+/* ── The connections ── */
+
+static void drop_making(struct uplink_session *s)
+{
+    struct mqtt_session *c = mqtt_session(s);
+
+    c->making = mqtt_free(c->making);
+    c->draining_until = 0;
+    c->older = false;
+}
+
+static void drop_open(struct uplink_session *s, bool bye)
+{
+    struct mqtt_session *c = mqtt_session(s);
+
+    if (bye)
+        mqtt_bye(c->open);
+    c->open = mqtt_free(c->open);
+}
+
+static void lost(struct uplink_session *s)
+{
+    mqtt_requests_lost(mqtt_session(s));
+}
+
+static int op_key(void *userdata, const char **ret_identity, struct secret **ret_key, struct error *e)
+{
+    return attempt_key(userdata, ret_identity, ret_key, e);
+}
+
+static int begin_connection(struct mqtt_session *c, struct error *e);
+
+static bool may_ask_older(const struct mqtt_session *c)
+{
+    return c->session.uplink->mqtt_version == UPLINK_MQTT_AUTO && !c->older;
+}
+
+static void op_failed(void *userdata, enum mqtt_failure failure, const char *reason)
+{
+    static const enum uplink_result results[] = {
+        [MQTT_UNREACHABLE] = UPLINK_UNREACHABLE,
+        [MQTT_ANSWERED] = UPLINK_REFUSED_ANSWER,
+        [MQTT_FAILED] = UPLINK_FAILED,
+        [MQTT_VERSION] = UPLINK_FAILED,
+        [MQTT_LOCAL] = UPLINK_LOCAL,
+    };
+    struct mqtt_session *c = userdata;
+    struct error e = {0};
+
+    session_enter(&c->session);
+    if (failure == MQTT_VERSION && may_ask_older(c)) {
+        c->older = true;
+        c->making = mqtt_free(c->making);
+        if (begin_connection(c, &e) < 0)
+            attempt_failed(&c->session, UPLINK_LOCAL, e.text);
+    } else {
+        attempt_failed(&c->session, results[failure], reason);
+    }
+    session_leave(&c->session);
+}
+
+static void op_opened(void *userdata)
+{
+    struct uplink_session *s = userdata;
+    struct mqtt_session *c = mqtt_session(s);
+
+    session_enter(s);
+    if (c->older)
+        s->uplink->old_mqtt_until = clock_boottime() + MQTT_OLD_VERSION_KEPT;
+    c->open = TAKE_PTR(c->making);
+    attempt_opened(s, true);
+    mqtt_requests_connected(c);
+    session_leave(s);
+}
+
+/* The connection that stood has said goodbye; now there may be another one. */
+static void drained(struct mqtt_session *c)
+{
+    struct uplink_session *s = &c->session;
+    struct error e = {0};
+
+    c->draining_until = 0;
+    session_drop_open(s, true);
+    lost(s);
+    session_set_state(s, UPLINK_STATE_CONNECTING, "");
+    if (begin_connection(c, &e) < 0)
+        attempt_failed(s, UPLINK_LOCAL, e.text);
+}
+
+static void op_published(void *userdata, int mid, uint8_t reason)
+{
+    struct mqtt_session *c = userdata;
+
+    session_enter(&c->session);
+    mqtt_requests_published(c, mid, reason);
+    if (c->draining_until && c->in_flight == 0)
+        drained(c);
+    else
+        mqtt_requests_pump(c);
+    session_leave(&c->session);
+}
+
+static void op_subscribed(void *userdata, int mid, uint8_t reason)
+{
+    struct mqtt_session *c = userdata;
+
+    session_enter(&c->session);
+    mqtt_requests_subscribed(c, mid, reason);
+    session_leave(&c->session);
+}
+
+static void op_message(void *userdata, const char *topic, const void *payload, size_t n)
+{
+    struct mqtt_session *c = userdata;
+
+    session_enter(&c->session);
+    mqtt_requests_message(c, topic, payload, n);
+    session_leave(&c->session);
+}
+
+static void op_closed(void *userdata, const char *reason)
+{
+    struct mqtt_session *c = userdata;
+    bool draining = c->draining_until != 0;
+    struct error e = {0};
+
+    session_enter(&c->session);
+    attempt_closed(&c->session, reason);
+    if (draining && c->session.running) {
+        c->draining_until = 0;
+        if (begin_connection(c, &e) < 0)
+            attempt_failed(&c->session, UPLINK_LOCAL, e.text);
+    }
+    session_leave(&c->session);
+}
+
+static void op_rearm(void *userdata)
+{
+    session_rearm(userdata);
+}
+
+static const struct mqtt_ops mqtt_ops = {
+    .key = op_key,
+    .opened = op_opened,
+    .failed = op_failed,
+    .published = op_published,
+    .subscribed = op_subscribed,
+    .message = op_message,
+    .closed = op_closed,
+    .rearm = op_rearm,
+};
+
+static enum mqtt_version version_to_ask(const struct mqtt_session *c)
+{
+    switch (c->session.uplink->mqtt_version) {
+    case UPLINK_MQTT_311:
+        return MQTT_V311;
+    case UPLINK_MQTT_5:
+        return MQTT_V5;
+    case UPLINK_MQTT_AUTO:
+        break;
+    }
+    return c->older || clock_boottime() < c->session.uplink->old_mqtt_until ? MQTT_V311 : MQTT_V5;
+}
+
+/* In seconds, spread over the children. 0: none. */
+static unsigned keepalive(const struct uplink *u)
+{
+    uint64_t seconds = (u->keepalive - backoff_spread(u->keepalive / 4)) / USEC_PER_SEC;
+
+    return u->keepalive == USEC_INFINITY
+               ? 0
+               : (unsigned)MIN_OF(MAX_OF(seconds, (uint64_t)MQTT_KEEPALIVE_MIN), (uint64_t)UINT16_MAX);
+}
+
+static int begin_connection(struct mqtt_session *c, struct error *e)
+{
+    _cleanup_(uplink_introduction_done) struct uplink_introduction who = {0};
+    struct uplink_session *s = &c->session;
+    struct uplink *u = s->uplink;
+    struct mqtt_options options;
+    int r = s->ops->introduce ? s->ops->introduce(s->userdata, &who) : -EINVAL;
+
+    if (r >= 0 && !who.client_id)
+        r = -EINVAL;
+    if (r < 0)
+        return error_errno(e, r, "no client id");
+    options = (struct mqtt_options){
+        .shared = u->mqtt,
+        .ops = &mqtt_ops,
+        .userdata = c,
+        .address = &s->making_address,
+        .version = version_to_ask(c),
+        .keepalive = keepalive(u),
+        .client_id = who.client_id,
+        .will_topic = who.will_topic,
+        .will = who.will_payload,
+        .will_size = who.will_size,
+        .will_retain = who.will_retain,
+        .tcp_timeout = resolver_count(u->resolver) > 1 ? DTLS_NEXT_ADDRESS : MQTT_TCP_TIMEOUT,
+    };
+    r = mqtt_new(&options, &c->making, e);
+    if (r < 0)
+        return r;
+    mqtt_begin(c->making, clock_boottime());
+    return 0;
+}
+
+static int make(struct uplink_session *s, const struct vault_credential *credential, struct error *e)
+{
+    struct mqtt_session *c = mqtt_session(s);
+
+    s->making_full = true;
+    if (!s->open)
+        return begin_connection(c, e);
+    c->draining_until = clock_boottime() + (c->in_flight > 0 ? MQTT_DRAIN_TIMEOUT : 0);
+    if (c->in_flight == 0)
+        drained(c);
+    return 0;
+}
+
+/* ── What an owner sees ── */
+
+static int start(struct uplink_session *s)
+{
+    mqtt_requests_start(mqtt_session(s));
+    return 0;
+}
+
+static void stop(struct uplink_session *s)
+{
+    mqtt_requests_stop(mqtt_session(s));
+}
+
+static void drop_ticket(struct uplink_session *s)
+{
+    /* Each handshake is a full one. */
+}
+
+/* The old connection has ended before a new one is made, so there is no doubt while there is one. */
+static bool doubted(const struct uplink_session *s)
+{
+    return false;
+}
+
+static uint64_t deadline(const struct uplink_session *s)
+{
+    const struct mqtt_session *c = mqtt_session(s);
+    uint64_t at = c->making ? mqtt_deadline(c->making) : USEC_INFINITY;
+
+    if (c->open) {
+        at = MIN_OF(at, mqtt_deadline(c->open));
+        at = MIN_OF(at, mqtt_requests_deadline(c));
+    }
+    return c->draining_until ? MIN_OF(at, c->draining_until) : at;
+}
+
+static void tick(struct uplink_session *s, uint64_t now)
+{
+    struct mqtt_session *c = mqtt_session(s);
+
+    if (c->making)
+        mqtt_tick(c->making, now);
+    if (c->open)
+        mqtt_tick(c->open, now);
+    if (c->open && now >= mqtt_requests_deadline(c))
+        op_closed(c, "the broker did not acknowledge in time");
+    else if (c->draining_until && now >= c->draining_until)
+        drained(c);
+}
+
+static int local_address(const struct uplink_session *s, struct resolver_address *ret)
+{
+    return mqtt_local_address(mqtt_session(s)->open, ret);
+}
+
+static void count(const struct uplink_session *s, struct uplink_counters *ret)
+{
+    /* Datagrams are not counted: there are none. */
+}
+
+static void info(const struct uplink_session *s, struct uplink_info *ret)
+{
+    const struct mqtt *open = mqtt_session(s)->open;
+
+    ret->tells_refusals = mqtt_version(open) == MQTT_V5;
+    mqtt_suite_text(open, ret->suite);
+    ret->forward_secrecy = mqtt_forward_secrecy(open);
+}
+
+const struct transport mqtt_transport = {
+    .size = sizeof(struct mqtt_session),
+    .start = start,
+    .stop = stop,
+    .make = make,
+    .drop_making = drop_making,
+    .drop_open = drop_open,
+    .lost = lost,
+    .drop_ticket = drop_ticket,
+    .doubted = doubted,
+    .deadline = deadline,
+    .tick = tick,
+    .local_address = local_address,
+    .count = count,
+    .info = info,
+    .request = mqtt_request,
+    .subscribe = mqtt_listen,
+};

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* A session over MQTT as its two parts know it: mqtt-session.c makes its connections, mqtt-requests.c keeps what goes
+ * over them: requests, in order, and subscriptions. Nobody else includes this. */
+
+#include "uplink/mqtt.h"
+#include "uplink/session-internal.h"
+
+struct mqtt_call {
+    struct uplink_call call;
+    struct mqtt_call *next, **link;
+    struct mqtt_session *session;
+    uplink_done done; /* NULL: cancelled when it was in flight already */
+    void *userdata;
+    int mid; /* 0: not in flight */
+    uint64_t sent_at;
+    bool retain;
+    size_t size;
+    uint8_t *payload;
+    char topic[]; /* the payload is behind it */
+};
+
+struct mqtt_subscription {
+    struct uplink_subscription subscription;
+    struct mqtt_subscription *next, **link;
+    struct mqtt_session *session;
+    uplink_notification notify;
+    void *userdata;
+    int mid; /* of a SUBSCRIBE not acknowledged, 0: none */
+    uint64_t asked_at;
+    bool cancelled; /* while subscriptions are gone through */
+    char filter[];
+};
+
+struct mqtt_session {
+    struct uplink_session session;
+    struct mqtt *open, *making;
+    struct mqtt_call *first, **last; /* in the order in which they were made */
+    size_t n_calls;
+    unsigned in_flight;
+    struct mqtt_subscription *subscriptions;
+    size_t n_subscriptions;
+    unsigned visiting;       /* subscriptions are gone through */
+    uint64_t draining_until; /* 0: no; otherwise the connection that stands ends first */
+    bool older;              /* this attempt has come to 3.1.1 */
+};
+
+static inline struct mqtt_session *mqtt_session(const struct uplink_session *s)
+{
+    return (struct mqtt_session *)s;
+}
+
+int mqtt_request(struct uplink_session *s, const struct uplink_request *request, uplink_done done, void *userdata,
+                 struct uplink_call **ret);
+int mqtt_listen(struct uplink_session *s, const char *filter, int accept, uplink_notification notify, void *userdata,
+                struct uplink_subscription **ret);
+
+void mqtt_requests_start(struct mqtt_session *c);
+/* Ends every request with -ECANCELED, and forgets the subscriptions. */
+void mqtt_requests_stop(struct mqtt_session *c);
+/* A connection stands: asks for the subscriptions, and sends what may be sent. */
+void mqtt_requests_connected(struct mqtt_session *c);
+/* It is gone: what was under way on it has to go out again. */
+void mqtt_requests_lost(struct mqtt_session *c);
+/* When what has to be acknowledged next is overdue. */
+uint64_t mqtt_requests_deadline(const struct mqtt_session *c);
+
+void mqtt_requests_published(struct mqtt_session *c, int mid, uint8_t reason);
+void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason);
+void mqtt_requests_message(struct mqtt_session *c, const char *topic, const void *payload, size_t n);
+/* Sends what may be sent. */
+void mqtt_requests_pump(struct mqtt_session *c);

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* A struct mosquitto as a connection needs it, and what it calls. */
+#include "base/limits.h"
+#include "uplink/mqtt-internal.h"
+
+#include <fcntl.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <sys/socket.h>
+
+/* ── What libmosquitto calls ── */
+
+static void on_connect(struct mosquitto *mosquitto, void *userdata, int code, int flags, const mosquitto_property *list)
+{
+    struct mqtt *m = userdata;
+    uint16_t maximum = UINT16_MAX, keepalive;
+    uint8_t qos;
+
+    m->connack = code;
+    (void)mosquitto_property_read_int16(list, MQTT_PROP_RECEIVE_MAXIMUM, &maximum, false);
+    m->receive_maximum = maximum;
+    if (mosquitto_property_read_int16(list, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive, false))
+        m->keepalive = keepalive;
+    m->no_qos1 = mosquitto_property_read_byte(list, MQTT_PROP_MAXIMUM_QOS, &qos, false) && qos < 1;
+}
+
+static void on_disconnect(struct mosquitto *mosquitto, void *userdata, int reason, const mosquitto_property *list)
+{
+    struct mqtt *m = userdata;
+
+    m->gone = reason;
+}
+
+static void on_publish(struct mosquitto *mosquitto, void *userdata, int mid, int reason, const mosquitto_property *list)
+{
+    struct mqtt *m = userdata;
+
+    if (mqtt_is_open(m))
+        m->ops->published(m->userdata, mid, (uint8_t)reason);
+}
+
+static void on_subscribe(struct mosquitto *mosquitto, void *userdata, int mid, int n, const int *granted,
+                         const mosquitto_property *list)
+{
+    struct mqtt *m = userdata;
+
+    if (mqtt_is_open(m))
+        m->ops->subscribed(m->userdata, mid, n > 0 ? (uint8_t)granted[0] : MQTT_RC_UNSPECIFIED);
+}
+
+static void on_message(struct mosquitto *mosquitto, void *userdata, const struct mosquitto_message *message,
+                       const mosquitto_property *list)
+{
+    struct mqtt *m = userdata;
+
+    if (mqtt_is_open(m))
+        m->ops->message(m->userdata, message->topic, message->payload, (size_t)message->payloadlen);
+}
+
+/* ── Making one ── */
+
+/* libmosquitto has a pair of sockets for waking its own loop, which we have not: a byte is written at each packet, and
+ * none is ever read, so each connection would come to hold 200 kB in the kernel. Nothing tells which they are but the
+ * numbers that were free; a thread that opened a file meanwhile has them, and all stays as it is. */
+static void free_numbers(int null, int ret[2])
+{
+    ret[0] = fcntl(null, F_DUPFD_CLOEXEC, 0);
+    ret[1] = fcntl(null, F_DUPFD_CLOEXEC, 0);
+    safe_close(ret[0]);
+    safe_close(ret[1]);
+}
+
+static bool is_own_pair(int fd)
+{
+    struct sockaddr_storage name;
+    struct ucred peer = {0};
+    int domain = 0, type = 0;
+    socklen_t n = sizeof(domain), k = sizeof(type), p = sizeof(peer), a = sizeof(name);
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 && domain == AF_UNIX &&
+           getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &k) == 0 && type == SOCK_STREAM &&
+           getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &p) == 0 && peer.pid == getpid() &&
+           getsockname(fd, (struct sockaddr *)&name, &a) == 0 && a == sizeof(sa_family_t);
+}
+
+static struct mosquitto *make_mosquitto(struct mqtt *m, const char *client_id)
+{
+    int null = m->shared->null, pair[2];
+    struct mosquitto *mosquitto;
+
+    free_numbers(null, pair);
+    mosquitto = mosquitto_new(client_id, true, m);
+    if (mosquitto && is_own_pair(pair[0]) && is_own_pair(pair[1])) {
+        (void)dup3(null, pair[0], O_CLOEXEC);
+        (void)dup3(null, pair[1], O_CLOEXEC);
+    }
+    return mosquitto;
+}
+
+/* What only CONNECT of version 5 can say. The call that takes properties connects, and blocks while it does; nothing is
+ * there to connect to, so that it comes back at once, and keeps them. */
+static int set_connect_properties(struct mqtt *m)
+{
+    mosquitto_property *list = NULL;
+    int r = mosquitto_property_add_int32(&list, MQTT_PROP_MAXIMUM_PACKET_SIZE, MQTT_PACKET_MAX);
+
+    if (r == MOSQ_ERR_SUCCESS)
+        (void)mosquitto_connect_bind_v5(m->mosquitto, "", 0, (int)m->keepalive, NULL, list);
+    mosquitto_property_free_all(&list);
+    return r;
+}
+
+static int set_options(struct mqtt *m, const struct mqtt_options *o, struct error *e)
+{
+    struct mosquitto *mosquitto = m->mosquitto;
+    int r = mosquitto_int_option(mosquitto, MOSQ_OPT_PROTOCOL_VERSION,
+                                 m->version == MQTT_V5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+
+    if (r == MOSQ_ERR_SUCCESS)
+        r = mosquitto_int_option(mosquitto, MOSQ_OPT_TCP_NODELAY, 1);
+    if (r == MOSQ_ERR_SUCCESS)
+        r = mosquitto_int_option(mosquitto, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
+    if (r == MOSQ_ERR_SUCCESS)
+        r = mosquitto_void_option(mosquitto, MOSQ_OPT_SSL_CTX, m->shared->tls);
+    if (r == MOSQ_ERR_SUCCESS && m->version == MQTT_V5)
+        r = set_connect_properties(m);
+    if (r != MOSQ_ERR_SUCCESS)
+        return error_set(e, r == MOSQ_ERR_NOMEM ? -ENOMEM : -EIO, "libmosquitto: %s", mosquitto_strerror(r));
+    if (o->will_topic)
+        r = mosquitto_will_set(mosquitto, o->will_topic, (int)o->will_size, o->will, 1, o->will_retain);
+    if (r != MOSQ_ERR_SUCCESS)
+        return error_set(e, -EINVAL, "what is to be sent to \"%.128s\" when we are gone is no message: %s",
+                         o->will_topic, mosquitto_strerror(r));
+    return 0;
+}
+
+int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error *e)
+{
+    struct mosquitto *mosquitto = m->mosquitto = make_mosquitto(m, options->client_id);
+
+    if (!mosquitto)
+        return error_set(e, errno == ENOMEM ? -ENOMEM : -EINVAL, "\"%.128s\" cannot be a client id",
+                         options->client_id);
+    mosquitto_connect_v5_callback_set(mosquitto, on_connect);
+    mosquitto_disconnect_v5_callback_set(mosquitto, on_disconnect);
+    mosquitto_publish_v5_callback_set(mosquitto, on_publish);
+    mosquitto_subscribe_v5_callback_set(mosquitto, on_subscribe);
+    mosquitto_message_v5_callback_set(mosquitto, on_message);
+    return set_options(m, options, e);
+}

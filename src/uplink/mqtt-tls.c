@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/limits.h"
+#include "uplink/mqtt-internal.h"
+
+#include <openssl/err.h>
+#include <string.h>
+
+/* TLS 1.3 binds a key to the hash of a suite; SHA-256 is what is meant where nobody says (RFC 8446 section 4.2.11). */
+static const unsigned char sha256_suite[] = {0x13, 0x01}; /* TLS_AES_128_GCM_SHA256 */
+#define SHA256_SUITES "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
+
+static struct mqtt *current(SSL *ssl)
+{
+    struct mqtt_shared *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+    return s->current;
+}
+
+static int ask_key(struct mqtt *m, const char **ret_identity, struct secret **ret_key)
+{
+    m->key_asked = true;
+    m->local_error = m->ops->key(m->userdata, ret_identity, ret_key, m->what);
+    return m->local_error;
+}
+
+/* TLS 1.2. OpenSSL wipes `ret_key` and what it makes of it. */
+static unsigned psk_tls12(SSL *ssl, const char *hint, char *ret_identity, unsigned identity_max, unsigned char *ret_key,
+                          unsigned key_max)
+{
+    _cleanup_(secret_freep) struct secret *key = NULL;
+    struct mqtt *m = current(ssl);
+    const char *identity = "";
+
+    if (ask_key(m, &identity, &key) < 0)
+        return 0;
+    if (key->size > key_max || strlen(identity) >= identity_max) {
+        m->local_error = error_set(m->what, -EINVAL, "OpenSSL takes no key or identity as long as this");
+        return 0;
+    }
+    strcpy(ret_identity, identity);
+    memcpy(ret_key, key->bytes, key->size);
+    return (unsigned)key->size;
+}
+
+/* What OpenSSL would keep of the key for as long as the session that was offered. */
+static void forget(struct mqtt *m, bool in_use)
+{
+    static const unsigned char zeros[KEY_MAX];
+    unsigned char secret[KEY_MAX];
+    size_t n;
+
+    if (!m->offered)
+        return;
+    /* In use, a secret of the connection has taken the place of the key, or of its beginning; that stays. */
+    n = SSL_SESSION_get_master_key(m->offered, secret, sizeof(secret));
+    (void)SSL_SESSION_set1_master_key(m->offered, zeros, sizeof(zeros));
+    if (in_use)
+        (void)SSL_SESSION_set1_master_key(m->offered, secret, n);
+    OPENSSL_cleanse(secret, sizeof(secret));
+    SSL_SESSION_free(m->offered);
+    m->offered = NULL;
+}
+
+/* TLS 1.3: the key goes as the secret of a session to be resumed. The identity is copied when this has returned; the
+ * entry that it stands in outlives the call. */
+static int psk_tls13(SSL *ssl, const EVP_MD *hash, const unsigned char **ret_identity, size_t *ret_size,
+                     SSL_SESSION **ret_session)
+{
+    _cleanup_(secret_freep) struct secret *key = NULL;
+    struct mqtt *m = current(ssl);
+    SSL_SESSION *session;
+    const char *identity = "";
+
+    *ret_session = NULL;
+    if (hash && EVP_MD_get_type(hash) != NID_sha256)
+        return 1;
+    if (ask_key(m, &identity, &key) < 0)
+        return 0;
+    session = SSL_SESSION_new();
+    if (!session || SSL_SESSION_set1_master_key(session, key->bytes, key->size) != 1 ||
+        SSL_SESSION_set_cipher(session, SSL_CIPHER_find(ssl, sha256_suite)) != 1 ||
+        SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) != 1) {
+        SSL_SESSION_free(session);
+        m->local_error = error_set(m->what, -ENOMEM, "OpenSSL cannot take the key");
+        return 0;
+    }
+    forget(m, false); /* after a HelloRetryRequest */
+    SSL_SESSION_up_ref(session);
+    m->offered = session;
+    *ret_session = session;
+    *ret_identity = (const unsigned char *)identity;
+    *ret_size = strlen(identity);
+    return 1;
+}
+
+void mqtt_tls_forget(struct mqtt *m)
+{
+    forget(m, false);
+}
+
+static void on_tls_event(const SSL *ssl, int where, int value)
+{
+    struct mqtt *m = current((SSL *)ssl);
+
+    if (!m)
+        return; /* a close_notify of ours */
+    /* libmosquitto would say the address, which is the name that it was given. */
+    if (where & SSL_CB_HANDSHAKE_START)
+        (void)SSL_set_tlsext_host_name((SSL *)ssl, m->shared->server_name);
+    /* Now, not when SSL_read() has returned: a ticket read meanwhile would be a copy of the session. */
+    if (where & SSL_CB_HANDSHAKE_DONE)
+        forget(m, SSL_version(ssl) == TLS1_3_VERSION && SSL_get_session(ssl) == m->offered);
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
+        m->alert = value & 0xff;
+}
+
+bool mqtt_alert_refuses(int alert)
+{
+    switch (alert) {
+    case SSL_AD_BAD_RECORD_MAC: /* TLS 1.2: our Finished is not what it should be */
+    case SSL_AD_DECRYPTION_FAILED:
+    case SSL_AD_HANDSHAKE_FAILURE: /* OpenSSL under TLS 1.3: an identity that it does not know, and no certificate */
+    case SSL_AD_ILLEGAL_PARAMETER: /* OpenSSL under TLS 1.3: the binder is wrong */
+    case SSL_AD_ACCESS_DENIED:
+    case SSL_AD_DECRYPT_ERROR:
+    case SSL_AD_UNKNOWN_PSK_IDENTITY:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error *e)
+{
+    _cleanup_free_ char *list = NULL;
+    int r = suites_openssl(suites, &list, e);
+
+    if (r < 0)
+        return r;
+    s->tls = SSL_CTX_new(TLS_client_method());
+    if (!s->tls)
+        return -ENOMEM;
+    SSL_CTX_set_app_data(s->tls, s);
+    SSL_CTX_set_options(s->tls, SSL_OP_NO_COMPRESSION | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_TICKET);
+    SSL_CTX_set_session_cache_mode(s->tls, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_mode(s->tls, SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_psk_client_callback(s->tls, psk_tls12);
+    SSL_CTX_set_psk_use_session_callback(s->tls, psk_tls13);
+    SSL_CTX_set_info_callback(s->tls, on_tls_event);
+    if (SSL_CTX_set_min_proto_version(s->tls, TLS1_2_VERSION) != 1 || SSL_CTX_set_cipher_list(s->tls, list) != 1 ||
+        SSL_CTX_set_ciphersuites(s->tls, SHA256_SUITES) != 1 || SSL_CTX_set1_groups_list(s->tls, "X25519:P-256") != 1) {
+        ERR_clear_error();
+        return error_set(e, -ENOTSUP,
+                         "OpenSSL cannot offer these suites (%s): is a system-wide crypto policy in the way?", list);
+    }
+    return 0;
+}

@@ -1,0 +1,532 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "base/limits.h"
+#include "uplink/mqtt-internal.h"
+#include "uplink/udp.h"
+
+#include <fcntl.h>
+#include <mosquitto.h>
+#include <mqtt_protocol.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#define LOOK_AGAIN USEC_PER_SEC /* libmosquitto counts seconds */
+
+/* ── Shared ── */
+
+int mqtt_shared_new(sd_event *event, const char *const *suites, const char *server_name, struct mqtt_shared **ret,
+                    struct error *e)
+{
+    _cleanup_(mqtt_shared_freep) struct mqtt_shared *s = calloc(1, sizeof(*s));
+    int r;
+
+    if (!s)
+        return -ENOMEM;
+    s->event = sd_event_ref(event);
+    (void)mosquitto_lib_init();
+    s->null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (s->null < 0)
+        return error_errno(e, -errno, "cannot open /dev/null");
+    if (server_name) {
+        s->server_name = strdup(server_name);
+        if (!s->server_name)
+            return -ENOMEM;
+    }
+    r = mqtt_tls_new(s, suites, e);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(s);
+    return 0;
+}
+
+struct mqtt_shared *mqtt_shared_free(struct mqtt_shared *s)
+{
+    if (!s)
+        return NULL;
+    SSL_CTX_free(s->tls);
+    s->null = safe_close(s->null);
+    (void)mosquitto_lib_cleanup();
+    free(s->server_name);
+    sd_event_unref(s->event);
+    free(s);
+    return NULL;
+}
+
+/* ── Ends ── */
+
+static void destroy(struct mqtt *m)
+{
+    /* Said from within a callback of libmosquitto's, it has only been queued. */
+    if (m->said_bye && mosquitto_socket(m->mosquitto) >= 0)
+        (void)mosquitto_loop_write(m->mosquitto, 1);
+    mosquitto_destroy(m->mosquitto);
+    mqtt_tls_forget(m);
+    free(m);
+}
+
+/* Returns whose turn it was: an op may begin another connection. */
+static struct mqtt *enter(struct mqtt *m)
+{
+    struct mqtt *before = m->shared->current;
+
+    m->busy++;
+    m->shared->current = m;
+    return before;
+}
+
+static void leave(struct mqtt *m, struct mqtt *before)
+{
+    m->shared->current = before;
+    if (--m->busy == 0 && m->freed)
+        destroy(m);
+}
+
+/* The descriptor may be closed already, and its number another's as soon as an op is called. */
+static void end(struct mqtt *m)
+{
+    m->phase = MQTT_ENDED;
+    m->source = sd_event_source_disable_unref(m->source);
+}
+
+static void fail(struct mqtt *m, enum mqtt_failure failure, const char *reason)
+{
+    if (m->freed || m->phase == MQTT_ENDED)
+        return;
+    end(m);
+    mqtt_tls_forget(m);
+    m->ops->failed(m->userdata, failure, reason);
+}
+
+static void closed(struct mqtt *m, const char *reason)
+{
+    if (m->freed || m->phase == MQTT_ENDED)
+        return;
+    end(m);
+    m->ops->closed(m->userdata, reason);
+}
+
+/* ── Steps ── */
+
+static SSL *ssl_of(const struct mqtt *m)
+{
+    return mosquitto_ssl_get(m->mosquitto);
+}
+
+static bool handshake_done(const struct mqtt *m)
+{
+    SSL *ssl = ssl_of(m);
+
+    return ssl && SSL_is_init_finished(ssl);
+}
+
+/* Notes what has gone over the wire since the last look, for the keepalive. Returns whether something came. */
+static bool note_traffic(struct mqtt *m, uint64_t now)
+{
+    SSL *ssl = ssl_of(m);
+    uint64_t in = ssl ? BIO_number_read(SSL_get_rbio(ssl)) : m->bytes_in;
+    uint64_t out = ssl ? BIO_number_written(SSL_get_wbio(ssl)) : m->bytes_out;
+    bool came = in != m->bytes_in;
+
+    if (came)
+        m->pinged_at = 0;
+    m->bytes_in = in;
+    m->bytes_out = out;
+    return came;
+}
+
+/* Waits for what can happen next. Not for room to write when OpenSSL waits for the other side: there would be room, and
+ * nothing to do with it. */
+static void await(struct mqtt *m)
+{
+    SSL *ssl = ssl_of(m);
+    uint32_t events = EPOLLIN | EPOLLRDHUP;
+
+    if (!m->source)
+        return;
+    if (m->phase == MQTT_TCP || (ssl && SSL_want_write(ssl)) ||
+        (handshake_done(m) && mosquitto_want_write(m->mosquitto)))
+        events |= EPOLLOUT;
+    if (events != m->events && sd_event_source_set_io_events(m->source, events) >= 0)
+        m->events = events;
+}
+
+static void tls_failed(struct mqtt *m)
+{
+    struct error e = {0};
+
+    if (m->alert >= 0 && m->key_asked && mqtt_alert_refuses(m->alert))
+        error_set(
+            &e, 0,
+            "the broker answered but did not accept key or identity (alert: %s): is the identity registered there, "
+            "and is the key the same bytes on both sides? A key shown as text may be meant as ASCII, hex or base64",
+            SSL_alert_desc_string_long(m->alert));
+    else if (m->alert >= 0)
+        error_set(&e, 0,
+                  "the broker broke the TLS handshake off (alert: %s): does it take TLS-PSK there, and one of the "
+                  "configured suites?",
+                  SSL_alert_desc_string_long(m->alert));
+    else
+        error_set(&e, 0, "the connection ended in the TLS handshake: is a broker with TLS-PSK listening there?");
+    fail(m, m->alert >= 0 && m->key_asked && mqtt_alert_refuses(m->alert) ? MQTT_ANSWERED : MQTT_FAILED, e.text);
+}
+
+static void not_let_in(struct mqtt *m)
+{
+    uint8_t code = (uint8_t)m->connack;
+
+    if (mqtt_connack_wants_older(m->version, code))
+        fail(m, MQTT_VERSION, "the broker does not speak MQTT 5");
+    else
+        fail(m, mqtt_connack_refuses(m->version, code) ? MQTT_ANSWERED : MQTT_FAILED,
+             mqtt_connack_text(m->version, code));
+}
+
+static void open_over(struct mqtt *m)
+{
+    struct error e = {"the connection has ended"};
+
+    if (m->gone >= 0 && MQTT_FAILS(m->gone))
+        error_set(&e, 0, "%s", mqtt_disconnect_text((uint8_t)m->gone));
+    else if (m->gone == MOSQ_ERR_PROTOCOL || m->gone == MOSQ_ERR_MALFORMED_PACKET)
+        error_set(&e, 0, "the broker sent what is not MQTT");
+    else if (m->gone == MOSQ_ERR_KEEPALIVE)
+        error_set(&e, 0, "the broker did not answer PINGREQ");
+    else if (m->alert >= 0)
+        error_set(&e, 0, "the broker ended the TLS session (alert: %s)", SSL_alert_desc_string_long(m->alert));
+    closed(m, e.text);
+}
+
+/* The connection has ended, whoever found out. */
+static void over(struct mqtt *m)
+{
+    switch (m->phase) {
+    case MQTT_TCP:
+    case MQTT_TLS:
+        tls_failed(m);
+        break;
+    case MQTT_CONNACK:
+        if (m->connack > 0)
+            not_let_in(m);
+        else
+            fail(m, m->version == MQTT_V5 ? MQTT_VERSION : MQTT_FAILED,
+                 "the broker closed the connection without an answer to CONNECT");
+        break;
+    case MQTT_OPEN:
+        open_over(m);
+        break;
+    case MQTT_ENDED:
+        break;
+    }
+}
+
+static void begin_phase(struct mqtt *m, enum mqtt_phase phase, uint64_t deadline)
+{
+    m->phase = phase;
+    m->deadline = deadline;
+    m->ops->rearm(m->userdata);
+}
+
+static uint64_t keepalive_usec(const struct mqtt *m)
+{
+    return m->keepalive > 0 ? m->keepalive * USEC_PER_SEC + LOOK_AGAIN : USEC_INFINITY / 2;
+}
+
+static void advance(struct mqtt *m, uint64_t now)
+{
+    if (m->phase == MQTT_TLS && handshake_done(m))
+        begin_phase(m, MQTT_CONNACK, now + MQTT_CONNACK_TIMEOUT);
+    if (m->phase != MQTT_CONNACK || m->connack != 0)
+        return;
+    if (m->no_qos1) {
+        fail(m, MQTT_FAILED, "the broker takes no messages of QoS 1, which are all that we send");
+        return;
+    }
+    m->look_at = now + keepalive_usec(m);
+    begin_phase(m, MQTT_OPEN, USEC_INFINITY);
+    m->ops->opened(m->userdata);
+}
+
+static void step(struct mqtt *m, uint32_t events, uint64_t now)
+{
+    struct error what = {""};
+    bool came;
+    int r;
+
+    m->what = &what;
+    r = mosquitto_loop_read(m->mosquitto, 1);
+    if (r == MOSQ_ERR_SUCCESS && !m->freed)
+        advance(m, now);
+    if (r == MOSQ_ERR_SUCCESS && !m->freed && handshake_done(m) && mosquitto_want_write(m->mosquitto))
+        r = mosquitto_loop_write(m->mosquitto, 1);
+    m->what = NULL;
+    if (m->freed || m->phase == MQTT_ENDED)
+        return;
+    came = note_traffic(m, now);
+    if (m->local_error < 0)
+        fail(m, MQTT_LOCAL, what.text);
+    else if (r != MOSQ_ERR_SUCCESS || m->gone >= 0 || mosquitto_socket(m->mosquitto) < 0)
+        over(m);
+    else if (!came && (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
+        over(m); /* libmosquitto would wait for ever, and be called for ever */
+    else
+        await(m);
+}
+
+/* libmosquitto does not look whether the connection was made. */
+static bool tcp_step(struct mqtt *m, uint32_t events, uint64_t now)
+{
+    socklen_t size = sizeof(int);
+    struct error e = {0};
+    int error = 0;
+
+    (void)getsockopt(mosquitto_socket(m->mosquitto), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error) {
+        error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there" : "no connection (%s)", strerror(error));
+        fail(m, MQTT_UNREACHABLE, e.text);
+        return false;
+    }
+    if (!(events & EPOLLOUT))
+        return false;
+    begin_phase(m, MQTT_TLS, now + MQTT_TLS_TIMEOUT);
+    return true;
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    struct mqtt *m = userdata;
+    uint64_t now = clock_boottime();
+    struct mqtt *before = enter(m);
+
+    if (m->phase != MQTT_TCP || tcp_step(m, events, now))
+        step(m, events, now);
+    leave(m, before);
+    return 0;
+}
+
+/* ── Time ── */
+
+uint64_t mqtt_deadline(const struct mqtt *m)
+{
+    if (m->phase == MQTT_ENDED)
+        return USEC_INFINITY;
+    if (m->broken)
+        return 0;
+    if (m->phase != MQTT_OPEN)
+        return m->deadline;
+    return m->pinged_at ? MIN_OF(m->look_at, m->pinged_at + MQTT_ANSWER_TIMEOUT) : m->look_at;
+}
+
+static void ping(struct mqtt *m, uint64_t now)
+{
+    uint64_t out;
+
+    (void)note_traffic(m, now);
+    if (m->pinged_at && now >= m->pinged_at + MQTT_ANSWER_TIMEOUT) {
+        closed(m, "the broker did not answer PINGREQ");
+        return;
+    }
+    if (now < m->look_at)
+        return;
+    out = m->bytes_out;
+    if (mosquitto_loop_misc(m->mosquitto) != MOSQ_ERR_SUCCESS) {
+        over(m);
+        return;
+    }
+    (void)note_traffic(m, now);
+    if (m->bytes_out != out && !m->pinged_at)
+        m->pinged_at = now;
+    m->look_at = now + (m->bytes_out != out ? keepalive_usec(m) : LOOK_AGAIN);
+    await(m);
+}
+
+void mqtt_tick(struct mqtt *m, uint64_t now)
+{
+    struct mqtt *before;
+
+    if (now < mqtt_deadline(m))
+        return;
+    before = enter(m);
+    if (m->broken)
+        over(m);
+    else if (m->phase == MQTT_TCP)
+        fail(m, MQTT_UNREACHABLE, "no answer to the attempt to connect");
+    else if (m->phase == MQTT_TLS && m->bytes_in == 0)
+        fail(m, MQTT_UNREACHABLE, "it takes the connection but says nothing");
+    else if (m->phase == MQTT_TLS)
+        fail(m, MQTT_FAILED, "it fell silent in the TLS handshake");
+    else if (m->phase == MQTT_CONNACK)
+        fail(m, MQTT_FAILED, "the broker does not answer CONNECT");
+    else
+        ping(m, now);
+    leave(m, before);
+}
+
+/* ── Making one ── */
+
+int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error *e)
+{
+    _cleanup_(mqtt_freep) struct mqtt *m = calloc(1, sizeof(*m));
+    int r;
+
+    if (!m)
+        return error_set(e, -ENOMEM, "out of memory");
+    m->shared = options->shared;
+    m->ops = options->ops;
+    m->userdata = options->userdata;
+    m->address = *options->address;
+    m->version = options->version;
+    m->keepalive = options->keepalive;
+    m->tcp_timeout = options->tcp_timeout;
+    m->alert = m->connack = m->gone = -1;
+    m->deadline = USEC_INFINITY;
+    r = mqtt_set_up(m, options, e);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(m);
+    return 0;
+}
+
+struct mqtt *mqtt_free(struct mqtt *m)
+{
+    if (!m || m->freed)
+        return NULL;
+    end(m);
+    m->freed = true;
+    if (m->busy == 0)
+        destroy(m);
+    return NULL;
+}
+
+static int connect_to(struct mqtt *m, struct error *e)
+{
+    char host[NI_MAXHOST], port[NI_MAXSERV];
+    int r;
+
+    /* A literal address is looked up nowhere. */
+    if (getnameinfo(&m->address.any, m->address.size, host, sizeof(host), port, sizeof(port),
+                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+        return error_set(e, -EAFNOSUPPORT, "not an address for TCP");
+    errno = 0;
+    r = mosquitto_connect_async(m->mosquitto, host, atoi(port), (int)m->keepalive);
+    if (m->local_error < 0)
+        return m->local_error;
+    if (r == MOSQ_ERR_ERRNO && errno != 0) {
+        r = -errno;
+        return r == -ECONNREFUSED ? error_set(e, r, "nothing listens there") : error_errno(e, r, "no connection");
+    }
+    if (r != MOSQ_ERR_SUCCESS || mosquitto_socket(m->mosquitto) < 0)
+        return error_set(e, -EIO, "libmosquitto: %s", mosquitto_strerror(r));
+    return 0;
+}
+
+void mqtt_begin(struct mqtt *m, uint64_t now)
+{
+    struct mqtt *before = enter(m);
+    struct error what = {""};
+    int r;
+
+    m->what = &what;
+    r = connect_to(m, &what);
+    m->what = NULL;
+    m->deadline = now + m->tcp_timeout;
+    m->events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
+    if (r >= 0)
+        r = sd_event_add_io(m->shared->event, &m->source, mosquitto_socket(m->mosquitto), m->events, on_io, m);
+    if (r < 0)
+        fail(m, udp_is_network_error(-r) && m->local_error == 0 ? MQTT_UNREACHABLE : MQTT_LOCAL,
+             what.text[0] ? what.text : strerror(-r));
+    else
+        m->ops->rearm(m->userdata);
+    leave(m, before);
+}
+
+/* ── Using one ── */
+
+/* libmosquitto writes at once if it can, and says so when it cannot. */
+static int sent(struct mqtt *m, int r)
+{
+    switch (r) {
+    case MOSQ_ERR_SUCCESS:
+        await(m);
+        return 0;
+    case MOSQ_ERR_OVERSIZE_PACKET:
+    case MOSQ_ERR_PAYLOAD_SIZE:
+        return -EMSGSIZE;
+    case MOSQ_ERR_INVAL:
+    case MOSQ_ERR_MALFORMED_UTF8:
+        return -EINVAL;
+    case MOSQ_ERR_NOMEM:
+        return -ENOMEM;
+    default:
+        m->broken = true;
+        m->ops->rearm(m->userdata);
+        return -ENOTCONN;
+    }
+}
+
+int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t n, bool retain, int *ret_mid)
+{
+    if (!mqtt_is_open(m) || m->broken)
+        return -ENOTCONN;
+    if (n > MQTT_PAYLOAD_MAX)
+        return -EMSGSIZE;
+    return sent(m, mosquitto_publish_v5(m->mosquitto, ret_mid, topic, (int)n, payload, 1, retain, NULL));
+}
+
+int mqtt_subscribe(struct mqtt *m, const char *filter, int *ret_mid)
+{
+    if (!mqtt_is_open(m) || m->broken)
+        return -ENOTCONN;
+    return sent(m, mosquitto_subscribe_v5(m->mosquitto, ret_mid, filter, 1, 0, NULL));
+}
+
+void mqtt_unsubscribe(struct mqtt *m, const char *filter)
+{
+    if (mqtt_is_open(m) && !m->broken)
+        (void)sent(m, mosquitto_unsubscribe(m->mosquitto, NULL, filter));
+}
+
+void mqtt_bye(struct mqtt *m)
+{
+    if (!mqtt_is_open(m))
+        return;
+    m->said_bye = true;
+    end(m);
+    (void)mosquitto_disconnect_v5(m->mosquitto, MQTT_RC_NORMAL_DISCONNECTION, NULL);
+}
+
+unsigned mqtt_receive_maximum(const struct mqtt *m)
+{
+    return m->receive_maximum;
+}
+
+enum mqtt_version mqtt_version(const struct mqtt *m)
+{
+    return m->version;
+}
+
+void mqtt_suite_text(const struct mqtt *m, char ret[static SUITE_TEXT_MAX])
+{
+    SSL *ssl = ssl_of(m);
+    const SSL_CIPHER *cipher = ssl ? SSL_get_current_cipher(ssl) : NULL;
+
+    snprintf(ret, SUITE_TEXT_MAX, "%s", cipher ? SSL_CIPHER_standard_name(cipher) : "");
+}
+
+bool mqtt_forward_secrecy(const struct mqtt *m)
+{
+    SSL *ssl = ssl_of(m);
+    const SSL_CIPHER *cipher = ssl ? SSL_get_current_cipher(ssl) : NULL;
+
+    /* Under TLS 1.3 a key alone is never offered (psk_ke). */
+    return cipher && (SSL_version(ssl) == TLS1_3_VERSION || SSL_CIPHER_get_kx_nid(cipher) == NID_kx_ecdhe_psk);
+}
+
+int mqtt_local_address(const struct mqtt *m, struct resolver_address *ret)
+{
+    return udp_local_address(mosquitto_socket(m->mosquitto), ret);
+}

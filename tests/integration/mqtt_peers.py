@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What the tests of MQTT sessions talk to: mosquitto with pre-shared keys, a subscriber that sees what it carries, and
+the client by hand."""
+import os
+import pwd
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+
+from uplink_peers import CLIENT, Client, Failed, Lines, check, free_port
+
+MOSQUITTO = os.environ.get("GATEHOUSE_MOSQUITTO", "mosquitto")
+
+
+class Broker:
+    """mosquitto; what goes through it is seen over a second listener, in clear text on loopback.
+
+    keys: identity to key (text); acl: lines for every user; tls: "tlsv1.2", "tlsv1.3" or None for both."""
+
+    def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True):
+        self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
+        os.chmod(self.directory, 0o755)
+        self.port, self.plain = free_port(), free_port()
+        self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
+        self.process = None
+        self.write_keys(keys)
+        self.configure()
+        stack.callback(self.stop, signal.SIGKILL)
+        self.start()
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def write_keys(self, keys):
+        with open(self.path("psk"), "w") as f:
+            f.write("".join(f"{identity}:{key.encode().hex()}\n" for identity, key in keys.items()))
+        os.chmod(self.path("psk"), 0o644)
+
+    def configure(self):
+        lines = ["per_listener_settings true", f"user {pwd.getpwuid(os.getuid()).pw_name}",
+                 "log_dest stderr", "log_type all", "connection_messages true",
+                 f"listener {self.plain} 127.0.0.1", "allow_anonymous true",
+                 f"listener {self.port} 127.0.0.1", "psk_hint gatehouse", f"psk_file {self.path('psk')}",
+                 "allow_anonymous true", f"use_identity_as_username {str(self.identity_is_user).lower()}"]
+        if self.tls == "tlsv1.3":
+            lines.append("tls_version tlsv1.3")
+        if self.acl is not None:
+            with open(self.path("acl"), "w") as f:
+                f.write("".join(line + "\n" for line in self.acl))
+            os.chmod(self.path("acl"), 0o644)
+            lines.append(f"acl_file {self.path('acl')}")
+        with open(self.path("mosquitto.conf"), "w") as f:
+            f.write("\n".join(lines) + "\n" + self.extra)
+
+    def start(self):
+        environment = dict(os.environ)
+        if self.tls == "tlsv1.2":  # to mosquitto that only is the oldest
+            with open(self.path("openssl.cnf"), "w") as f:
+                f.write("openssl_conf = a\n[a]\nssl_conf = b\n[b]\nsystem_default = c\n[c]\nMaxProtocol = TLSv1.2\n"
+                        "CipherString = DEFAULT:@SECLEVEL=0\n")
+            environment["OPENSSL_CONF"] = self.path("openssl.cnf")
+        self.process = subprocess.Popen([MOSQUITTO, "-c", self.path("mosquitto.conf")], text=True, errors="replace",
+                                        env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.lines = Lines(self.process.stdout)
+        self.lines.expect(r"mosquitto version .* running", 10)
+
+    def stop(self, how=signal.SIGTERM):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(how)
+            self.process.wait(10)
+
+
+class Subscriber:
+    """Sees every message, as "TOPIC PAYLOAD" lines, over the broker's listener in clear text."""
+
+    def __init__(self, stack, broker, topic="#"):
+        self.process = subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.plain), "-q", "1", "-t",
+                                         topic, "-F", "%t %r %p", "-d"], text=True, bufsize=1, stdout=subprocess.PIPE,
+                                        stderr=subprocess.STDOUT)
+        stack.callback(self.stop)
+        self.lines = Lines(self.process.stdout)
+        self.lines.expect("^Subscribed", 10)
+
+    def stop(self):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+
+    def expect(self, pattern, timeout=5):
+        return self.lines.expect(pattern, timeout)
+
+
+def publish(broker, topic, text):
+    subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.plain), "-q", "1", "-t", topic, "-m", text],
+                   check=True, timeout=10)
+
+
+class MqttClient(Client):
+    """The client by hand; each device has two credentials and so two sessions, of one client id."""
+
+    def __init__(self, stack, port, version="mqtt", suites="ecdhe-psk,psk", keepalive=60, nstart=1,
+                 admission="unlimited"):
+        state = stack.enter_context(tempfile.TemporaryDirectory())
+        self.process = subprocess.Popen([CLIENT, state, "127.0.0.1", str(port), suites, admission, version,
+                                         str(keepalive), str(nstart)], text=True, bufsize=1, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE)
+        stack.callback(self.end)
+        self.lines = Lines(self.process.stdout)
+        self.expect("^ready", 10)
+
+    def publish(self, topic, text, n=0, verb="publish"):
+        self.say(f"{verb} {n} {topic} {text}")
+
+    def answer(self, n=0, timeout=10):
+        return self.expect(rf"^response {n} (.*)", timeout)[1]
+
+    def cpu(self):
+        """Seconds of CPU so far."""
+        with open(f"/proc/{self.process.pid}/stat") as f:
+            fields = f.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+class Silent:
+    """Takes TCP connections and says nothing; `hang_up` closes each as soon as something was said."""
+
+    def __init__(self, stack):
+        self.socket = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.port = self.socket.getsockname()[1]
