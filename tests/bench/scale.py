@@ -220,7 +220,8 @@ class Fleet:
         packs, cpu = self.packs(), cpu_seconds(self.agent.pid)
         self.arrived(count, marks)
         cpu, requests = cpu_seconds(self.agent.pid) - cpu, self.packs() - packs
-        self.cpu.append(cpu / requests)
+        if requests > 0:  # otherwise the round was over before it could be looked at
+            self.cpu.append(cpu / requests)
         self.requests += requests
         driver.stop()
         self.bench.processes.remove(driver)
@@ -234,6 +235,7 @@ class Fleet:
         f["online"] = self.bench.get(None, "Online")
         f["pss_kb"] = pss_kilobytes(self.agent.pid)
         f["requests"] = self.requests
+        check(len(self.cpu) >= ROUNDS / 2, "too few rounds could be looked at: more --requests")
         f["cpu_us_a_request"] = round(statistics.median(self.cpu) * 1e6, 1)
         time.sleep(5)  # timers of the last requests
         cpu, wakeups = cpu_seconds(self.agent.pid), self.wakeups()
