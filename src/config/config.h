@@ -56,6 +56,8 @@ struct config_admission {
     uint64_t jitter;     /* over which reconnects are spread, microseconds */
 };
 
+enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
+
 struct config_uplink {
     unsigned refs;
     char *name;
@@ -68,8 +70,11 @@ struct config_uplink {
     struct config_registrar registrar;
     struct config_admission admission;
     unsigned nstart;      /* confirmable requests in flight a session */
-    uint64_t keepalive;   /* over CoAP an idle session is pinged so often; USEC_INFINITY: never */
+    uint64_t keepalive;   /* an idle session is pinged so often; USEC_INFINITY: never */
     unsigned max_payload; /* bytes; 0: as the profile says */
+    bool mqtt;            /* by the address; what follows is for it only */
+    char *client_id;      /* template of {device} {opaque} {hardware_id} */
+    enum config_mqtt_version mqtt_version;
 };
 
 struct config_rotation {

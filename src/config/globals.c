@@ -13,6 +13,8 @@
 #define IDENTITY_REPLACES "{opaque}"
 #define IDENTITY_DEFAULT_MAX (sizeof(IDENTITY_ADDS) + DEVICE_ID_MAX + 1)
 #define PROFILE_DEFAULT "senml"
+#define CLIENT_ID_DEFAULT "{device}"
+#define CLIENT_ID_TEMPLATE_MAX 256
 
 static const char *const suites_known[] = {"ecdhe-psk", "ecdhe-psk-cbc", "psk", "psk-ccm8", NULL};
 
@@ -30,6 +32,7 @@ struct config_uplink *config_uplink_unref(struct config_uplink *u)
         free(*s);
     free(u->suites);
     free(u->identity);
+    free(u->client_id);
     config_registrar_done(&u->registrar);
     free(u);
     return NULL;
@@ -52,6 +55,7 @@ static void read_url(struct reader *r, struct value object, struct config_uplink
     config_copy(r, text, &u->url);
     config_copy(r, url.host, &u->host);
     u->port = url.port;
+    u->mqtt = url.mqtt;
 }
 
 static void read_profile(struct reader *r, struct value object, struct config_uplink *u)
@@ -195,6 +199,71 @@ static void read_identity(struct reader *r, struct value object, struct config_u
     config_copy(r, text, &u->identity);
 }
 
+/* NULL, or what is wrong with the template. */
+static const char *client_id_fault(const char *text)
+{
+    static const char *const words[] = {"{device}", "{opaque}", "{hardware_id}"};
+    bool seen = false;
+
+    while (*text) {
+        size_t i = 0;
+
+        while (i < ELEMENTSOF(words) && strncmp(text, words[i], strlen(words[i])) != 0)
+            i++;
+        if (i < ELEMENTSOF(words)) {
+            seen = true;
+            text += strlen(words[i]);
+            continue;
+        }
+        if (strncmp(text, "{n}", 3) == 0)
+            return "has {n}, but a client id stays the same when the key and its identity change";
+        if (*text == '{' || *text == '}')
+            return "has a brace that does not belong to {device}, {opaque} or {hardware_id}";
+        if (*text <= 0x20 || *text == 0x7f || strchr("+#\"\\", *text))
+            return "has a character that brokers do not take in a client id; expected printable ASCII without + # \" \\";
+        text++;
+    }
+    return seen ? NULL : "has no {device}, {opaque} or {hardware_id}, so all devices would have the same client id";
+}
+
+static void read_client_id(struct reader *r, struct value object, struct config_uplink *u)
+{
+    const char *text = CLIENT_ID_DEFAULT, *fault;
+    struct value v;
+
+    if (reader_string(r, object, "client_id", false, &text)) {
+        reader_member(r, object, "client_id", true, &v);
+        fault = strlen(text) > CLIENT_ID_TEMPLATE_MAX ? "is too long" : client_id_fault(text);
+        if (fault)
+            reader_mistake(r, v.node, "the client id \"%.128s\" %s", text, fault);
+    }
+    config_copy(r, text, &u->client_id);
+}
+
+/* What is for one of the transports only. */
+static void read_transport(struct reader *r, struct value object, struct config_uplink *u)
+{
+    static const char *const keys[] = {"client_id", "mqtt_version"};
+    static const char *const versions[] = {"auto", "5", "3.1.1", NULL};
+    unsigned version = CONFIG_MQTT_AUTO;
+    struct value v;
+
+    for (size_t i = 0; u->host && !u->mqtt && i < ELEMENTSOF(keys); i++)
+        if (reader_member(r, object, keys[i], false, &v))
+            reader_mistake(r, v.node, "\"%s\" is for uplinks over mqtts:// only", keys[i]);
+    if (!u->mqtt)
+        return;
+    read_client_id(r, object, u);
+    if (reader_word(r, object, "mqtt_version", versions, &version))
+        u->mqtt_version = (enum config_mqtt_version)version;
+    if (u->registrar.type == CONFIG_REGISTRAR_COAP && reader_object(r, object, "registrar", true, &v) &&
+        reader_member(r, v, "type", true, &v))
+        reader_mistake(
+            r, v.node,
+            "a registrar of type \"coap\" tells keys over CoAP, but this uplink is mqtts://; expected manual, "
+            "exec, golioth or hono");
+}
+
 static void read_admission(struct reader *r, struct value object, struct config_admission *ret)
 {
     static const char *const known[] = {"concurrent", "rate", "jitter", NULL};
@@ -232,8 +301,8 @@ static void read_keepalive(struct reader *r, struct value object, uint64_t *ret)
 
 static int read_uplink(struct reader *r, const char *name, struct value v, struct config *c)
 {
-    static const char *const known[] = {"url",       "profile", "suites",    "identity",    "registrar",
-                                        "admission", "nstart",  "keepalive", "max_payload", NULL};
+    static const char *const known[] = {"url",    "profile",   "suites",      "identity",  "registrar",    "admission",
+                                        "nstart", "keepalive", "max_payload", "client_id", "mqtt_version", NULL};
     struct config_uplink *u = calloc(1, sizeof(*u));
     uint64_t max_payload = 0;
 
@@ -255,6 +324,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, struc
     read_suites(r, v, u);
     config_read_registrar(r, v, &u->registrar);
     read_identity(r, v, u);
+    read_transport(r, v, u);
     read_admission(r, v, &u->admission);
     reader_unsigned(r, v, "nstart", 1, COAP_NSTART_MAX, &u->nstart);
     read_keepalive(r, v, &u->keepalive);

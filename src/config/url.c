@@ -8,21 +8,21 @@
 #include <string.h>
 
 #define COAPS_PORT 5684
-#define URL_RULE "expected coaps://HOST or coaps://HOST:PORT"
+#define MQTTS_PORT 8883
+#define URL_RULE "expected coaps://HOST, mqtts://HOST, or either with :PORT"
 
-static int scheme(const char *text, const char **ret_rest, struct error *e)
+static int scheme(const char *text, bool *ret_mqtt, const char **ret_rest, struct error *e)
 {
     const char *end = strstr(text, "://");
     size_t n = end ? (size_t)(end - text) : 0;
 
     if (!end || n == 0)
         return error_set(e, -EINVAL, "\"%.100s\" is not the address of an uplink; " URL_RULE, text);
-    if (n == 5 && strncasecmp(text, "coaps", n) == 0) {
+    *ret_mqtt = n == 5 && strncasecmp(text, "mqtts", n) == 0;
+    if (*ret_mqtt || (n == 5 && strncasecmp(text, "coaps", n) == 0)) {
         *ret_rest = end + 3;
         return 0;
     }
-    if (n == 5 && strncasecmp(text, "mqtts", n) == 0)
-        return error_set(e, -EINVAL, "this version speaks coaps:// only, not mqtts://; " URL_RULE);
     if ((n == 4 && strncasecmp(text, "coap", n) == 0) || (n == 4 && strncasecmp(text, "mqtt", n) == 0))
         return error_set(e, -EINVAL,
                          "%.*s:// is not encrypted, and nothing leaves this gateway in plain text; " URL_RULE, (int)n,
@@ -92,15 +92,16 @@ static int name(const char *text, size_t n, char *host, struct error *e)
 
 int config_url_parse(const char *text, struct config_url *ret, struct error *e)
 {
-    struct config_url url = {.port = COAPS_PORT};
+    struct config_url url = {0};
     char authority[CONFIG_HOST_MAX + 16];
     const char *rest = "", *end;
     size_t n;
     int r;
 
-    r = scheme(text, &rest, e);
+    r = scheme(text, &url.mqtt, &rest, e);
     if (r < 0)
         return r;
+    url.port = url.mqtt ? MQTTS_PORT : COAPS_PORT;
     n = strcspn(rest, "/?#");
     if (rest[n] && strcmp(rest + n, "/") != 0)
         return error_set(e, -EINVAL, "the path \"%.64s\" does not belong here but into the profile; " URL_RULE,
@@ -120,7 +121,8 @@ int config_url_parse(const char *text, struct config_url *ret, struct error *e)
     } else {
         end = strchrnul(authority, ':');
         if (strchr(end + (*end != 0), ':'))
-            return error_set(e, -EINVAL, "an IPv6 address stands in brackets: coaps://[%s]", authority);
+            return error_set(e, -EINVAL, "an IPv6 address stands in brackets: %s://[%s]", url.mqtt ? "mqtts" : "coaps",
+                             authority);
         r = name(authority, (size_t)(end - authority), url.host, e);
     }
     if (r >= 0 && *end && *end != ':')

@@ -2,6 +2,7 @@
 /* What the profile wants said after each connection, before any sample: that the device is there, and what its points
  * are. One message after the other. */
 #include "base/log.h"
+#include "base/strbuf.h"
 #include "device/internal.h"
 
 #include <errno.h>
@@ -102,6 +103,29 @@ void announce_end(struct device *d)
     d->announcing = NULL;
 }
 
+static int make_client_id(const struct device *d, const struct profile_names *names, char **ret)
+{
+    const struct {
+        const char *word, *text;
+    } words[] = {{"{device}", names->device}, {"{opaque}", names->opaque}, {"{hardware_id}", names->hardware_id}};
+    const char *p = d->uplink->settings->client_id;
+    struct strbuf b = {0};
+
+    while (*p) {
+        size_t i = 0;
+
+        while (i < ELEMENTSOF(words) && strncmp(p, words[i].word, strlen(words[i].word)) != 0)
+            i++;
+        if (i < ELEMENTSOF(words)) {
+            strbuf_puts(&b, words[i].text);
+            p += strlen(words[i].word);
+        } else {
+            strbuf_add(&b, p++, 1);
+        }
+    }
+    return strbuf_take(&b, ret);
+}
+
 int announce_introduce(void *userdata, struct uplink_introduction *ret)
 {
     struct device *d = userdata;
@@ -111,9 +135,9 @@ int announce_introduce(void *userdata, struct uplink_introduction *ret)
 
     if (r < 0)
         return r;
-    ret->client_id = strdup(d->config->id);
-    if (!ret->client_id)
-        return -ENOMEM;
+    r = make_client_id(d, &names.profile, &ret->client_id);
+    if (r < 0)
+        return r;
     r = profile_will(d->uplink->profile, &names.profile, &m);
     if (r <= 0)
         return r;

@@ -156,7 +156,8 @@ void fleet_raise_descriptors(struct fleet *f)
 {
     struct error e;
 
-    if (uplink_raise_nofile(2 * f->n_devices + 256, &e) < 0)
+    /* A connection over MQTT has three. */
+    if (uplink_raise_nofile(4 * f->n_devices + 256, &e) < 0)
         log_warning(NULL, "%s", e.text);
 }
 

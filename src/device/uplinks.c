@@ -20,6 +20,13 @@ static int read_profile(const struct config *config, const char *config_dir, con
         return -ENOMEM;
     directories[0] = own;
     r = profile_load(directories, settings->profile, ret, mistakes);
+    if (r >= 0 && ((*ret)->transport == PROFILE_MQTT) != settings->mqtt) {
+        error_set(&e, 0, "the profile %s is for %s, but the address of this uplink is %s", settings->profile,
+                  settings->mqtt ? "coaps://" : "mqtts://", settings->url);
+        config_complain(config, mistakes, pointer, e.text);
+        *ret = profile_free(*ret);
+        return -EBADMSG;
+    }
     if (r != -ENOENT)
         return r;
     error_set(&e, r, "there is no profile %s.json in %s or %s", settings->profile, directories[0], directories[1]);
@@ -87,9 +94,24 @@ static int make_registrar(struct fleet *f, const struct config_registrar *settin
     return -EINVAL;
 }
 
+static enum uplink_mqtt_version mqtt_version(enum config_mqtt_version version)
+{
+    switch (version) {
+    case CONFIG_MQTT_AUTO:
+        break;
+    case CONFIG_MQTT_5:
+        return UPLINK_MQTT_5;
+    case CONFIG_MQTT_311:
+        return UPLINK_MQTT_311;
+    }
+    return UPLINK_MQTT_AUTO;
+}
+
 static int make(struct fleet *f, const struct config_uplink *settings, struct shared_uplink *u, struct error *e)
 {
     const struct uplink_options options = {
+        .transport = settings->mqtt ? UPLINK_MQTT : UPLINK_COAP,
+        .mqtt_version = mqtt_version(settings->mqtt_version),
         .name = settings->name,
         .host = settings->host,
         .port = settings->port,

@@ -28,7 +28,8 @@ static void on_disconnect(struct mosquitto *mosquitto, void *userdata, int reaso
 {
     struct mqtt *m = userdata;
 
-    m->gone = reason;
+    if (m->gone < 0) /* after the broker's reason there comes one of libmosquitto's own */
+        m->gone = reason;
 }
 
 static void on_publish(struct mosquitto *mosquitto, void *userdata, int mid, int reason, const mosquitto_property *list)

@@ -276,14 +276,18 @@ static void step(struct mqtt *m, uint32_t events, uint64_t now)
         await(m);
 }
 
-/* libmosquitto does not look whether the connection was made. */
+/* libmosquitto does not look whether the connection was made. The first write of OpenSSL's may have taken the error off
+ * the socket. */
 static bool tcp_step(struct mqtt *m, uint32_t events, uint64_t now)
 {
-    socklen_t size = sizeof(int);
+    int fd = mosquitto_socket(m->mosquitto), error = 0;
+    struct sockaddr_storage peer;
+    socklen_t size = sizeof(error), n = sizeof(peer);
     struct error e = {0};
-    int error = 0;
 
-    (void)getsockopt(mosquitto_socket(m->mosquitto), SOL_SOCKET, SO_ERROR, &error, &size);
+    (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error == 0 && (events & (EPOLLERR | EPOLLHUP)) && getpeername(fd, (struct sockaddr *)&peer, &n) < 0)
+        error = ECONNREFUSED;
     if (error) {
         error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there" : "no connection (%s)", strerror(error));
         fail(m, MQTT_UNREACHABLE, e.text);
@@ -418,6 +422,8 @@ static int connect_to(struct mqtt *m, struct error *e)
         r = -errno;
         return r == -ECONNREFUSED ? error_set(e, r, "nothing listens there") : error_errno(e, r, "no connection");
     }
+    if (r == MOSQ_ERR_TLS)
+        return -EPROTO; /* so soon has the other side hung up */
     if (r != MOSQ_ERR_SUCCESS || mosquitto_socket(m->mosquitto) < 0)
         return error_set(e, -EIO, "libmosquitto: %s", mosquitto_strerror(r));
     return 0;
@@ -436,7 +442,9 @@ void mqtt_begin(struct mqtt *m, uint64_t now)
     m->events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
     if (r >= 0)
         r = sd_event_add_io(m->shared->event, &m->source, mosquitto_socket(m->mosquitto), m->events, on_io, m);
-    if (r < 0)
+    if (r == -EPROTO && m->local_error == 0)
+        tls_failed(m);
+    else if (r < 0)
         fail(m, udp_is_network_error(-r) && m->local_error == 0 ? MQTT_UNREACHABLE : MQTT_LOCAL,
              what.text[0] ? what.text : strerror(-r));
     else

@@ -4,12 +4,11 @@ the client by hand."""
 import os
 import pwd
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 
-from uplink_peers import CLIENT, Client, Failed, Lines, check, free_port
+from uplink_peers import CLIENT, Client, Lines, check, free_port
 
 MOSQUITTO = os.environ.get("GATEHOUSE_MOSQUITTO", "mosquitto")
 
@@ -91,6 +90,19 @@ class Subscriber:
     def expect(self, pattern, timeout=5):
         return self.lines.expect(pattern, timeout)
 
+    def numbers(self, topic):
+        return {int(line.split()[2]) for line in self.lines.seen if line.startswith(topic + " ")}
+
+    def rest(self, topic):
+        """All that came on the topic, once the program has ended with its broker."""
+        try:
+            self.process.wait(2)
+        except subprocess.TimeoutExpired:
+            self.stop()
+        for line in iter(lambda: self.lines.queue.get(timeout=10), None):
+            self.lines.seen.append(line)
+        return self.numbers(topic)
+
 
 def publish(broker, topic, text):
     subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(broker.plain), "-q", "1", "-t", topic, "-m", text],
@@ -114,18 +126,23 @@ class MqttClient(Client):
         self.say(f"{verb} {n} {topic} {text}")
 
     def answer(self, n=0, timeout=10):
-        return self.expect(rf"^response {n} (.*)", timeout)[1]
+        """"ok": acknowledged, whether or not anybody has subscribed (0x10); else the reason or the error."""
+        text = self.expect(rf"^response {n} (.*)", timeout)[1]
+        return "ok" if text in ("0x00", "0x10") else text
+
+    def answers(self, total, timeout=30):
+        """Waits until that many requests in all have been acknowledged."""
+        end = time.monotonic() + timeout
+        while True:
+            answers = [line for line in self.lines.seen if line.startswith("response ")]
+            check(all(line.endswith(("0x00", "0x10")) for line in answers), "refused:", answers[-3:])
+            if len(answers) >= total:
+                check(len(answers) == total, len(answers), "answers to", total, "requests")
+                return
+            self.expect("^response", max(0.1, end - time.monotonic()))
 
     def cpu(self):
         """Seconds of CPU so far."""
         with open(f"/proc/{self.process.pid}/stat") as f:
             fields = f.read().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-class Silent:
-    """Takes TCP connections and says nothing; `hang_up` closes each as soon as something was said."""
-
-    def __init__(self, stack):
-        self.socket = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
-        self.port = self.socket.getsockname()[1]

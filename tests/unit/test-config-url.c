@@ -24,6 +24,16 @@ static const struct {
 };
 
 static const struct {
+    const char *text;
+    uint16_t port;
+    bool mqtt;
+} schemes[] = {
+    {"coaps://x", 5684, false},
+    {"mqtts://x", 8883, true},
+    {"MQTTS://x:18883", 18883, true},
+};
+
+static const struct {
     const char *text, *message;
 } bad[] = {
     {"", "is not the address of an uplink"},
@@ -31,7 +41,8 @@ static const struct {
     {"://x", "is not the address of an uplink"},
     {"coap://x", "coap:// is not encrypted"},
     {"mqtt://x", "mqtt:// is not encrypted"},
-    {"mqtts://x:8883", "this version speaks coaps:// only, not mqtts://"},
+    {"mqtts://::1", "stands in brackets: mqtts://[::1]"},
+    {"mqtts://x/telemetry", "the path \"/telemetry\" does not belong here"},
     {"https://x", "\"https://\" is not known"},
     {"coaps://", "there is no host"},
     {"coaps://:5684", "there is no host"},
@@ -64,6 +75,17 @@ static void test_good(void **state)
             fail_msg("%s: %s", good[i].text, e.text);
         assert_string_equal(url.host, good[i].host);
         assert_int_equal(url.port, good[i].port);
+    }
+}
+
+static void test_schemes(void **state)
+{
+    for (size_t i = 0; i < ELEMENTSOF(schemes); i++) {
+        struct config_url url;
+
+        assert_int_equal(config_url_parse(schemes[i].text, &url, NULL), 0);
+        assert_int_equal(url.port, schemes[i].port);
+        assert_int_equal(url.mqtt, schemes[i].mqtt);
     }
 }
 
@@ -104,6 +126,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_good),
+        cmocka_unit_test(test_schemes),
         cmocka_unit_test(test_bad),
         cmocka_unit_test(test_long),
     };

@@ -1,0 +1,393 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Uplink sessions over MQTT against mosquitto.
+
+usage: GATEHOUSE_BUILD=build test-uplink-mqtt.py [CASE...]     GATEHOUSE_MOSQUITTO: another mosquitto than the system's
+
+Cases run beside one another, each with its own client and broker.
+"""
+import concurrent.futures
+import contextlib
+import shutil
+import signal
+import socket
+import struct
+import sys
+import time
+
+from mqtt_peers import MOSQUITTO, Broker, MqttClient, Subscriber, publish
+from uplink_peers import check, free_port
+
+KEY = "a-key-of-25-ASCII-letters"
+LONG_KEY = "0123456789abcdef" * 4
+OTHER_KEY = "another-key-of-27-ascii-chr"
+KEYS = {"device-0": KEY}
+VERSIONS = ("tlsv1.2", "tlsv1.3")
+
+CASES = {}
+
+
+def case(function):
+    CASES[function.__name__] = lambda: run_case(function)
+    return function
+
+
+def case_per_tls(function):
+    for tls in VERSIONS:
+        CASES[f"{function.__name__}[{tls}]"] = lambda tls=tls: run_case(function, tls)
+    return function
+
+
+def run_case(function, *arguments):
+    with contextlib.ExitStack() as stack:
+        function(stack, *arguments)
+
+
+SUITES = {
+    "ecdhe-psk": ("TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256", "1"),
+    "ecdhe-psk-cbc": ("TLS_ECDHE_PSK_WITH_AES_128_CBC_SHA256", "1"),
+    "psk": ("TLS_PSK_WITH_AES_128_GCM_SHA256", "0"),
+    "psk-ccm8": ("TLS_PSK_WITH_AES_128_CCM_8", "0"),
+}
+
+
+@case
+def each_suite_carries_a_message_over_tls_1_2(stack):
+    broker = Broker(stack, KEYS, "tlsv1.2", extra="ciphers ALL:@SECLEVEL=0\n")
+    seen = Subscriber(stack, broker)
+    for name, (suite, secrecy) in SUITES.items():
+        client = MqttClient(stack, broker.port, suites=name)
+        client.connect(KEY)
+        info = client.info()
+        check(info["suite"].replace("256_GCM_SHA384", "128_GCM_SHA256") == suite and info["secrecy"] == secrecy, name, "gave", info["suite"], info["secrecy"])
+        client.publish("t/" + name, "x")
+        check(client.answer() == "ok", "not acknowledged")
+        seen.expect(f"^t/{name} 0 x$")
+        client.say("bye 0")
+        client.expect("^state 0 stopped")
+
+
+@case_per_tls
+def messages_go_and_come(stack, tls):
+    broker = Broker(stack, {"device-0": LONG_KEY}, tls)
+    seen = Subscriber(stack, broker)
+    client = MqttClient(stack, broker.port)
+    client.connect(LONG_KEY)
+    info = client.info()
+    check(info["tells"] == "1" and info["secrecy"] == "1", "had", info)
+    check(info["suite"] == ("TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256" if tls == "tlsv1.2"
+                            else "TLS_CHACHA20_POLY1305_SHA256"), "had", info["suite"])
+    client.say("subscribe 0 commands/+")
+    broker.lines.expect("Sending SUBACK", 5)
+    publish(broker, "commands/a", "close the valve")
+    client.expect("^message 0 commands/a close the valve")
+    client.say("unsubscribe 0")
+    broker.lines.expect("Sending UNSUBACK", 5)
+    publish(broker, "commands/a", "not heard")
+    client.publish("retained", "kept", verb="retain")
+    check(client.answer() == "ok", "not acknowledged")
+    seen.expect("^retained . kept$")
+    check(not any("not heard" in line for line in client.lines.seen), "heard what was unsubscribed")
+
+
+@case
+def an_older_broker_is_spoken_to_in_3_1_1(stack):
+    broker = Broker(stack, KEYS)
+    client = MqttClient(stack, broker.port, version="mqtt311")
+    client.connect(KEY)
+    check(client.info()["tells"] == "0", "claims that refusals are told")
+    broker.lines.expect(r"New client connected .*\(p2,", 5)
+    client.publish("a", "x")
+    check(client.answer() == "ok", "not acknowledged")
+
+
+@case_per_tls
+def a_wrong_key_is_refused(stack, tls):
+    broker = Broker(stack, KEYS, tls)
+    client = MqttClient(stack, broker.port)
+    client.credential(OTHER_KEY)
+    client.say("start 0 main")
+    reason = client.expect("^result 0 refused full (.*)", 10)[1]
+    check("identity device-0" in reason and "did not accept key or identity" in reason, "said", reason)
+    client.expect("^state 0 refused", 30)
+    # With the right one it comes back, whatever went before.
+    client.credential(KEY)
+    client.say("renew 0")
+    client.expect("^state 0 online", 10)
+
+
+@case_per_tls
+def an_unknown_identity_is_refused(stack, tls):
+    broker = Broker(stack, KEYS, tls)
+    client = MqttClient(stack, broker.port)
+    client.credential(KEY, identity="stranger")
+    client.say("once 0 main")
+    client.expect("^result 0 refused full .*identity stranger", 10)
+    client.expect("^state 0 stopped", 5)
+
+
+@case
+def no_common_suite_says_nothing_about_the_key(stack):
+    broker = Broker(stack, KEYS, "tlsv1.2", extra="ciphers PSK-AES128-GCM-SHA256\n")
+    client = MqttClient(stack, broker.port, suites="ecdhe-psk")
+    client.credential(KEY)
+    client.say("once 0 main")
+    # OpenSSL's alert is that of an unknown identity, so it can only be told by what follows.
+    client.expect("^result 0 (failed|refused)", 10)
+
+
+@case
+def nobody_there_costs_nothing(stack):
+    client = MqttClient(stack, free_port())
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.expect("^result 0 unreachable full .*nothing listens there", 10)
+    before, until = client.cpu(), time.monotonic() + 3
+    while time.monotonic() < until:
+        client.info()
+        time.sleep(0.2)
+    check(client.cpu() - before < 0.3, "took", client.cpu() - before, "s of CPU in 3 s")
+
+
+class Listener:
+    """Takes TCP connections and does `with_each` with them."""
+
+    def __init__(self, stack):
+        self.socket = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.socket.settimeout(10)
+        self.port = self.socket.getsockname()[1]
+        self.stack = stack
+
+    def accept(self):
+        return self.stack.enter_context(self.socket.accept()[0])
+
+
+@case
+def a_silent_server_is_given_up(stack):
+    server = Listener(stack)
+    client = MqttClient(stack, server.port)
+    client.credential(KEY)
+    client.say("start 0 main")
+    server.accept()
+    before = client.cpu()
+    client.expect("^result 0 unreachable full .*says nothing", 20)
+    check(client.cpu() - before < 0.3, "took", client.cpu() - before, "s of CPU")
+
+
+@case
+def a_server_that_hangs_up_or_resets_is_no_refusal(stack):
+    server = Listener(stack)
+    client = MqttClient(stack, server.port)
+    client.credential(KEY)
+    client.say("start 0 main")
+    server.accept().close()
+    client.expect("^result 0 failed full .*in the TLS handshake", 10)
+    client.say("hurry 0")
+    with server.accept() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.expect("^result 0 (failed|unreachable)", 10)
+    client.say("hurry 0")
+    with server.accept() as connection:
+        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        client.expect("^result 0 failed", 10)
+    before = client.cpu()
+    time.sleep(0.5)
+    check(client.cpu() - before < 0.2, "took", client.cpu() - before, "s of CPU")
+
+
+@case
+def nothing_is_lost_when_the_broker_is_killed(stack):
+    """What was not acknowledged is published again on the next connection; what was is known to have arrived."""
+    broker = Broker(stack, KEYS)
+    client = MqttClient(stack, broker.port, nstart=8)
+    client.connect(KEY)
+    arrived, sent = set(), 0
+    for round in range(4):
+        seen = Subscriber(stack, broker)
+        for _ in range(20):
+            client.publish("n", str(sent))
+            sent += 1
+        client.expect("^response 0 0x", 10)
+        broker.stop(signal.SIGKILL)
+        client.expect("^state 0 (backing-off|connecting|unreachable)", 10)
+        arrived |= seen.rest("n")
+        broker.start()
+        seen = Subscriber(stack, broker)
+        client.say("hurry 0")
+        client.answers(sent)
+        if not seen.numbers("n") | arrived >= {sent - 1}:
+            seen.expect(rf"^n 0 {sent - 1}$", 10)
+        seen.stop()
+        arrived |= seen.rest("n")
+    # A broker killed with -9 loses what it had acknowledged but not delivered yet; that is not ours to mend.
+    check(len(arrived) >= sent - 4 * 8, "only", len(arrived), "of", sent, "arrived")
+
+
+@case
+def requests_before_there_is_a_session_wait(stack):
+    port_holder = Broker(stack, KEYS)
+    port_holder.stop(signal.SIGKILL)
+    client = MqttClient(stack, port_holder.port)
+    client.credential(KEY)
+    client.say("start 0 main")
+    for i in range(5):
+        client.publish("w", str(i))
+    client.expect("^state 0 unreachable", 10)
+    port_holder.start()
+    seen = Subscriber(stack, port_holder)
+    client.say("hurry 0")
+    for i in range(5):
+        check(client.answer(timeout=30) == "ok", "refused")
+    check([seen.expect("^w 0 (.*)")[1] for _ in range(5)] == list("01234"), "out of order")
+
+
+@case
+def a_denied_message_is_told_by_version_5_only(stack):
+    broker = Broker(stack, KEYS, acl=["user device-0", "topic readwrite mine/#"])
+    new = MqttClient(stack, broker.port)
+    new.connect(KEY)
+    new.publish("yours", "x")
+    check(new.answer() == "0x87", "the refusal is not told")
+    new.publish("mine/a", "x")
+    check(new.answer() == "ok", "refused what is allowed")
+    new.say("bye 0")
+    new.expect("^state 0 stopped")
+    old = MqttClient(stack, broker.port, version="mqtt311")
+    old.connect(KEY)
+    # The broker says yes; only the message that does not come back tells.
+    old.say("subscribe 0 #")
+    broker.lines.expect("Sending SUBACK", 5)
+    old.publish("yours", "denied")
+    check(old.answer() == "ok", "version 3.1.1 has learned to tell")
+    old.publish("mine/a", "allowed")
+    old.expect("^message 0 mine/a allowed")
+    check(not any("denied" in line for line in old.lines.seen), "what was denied came back")
+
+
+@case
+def the_will_is_published_but_not_after_a_goodbye(stack):
+    broker = Broker(stack, KEYS)
+    seen = Subscriber(stack, broker)
+    client = MqttClient(stack, broker.port)
+    client.connect(KEY)
+    client.publish("birth", "here")
+    client.answer()
+    seen.expect("^birth 0 here")
+    client.say("stop 0")
+    seen.expect("^will/d0 0 gone", 10)
+    client.say("start 0 main")
+    client.expect("^state 0 online", 10)
+    client.say("bye 0")
+    client.expect("^state 0 stopped")
+    publish(broker, "after", "goodbye")
+    seen.expect("^after 0 goodbye")
+    check(sum(line.startswith("will/") for line in seen.lines.seen) == 1, "a will after a goodbye")
+
+
+@case
+def another_client_of_the_same_id_is_named(stack):
+    broker = Broker(stack, {"device-0": KEY, "device-1": OTHER_KEY})
+    client = MqttClient(stack, broker.port)
+    client.connect(KEY)
+    other = MqttClient(stack, broker.port)
+    other.credential(OTHER_KEY, "device-1")
+    other.say("start 0 main")
+    client.expect("^state 0 backing-off .*another client uses this client id", 10)
+
+
+@case
+def a_new_key_ends_the_old_connection_first(stack):
+    broker = Broker(stack, {"device-0": KEY, "device-1": OTHER_KEY})
+    client = MqttClient(stack, broker.port, nstart=4)
+    client.connect(KEY)
+    for i in range(8):
+        client.publish("n", str(i))
+    client.credential(OTHER_KEY, "device-1")
+    client.say("renew 0")
+    for _ in range(8):
+        check(client.answer() == "ok", "refused")
+    broker.lines.expect("Received DISCONNECT from d0", 10)
+    broker.lines.expect("New client connected .* as d0 .*u'device-1'", 10, unless="already connected")
+    client.publish("n", "9")
+    check(client.answer() == "ok", "refused")
+
+
+@case
+def subscriptions_outlive_a_reconnect(stack):
+    broker = Broker(stack, KEYS)
+    client = MqttClient(stack, broker.port)
+    client.connect(KEY)
+    client.say("subscribe 0 c/#")
+    broker.lines.expect("Sending SUBACK", 5)
+    broker.stop()
+    client.expect("^state 0 (backing-off|connecting)", 10)
+    broker.start()
+    client.say("hurry 0")
+    client.expect("^state 0 online", 30)
+    broker.lines.expect("Sending SUBACK", 5)
+    publish(broker, "c/1", "again")
+    client.expect("^message 0 c/1 again")
+
+
+@case
+def a_broker_that_stops_answering_is_noticed(stack):
+    broker = Broker(stack, KEYS)
+    client = MqttClient(stack, broker.port, keepalive=5)
+    client.connect(KEY)
+    broker.lines.expect("Received PINGREQ from d0", 15)
+    broker.process.send_signal(signal.SIGSTOP)
+    try:
+        client.publish("a", "x")
+        client.expect("^state 0 backing-off .*(acknowledge in time|PINGREQ)", 40)
+    finally:
+        broker.process.send_signal(signal.SIGCONT)
+    check(client.answer(timeout=40) == "ok", "lost")
+
+
+@case
+def a_large_message_is_told_from_a_lost_one(stack):
+    broker = Broker(stack, KEYS, extra="max_packet_size 2000\n")
+    client = MqttClient(stack, broker.port)
+    client.connect(KEY)
+    client.publish("a", "x" * 3000)
+    check("Message too long" in client.answer(), "no error for a message over the broker's bound")
+    client.publish("a", "x" * 1000)
+    check(client.answer() == "ok", "refused")
+
+
+@case
+def a_session_may_be_freed_in_any_callback(stack):
+    broker = Broker(stack, KEYS)
+    for where in ("state", "result", "answer"):
+        client = MqttClient(stack, broker.port)
+        client.credential(KEY)
+        if where != "answer":
+            client.say(f"free-in 0 {where}")
+            client.say("start 0 main")
+        else:
+            client.say("start 0 main")
+            client.expect("^state 0 online", 10)
+            client.say("free-in 0 answer")
+            client.publish("a", "x")
+        client.expect("^freed 0", 10)
+
+
+def main():
+    if not shutil.which(MOSQUITTO):
+        print("skipped: there is no mosquitto")
+        return 77
+    wanted = {name: run for name, run in CASES.items() if not sys.argv[1:] or name.split("[")[0] in sys.argv[1:]}
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        for name, result in {name: pool.submit(run) for name, run in wanted.items()}.items():
+            try:
+                result.result()
+                print("ok", name)
+            except Exception as error:  # whatever it is, the case has failed
+                failed += 1
+                print("FAILED", name, type(error).__name__, error)
+    return 1 if failed or not wanted else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
