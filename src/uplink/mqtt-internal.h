@@ -36,7 +36,8 @@ struct mqtt {
     unsigned busy;
     uint32_t events; /* awaited */
     uint64_t tcp_timeout;
-    uint64_t deadline;            /* of a phase before MQTT_OPEN */
+    uint64_t deadline; /* of a phase before MQTT_OPEN */
+    uint64_t opened_at;
     uint64_t look_at;             /* when libmosquitto is to look whether to send PINGREQ */
     uint64_t pinged_at;           /* 0: there is no PINGREQ unanswered */
     uint64_t bytes_in, bytes_out; /* when last looked */

@@ -3,6 +3,7 @@
 #include "uplink/mqtt-internal.h"
 
 #include <openssl/err.h>
+#include <openssl/sha.h>
 #include <string.h>
 
 /* TLS 1.3 binds a key to the hash of a suite; SHA-256 is what is meant where nobody says (RFC 8446 section 4.2.11). */
@@ -42,21 +43,29 @@ static unsigned psk_tls12(SSL *ssl, const char *hint, char *ret_identity, unsign
     return (unsigned)key->size;
 }
 
-/* What OpenSSL would keep of the key for as long as the session that was offered. */
-static void forget(struct mqtt *m, bool in_use)
+/* Wipes the place of a key but for its first `kept` bytes. */
+static void wipe_session(SSL_SESSION *session, size_t kept)
 {
     static const unsigned char zeros[KEY_MAX];
     unsigned char secret[KEY_MAX];
-    size_t n;
+    size_t n = SSL_SESSION_get_master_key(session, secret, sizeof(secret));
 
+    (void)SSL_SESSION_set1_master_key(session, zeros, sizeof(zeros));
+    if (kept > 0)
+        (void)SSL_SESSION_set1_master_key(session, secret, MIN_OF(n, kept));
+    OPENSSL_cleanse(secret, sizeof(secret));
+}
+
+/* What OpenSSL would keep of the key for as long as the connection. Under TLS 1.3 a secret of the connection has come
+ * where the key began, and is in use; the rest of a longer key still stands behind it. */
+static void forget(struct mqtt *m, SSL_SESSION *in_use)
+{
     if (!m->offered)
         return;
-    /* In use, a secret of the connection has taken the place of the key, or of its beginning; that stays. */
-    n = SSL_SESSION_get_master_key(m->offered, secret, sizeof(secret));
-    (void)SSL_SESSION_set1_master_key(m->offered, zeros, sizeof(zeros));
+    if (m->offered != in_use)
+        wipe_session(m->offered, 0);
     if (in_use)
-        (void)SSL_SESSION_set1_master_key(m->offered, secret, n);
-    OPENSSL_cleanse(secret, sizeof(secret));
+        wipe_session(in_use, SHA256_DIGEST_LENGTH);
     SSL_SESSION_free(m->offered);
     m->offered = NULL;
 }
@@ -84,7 +93,7 @@ static int psk_tls13(SSL *ssl, const EVP_MD *hash, const unsigned char **ret_ide
         m->local_error = error_set(m->what, -ENOMEM, "OpenSSL cannot take the key");
         return 0;
     }
-    forget(m, false); /* after a HelloRetryRequest */
+    forget(m, NULL); /* after a HelloRetryRequest */
     SSL_SESSION_up_ref(session);
     m->offered = session;
     *ret_session = session;
@@ -95,7 +104,7 @@ static int psk_tls13(SSL *ssl, const EVP_MD *hash, const unsigned char **ret_ide
 
 void mqtt_tls_forget(struct mqtt *m)
 {
-    forget(m, false);
+    forget(m, NULL);
 }
 
 static void on_tls_event(const SSL *ssl, int where, int value)
@@ -109,7 +118,7 @@ static void on_tls_event(const SSL *ssl, int where, int value)
         (void)SSL_set_tlsext_host_name((SSL *)ssl, m->shared->server_name);
     /* Now, not when SSL_read() has returned: a ticket read meanwhile would be a copy of the session. */
     if (where & SSL_CB_HANDSHAKE_DONE)
-        forget(m, SSL_version(ssl) == TLS1_3_VERSION && SSL_get_session(ssl) == m->offered);
+        forget(m, SSL_version(ssl) == TLS1_3_VERSION ? SSL_get_session(ssl) : NULL);
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
         m->alert = value & 0xff;
 }

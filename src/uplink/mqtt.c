@@ -187,7 +187,7 @@ static void not_let_in(struct mqtt *m)
 
 static void open_over(struct mqtt *m)
 {
-    struct error e = {"the connection has ended"};
+    struct error e = {"the broker closed the connection"};
 
     if (m->gone >= 0 && MQTT_FAILS(m->gone))
         error_set(&e, 0, "%s", mqtt_disconnect_text((uint8_t)m->gone));
@@ -197,6 +197,10 @@ static void open_over(struct mqtt *m)
         error_set(&e, 0, "the broker did not answer PINGREQ");
     else if (m->alert >= 0)
         error_set(&e, 0, "the broker ended the TLS session (alert: %s)", SSL_alert_desc_string_long(m->alert));
+    else if (clock_boottime() - m->opened_at < BACKOFF_MAX)
+        error_set(&e, 0,
+                  "the broker closed the connection soon after it was made: does another client use the same "
+                  "client id?");
     closed(m, e.text);
 }
 
@@ -245,6 +249,7 @@ static void advance(struct mqtt *m, uint64_t now)
         fail(m, MQTT_FAILED, "the broker takes no messages of QoS 1, which are all that we send");
         return;
     }
+    m->opened_at = now;
     m->look_at = now + keepalive_usec(m);
     begin_phase(m, MQTT_OPEN, USEC_INFINITY);
     m->ops->opened(m->userdata);

@@ -19,7 +19,7 @@ from mqtt_peers import MOSQUITTO, Broker, MqttClient, Subscriber, publish
 from uplink_peers import check, free_port
 
 KEY = "a-key-of-25-ASCII-letters"
-LONG_KEY = "0123456789abcdef" * 4
+LONG_KEY = "QzmXwKfPjYtRbNvAhLcGeUsIoDqWxErT7Z9y2V4k6M8n1B3g5H0jFpSdCaLiOuQe"
 OTHER_KEY = "another-key-of-27-ascii-chr"
 KEYS = {"device-0": KEY}
 VERSIONS = ("tlsv1.2", "tlsv1.3")
@@ -292,7 +292,8 @@ def another_client_of_the_same_id_is_named(stack):
     other = MqttClient(stack, broker.port)
     other.credential(OTHER_KEY, "device-1")
     other.say("start 0 main")
-    client.expect("^state 0 backing-off .*another client uses this client id", 10)
+    # A broker that does not say so (2.0.11) is guessed at when it happens again.
+    client.expect("^state 0 backing-off .*(another client uses this|does another client use the same) client id", 20)
 
 
 @case
@@ -306,8 +307,8 @@ def a_new_key_ends_the_old_connection_first(stack):
     client.say("renew 0")
     for _ in range(8):
         check(client.answer() == "ok", "refused")
-    broker.lines.expect("Received DISCONNECT from d0", 10)
     broker.lines.expect("New client connected .* as d0 .*u'device-1'", 10, unless="already connected")
+    check(any("Received DISCONNECT from d0" in line for line in broker.lines.seen), "no goodbye")
     client.publish("n", "9")
     check(client.answer() == "ok", "refused")
 
@@ -353,6 +354,42 @@ def a_large_message_is_told_from_a_lost_one(stack):
     check("Message too long" in client.answer(), "no error for a message over the broker's bound")
     client.publish("a", "x" * 1000)
     check(client.answer() == "ok", "refused")
+
+
+def count_in_memory(process, what):
+    """How often the bytes stand in what the process can write to."""
+    found = 0
+    with open(f"/proc/{process.pid}/maps") as maps, open(f"/proc/{process.pid}/mem", "rb", buffering=0) as memory:
+        for line in maps:
+            where, rights = line.split()[:2]
+            if "w" not in rights:
+                continue
+            begin, end = (int(part, 16) for part in where.split("-"))
+            with contextlib.suppress(OSError):
+                memory.seek(begin)
+                found += memory.read(end - begin).count(what)
+    return found
+
+
+@case_per_tls
+def no_key_stays_in_memory(stack, tls):
+    """Neither while the session stands, nor after a refused handshake, nor when it has ended."""
+    broker = Broker(stack, {"device-0": LONG_KEY}, tls)
+    client = MqttClient(stack, broker.port)
+    client.connect(LONG_KEY)
+    client.publish("a", "x" + "find-this-one")
+    check(client.answer() == "ok", "refused")
+    check(count_in_memory(client.process, b"find-this-") > 0, "looks at nothing")
+    for half in (LONG_KEY[:16], LONG_KEY[32:48]):
+        check(count_in_memory(client.process, half.encode()) == 0, "the key stands in memory while connected")
+    check(count_in_memory(client.process, LONG_KEY.encode().hex().encode()) <= 1, "so does its hex text")
+    client.say("bye 0")
+    client.expect("^state 0 stopped")
+    client.credential(OTHER_KEY)
+    client.say("once 0 main")
+    client.expect("^result 0 refused", 10)
+    for key in (LONG_KEY[:16], LONG_KEY[32:48], OTHER_KEY):
+        check(count_in_memory(client.process, key.encode()) == 0, "a key stands in memory afterwards")
 
 
 @case
