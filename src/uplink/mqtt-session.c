@@ -82,16 +82,21 @@ static void op_opened(void *userdata)
     session_leave(s);
 }
 
-/* The connection that stood has said goodbye; now there may be another one. */
+/* The connection that stood says goodbye; in another turn of the loop, when the goodbye is on its way whoever was
+ * calling, the new one begins. */
 static void drained(struct mqtt_session *c)
 {
     struct uplink_session *s = &c->session;
     struct error e = {0};
 
+    if (s->open) {
+        session_drop_open(s, true);
+        mqtt_requests_lost(c);
+        session_set_state(s, UPLINK_STATE_CONNECTING, "");
+        c->draining_until = clock_boottime();
+        return;
+    }
     c->draining_until = 0;
-    session_drop_open(s, true);
-    lost(s);
-    session_set_state(s, UPLINK_STATE_CONNECTING, "");
     if (begin_connection(c, &e) < 0)
         attempt_failed(s, UPLINK_LOCAL, e.text);
 }
@@ -130,16 +135,11 @@ static void op_message(void *userdata, const char *topic, const void *payload, s
 static void op_closed(void *userdata, const char *reason)
 {
     struct mqtt_session *c = userdata;
-    bool draining = c->draining_until != 0;
-    struct error e = {0};
 
     session_enter(&c->session);
+    if (c->draining_until)
+        c->draining_until = clock_boottime();
     attempt_closed(&c->session, reason);
-    if (draining && c->session.running) {
-        c->draining_until = 0;
-        if (begin_connection(c, &e) < 0)
-            attempt_failed(&c->session, UPLINK_LOCAL, e.text);
-    }
     session_leave(&c->session);
 }
 
