@@ -46,6 +46,7 @@ struct mqtt {
     int connack;                  /* -1: none yet */
     int gone;                     /* what libmosquitto said when the connection ended, -1: nothing */
     bool key_asked;
+    bool certificate; /* the other side did not prove our key, but shows one */
     bool no_qos1;
     bool broken; /* a write has failed */
     bool said_bye;
@@ -63,5 +64,7 @@ int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error
 int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error *e);
 /* What OpenSSL would keep of the key is wiped, when there will be no handshake any more; after a good one it is. */
 void mqtt_tls_forget(struct mqtt *m);
+/* Of a finished handshake: whether the other side has proved that it has our key. */
+bool mqtt_tls_proved(const SSL *ssl);
 /* Whether a server sends such an alert when it does not like key or identity. */
 bool mqtt_alert_refuses(int alert);

@@ -158,7 +158,12 @@ static void tls_failed(struct mqtt *m)
 {
     struct error e = {0};
 
-    if (m->alert >= 0 && m->key_asked && mqtt_alert_refuses(m->alert))
+    if (m->certificate)
+        error_set(
+            &e, 0,
+            "the broker shows a certificate instead of proving that it has our key, as brokers do that do not know "
+            "the identity, and as anybody can: is the identity registered there?");
+    else if (m->alert >= 0 && m->key_asked && mqtt_alert_refuses(m->alert))
         error_set(
             &e, 0,
             "the broker answered but did not accept key or identity (alert: %s): is the identity registered there, "
@@ -171,7 +176,10 @@ static void tls_failed(struct mqtt *m)
                   SSL_alert_desc_string_long(m->alert));
     else
         error_set(&e, 0, "the connection ended in the TLS handshake: is a broker with TLS-PSK listening there?");
-    fail(m, m->alert >= 0 && m->key_asked && mqtt_alert_refuses(m->alert) ? MQTT_ANSWERED : MQTT_FAILED, e.text);
+    fail(m,
+         m->certificate || (m->alert >= 0 && m->key_asked && mqtt_alert_refuses(m->alert)) ? MQTT_ANSWERED
+                                                                                           : MQTT_FAILED,
+         e.text);
 }
 
 static void not_let_in(struct mqtt *m)
@@ -241,6 +249,11 @@ static uint64_t keepalive_usec(const struct mqtt *m)
 
 static void advance(struct mqtt *m, uint64_t now)
 {
+    if (m->phase == MQTT_TLS && handshake_done(m) && !mqtt_tls_proved(ssl_of(m))) {
+        m->certificate = true;
+        tls_failed(m);
+        return;
+    }
     if (m->phase == MQTT_TLS && handshake_done(m))
         begin_phase(m, MQTT_CONNACK, now + MQTT_CONNACK_TIMEOUT);
     if (m->phase != MQTT_CONNACK || m->connack != 0)
@@ -255,6 +268,20 @@ static void advance(struct mqtt *m, uint64_t now)
     m->ops->opened(m->userdata);
 }
 
+/* What OpenSSL has taken from the socket, epoll does not tell of any more; and libmosquitto stops before it, if an
+ * errno of ours, from within an op, says EAGAIN. It ends with the record, 16 KiB at most, in which a packet ends. */
+static int read_all(struct mqtt *m, uint64_t now)
+{
+    int r;
+
+    do {
+        r = mosquitto_loop_read(m->mosquitto, 1);
+        if (r == MOSQ_ERR_SUCCESS && !m->freed)
+            advance(m, now);
+    } while (r == MOSQ_ERR_SUCCESS && !m->freed && m->phase != MQTT_ENDED && ssl_of(m) && SSL_pending(ssl_of(m)) > 0);
+    return r;
+}
+
 static void step(struct mqtt *m, uint32_t events, uint64_t now)
 {
     struct error what = {""};
@@ -262,10 +289,9 @@ static void step(struct mqtt *m, uint32_t events, uint64_t now)
     int r;
 
     m->what = &what;
-    r = mosquitto_loop_read(m->mosquitto, 1);
-    if (r == MOSQ_ERR_SUCCESS && !m->freed)
-        advance(m, now);
-    if (r == MOSQ_ERR_SUCCESS && !m->freed && handshake_done(m) && mosquitto_want_write(m->mosquitto))
+    r = read_all(m, now);
+    if (r == MOSQ_ERR_SUCCESS && !m->freed && m->phase != MQTT_ENDED && handshake_done(m) &&
+        mosquitto_want_write(m->mosquitto))
         r = mosquitto_loop_write(m->mosquitto, 1);
     m->what = NULL;
     if (m->freed || m->phase == MQTT_ENDED)
