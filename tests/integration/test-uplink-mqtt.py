@@ -12,7 +12,9 @@ import shutil
 import signal
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 
 from mqtt_peers import MOSQUITTO, Broker, MqttClient, Subscriber, publish
@@ -124,6 +126,28 @@ def an_unknown_identity_is_refused(stack, tls):
     client.say("once 0 main")
     client.expect("^result 0 refused full .*identity stranger", 10)
     client.expect("^state 0 stopped", 5)
+
+
+@case
+def who_shows_a_certificate_is_told_nothing(stack):
+    """Under TLS 1.3 a server may leave the key aside; it would get client id, will and samples, and could command."""
+    directory = stack.enter_context(tempfile.TemporaryDirectory())
+    key, certificate, port = f"{directory}/key", f"{directory}/certificate", free_port()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
+                    key, "-out", certificate, "-subj", "/CN=127.0.0.1", "-days", "1"], check=True, stderr=subprocess.DEVNULL)
+    heard = stack.enter_context(open(f"{directory}/heard", "wb"))
+    server = subprocess.Popen(["openssl", "s_server", "-accept", str(port), "-cert", certificate, "-key", key, "-tls1_3",
+                               "-quiet"], stdin=subprocess.PIPE, stdout=heard, stderr=subprocess.DEVNULL)
+    stack.callback(server.wait)
+    stack.callback(server.kill)
+    client = MqttClient(stack, port)
+    client.credential(KEY)
+    client.say("start 0 main")  # refused connections until it listens
+    client.expect("^result 0 refused full .*certificate", 15, unless="^result 0 (ok|failed|local)")
+    server.kill()
+    server.wait()
+    with open(f"{directory}/heard", "rb") as f:
+        check(b"MQTT" not in f.read(), "it was told who we are")
 
 
 @case
