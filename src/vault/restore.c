@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Restore: the backup becomes a complete vault under another name, is compared with the present one, and takes its
  * place in one rename. */
+#include "base/database.h"
 #include "base/durable.h"
 #include "vault/backup.h"
 #include "vault/internal.h"
@@ -296,7 +297,7 @@ static int take_place(struct restoring *g, char replaced[VAULT_REPLACED_MAX], st
     if (r >= 0)
         r = store_new(g->options->path, &lock, e);
     if (r >= 0)
-        r = store_own(g->temporary, e);
+        r = database_own(g->temporary, e);
     if (r >= 0)
         r = keep_present(g, replaced, e);
     if (r >= 0)

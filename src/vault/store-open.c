@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Lock, creation and opening of vault.db. */
 #include "base/cleanup.h"
+#include "base/database.h"
 #include "base/durable.h"
 #include "vault/store-internal.h"
 
 #include <fcntl.h>
-#include <libgen.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define APPLICATION_ID 0x47485631 /* "GHV1" */
-#define HEADER_SIZE 100           /* of an SQLite file */
 #define STRINGIFY(x) #x
 #define STRING(x) STRINGIFY(x)
 
@@ -49,41 +48,6 @@ void store_settle(const char *path)
     sqlite3_close(db);
 }
 
-int store_own(const char *path, struct error *e)
-{
-    char copy[PATH_MAX];
-    struct stat st;
-
-    if (geteuid() != 0)
-        return 0;
-    if (snprintf(copy, sizeof(copy), "%s", path) >= (int)sizeof(copy))
-        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", path);
-    if (stat(dirname(copy), &st) < 0 || lchown(path, st.st_uid, st.st_gid) < 0)
-        return error_errno(e, -errno, "cannot give %s the owner of its directory", path);
-    return 0;
-}
-
-static int lock(struct store *s, struct error *e)
-{
-    struct flock want = {.l_type = F_WRLCK, .l_whence = SEEK_SET}, holder = want;
-    char path[PATH_MAX];
-
-    if (snprintf(path, sizeof(path), "%s.lock", s->path) >= (int)sizeof(path))
-        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", s->path);
-    s->lock_fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY, 0600);
-    if (s->lock_fd < 0)
-        return error_errno(e, -errno, "cannot open %s", path);
-    if (store_own(path, e) < 0)
-        return -EPERM;
-    if (fcntl(s->lock_fd, F_SETLK, &want) >= 0)
-        return 0;
-    if (errno != EAGAIN && errno != EACCES)
-        return error_errno(e, -errno, "cannot lock %s", path);
-    if (fcntl(s->lock_fd, F_GETLK, &holder) < 0 || holder.l_type == F_UNLCK || holder.l_pid <= 0)
-        return error_set(e, -EBUSY, "%s is held by another process", s->path);
-    return error_set(e, -EBUSY, "%s is held by process %d: one agent at a time", s->path, (int)holder.l_pid);
-}
-
 int store_new(const char *path, struct store **ret, struct error *e)
 {
     _cleanup_(store_freep) struct store *s = calloc(1, sizeof(*s));
@@ -95,7 +59,7 @@ int store_new(const char *path, struct store **ret, struct error *e)
     s->path = strdup(path);
     if (!s->path)
         return -ENOMEM;
-    r = lock(s, e);
+    r = database_lock(path, &s->lock_fd, e);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(s);
@@ -245,16 +209,11 @@ int store_create(struct store *s, const struct sealed_keys *keys, struct error *
     return r;
 }
 
-static uint32_t be32(const uint8_t *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
 /* Looks at the header without SQLite, which would already play a foreign file's log back. */
 static int check_header(const struct store *s, struct error *e)
 {
     _cleanup_close_ int fd = open(s->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
-    uint8_t header[HEADER_SIZE];
+    uint8_t header[DATABASE_HEADER_SIZE];
     struct stat st;
     ssize_t n;
 
@@ -267,13 +226,13 @@ static int check_header(const struct store *s, struct error *e)
     n = pread(fd, header, sizeof(header), 0);
     if (n < 0)
         return error_errno(e, -errno, "cannot read %s", s->path);
-    if (n < HEADER_SIZE || memcmp(header, "SQLite format 3", 16) != 0)
+    if (n < DATABASE_HEADER_SIZE || memcmp(header, "SQLite format 3", 16) != 0)
         return error_set(e, -EMEDIUMTYPE, "%s is not a vault: no database at all, left as it is", s->path);
-    if (be32(header + 68) != APPLICATION_ID)
+    if (database_header_number(header, 68) != APPLICATION_ID)
         return error_set(e, -EMEDIUMTYPE, "%s is not a vault: another program's database, left as it is", s->path);
-    if (be32(header + 60) != VAULT_FORMAT)
+    if (database_header_number(header, 60) != VAULT_FORMAT)
         return error_set(e, -EPROTONOSUPPORT, "%s has format %u, this version knows format %d: install a later version",
-                         s->path, be32(header + 60), VAULT_FORMAT);
+                         s->path, database_header_number(header, 60), VAULT_FORMAT);
     return 0;
 }
 
@@ -347,32 +306,13 @@ static int configure(struct store *s, struct error *e)
     return rc == SQLITE_OK ? 0 : store_failed(s, rc, e, "open");
 }
 
-/* A process that was killed may have left commits that are written and not synced. They are read like all others, and
- * what is read is acted on: a power cut must not take it any more. */
-static int sync_what_is_found(const struct store *s, struct error *e)
-{
-    _cleanup_close_ int fd = -EBADF;
-    char path[PATH_MAX];
-    int r;
-
-    if (snprintf(path, sizeof(path), "%s-wal", s->path) >= (int)sizeof(path))
-        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", s->path);
-    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
-    if (fd < 0 && errno != ENOENT)
-        return error_errno(e, -errno, "cannot open %s", path);
-    if (fd >= 0 && fsync(fd) < 0)
-        return error_errno(e, -errno, "cannot sync %s", path);
-    r = durable_sync_directory(AT_FDCWD, s->path);
-    return r < 0 ? error_errno(e, r, "cannot sync the directory of %s", s->path) : 0;
-}
-
 int store_open(struct store *s, struct sealed_keys *ret_keys, struct error *e)
 {
     struct sealed_keys keys = {0};
     int rc, r = check_header(s, e);
 
     if (r >= 0)
-        r = sync_what_is_found(s, e);
+        r = database_sync_found(s->path, e);
     if (r < 0)
         return r;
     rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);

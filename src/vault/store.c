@@ -2,6 +2,7 @@
 #include "vault/store.h"
 
 #include "base/cleanup.h"
+#include "base/database.h"
 #include "vault/store-internal.h"
 
 #include <assert.h>
@@ -33,31 +34,7 @@ static const char *const statements[N_STATEMENTS] = {
 
 int store_failed(const struct store *s, int rc, struct error *e, const char *doing)
 {
-    /* sqlite3_system_errno() knows of failed opens only; after a failed write errno still has its reason. */
-    int system = errno, r;
-    const char *why = s->db ? sqlite3_errmsg(s->db) : sqlite3_errstr(rc);
-
-    switch (rc & 0xff) {
-    case SQLITE_FULL:
-        return error_set(e, -ENOSPC, "cannot %s %s: the disk is full", doing, s->path);
-    case SQLITE_READONLY:
-        return error_set(e, -EROFS, "cannot %s %s: it or its file system is read-only", doing, s->path);
-    case SQLITE_NOMEM:
-        return error_set(e, -ENOMEM, "cannot %s %s: out of memory", doing, s->path);
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED:
-        return error_set(e, -EBUSY, "cannot %s %s: another process has it open", doing, s->path);
-    case SQLITE_CORRUPT:
-    case SQLITE_NOTADB:
-        return error_set(e, -EBADMSG, "cannot %s %s: it is corrupt (%s); restore a backup", doing, s->path, why);
-    case SQLITE_CONSTRAINT:
-        return error_set(e, -EEXIST, "cannot %s %s: %s", doing, s->path, why);
-    case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-        r = system == ENOSPC || system == EDQUOT || system == EFBIG ? -ENOSPC : system == EROFS ? -EROFS : -EIO;
-        return error_set(e, r, "cannot %s %s: %s", doing, s->path, system ? strerror(system) : why);
-    }
-    return error_set(e, -EIO, "cannot %s %s: %s", doing, s->path, why);
+    return database_failed(s->path, s->db, rc, doing, "; restore a backup", e);
 }
 
 /* The statement, prepared at its first use and reset. */

@@ -28,8 +28,6 @@ DEFINE_FREEP(struct store, store_free)
 /* Moves the log of a database that nobody holds into it, so that the file is whole by itself; needs no key. One that is
  * damaged keeps its log. */
 void store_settle(const char *path);
-/* Run by root, a file belongs to whom its directory does: the agent, which has to open it. */
-int store_own(const char *path, struct error *e);
 /* 1 if the file is there, 0 if not. -EBADMSG if only its log is. */
 int store_exists(const struct store *s, struct error *e);
 /* Makes the file, durably, never over another. */
