@@ -108,13 +108,31 @@
 #define DRIVER_CALLBACK_DEADLINE (30 * USEC_PER_SEC)
 #define DRIVER_QUEUE_MAX 10000 /* samples kept in a driver without credits */
 
-/* Samples waiting in memory */
-#define SPOOL_MEMORY_MAX (16 * 1024 * 1024)
-#define SPOOL_DEVICE_SAMPLES_MAX 10000
+/* The spool */
+#define SPOOL_MEMORY_MAX (16 * 1024 * 1024) /* of samples that wait in memory, all devices together */
+#define SPOOL_DEVICE_SAMPLES_MAX 10000      /* in memory, where it is all there is */
+#define SPOOL_WINDOW_MAX 1024 /* samples of a device in memory that are on disk as well, to be sent next */
+#define SPOOL_WINDOW_MIN 64   /* likewise when very many devices have some */
 #define SPOOL_BYTES_MIN (64 * UINT64_C(1024))
 #define SPOOL_BYTES_DEFAULT (64 * UINT64_C(1024) * 1024)
 #define SPOOL_BYTES_MAX (1024 * UINT64_C(1024) * 1024 * 1024)
 #define SPOOL_AGE_DEFAULT (7 * USEC_PER_DAY)
+#define SPOOL_COMMIT_INTERVAL                                                                                          \
+    (40 * USEC_PER_MSEC) /* samples share a commit: it is over within 50 ms where syncs are fast */
+#define SPOOL_COMMIT_YOUNG (20 * USEC_PER_MSEC) /* what has come since waits for the next: a cloud may be faster */
+#define SPOOL_COMMIT_SAMPLES 1000               /* or so many of them do */
+#define SPOOL_CARE_INTERVAL (5 * USEC_PER_SEC)  /* between writings of what may be lost: what is gone, counts */
+#define SPOOL_RETRY_INTERVAL (1 * USEC_PER_SEC) /* after a failure of the disk */
+#define SPOOL_UNWRITTEN_AGE (4 * USEC_PER_SEC)  /* under `outage`: what waits so long is written; a second is left */
+#define SPOOL_UNWRITTEN_BYTES (1024 * 1024)     /* likewise when it is so much */
+#define SPOOL_ROW_SAMPLES_MAX 250               /* as many points as a row can name */
+#define SPOOL_ROW_OVERHEAD 16                   /* what a row takes beside its data */
+#define SPOOL_SCAN_ROWS 4096                    /* taken over in one turn of the loop when the file is opened */
+#define SPOOL_LOAD_ROWS 256                     /* read back at a time */
+#define SPOOL_LOAD_SAMPLES 4096                 /* likewise */
+#define SPOOL_REJECTED_MAX 1000                 /* kept in the table, of at most some 400 bytes each */
+#define SPOOL_REJECTED_WAITING 64               /* to be written there */
+#define SPOOL_CORRUPT_MAX 3                     /* damaged files kept */
 
 /* DTLS */
 #define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)

@@ -21,6 +21,9 @@
 #define MESSAGE_VAULT_RECOVERED "4e57222b0b4b4ebd91e138443e07cfbf"   /* the vault was opened with the recovery key */
 #define MESSAGE_BACKUP_MADE "004f60e8785a4b90a3e7afb9188bae71"       /* a person made a backup */
 #define MESSAGE_VAULT_RESTORED "52e4e385ce9842c692f869dd8f49e754"    /* a backup took the place of the vault */
+#define MESSAGE_SPOOL_FAILS "e08b54cde7cf42ddba870f4d15165823"       /* samples cannot be written */
+#define MESSAGE_SPOOL_WORKS "97ff3d4f288747e8a33f52427426c413"       /* they can again */
+#define MESSAGE_SPOOL_CORRUPT "4911ca6f1b494c26879b0fb131d743da"     /* the spool was damaged, and a new one is begun */
 #define MESSAGE_VAULT_RESET "3f737d17bff5453697b11a2b002c6db5"       /* keyfile and vault were removed */
 #define MESSAGE_WRITTEN "a50aaa7057424c1080aafadfe56f6d48"           /* a point was written */
 #define MESSAGE_WRITE_FAILED "73b8857572e44c5483d9b6126df2bb7f" /* somebody wanted a point written, and it was not */

@@ -49,6 +49,7 @@
 #define REGISTRAR_PROGRAM_DIR "/etc/gatehouse/registrars.d" /* what the registrar `exec` may run */
 #define CREDENTIAL_API_KEY "api-key"
 #define VAULT_FILE "vault.db"
+#define SPOOL_FILE "spool.db"
 #define BACKUP_FILE "vault.backup" /* in the directory for backups after rotations */
 #define KEYFILE_DIR "/etc/gatehouse/keys"
 #define KEYFILE_CURRENT "current"

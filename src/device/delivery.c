@@ -6,7 +6,9 @@
 #include "device/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define SAMPLES_PER_PACK 256
 
@@ -29,6 +31,7 @@ static void try_at(struct device *d, uint64_t when)
 
 static void retry_later(struct device *d, uint64_t at_least)
 {
+    spool_line(d->queue, false);
     try_at(d, clock_boottime() + MAX_OF(at_least, backoff_failed(&d->delivery.backoff, false)));
 }
 
@@ -41,6 +44,7 @@ static void on_accepted(struct device *d, bool old)
     if (d->delivery.split > 0)
         d->delivery.split = d->delivery.split >= SAMPLES_PER_PACK / 2 ? 0 : d->delivery.split * 2;
     backoff_reset(&d->delivery.backoff);
+    spool_line(d->queue, true);
     if (!old)
         session_accepted(d);
 }
@@ -48,14 +52,16 @@ static void on_accepted(struct device *d, bool old)
 /* The cloud will never take this pack: halve it until the one sample is found. */
 static void on_rejected(struct device *d, uint8_t code)
 {
+    char reason[16];
+
     if (d->delivery.held > 1) {
         d->delivery.split = d->delivery.held / 2;
         spool_hold(d->queue, 0);
     } else {
-        log_warning(d->config->id, "the cloud refuses a sample as such (%u.%02u); it is given up", code >> 5,
-                    code & 31);
+        snprintf(reason, sizeof(reason), "%u.%02u", code >> 5, code & 31);
+        log_warning(d->config->id, "the cloud refuses a sample as such (%s); it is given up", reason);
         message_log(d, "delivery", "a sample was refused as such, and is given up");
-        spool_reject(d->queue, 1);
+        spool_reject(d->queue, 1, reason);
     }
     d->delivery.held = 0;
 }
@@ -132,7 +138,7 @@ static size_t make_pack(struct device *d, struct profile_message *ret)
         if (r == -ENOMEM)
             return 0;
         log_warning(d->config->id, "a sample of %s cannot be sent: %s", samples[0].point, strerrordesc_np((int)-r));
-        spool_reject(d->queue, 1);
+        spool_reject(d->queue, 1, strerrorname_np((int)-r));
         delivery->held = 0;
     }
 }

@@ -78,9 +78,9 @@ static void on_driver_changed(struct link_driver *driver, void *userdata)
         f->listener.fleet_changed(f->listener.userdata);
 }
 
-static void on_safe(void *userdata)
+static void on_safe(int r, void *userdata)
 {
-    link_report_done(userdata, 0);
+    link_report_done(userdata, r);
 }
 
 static void on_report(struct link_driver *driver, struct link_report *token, const char *device,

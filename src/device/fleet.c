@@ -111,7 +111,6 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int make_parts(struct fleet *f, const struct fleet_options *options, struct error *e)
 {
-    const struct config *config = options->config;
     int r = clock_boot_id(f->boot_id);
 
     if (r >= 0)
@@ -123,14 +122,14 @@ static int make_parts(struct fleet *f, const struct fleet_options *options, stru
     if (r >= 0)
         r = jobs_new(f->event, &f->jobs);
     if (r >= 0)
-        r = spool_new(&(struct spool_settings){.max_bytes = config->spool.max_bytes, .max_age = config->spool.max_age},
-                      &f->spool);
-    if (r >= 0)
         r = calendar_init(f);
     if (r >= 0)
         r = sd_event_add_time(f->event, &f->clock_timer, CLOCK_BOOTTIME, 0, 100 * USEC_PER_MSEC, on_clock, f);
     if (r < 0)
         return error_errno(e, r, "cannot begin");
+    r = spooling_begin(f, e);
+    if (r < 0)
+        return r;
     return link_host_new(f->event, f->workers, &options->link, &drivers_link_ops, f, &f->link, e);
 }
 
@@ -163,11 +162,6 @@ void fleet_raise_descriptors(struct fleet *f)
 
 void fleet_warn_of_settings(const struct fleet *f)
 {
-    if (f->config->spool.durability == CONFIG_DURABILITY_ALWAYS)
-        log_warning(NULL,
-                    "%s: \"durability\": \"always\" cannot be kept: samples wait in memory, and those of an outage are "
-                    "lost if the agent ends during it",
-                    f->config->file);
     for (size_t i = 0; i < f->config->n_uplinks; i++)
         if (identity_template_tells(f->config->uplinks[i]->identity))
             log_notice(NULL, "%s: the identities of uplink %s name the device, in clear text on the wire",
@@ -275,6 +269,7 @@ static int on_stop(sd_event_source *source, void *userdata)
     if (f->stop.left > 0)
         return 0;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    spooling_end(f);
     f->stop.done(vault_flush(f->vault), f->stop.userdata);
     return 0;
 }
@@ -329,14 +324,12 @@ struct vault *fleet_vault(struct fleet *f)
 void fleet_totals(struct fleet *f, struct fleet_totals *ret)
 {
     struct spool_counts counts;
-    uint64_t room = MIN_OF(f->config->spool.max_bytes, (uint64_t)SPOOL_MEMORY_MAX), n;
-    double hours = (double)(clock_boottime() - f->started) / USEC_PER_HOUR;
 
     spool_counts(f->spool, &counts);
-    *ret = (struct fleet_totals){.devices = (uint32_t)f->n_devices, .online = f->online, .spooled = counts.queued};
-    /* At the rate since the start, and the size that samples have on average now. */
-    n = counts.queued + counts.accepted + counts.rejected + counts.dropped;
-    if (n > 0 && counts.queued > 0 && counts.bytes < room)
-        ret->spool_hours =
-            (double)(room - counts.bytes) / ((double)counts.bytes / (double)counts.queued) / ((double)n / hours);
+    *ret = (struct fleet_totals){
+        .devices = (uint32_t)f->n_devices,
+        .online = f->online,
+        .spooled = counts.queued,
+        .spool_hours = spool_hours(f->spool, clock_boottime()),
+    };
 }

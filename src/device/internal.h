@@ -18,7 +18,7 @@
  *   announce.c   what is said first                         proof.c     one message that the cloud accepts
  *   downlink.c   commands from the cloud
  *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
- *   export.c     Export
+ *   export.c     Export                                 spooling.c  the spool
  */
 
 #include "base/ratelimit.h"
@@ -179,6 +179,7 @@ struct fleet {
     struct config_paths paths;
     struct link_host *link;
     struct spool *spool;
+    struct ratelimit spool_complaints;
     struct jobs *jobs;
     struct schedule *schedule;
     uint32_t schedule_seed;
@@ -430,6 +431,13 @@ void registration_stop(struct device *d);
 /* provision.c, export.c: the fleet goes, whatever is under way. */
 void provision_leave(struct fleet *f);
 void export_leave(struct fleet *f);
+
+/* spooling.c */
+int spooling_begin(struct fleet *f, struct error *e);
+/* The configuration is another one. */
+void spooling_follow(struct fleet *f);
+/* What is not on disk yet goes there. */
+void spooling_end(struct fleet *f);
 
 /* drivers.c */
 extern const struct link_host_ops drivers_link_ops;

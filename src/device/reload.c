@@ -87,8 +87,7 @@ static int apply(struct fleet *f, struct config *config, struct error *e)
         f->config = TAKE_PTR(before);
         return r;
     }
-    spool_set(f->spool,
-              &(struct spool_settings){.max_bytes = config->spool.max_bytes, .max_age = config->spool.max_age});
+    spooling_follow(f);
     calendar_set_policy(f);
     follow(f, before);
     for (size_t i = 0; i < f->n_devices; i++) {

@@ -36,6 +36,8 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     d->session_state = state;
     set_reason(d, reason);
     session_count(d);
+    if (d->queue)
+        spool_line(d->queue, state == UPLINK_STATE_ONLINE);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
     if (state == UPLINK_STATE_ONLINE) {
         idle_touch(d);

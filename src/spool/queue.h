@@ -2,7 +2,7 @@
 #pragma once
 
 /* A queue of samples in little memory: 24 bytes a sample and its text, in chunks that are given back as they empty.
- * Point names and units are kept once a device. Embedded, in spool.c only; pure. */
+ * Point names and units are kept once a device, for all its queues. Embedded, in the spool only; pure. */
 
 #include "base/sample.h"
 
@@ -25,9 +25,13 @@ struct entry {
     uint8_t type, quality;
 };
 
+/* The value as it is handed to others (its text stays the entry's), and as it is kept (likewise the sample's). */
+void spool_entry_value(const struct entry *e, struct sample_value *ret);
+void spool_entry_set(struct entry *e, const struct sample_value *v);
+
 /* A point's name and unit; samples know it by its index. One whose unit has changed is kept for the samples that have
  * the old one, and used anew when there are none left. */
-struct queue_point {
+struct spool_point {
     char *name, *unit; /* one allocation */
     uint64_t last;     /* time of the newest sample, 0 for none */
     uint32_t queued;
@@ -35,28 +39,39 @@ struct queue_point {
     bool replaced;
 };
 
+/* A device's points, by number. */
+struct spool_points {
+    struct spool_point *points;
+    uint16_t n, next; /* the one that is likely next: drivers report in turn */
+};
+
 struct chunk;
 
 struct spool_queue {
     struct chunk *first, *last;
-    size_t n;
-    uint64_t bytes; /* of chunks and texts; 0 when it is empty */
-    struct queue_point *points;
-    uint16_t n_points, next_point; /* the one that is likely next: drivers report in turn */
+    uint32_t n;
+    uint32_t bytes; /* of chunks and texts; 0 when it is empty */
 };
 
-void spool_queue_done(struct spool_queue *q);
+void spool_points_done(struct spool_points *points);
+/* The point's number, made if need be. -ENOBUFS: POINTS_PER_DEVICE_MAX points have samples; -ENOMEM. */
+int spool_points_get(struct spool_points *points, const char *name, const char *unit);
 
-/* The point's index, made if need be. -ENOBUFS: POINTS_PER_DEVICE_MAX points have samples; -ENOMEM. */
-int spool_queue_point(struct spool_queue *q, const char *name, const char *unit);
+/* Empties it. */
+void spool_queue_done(struct spool_queue *q, struct spool_points *points);
 /* Copies the entry to the end; its text, if it has one, is copied too. 0 or -ENOMEM. What it will cost at most is
  * spool_queue_cost(). */
-int spool_queue_push(struct spool_queue *q, const struct entry *e);
-uint64_t spool_queue_cost(const struct spool_queue *q, const struct entry *e);
+int spool_queue_push(struct spool_queue *q, struct spool_points *points, const struct entry *e);
+uint32_t spool_queue_cost(const struct spool_queue *q, const struct entry *e);
 /* The i-th, 0 the oldest; i < n. */
 struct entry *spool_queue_at(const struct spool_queue *q, size_t i);
 /* Takes the i-th out; cheap for those at the front. */
-void spool_queue_remove(struct spool_queue *q, size_t i);
+void spool_queue_remove(struct spool_queue *q, struct spool_points *points, size_t i);
+/* Moves the i-th and all behind it to the end of `to`. 0, or -ENOMEM: nothing has
+ * moved. */
+int spool_queue_move(struct spool_queue *q, size_t i, struct spool_queue *to);
+/* All of `behind` comes behind q, in the time of one. */
+void spool_queue_join(struct spool_queue *q, struct spool_queue *behind);
 
 /* The time that a sample gets so that times increase strictly; `last` 0 for none. */
 uint64_t queue_next_time(uint64_t last, uint64_t time);

@@ -1,201 +1,84 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Devices, and what comes to them and leaves them. */
 #include "spool/spool.h"
 
-#include "base/limits.h"
-#include "base/map.h"
-#include "spool/queue.h"
+#include "base/clock.h"
+#include "spool/internal.h"
 
 #include <string.h>
 
-#define NOT_IN_HEAP SIZE_MAX
+#define RATE_WINDOW (10 * USEC_PER_MINUTE)
 
-struct spool_device {
-    struct spool *spool;
-    struct map_node node; /* by id */
-    struct spool_queue queue;
-    size_t held;
-    size_t heap_index;
-    uint64_t accepted, rejected, dropped;
-    char id[];
-};
+/* ---- What a device has beyond its queue ---- */
 
-struct spool {
-    uint64_t max_bytes, max_age;
-    bool stamped;
-    int64_t offset;
-    struct map devices;
-    struct spool_device **heap; /* those with samples, the largest share first; room for all devices */
-    size_t n_heap, heap_room;
-    struct spool_counts totals;
-};
-
-/* ---- The heap of shares ---- */
-
-static void heap_put(struct spool *s, size_t i, struct spool_device *d)
+struct stored *stored_get(struct spool_device *d)
 {
-    s->heap[i] = d;
-    d->heap_index = i;
+    if (d->stored)
+        return d->stored;
+    d->stored = calloc(1, sizeof(*d->stored));
+    if (d->stored)
+        d->stored->device = d;
+    return d->stored;
 }
 
-static void heap_sift(struct spool *s, struct spool_device *d)
+void stored_put(struct spool_device *d)
 {
-    size_t i = d->heap_index;
+    const struct stored *t = d->stored;
 
-    while (i > 0 && s->heap[(i - 1) / 2]->queue.bytes < d->queue.bytes) {
-        heap_put(s, i, s->heap[(i - 1) / 2]);
-        i = (i - 1) / 2;
-    }
-    for (;;) {
-        size_t child = 2 * i + 1;
-
-        if (child + 1 < s->n_heap && s->heap[child + 1]->queue.bytes > s->heap[child]->queue.bytes)
-            child++;
-        if (child >= s->n_heap || s->heap[child]->queue.bytes <= d->queue.bytes)
-            break;
-        heap_put(s, i, s->heap[child]);
-        i = child;
-    }
-    heap_put(s, i, d);
-}
-
-/* After a change of a device's queue, which had `n` samples in `bytes` before. */
-static void changed(struct spool_device *d, size_t n, uint64_t bytes)
-{
-    struct spool *s = d->spool;
-    struct spool_device *last;
-
-    s->totals.queued = s->totals.queued + d->queue.n - n;
-    s->totals.bytes = s->totals.bytes + d->queue.bytes - bytes;
-    if (d->queue.n > 0 && d->heap_index == NOT_IN_HEAP)
-        heap_put(s, s->n_heap++, d);
-    if (d->queue.n > 0) {
-        if (d->queue.bytes != bytes)
-            heap_sift(s, d);
-    } else if (d->heap_index != NOT_IN_HEAP) {
-        last = s->heap[--s->n_heap];
-        if (last != d) {
-            heap_put(s, d->heap_index, last);
-            heap_sift(s, last);
-        }
-        d->heap_index = NOT_IN_HEAP;
-    }
-}
-
-/* ---- Leaving the queue ---- */
-
-static void remove_at(struct spool_device *d, size_t i)
-{
-    size_t n = d->queue.n;
-    uint64_t bytes = d->queue.bytes;
-
-    spool_queue_remove(&d->queue, i);
-    changed(d, n, bytes);
-}
-
-/* Drops the oldest that is not held. */
-static bool drop_one(struct spool_device *d)
-{
-    if (d->queue.n <= d->held)
-        return false;
-    remove_at(d, d->held);
-    d->dropped++;
-    d->spool->totals.dropped++;
-    return true;
-}
-
-/* The device with the largest share that has something to drop. */
-static struct spool_device *largest(struct spool *s)
-{
-    struct spool_device *best = NULL;
-
-    if (s->n_heap > 0 && s->heap[0]->queue.n > s->heap[0]->held)
-        return s->heap[0];
-    /* Only when the largest share is wholly under way. */
-    for (size_t i = 0; i < s->n_heap; i++)
-        if (s->heap[i]->queue.n > s->heap[i]->held && (!best || s->heap[i]->queue.bytes > best->queue.bytes))
-            best = s->heap[i];
-    return best;
-}
-
-/* Drops until `more` bytes have room; false if what is held leaves none. */
-static bool make_room(struct spool *s, uint64_t more)
-{
-    while (s->totals.bytes + more > s->max_bytes) {
-        struct spool_device *d = largest(s);
-
-        if (!d)
-            return false;
-        drop_one(d);
-    }
-    return true;
-}
-
-static void drop_old(struct spool_device *d, uint64_t now)
-{
-    uint64_t max_age = d->spool->max_age;
-
-    if (d->held > 0 || now < max_age)
+    if (!t || t->n_head > 0 || t->rest.count > 0 || t->tail.n > 0 || t->writing > 0 || t->writing_gone > 0 ||
+        t->first_waiter || t->dirty || t->wanting || t->caring)
         return;
-    while (d->queue.n > 0 && spool_queue_at(&d->queue, 0)->arrived < (now - max_age) / USEC_PER_SEC)
-        drop_one(d);
+    free(t->head);
+    free(d->stored);
+    d->stored = NULL;
 }
 
-/* ---- Time ---- */
-
-static uint64_t shifted(uint64_t time, int64_t offset)
+/* Tells those who wait for it. */
+void passed(struct spool_device *d, uint64_t n)
 {
-    return time + (uint64_t)offset;
-}
+    struct stored *t = d->stored;
+    struct waiter *w;
 
-/* The first sample that waits for its time, or how many there are. */
-static size_t first_unstamped(const struct spool_device *d)
-{
-    struct spool_queue_cursor c = spool_queue_from(&d->queue, 0);
-    const struct entry *e;
-    size_t i = 0;
-
-    while ((e = spool_queue_step(&c)) && !(e->quality & SAMPLE_BOOTTIME))
-        i++;
-    return i;
-}
-
-/* Stamps what waits for it. What stands behind that has not been sent either, and gets into order with it. */
-static void stamp_device(struct spool_device *d, int64_t offset)
-{
-    size_t first = first_unstamped(d), i = 0;
-    struct spool_queue_cursor c = spool_queue_from(&d->queue, 0);
-    struct entry *e;
-
-    for (size_t k = 0; k < d->queue.n_points; k++) {
-        struct queue_point *p = &d->queue.points[k];
-
-        if (p->last_boottime || (p->queued > 0 && first < d->queue.n))
-            p->last = 0;
-        p->last_boottime = false;
-    }
-    for (; first < d->queue.n && (e = spool_queue_step(&c)); i++) {
-        struct queue_point *p = &d->queue.points[e->point];
-
-        if (e->quality & SAMPLE_BOOTTIME)
-            e->time = shifted(e->time, offset);
-        e->quality &= (uint8_t)~SAMPLE_BOOTTIME;
-        if (i >= first && p->last != 0)
-            e->time = queue_next_time(p->last, e->time);
-        p->last = e->time;
+    t->passed += n;
+    while ((w = t->first_waiter) && w->until <= t->passed) {
+        t->first_waiter = w->next;
+        if (!w->next)
+            t->last_waiter = NULL;
+        w->done(0, w->userdata);
+        free(w);
     }
 }
 
-void spool_stamp(struct spool *s, int64_t offset)
+static void end_waiters(struct stored *t, int r)
 {
-    s->stamped = true;
-    s->offset = offset;
-    for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node))
-        stamp_device(MAP_ENTRY(node, struct spool_device, node), offset);
+    struct waiter *w;
+
+    while ((w = t->first_waiter)) {
+        t->first_waiter = w->next;
+        w->done(r, w->userdata);
+        free(w);
+    }
+    t->last_waiter = NULL;
 }
 
-bool spool_stamped(const struct spool *s)
+static int wait_until_safe(struct spool_device *d, void (*done)(int r, void *userdata), void *userdata)
 {
-    return s->stamped;
+    struct stored *t = stored_get(d);
+    struct waiter *w = t ? malloc(sizeof(*w)) : NULL;
+
+    if (!w)
+        return -ENOMEM;
+    *w = (struct waiter){
+        .until = t->passed + t->writing + unwritten(d),
+        .done = done,
+        .userdata = userdata,
+    };
+    if (t->last_waiter)
+        t->last_waiter->next = w;
+    else
+        t->first_waiter = w;
+    t->last_waiter = w;
+    return 0;
 }
 
 /* ---- Devices ---- */
@@ -238,154 +121,348 @@ struct spool_device *spool_device(struct spool *s, const char *id)
     return TAKE_PTR(d);
 }
 
-void spool_forget(struct spool_device *d)
+static void forget_rows(struct spool_device *d)
+{
+    struct stored *t = d->stored;
+    struct spool_row row;
+
+    for (uint32_t i = 0; i < t->n_head; i++)
+        delete_row(d->spool, t->head[i].seq);
+    for (; spool_rows_first(&t->rest, &row); spool_rows_pop(&t->rest))
+        delete_row(d->spool, row.seq);
+}
+
+/* Frees the device and what it has. `rows`: on disk, too. */
+static void device_done(struct spool_device *d, bool rows)
 {
     struct spool *s = d->spool;
-    size_t n = d->queue.n;
-    uint64_t bytes = d->queue.bytes;
+    struct measure before = measure(d);
+    struct stored *t = d->stored;
 
+    commit_forget(d);
+    load_forget(d);
+    open_forget(d);
+    forget_age(d);
     map_remove(&s->devices, &d->node);
-    s->totals.dropped += n;
-    spool_queue_done(&d->queue);
-    changed(d, n, bytes);
+    spool_queue_done(&d->queue, &d->points);
+    if (t) {
+        forget_lists(t);
+        end_waiters(t, rows ? 0 : -ECANCELED);
+        spool_queue_done(&t->tail, &d->points);
+        if (rows)
+            forget_rows(d);
+        spool_rows_done(&t->rest);
+        free(t->head);
+        *t = (struct stored){.device = d};
+    }
+    changed(d, &before);
+    spool_points_done(&d->points);
+    free(t);
     free(d);
 }
 
-int spool_new(const struct spool_settings *settings, struct spool **ret)
+void spool_forget(struct spool_device *d)
 {
-    struct spool *s = calloc(1, sizeof(*s));
+    struct spool *s = d->spool;
+    uint32_t *removed = d->number > 0 ? reallocarray(s->removed, s->n_removed + 1, sizeof(*removed)) : NULL;
+
+    if (removed) {
+        s->removed = removed;
+        s->removed[s->n_removed++] = d->number;
+    }
+    s->totals.dropped += measure(d).queued;
+    device_done(d, true);
+    want_care(s, false);
+}
+
+void spool_line(struct spool_device *d, bool up)
+{
+    const struct spool *s = d->spool;
+
+    if (d->up == up)
+        return;
+    d->up = up;
+    if (!up && writes(s) && s->settings.durability == SPOOL_OUTAGE && unwritten(d) > 0)
+        make_dirty(d);
+}
+
+void say_more(struct spool_device *d)
+{
+    const struct spool *s = d->spool;
+
+    if (d->heap_index != NOT_IN_HEAP && s->options.ops && s->options.ops->more && !s->stopping)
+        s->options.ops->more(d->id, s->options.userdata);
+}
+
+/* ---- Beginning and end ---- */
+
+bool writes(const struct spool *s)
+{
+    return s->state != SPOOL_CLOSED && s->settings.durability != SPOOL_MEMORY;
+}
+
+/* Looks whether the file may be opened, and begins to. In memory only: what an earlier run left is sent, though. */
+static int begin_file(struct spool *s, struct error *e)
+{
+    bool memory = s->settings.durability == SPOOL_MEMORY;
+    int r;
+
+    if (!s->path || s->state != SPOOL_CLOSED || (memory && access(s->path, F_OK) < 0))
+        return 0;
+    r = spool_store_new(s->path, &s->store, e);
+    if (r >= 0)
+        r = spool_store_look(s->store, e);
+    if (r == -EBADMSG)
+        r = 0; /* found again, and moved aside */
+    if (r >= 0 && s->options.event)
+        r = workers_new(s->options.event, 1, &s->workers);
+    if (r < 0) {
+        s->store = spool_store_free(s->store);
+        return r;
+    }
+    open_begin(s);
+    return 0;
+}
+
+int spool_new(const struct spool_settings *settings, const struct spool_options *options, struct spool **ret,
+              struct error *e)
+{
+    _cleanup_(spool_freep) struct spool *s = calloc(1, sizeof(*s));
+    int r;
 
     if (!s)
         return -ENOMEM;
-    spool_set(s, settings);
-    *ret = s;
+    s->settings = *settings;
+    s->options = *options;
+    s->next_seq = s->next_number = 1;
+    TAILQ_INIT(&s->dirty);
+    TAILQ_INIT(&s->wanting);
+    TAILQ_INIT(&s->care);
+    if (options->path && !(s->path = strdup(options->path)))
+        return -ENOMEM;
+    r = spool_commit_init(s);
+    if (r < 0)
+        return error_errno(e, r, "cannot begin the spool");
+    r = begin_file(s, e);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(s);
     return 0;
+}
+
+/* What is under way on the worker comes to its end, what was not begun does not. */
+static void stop_worker(struct spool *s)
+{
+    s->stopping = true;
+    workers_free(TAKE_PTR(s->workers));
 }
 
 struct spool *spool_free(struct spool *s)
 {
     if (!s)
         return NULL;
+    stop_worker(s);
     for (struct map_node *node = map_next(&s->devices, NULL), *next; node; node = next) {
         next = map_next(&s->devices, node);
-        spool_forget(MAP_ENTRY(node, struct spool_device, node));
+        device_done(MAP_ENTRY(node, struct spool_device, node), false);
     }
+    spool_commit_done(s);
+    open_leave(s);
+    load_leave(s);
+    spool_store_free(s->store);
     map_done(&s->devices);
+    for (size_t i = 0; i < s->n_rejected; i++) {
+        free((char *)s->rejected[i].sample.point);
+        sample_value_done(&s->rejected[i].sample.value);
+    }
+    for (int i = 0; i < AGES; i++)
+        free(s->ages[i].devices);
+    free(s->rejected);
+    free(s->removed);
+    free(s->deletes);
+    free(s->boots);
     free(s->heap);
+    free(s->path);
     free(s);
     return NULL;
 }
 
-void spool_set(struct spool *s, const struct spool_settings *settings)
+/* Under another durability other samples are to be written. */
+static void follow(struct spool *s)
 {
-    s->max_bytes = settings->max_bytes < SPOOL_MEMORY_MAX ? settings->max_bytes : SPOOL_MEMORY_MAX;
-    s->max_age = settings->max_age;
-    make_room(s, 0);
+    for (size_t i = 0; i < s->n_heap; i++) {
+        struct spool_device *d = s->heap[i];
+
+        if (unwritten(d) == 0 || !writes(s))
+            continue;
+        if (s->settings.durability == SPOOL_ALWAYS || !d->up)
+            make_dirty(d);
+        else
+            let_age(d, clock_boottime());
+    }
+    /* Nothing more is written: who waits for it would wait for ever. */
+    for (size_t i = 0; s->settings.durability == SPOOL_MEMORY && i < s->n_heap; i++)
+        if (s->heap[i]->stored && s->heap[i]->stored->writing == 0)
+            end_waiters(s->heap[i]->stored, 0);
+}
+
+int spool_set(struct spool *s, const struct spool_settings *settings, struct error *e)
+{
+    bool same = settings->durability == s->settings.durability;
+    int r = 0;
+
+    s->settings = *settings;
+    if (!same) {
+        r = begin_file(s, e);
+        follow(s);
+    }
+    if (!writes(s))
+        make_room(s, 0);
+    enforce(s);
+    return r;
+}
+
+int spool_flush(struct spool *s, struct error *e)
+{
+    stop_worker(s);
+    if (s->state == SPOOL_CLOSED)
+        return 0;
+    spool_commit_done(s);
+    if (s->state != SPOOL_OPEN && writes(s))
+        open_begin(s);
+    s->failing = false;
+    s->cared = 0;
+    if (writes(s))
+        write_everything(s);
+    else
+        commit_now(s);
+    if (!s->failing && (!writes(s) || s->unwritten == 0))
+        return 0;
+    return error_set(e, -EIO, "%llu samples could not be written: %s", (unsigned long long)s->unwritten, s->last.text);
 }
 
 /* ---- Samples ---- */
 
-static void set_value(struct entry *e, const struct sample_value *v)
+/* In memory there is no room: of the device's own the oldest goes, unless somebody waits for it. */
+static bool has_room(struct spool_device *d, const struct entry *e)
 {
-    e->type = (uint8_t)v->type;
-    switch (v->type) {
-    case SAMPLE_BOOL:
-        e->b = v->b;
-        break;
-    case SAMPLE_INT:
-        e->x = v->x;
-        break;
-    case SAMPLE_UINT:
-        e->t = v->t;
-        break;
-    case SAMPLE_DOUBLE:
-        e->d = v->d;
-        break;
-    case SAMPLE_STRING:
-        e->s = (char *)v->s;
-        break;
-    }
-}
+    struct spool *s = d->spool;
 
-static void get_value(const struct entry *e, struct sample_value *v)
-{
-    v->type = (enum sample_type)e->type;
-    switch (v->type) {
-    case SAMPLE_BOOL:
-        v->b = e->b;
-        break;
-    case SAMPLE_INT:
-        v->x = e->x;
-        break;
-    case SAMPLE_UINT:
-        v->t = e->t;
-        break;
-    case SAMPLE_DOUBLE:
-        v->d = e->d;
-        break;
-    case SAMPLE_STRING:
-        v->s = e->s;
-        break;
+    while (!make_room(s, spool_queue_cost(last_queue(d), e))) {
+        if (!writes(s) || !evict_memory(d))
+            return false;
     }
+    return true;
 }
 
 static bool append_one(struct spool_device *d, uint64_t now, const struct sample *sample)
 {
     struct spool *s = d->spool;
-    struct entry e = {.time = sample->time, .quality = (uint8_t)(sample->quality & SAMPLE_QUALITY_ALL)};
-    struct queue_point *p;
-    size_t n;
-    uint64_t bytes;
+    struct entry e = {.time = sample->time, .quality = (uint8_t)sample->quality};
+    struct measure before;
+    struct spool_point *p;
     bool boottime;
-    int i;
+    int i = spool_points_get(&d->points, sample->point, sample->unit);
 
-    set_value(&e, &sample->value);
-    i = spool_queue_point(&d->queue, sample->point, sample->unit ?: "");
     if (i < 0)
         return false;
+    spool_entry_set(&e, &sample->value);
     e.point = (uint16_t)i;
     e.arrived = (uint32_t)(now / USEC_PER_SEC);
     if ((e.quality & SAMPLE_BOOTTIME) && s->stamped) {
         e.time = shifted(e.time, s->offset);
         e.quality &= (uint8_t)~SAMPLE_BOOTTIME;
     }
-    if (d->queue.n >= SPOOL_DEVICE_SAMPLES_MAX && !drop_one(d))
+    if (!writes(s) && d->queue.n >= SPOOL_DEVICE_SAMPLES_MAX && !evict(d, false))
         return false;
-    if (!make_room(s, spool_queue_cost(&d->queue, &e)))
+    if (!has_room(d, &e))
         return false;
-    p = &d->queue.points[i];
+    p = &d->points.points[i];
     boottime = e.quality & SAMPLE_BOOTTIME;
     if (p->last != 0 && p->last_boottime == boottime)
         e.time = queue_next_time(p->last, e.time);
-    n = d->queue.n;
-    bytes = d->queue.bytes;
-    if (spool_queue_push(&d->queue, &e) < 0)
+    before = measure(d);
+    if (spool_queue_push(last_queue(d), &d->points, &e) < 0)
         return false;
-    changed(d, n, bytes);
+    changed(d, &before);
     p->last = e.time;
     p->last_boottime = boottime;
     return true;
 }
 
-void spool_append(struct spool_device *d, uint64_t now, const struct sample *samples, size_t n,
-                  void (*done)(void *userdata), void *userdata)
+static void count_rate(struct spool *s, uint64_t now, size_t n)
 {
+    if (s->rate.begun == 0)
+        s->rate.begun = now;
+    if (now >= s->rate.begun + RATE_WINDOW) {
+        s->rate.before = now < s->rate.begun + 2 * RATE_WINDOW ? s->rate.samples : 0;
+        s->rate.samples = 0;
+        s->rate.begun = now;
+    }
+    s->rate.samples += n;
+}
+
+/* Whether samples of the device are safe only once they are on disk. */
+static bool waits_for_disk(const struct spool_device *d)
+{
+    const struct spool *s = d->spool;
+
+    return writes(s) && (s->settings.durability == SPOOL_ALWAYS || !d->up);
+}
+
+/* After n samples that are safe already: they are written when they become old, or many. */
+static void write_later(struct spool_device *d, uint64_t now)
+{
+    struct spool *s = d->spool;
+
+    let_age(d, now);
+    if (s->unwritten_bytes > SPOOL_UNWRITTEN_BYTES)
+        write_everything(s);
+}
+
+void spool_append(struct spool_device *d, uint64_t now, const struct sample *samples, size_t n,
+                  void (*done)(int r, void *userdata), void *userdata)
+{
+    struct spool *s = d->spool;
+    bool waits = waits_for_disk(d);
+    uint32_t before;
+
     drop_old(d, now);
+    if (waits && done && !make_room(s, n * 2 * sizeof(struct entry))) {
+        done(-EBUSY, userdata);
+        return;
+    }
+    count_rate(s, now, n);
+    before = unwritten(d);
     for (size_t i = 0; i < n; i++)
-        if (!append_one(d, now, &samples[i])) {
-            d->dropped++;
-            d->spool->totals.dropped++;
-        }
+        if (!append_one(d, now, &samples[i]))
+            count_dropped(d, 1);
+    if (waits && unwritten(d) > before) {
+        s->n_dirty += n;
+        if (done && wait_until_safe(d, done, userdata) >= 0)
+            done = NULL;
+        else if (done)
+            done(-EBUSY, userdata);
+        make_dirty(d);
+        return;
+    }
+    if (writes(s) && unwritten(d) > 0)
+        write_later(d, now);
     if (done)
-        done(userdata);
+        done(0, userdata);
 }
 
 size_t spool_peek(struct spool_device *d, uint64_t now, size_t from, struct sample *ret, size_t max)
 {
+    const struct spool *s = d->spool;
     struct spool_queue_cursor c;
     size_t n = 0;
 
+    if (s->state == SPOOL_OPENING || s->settling)
+        return 0;
     drop_old(d, now);
+    if (d->stored && d->stored->rest.count > 0 && d->queue.n < SPOOL_WINDOW_MAX / 2)
+        want_load(d);
     if (from >= d->queue.n)
         return 0;
     for (c = spool_queue_from(&d->queue, from); n < max; n++) {
@@ -394,53 +471,94 @@ size_t spool_peek(struct spool_device *d, uint64_t now, size_t from, struct samp
         if (!e || (e->quality & SAMPLE_BOOTTIME))
             break;
         ret[n] = (struct sample){
-            .point = d->queue.points[e->point].name,
+            .point = d->points.points[e->point].name,
             .time = e->time,
-            .unit = d->queue.points[e->point].unit,
+            .unit = d->points.points[e->point].unit,
             .quality = e->quality,
         };
-        get_value(e, &ret[n].value);
+        spool_entry_value(e, &ret[n].value);
     }
     return n;
 }
 
 void spool_hold(struct spool_device *d, size_t n)
 {
-    d->held = n < d->queue.n ? n : d->queue.n;
+    d->held = (uint32_t)MIN_OF(n, (size_t)d->queue.n);
 }
 
 /* The first n leave; returns how many there were. */
-static size_t release(struct spool_device *d, size_t n)
+static size_t leave(struct spool_device *d, size_t n)
 {
-    size_t released = 0;
+    size_t left = 0;
 
-    while (released < n && d->queue.n > 0) {
-        remove_at(d, 0);
-        released++;
-    }
-    d->held -= d->held < released ? d->held : released;
-    return released;
+    for (; left < n && d->queue.n > 0; left++)
+        release(d);
+    stored_put(d);
+    return left;
 }
 
 void spool_accept(struct spool_device *d, size_t n)
 {
-    n = release(d, n);
+    n = leave(d, n);
     d->accepted += n;
     d->spool->totals.accepted += n;
 }
 
-void spool_reject(struct spool_device *d, size_t n)
+/* A copy for the table of what was rejected. */
+static void keep_rejected(struct spool_device *d, const struct entry *e, const char *reason)
 {
-    n = release(d, n);
+    struct spool *s = d->spool;
+    const struct spool_point *p = &d->points.points[e->point];
+    struct spool_rejected *list, *new;
+    size_t n = strlen(p->name) + 1;
+    struct sample_value value;
+    char *text;
+
+    if (!writes(s) || s->n_rejected >= SPOOL_REJECTED_WAITING)
+        return;
+    list = reallocarray(s->rejected, s->n_rejected + 1, sizeof(*list));
+    if (!list)
+        return;
+    s->rejected = list;
+    text = malloc(n + strlen(p->unit) + 1);
+    spool_entry_value(e, &value);
+    new = &list[s->n_rejected];
+    *new = (struct spool_rejected){.sample = {.time = e->time, .quality = e->quality}};
+    if (!text || sample_value_copy(&value, &new->sample.value) < 0) {
+        free(text);
+        return;
+    }
+    memcpy(text, p->name, n);
+    strcpy(text + n, p->unit);
+    new->sample.point = text;
+    new->sample.unit = text + n;
+    memcpy(new->device, d->id, MIN_OF(strlen(d->id), sizeof(new->device) - 1));
+    memcpy(new->reason, reason, MIN_OF(strlen(reason), sizeof(new->reason) - 1));
+    s->n_rejected++;
+}
+
+void spool_reject(struct spool_device *d, size_t n, const char *reason)
+{
+    for (size_t i = 0; i < n && i < d->queue.n; i++)
+        keep_rejected(d, spool_queue_at(&d->queue, i), reason);
+    n = leave(d, n);
     d->rejected += n;
     d->spool->totals.rejected += n;
+    if (writes(d->spool) && n > 0 && stored_get(d))
+        device_care(d);
+    if (n > 0)
+        want_care(d->spool, false);
 }
+
+/* ---- What is shown ---- */
 
 void spool_device_counts(const struct spool_device *d, struct spool_counts *ret)
 {
+    const struct measure m = measure(d);
+
     *ret = (struct spool_counts){
-        .queued = d->queue.n,
-        .bytes = d->queue.bytes,
+        .queued = m.queued,
+        .bytes = m.share,
         .accepted = d->accepted,
         .rejected = d->rejected,
         .dropped = d->dropped,
@@ -450,4 +568,22 @@ void spool_device_counts(const struct spool_device *d, struct spool_counts *ret)
 void spool_counts(const struct spool *s, struct spool_counts *ret)
 {
     *ret = s->totals;
+}
+
+double spool_hours(const struct spool *s, uint64_t now)
+{
+    uint64_t samples = s->rate.samples + s->rate.before;
+    double span = (double)(now - s->rate.begun) + (s->rate.before > 0 ? (double)RATE_WINDOW : 0),
+           each = sizeof(struct entry);
+    double room = (double)MIN_OF(s->settings.max_bytes, (uint64_t)SPOOL_MEMORY_MAX) - (double)s->memory, hours;
+
+    if (samples == 0 || span <= 0)
+        return 0;
+    if (writes(s)) {
+        room = (double)s->settings.max_bytes - (double)s->disk;
+        if (s->rate.row_samples > 0)
+            each = (double)s->rate.bytes / (double)s->rate.row_samples;
+    }
+    hours = MAX_OF(room, 0.0) / each / ((double)samples / span) / (double)USEC_PER_HOUR;
+    return MIN_OF(hours, (double)s->settings.max_age / (double)USEC_PER_HOUR);
 }

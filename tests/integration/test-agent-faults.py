@@ -144,14 +144,15 @@ def bounded_queue(bench):
     driver.stop()
     dropped, spooled = bench.get("boiler-1", "Dropped"), bench.get("boiler-1", "Spooled")
     check(f"{spooled} waiting, {dropped} dropped" in bench.ctl("show", "boiler-1"), "they are shown")
-    check(100 < spooled < 65536 / 16, f"{spooled} samples in 64 kB")
+    check(100 < spooled < 65536 / 5, f"{spooled} samples in 64 kB")
     bench.call("boiler-1", "Connect")
     bench.wait_property("boiler-1", "Spooled", 0)
     lost = 0
     for name in names:
         arrived = values(cloud, "boiler-1", name)
         check(arrived == sorted(set(arrived)), "in order, none twice")
-        kept = spooled // len(names) - 1
+        # What was under way when the line went, and what shares its row on disk, is older.
+        kept = (spooled - 250) // len(names) - 1
         check(arrived[-kept:] == list(range(int(arrived[-1]) + 1 - kept, int(arrived[-1]) + 1)), "the youngest are kept")
         lost += int(arrived[-1]) + 1 - len(arrived)
     check(lost == dropped == bench.get("boiler-1", "Dropped"), f"{lost} are missing, {dropped} are shown as dropped")

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The queue of samples: order, bounds, shares, times, and that every byte is given back. */
+/* The queue of samples in memory: order, bounds, shares, times, and that every byte is given back. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -22,7 +22,8 @@ static struct spool *new_spool(uint64_t max_bytes, uint64_t max_age)
 {
     struct spool *s;
 
-    assert_int_equal(spool_new(&(struct spool_settings){max_bytes, max_age}, &s), 0);
+    assert_int_equal(
+        spool_new(&(struct spool_settings){max_bytes, max_age, SPOOL_MEMORY}, &(struct spool_options){0}, &s, NULL), 0);
     return s;
 }
 
@@ -57,8 +58,9 @@ static struct spool_counts totals(const struct spool *s)
     return c;
 }
 
-static void done(void *userdata)
+static void done(int r, void *userdata)
 {
+    assert_int_equal(r, 0);
     ++*(int *)userdata;
 }
 
@@ -174,7 +176,7 @@ static void test_largest_share_is_evicted(void **state)
     assert_int_equal(totals(s).queued, counts(loud).queued + counts(quiet).queued);
     assert_int_equal(totals(s).bytes, counts(loud).bytes + counts(quiet).bytes);
     /* Smaller bounds take effect at once. */
-    spool_set(s, &(struct spool_settings){20000, 7 * USEC_PER_DAY});
+    spool_set(s, &(struct spool_settings){20000, 7 * USEC_PER_DAY, SPOOL_MEMORY}, NULL);
     assert_true(totals(s).bytes <= 20000);
 }
 
@@ -231,7 +233,7 @@ static void test_held(void **state)
         assert_int_equal(out[i].time, REAL + i);
     assert_true(out[10].time > REAL + 2000);
     spool_accept(d, 4);
-    spool_reject(d, 1);
+    spool_reject(d, 1, "4.00");
     assert_int_equal(spool_peek(d, NOW, 0, out, 6), 6);
     assert_int_equal(out[0].time, REAL + 5);
     assert_int_equal(out[4].time, REAL + 9);
@@ -240,7 +242,7 @@ static void test_held(void **state)
     assert_int_equal(counts(d).queued + counts(d).dropped, 2995);
     /* All is held: what is new has no room, and is counted. */
     spool_hold(d, counts(d).queued);
-    spool_set(s, &(struct spool_settings){5000, 100 * USEC_PER_SEC});
+    spool_set(s, &(struct spool_settings){5000, 100 * USEC_PER_SEC, SPOOL_MEMORY}, NULL);
     append(d, number("p", REAL + 5000, 0));
     assert_int_equal(counts(d).queued + counts(d).dropped, 2996);
     spool_hold(d, 0);

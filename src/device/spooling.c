@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The spool as the fleet has it: where its file is, what the configuration says of it, and what it has to say. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/messages.h"
+#include "base/names.h"
+#include "device/internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static struct spool_settings settings(const struct config *config)
+{
+    static const enum spool_durability durability[] = {
+        [CONFIG_DURABILITY_OUTAGE] = SPOOL_OUTAGE,
+        [CONFIG_DURABILITY_ALWAYS] = SPOOL_ALWAYS,
+        [CONFIG_DURABILITY_MEMORY] = SPOOL_MEMORY,
+    };
+
+    return (struct spool_settings){
+        .max_bytes = config->spool.max_bytes,
+        .max_age = config->spool.max_age,
+        .durability = durability[config->spool.durability],
+    };
+}
+
+static void on_more(const char *id, void *userdata)
+{
+    struct fleet *f = userdata;
+    struct device *d = fleet_find(f, id);
+
+    if (d && !f->stopping)
+        delivery_kick(d);
+}
+
+static void on_disk(const struct error *e, void *userdata)
+{
+    if (e)
+        log_audit(LOG_ERR, MESSAGE_SPOOL_FAILS, NULL, NOBODY, "samples cannot be kept: %s", e->text);
+    else
+        log_audit(LOG_NOTICE, MESSAGE_SPOOL_WORKS, NULL, NOBODY, "samples are kept again");
+}
+
+static void on_corrupt(const struct error *e, const char *aside, uint64_t lost, void *userdata)
+{
+    log_audit(LOG_ERR, MESSAGE_SPOOL_CORRUPT, NULL, NOBODY,
+              "%s: it is %s now, and a new one is begun; %llu samples known to be in it are given up", e->text, aside,
+              (unsigned long long)lost);
+}
+
+static void on_unreadable(const char *id, uint64_t lost, void *userdata)
+{
+    struct fleet *f = userdata;
+
+    log_limited(&f->spool_complaints, LOG_ERR, id, "%llu samples on disk cannot be read; they are given up",
+                (unsigned long long)lost);
+}
+
+static void on_unset(unsigned boots, void *userdata)
+{
+    log_notice(NULL,
+               "samples of %u earlier starts of this machine, during which its clock was never set, get the latest "
+               "times that are possible",
+               boots);
+}
+
+static const struct spool_ops ops = {
+    .more = on_more,
+    .disk = on_disk,
+    .corrupt = on_corrupt,
+    .unreadable = on_unreadable,
+    .unset = on_unset,
+};
+
+int spooling_begin(struct fleet *f, struct error *e)
+{
+    _cleanup_free_ char *path = NULL;
+    const struct spool_settings wanted = settings(f->config);
+    struct spool_options options = {.event = f->event, .ops = &ops, .userdata = f};
+
+    if (asprintf(&path, "%s/%s", f->state_dir, SPOOL_FILE) < 0) {
+        path = NULL;
+        return -ENOMEM;
+    }
+    options.path = path;
+    memcpy(options.boot, f->boot_id, sizeof(options.boot));
+    ratelimit_init(&f->spool_complaints, 30 * USEC_PER_SEC, 5);
+    return spool_new(&wanted, &options, &f->spool, e);
+}
+
+void spooling_follow(struct fleet *f)
+{
+    const struct spool_settings wanted = settings(f->config);
+    struct error e = {0};
+
+    if (spool_set(f->spool, &wanted, &e) < 0)
+        log_error(NULL, "samples are kept in memory only: %s", e.text);
+}
+
+void spooling_end(struct fleet *f)
+{
+    struct error e = {0};
+
+    if (spool_flush(f->spool, &e) < 0)
+        log_error(NULL, "%s", e.text);
+}

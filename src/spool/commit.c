@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* One commit at a time: what goes into it, and what comes of it. */
+#include "base/clock.h"
+#include "spool/internal.h"
+
+#include <string.h>
+
+/* One transaction. Owns its arrays; a device that is forgotten meanwhile leaves NULL. */
+struct commit {
+    struct spool *spool;
+    struct spool_changes changes;
+    struct spool_change_row *rows;
+    struct spool_device **of_row;
+    uint32_t *arrived;
+    size_t n_rows, rows_room;
+    struct record_buffer data;
+    struct stored_device *devices;
+    struct spool_device **of_device;
+    bool *new_device;
+    size_t n_devices, devices_room;
+    struct stored_boot *boots;
+    uint64_t *deletes;
+    uint32_t *removed;
+    size_t n_removed;
+    struct spool_rejected *rejected;
+    bool care;
+    struct error e;
+};
+
+static void commit_free(struct commit *c)
+{
+    free(c->rows);
+    free(c->of_row);
+    free(c->arrived);
+    record_buffer_done(&c->data);
+    for (size_t i = 0; i < c->n_devices; i++)
+        free((char *)c->devices[i].id);
+    free(c->devices);
+    free(c->of_device);
+    free(c->new_device);
+    free(c->boots);
+    free(c->deletes);
+    free(c->removed);
+    for (size_t i = 0; i < c->changes.n_rejected; i++) {
+        free((char *)c->rejected[i].sample.point);
+        sample_value_done(&c->rejected[i].sample.value);
+    }
+    free(c->rejected);
+    free(c);
+}
+
+/* ---- Making a commit ---- */
+
+static int row_new(struct commit *c, struct spool_device *d)
+{
+    size_t room = c->rows_room, same = c->rows_room;
+    int r = spool_grow(&c->rows, &c->rows_room, c->n_rows, sizeof(*c->rows));
+
+    if (r >= 0)
+        r = spool_grow(&c->of_row, &room, c->n_rows, sizeof(struct spool_device *));
+    if (r >= 0)
+        r = spool_grow(&c->arrived, &same, c->n_rows, sizeof(*c->arrived));
+    if (r < 0)
+        return r;
+    c->rows[c->n_rows] = (struct spool_change_row){.seq = c->spool->next_seq, .device = d->number, .at = c->data.size};
+    c->of_row[c->n_rows] = d;
+    return 0;
+}
+
+static struct sample view(const struct spool_device *d, const struct entry *e)
+{
+    struct sample sample = {
+        .point = d->points.points[e->point].name,
+        .unit = d->points.points[e->point].unit,
+        .time = e->time,
+        .quality = e->quality,
+    };
+
+    spool_entry_value(e, &sample.value);
+    return sample;
+}
+
+/* How many samples, from the cursor on, the next row gets, and the last of them. */
+static uint32_t row_length(struct spool_queue_cursor at, uint32_t *ret_arrived, uint64_t *ret_last)
+{
+    const struct entry *e;
+    uint32_t n = 0;
+
+    while (n < SPOOL_ROW_SAMPLES_MAX && (e = spool_queue_step(&at))) {
+        *ret_arrived = e->arrived;
+        *ret_last = e->time;
+        n++;
+    }
+    return n;
+}
+
+/* One row of what follows the cursor. */
+static int add_row(struct commit *c, struct spool_device *d, struct spool_queue_cursor *at)
+{
+    struct spool *s = c->spool;
+    struct boot *boot = &s->boots[s->boot];
+    struct record_head head = {.boot = boot->stored.number};
+    struct record_points points = {.n = 0};
+    uint32_t n = row_length(*at, &head.arrived, &head.last);
+    uint64_t previous = head.last;
+    int r = row_new(c, d);
+
+    if (r >= 0)
+        r = record_begin(&c->data, &head);
+    for (uint32_t i = 0; r >= 0 && i < n; i++) {
+        const struct entry *e = spool_queue_step(at);
+        struct sample sample = view(d, e);
+
+        r = record_add(&c->data, &points, e->point, &sample, &previous);
+    }
+    if (r < 0) {
+        c->data.size = c->rows[c->n_rows].at;
+        return r;
+    }
+    c->rows[c->n_rows].n = n;
+    c->rows[c->n_rows].size = c->data.size - c->rows[c->n_rows].at;
+    c->arrived[c->n_rows] = head.arrived;
+    c->n_rows++;
+    boot->used = true;
+    boot->first = MIN_OF(boot->first, s->next_seq);
+    boot->newest = MAX_OF(boot->newest, head.arrived);
+    s->next_seq++;
+    return (int)n;
+}
+
+/* A device that is new, changed, or (NULL) gone. */
+static int device_new(struct commit *c, struct spool_device *d, uint32_t number)
+{
+    size_t room = c->devices_room, same = c->devices_room;
+    char *id = d ? strdup(d->id) : NULL; /* it may be forgotten meanwhile */
+    int r = d && !id ? -ENOMEM : spool_grow(&c->devices, &c->devices_room, c->n_devices, sizeof(*c->devices));
+
+    if (r >= 0)
+        r = spool_grow(&c->of_device, &room, c->n_devices, sizeof(struct spool_device *));
+    if (r >= 0)
+        r = spool_grow(&c->new_device, &same, c->n_devices, sizeof(*c->new_device));
+    if (r < 0) {
+        free(id);
+        return r;
+    }
+    c->devices[c->n_devices] = (struct stored_device){.number = number, .id = id};
+    c->of_device[c->n_devices] = d;
+    c->new_device[c->n_devices++] = false;
+    return 0;
+}
+
+static int add_device(struct commit *c, struct spool_device *d)
+{
+    const struct stored *t = d->stored;
+    bool new = d->number == 0;
+    struct stored_device *stored;
+    struct spool_row row = {0};
+    int r = device_new(c, d, new ? c->spool->next_number : d->number);
+
+    if (r < 0)
+        return r;
+    if (new)
+        d->number = c->spool->next_number++;
+    c->new_device[c->n_devices - 1] = new;
+    stored = &c->devices[c->n_devices - 1];
+    stored->dropped = d->dropped;
+    stored->rejected = d->rejected;
+    if (t && t->n_head > 0)
+        row = t->head[0];
+    else if (t)
+        (void)spool_rows_first(&t->rest, &row);
+    stored->row = row.seq;
+    stored->skip = row.seq > 0 ? t->gone : 0;
+    return 0;
+}
+
+/* All of it that no commit has taken. */
+static int write_device(struct commit *c, struct spool_device *d)
+{
+    struct stored *t = d->stored;
+    struct spool_queue *q = last_queue(d);
+    struct measure before = measure(d);
+    uint32_t n = unwritten(d), written = 0;
+    struct spool_queue_cursor at = spool_queue_from(q, q->n - n);
+    int r = 0;
+
+    if (n > 0 && d->number == 0)
+        r = add_device(c, d);
+    while (r >= 0 && written < n) {
+        r = add_row(c, d, &at);
+        if (r > 0)
+            written += (uint32_t)r;
+    }
+    t->writing = written;
+    t->writing_gone = 0;
+    changed(d, &before);
+    return r;
+}
+
+static int take_care(struct commit *c)
+{
+    struct spool *s = c->spool;
+    struct stored *t;
+    int r = 0;
+
+    while (r >= 0 && (t = TAILQ_FIRST(&s->care))) {
+        struct spool_device *d = t->device;
+
+        TAILQ_REMOVE(&s->care, t, by_care);
+        t->caring = t->cursor_changed = t->counts_changed = false;
+        r = add_device(c, d);
+        stored_put(d);
+    }
+    c->deletes = TAKE_PTR(s->deletes);
+    c->changes.n_deletes = s->n_deletes;
+    s->n_deletes = s->deletes_room = 0;
+    c->removed = TAKE_PTR(s->removed);
+    c->n_removed = s->n_removed;
+    s->n_removed = 0;
+    c->rejected = TAKE_PTR(s->rejected);
+    c->changes.n_rejected = s->n_rejected;
+    s->n_rejected = 0;
+    c->care = true;
+    for (size_t i = 0; r >= 0 && i < c->n_removed; i++)
+        r = device_new(c, NULL, c->removed[i]);
+    return r;
+}
+
+static int take_boots(struct commit *c)
+{
+    struct spool *s = c->spool;
+
+    c->boots = calloc(s->n_boots + 1, sizeof(*c->boots));
+    if (!c->boots)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->n_boots; i++)
+        if (s->boots[i].changed && s->boots[i].used) {
+            c->boots[c->changes.n_boots++] = s->boots[i].stored;
+            s->boots[i].changed = false;
+        }
+    return 0;
+}
+
+/* ---- Its end ---- */
+
+/* The rows of one device are written: they hold the samples that were `writing`. */
+static void row_written(struct spool_device *d, const struct spool_row *row)
+{
+    struct stored *t = d->stored;
+    uint32_t gone = MIN_OF(t->writing_gone, row->n), left = row->n - gone;
+    size_t room = t->head_room;
+
+    t->writing_gone -= gone;
+    t->writing -= left;
+    if (left == 0) {
+        delete_row(d->spool, row->seq);
+        return;
+    }
+    t->bytes += row->size + SPOOL_ROW_OVERHEAD;
+    if (t->rest.count > 0) {
+        if (spool_rows_push(&t->rest, row) < 0)
+            return; /* found again at the next start */
+        for (uint32_t i = 0; i < left; i++)
+            spool_queue_remove(&t->tail, &d->points, 0);
+    } else {
+        if (spool_grow(&t->head, &room, t->n_head, sizeof(*t->head)) < 0)
+            return;
+        t->head_room = (uint32_t)room;
+        t->head[t->n_head++] = *row;
+        t->in_queue += left;
+        if (gone > 0)
+            t->gone = gone;
+    }
+    passed(d, left);
+}
+
+/* How many samples a device may have in memory that are on disk too. */
+static uint32_t window(const struct spool *s)
+{
+    size_t fair = SPOOL_MEMORY_MAX / 2 / sizeof(struct entry) / MAX_OF(s->n_heap, (size_t)1);
+
+    return (uint32_t)MAX_OF(MIN_OF(fair, (size_t)SPOOL_WINDOW_MAX), (size_t)SPOOL_WINDOW_MIN);
+}
+
+/* Of many samples in memory that are on disk too, only what is sent next stays. */
+static void narrow(struct spool_device *d)
+{
+    struct stored *t = d->stored;
+    uint32_t kept = 0, i = 0, most = MAX_OF(window(d->spool), d->held);
+
+    if (t->rest.count > 0 || t->in_queue <= most)
+        return;
+    for (; i < t->n_head && kept < most; i++)
+        kept += t->head[i].n - (i == 0 ? t->gone : 0);
+    if (i == t->n_head || spool_queue_move(&d->queue, t->in_queue, &t->tail) < 0)
+        return;
+    for (uint32_t k = i; k < t->n_head; k++)
+        if (spool_rows_push(&t->rest, &t->head[k]) < 0) {
+            spool_rows_done(&t->rest);
+            spool_queue_join(&d->queue, &t->tail);
+            return;
+        }
+    t->n_head = i;
+    t->in_queue = kept;
+    while (d->queue.n > kept) {
+        struct spool_queue cut = {0};
+
+        if (spool_queue_move(&d->queue, kept, &cut) >= 0)
+            spool_queue_done(&cut, &d->points);
+        else
+            spool_queue_remove(&d->queue, &d->points, kept);
+    }
+}
+
+static void rows_written(struct commit *c)
+{
+    struct spool *s = c->spool;
+
+    for (size_t i = 0; i < c->n_rows; i++) {
+        const struct spool_row row = {c->rows[i].seq, c->rows[i].n, (uint32_t)c->rows[i].size, c->arrived[i]};
+        struct spool_device *d = c->of_row[i];
+        struct measure before;
+
+        s->rate.bytes += row.size + SPOOL_ROW_OVERHEAD;
+        s->rate.row_samples += row.n;
+        if (!d) {
+            delete_row(s, row.seq);
+            continue;
+        }
+        before = measure(d);
+        row_written(d, &row);
+        if (i + 1 == c->n_rows || c->of_row[i + 1] != d)
+            narrow(d);
+        changed(d, &before);
+        if (i + 1 == c->n_rows || c->of_row[i + 1] != d)
+            stored_put(d);
+    }
+    enforce(s);
+}
+
+/* What was not written is as before, and comes with the next. */
+static void rows_failed(struct commit *c)
+{
+
+    for (size_t i = 0; i < c->n_rows; i++) {
+        struct spool_device *d = c->of_row[i];
+        struct measure before;
+
+        if (!d || (i > 0 && c->of_row[i - 1] == d))
+            continue;
+        before = measure(d);
+        d->stored->writing = d->stored->writing_gone = 0;
+        changed(d, &before);
+        set_dirty(d->stored, 0);
+    }
+}
+
+static void care_failed(struct commit *c)
+{
+    struct spool *s = c->spool;
+
+    for (size_t i = 0; i < c->changes.n_deletes; i++)
+        delete_row(s, c->deletes[i]);
+    for (size_t i = 0; i < c->n_devices; i++) {
+        struct spool_device *d = c->of_device[i];
+
+        if (!d)
+            continue;
+        if (c->new_device[i])
+            d->number = 0;
+        if (stored_get(d))
+            device_care(d);
+    }
+    if (!s->removed) {
+        s->removed = TAKE_PTR(c->removed);
+        s->n_removed = c->n_removed;
+    }
+    if (!s->rejected) {
+        s->rejected = TAKE_PTR(c->rejected);
+        s->n_rejected = c->changes.n_rejected;
+        c->changes.n_rejected = 0;
+    }
+    for (size_t i = 0; i < c->changes.n_boots; i++)
+        for (size_t k = 0; k < s->n_boots; k++)
+            s->boots[k].changed |= s->boots[k].stored.number == c->boots[i].number;
+}
+
+static void settled(struct spool *s)
+{
+    if (!s->settling)
+        return;
+    s->settling = false;
+    for (struct map_node *node = map_next(&s->devices, NULL), *next; node; node = next) {
+        next = map_next(&s->devices, node);
+        say_more(MAP_ENTRY(node, struct spool_device, node));
+    }
+}
+
+static void on_committed(int r, void *userdata)
+{
+    struct commit *c = userdata;
+    struct spool *s = c->spool;
+    bool care = c->care;
+    struct error e = c->e;
+
+    s->commit = NULL;
+    if (r >= 0) {
+        disk_works(s);
+        rows_written(c);
+    } else {
+        rows_failed(c);
+        care_failed(c);
+    }
+    commit_free(c);
+    if (r >= 0 || !s->failing)
+        s->cared = care ? clock_boottime() : s->cared;
+    if (r < 0 && r != -ECANCELED)
+        disk_failed(s, r, &e);
+    give_up_damaged(s);
+    /* Nobody is kept waiting for the disk to have room. */
+    if (care)
+        settled(s);
+    if (s->state != SPOOL_OPEN)
+        return;
+    load_next(s);
+    if (r >= 0 && !TAILQ_EMPTY(&s->dirty))
+        commit_soon(s, s->n_dirty >= SPOOL_COMMIT_SAMPLES ? 0 : next_turn(s));
+    if (r >= 0 && s->options.event && care_wanted(s))
+        want_care(s, false);
+}
+
+static int run_commit(void *userdata)
+{
+    struct commit *c = userdata;
+
+    return spool_store_commit(c->spool->store, &c->changes, &c->e);
+}
+
+static void commit_submit(struct commit *c)
+{
+    struct spool *s = c->spool;
+
+    c->changes.rows = c->rows;
+    c->changes.n_rows = c->n_rows;
+    c->changes.data = c->data.data;
+    c->changes.deletes = c->deletes;
+    c->changes.devices = c->devices;
+    c->changes.n_devices = c->n_devices;
+    c->changes.boots = c->boots;
+    c->changes.rejected = c->rejected;
+    s->commit = c;
+    submit(s, run_commit, on_committed, c);
+}
+
+void commit_now(struct spool *s)
+{
+    uint64_t now = clock_boottime(), until = all_now(s) ? UINT64_MAX : now - SPOOL_COMMIT_YOUNG;
+    struct commit *c;
+    struct stored *t;
+    int r = 0;
+
+    if (s->commit || s->damaged || s->state != SPOOL_OPEN)
+        return;
+    c = calloc(1, sizeof(*c));
+    if (!c)
+        return;
+    c->spool = s;
+    s->n_dirty = 0;
+    while (r >= 0 && (t = TAILQ_FIRST(&s->dirty)) && t->dirty_since <= until) {
+        struct spool_device *d = t->device;
+
+        not_dirty(t);
+        r = write_device(c, d);
+        stored_put(d);
+    }
+    if (r >= 0 && care_wanted(s) &&
+        (s->stopping || !s->options.event || s->cared == 0 || now >= s->cared + SPOOL_CARE_INTERVAL))
+        r = take_care(c);
+    if (r >= 0)
+        r = take_boots(c);
+    if (c->n_rows == 0 && !c->care && c->changes.n_boots == 0) {
+        commit_free(c);
+        if (!TAILQ_EMPTY(&s->dirty))
+            spool_arm(s, s->commit_timer, now + next_turn(s));
+        return;
+    }
+    if (r < 0 && !c->boots) {
+        /* Out of memory: later. */
+        s->commit = c;
+        on_committed(r, c);
+        return;
+    }
+    if (spool_armed(s->commit_timer))
+        sd_event_source_set_enabled(s->commit_timer, SD_EVENT_OFF);
+    commit_submit(c);
+}
+
+void commit_forget(struct spool_device *d)
+{
+    struct commit *c = d->spool->commit;
+
+    for (size_t i = 0; c && i < c->n_rows; i++)
+        if (c->of_row[i] == d)
+            c->of_row[i] = NULL;
+    for (size_t i = 0; c && i < c->n_devices; i++)
+        if (c->of_device[i] == d)
+            c->of_device[i] = NULL;
+}
+
+/* ---- The disk ---- */
+
+void disk_failed(struct spool *s, int r, const struct error *e)
+{
+    s->last = *e;
+    if (r == -EBADMSG && s->state != SPOOL_FAILED) {
+        give_up_file(s, e);
+        return;
+    }
+    if (!s->failing && s->options.ops && s->options.ops->disk)
+        s->options.ops->disk(e, s->options.userdata);
+    s->failing = true;
+    spool_arm(s, s->retry_timer, clock_boottime() + SPOOL_RETRY_INTERVAL);
+}
+
+void disk_works(struct spool *s)
+{
+    if (s->failing && s->options.ops && s->options.ops->disk)
+        s->options.ops->disk(NULL, s->options.userdata);
+    s->failing = false;
+}
+
+void submit(struct spool *s, int (*run)(void *userdata), void (*done)(int r, void *userdata), void *userdata)
+{
+    int r = s->workers ? workers_submit(s->workers, run, done, userdata) : -EAGAIN;
+
+    if (r == -EAGAIN)
+        done(run(userdata), userdata);
+    else if (r < 0)
+        done(r, userdata);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is on disk alone is read back when it is to be sent: look-ups of rows by number, for some devices at a time. */
+#include "base/clock.h"
+#include "spool/internal.h"
+
+struct asked {
+    struct spool_device *device; /* NULL: forgotten */
+    struct spool_row row;
+    size_t at, size; /* in the data */
+    int r;
+};
+
+struct load {
+    struct spool *spool;
+    struct asked asked[SPOOL_LOAD_ROWS];
+    size_t n;
+    struct record_buffer data;
+    struct error e;
+};
+
+static void load_free(struct load *l)
+{
+    if (l)
+        record_buffer_done(&l->data);
+    free(l);
+}
+
+void load_leave(struct spool *s)
+{
+    load_free(TAKE_PTR(s->load));
+}
+
+void load_forget(struct spool_device *d)
+{
+    struct load *l = d->spool->load;
+
+    for (size_t i = 0; l && i < l->n; i++)
+        if (l->asked[i].device == d)
+            l->asked[i].device = NULL;
+}
+
+/* ---- On the worker ---- */
+
+static int run(void *userdata)
+{
+    struct load *l = userdata;
+
+    for (size_t i = 0; i < l->n; i++) {
+        struct asked *a = &l->asked[i];
+
+        a->at = l->data.size;
+        a->r = spool_store_data(l->spool->store, a->row.seq, &l->data, &l->e);
+        a->size = l->data.size - a->at;
+        if (a->r < 0 && a->r != -ENOENT)
+            return a->r;
+    }
+    return 0;
+}
+
+/* ---- Taking over ---- */
+
+struct taking {
+    struct spool_device *device;
+    uint32_t skip, taken, arrived;
+    int64_t offset;
+};
+
+static int on_sample(const struct sample *sample, void *userdata)
+{
+    struct taking *t = userdata;
+    struct entry e = {.time = sample->time, .quality = (uint8_t)sample->quality, .arrived = t->arrived};
+    int r;
+
+    if (t->skip > 0) {
+        t->skip--;
+        return 0;
+    }
+    r = spool_points_get(&t->device->points, sample->point, sample->unit);
+    if (r < 0)
+        return r;
+    e.point = (uint16_t)r;
+    spool_entry_set(&e, &sample->value);
+    if ((e.quality & SAMPLE_BOOTTIME) && t->device->spool->stamped) {
+        e.time = shifted(e.time, t->offset);
+        e.quality &= (uint8_t)~SAMPLE_BOOTTIME;
+    }
+    r = spool_queue_push(&t->device->queue, &t->device->points, &e);
+    t->taken += r >= 0;
+    return r;
+}
+
+/* When it arrived, in seconds of this boot. */
+static uint32_t arrived_here(const struct spool *s, const struct spool_row *row, const struct boot *b)
+{
+    const struct boot *present = &s->boots[s->boot];
+    int64_t moved = row->arrived;
+
+    if (b == present || !b)
+        return row->arrived;
+    if (!b->stored.known || !present->stored.known)
+        return (uint32_t)(clock_boottime() / USEC_PER_SEC);
+    moved += (b->stored.offset - present->stored.offset) / (int64_t)USEC_PER_SEC;
+    return (uint32_t)(int32_t)MAX_OF(moved, (int64_t)INT32_MIN);
+}
+
+static void unread(struct spool_device *d, uint32_t lost)
+{
+    const struct spool *s = d->spool;
+
+    count_dropped(d, lost);
+    if (s->options.ops && s->options.ops->unreadable)
+        s->options.ops->unreadable(d->id, lost, s->options.userdata);
+}
+
+/* The row comes behind what the queue holds. false: there is no memory for it now. */
+static bool take_row(struct load *l, const struct asked *a)
+{
+    struct spool_device *d = a->device;
+    struct spool *s = d->spool;
+    struct stored *t = d->stored;
+    const struct boot *b = boot_of(s, a->row.seq);
+    struct taking taking = {.device = d,
+                            .skip = t->n_head == 0 ? t->gone : 0,
+                            .arrived = arrived_here(s, &a->row, b),
+                            .offset = b && b->stored.known ? b->stored.offset : s->offset};
+    struct spool_row *head = reallocarray(t->head, MAX_OF(t->n_head + 1, t->head_room), sizeof(*head));
+    uint32_t expected = a->row.n - taking.skip;
+    int r = a->r;
+
+    if (!head)
+        return false;
+    t->head = head;
+    t->head_room = MAX_OF(t->n_head + 1, t->head_room);
+    if (r >= 0)
+        r = record_decode(l->data.data + a->at, a->size, a->row.n, on_sample, &taking);
+    if (r >= 0) {
+        t->head[t->n_head++] = a->row;
+        t->in_queue += expected;
+    } else {
+        /* Nothing of a row that is not right, and nothing of one that finds no room. */
+        for (; taking.taken > 0; taking.taken--)
+            spool_queue_remove(&d->queue, &d->points, d->queue.n - 1);
+        if (r == -ENOMEM || (r == -ENOBUFS && d->queue.n > 0))
+            return false;
+        t->bytes -= a->row.size + SPOOL_ROW_OVERHEAD;
+        if (t->n_head == 0)
+            t->gone = 0;
+        delete_row(s, a->row.seq);
+        unread(d, expected);
+    }
+    rest_popped(d);
+    return true;
+}
+
+static void take(struct load *l)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const struct asked *a = &l->asked[i];
+        struct measure before;
+        struct spool_row first;
+
+        /* What was dropped meanwhile is not the first any more. */
+        if (!a->device || !a->device->stored || !spool_rows_first(&a->device->stored->rest, &first) ||
+            first.seq != a->row.seq)
+            continue;
+        before = measure(a->device);
+        (void)take_row(l, a);
+        changed(a->device, &before);
+    }
+}
+
+static void on_loaded(int r, void *userdata)
+{
+    struct load *l = userdata;
+    struct spool *s = l->spool;
+
+    s->load = NULL;
+    if (r >= 0)
+        take(l);
+    else if (r == -EBADMSG)
+        give_up_file(s, &l->e);
+    else if (r != -ECANCELED)
+        disk_failed(s, r, &l->e);
+    for (size_t i = 0; r >= 0 && i < l->n; i++)
+        if (l->asked[i].device && (i + 1 == l->n || l->asked[i + 1].device != l->asked[i].device)) {
+            say_more(l->asked[i].device);
+            if (l->asked[i].device)
+                stored_put(l->asked[i].device);
+        }
+    load_free(l);
+    give_up_damaged(s);
+    load_next(s);
+}
+
+/* ---- Asking ---- */
+
+/* Whether its next row may be sent: the times of its boot are known, or can be. */
+static bool may_load(const struct spool_device *d)
+{
+    const struct spool *s = d->spool;
+    struct spool_row first;
+    const struct boot *b;
+
+    if (!d->stored || !spool_rows_first(&d->stored->rest, &first))
+        return false;
+    b = boot_of(s, first.seq);
+    return s->stamped || !b || b->stored.known || b == &s->boots[s->boot];
+}
+
+static void ask(struct load *l, struct spool_device *d)
+{
+    struct spool_row row;
+    uint32_t samples = d->queue.n;
+    size_t at = 0;
+
+    while (l->n < SPOOL_LOAD_ROWS && samples < SPOOL_WINDOW_MAX / 2 && spool_rows_next(&d->stored->rest, &at, &row)) {
+        l->asked[l->n++] = (struct asked){.device = d, .row = row};
+        samples += row.n;
+    }
+}
+
+void load_next(struct spool *s)
+{
+    struct stored *t;
+    struct load *l;
+
+    if (s->load || s->damaged || s->state != SPOOL_OPEN || TAILQ_EMPTY(&s->wanting) || s->stopping)
+        return;
+    l = calloc(1, sizeof(*l));
+    if (!l)
+        return;
+    l->spool = s;
+    while (l->n < SPOOL_LOAD_ROWS && (t = TAILQ_FIRST(&s->wanting))) {
+        TAILQ_REMOVE(&s->wanting, t, by_want);
+        t->wanting = false;
+        if (may_load(t->device))
+            ask(l, t->device);
+    }
+    if (l->n == 0) {
+        load_free(l);
+        return;
+    }
+    s->load = l;
+    submit(s, run, on_loaded, l);
+}
+
+void want_load(struct spool_device *d)
+{
+    struct spool *s = d->spool;
+
+    if (d->stored->wanting || s->state != SPOOL_OPEN)
+        return;
+    d->stored->wanting = true;
+    TAILQ_INSERT_TAIL(&s->wanting, d->stored, by_want);
+    load_next(s);
+}

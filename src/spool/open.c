@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What an earlier run has left, read a slice at a time; and files that are damaged. */
+#include "base/clock.h"
+#include "spool/internal.h"
+
+#include <limits.h>
+#include <string.h>
+
+struct found_device {
+    uint32_t number;
+    struct spool_device *device;
+    char *id;
+    uint64_t row;
+    uint32_t skip;
+    uint64_t dropped, rejected;
+};
+
+struct opening {
+    struct spool *spool;
+    struct found_device *devices; /* by number */
+    size_t n_devices;
+    struct stored_boot *boots;
+    size_t n_boots;
+    struct stored_row *rows;
+    size_t n_rows;
+    uint64_t after;
+    char aside[PATH_MAX];
+    uint64_t lost;
+    struct error e, cause;
+};
+
+void open_leave(struct spool *s)
+{
+    struct opening *o = TAKE_PTR(s->opening);
+
+    if (!o)
+        return;
+    for (size_t i = 0; i < o->n_devices; i++)
+        free(o->devices[i].id);
+    free(o->devices);
+    free(o->boots);
+    free(o->rows);
+    free(o);
+}
+
+void open_forget(const struct spool_device *d)
+{
+    struct opening *o = d->spool->opening;
+
+    for (size_t i = 0; o && i < o->n_devices; i++)
+        if (o->devices[i].device == d)
+            o->devices[i].device = NULL;
+}
+
+static void open_failed(struct spool *s, int r, const struct error *e)
+{
+    struct error copy = *e;
+
+    open_leave(s);
+    if (r == -EBADMSG) {
+        give_up_file(s, &copy);
+        return;
+    }
+    s->state = SPOOL_FAILED;
+    if (r != -ECANCELED)
+        disk_failed(s, r, &copy);
+}
+
+/* ---- On the worker ---- */
+
+static int on_device(const struct stored_device *device, void *userdata)
+{
+    struct opening *o = userdata;
+    struct found_device *devices = reallocarray(o->devices, o->n_devices + 1, sizeof(*devices));
+
+    if (!devices)
+        return -ENOMEM;
+    o->devices = devices;
+    devices[o->n_devices] = (struct found_device){
+        .number = device->number,
+        .id = strdup(device->id),
+        .row = device->row,
+        .skip = device->skip,
+        .dropped = device->dropped,
+        .rejected = device->rejected,
+    };
+    return devices[o->n_devices].id ? (int)++o->n_devices : -ENOMEM;
+}
+
+static int on_boot(const struct stored_boot *boot, void *userdata)
+{
+    struct opening *o = userdata;
+    struct stored_boot *boots = reallocarray(o->boots, o->n_boots + 1, sizeof(*boots));
+
+    if (!boots)
+        return -ENOMEM;
+    o->boots = boots;
+    boots[o->n_boots++] = *boot;
+    return 0;
+}
+
+static int on_row(const struct stored_row *row, void *userdata)
+{
+    struct opening *o = userdata;
+
+    o->rows[o->n_rows++] = *row;
+    o->after = row->seq;
+    return 0;
+}
+
+static int run_scan(void *userdata)
+{
+    struct opening *o = userdata;
+
+    o->n_rows = 0;
+    return spool_store_rows(o->spool->store, o->after, SPOOL_SCAN_ROWS, on_row, o, &o->e);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint32_t x = ((const struct found_device *)a)->number, y = ((const struct found_device *)b)->number;
+
+    return (x > y) - (x < y);
+}
+
+static int run_open(void *userdata)
+{
+    struct opening *o = userdata;
+    int r = spool_store_open(o->spool->store, &o->e);
+
+    if (r >= 0)
+        r = spool_store_devices(o->spool->store, on_device, o, &o->e);
+    if (r >= 0)
+        r = spool_store_boots(o->spool->store, on_boot, o, &o->e);
+    if (r >= 0 && o->n_devices > 0)
+        qsort(o->devices, o->n_devices, sizeof(*o->devices), by_number);
+    return r >= 0 ? run_scan(o) : r;
+}
+
+/* ---- Taking over ---- */
+
+static void take_boot(struct spool *s, const struct stored_row *row)
+{
+    for (size_t i = 0; i < s->n_boots; i++)
+        if (s->boots[i].stored.number == row->head.boot) {
+            s->boots[i].used = true;
+            s->boots[i].first = MIN_OF(s->boots[i].first, row->seq);
+            s->boots[i].newest = MAX_OF(s->boots[i].newest, row->head.arrived);
+        }
+}
+
+static void take_row(struct spool *s, const struct stored_row *row)
+{
+    const struct opening *o = s->opening;
+    const struct spool_row own = {row->seq, row->n, row->size, row->head.arrived};
+    const struct found_device key = {.number = row->device}, *found = NULL;
+    struct measure before;
+    struct stored *t;
+
+    if (o->n_devices > 0)
+        found = bsearch(&key, o->devices, o->n_devices, sizeof(key), by_number);
+    s->next_seq = MAX_OF(s->next_seq, row->seq + 1);
+    take_boot(s, row);
+    /* Of no device: one that was forgotten, or whose memory is missing here. */
+    if (!found || !found->device) {
+        delete_row(s, row->seq);
+        return;
+    }
+    t = stored_get(found->device);
+    if (!t)
+        return;
+    before = measure(found->device);
+    /* What came since the start is behind what is found. */
+    if (t->rest.count == 0)
+        spool_queue_join(&t->tail, &found->device->queue);
+    if (spool_rows_push(&t->rest, &own) < 0) {
+        if (t->rest.count == 0)
+            spool_queue_join(&found->device->queue, &t->tail);
+        return;
+    }
+    if (t->rest.count == 1 && found->row == row->seq && found->skip < row->n)
+        t->gone = found->skip;
+    t->bytes += row->size + SPOOL_ROW_OVERHEAD;
+    changed(found->device, &before);
+}
+
+static int take_boots(struct spool *s)
+{
+    const struct opening *o = s->opening;
+    struct stored_boot own = {.number = 1};
+    int r = 0;
+
+    s->n_boots = 0;
+    memcpy(own.id, s->options.boot, sizeof(own.id));
+    for (size_t i = 0; r >= 0 && i < o->n_boots; i++) {
+        own.number = MAX_OF(own.number, o->boots[i].number + 1);
+        r = boot_add(s, &o->boots[i], NULL);
+    }
+    /* The present one, unless the last run was in it too. */
+    if (r >= 0 && (o->n_boots == 0 || memcmp(o->boots[o->n_boots - 1].id, own.id, sizeof(own.id)) != 0)) {
+        struct boot *b;
+
+        r = boot_add(s, &own, &b);
+        if (r >= 0)
+            b->changed = true;
+    }
+    s->boot = s->n_boots > 0 ? s->n_boots - 1 : 0;
+    return r;
+}
+
+static int take_devices(struct spool *s)
+{
+    struct opening *o = s->opening;
+
+    for (size_t i = 0; i < o->n_devices; i++) {
+        struct found_device *found = &o->devices[i];
+        struct spool_device *d = spool_device(s, found->id);
+
+        s->next_number = MAX_OF(s->next_number, found->number + 1);
+        s->next_seq = MAX_OF(s->next_seq, found->row + 1);
+        if (!d)
+            return -ENOMEM;
+        d->number = found->number;
+        found->device = d;
+    }
+    return 0;
+}
+
+/* Everything is known: what came meanwhile, and what waited, goes on. */
+static void opened(struct spool *s)
+{
+    const struct opening *o = s->opening;
+    uint64_t now = clock_boottime();
+
+    for (size_t i = 0; i < o->n_devices; i++) {
+        if (!o->devices[i].device)
+            continue;
+        o->devices[i].device->dropped += o->devices[i].dropped;
+        o->devices[i].device->rejected += o->devices[i].rejected;
+    }
+    open_leave(s);
+    s->state = SPOOL_OPEN;
+    disk_works(s);
+    if (s->settings.durability == SPOOL_MEMORY && s->disk == 0) {
+        struct error e;
+
+        /* Nothing of it is wanted any more, and nothing will be. */
+        s->state = SPOOL_CLOSED;
+        (void)spool_store_remove(s->store, &e);
+        s->store = spool_store_free(s->store);
+    } else {
+        stamp_boots(s);
+    }
+    enforce(s);
+    for (struct map_node *node = map_next(&s->devices, NULL), *next; node; node = next) {
+        struct spool_device *d = MAP_ENTRY(node, struct spool_device, node);
+
+        next = map_next(&s->devices, node);
+        if (d->heap_index == NOT_IN_HEAP)
+            continue;
+        drop_old(d, now);
+        if (unwritten(d) > 0 && writes(s) && (s->settings.durability == SPOOL_ALWAYS || !d->up))
+            make_dirty(d);
+        else if (unwritten(d) > 0 && writes(s))
+            let_age(d, now);
+        say_more(d);
+    }
+    if (s->n_deletes > 0)
+        want_care(s, false);
+}
+
+static void on_rows(int r, void *userdata)
+{
+    struct opening *o = userdata;
+    struct spool *s = o->spool;
+
+    if (r < 0) {
+        open_failed(s, r, &o->e);
+        return;
+    }
+    for (size_t i = 0; i < o->n_rows; i++)
+        take_row(s, &o->rows[i]);
+    if (o->n_rows == SPOOL_SCAN_ROWS)
+        submit(s, run_scan, on_rows, o);
+    else
+        opened(s);
+}
+
+static void on_open(int r, void *userdata)
+{
+    struct opening *o = userdata;
+    struct spool *s = o->spool;
+
+    if (r >= 0)
+        r = take_boots(s);
+    if (r >= 0)
+        r = take_devices(s);
+    on_rows(r, o);
+}
+
+static struct opening *opening_new(struct spool *s)
+{
+    struct opening *o = calloc(1, sizeof(*o));
+
+    if (o)
+        o->rows = calloc(SPOOL_SCAN_ROWS, sizeof(*o->rows));
+    if (!o || !o->rows) {
+        free(o);
+        return NULL;
+    }
+    o->spool = s;
+    s->opening = o;
+    return o;
+}
+
+/* What an attempt that failed has taken over is found again. */
+static uint64_t forget_file(struct spool *s)
+{
+    uint64_t lost = 0;
+
+    for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node)) {
+        struct spool_device *d = MAP_ENTRY(node, struct spool_device, node);
+        struct measure before = measure(d);
+        struct stored *t = d->stored;
+
+        d->number = 0;
+        if (!t)
+            continue;
+        lost += t->rest.samples - (t->n_head == 0 && t->rest.count > 0 ? t->gone : 0);
+        spool_rows_done(&t->rest);
+        spool_queue_join(&d->queue, &t->tail);
+        /* What is in memory goes to the next file. */
+        t->n_head = t->in_queue = t->gone = 0;
+        t->bytes = 0;
+        changed(d, &before);
+    }
+    s->n_boots = s->n_deletes = s->n_removed = 0;
+    s->boot = 0;
+    return lost;
+}
+
+void open_begin(struct spool *s)
+{
+    struct error e = {0};
+    struct opening *o;
+
+    if (s->opening)
+        return;
+    forget_file(s);
+    s->state = SPOOL_OPENING;
+    o = opening_new(s);
+    if (o)
+        submit(s, run_open, on_open, o);
+    else
+        open_failed(s, error_set(&e, -ENOMEM, "cannot open %s: out of memory", s->path), &e);
+}
+
+/* ---- A damaged file ---- */
+
+static int run_aside(void *userdata)
+{
+    struct opening *o = userdata;
+
+    return spool_store_move_aside(o->spool->store, o->aside, sizeof(o->aside), &o->e);
+}
+
+static void on_aside(int r, void *userdata)
+{
+    struct opening *o = userdata;
+    struct spool *s = o->spool;
+    struct error e = o->e;
+
+    if (r < 0) {
+        open_failed(s, r == -EBADMSG ? -EIO : r, &e);
+        return;
+    }
+    if (s->options.ops && s->options.ops->corrupt)
+        s->options.ops->corrupt(&o->cause, o->aside, o->lost, s->options.userdata);
+    open_leave(s);
+    open_begin(s);
+}
+
+void give_up_file(struct spool *s, const struct error *e)
+{
+    s->damaged = true;
+    s->damage = *e;
+    give_up_damaged(s);
+}
+
+void give_up_damaged(struct spool *s)
+{
+    struct opening *o;
+
+    if (!s->damaged || s->commit || s->load || s->opening)
+        return;
+    s->damaged = false;
+    s->state = SPOOL_OPENING;
+    o = opening_new(s);
+    if (!o) {
+        open_failed(s, -ENOMEM, &s->damage);
+        return;
+    }
+    o->cause = s->damage;
+    for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node)) {
+        const struct stored *t = MAP_ENTRY(node, struct spool_device, node)->stored;
+        uint64_t lost = t ? t->rest.samples - (t->n_head == 0 && t->rest.count > 0 ? t->gone : 0) : 0;
+
+        if (lost > 0)
+            count_dropped(MAP_ENTRY(node, struct spool_device, node), lost);
+    }
+    o->lost = forget_file(s);
+    submit(s, run_aside, on_aside, o);
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who has how much, and who gives way. */
+#include "spool/internal.h"
+
+#include <string.h>
+
+struct spool_queue *last_queue(struct spool_device *d)
+{
+    return d->stored && d->stored->rest.count > 0 ? &d->stored->tail : &d->queue;
+}
+
+uint32_t unwritten(const struct spool_device *d)
+{
+    const struct stored *t = d->stored;
+
+    if (!t)
+        return d->queue.n;
+    return t->rest.count > 0 ? t->tail.n - t->writing : d->queue.n - t->in_queue - t->writing;
+}
+
+struct measure measure(const struct spool_device *d)
+{
+    const struct stored *t = d->stored;
+    struct measure m = {.queued = d->queue.n, .memory = d->queue.bytes, .unwritten = unwritten(d)};
+
+    if (t) {
+        m.queued += t->tail.n + t->rest.samples - (t->n_head == 0 && t->rest.count > 0 ? t->gone : 0);
+        m.memory += t->tail.bytes;
+    }
+    m.share = m.memory + (t ? t->bytes : 0);
+    if (m.unwritten > 0) {
+        const struct spool_queue *q = t && t->rest.count > 0 ? &t->tail : &d->queue;
+
+        m.unwritten_bytes = q->bytes * m.unwritten / q->n;
+    }
+    return m;
+}
+
+static uint64_t share(const struct spool_device *d)
+{
+    return d->queue.bytes + (d->stored ? d->stored->tail.bytes + d->stored->bytes : 0);
+}
+
+/* ---- The heap of shares ---- */
+
+static void heap_put(struct spool *s, size_t i, struct spool_device *d)
+{
+    s->heap[i] = d;
+    d->heap_index = (uint32_t)i;
+}
+
+static void heap_sift(struct spool *s, struct spool_device *d)
+{
+    size_t i = d->heap_index;
+    uint64_t own = share(d);
+
+    while (i > 0 && share(s->heap[(i - 1) / 2]) < own) {
+        heap_put(s, i, s->heap[(i - 1) / 2]);
+        i = (i - 1) / 2;
+    }
+    for (;;) {
+        size_t child = 2 * i + 1;
+
+        if (child + 1 < s->n_heap && share(s->heap[child + 1]) > share(s->heap[child]))
+            child++;
+        if (child >= s->n_heap || share(s->heap[child]) <= own)
+            break;
+        heap_put(s, i, s->heap[child]);
+        i = child;
+    }
+    heap_put(s, i, d);
+}
+
+void changed(struct spool_device *d, const struct measure *before)
+{
+    struct spool *s = d->spool;
+    struct measure m = measure(d);
+    struct spool_device *last;
+
+    s->totals.queued += m.queued - before->queued;
+    s->totals.bytes += m.share - before->share;
+    s->memory += m.memory - before->memory;
+    s->unwritten += m.unwritten - before->unwritten;
+    s->unwritten_bytes += m.unwritten_bytes - before->unwritten_bytes;
+    s->disk += (m.share - m.memory) - (before->share - before->memory);
+    if (m.queued > 0 && d->heap_index == NOT_IN_HEAP)
+        heap_put(s, s->n_heap++, d);
+    if (m.queued > 0) {
+        if (m.share != before->share)
+            heap_sift(s, d);
+    } else if (d->heap_index != NOT_IN_HEAP) {
+        last = s->heap[--s->n_heap];
+        if (last != d) {
+            heap_put(s, d->heap_index, last);
+            heap_sift(s, last);
+        }
+        d->heap_index = NOT_IN_HEAP;
+    }
+}
+
+/* ---- Leaving ---- */
+
+void count_dropped(struct spool_device *d, uint64_t n)
+{
+    d->dropped += n;
+    d->spool->totals.dropped += n;
+    if (d->stored && writes(d->spool)) {
+        d->stored->counts_changed = true;
+        device_care(d);
+    }
+}
+
+static void head_popped(struct spool_device *d, uint32_t i)
+{
+    struct stored *t = d->stored;
+
+    t->bytes -= t->head[i].size + SPOOL_ROW_OVERHEAD;
+    delete_row(d->spool, t->head[i].seq);
+    if (i == 0)
+        t->gone = 0;
+    memmove(t->head + i, t->head + i + 1, (--t->n_head - i) * sizeof(*t->head));
+}
+
+/* The first sample of the queue, of which the account is settled by the caller. */
+static void release_first(struct spool_device *d)
+{
+    struct stored *t = d->stored;
+
+    spool_queue_remove(&d->queue, &d->points, 0);
+    d->held -= d->held > 0;
+    if (!t)
+        return;
+    if (t->in_queue > 0) {
+        t->in_queue--;
+        if (++t->gone == t->head[0].n)
+            head_popped(d, 0);
+        else if (!t->cursor_changed) {
+            t->cursor_changed = true;
+            device_care(d);
+        }
+        return;
+    }
+    if (t->writing > 0) {
+        t->writing--;
+        t->writing_gone++;
+    }
+    passed(d, 1);
+}
+
+void release(struct spool_device *d)
+{
+    struct measure before = measure(d);
+
+    release_first(d);
+    changed(d, &before);
+    if (d->stored && unwritten(d) == 0)
+        not_dirty(d->stored);
+}
+
+void rest_popped(struct spool_device *d)
+{
+    struct stored *t = d->stored;
+
+    spool_rows_pop(&t->rest);
+    if (t->rest.count == 0)
+        spool_queue_join(&d->queue, &t->tail);
+}
+
+/* A whole row in memory, of which nothing is held. */
+static bool evict_head(struct spool_device *d)
+{
+    struct stored *t = d->stored;
+    uint32_t at = 0, i = 0, n = 0;
+
+    for (; i < t->n_head; i++, at += n) {
+        n = t->head[i].n - (i == 0 ? t->gone : 0);
+        if (at >= d->held)
+            break;
+    }
+    if (i == t->n_head)
+        return false;
+    for (uint32_t k = 0; k < n; k++)
+        spool_queue_remove(&d->queue, &d->points, at);
+    t->in_queue -= n;
+    head_popped(d, i);
+    count_dropped(d, n);
+    return true;
+}
+
+static bool evict_rest(struct spool_device *d)
+{
+    struct stored *t = d->stored;
+    struct spool_row row;
+
+    if (!spool_rows_first(&t->rest, &row))
+        return false;
+    count_dropped(d, row.n - (t->n_head == 0 ? t->gone : 0));
+    if (t->n_head == 0)
+        t->gone = 0;
+    t->bytes -= row.size + SPOOL_ROW_OVERHEAD;
+    delete_row(d->spool, row.seq);
+    rest_popped(d);
+    return true;
+}
+
+/* The oldest that is in no row. What somebody waits for stays. */
+static bool evict_unwritten(struct spool_device *d)
+{
+    const struct stored *t = d->stored;
+    struct spool_queue *q = last_queue(d);
+    uint32_t at = q->n - unwritten(d);
+
+    if (q == &d->queue)
+        at = MAX_OF(at, d->held);
+    if (at >= q->n || (t && t->first_waiter))
+        return false;
+    spool_queue_remove(q, &d->points, at);
+    count_dropped(d, 1);
+    if (t)
+        passed(d, 1);
+    return true;
+}
+
+bool evict(struct spool_device *d, bool rows)
+{
+    struct measure before = measure(d);
+    bool found = (d->stored && (evict_head(d) || evict_rest(d))) || (!rows && evict_unwritten(d));
+
+    if (found)
+        changed(d, &before);
+    return found;
+}
+
+bool evict_memory(struct spool_device *d)
+{
+    struct measure before = measure(d);
+    bool found = evict_unwritten(d);
+
+    if (found)
+        changed(d, &before);
+    return found;
+}
+
+/* ---- Bounds ---- */
+
+/* From the largest share, or, when all of that is under way, from the next. */
+static bool evict_largest(struct spool *s, bool rows)
+{
+    struct spool_device *best = s->n_heap > 0 ? s->heap[0] : NULL;
+    uint64_t most = UINT64_MAX;
+
+    while (best && !evict(best, rows)) {
+        uint64_t below = MIN_OF(most, share(best));
+        const struct spool_device *failed = best;
+
+        best = NULL;
+        for (size_t i = 0; i < s->n_heap; i++)
+            if (s->heap[i] != failed && share(s->heap[i]) < below && (!best || share(s->heap[i]) > share(best)))
+                best = s->heap[i];
+        most = below;
+    }
+    return best != NULL;
+}
+
+bool make_room(struct spool *s, uint64_t more)
+{
+    uint64_t most = writes(s) ? SPOOL_MEMORY_MAX : MIN_OF(s->settings.max_bytes, (uint64_t)SPOOL_MEMORY_MAX);
+
+    if (writes(s))
+        return s->memory + more <= most;
+    while (s->memory + more > most)
+        if (!evict_largest(s, false))
+            return false;
+    return true;
+}
+
+void enforce(struct spool *s)
+{
+    while (s->disk > s->settings.max_bytes && evict_largest(s, true))
+        ;
+}
+
+/* ---- Age ---- */
+
+/* Seconds of CLOCK_BOOTTIME at which the row arrived, had its boot been this one; false if that is not known. */
+static bool row_arrived(const struct spool *s, const struct spool_row *row, int64_t *ret)
+{
+    const struct boot *b = boot_of(s, row->seq), *present = &s->boots[s->boot];
+
+    if (!b)
+        return false;
+    *ret = row->arrived;
+    if (b == present)
+        return true;
+    if (!b->stored.known || !present->stored.known)
+        return false;
+    *ret += (b->stored.offset - present->stored.offset) / (int64_t)USEC_PER_SEC;
+    return true;
+}
+
+static bool rest_is_old(const struct spool_device *d, int64_t oldest)
+{
+    struct spool_row row;
+    int64_t arrived;
+
+    return d->stored && d->queue.n == 0 && spool_rows_first(&d->stored->rest, &row) &&
+           row_arrived(d->spool, &row, &arrived) && arrived < oldest;
+}
+
+void drop_old(struct spool_device *d, uint64_t now)
+{
+    int64_t oldest = ((int64_t)now - (int64_t)d->spool->settings.max_age) / (int64_t)USEC_PER_SEC;
+    struct measure before = measure(d);
+    uint32_t n = 0;
+
+    if (d->held > 0)
+        return;
+    while (d->queue.n > 0 && (int64_t)(int32_t)spool_queue_at(&d->queue, 0)->arrived < oldest) {
+        release_first(d);
+        n++;
+    }
+    if (n > 0)
+        count_dropped(d, n);
+    while (rest_is_old(d, oldest) && evict_rest(d))
+        n++;
+    if (n > 0)
+        changed(d, &before);
+}

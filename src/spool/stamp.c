@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Times that were not known when samples came. */
+#include "spool/internal.h"
+
+#include <string.h>
+
+uint64_t shifted(uint64_t time, int64_t offset)
+{
+    return time + (uint64_t)offset;
+}
+
+/* ---- In memory ---- */
+
+/* The first sample of the queue that waits for its time, or how many there are. */
+static size_t first_unstamped(const struct spool_queue *q)
+{
+    struct spool_queue_cursor c = spool_queue_from(q, 0);
+    const struct entry *e;
+    size_t i = 0;
+
+    while ((e = spool_queue_step(&c)) && !(e->quality & SAMPLE_BOOTTIME))
+        i++;
+    return i;
+}
+
+static void stamp_queue(struct spool_device *d, struct spool_queue *q, size_t first, int64_t offset)
+{
+    struct spool_queue_cursor c = spool_queue_from(q, 0);
+    struct entry *e;
+
+    for (size_t i = 0; (e = spool_queue_step(&c)); i++) {
+        struct spool_point *p = &d->points.points[e->point];
+
+        if (e->quality & SAMPLE_BOOTTIME)
+            e->time = shifted(e->time, offset);
+        e->quality &= (uint8_t)~SAMPLE_BOOTTIME;
+        if (i >= first && p->last != 0)
+            e->time = queue_next_time(p->last, e->time);
+        p->last = e->time;
+    }
+}
+
+/* Stamps what waits for it. What stands behind that has not been sent either, and gets into order with it. */
+static void stamp_device(struct spool_device *d, int64_t offset)
+{
+    struct spool_queue *tail = d->stored ? &d->stored->tail : NULL;
+    size_t first = first_unstamped(&d->queue), tail_first = tail ? first_unstamped(tail) : 0;
+    bool some = first < d->queue.n || (tail && tail_first < tail->n);
+
+    for (size_t k = 0; k < d->points.n; k++) {
+        struct spool_point *p = &d->points.points[k];
+
+        if (p->last_boottime || (p->queued > 0 && some))
+            p->last = 0;
+        p->last_boottime = false;
+    }
+    if (!some)
+        return;
+    stamp_queue(d, &d->queue, first, offset);
+    if (tail)
+        stamp_queue(d, tail, first < d->queue.n ? 0 : tail_first, offset);
+}
+
+void spool_stamp(struct spool *s, int64_t offset)
+{
+    if (s->state == SPOOL_OPEN && s->boots[s->boot].stored.known)
+        offset = s->boots[s->boot].stored.offset;
+    s->stamped = true;
+    s->offset = offset;
+    for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node))
+        stamp_device(MAP_ENTRY(node, struct spool_device, node), offset);
+    if (s->state == SPOOL_OPEN)
+        stamp_boots(s);
+}
+
+bool spool_stamped(const struct spool *s)
+{
+    return s->stamped;
+}
+
+/* ---- On disk ---- */
+
+struct boot *boot_of(const struct spool *s, uint64_t seq)
+{
+    struct boot *best = NULL;
+
+    for (size_t i = 0; i < s->n_boots; i++)
+        if (s->boots[i].used && s->boots[i].first <= seq && (!best || s->boots[i].first > best->first))
+            best = &s->boots[i];
+    return best;
+}
+
+int boot_add(struct spool *s, const struct stored_boot *boot, struct boot **ret)
+{
+    struct boot *boots = reallocarray(s->boots, s->n_boots + 1, sizeof(*boots));
+
+    if (!boots)
+        return -ENOMEM;
+    s->boots = boots;
+    boots[s->n_boots] = (struct boot){.stored = *boot, .first = UINT64_MAX};
+    if (ret)
+        *ret = &boots[s->n_boots];
+    s->n_boots++;
+    return 0;
+}
+
+void stamp_boots(struct spool *s)
+{
+    struct boot *present = &s->boots[s->boot];
+    int64_t began;
+    unsigned unset = 0;
+
+    if (!s->stamped)
+        return;
+    if (!present->stored.known) {
+        present->stored.known = true;
+        present->stored.offset = s->offset;
+        present->changed = true;
+    }
+    /* Boots are in the order of their numbers, the present one last: each ended before the next began. */
+    began = present->stored.offset;
+    for (size_t i = s->boot; i-- > 0;) {
+        struct boot *b = &s->boots[i];
+
+        if (!b->used)
+            continue;
+        if (!b->stored.known) {
+            b->stored.known = true;
+            b->stored.offset = began - ((int64_t)b->newest + 2) * (int64_t)USEC_PER_SEC;
+            b->changed = true;
+            unset++;
+        }
+        began = b->stored.offset;
+    }
+    if (unset > 0 && s->options.ops && s->options.ops->unset)
+        s->options.ops->unset(unset, s->options.userdata);
+    for (size_t i = 0; i < s->n_boots; i++)
+        s->settling |= s->boots[i].used && s->boots[i].changed;
+    if (s->settling)
+        want_care(s, true);
+}

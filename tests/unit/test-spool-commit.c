@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* When a sample is safe, what a restart finds, and what becomes of disks and files that fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "spool-scratch.h"
+#include "spool/store-internal.h"
+
+static int put(struct scratch *x, const char *id, int64_t value)
+{
+    const struct sample s = number("p", REAL + (uint64_t)value, value);
+    static int answer;
+
+    answer = 0;
+    spool_append(spool_device(x->spool, id), NOW, &s, 1, on_answer, &answer);
+    return answer;
+}
+
+/* What comes next, in order; takes it. */
+static void expect(struct scratch *x, const char *id, int64_t from, int64_t to)
+{
+    struct spool_device *d = spool_device(x->spool, id);
+    struct sample out[256];
+
+    while (from < to) {
+        size_t most = MIN_OF((size_t)(to - from), ELEMENTSOF(out)), n = spool_peek(d, NOW, 0, out, most);
+
+        if (n == 0)
+            n = spool_peek(d, NOW, 0, out, most); /* read back meanwhile */
+        if (n == 0)
+            fail_msg("%lld does not come", (long long)from);
+        for (size_t i = 0; i < n; i++, from++)
+            assert_int_equal(out[i].value.x, from);
+        spool_accept(d, n);
+    }
+    assert_int_equal(from, to);
+}
+
+/* What is left after the agent was killed, by durability and line. */
+static void test_durabilities(void **state)
+{
+    static const struct {
+        enum spool_durability durability;
+        bool up;
+        int64_t left;
+    } table[] = {
+        {SPOOL_ALWAYS, false, 10}, {SPOOL_ALWAYS, true, 10}, {SPOOL_OUTAGE, false, 10},
+        {SPOOL_OUTAGE, true, 0},   {SPOOL_MEMORY, false, 0}, {SPOOL_MEMORY, true, 0},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+        struct scratch x;
+        struct stat st;
+
+        scratch_init(&x, table[i].durability);
+        spool_line(spool_device(x.spool, "d"), table[i].up);
+        for (int64_t k = 0; k < 10; k++)
+            assert_int_equal(put(&x, "d", k), 1);
+        assert_int_equal(stat(x.path, &st) >= 0, table[i].durability != SPOOL_MEMORY);
+        if (table[i].durability != SPOOL_MEMORY)
+            assert_int_equal(st.st_mode & 0777, 0600);
+        scratch_kill(&x);
+        scratch_start(&x);
+        assert_int_equal(counts_of(&x, "d").queued, table[i].left);
+        expect(&x, "d", 0, table[i].left);
+        scratch_done(&x);
+    }
+}
+
+/* The line goes: what was queued is written first, in order. Old samples, and many, are written while it is up. */
+static void test_outage(void **state)
+{
+    struct error e = {0};
+    struct scratch x;
+    struct spool_device *d;
+
+    scratch_init(&x, SPOOL_OUTAGE);
+    d = spool_device(x.spool, "d");
+    spool_line(d, true);
+    put(&x, "d", 0);
+    spool_tick(x.spool, NOW + 3 * USEC_PER_SEC);
+    assert_int_equal(x.spool->disk, 0);
+    spool_tick(x.spool, NOW + 4 * USEC_PER_SEC);
+    assert_true(x.spool->disk > 0); /* within 5 s */
+    put(&x, "d", 1);
+    spool_line(d, false);
+    assert_int_equal(unwritten(d), 0);
+    put(&x, "d", 2);
+    spool_line(d, true);
+    for (int64_t k = 3; x.spool->unwritten > 0 || k < 10; k++) {
+        put(&x, "d", k);
+        assert_true(x.spool->unwritten_bytes <= SPOOL_UNWRITTEN_BYTES + 4096);
+        assert_true(k < 1000000);
+    }
+    /* An accepted sample is not written when its time comes. */
+    expect(&x, "d", 0, (int64_t)counts_of(&x, "d").queued);
+    assert_int_equal(x.spool->disk, 0);
+    put(&x, "d", 0);
+    spool_accept(d, 1);
+    spool_tick(x.spool, NOW + 60 * USEC_PER_SEC);
+    assert_int_equal(x.spool->disk, 0);
+    assert_int_equal(spool_flush(x.spool, &e), 0);
+    assert_null(d->stored);
+    scratch_done(&x);
+}
+
+/* An outage's samples stand on disk; in memory is what is sent next. */
+static void test_window(void **state)
+{
+    struct scratch x;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (int64_t k = 0; k < 20000; k++)
+        assert_int_equal(put(&x, "d", k), 1);
+    assert_int_equal(counts_of(&x, "d").queued, 20000);
+    assert_true(x.spool->memory <= (SPOOL_WINDOW_MAX + 64) * 26);
+    assert_true(spool_device(x.spool, "d")->stored->rest.room <= 20000 * 8);
+    expect(&x, "d", 0, 10000);
+    scratch_kill(&x);
+    scratch_start(&x);
+    /* The place is committed at times only: some come again, none is missing. */
+    assert_true(counts_of(&x, "d").queued >= 10000);
+    expect(&x, "d", 20000 - (int64_t)counts_of(&x, "d").queued, 20000);
+    assert_true(x.more > 0);
+    scratch_done(&x);
+}
+
+/* The end writes how far the cloud is, within a row too, and what was counted. */
+static void test_cursor(void **state)
+{
+    struct sample samples[100];
+    struct error e = {0};
+    struct scratch x;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (int i = 0; i < 100; i++)
+        samples[i] = number("p", REAL + (uint64_t)i, i);
+    spool_append(spool_device(x.spool, "d"), NOW, samples, 100, NULL, NULL);
+    expect(&x, "d", 0, 0);
+    spool_accept(spool_device(x.spool, "d"), 30);
+    spool_reject(spool_device(x.spool, "d"), 1, "4.00");
+    assert_int_equal(spool_flush(x.spool, &e), 0);
+    scratch_kill(&x);
+    scratch_start(&x);
+    assert_int_equal(counts_of(&x, "d").queued, 69);
+    assert_int_equal(counts_of(&x, "d").rejected, 1);
+    expect(&x, "d", 31, 100);
+    scratch_done(&x);
+}
+
+/* Under every durability but `memory` the end writes what is there, and a restart with another one sends it. */
+static void test_other_durability(void **state)
+{
+    static const enum spool_durability table[][2] = {
+        {SPOOL_OUTAGE, SPOOL_MEMORY}, {SPOOL_ALWAYS, SPOOL_OUTAGE}, {SPOOL_OUTAGE, SPOOL_ALWAYS}};
+
+    for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+        struct error e = {0};
+        struct scratch x;
+
+        scratch_init(&x, table[i][0]);
+        spool_line(spool_device(x.spool, "d"), true);
+        for (int64_t k = 0; k < 300; k++)
+            put(&x, "d", k);
+        assert_int_equal(spool_flush(x.spool, &e), 0);
+        scratch_kill(&x);
+        x.settings.durability = table[i][1];
+        scratch_start(&x);
+        put(&x, "d", 300);
+        expect(&x, "d", 0, 301);
+        assert_int_equal(spool_flush(x.spool, &e), 0);
+        scratch_kill(&x);
+        scratch_start(&x);
+        assert_int_equal(counts_of(&x, "d").queued, 0);
+        /* In memory only: an empty file is removed. */
+        assert_int_equal(access(x.path, F_OK) < 0, table[i][1] == SPOOL_MEMORY);
+        scratch_done(&x);
+    }
+}
+
+static void test_reload(void **state)
+{
+    struct error e = {0};
+    struct scratch x;
+    int answer = 0;
+
+    scratch_init(&x, SPOOL_MEMORY);
+    for (int64_t k = 0; k < 5; k++)
+        put(&x, "d", k);
+    x.settings.durability = SPOOL_ALWAYS;
+    assert_int_equal(spool_set(x.spool, &x.settings, &e), 0);
+    assert_int_equal(unwritten(spool_device(x.spool, "d")), 0);
+    put(&x, "d", 5);
+    x.settings.durability = SPOOL_MEMORY;
+    assert_int_equal(spool_set(x.spool, &x.settings, &e), 0);
+    answer = put(&x, "d", 6);
+    assert_int_equal(answer, 1);
+    assert_int_equal(unwritten(spool_device(x.spool, "d")), 1);
+    x.settings.durability = SPOOL_OUTAGE;
+    assert_int_equal(spool_set(x.spool, &x.settings, &e), 0);
+    scratch_kill(&x);
+    scratch_start(&x);
+    expect(&x, "d", 0, 7);
+    scratch_done(&x);
+}
+
+/* Beyond the bound the largest share gives way, its oldest first, on disk as in memory. */
+static void test_shares(void **state)
+{
+    struct scratch x;
+    uint64_t dropped;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    x.settings.max_bytes = 100000;
+    assert_int_equal(spool_set(x.spool, &x.settings, NULL), 0);
+    for (int64_t k = 0; k < 100; k++)
+        put(&x, "quiet", k);
+    for (int64_t k = 0; k < 10000; k++)
+        put(&x, "loud", k);
+    dropped = counts_of(&x, "loud").dropped;
+    assert_true(x.spool->disk <= 100000 && dropped > 5000 && dropped < 8500);
+    assert_int_equal(counts_of(&x, "quiet").dropped, 0);
+    assert_int_equal(counts_of(&x, "loud").queued + dropped, 10000);
+    /* Smaller bounds take effect at once, and also on what a restart finds. */
+    x.settings.max_bytes = 65536;
+    assert_int_equal(spool_set(x.spool, &x.settings, NULL), 0);
+    assert_true(x.spool->disk <= 65536);
+    put(&x, "quiet", 100);
+    dropped = counts_of(&x, "loud").dropped;
+    scratch_kill(&x);
+    scratch_start(&x);
+    assert_int_equal(counts_of(&x, "loud").dropped, dropped);
+    assert_int_equal(counts_of(&x, "loud").queued + dropped, 10000);
+    expect(&x, "loud", (int64_t)dropped, 10000);
+    expect(&x, "quiet", 0, 101);
+    scratch_done(&x);
+}
+
+/* What is under way stays while all else is dropped. */
+static void test_held(void **state)
+{
+    struct scratch x;
+    struct sample out[300];
+    struct spool_device *d;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    d = spool_device(x.spool, "d");
+    for (int64_t k = 0; k < 2000; k++)
+        put(&x, "d", k);
+    assert_int_equal(spool_peek(d, NOW, 0, out, 200), 200);
+    spool_hold(d, 200);
+    x.settings.max_bytes = 20000;
+    assert_int_equal(spool_set(x.spool, &x.settings, NULL), 0);
+    assert_int_equal(spool_peek(d, NOW, 0, out, 201), 201);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(out[i].value.x, i);
+    assert_true(out[200].value.x > 1000);
+    spool_accept(d, 200);
+    assert_int_equal(spool_peek(d, NOW, 0, out, 1), 1);
+    assert_true(out[0].value.x == 2000 - (int64_t)counts_of(&x, "d").queued);
+    scratch_done(&x);
+}
+
+static void test_age(void **state)
+{
+    struct scratch x;
+    struct sample out;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (int64_t k = 0; k < 3000; k++)
+        put(&x, "d", k);
+    assert_int_equal(spool_peek(spool_device(x.spool, "d"), NOW + SPOOL_AGE_DEFAULT - 10, 0, &out, 1), 1);
+    assert_int_equal(spool_peek(spool_device(x.spool, "d"), NOW + SPOOL_AGE_DEFAULT + 2 * USEC_PER_SEC, 0, &out, 1), 0);
+    assert_int_equal(counts_of(&x, "d").dropped, 3000);
+    assert_int_equal(x.spool->disk, 0);
+    scratch_done(&x);
+}
+
+static void test_forget(void **state)
+{
+    struct error e = {0};
+    struct scratch x;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    put(&x, "d", 0);
+    put(&x, "other", 0);
+    spool_forget(spool_device(x.spool, "d"));
+    put(&x, "other", 1);
+    assert_int_equal(spool_flush(x.spool, &e), 0);
+    scratch_kill(&x);
+    scratch_start(&x);
+    assert_int_equal(counts_of(&x, "d").queued, 0);
+    expect(&x, "other", 0, 2);
+    scratch_done(&x);
+}
+
+/* The file may not grow: nothing is answered but what a cloud accepts, nothing is lost, and it goes on by itself. */
+static void test_full(void **state)
+{
+    struct rlimit before, none;
+    struct scratch x;
+    int answers[3] = {0};
+    struct spool_device *d;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    d = spool_device(x.spool, "d");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    none = (struct rlimit){0, before.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    setrlimit(RLIMIT_FSIZE, &none);
+    for (int i = 0; i < 3; i++) {
+        const struct sample s = number("p", REAL + (uint64_t)i, i);
+
+        spool_append(d, NOW, &s, 1, on_answer, &answers[i]);
+    }
+    assert_true(answers[0] == 0 && answers[1] == 0 && answers[2] == 0);
+    assert_int_equal(x.failures, 1); /* said once */
+    expect(&x, "d", 0, 0);
+    spool_accept(d, 1);
+    assert_true(answers[0] == 1 && answers[1] == 0);
+    setrlimit(RLIMIT_FSIZE, &before);
+    put(&x, "d", 3);
+    assert_true(answers[1] == 1 && answers[2] == 1);
+    assert_int_equal(x.recoveries, 1);
+    scratch_kill(&x);
+    scratch_start(&x);
+    expect(&x, "d", 1, 4);
+    scratch_done(&x);
+}
+
+static void overwrite(const char *path, long at, const char *text)
+{
+    int fd = open(path, O_WRONLY);
+
+    assert_true(fd >= 0);
+    assert_int_equal(pwrite(fd, text, strlen(text), at), strlen(text));
+    close(fd);
+}
+
+static unsigned count_files(const char *directory, const char *word)
+{
+    DIR *d = opendir(directory);
+    unsigned n = 0;
+
+    for (struct dirent *entry; (entry = readdir(d));)
+        n += strstr(entry->d_name, word) && !strstr(entry->d_name, "-wal");
+    closedir(d);
+    return n;
+}
+
+/* A damaged file is moved aside, at the start and while it is in use; of such files few are kept. */
+static void test_corrupt(void **state)
+{
+    struct error e = {0};
+    struct scratch x;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (int round = 0; round < SPOOL_CORRUPT_MAX + 2; round++) {
+        for (int64_t k = 0; k < 2000; k++)
+            put(&x, "d", k);
+        assert_int_equal(spool_flush(x.spool, &e), 0);
+        scratch_kill(&x);
+        overwrite(x.path, round % 2 ? 0 : 4096, "this is no page of a database");
+        scratch_start(&x);
+        assert_int_equal(x.corrupt, round + 1);
+        assert_int_equal(access(x.aside, F_OK), 0);
+        assert_int_equal(counts_of(&x, "d").queued, 0);
+        put(&x, "d", 0);
+        expect(&x, "d", 0, 1);
+    }
+    assert_int_equal(count_files(x.directory, ".corrupt-"), SPOOL_CORRUPT_MAX);
+    scratch_done(&x);
+}
+
+/* What stands only in the damaged file is lost, and said; what is in memory goes to the new one. */
+static void test_corrupt_in_use(void **state)
+{
+    struct scratch x;
+    struct stat st;
+    int answer = 0;
+    const struct sample s = number("p", REAL + 5000, 5000);
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (int64_t k = 0; k < 5000; k++)
+        put(&x, "d", k);
+    assert_int_equal(sqlite3_exec(x.spool->store->db, "PRAGMA wal_checkpoint(TRUNCATE)", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(stat(x.path, &st), 0);
+    for (long at = 4096; at < st.st_size; at += 4096)
+        overwrite(x.path, at, "this is no page of a database");
+    sqlite3_db_release_memory(x.spool->store->db);
+    spool_append(spool_device(x.spool, "d"), NOW, &s, 1, on_answer, &answer);
+    for (int i = 0; i < 5 && x.corrupt == 0; i++) {
+        struct sample out[256];
+        size_t n = spool_peek(spool_device(x.spool, "d"), NOW, 0, out, 256);
+
+        spool_accept(spool_device(x.spool, "d"), n);
+    }
+    assert_int_equal(x.corrupt, 1);
+    assert_true(x.lost > 3000);
+    assert_int_equal(counts_of(&x, "d").dropped, x.lost);
+    put(&x, "d", 5001);
+    scratch_kill(&x);
+    scratch_start(&x);
+    assert_int_equal(x.corrupt, 1);
+    assert_true(counts_of(&x, "d").queued >= 1);
+    scratch_done(&x);
+}
+
+/* What is no damage is an error with words, and stays as it is. */
+static void test_not_ours(void **state)
+{
+    static const struct {
+        long at;
+        const char *text, *word;
+        int r;
+    } table[] = {
+        {60, "\1\1\1\1", "later version", -EPROTONOSUPPORT},
+        {68, "GHV1", "another program's", -EMEDIUMTYPE},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+        struct error e = {0};
+        struct scratch x;
+
+        scratch_init(&x, SPOOL_ALWAYS);
+        scratch_kill(&x);
+        overwrite(x.path, table[i].at, table[i].text);
+        assert_int_equal(scratch_try(&x, &e), table[i].r);
+        assert_non_null(strstr(e.text, table[i].word));
+        assert_int_equal(count_files(x.directory, ".corrupt-"), 0);
+        scratch_done(&x);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_durabilities),
+        cmocka_unit_test(test_outage),
+        cmocka_unit_test(test_window),
+        cmocka_unit_test(test_cursor),
+        cmocka_unit_test(test_other_durability),
+        cmocka_unit_test(test_reload),
+        cmocka_unit_test(test_shares),
+        cmocka_unit_test(test_held),
+        cmocka_unit_test(test_age),
+        cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_full),
+        cmocka_unit_test(test_corrupt),
+        cmocka_unit_test(test_corrupt_in_use),
+        cmocka_unit_test(test_not_ours),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
