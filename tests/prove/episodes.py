@@ -14,6 +14,7 @@ import traceback
 import dbus_client
 from harness import Failure, check
 
+COUNTS = ("lock_outs", "lost_keys", "registered_twice", "other_violations")
 STATES = ("staged", "offered", "probing", "swapped", "retiring", "abandoning")
 ALL_STATES_FROM, ALL_CALLS_FROM = 20, 1000  # cuts, from which on none may be without one
 EPISODES_MORE = 4  # for a state that is still without a cut
@@ -27,14 +28,14 @@ def say(text):
 
 
 class Tally:
-    def __init__(self):
-        self.states = dict.fromkeys(STATES, 0)
+    def __init__(self, states=STATES, counts=COUNTS):
+        self.states = dict.fromkeys(states, 0)
         self.calls, self.made = {}, {}  # cuts at each kind of call, and how often it was called
         self.cuts, self.episodes, self.violations, self.online_seconds = 0, 0, [], []
-        self.counts = collections.Counter(lock_outs=0, lost_keys=0, registered_twice=0, other_violations=0)
+        self.counts = collections.Counter(dict.fromkeys(counts, 0))
 
     def count(self, seen):
-        for state in seen & set(STATES):
+        for state in seen & set(self.states):
             self.states[state] += 1
 
     def add(self, other):
@@ -108,7 +109,7 @@ class Episodes:
         return tally
 
     def run(self):
-        tally, more = Tally(), EPISODES_MORE
+        tally, more = self.kind.new_tally(), EPISODES_MORE
         while len(tally.violations) < VIOLATIONS_ENOUGH:
             left = self.options.cuts - tally.cuts - sum(cuts for _, cuts in self.running.values())
             if left > 0 and len(self.running) < self.options.jobs:
@@ -124,6 +125,7 @@ class Episodes:
 
 
 def main(name, kind):
+    """`kind`: of episodes; with new_tally()."""
     parser = argparse.ArgumentParser(prog=f"./dev prove {name}")
     parser.add_argument("--cuts", type=int, default=200)
     parser.add_argument("--seed", type=int, default=None, help="default: drawn, and printed")
