@@ -142,8 +142,10 @@ def bounded_queue(bench):
     bench.call("boiler-1", "Disconnect")
     wait_for("drops", lambda: bench.get("boiler-1", "Dropped") > 500, 30)
     driver.stop()
+    # What the driver handed over last may still be on its way to disk, and more give way to it.
+    wait_for("the counts that are shown", lambda: f"{bench.get('boiler-1', 'Spooled')} waiting, "
+             f"{bench.get('boiler-1', 'Dropped')} dropped" in bench.ctl("show", "boiler-1"))
     dropped, spooled = bench.get("boiler-1", "Dropped"), bench.get("boiler-1", "Spooled")
-    check(f"{spooled} waiting, {dropped} dropped" in bench.ctl("show", "boiler-1"), "they are shown")
     check(100 < spooled < 65536 / 5, f"{spooled} samples in 64 kB")
     bench.call("boiler-1", "Connect")
     bench.wait_property("boiler-1", "Spooled", 0)
@@ -155,7 +157,8 @@ def bounded_queue(bench):
         kept = (spooled - 250) // len(names) - 1
         check(arrived[-kept:] == list(range(int(arrived[-1]) + 1 - kept, int(arrived[-1]) + 1)), "the youngest are kept")
         lost += int(arrived[-1]) + 1 - len(arrived)
-    check(lost == dropped == bench.get("boiler-1", "Dropped"), f"{lost} are missing, {dropped} are shown as dropped")
+    shown = bench.get("boiler-1", "Dropped")
+    check(lost == shown >= dropped, f"{lost} are missing, {shown} are shown as dropped")
 
 
 def disk_full(bench):
