@@ -4,13 +4,26 @@ the client by hand."""
 import os
 import pwd
 import signal
+import socket
 import subprocess
 import tempfile
 import time
 
-from uplink_peers import CLIENT, Client, Lines, check, free_port
+from uplink_peers import CLIENT, Client, Lines, check, given_ports, giving_ports
 
 MOSQUITTO = os.environ.get("GATEHOUSE_MOSQUITTO", "mosquitto")
+
+
+def free_tcp_port():
+    """No other case gets it."""
+    while True:
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            port = s.getsockname()[1]
+        with giving_ports:
+            if port not in given_ports:
+                given_ports.add(port)
+                return port
 
 
 class Broker:
@@ -21,7 +34,7 @@ class Broker:
     def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True):
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
         os.chmod(self.directory, 0o755)
-        self.port, self.plain = free_port(), free_port()
+        self.port, self.plain = free_tcp_port(), free_tcp_port()
         self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
         self.process = None
         self.write_keys(keys)

@@ -17,8 +17,8 @@ import sys
 import tempfile
 import time
 
-from mqtt_peers import MOSQUITTO, Broker, MqttClient, Subscriber, publish
-from uplink_peers import check, free_port
+from mqtt_peers import MOSQUITTO, Broker, MqttClient, Subscriber, free_tcp_port, publish
+from uplink_peers import check
 
 KEY = "a-key-of-25-ASCII-letters"
 LONG_KEY = "QzmXwKfPjYtRbNvAhLcGeUsIoDqWxErT7Z9y2V4k6M8n1B3g5H0jFpSdCaLiOuQe"
@@ -130,19 +130,19 @@ def an_unknown_identity_is_refused(stack, tls):
 
 @case
 def who_shows_a_certificate_is_told_nothing(stack):
-    """Under TLS 1.3 a server may leave the key aside; it would get client id, will and samples, and could command."""
+    """Under TLS 1.3 a server may leave the key aside. It would get client id, will and samples, and could command."""
     directory = stack.enter_context(tempfile.TemporaryDirectory())
-    key, certificate, port = f"{directory}/key", f"{directory}/certificate", free_port()
-    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout",
-                    key, "-out", certificate, "-subj", "/CN=127.0.0.1", "-days", "1"], check=True, stderr=subprocess.DEVNULL)
-    heard = stack.enter_context(open(f"{directory}/heard", "wb"))
-    server = subprocess.Popen(["openssl", "s_server", "-accept", str(port), "-cert", certificate, "-key", key, "-tls1_3",
-                               "-quiet"], stdin=subprocess.PIPE, stdout=heard, stderr=subprocess.DEVNULL)
+    key, certificate, port = f"{directory}/key", f"{directory}/certificate", free_tcp_port()
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
+                    "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
+    with open(f"{directory}/heard", "wb") as heard:
+        server = subprocess.Popen(["openssl", "s_server", "-accept", str(port), "-cert", certificate, "-key", key, "-tls1_3",
+                                   "-quiet"], stdin=subprocess.PIPE, stdout=heard, stderr=subprocess.DEVNULL)
     stack.callback(server.wait)
     stack.callback(server.kill)
     client = MqttClient(stack, port)
     client.credential(KEY)
-    client.say("start 0 main")  # refused connections until it listens
+    client.say("start 0 main")  # nobody is there until it listens
     client.expect("^result 0 refused full .*certificate", 15, unless="^result 0 (ok|failed|local)")
     server.kill()
     server.wait()
@@ -162,7 +162,7 @@ def no_common_suite_says_nothing_about_the_key(stack):
 
 @case
 def nobody_there_costs_nothing(stack):
-    client = MqttClient(stack, free_port())
+    client = MqttClient(stack, free_tcp_port())
     client.credential(KEY)
     client.say("start 0 main")
     client.expect("^result 0 unreachable full .*nothing listens there", 10)
@@ -414,6 +414,46 @@ def no_key_stays_in_memory(stack, tls):
     client.expect("^result 0 refused", 10)
     for key in (LONG_KEY[:16], LONG_KEY[32:48], OTHER_KEY):
         check(count_in_memory(client.process, key.encode()) == 0, "a key stands in memory afterwards")
+
+
+@case
+def on_3_1_1_the_message_itself_tells(stack):
+    """What a probe does where PUBACK tells nothing: it subscribes, publishes, and waits for its own message."""
+    broker = Broker(stack, KEYS, acl=["user device-0", "topic readwrite mine/#"])
+    client = MqttClient(stack, broker.port, "mqtt311")
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.say("subscribe 0 mine/#")
+    client.publish("mine/probe", "here")
+    client.expect("mine/probe here", 10)
+
+
+@case
+def an_idle_session_is_kept_alive(stack):
+    """mosquitto ends a session of six seconds after nine without a packet."""
+    broker = Broker(stack, KEYS)
+    client = MqttClient(stack, broker.port, keepalive=6)
+    client.connect(KEY)
+    for _ in range(3):
+        broker.lines.expect("Received PINGREQ from d0", 10, unless="exceeded timeout")
+
+
+@case
+def the_other_credential_finds_the_client_id_free(stack):
+    """When a goodbye has returned, the other session of the device may begin: the broker never sees both."""
+    broker = Broker(stack, {**KEYS, "device-0b": OTHER_KEY})
+    client = MqttClient(stack, broker.port)
+    client.connect(KEY)
+    client.credential(OTHER_KEY, "device-0b", "backup", 1)
+    for _ in range(5):
+        client.say("bye 0")
+        client.say("once 1 backup")
+        client.expect("^state 1 online", 10)
+        client.say("bye 1")
+        client.say("start 0 main")
+        client.expect("^state 0 online", 10)
+    for _ in range(10):
+        broker.lines.expect("Received DISCONNECT from d0", 5, unless="already connected")
 
 
 @case
