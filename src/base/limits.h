@@ -209,6 +209,8 @@
 #define MQTT_PACKET_MAX (256 * 1024)          /* what a broker may send in one packet */
 #define MQTT_REQUESTS_MAX 64                  /* waiting or in flight, a session */
 #define MQTT_SUBSCRIPTIONS_MAX 16
+#define MQTT_AWAY_KNOWN                                                                                                \
+    (1 * USEC_PER_SEC) /* for so long what one child found out, that nobody is there, counts for all */
 #define MQTT_NSTART 1
 #define MQTT_TOPIC_MAX 1024
 #define MQTT_PAYLOAD_MAX (1024 * 1024)

@@ -44,6 +44,23 @@ static bool may_ask_older(const struct mqtt_session *c)
     return c->session.uplink->mqtt_version == UPLINK_MQTT_AUTO && !c->older;
 }
 
+/* A TLS handshake made ready for a port where nobody listens is dear, and each child would make one every few seconds.
+ */
+static void note_away(struct uplink_session *s, const char *reason)
+{
+    s->uplink->away = s->making_address;
+    s->uplink->away_at = clock_boottime();
+    error_set(&s->uplink->away_words, 0, "%s", reason);
+}
+
+static bool known_away(const struct uplink_session *s)
+{
+    const struct uplink *u = s->uplink;
+
+    return !s->once && u->away_at != 0 && clock_boottime() - u->away_at < MQTT_AWAY_KNOWN &&
+           resolver_address_equal(&u->away, &s->making_address);
+}
+
 static void op_failed(void *userdata, enum mqtt_failure failure, const char *reason)
 {
     static const enum uplink_result results[] = {
@@ -57,6 +74,8 @@ static void op_failed(void *userdata, enum mqtt_failure failure, const char *rea
     struct error e = {0};
 
     session_enter(&c->session);
+    if (failure == MQTT_UNREACHABLE)
+        note_away(&c->session, reason);
     if (failure == MQTT_VERSION && may_ask_older(c)) {
         c->older = true;
         c->making = mqtt_free(c->making);
@@ -76,6 +95,7 @@ static void op_opened(void *userdata)
     session_enter(s);
     if (c->older)
         s->uplink->old_mqtt_until = clock_boottime() + MQTT_OLD_VERSION_KEPT;
+    s->uplink->away_at = 0;
     c->open = TAKE_PTR(c->making);
     attempt_opened(s, true);
     mqtt_requests_connected(c);
@@ -220,6 +240,10 @@ static int make(struct uplink_session *s, const struct vault_credential *credent
     struct mqtt_session *c = mqtt_session(s);
 
     s->making_full = true;
+    if (!s->open && known_away(s)) {
+        attempt_failed(s, UPLINK_UNREACHABLE, s->uplink->away_words.text);
+        return 0;
+    }
     if (!s->open)
         return begin_connection(c, e);
     c->draining_until = clock_boottime() + (c->in_flight > 0 ? MQTT_DRAIN_TIMEOUT : 0);

@@ -28,6 +28,10 @@ struct uplink {
     struct mqtt_shared *mqtt; /* MQTT */
     enum uplink_mqtt_version mqtt_version;
     uint64_t old_mqtt_until; /* the broker has shown that it does not speak version 5 */
+    /* MQTT: where a child has just found nobody, and in what words; the time is CLOCK_BOOTTIME, 0: nowhere. */
+    struct resolver_address away;
+    struct error away_words;
+    uint64_t away_at;
     struct resolver *resolver;
     struct admission admission;
     sd_event_source *admission_timer;
