@@ -1,0 +1,249 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The whole agent with mosquitto as its cloud: samples up, commands down, keys rotated, over each child's own TLS-PSK session.
+What went through the broker is what mosquitto_sub has seen."""
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+
+import harness
+from agent_bench import modbus_device
+from harness import check, wait_for
+from mqtt_peers import MOSQUITTO, Broker, Subscriber, publish
+from registrar_peers import Registrar
+
+DEVICE = "boiler-1"
+POINTS = {
+    "reads": {"table": "input", "address": 2, "type": "uint16"},
+    "setpoint": {"table": "holding", "address": 10, "type": "int16", "scale": 0.1, "writable": True, "min": 5, "max": 30}}
+
+
+class Cloud:
+    """A broker, what it has carried, and an agent with one device on a Modbus server."""
+
+    def __init__(self, bench, stack, version="auto", registrar=None, directory=None, **broker):
+        self.bench = bench
+        self.key = bench.new_key(text=True)
+        self.broker = Broker(stack, {"first-1": self.key.decode()}, **broker)
+        self.seen = Subscriber(stack, self.broker)
+        self.server = bench.modbus_server()
+        bench.write_config(f"mqtts://127.0.0.1:{self.broker.port}",
+                           uplink={"profile": "senml-mqtt", "mqtt_version": version,
+                                   "registrar": registrar or {"type": "manual"}},
+                           rotation={"retire_after": "1s"}, spool={"durability": "always"})
+        modbus_device(bench, DEVICE, self.server.port, 1, interval="100ms", points=POINTS)
+        self.agent = bench.agent(*(("--registrar-dir", directory) if directory else ()))
+        self.driver = bench.driver("modbus")
+        bench.key_set(DEVICE, "first-1", self.key)
+
+    def online(self):
+        self.bench.wait_property(DEVICE, "State", "online")
+        return self
+
+    def arrived(self, name="reads"):
+        """The values of all packs that went through the broker so far, in order."""
+        values = []
+        for line in list(self.seen.lines.seen):
+            m = re.match(rf"gatehouse/{DEVICE}/telemetry \d (.*)", line)
+            if m:
+                values += [r["v"] for r in json.loads(m[1]) if r["n"] == name]
+        return values
+
+    def drain(self):
+        """Lines are read as they are asked for."""
+        while not self.seen.lines.queue.empty():
+            line = self.seen.lines.queue.get()
+            if line is not None:
+                self.seen.lines.seen.append(line)
+
+    def wait_values(self, more, seconds=15):
+        before = len(self.arrived())
+
+        def enough():
+            self.drain()
+            return len(self.arrived()) >= before + more
+        wait_for(f"{more} more values", enough, seconds)
+
+    def compare(self, twice=0):
+        """Every value that was read from the sensor went through the broker, at most `twice` of them again."""
+        self.driver.stop()
+        self.bench.wait_property(DEVICE, "Spooled", 0, 40)
+        served = [v for _, v in self.server.served(1, "input", 2)]
+
+        def all_there():
+            self.drain()
+            return set(served) <= set(self.arrived())
+        wait_for(lambda: f"values {sorted(set(served) - set(self.arrived()))[:5]}", all_there)
+        check(len(self.arrived()) - len(served) <= twice, f"{len(self.arrived())} arrived of {len(served)}")
+        check(self.bench.get(DEVICE, "Dropped") == 0, "drops")
+
+
+def case(function):
+    def run(bench):
+        with contextlib.ExitStack() as stack:
+            function(bench, stack)
+    run.__name__ = function.__name__
+    return run
+
+
+def samples(bench, stack, version, tls, suite):
+    cloud = Cloud(bench, stack, version=version, tls=tls).online()
+    cloud.wait_values(10)
+    check(suite in bench.get(DEVICE, "Suite"), bench.get(DEVICE, "Suite"))
+    check(bench.get(DEVICE, "ForwardSecrecy"), "forward secrecy")
+    cloud.drain()
+    check(any(line.startswith(f"gatehouse/{DEVICE}/status") and line.endswith(" online") for line in cloud.seen.lines.seen),
+          "it is announced")
+    cloud.compare()
+
+
+@case
+def samples_over_tls_1_3(bench, stack):
+    samples(bench, stack, "5", "tlsv1.3", "TLS_CHACHA20_POLY1305_SHA256")
+
+
+@case
+def samples_over_tls_1_2(bench, stack):
+    samples(bench, stack, "5", "tlsv1.2", "TLS_ECDHE_PSK_WITH_CHACHA20")
+
+
+@case
+def samples_over_3_1_1(bench, stack):
+    samples(bench, stack, "3.1.1", None, "TLS_CHACHA20_POLY1305_SHA256")
+
+
+@case
+def commands_go_down(bench, stack):
+    cloud = Cloud(bench, stack).online()
+    cloud.wait_values(1)
+    for number, value, ok in ((7, 21.5, True), (8, 99, False)):
+        publish(cloud.broker, f"gatehouse/{DEVICE}/command", json.dumps({"id": number, "point": "setpoint", "value": value}))
+        outcome = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)", 10)[1])
+        check(outcome["id"] == number and outcome["ok"] is ok, outcome)
+    check([v for _, v in cloud.server.served(1, "holding", 10, "write")] == [215], "the register")
+    cloud.driver.stop()
+    publish(cloud.broker, f"gatehouse/{DEVICE}/command", json.dumps({"id": 9, "point": "setpoint", "value": 20}))
+    outcome = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)", 10)[1])
+    check(outcome["ok"] is False and outcome["status"] == "unavailable", f"without a driver: {outcome}")
+
+
+@case
+def broker_restarts(bench, stack):
+    """What it had not acknowledged when it was killed is sent again."""
+    cloud = Cloud(bench, stack).online()
+    cloud.wait_values(10)
+    cloud.broker.stop(signal.SIGKILL)
+    bench.wait_property(DEVICE, "Spooled", lambda n: n > 10)
+    cloud.broker.start()
+    cloud.drain()
+    before, cloud.seen = cloud.seen, Subscriber(stack, cloud.broker)
+    cloud.seen.lines.seen[:0] = before.lines.seen
+    bench.wait_property(DEVICE, "State", "online", 40)
+    bench.wait_property(DEVICE, "Spooled", lambda n: n < 5, 20)
+    # What the broker had acknowledged and not passed on died with it: QoS 1 of a broker without persistence.
+    served = [v for _, v in cloud.server.served(1, "input", 2)]
+    cloud.wait_values(10)
+    missing = set(served) - set(cloud.arrived())
+    check(len(missing) <= 5, f"missing: {sorted(missing)[:10]}")
+
+
+@case
+def agent_killed(bench, stack):
+    cloud = Cloud(bench, stack).online()
+    cloud.wait_values(10)
+    cloud.agent.kill()
+    cloud.seen.expect(f"^gatehouse/{DEVICE}/status \\d offline", 20)
+    cloud.agent.start()
+    bench.wait_agent(cloud.agent)
+    cloud.online().wait_values(10)
+    cloud.compare(twice=1000)
+
+
+def program(cloud, path):
+    """Tells mosquitto a key, or takes one away: an administrator's program for the registrar `exec`."""
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"""#!/usr/bin/env python3
+import json, os, signal, sys
+q, path = json.load(sys.stdin), {cloud.broker.path("psk")!r}
+lines = [l for l in open(path).read().splitlines() if l]
+others = [l for l in lines if not l.startswith(q["identity"] + ":")]
+if q["action"] == "find":
+    print(json.dumps({{"result": "ok", "cloud_id": q["identity"]}} if len(others) < len(lines) else {{"result": "absent"}}))
+    sys.exit()
+if q["action"] == "put":
+    others.append(q["identity"] + ":" + q["key"])
+elif q["cloud_id"] != q["identity"]:
+    others = [l for l in lines if not l.startswith(q["cloud_id"] + ":")]
+open(path + "~", "w").write("".join(l + "\\n" for l in others))
+os.chmod(path + "~", 0o644)
+os.rename(path + "~", path)
+os.kill(int(open({cloud.broker.path("pid")!r}).read()), signal.SIGHUP)
+print(json.dumps({{"result": "ok", "cloud_id": q["identity"]}}))
+""")
+    os.chmod(path, 0o755)
+
+
+def with_registrar(bench, stack, **broker):
+    os.makedirs(bench.path("programs"))
+    registrar = Registrar(bench, None, "exec", options=("--program-dir", bench.path("programs")), program="tell")
+    cloud = Cloud(bench, stack, registrar={"type": "exec", "program": "tell", "encoding": "hex"},
+                  directory=registrar.directory, **broker)
+    with open(cloud.broker.path("pid"), "w", encoding="ascii") as f:
+        f.write(str(cloud.broker.process.pid))
+    program(cloud, bench.path("programs", "tell"))
+    return cloud.online()
+
+
+def psk_identities(cloud):
+    return [line.split(":")[0] for line in harness.read(cloud.broker.path("psk")).splitlines()]
+
+
+def broker_keys(bench, cloud):
+    """Those that the agent made, so that the bench looks for them."""
+    bench.keys.extend(bytes.fromhex(line.split(":")[1]) for line in harness.read(cloud.broker.path("psk")).splitlines())
+
+
+@case
+def rotates(bench, stack):
+    cloud = with_registrar(bench, stack)
+    cloud.wait_values(5)
+    bench.ctl("rotate", DEVICE, seconds=60)
+    broker_keys(bench, cloud)
+    check(bench.get(DEVICE, "MainIdentity") != "first-1", "another key is main")
+    cloud.online().wait_values(10)
+    bench.wait_property(DEVICE, "RotationState", "idle", 40)
+    check(psk_identities(cloud) == [bench.get(DEVICE, "MainIdentity")], f"the old key is gone: {psk_identities(cloud)}")
+    cloud.compare()
+
+
+def denied(bench, stack, version):
+    """The broker lets the new identity in, but nothing of it through: the rotation has to notice, and to keep what works."""
+    cloud = with_registrar(bench, stack, version=version, acl=["user first-1", "topic readwrite #"])
+    cloud.wait_values(5)
+    bench.call(DEVICE, "Rotate", "a{sv}", "0")
+    bench.wait_property(DEVICE, "RotationState", lambda s: s in ("offered", "probing"))
+    wait_for("a probe that came to nothing, and main again",
+             lambda: cloud.drain() or sum("/status" in line and line.endswith("online") for line in cloud.seen.lines.seen) >= 2, 60)
+    check(len(psk_identities(cloud)) == 2, "the broker has both keys")
+    cloud.online().wait_values(10, 60)
+    check(bench.get(DEVICE, "RotationState") in ("offered", "probing"), bench.get(DEVICE, "RotationState"))
+    broker_keys(bench, cloud)
+    check(bench.get(DEVICE, "MainIdentity") == "first-1", "main is what works")
+
+
+@case
+def acl_denies_the_new_key(bench, stack):
+    denied(bench, stack, "5")
+
+
+@case
+def acl_denies_the_new_key_3_1_1(bench, stack):
+    denied(bench, stack, "3.1.1")
+
+
+if __name__ == "__main__":
+    harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, broker_restarts, agent_killed,
+                 rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1, needs=(MOSQUITTO,))
