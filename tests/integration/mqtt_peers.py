@@ -31,11 +31,12 @@ class Broker:
 
     keys: identity to key (text); acl: lines for every user; tls: "tlsv1.2", "tlsv1.3" or None for both."""
 
-    def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True):
+    def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False):
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
         os.chmod(self.directory, 0o755)
         self.port, self.plain = free_tcp_port(), free_tcp_port()
         self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
+        self.quiet = quiet
         self.process = None
         self.write_keys(keys)
         self.configure()
@@ -52,7 +53,8 @@ class Broker:
 
     def configure(self):
         lines = ["per_listener_settings true", f"user {pwd.getpwuid(os.getuid()).pw_name}",
-                 "log_dest stderr", "log_type all", "connection_messages true",
+                 "log_dest stderr", *(["log_type warning", "log_type notice", "log_type information"] if self.quiet else ["log_type all"]),
+                 f"connection_messages {str(not self.quiet).lower()}",
                  f"listener {self.plain} 127.0.0.1", "allow_anonymous true",
                  f"listener {self.port} 127.0.0.1", "psk_hint gatehouse", f"psk_file {self.path('psk')}",
                  "allow_anonymous true", f"use_identity_as_username {str(self.identity_is_user).lower()}"]

@@ -6,22 +6,26 @@ usage: downlink.py [--transport coap|mqtt] [--children N] [--commands N]
 
 CHILDREN sim devices report now and then, and 50 more devices stand on one pymodbus server. One command after the other, to
 each of these in turn, writes a register; the time is that from the command's being given to the cloud until the cloud has the
-outcome. With coap the cloud is a development cloud; with mqtt mosquitto, commanded by mosquitto_pub and listened to by one
-mosquitto_sub, whose start is not counted.
+outcome. With coap the cloud is a development cloud; with mqtt mosquitto, commanded by one mosquitto_pub that is given lines, and
+listened to by one mosquitto_sub; the first command of each device is not counted, since mosquitto_pub begins with it.
 
 Holds if every register has the value of its last command and each command was carried out once, if what is beyond min or max
 or not writable is refused in words with nothing written, and if p99 is at most 30 ms. The last line is JSON.
 """
 import argparse
+import contextlib
 import json
 import os
+import shutil
 import statistics
+import subprocess
 import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
 import harness  # noqa: E402
+from mqtt_peers import MOSQUITTO, Broker, Subscriber  # noqa: E402
 from agent_peers import PymodbusServer, pymodbus_interpreter  # noqa: E402
 from harness import check, wait_for  # noqa: E402
 
@@ -51,8 +55,46 @@ class Devcloud:
         event = wait_for(f"the outcome of {point}={value} of {device}", mine)[0]
         return event["outcome"], event["at"] / 1000 - began * 1000
 
+    def close(self):
+        pass
 
-CLOUDS = {"coap": Devcloud}
+
+class Mosquitto:
+    """The cloud of --transport mqtt: a broker, one mosquitto_pub that sends each line it is given, and one mosquitto_sub."""
+    profile, registrar = "senml-mqtt", "manual"
+
+    def __init__(self, bench, credentials):
+        self.stack = contextlib.ExitStack()
+        self.broker = Broker(self.stack, {identity: key.decode() for identity, key, _ in credentials}, quiet=True)
+        self.url, self.number = f"mqtts://127.0.0.1:{self.broker.port}", 0
+        self.seen = Subscriber(self.stack, self.broker, "gatehouse/+/outcome")
+        self.commanders = {}
+
+    def commander(self, device):
+        """A topic each: mosquitto_pub -l takes one."""
+        if device not in self.commanders:
+            self.commanders[device] = subprocess.Popen(
+                ["mosquitto_pub", "-h", "127.0.0.1", "-p", str(self.broker.plain), "-q", "1", "-t",
+                 f"gatehouse/{device}/command", "-l"], stdin=subprocess.PIPE)
+            self.stack.callback(self.commanders[device].wait)
+            self.stack.callback(self.commanders[device].kill)
+        return self.commanders[device].stdin
+
+    def command(self, device, point, value):
+        self.number += 1
+        text = json.dumps({"id": self.number, "point": point, "value": value})
+        stream = self.commander(device)
+        began = time.monotonic()
+        stream.write(text.encode() + b"\n")
+        stream.flush()
+        line = self.seen.expect(rf'^gatehouse/{device}/outcome \d (.*"id":{self.number}[,}}].*)', 10)
+        return json.loads(line[1]), (time.monotonic() - began) * 1000
+
+    def close(self):
+        self.stack.close()
+
+
+CLOUDS = {"coap": Devcloud, "mqtt": Mosquitto}
 
 
 class Proof:
@@ -61,7 +103,7 @@ class Proof:
         self.children = [f"child-{i:04d}" for i in range(children)]
         self.actuators = [f"valve-{i:02d}" for i in range(ACTUATORS)]
         devices = self.children + self.actuators
-        keys = {d: bench.new_key() for d in devices}
+        keys = {d: bench.new_key(text=True) for d in devices}
         self.cloud = CLOUDS[transport](bench, [(f"first-{d}", keys[d], d) for d in devices])
         self.modbus = PymodbusServer(bench, pymodbus_interpreter(), devices=ACTUATORS)
         bench.add(self.modbus)
@@ -87,12 +129,14 @@ class Proof:
 
     def run(self, commands):
         times, wanted = [], {unit: [] for unit in range(1, ACTUATORS + 1)}
-        for i in range(commands):
+        # The first command of each is not counted: mosquitto_pub has to begin.
+        for i in range(-ACTUATORS, commands):
             unit = i % ACTUATORS + 1
-            outcome, took = self.cloud.command(self.actuators[unit - 1], "setpoint", i + 1)
+            outcome, took = self.cloud.command(self.actuators[unit - 1], "setpoint", ACTUATORS + i + 1)
             check(outcome.get("ok") is True, f"command {i}: {outcome}")
-            wanted[unit].append(i + 1)
-            times.append(took)
+            wanted[unit].append(ACTUATORS + i + 1)
+            if i >= 0:
+                times.append(took)
         for point, value, words in REFUSED:
             outcome, _ = self.cloud.command(self.actuators[0], point, value)
             check(outcome.get("ok") is False and words in outcome.get("error", ""), f"{point}={value}: {outcome}")
@@ -109,6 +153,9 @@ def main():
     args = parser.parse_args()
     if pymodbus_interpreter() is None:
         print("python3-pymodbus is not installed")
+        return harness.SKIPPED
+    if args.transport == "mqtt" and not shutil.which(MOSQUITTO):
+        print("mosquitto is not installed")
         return harness.SKIPPED
     figures = {"transport": args.transport, "children": args.children, "commands": args.commands}
     proof, ok = None, False
@@ -127,6 +174,7 @@ def main():
             print(proof.bench.tails())
     finally:
         if proof:
+            proof.cloud.close()
             proof.bench.close()
             proof.bench.remove()
     print(json.dumps({**figures, "ok": ok}))
