@@ -64,11 +64,8 @@ static bool known_away(const struct uplink_session *s)
 static void op_failed(void *userdata, enum mqtt_failure failure, const char *reason)
 {
     static const enum uplink_result results[] = {
-        [MQTT_UNREACHABLE] = UPLINK_UNREACHABLE,
-        [MQTT_ANSWERED] = UPLINK_REFUSED_ANSWER,
-        [MQTT_FAILED] = UPLINK_FAILED,
-        [MQTT_VERSION] = UPLINK_FAILED,
-        [MQTT_LOCAL] = UPLINK_LOCAL,
+        [MQTT_UNREACHABLE] = UPLINK_UNREACHABLE, [MQTT_ANSWERED] = UPLINK_REFUSED_ANSWER, [MQTT_FAILED] = UPLINK_FAILED,
+        [MQTT_VERSION] = UPLINK_FAILED,          [MQTT_HUNG_UP] = UPLINK_FAILED,          [MQTT_LOCAL] = UPLINK_LOCAL,
     };
     struct mqtt_session *c = userdata;
     struct error e = {0};
@@ -76,8 +73,9 @@ static void op_failed(void *userdata, enum mqtt_failure failure, const char *rea
     session_enter(&c->session);
     if (failure == MQTT_UNREACHABLE)
         note_away(&c->session, reason);
-    if (failure == MQTT_VERSION && may_ask_older(c)) {
+    if ((failure == MQTT_VERSION || failure == MQTT_HUNG_UP) && may_ask_older(c)) {
         c->older = true;
+        c->older_said = failure == MQTT_VERSION;
         c->making = mqtt_free(c->making);
         if (begin_connection(c, &e) < 0)
             attempt_failed(&c->session, UPLINK_LOCAL, e.text);
@@ -93,7 +91,7 @@ static void op_opened(void *userdata)
     struct mqtt_session *c = mqtt_session(s);
 
     session_enter(s);
-    if (c->older)
+    if (c->older && c->older_said)
         s->uplink->old_mqtt_until = clock_boottime() + MQTT_OLD_VERSION_KEPT;
     s->uplink->away_at = 0;
     c->open = TAKE_PTR(c->making);

@@ -44,6 +44,7 @@ struct mqtt_session {
     unsigned visiting;       /* subscriptions are gone through */
     uint64_t draining_until; /* 0: no; otherwise the connection that stands ends first */
     bool older;              /* this attempt has come to 3.1.1 */
+    bool older_said;         /* because the broker said so: it counts for all */
 };
 
 static inline struct mqtt_session *mqtt_session(const struct uplink_session *s)

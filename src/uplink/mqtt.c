@@ -224,7 +224,7 @@ static void over(struct mqtt *m)
         if (m->connack > 0)
             not_let_in(m);
         else
-            fail(m, m->version == MQTT_V5 ? MQTT_VERSION : MQTT_FAILED,
+            fail(m, m->version == MQTT_V5 ? MQTT_HUNG_UP : MQTT_FAILED,
                  "the broker closed the connection without an answer to CONNECT");
         break;
     case MQTT_OPEN:
