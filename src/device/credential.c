@@ -223,6 +223,6 @@ void device_disconnect(struct device *d)
 {
     d->disconnected = true;
     probe_abort(d);
-    session_stop(d, true);
+    session_stop(d, UPLINK_BYE_FOR_GOOD);
     device_changed(d);
 }

@@ -46,7 +46,7 @@ struct device *device_free(struct device *d)
         registration_stop(d);
     probe_drop(d);
     session_linger_end(d);
-    session_stop(d, true);
+    session_stop(d, UPLINK_BYE_FOR_GOOD);
     uplink_session_free(d->session);
     rotate_done(d);
     restored_done(d);

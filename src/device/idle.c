@@ -33,7 +33,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
     }
     log_debug(d->config->id, "nothing to send: disconnected until there is");
-    session_stop(d, true);
+    session_stop(d, UPLINK_BYE);
     return 0;
 }
 

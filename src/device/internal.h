@@ -306,7 +306,7 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
 
 /* session.c */
 void session_start(struct device *d);
-void session_stop(struct device *d, bool bye);
+void session_stop(struct device *d, enum uplink_bye bye);
 void session_count(struct device *d);
 void session_adopt_probe(struct device *d);
 void session_linger_end(struct device *d);

@@ -249,7 +249,7 @@ static int on_exhume(sd_event_source *source, void *userdata)
 void fleet_tombstone_done(struct device *d)
 {
     log_notice(d->config->id, "removed at the cloud too");
-    session_stop(d, true);
+    session_stop(d, UPLINK_BYE_FOR_GOOD);
     if (!d->exhume && sd_event_add_defer(d->fleet->event, &d->exhume, on_exhume, d) < 0)
         log_error(d->config->id, "no memory to free it");
 }

@@ -107,7 +107,7 @@ static int on_paused(sd_event_source *source, uint64_t usec, void *userdata)
     int r;
 
     d->probe.pausing = sd_event_source_disable_unref(d->probe.pausing);
-    session_stop(d, true);
+    session_stop(d, UPLINK_BYE);
     r = begin(d);
     if (r < 0)
         finish(d, r);
@@ -164,7 +164,7 @@ void probe_drop(struct device *d)
     d->probe.pausing = sd_event_source_disable_unref(d->probe.pausing);
     d->probe.session = NULL;
     if (s) {
-        uplink_session_stop(s, true);
+        uplink_session_stop(s, UPLINK_BYE);
         uplink_session_free(s);
     }
     if (excluded)

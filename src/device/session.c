@@ -178,7 +178,7 @@ void session_start(struct device *d)
     int r = 0;
 
     if (!wanted(d)) {
-        session_stop(d, true);
+        session_stop(d, UPLINK_BYE_FOR_GOOD);
         registration_start(d);
         return;
     }
@@ -194,7 +194,7 @@ void session_start(struct device *d)
         delivery_kick(d);
 }
 
-void session_stop(struct device *d, bool bye)
+void session_stop(struct device *d, enum uplink_bye bye)
 {
     if (d->session && d->session_state != UPLINK_STATE_STOPPED)
         uplink_session_stop(d->session, bye);
@@ -242,6 +242,6 @@ void session_linger_end(struct device *d)
     if (!old)
         return;
     d->lingering = NULL;
-    uplink_session_stop(old, true);
+    uplink_session_stop(old, UPLINK_BYE);
     uplink_session_free(old);
 }

@@ -163,7 +163,7 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, co
         s->uplink->transport->drop_ticket(s);
     tell_result(s, result, s->making_full, reason);
     if (s->once) {
-        session_end(s, false, reason);
+        session_end(s, UPLINK_SILENT, reason);
         return;
     }
     attempt_schedule(s, now + backoff_failed(&s->backoff, s->refused > 0));
@@ -231,9 +231,9 @@ void attempt_closed(struct uplink_session *s, const char *reason)
 
     session_enter(s);
     error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
-    session_drop_open(s, false);
+    session_drop_open(s, UPLINK_SILENT);
     if (s->once) {
-        session_end(s, false, e.text);
+        session_end(s, UPLINK_SILENT, e.text);
     } else {
         s->uplink->transport->lost(s);
         if (s->phase == PHASE_NONE)

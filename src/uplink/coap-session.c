@@ -47,11 +47,11 @@ static void drop_making(struct uplink_session *s)
     c->making = dtls_free(c->making);
 }
 
-static void drop_open(struct uplink_session *s, bool bye)
+static void drop_open(struct uplink_session *s, enum uplink_bye bye)
 {
     struct coap_session *c = coap(s);
 
-    if (bye)
+    if (bye != UPLINK_SILENT)
         dtls_bye(c->open);
     add_counters(c->open, &s->counters);
     c->open = dtls_free(c->open);
@@ -205,7 +205,7 @@ static void op_opened(void *userdata)
     session_enter(s);
     if (s->open)
         s->counters.stale_switches++;
-    session_drop_open(s, true);
+    session_drop_open(s, UPLINK_BYE);
     c->open = TAKE_PTR(c->making);
     c->hinted = false;
     attempt_opened(s, full);

@@ -31,6 +31,7 @@ struct mqtt {
     struct resolver_address address;
     enum mqtt_phase phase;
     enum mqtt_version version;
+    bool has_will;
     unsigned keepalive;
     unsigned receive_maximum;
     unsigned busy;

@@ -18,12 +18,12 @@ static void drop_making(struct uplink_session *s)
     c->older = false;
 }
 
-static void drop_open(struct uplink_session *s, bool bye)
+static void drop_open(struct uplink_session *s, enum uplink_bye bye)
 {
     struct mqtt_session *c = mqtt_session(s);
 
-    if (bye)
-        mqtt_bye(c->open);
+    if (bye != UPLINK_SILENT)
+        mqtt_bye(c->open, bye == UPLINK_BYE_FOR_GOOD);
     c->open = mqtt_free(c->open);
 }
 
@@ -108,7 +108,7 @@ static void drained(struct mqtt_session *c)
     struct error e = {0};
 
     if (s->open) {
-        session_drop_open(s, true);
+        session_drop_open(s, UPLINK_BYE);
         mqtt_requests_lost(c);
         session_set_state(s, UPLINK_STATE_CONNECTING, "");
         c->draining_until = clock_boottime();

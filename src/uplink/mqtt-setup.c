@@ -127,6 +127,7 @@ static int set_options(struct mqtt *m, const struct mqtt_options *o, struct erro
         r = set_connect_properties(m);
     if (r != MOSQ_ERR_SUCCESS)
         return error_set(e, r == MOSQ_ERR_NOMEM ? -ENOMEM : -EIO, "libmosquitto: %s", mosquitto_strerror(r));
+    m->has_will = o->will_topic;
     if (o->will_topic)
         r = mosquitto_will_set(mosquitto, o->will_topic, (int)o->will_size, o->will, 1, o->will_retain);
     if (r != MOSQ_ERR_SUCCESS)

@@ -529,13 +529,17 @@ void mqtt_unsubscribe(struct mqtt *m, const char *filter)
         (void)sent(m, mosquitto_unsubscribe(m->mosquitto, NULL, filter));
 }
 
-void mqtt_bye(struct mqtt *m)
+void mqtt_bye(struct mqtt *m, bool with_will)
 {
     if (!mqtt_is_open(m))
         return;
     m->said_bye = true;
     end(m);
-    (void)mosquitto_disconnect_v5(m->mosquitto, MQTT_RC_NORMAL_DISCONNECTION, NULL);
+    with_will = with_will && m->has_will;
+    /* In 3.1.1 only an end without a word has the will published. */
+    if (!with_will || m->version == MQTT_V5)
+        (void)mosquitto_disconnect_v5(
+            m->mosquitto, with_will ? MQTT_RC_DISCONNECT_WITH_WILL_MSG : MQTT_RC_NORMAL_DISCONNECTION, NULL);
 }
 
 unsigned mqtt_receive_maximum(const struct mqtt *m)

@@ -92,7 +92,7 @@ int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t 
 int mqtt_subscribe(struct mqtt *m, const char *filter, int *ret_mid);
 void mqtt_unsubscribe(struct mqtt *m, const char *filter);
 /* Sends DISCONNECT and closes; calls no op, now or later. */
-void mqtt_bye(struct mqtt *m);
+void mqtt_bye(struct mqtt *m, bool with_will);
 
 /* Messages that the broker takes before it acknowledges the first. */
 unsigned mqtt_receive_maximum(const struct mqtt *m);

@@ -103,7 +103,7 @@ struct transport {
     int (*make)(struct uplink_session *s, const struct vault_credential *credential, struct error *e);
     void (*drop_making)(struct uplink_session *s);
     /* The session that stands, s->open, with or without a word. */
-    void (*drop_open)(struct uplink_session *s, bool bye);
+    void (*drop_open)(struct uplink_session *s, enum uplink_bye bye);
     /* A session does no longer stand: requests wait. */
     void (*lost)(struct uplink_session *s);
     /* Whatever would make the next handshake a short one is forgotten. */
@@ -135,9 +135,9 @@ void session_rearm(struct uplink_session *s);
 void session_set_state(struct uplink_session *s, enum uplink_state state, const char *reason);
 /* Back to PHASE_NONE, whatever the attempt was doing. */
 void session_cancel_attempt(struct uplink_session *s);
-void session_drop_open(struct uplink_session *s, bool bye);
+void session_drop_open(struct uplink_session *s, enum uplink_bye bye);
 /* Ends everything; requests end with -ECANCELED. */
-void session_end(struct uplink_session *s, bool bye, const char *reason);
+void session_end(struct uplink_session *s, enum uplink_bye bye, const char *reason);
 
 /* Begins an attempt now (through resolver and admission). */
 void attempt_begin(struct uplink_session *s);

@@ -155,7 +155,7 @@ void session_cancel_attempt(struct uplink_session *s)
     s->phase = PHASE_NONE;
 }
 
-void session_drop_open(struct uplink_session *s, bool bye)
+void session_drop_open(struct uplink_session *s, enum uplink_bye bye)
 {
     if (!s->open)
         return;
@@ -163,7 +163,7 @@ void session_drop_open(struct uplink_session *s, bool bye)
     s->open = false;
 }
 
-void session_end(struct uplink_session *s, bool bye, const char *reason)
+void session_end(struct uplink_session *s, enum uplink_bye bye, const char *reason)
 {
     if (!s->running)
         return;
@@ -204,7 +204,7 @@ struct uplink_session *uplink_session_free(struct uplink_session *s)
         return NULL;
     s->freed = true;
     session_enter(s);
-    session_end(s, false, "");
+    session_end(s, UPLINK_SILENT, "");
     timers_release(s->uplink->timers);
     if (s->uplink->look_next == s)
         s->uplink->look_next = s->next;
@@ -292,7 +292,7 @@ void uplink_session_hurry(struct uplink_session *s)
     session_leave(s);
 }
 
-void uplink_session_stop(struct uplink_session *s, bool bye)
+void uplink_session_stop(struct uplink_session *s, enum uplink_bye bye)
 {
     session_enter(s);
     session_end(s, bye, "");

@@ -134,8 +134,14 @@ void uplink_session_set_ops(struct uplink_session *s, const struct uplink_sessio
 void uplink_session_renew(struct uplink_session *s);
 /* Tries now instead of at the end of the backoff. */
 void uplink_session_hurry(struct uplink_session *s);
-/* Disconnects and stays so; `bye` sends close_notify. Requests end with -ECANCELED. State STOPPED is told. */
-void uplink_session_stop(struct uplink_session *s, bool bye);
+/* How a session ends. */
+enum uplink_bye {
+    UPLINK_SILENT,       /* without a word: over MQTT the will is published */
+    UPLINK_BYE,          /* close_notify, or DISCONNECT: it will be back */
+    UPLINK_BYE_FOR_GOOD, /* the same, but over MQTT the will is published, since nobody knows when it will be */
+};
+/* Disconnects and stays so. Requests end with -ECANCELED. State STOPPED is told. */
+void uplink_session_stop(struct uplink_session *s, enum uplink_bye bye);
 
 /* Makes a request; what it is and what becomes of it: message.h. ret_call (may be NULL) is valid until done is called,
  * which may be before the return. -ESHUTDOWN when stopped; -EINVAL, -EMSGSIZE, -ENOBUFS, -ENOMEM: done is not called.

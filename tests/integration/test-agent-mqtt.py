@@ -162,6 +162,19 @@ def agent_killed(bench, stack):
     cloud.compare(twice=1000)
 
 
+@case
+def status_is_told(bench, stack):
+    """Online and offline, as long as they are: also when the agent is stopped, or the device disconnected."""
+    cloud = Cloud(bench, stack).online()
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online", 10)
+    bench.call(DEVICE, "Disconnect")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
+    bench.call(DEVICE, "Connect")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online", 10)
+    cloud.agent.stop()
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
+
+
 def program(cloud, path):
     """Tells mosquitto a key, or takes one away: an administrator's program for the registrar `exec`."""
     with open(path, "w", encoding="utf-8") as f:
@@ -245,5 +258,5 @@ def acl_denies_the_new_key_3_1_1(bench, stack):
 
 
 if __name__ == "__main__":
-    harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, broker_restarts, agent_killed,
+    harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, status_is_told, broker_restarts, agent_killed,
                  rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1, needs=(MOSQUITTO,))

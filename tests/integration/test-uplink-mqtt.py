@@ -309,6 +309,17 @@ def the_will_is_published_but_not_after_a_goodbye(stack):
 
 
 @case
+def who_leaves_for_good_has_a_will(stack):
+    broker = Broker(stack, KEYS)
+    for version in ("mqtt5", "mqtt311"):
+        seen = Subscriber(stack, broker)
+        client = MqttClient(stack, broker.port, version)
+        client.connect(KEY)
+        client.say("leave 0")
+        seen.expect("^will/d0 0 gone", 10)
+
+
+@case
 def another_client_of_the_same_id_is_named(stack):
     broker = Broker(stack, {"device-0": KEY, "device-1": OTHER_KEY})
     client = MqttClient(stack, broker.port)

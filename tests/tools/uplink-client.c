@@ -5,7 +5,7 @@
  *   uplink-client STATE-DIR HOST PORT SUITE[,SUITE…] [unlimited|limited [mqtt|mqtt5|mqtt311 [KEEPALIVE [NSTART]]]]
  *
  *   credential N main|backup IDENTITY HEXKEY    start N main|backup    once N main|backup    adopt N main|backup
- *   get N PATH    put N PATH TEXT    observe N PATH    renew N    hurry N    stop N    bye N    info N    quit
+ *   get N PATH    put N PATH TEXT    observe N PATH    renew N    hurry N    stop N    bye N    leave N    info N quit
  *   publish N TOPIC TEXT    retain N TOPIC TEXT    cancel N (the last request)    subscribe N FILTER    unsubscribe N
  *   free-in N state|result|answer               frees the session from within that callback
  *
@@ -277,8 +277,12 @@ static void command(char *line)
         uplink_session_renew(session(n));
     else if (strcmp(verb, "hurry") == 0)
         uplink_session_hurry(session(n));
-    else if (strcmp(verb, "stop") == 0 || strcmp(verb, "bye") == 0)
-        uplink_session_stop(session(n), verb[0] == 'b');
+    else if (strcmp(verb, "stop") == 0)
+        uplink_session_stop(session(n), UPLINK_SILENT);
+    else if (strcmp(verb, "bye") == 0)
+        uplink_session_stop(session(n), UPLINK_BYE);
+    else if (strcmp(verb, "leave") == 0)
+        uplink_session_stop(session(n), UPLINK_BYE_FOR_GOOD);
     else if (strcmp(verb, "info") == 0)
         info(n);
     else
