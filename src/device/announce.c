@@ -21,6 +21,7 @@ static void on_announced(int r, const struct uplink_response *response, void *us
 {
     struct device *d = userdata;
     struct announcing *a = d->announcing;
+    char code[CODE_TEXT_MAX];
 
     a->call = NULL;
     if (r == -ECANCELED)
@@ -28,8 +29,10 @@ static void on_announced(int r, const struct uplink_response *response, void *us
     if (!a->refused && (r < 0 || profile_verdict(d->uplink->profile, response->code) != PROFILE_ACCEPTED)) {
         if (r < 0)
             log_warning(d->config->id, "cannot be announced: %s", strerrordesc_np(-r));
-        else
-            log_warning(d->config->id, "the cloud does not take what announces it (code %u)", response->code);
+        else {
+            message_code_text(d->uplink->profile, response->code, code);
+            log_warning(d->config->id, "the cloud does not take what announces it (%s)", code);
+        }
         a->refused = true;
     }
     next(d);

@@ -50,15 +50,12 @@ static void on_accepted(struct device *d, bool old)
 }
 
 /* The cloud will never take this pack: halve it until the one sample is found. */
-static void on_rejected(struct device *d, uint8_t code)
+static void on_rejected(struct device *d, const char *reason)
 {
-    char reason[16];
-
     if (d->delivery.held > 1) {
         d->delivery.split = d->delivery.held / 2;
         spool_hold(d->queue, 0);
     } else {
-        snprintf(reason, sizeof(reason), "%u.%02u", code >> 5, code & 31);
         log_warning(d->config->id, "the cloud refuses a sample as such (%s); it is given up", reason);
         message_log(d, "delivery", "a sample was refused as such, and is given up");
         spool_reject(d->queue, 1, reason);
@@ -70,11 +67,12 @@ static void handle_answer(struct device *d, int r, const struct uplink_response 
 {
     bool old = d->lingering;
     uint64_t wait = 0;
+    char code[CODE_TEXT_MAX];
 
     if (r != -ECANCELED)
         session_linger_end(d);
     if (r == -EMSGSIZE) {
-        on_rejected(d, 4 << 5 | 13);
+        on_rejected(d, "too large");
     } else if (r == -ECANCELED) {
         return; /* the session was exchanged or stopped: its successor kicks */
     } else if (r < 0) {
@@ -83,10 +81,15 @@ static void handle_answer(struct device *d, int r, const struct uplink_response 
     } else {
         switch (profile_verdict(d->uplink->profile, response->code)) {
         case PROFILE_ACCEPTED:
+            if (session_awaits_proof(d)) {
+                retry_later(d, 0);
+                return;
+            }
             on_accepted(d, old);
             break;
         case PROFILE_REJECTED:
-            on_rejected(d, response->code);
+            message_code_text(d->uplink->profile, response->code, code);
+            on_rejected(d, code);
             break;
         case PROFILE_REFUSED:
             session_answered(d, response->code);
@@ -163,7 +166,7 @@ static void send_pack(struct device *d)
     int r;
 
     if (delivery->request || !d->queue || d->session_state != UPLINK_STATE_ONLINE || d->announcing ||
-        probe_excludes_session(d) || !rate_allows(d))
+        probe_excludes_session(d) || session_awaits_proof(d) || !rate_allows(d))
         return;
     n = make_pack(d, &message);
     if (n == 0)

@@ -75,13 +75,16 @@ static enum profile_outcome outcome_of(int r)
 static void on_told(int r, const struct uplink_response *response, void *userdata)
 {
     const struct device *d = userdata;
+    char code[CODE_TEXT_MAX];
 
     if (r == -ECANCELED)
         return; /* shown again by the cloud, it will be answered again */
     if (r < 0)
         log_warning(d->config->id, "the cloud was not told what became of a command: %s", strerrordesc_np(-r));
-    else if (profile_verdict(d->uplink->profile, response->code) != PROFILE_ACCEPTED)
-        log_warning(d->config->id, "the cloud refuses to hear what became of a command (code %u)", response->code);
+    else if (profile_verdict(d->uplink->profile, response->code) != PROFILE_ACCEPTED) {
+        message_code_text(d->uplink->profile, response->code, code);
+        log_warning(d->config->id, "the cloud refuses to hear what became of a command (%s)", code);
+    }
 }
 
 static void tell(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
@@ -240,7 +243,10 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
             tell(d, c, m->outcome, m->text ?: "");
         return;
     }
+    asker_words(d, c, words, sizeof(words));
     if (l->n_running >= COMMANDS_AT_ONCE) {
+        log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, d->config->id, NOBODY,
+                  "%s wanted %s of %s of %s: too many commands at once", words, value, c->point, d->config->id);
         tell(d, c, PROFILE_BUSY, "too many commands at once");
         return;
     }
@@ -248,7 +254,6 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
     if (!run)
         return;
     remember(l, c, value);
-    asker_words(d, c, words, sizeof(words));
     r = device_write(d, c->point, &c->value, &(struct device_asker){.uid = NOBODY, .words = words}, on_written, run,
                      &e);
     if (r < 0)
@@ -288,6 +293,7 @@ static bool answered_well(struct listening *at, int r, const struct uplink_respo
 {
     const struct device *d = at->downlink->device;
     bool coap = d->uplink->profile->transport == PROFILE_COAP;
+    char code[CODE_TEXT_MAX];
 
     if (r >= 0 && (!coap || response->code >> 5 == 2)) {
         at->deaf = false;
@@ -296,9 +302,10 @@ static bool answered_well(struct listening *at, int r, const struct uplink_respo
     if (!at->deaf && r != -ECANCELED && r != -ETIMEDOUT) {
         if (r < 0)
             log_warning(d->config->id, "commands of the cloud cannot be heard: %s", strerrordesc_np(-r));
-        else
-            log_warning(d->config->id, "commands of the cloud cannot be heard: it answers %u.%02u", response->code >> 5,
-                        response->code & 31);
+        else {
+            message_code_text(d->uplink->profile, response->code, code);
+            log_warning(d->config->id, "commands of the cloud cannot be heard: it answers %s", code);
+        }
         at->deaf = true;
     }
     return false;

@@ -313,6 +313,9 @@ void session_linger_end(struct device *d);
 /* The server accepted, or refused with 4.01 or 4.03, something on the ordinary session. */
 void session_accepted(struct device *d);
 void session_refused(struct device *d);
+/* The server does not say of each message whether it was allowed, and none has come back yet over this connection: what
+ * it acknowledges may go nowhere. */
+bool session_awaits_proof(const struct device *d);
 /* The code of an answer, when it says "accepted" 0: is shown. */
 void session_answered(struct device *d, uint8_t code);
 
@@ -348,6 +351,9 @@ int device_names(const struct device *d, struct device_names *ret);
 int message_send(struct uplink_session *s, const struct profile_message *m, uplink_done done, void *userdata,
                  struct uplink_call **ret);
 
+/* "4.03"; over MQTT "0x87". */
+#define CODE_TEXT_MAX 8
+void message_code_text(const struct profile *p, uint8_t code, char ret[static CODE_TEXT_MAX]);
 /* A warning for the cloud, if its profile has a place for them and there is a session; the journal has it in any case.
  */
 void message_log(struct device *d, const char *module, const char *text);

@@ -5,9 +5,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define CODE_CLASS(code) ((unsigned)(code) >> 5)
-#define CODE_DETAIL(code) ((unsigned)(code)&31u)
-
 static bool has_both(const struct vault_entry *entry)
 {
     const struct vault_credential *backup = entry ? vault_credential(entry, VAULT_BACKUP) : NULL;
@@ -29,14 +26,16 @@ static const char *of_answer(const struct device *d, char *buffer, size_t size)
 {
     const struct profile *p = d->uplink->profile;
     bool refused = profile_verdict(p, d->answer) == PROFILE_REFUSED;
+    char code[CODE_TEXT_MAX];
 
+    message_code_text(p, d->answer, code);
     snprintf(buffer, size,
              refused
-                 ? "the key is right, but the server answers %u.%02u to messages on \"%s\": may this identity send "
-                   "there, or was it revoked?"
-                 : "the server answers %u.%02u to messages on \"%s\", samples wait: is profile %s the right one for "
-                   "it, and is it in order?",
-             CODE_CLASS(d->answer), CODE_DETAIL(d->answer), p->telemetry.target, p->name);
+                 ? "the key is right, but the server answers %s to messages on \"%s\": may this identity send there, "
+                   "or was it revoked?"
+                 : "the server answers %s to messages on \"%s\", samples wait: is profile %s the right one for it, "
+                   "and is it in order?",
+             code, p->telemetry.target, p->name);
     return buffer;
 }
 

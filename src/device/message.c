@@ -4,6 +4,7 @@
 #include "device/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 int device_names(const struct device *d, struct device_names *ret)
@@ -29,6 +30,14 @@ int message_send(struct uplink_session *s, const struct profile_message *m, upli
                                                            .accept = -1,
                                                            .retain = m->retain},
                                   done, userdata, ret);
+}
+
+void message_code_text(const struct profile *p, uint8_t code, char ret[static CODE_TEXT_MAX])
+{
+    if (p->transport == PROFILE_MQTT)
+        snprintf(ret, CODE_TEXT_MAX, "0x%02x", code);
+    else
+        snprintf(ret, CODE_TEXT_MAX, "%u.%02u", code >> 5, code & 31U);
 }
 
 static void on_logged(int r, const struct uplink_response *response, void *userdata)

@@ -51,11 +51,50 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     device_changed(d);
 }
 
+static int on_renew(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct device *d = userdata;
+
+    if (d->session && !d->disconnected)
+        uplink_session_renew(d->session);
+    return 0;
+}
+
+static void renew_later(struct device *d)
+{
+    uint64_t when = clock_boottime() + backoff_failed(&d->refused, true);
+
+    if (!d->renew && sd_event_add_time(d->fleet->event, &d->renew, CLOCK_BOOTTIME, when, USEC_PER_SEC, on_renew, d) < 0)
+        return;
+    sd_event_source_set_time(d->renew, when);
+    sd_event_source_set_enabled(d->renew, SD_EVENT_ONESHOT);
+}
+
+bool session_awaits_proof(const struct device *d)
+{
+    struct uplink_info info;
+
+    if (!d->unproven || !d->uplink->profile->probe_reads_back)
+        return false;
+    uplink_session_info(d->session, &info);
+    return info.established && !info.tells_refusals;
+}
+
+/* Where samples wait for it, another connection has to try again; otherwise the next handshake or sample proves it. */
+static void not_proved(struct device *d)
+{
+    if (session_awaits_proof(d))
+        renew_later(d);
+}
+
 static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint8_t code)
 {
     d->proof = proof_free(d->proof);
-    if (r < 0)
-        return; /* the next handshake, or the next sample, proves it */
+    if (r < 0) {
+        if (r != -ECANCELED)
+            not_proved(d);
+        return;
+    }
     switch (verdict) {
     case PROFILE_ACCEPTED:
         session_accepted(d);
@@ -66,8 +105,19 @@ static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint
         break;
     case PROFILE_REJECTED:
     case PROFILE_RETRY:
+        not_proved(d);
         break;
     }
+}
+
+static void begin_proof(struct device *d)
+{
+    int r = d->proof ? 0 : proof_begin(d, d->session, on_proof, &d->proof);
+
+    if (r > 0)
+        session_accepted(d);
+    else if (r < 0)
+        not_proved(d);
 }
 
 static void on_result(void *userdata, enum uplink_result result, bool full, const char *reason)
@@ -79,8 +129,7 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
         if (!full)
             return;
         d->unproven = true;
-        if (!d->proof && proof_begin(d, d->session, on_proof, &d->proof) > 0)
-            session_accepted(d);
+        begin_proof(d);
         return;
     case UPLINK_REFUSED_ANSWER:
         if (full)
@@ -139,27 +188,14 @@ void session_accepted(struct device *d)
     d->unproven = false;
     restored_accepted(d);
     rotate_event(d, ROTATION_EV_MAIN_ACCEPTED);
+    delivery_kick(d);
 }
 
-static int on_renew(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    struct device *d = userdata;
-
-    if (d->session && !d->disconnected)
-        uplink_session_renew(d->session);
-    return 0;
-}
-
-/* A good handshake met by 4.01 or 4.03: only another fresh one can show whether the cloud means it. */
+/* A good handshake, and then a refusal: only another fresh one can show whether the cloud means it. */
 void session_refused(struct device *d)
 {
-    uint64_t when = clock_boottime() + backoff_failed(&d->refused, true);
-
     rotate_event(d, ROTATION_EV_MAIN_REFUSED);
-    if (!d->renew && sd_event_add_time(d->fleet->event, &d->renew, CLOCK_BOOTTIME, when, USEC_PER_SEC, on_renew, d) < 0)
-        return;
-    sd_event_source_set_time(d->renew, when);
-    sd_event_source_set_enabled(d->renew, SD_EVENT_ONESHOT);
+    renew_later(d);
 }
 
 static bool wanted(const struct device *d)

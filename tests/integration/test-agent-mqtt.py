@@ -257,6 +257,27 @@ def acl_denies_the_new_key_3_1_1(bench, stack):
     denied(bench, stack, "3.1.1")
 
 
+def all_denied(bench, stack, version):
+    """A broker that lets the device in and nothing of it through: no sample may count as delivered."""
+    cloud = Cloud(bench, stack, version=version, acl=["user nobody", "topic readwrite #"])
+    bench.wait_property(DEVICE, "Spooled", lambda n: n > 30, 40)
+    wait_for("words on it", lambda: "0x87" in bench.get(DEVICE, "LastError") or "may this identity" in bench.get(DEVICE, "LastError"), 30)
+    check(bench.get(DEVICE, "Delivered") == 0, f"{bench.get(DEVICE, 'Delivered')} are shown as delivered")
+    cloud.drain()
+    check(not cloud.arrived(), "and none arrived")
+
+
+@case
+def all_denied_is_noticed(bench, stack):
+    all_denied(bench, stack, "5")
+
+
+@case
+def all_denied_is_noticed_3_1_1(bench, stack):
+    all_denied(bench, stack, "3.1.1")
+
+
 if __name__ == "__main__":
     harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, status_is_told, broker_restarts, agent_killed,
-                 rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1, needs=(MOSQUITTO,))
+                 rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1,
+                 all_denied_is_noticed, all_denied_is_noticed_3_1_1, needs=(MOSQUITTO,))
