@@ -39,8 +39,10 @@ static bool confirmed(const struct ctl *c, const char *keyfile, const char *stat
 
     if (c->yes)
         return true;
-    fprintf(stderr, "This removes %s and the vault in %s with the keys of all devices, for ever. Type yes: ", keyfile,
-            state_dir);
+    fprintf(stderr,
+            "This removes %s, the vault in %s with the keys of all devices, and the samples that wait there, for ever. "
+            "Type yes: ",
+            keyfile, state_dir);
     return fgets(answer, sizeof(answer), stdin) && strcmp(answer, "yes\n") == 0;
 }
 
@@ -80,10 +82,12 @@ static int remove_keyfile(const char *keyfile, struct error *e)
     return r < 0 ? r : durable_unlink(AT_FDCWD, keyfile, e);
 }
 
-/* vault.db, its log and lock, and what restores have kept of it. */
-static int remove_vault(const char *state_dir, struct error *e)
+/* vault.db, its log and lock, and what restores have kept of it; and the samples of this machine's sensors. */
+static int remove_state(const char *state_dir, struct error *e)
 {
-    return remove_names(state_dir, VAULT_FILE, true, e);
+    int r = remove_names(state_dir, VAULT_FILE, true, e);
+
+    return r < 0 ? r : remove_names(state_dir, SPOOL_FILE, true, e);
 }
 
 int verb_vault_reset(struct ctl *c)
@@ -110,16 +114,16 @@ int verb_vault_reset(struct ctl *c)
     }
     r = remove_keyfile(keyfile, &e);
     if (r >= 0)
-        r = remove_vault(state_dir, &e);
+        r = remove_state(state_dir, &e);
     if (r < 0) {
         fprintf(stderr, "gatehousectl: %s; give the same command again\n", e.text);
         return EXIT_FAILURE;
     }
-    log_audit(LOG_NOTICE, MESSAGE_VAULT_RESET, NULL, getuid(), "%s and the vault in %s are removed", keyfile,
+    log_audit(LOG_NOTICE, MESSAGE_VAULT_RESET, NULL, getuid(), "%s, the vault and the spool in %s are removed", keyfile,
               state_dir);
     print_say(
         c,
-        "keyfile and vault are removed: each machine makes its own when it first starts. Flash keeps old blocks: take "
+        "keyfile, vault and waiting samples are removed: each machine makes its own when it first starts. Flash keeps old blocks: take "
         "images for a series of a card that never held keys");
     return 0;
 }

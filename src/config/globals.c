@@ -287,11 +287,11 @@ static void read_admission(struct reader *r, struct value object, struct config_
     reader_duration(r, v, "jitter", 0, USEC_PER_HOUR, &ret->jitter);
 }
 
-static void read_keepalive(struct reader *r, struct value object, uint64_t *ret)
+static void read_keepalive(struct reader *r, struct value object, bool mqtt, uint64_t *ret)
 {
     struct value v;
 
-    *ret = COAP_KEEPALIVE;
+    *ret = mqtt ? MQTT_KEEPALIVE : COAP_KEEPALIVE;
     if (reader_member(r, object, "keepalive", false, &v) && json_object_is_type(v.json, json_type_string) &&
         strcmp(json_object_get_string(v.json), "never") == 0)
         *ret = USEC_INFINITY;
@@ -327,7 +327,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, struc
     read_transport(r, v, u);
     read_admission(r, v, &u->admission);
     reader_unsigned(r, v, "nstart", 1, COAP_NSTART_MAX, &u->nstart);
-    read_keepalive(r, v, &u->keepalive);
+    read_keepalive(r, v, u->mqtt, &u->keepalive);
     reader_size(r, v, "max_payload", CONFIG_PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
     u->max_payload = (unsigned)max_payload;
     return 0;

@@ -78,8 +78,8 @@ enum profile_source_kind { PROFILE_SUBSCRIBE, PROFILE_POLL };
 /* How a write that a command asked for has ended. */
 enum profile_outcome {
     PROFILE_DONE,
-    PROFILE_INVALID,     /* not understood, no such point, beyond min or max */
-    PROFILE_DENIED,      /* the point is not writable */
+    PROFILE_INVALID,     /* not understood, or no such point */
+    PROFILE_DENIED,      /* the point is not writable, or not with this value */
     PROFILE_UNAVAILABLE, /* the driver or the sensor is away */
     PROFILE_BUSY,        /* too many at once */
     PROFILE_FAILED,

@@ -529,7 +529,7 @@ static void keep_rejected(struct spool_device *d, const struct entry *e, const c
         return;
     }
     memcpy(text, p->name, n);
-    strcpy(text + n, p->unit);
+    memcpy(text + n, p->unit, strlen(p->unit) + 1);
     new->sample.point = text;
     new->sample.unit = text + n;
     memcpy(new->device, d->id, MIN_OF(strlen(d->id), sizeof(new->device) - 1));

@@ -39,21 +39,21 @@ static unsigned psk_tls12(SSL *ssl, const char *hint, char *ret_identity, unsign
         m->local_error = error_set(m->what, -EINVAL, "OpenSSL takes no key or identity as long as this");
         return 0;
     }
-    strcpy(ret_identity, identity);
+    memcpy(ret_identity, identity, strlen(identity) + 1);
     memcpy(ret_key, key->bytes, key->size);
     return (unsigned)key->size;
 }
 
-/* Wipes the place of a key but for its first `kept` bytes. */
-static void wipe_session(SSL_SESSION *session, size_t kept)
+/* Wipes the place of a key; `in_use`: but for the connection's own secret, which stands where the key began. */
+static void wipe_session(SSL_SESSION *session, bool in_use)
 {
     static const unsigned char zeros[KEY_MAX];
-    unsigned char secret[KEY_MAX];
-    size_t n = SSL_SESSION_get_master_key(session, secret, sizeof(secret));
+    unsigned char secret[SHA256_DIGEST_LENGTH]; /* of the connection, never of the key */
+    size_t n = in_use ? SSL_SESSION_get_master_key(session, secret, sizeof(secret)) : 0;
 
     (void)SSL_SESSION_set1_master_key(session, zeros, sizeof(zeros));
-    if (kept > 0)
-        (void)SSL_SESSION_set1_master_key(session, secret, MIN_OF(n, kept));
+    if (in_use)
+        (void)SSL_SESSION_set1_master_key(session, secret, n);
     OPENSSL_cleanse(secret, sizeof(secret));
 }
 
@@ -64,9 +64,9 @@ static void forget(struct mqtt *m, SSL_SESSION *in_use)
     if (!m->offered)
         return;
     if (m->offered != in_use)
-        wipe_session(m->offered, 0);
+        wipe_session(m->offered, false);
     if (in_use)
-        wipe_session(in_use, SHA256_DIGEST_LENGTH);
+        wipe_session(in_use, true);
     SSL_SESSION_free(m->offered);
     m->offered = NULL;
 }

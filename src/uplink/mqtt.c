@@ -438,15 +438,16 @@ struct mqtt *mqtt_free(struct mqtt *m)
 
 static int connect_to(struct mqtt *m, struct error *e)
 {
-    char host[NI_MAXHOST], port[NI_MAXSERV];
+    bool six = m->address.any.sa_family == AF_INET6;
+    char host[NI_MAXHOST];
     int r;
 
     /* A literal address is looked up nowhere. */
-    if (getnameinfo(&m->address.any, m->address.size, host, sizeof(host), port, sizeof(port),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
+    if (getnameinfo(&m->address.any, m->address.size, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
         return error_set(e, -EAFNOSUPPORT, "not an address for TCP");
     errno = 0;
-    r = mosquitto_connect_async(m->mosquitto, host, atoi(port), (int)m->keepalive);
+    r = mosquitto_connect_async(m->mosquitto, host, ntohs(six ? m->address.v6.sin6_port : m->address.v4.sin_port),
+                                (int)m->keepalive);
     if (m->local_error < 0)
         return m->local_error;
     if (r == MOSQ_ERR_ERRNO && errno != 0) {

@@ -6,8 +6,9 @@
  *
  * A struct uplink is one configured cloud endpoint: its transport, the resolved address, the admission of handshakes,
  * the suites, all shared by its children. A struct uplink_session is one child with one of its two credentials; a probe
- * for the rotation is simply a second session of the same child. The key is opened from the vault when GnuTLS asks for
- * it in the handshake, and wiped before the handshake goes on; between handshakes a session knows only its slot.
+ * for the rotation is simply a second session of the same child. The key is opened from the vault when the TLS library
+ * asks for it in the handshake, and wiped before the handshake goes on; between handshakes a session knows only its
+ * slot.
  *
  * Requests may be made at any time after the start: while there is no session they wait in order, and go out once it
  * stands. When a CoAP server stops answering (the exchange layer suspects it, or ICMP says so), a second socket makes a

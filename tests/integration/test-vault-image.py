@@ -15,7 +15,7 @@ PAGE = os.path.join(harness.ROOT, "doc", "new-board.md")
 
 
 def vault_files(directory):
-    return [f for f in os.listdir(directory) if f.startswith("vault.db")]
+    return [f for f in os.listdir(directory) if f.startswith(("vault.db", "spool.db"))]
 
 
 def reset_for_image(bench):
@@ -29,6 +29,9 @@ def reset_for_image(bench):
     check(os.path.exists(bench.keyfile) and vault_files(bench.state), "removed, though not confirmed")
     before = harness.read_bytes(bench.keyfile)
     shutil.copy(os.path.join(bench.state, "vault.db"), os.path.join(bench.state, "vault.db.replaced-1"))
+    with open(os.path.join(bench.state, "spool.db.corrupt-1"), "wb"):
+        pass
+    check(os.path.exists(os.path.join(bench.state, "spool.db")), "there was never a spool")
     bench.ctl(*reset, stdin=b"yes\n")
     check(not os.path.exists(bench.keyfile) and not vault_files(bench.state), f"left: {os.listdir(bench.state)}")
     bench.ctl(*reset, "--yes")
