@@ -327,6 +327,7 @@ def cannot(children):
 def main():
     parser = argparse.ArgumentParser(prog="./dev scale")
     parser.add_argument("--children", type=int, default=2000)
+    parser.add_argument("--transport", choices=("coap",), default="coap", help="over MQTT: scale-mqtt.py, by ./dev scale")
     parser.add_argument("--requests", type=int, default=5000)
     options = parser.parse_args()
     if not FEW < options.children <= CHILDREN_MAX or options.requests < ROUNDS:
