@@ -29,7 +29,7 @@ def free_tcp_port():
 class Broker:
     """mosquitto; what goes through it is seen over a second listener, in clear text on loopback.
 
-    keys: identity to key (text); acl: lines for every user; tls: "tlsv1.2", "tlsv1.3" or None for both."""
+    keys: identity to key (text or bytes); acl: lines for every user; tls: "tlsv1.2", "tlsv1.3" or None for both."""
 
     def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False):
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
@@ -48,7 +48,8 @@ class Broker:
 
     def write_keys(self, keys):
         with open(self.path("psk"), "w") as f:
-            f.write("".join(f"{identity}:{key.encode().hex()}\n" for identity, key in keys.items()))
+            for identity, key in keys.items():
+                f.write(f"{identity}:{(key.encode() if isinstance(key, str) else key).hex()}\n")
         os.chmod(self.path("psk"), 0o644)
 
     def configure(self):
@@ -89,10 +90,10 @@ class Broker:
 class Subscriber:
     """Sees every message, as "TOPIC PAYLOAD" lines, over the broker's listener in clear text."""
 
-    def __init__(self, stack, broker, topic="#"):
+    def __init__(self, stack, broker, topic="#", options=()):
         self.process = subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.plain), "-q", "1", "-t",
-                                         topic, "-F", "%t %r %p", "-d"], text=True, bufsize=1, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT)
+                                         topic, "-F", "%t %r %p", "-d", *options], text=True, bufsize=1,
+                                        stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         stack.callback(self.stop)
         self.lines = Lines(self.process.stdout)
         self.lines.expect("^Subscribed", 10)
@@ -117,6 +118,36 @@ class Subscriber:
         for line in iter(lambda: self.lines.queue.get(timeout=10), None):
             self.lines.seen.append(line)
         return self.numbers(topic)
+
+
+def write_program(broker, path):
+    """Tells mosquitto a key, or takes one away: an administrator's program for the registrar `exec`. What it was ever told stands in
+    the broker's file "told", a line of device, identity and key each."""
+    with open(broker.path("pid"), "w", encoding="ascii") as f:
+        f.write(str(broker.process.pid))
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"""#!/usr/bin/env python3
+import fcntl, json, os, signal, sys
+q, path = json.load(sys.stdin), {broker.path("psk")!r}
+lock = open({broker.path("lock")!r}, "w")
+fcntl.flock(lock, fcntl.LOCK_EX)
+lines = [l for l in open(path).read().splitlines() if l]
+others = [l for l in lines if not l.startswith(q["identity"] + ":")]
+if q["action"] == "find":
+    print(json.dumps({{"result": "ok", "cloud_id": q["identity"]}} if len(others) < len(lines) else {{"result": "absent"}}))
+    sys.exit()
+if q["action"] == "put":
+    others.append(q["identity"] + ":" + q["key"])
+    open({broker.path("told")!r}, "a").write(q["device"] + " " + q["identity"] + " " + q["key"] + "\\n")
+elif q["cloud_id"] != q["identity"]:
+    others = [l for l in lines if not l.startswith(q["cloud_id"] + ":")]
+open(path + "~", "w").write("".join(l + "\\n" for l in others))
+os.chmod(path + "~", 0o644)
+os.rename(path + "~", path)
+os.kill(int(open({broker.path("pid")!r}).read()), signal.SIGHUP)
+print(json.dumps({{"result": "ok", "cloud_id": q["identity"]}}))
+""")
+    os.chmod(path, 0o755)
 
 
 def publish(broker, topic, text):

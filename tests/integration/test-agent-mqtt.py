@@ -12,7 +12,7 @@ import signal
 import harness
 from agent_bench import modbus_device
 from harness import check, wait_for
-from mqtt_peers import MOSQUITTO, Broker, Subscriber, publish
+from mqtt_peers import MOSQUITTO, Broker, Subscriber, publish, write_program
 from registrar_peers import Registrar
 
 DEVICE = "boiler-1"
@@ -175,38 +175,12 @@ def status_is_told(bench, stack):
     cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
 
 
-def program(cloud, path):
-    """Tells mosquitto a key, or takes one away: an administrator's program for the registrar `exec`."""
-    with open(path, "w", encoding="utf-8") as f:
-        f.write(f"""#!/usr/bin/env python3
-import json, os, signal, sys
-q, path = json.load(sys.stdin), {cloud.broker.path("psk")!r}
-lines = [l for l in open(path).read().splitlines() if l]
-others = [l for l in lines if not l.startswith(q["identity"] + ":")]
-if q["action"] == "find":
-    print(json.dumps({{"result": "ok", "cloud_id": q["identity"]}} if len(others) < len(lines) else {{"result": "absent"}}))
-    sys.exit()
-if q["action"] == "put":
-    others.append(q["identity"] + ":" + q["key"])
-elif q["cloud_id"] != q["identity"]:
-    others = [l for l in lines if not l.startswith(q["cloud_id"] + ":")]
-open(path + "~", "w").write("".join(l + "\\n" for l in others))
-os.chmod(path + "~", 0o644)
-os.rename(path + "~", path)
-os.kill(int(open({cloud.broker.path("pid")!r}).read()), signal.SIGHUP)
-print(json.dumps({{"result": "ok", "cloud_id": q["identity"]}}))
-""")
-    os.chmod(path, 0o755)
-
-
 def with_registrar(bench, stack, **broker):
     os.makedirs(bench.path("programs"))
     registrar = Registrar(bench, None, "exec", options=("--program-dir", bench.path("programs")), program="tell")
     cloud = Cloud(bench, stack, registrar={"type": "exec", "program": "tell", "encoding": "hex"},
                   directory=registrar.directory, **broker)
-    with open(cloud.broker.path("pid"), "w", encoding="ascii") as f:
-        f.write(str(cloud.broker.process.pid))
-    program(cloud, bench.path("programs", "tell"))
+    write_program(cloud.broker, bench.path("programs", "tell"))
     return cloud.online()
 
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The line is down for minutes and the agent killed meanwhile: does every sample arrive that a driver was answered for?
 
-usage: outage.py [--transport coap] [--devices N] [--rate R] [--down SECONDS] [--kills N] [--durability D] [--seed S]
+usage: outage.py [--transport coap|mqtt] [--devices N] [--rate R] [--down SECONDS] [--kills N] [--durability D] [--seed S]
 
 N devices (100) report R samples a second each (10), through the sim plugin, whose counters go on by one a report and whose driver
 keeps what it was not answered for: a number that never arrives is a sample that it was answered for. The cloud falls silent for
@@ -13,16 +13,22 @@ time would make it a new one to the cloud.
 The last line is JSON; status 0 only if nothing was lost, out of order, or another sample when it came again.
 """
 import argparse
+import contextlib
+import decimal
 import json
 import os
 import random
+import shutil
+import signal
 import sys
+import threading
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration"))
 import harness  # noqa: E402
 import spool_bench  # noqa: E402
 from harness import check, wait_for  # noqa: E402
+from mqtt_peers import MOSQUITTO, Broker, Subscriber, publish  # noqa: E402
 
 WARM_SECONDS = (3, 8)  # before the line goes down
 TAIL_SECONDS = 5  # and after it is up again
@@ -32,7 +38,7 @@ DRAIN_SECONDS = 300
 class Coap:
     """gatehouse-devcloud over DTLS; the line is cut by its being silent."""
 
-    def __init__(self, bench, devices):
+    def __init__(self, bench, devices, _):
         self.bench, self.devices = bench, devices
         self.keys = {d: bench.new_key() for d in devices}
         self.cloud = bench.devcloud([(f"first-{d}", self.keys[d], d) for d in devices])
@@ -56,7 +62,55 @@ class Coap:
         return found
 
 
-TRANSPORTS = {"coap": Coap}
+class Mqtt:
+    """mosquitto, and one mosquitto_sub that is told all of it; the line is cut by SIGSTOP of the broker: what was connected is neither
+    closed nor answered, what connects anew gets no further than TCP, and what it has acknowledged it still has. Once it goes on
+    it reads what has come meanwhile, over connections that nobody waits for any more as well."""
+
+    def __init__(self, bench, devices, stack):
+        self.bench, self.devices = bench, devices
+        self.keys = {d: bench.new_key(text=True) for d in devices}
+        self.broker = Broker(stack, {f"first-{d}": self.keys[d].decode() for d in devices}, extra="max_queued_messages 0\n", quiet=True)
+        # Its session and its keepalive outlast the outage.
+        self.seen = Subscriber(stack, self.broker, "gatehouse/+/telemetry", ("-c", "-i", "outage", "-k", "3600"))
+
+    def configure(self, **sections):
+        self.bench.write_config(f"mqtts://127.0.0.1:{self.broker.port}",
+                                uplink={"profile": "senml-mqtt", "registrar": {"type": "manual"}, "admission": "unlimited"},
+                                **sections)
+
+    def connect(self):
+        self.bench.set_keys((d, f"first-{d}", self.keys[d]) for d in self.devices)
+
+    def cut(self, seconds):
+        self.broker.process.send_signal(signal.SIGSTOP)
+        resume = threading.Timer(seconds, self.broker.process.send_signal, (signal.SIGCONT,))
+        resume.daemon = True
+        resume.start()
+
+    def arrived(self):
+        """(number, time) by device, in the order of arrival."""
+        publish(self.broker, "gatehouse/last/telemetry", "[]")
+        self.seen.expect("^gatehouse/last/telemetry ", DRAIN_SECONDS)
+        found = {d: [] for d in self.devices}
+        for line in self.seen.lines.seen:
+            topic, *rest = line.split(" ", 2)
+            device = topic.removeprefix("gatehouse/").removesuffix("/telemetry")
+            if device in found:
+                found[device] += self.samples(device, rest[1])
+        return found
+
+    @staticmethod
+    def samples(device, text):
+        """RFC 8428 section 4.6: base names and base times are for all records that follow."""
+        base_name, base_time = "", decimal.Decimal(0)
+        for record in json.loads(text, parse_float=decimal.Decimal):
+            base_name, base_time = record.get("bn", base_name), record.get("bt", base_time)
+            if base_name + record.get("n", "") == f"{device}:n":
+                yield int(record["v"]), base_time + record.get("t", 0)
+
+
+TRANSPORTS = {"coap": Coap, "mqtt": Mqtt}
 
 
 def say(text):
@@ -98,9 +152,9 @@ def judge(found):
     return result
 
 
-def prove(bench, options, rng):
+def prove(bench, stack, options, rng):
     devices = [f"d{i:03d}" for i in range(options.devices)]
-    transport = TRANSPORTS[options.transport](bench, devices)
+    transport = TRANSPORTS[options.transport](bench, devices, stack)
     transport.configure(spool={"durability": options.durability})
     for d in devices:
         bench.write_device(d, "sim", {"n": spool_bench.COUNTER}, interval=f"{1000 // options.rate}ms")
@@ -136,16 +190,20 @@ def main():
     parser.add_argument("--durability", choices=("always", "outage"), default="always")
     parser.add_argument("--seed", type=int)
     options = parser.parse_args()
+    if options.transport == "mqtt" and not shutil.which(MOSQUITTO):
+        say("mosquitto is not installed")
+        return harness.SKIPPED
     seed = random.SystemRandom().randrange(1 << 32) if options.seed is None else options.seed
     say(f"seed {seed}")
-    started, bench = time.monotonic(), harness.Bench()
+    started, bench, stack = time.monotonic(), harness.Bench(), contextlib.ExitStack()
     try:
-        ok, result = prove(bench, options, random.Random(seed))
+        ok, result = prove(bench, stack, options, random.Random(seed))
     except Exception as e:  # said in the last line, with what the programs had to say before it
         bench.tails()
         ok, result = False, {"failure": str(e)}
     finally:
         bench.remove()
+        stack.close()
     say(json.dumps({"outage": "ok" if ok else "failed", "transport": options.transport, "durability": options.durability,
                     "devices": options.devices, "rate": options.rate, "down": options.down, "seed": seed, **result,
                     "seconds": round(time.monotonic() - started, 1)}))
