@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Is a key that the agent is done with anywhere in its memory?
 
-usage: wiped.py [--devices N] [--keep]
+usage: wiped.py [--transport coap|mqtt] [--tls 1.2|1.3] [--devices N] [--keep]
 
-An agent that may be dumped (gatehoused-dumpable: the agent's own objects, but for the one that forbids it) has N CoAP devices
-at gatehouse-devcloud. After each phase of PHASES the whole of its memory is taken by gcore(1), mappings that are otherwise left out
+An agent that may be dumped (gatehoused-dumpable: the agent's own objects, but for the one that forbids it) has N devices at
+gatehouse-devcloud, or over MQTT at mosquitto, by TLS 1.3 or 1.2. After each of the transport's phases the whole of its memory is taken by gcore(1), mappings that are otherwise left out
 of cores included, and searched for the keyfile and for every key of every device: main, backup, retired. Each as raw bytes, in hex of
 both cases, in base64 at each of its three alignments, and where a key is itself hex text, as what that text means; whole, or
 either half, since an allocator writes over what was freed.
@@ -19,6 +19,7 @@ status 0 only if all held. 77: nothing can be dumped here.
 import argparse
 import base64
 import collections
+import contextlib
 import json
 import os
 import re
@@ -34,6 +35,9 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 import dbus_client  # noqa: E402
 import harness  # noqa: E402
 from harness import Failure, check, wait_for  # noqa: E402
+from mqtt_peers import MOSQUITTO, Broker, write_program  # noqa: E402
+from registrar_peers import Registrar  # noqa: E402
+from uplink_peers import Failed  # noqa: E402
 
 ROOT = "/org/gatehouse1"
 DEVICE = "org.gatehouse1.Device"
@@ -45,6 +49,7 @@ PT_LOAD = 1
 KNOWN = (
     ("offers", "new", "base64", r"\[heap\]", "the request that offers a new key, until it is answered or given up: it may have to "
      "be sent again"),
+    ("connecting", "held", "raw", r"\[heap\]|anonymous", "what TLS 1.3 offers, until the broker has answered or is given up"),
 )
 
 
@@ -138,10 +143,73 @@ class Core:
         return [Hit(name, where, address) for offset, name in found for address, where in [self.where(int(offset))]]
 
 
+# --- the clouds ---
+
+class Coap:
+    """gatehouse-devcloud."""
+
+    def __init__(self, bench, keys):
+        self.bench = bench
+        self.cloud = bench.devcloud([(f"first-{d}", key, d) for d, key in keys.items()])
+        self.url, self.uplink, self.options = self.cloud.url, {}, ()
+
+    def silence(self):
+        self.cloud.do("silence", ms=600000)
+
+    def speak(self):
+        self.cloud.do("clear")
+
+    def credentials(self):
+        """{key: device} of what the cloud accepts now; {key: device} of what it ever did. From its journal."""
+        accepted, ever = {}, {}
+        for line in map(json.loads, harness.read_bytes(self.bench.path("devcloud.state")).splitlines()):
+            if line["op"] == "put":
+                accepted[line["identity"]] = key = bytes.fromhex(line["key"])
+                ever[key] = line["device"]
+            elif line["op"] == "delete":
+                del accepted[line["identity"]]
+        return {key: ever[key] for key in accepted.values()}, ever
+
+    def close(self):
+        pass
+
+
+class Mqtt:
+    """mosquitto, which a program is the registrar of."""
+
+    def __init__(self, bench, keys, tls):
+        self.first, self.stack = keys, contextlib.ExitStack()
+        self.broker = Broker(self.stack, {f"first-{d}": key for d, key in keys.items()}, tls=f"tlsv{tls}", quiet=True)
+        os.makedirs(bench.path("programs"))
+        write_program(self.broker, bench.path("programs", "tell"))
+        registrar = Registrar(bench, None, "exec", options=("--program-dir", bench.path("programs")), program="tell")
+        self.url, self.options = f"mqtts://127.0.0.1:{self.broker.port}", ("--registrar-dir", registrar.directory)
+        self.uplink = {"profile": "senml-mqtt", "registrar": {"type": "exec", "program": "tell", "encoding": "hex"}}
+
+    def silence(self):
+        self.broker.process.send_signal(signal.SIGSTOP)
+
+    def speak(self):
+        self.broker.process.send_signal(signal.SIGCONT)
+
+    def credentials(self):
+        """As for CoAP. From what the program was told, and mosquitto's own list."""
+        ever = {key: device for device, key in self.first.items()}
+        if os.path.exists(self.broker.path("told")):
+            for device, _, key in map(str.split, harness.read(self.broker.path("told")).splitlines()):
+                ever[bytes.fromhex(key)] = device
+        accepted = [bytes.fromhex(line.split(":")[1]) for line in harness.read(self.broker.path("psk")).splitlines()]
+        return {key: ever[key] for key in accepted}, ever
+
+    def close(self):
+        self.stack.close()
+
+
 # --- the fleet ---
 
 class Fleet:
-    def __init__(self, count):
+    def __init__(self, transport, tls, count):
+        self.transport, self.tls, self.cloud = transport, tls, None
         self.bench, self.devices = harness.Bench(), [f"d{i:03d}" for i in range(count)]
         self.plant = secrets.token_bytes(32)
         self.first = {d: self.bench.new_key(64 if i % 10 == 0 else 32, text=i % 10 == 0) for i, d in enumerate(self.devices)}
@@ -150,12 +218,12 @@ class Fleet:
 
     def start(self):
         bench, keys = self.bench, self.first
-        self.cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in self.devices])
+        self.cloud = Coap(bench, keys) if self.transport == "coap" else Mqtt(bench, keys, self.tls)
         # who retires is asked for, one phase after the other
-        bench.write_config(self.cloud.url, uplink={"admission": "unlimited"}, rotation={"retire_after": "1h"})
+        bench.write_config(self.cloud.url, uplink={"admission": "unlimited", **self.cloud.uplink}, rotation={"retire_after": "1h"})
         for d in self.devices:
             bench.write_device(d, "sim", {"n": {"signal": "counter"}}, interval="1s")
-        self.agent = bench.agent(path="tests/prove/gatehoused-dumpable", env={"GATEHOUSE_PLANT": self.plant.hex()})
+        self.agent = bench.agent(*self.cloud.options, path="tests/prove/gatehoused-dumpable", env={"GATEHOUSE_PLANT": self.plant.hex()})
         bench.driver("sim")
         bench.set_keys((d, f"first-{d}", keys[d]) for d in self.devices)
         self.bus = dbus_client.Client(bench)
@@ -166,7 +234,10 @@ class Fleet:
         return collections.Counter((p["State"], p["RotationState"]) for p in shown)
 
     def await_all(self, rotation):
-        wanted = {("online", rotation): len(self.devices)}
+        self.await_state("online", rotation)
+
+    def await_state(self, state, rotation):
+        wanted = {(state, rotation): len(self.devices)}
         wait_for(lambda: f"all {wanted}; there are {dict(self.states())}", lambda: self.states() == wanted, 120)
 
     def tell(self, method, signature, *arguments):
@@ -196,13 +267,29 @@ class Fleet:
 
     def offers(self):
         """Each new key is on its way, and nothing comes back, so that it may have to be sent again."""
-        self.cloud.do("silence", ms=600000)
+        self.cloud.silence()
         self.tell("Rotate", "a{sv}", {})
         wait_for("the offers", lambda: all(rotation == "offered" for _, rotation in self.states()), 60)
 
     def answered(self):
-        self.cloud.do("clear")
+        self.cloud.speak()
         self.await_all("swapped")
+
+    def connecting(self):
+        """Each has a connection, has said what TLS begins with, and waits."""
+        self.tell("Disconnect", "")
+        self.await_state("disabled", "idle")
+        self.cloud.silence()
+        self.tell("Connect", "")
+        self.await_state("connecting", "idle")
+
+    def connected(self):
+        self.cloud.speak()
+        self.await_all("idle")
+
+    def disconnected(self):
+        self.tell("Disconnect", "")
+        self.await_state("disabled", "idle")
 
     def rekeyed(self):
         """The vault is sealed anew under another keyfile."""
@@ -211,20 +298,9 @@ class Fleet:
 
     # --- what they leave ---
 
-    def credentials(self):
-        """{key: device} of what the cloud accepts now; {key: device} of what it ever did. From its journal."""
-        accepted, ever = {}, {}
-        for line in map(json.loads, harness.read_bytes(self.bench.path("devcloud.state")).splitlines()):
-            if line["op"] == "put":
-                accepted[line["identity"]] = key = bytes.fromhex(line["key"])
-                ever[key] = line["device"]
-            elif line["op"] == "delete":
-                del accepted[line["identity"]]
-        return {key: ever[key] for key in accepted.values()}, ever
-
     def keys(self, then):
         """(what, whose, key) of every key that there is or was; `then`: what the cloud accepted."""
-        _, ever = self.credentials()
+        _, ever = self.cloud.credentials()
         self.passed |= set(then)
         for keyfile in (*self.keyfiles, harness.read_bytes(self.bench.keyfile)):
             yield "keyfile", "-", keyfile
@@ -243,15 +319,12 @@ class Fleet:
 
 
 # What is done, one after the other; the memory is searched after each.
-PHASES = (
-    ("handshakes", Fleet.handshakes),
-    ("reconnected", Fleet.reconnected),
-    ("rotation", Fleet.rotation),
-    ("retirement", Fleet.retirement),
-    ("offers", Fleet.offers),
-    ("answered", Fleet.answered),
-    ("rekeyed", Fleet.rekeyed),
-)
+BEGIN = ("handshakes", "reconnected", "rotation", "retirement")
+PHASES = {
+    "coap": (*BEGIN, "offers", "answered", "rekeyed"),
+    # A new key goes to the registrar, so there is no offer; but a broker may keep handshakes waiting.
+    "mqtt": (*BEGIN, "connecting", "connected", "disconnected", "rekeyed"),
+}
 
 
 # --- judging ---
@@ -295,31 +368,37 @@ def look(phase, fleet, core, then, figures):
     return problems
 
 
-def prove(count, keep):
-    fleet, figures, cores, problems, started = Fleet(count), {}, [], [], time.monotonic()
+def prove(options):
+    fleet, figures, cores = Fleet(options.transport, options.tls, options.devices), {}, []
+    problems, started = [], time.monotonic()
     try:
         fleet.start()
-        for name, act in PHASES:
-            act(fleet)
-            cores.append((name, Core(fleet.agent.pid, fleet.bench.path(f"core-{name}")), fleet.credentials()[0]))
+        for name in PHASES[options.transport]:
+            getattr(fleet, name)()
+            cores.append((name, Core(fleet.agent.pid, fleet.bench.path(f"core-{name}")), fleet.cloud.credentials()[0]))
         for name, core, then in cores:
             problems += [f"{name}: {p}" for p in look(name, fleet, core, then, figures)]
-    except (Failure, dbus_client.Error, OSError) as e:
+    except (Failure, Failed, dbus_client.Error, OSError) as e:
         problems.append(f"{type(e).__name__}: {e}")
         fleet.bench.tails()
     finally:
         fleet.bench.close()
-        if keep:
+        if fleet.cloud:
+            fleet.cloud.close()
+        if options.keep:
             say(f"kept: {fleet.bench.dir}")
         else:
             fleet.bench.remove()
-    say(json.dumps({"wiped": "failed" if problems else "ok", "devices": count, "phases": figures, "problems": problems,
-                    "seconds": round(time.monotonic() - started, 1)}))
+    say(json.dumps({"wiped": "failed" if problems else "ok", "transport": options.transport,
+                    **({"tls": options.tls} if options.transport == "mqtt" else {}), "devices": options.devices, "phases": figures,
+                    "problems": problems, "seconds": round(time.monotonic() - started, 1)}))
     return 1 if problems else 0
 
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev prove wiped")
+    parser.add_argument("--transport", choices=sorted(PHASES), default="coap")
+    parser.add_argument("--tls", choices=("1.2", "1.3"), default="1.3", help="what the broker speaks, over MQTT")
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--keep", action="store_true", help="leave the cores and the scratch directory")
     options = parser.parse_args()
@@ -328,11 +407,13 @@ def main():
         why = "a sanitizer keeps what was freed, and copies of its own"
     elif not shutil.which("gcore"):
         why = "gcore (package gdb) is not installed"
+    elif options.transport == "mqtt" and not shutil.which(MOSQUITTO):
+        why = "mosquitto is not installed"
     if why:
         say(json.dumps({"wiped": "skipped", "why": why}))
         return harness.SKIPPED
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    return prove(options.devices, options.keep)
+    return prove(options)
 
 
 if __name__ == "__main__":
