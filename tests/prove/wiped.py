@@ -5,10 +5,10 @@
 usage: wiped.py [--transport coap|mqtt] [--tls 1.2|1.3] [--devices N] [--keep]
 
 An agent that may be dumped (gatehoused-dumpable: the agent's own objects, but for the one that forbids it) has N devices at
-gatehouse-devcloud, or over MQTT at mosquitto, by TLS 1.3 or 1.2. After each of the transport's phases the whole of its memory is taken by gcore(1), mappings that are otherwise left out
-of cores included, and searched for the keyfile and for every key of every device: main, backup, retired. Each as raw bytes, in hex of
-both cases, in base64 at each of its three alignments, and where a key is itself hex text, as what that text means; whole, or
-either half, since an allocator writes over what was freed.
+gatehouse-devcloud, or over MQTT at mosquitto, by TLS 1.3 or 1.2. After each of the transport's PHASES the whole of its memory is
+taken by gcore(1), mappings that are otherwise left out of cores included, and searched for the keyfile and for every key of every
+device: main, backup, retired. Each as raw bytes, in hex of both cases, in base64 at each of its three alignments, and where a key is
+itself hex text, as what that text means; whole, or either half, since an allocator writes over what was freed.
 
 The agent also holds plants, one in each form and one in a locked arena: the search has to find them, each time. A tenth of the devices
 have a key that is text.
@@ -223,7 +223,8 @@ class Fleet:
         bench.write_config(self.cloud.url, uplink={"admission": "unlimited", **self.cloud.uplink}, rotation={"retire_after": "1h"})
         for d in self.devices:
             bench.write_device(d, "sim", {"n": {"signal": "counter"}}, interval="1s")
-        self.agent = bench.agent(*self.cloud.options, path="tests/prove/gatehoused-dumpable", env={"GATEHOUSE_PLANT": self.plant.hex()})
+        self.agent = bench.agent(*self.cloud.options, path="tests/prove/gatehoused-dumpable",
+                                 env={"GATEHOUSE_PLANT": self.plant.hex()})
         bench.driver("sim")
         bench.set_keys((d, f"first-{d}", keys[d]) for d in self.devices)
         self.bus = dbus_client.Client(bench)
@@ -248,6 +249,8 @@ class Fleet:
 
     def handshakes(self):
         self.await_all("idle")
+        suite = self.bench.get(self.devices[0], "Suite")
+        check(self.transport == "coap" or ("_WITH_" in suite) == (self.tls == "1.2"), f"{suite} is not one of TLS {self.tls}")
 
     def reconnected(self):
         """The sessions anew: the agent has its keys from the vault alone."""
@@ -283,8 +286,14 @@ class Fleet:
         self.tell("Connect", "")
         self.await_state("connecting", "idle")
 
+    def given_up(self):
+        """No broker ever answered."""
+        self.tell("Disconnect", "")
+        self.await_state("disabled", "idle")
+
     def connected(self):
         self.cloud.speak()
+        self.tell("Connect", "")
         self.await_all("idle")
 
     def disconnected(self):
@@ -323,7 +332,7 @@ BEGIN = ("handshakes", "reconnected", "rotation", "retirement")
 PHASES = {
     "coap": (*BEGIN, "offers", "answered", "rekeyed"),
     # A new key goes to the registrar, so there is no offer; but a broker may keep handshakes waiting.
-    "mqtt": (*BEGIN, "connecting", "connected", "disconnected", "rekeyed"),
+    "mqtt": (*BEGIN, "connecting", "given_up", "connected", "disconnected", "rekeyed"),
 }
 
 
