@@ -77,6 +77,7 @@ class Cloud:
             self.drain()
             return set(served) <= set(self.arrived())
         wait_for(lambda: f"values {sorted(set(served) - set(self.arrived()))[:5]}", all_there)
+        check(list(dict.fromkeys(self.arrived())) == served, "in order")
         check(len(self.arrived()) - len(served) <= twice, f"{len(self.arrived())} arrived of {len(served)}")
         check(self.bench.get(DEVICE, "Dropped") == 0, "drops")
 

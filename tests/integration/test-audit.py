@@ -57,6 +57,8 @@ def acts_are_written_down(bench):
     journal, me = Journal(bench), str(os.geteuid())
     agent, _, cloud, _ = sim_bench(bench, ["d1"], rotation={"retire_after": "1h"})
     journal.wait("KEY_SET", "d1", me, "main key is set, identity first-d1")
+    bench.ctl("write", "d1", "x", "1", status=1)
+    journal.wait("WRITE_FAILED", "d1", me, "a caller on the bus wanted 1 of x of d1")
     bench.ctl("rotate", "d1")
     journal.wait("ROTATION_ASKED", "d1", me)
     journal.wait("ROTATION_DONE", "d1")
