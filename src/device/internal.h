@@ -370,6 +370,8 @@ int announce_introduce(void *userdata, struct uplink_introduction *ret);
 int proof_begin(struct device *d, struct uplink_session *s,
                 void (*done)(struct device *d, int r, enum profile_verdict verdict, uint8_t code), struct proof **ret);
 struct proof *proof_free(struct proof *p);
+/* The same when its session has been stopped, and with it every subscription. */
+struct proof *proof_stopped(struct proof *p);
 
 /* downlink.c */
 /* The session stands: listens to what is not listened to yet. */

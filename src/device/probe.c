@@ -57,7 +57,10 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
 {
     struct device *d = userdata;
 
-    if (state == UPLINK_STATE_STOPPED && d->probe.done)
+    if (state != UPLINK_STATE_STOPPED)
+        return;
+    d->probe.proof = proof_stopped(d->probe.proof);
+    if (d->probe.done)
         finish(d, -EHOSTUNREACH);
 }
 

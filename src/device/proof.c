@@ -33,6 +33,13 @@ struct proof *proof_free(struct proof *p)
     return NULL;
 }
 
+struct proof *proof_stopped(struct proof *p)
+{
+    if (p)
+        p->subscription = NULL;
+    return proof_free(p);
+}
+
 static void finish(struct proof *p, int r, enum profile_verdict verdict, uint8_t code)
 {
     void (*done)(struct device *, int, enum profile_verdict, uint8_t) = p->done;

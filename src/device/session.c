@@ -47,6 +47,7 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
         batch_online(d);
     } else if (state == UPLINK_STATE_STOPPED) {
         downlink_stopped(d);
+        d->proof = proof_stopped(d->proof);
     }
     device_changed(d);
 }
@@ -112,7 +113,12 @@ static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint
 
 static void begin_proof(struct device *d)
 {
-    int r = d->proof ? 0 : proof_begin(d, d->session, on_proof, &d->proof);
+    int r;
+
+    /* One that waits for its message to come back waits in vain: that went the way of the last connection. */
+    if (d->uplink->profile->probe_reads_back)
+        d->proof = proof_free(d->proof);
+    r = d->proof ? 0 : proof_begin(d, d->session, on_proof, &d->proof);
 
     if (r > 0)
         session_accepted(d);

@@ -245,11 +245,14 @@ void coap_exchange_expire(struct coap_exchange *x)
     }
 }
 
-/* The session lives after all: what is out is sent again now, and not when its patience has run out. */
+/* The session lives after all: what is out is sent again now, and has all its repeats before it. They bear the same
+ * message id, by which the peer knows what it has carried out; given up and asked anew it would be carried out twice.
+ */
 static void hasten(struct coap_endpoint *ep)
 {
     for (struct coap_exchange *x = ep->first; x; x = x->next)
         if (x->state == COAP_SENT && x->spared && x->confirmable) {
+            x->transmissions = 1;
             x->timeout = coap_rtt_timeout(&ep->rtt, &ep->random) / 2; /* doubled by then */
             x->deadline = ep->now;
         }
