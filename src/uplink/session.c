@@ -288,6 +288,7 @@ void uplink_session_hurry(struct uplink_session *s)
     if (!s->running || s->phase != PHASE_WAITING)
         return;
     session_enter(s);
+    s->uplink->away_at = 0; /* whoever asks knows more than what was found a moment ago */
     attempt_begin(s);
     session_leave(s);
 }
