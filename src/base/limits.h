@@ -63,7 +63,7 @@
 #define WRITES_PER_SEC 10
 #define WRITE_BURST 20
 #define COMMANDS_AT_ONCE 16       /* of one device */
-#define COMMANDS_REMEMBERED 16    /* whose repeats are known */
+#define COMMANDS_REMEMBERED 32    /* whose repeats are known */
 #define COMMAND_PAYLOAD_MAX 16384 /* a message with commands */
 
 /* Sessions on demand */

@@ -144,7 +144,8 @@ static void remember(struct downlink *l, const struct profile_command *c, const 
 {
     struct remembered *m = recall(l, c);
 
-    if (!m) {
+    /* What is being carried out is not forgotten; there are fewer of these than places. */
+    while (!m || (m->command.id && !m->ended && !is_same(m, c))) {
         m = &l->remembered[l->next];
         l->next = (l->next + 1) % COMMANDS_REMEMBERED;
     }
@@ -411,6 +412,11 @@ static struct downlink *downlink_new(struct device *d)
     for (size_t i = 0; i < n; i++)
         l->listening[i] = (struct listening){.downlink = l, .source = i};
     return l;
+}
+
+bool downlink_busy(const struct device *d)
+{
+    return d->downlink && d->downlink->n_running > 0;
 }
 
 void downlink_online(struct device *d)

@@ -10,7 +10,8 @@ static bool busy(const struct device *d)
 {
     struct spool_counts counts;
 
-    if (d->tombstone || d->delivery.request || d->proof || d->probe.done || d->registrar_call || rotate_under_way(d))
+    if (d->tombstone || d->delivery.request || d->proof || d->probe.done || d->registrar_call || downlink_busy(d) ||
+        rotate_under_way(d))
         return true;
     spool_device_counts(d->queue, &counts);
     return counts.queued > 0;

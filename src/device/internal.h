@@ -381,6 +381,8 @@ void downlink_stopped(struct device *d);
 /* Listens no longer; what is under way goes on. */
 void downlink_leave(struct device *d);
 void downlink_done(struct device *d);
+/* A command is being carried out, whose outcome is to be told. */
+bool downlink_busy(const struct device *d);
 
 /* rotate.c */
 int rotate_init(struct device *d, struct error *e);

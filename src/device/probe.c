@@ -112,8 +112,10 @@ static int on_paused(sd_event_source *source, uint64_t usec, void *userdata)
     d->probe.pausing = sd_event_source_disable_unref(d->probe.pausing);
     session_stop(d, UPLINK_BYE);
     r = begin(d);
-    if (r < 0)
+    if (r < 0) {
         finish(d, r);
+        session_start(d);
+    }
     return 0;
 }
 

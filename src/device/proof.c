@@ -17,6 +17,7 @@ struct proof {
     sd_event_source *timeout;
     struct profile_message message;
     bool acknowledged;
+    int failed; /* at once, before proof_begin() had returned */
     void (*done)(struct device *d, int r, enum profile_verdict verdict, uint8_t code);
 };
 
@@ -56,6 +57,8 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
     enum profile_verdict verdict;
 
     p->call = NULL;
+    if (r < 0 && !p->done)
+        p->failed = r;
     if (r < 0) {
         /* The session is gone, and its subscriptions with it. */
         if (r == -ECANCELED)
@@ -124,6 +127,8 @@ int proof_begin(struct device *d, struct uplink_session *s,
         r = read_back(p, s);
     if (r >= 0)
         r = message_send(s, &p->message, on_answer, p, &p->call);
+    if (r >= 0 && p->failed < 0)
+        r = p->failed;
     if (r < 0) {
         *ret = proof_free(p);
         return r;

@@ -267,7 +267,7 @@ bool make_room(struct spool *s, uint64_t more)
     uint64_t most = writes(s) ? SPOOL_MEMORY_MAX : MIN_OF(s->settings.max_bytes, (uint64_t)SPOOL_MEMORY_MAX);
 
     if (writes(s))
-        return s->memory + more <= most;
+        return s->unwritten_bytes + more <= most;
     while (s->memory + more > most)
         if (!evict_largest(s, false))
             return false;

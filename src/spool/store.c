@@ -20,6 +20,8 @@ static const char *const statements[N_STATEMENTS] = {
     [STATEMENT_DELETE_ROWS] = "DELETE FROM sample WHERE seq BETWEEN ?1 AND ?2",
     [STATEMENT_PUT_DEVICE] = "INSERT INTO device (number, id, row, skip, dropped, rejected)"
                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (number) DO UPDATE SET row = excluded.row,"
+                             " skip = excluded.skip, dropped = excluded.dropped, rejected = excluded.rejected"
+                             " ON CONFLICT (id) DO UPDATE SET number = excluded.number, row = excluded.row,"
                              " skip = excluded.skip, dropped = excluded.dropped, rejected = excluded.rejected",
     [STATEMENT_DELETE_DEVICE] = "DELETE FROM device WHERE number = ?1",
     [STATEMENT_PUT_BOOT] = "INSERT INTO boot (number, id, offset) VALUES (?1, ?2, ?3)"

@@ -54,7 +54,8 @@ static void on_message(struct mosquitto *mosquitto, void *userdata, const struct
 {
     struct mqtt *m = userdata;
 
-    if (mqtt_is_open(m))
+    /* What the broker has kept was said to somebody else, or long ago. */
+    if (mqtt_is_open(m) && !message->retain)
         m->ops->message(m->userdata, message->topic, message->payload, (size_t)message->payloadlen);
 }
 

@@ -158,6 +158,8 @@ struct uplink *uplink_free(struct uplink *u)
     sd_event_source_disable_unref(u->look);
     dtls_shared_free(u->dtls);
     mqtt_shared_free(u->mqtt);
+    sockets_free(u->sockets);
+    timers_free(u->timers);
     sd_event_unref(u->event);
     free(u->name);
     free(u->endpoint);
