@@ -119,20 +119,21 @@
 #define SPOOL_AGE_DEFAULT (7 * USEC_PER_DAY)
 #define SPOOL_COMMIT_INTERVAL                                                                                          \
     (40 * USEC_PER_MSEC) /* samples share a commit: it is over within 50 ms where syncs are fast */
-#define SPOOL_COMMIT_YOUNG (20 * USEC_PER_MSEC) /* what has come since waits for the next: a cloud may be faster */
-#define SPOOL_COMMIT_SAMPLES 1000               /* or so many of them do */
-#define SPOOL_CARE_INTERVAL (5 * USEC_PER_SEC)  /* between writings of what may be lost: what is gone, counts */
-#define SPOOL_RETRY_INTERVAL (1 * USEC_PER_SEC) /* after a failure of the disk */
-#define SPOOL_UNWRITTEN_AGE (4 * USEC_PER_SEC)  /* under `outage`: what waits so long is written; a second is left */
-#define SPOOL_UNWRITTEN_BYTES (1024 * 1024)     /* likewise when it is so much */
-#define SPOOL_ROW_SAMPLES_MAX 250               /* as many points as a row can name */
-#define SPOOL_ROW_OVERHEAD 16                   /* what a row takes beside its data */
-#define SPOOL_SCAN_ROWS 4096                    /* taken over in one turn of the loop when the file is opened */
-#define SPOOL_LOAD_ROWS 256                     /* read back at a time */
-#define SPOOL_LOAD_SAMPLES 4096                 /* likewise */
-#define SPOOL_REJECTED_MAX 1000                 /* kept in the table, of at most some 400 bytes each */
-#define SPOOL_REJECTED_WAITING 64               /* to be written there */
-#define SPOOL_CORRUPT_MAX 3                     /* damaged files kept */
+#define SPOOL_COMMIT_YOUNG (20 * USEC_PER_MSEC)  /* what has come since waits for the next: a cloud may be faster */
+#define SPOOL_COMMIT_SAMPLES 1000                /* or so many of them do */
+#define SPOOL_CARE_INTERVAL (5 * USEC_PER_SEC)   /* between writings of what may be lost: what is gone, counts */
+#define SPOOL_RETRY_INTERVAL (1 * USEC_PER_SEC)  /* after a failure of the disk */
+#define SPOOL_UNWRITTEN_AGE (4 * USEC_PER_SEC)   /* under `outage`: what waits so long is written; a second is left */
+#define SPOOL_UNWRITTEN_BYTES (1024 * 1024)      /* likewise when it is so much */
+#define SPOOL_ROW_SAMPLES_MAX 250                /* as many points as a row can name */
+#define SPOOL_ROW_OVERHEAD 16                    /* what a row takes beside its data */
+#define SPOOL_SCAN_ROWS 4096                     /* taken over in one turn of the loop when the file is opened */
+#define SPOOL_LOAD_ROWS 256                      /* read back at a time */
+#define SPOOL_LOAD_SAMPLES 4096                  /* likewise */
+#define SPOOL_REJECTED_MAX 1000                  /* kept in the table, of at most some 400 bytes each */
+#define SPOOL_REJECTED_WAITING 64                /* to be written there */
+#define SPOOL_RATE_WINDOW (10 * USEC_PER_MINUTE) /* over which the rate is counted */
+#define SPOOL_CORRUPT_MAX 3                      /* damaged files kept */
 
 /* DTLS */
 #define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)

@@ -103,6 +103,7 @@ static int add_row(struct commit *c, struct spool_device *d, struct spool_queue_
     struct record_points points = {.n = 0};
     uint32_t n = row_length(*at, &head.arrived, &head.last);
     uint64_t previous = head.last;
+    size_t begin = c->data.size;
     int r = row_new(c, d);
 
     if (r >= 0)
@@ -114,11 +115,11 @@ static int add_row(struct commit *c, struct spool_device *d, struct spool_queue_
         r = record_add(&c->data, &points, e->point, &sample, &previous);
     }
     if (r < 0) {
-        c->data.size = c->rows[c->n_rows].at;
+        c->data.size = begin;
         return r;
     }
     c->rows[c->n_rows].n = n;
-    c->rows[c->n_rows].size = c->data.size - c->rows[c->n_rows].at;
+    c->rows[c->n_rows].size = c->data.size - begin;
     c->arrived[c->n_rows] = head.arrived;
     c->n_rows++;
     boot->used = true;
@@ -209,7 +210,10 @@ static int take_care(struct commit *c)
         TAILQ_REMOVE(&s->care, t, by_care);
         t->caring = t->cursor_changed = t->counts_changed = false;
         r = add_device(c, d);
-        stored_put(d);
+        if (r < 0)
+            device_care(d);
+        else
+            stored_put(d);
     }
     c->deletes = TAKE_PTR(s->deletes);
     c->changes.n_deletes = s->n_deletes;
@@ -274,44 +278,6 @@ static void row_written(struct spool_device *d, const struct spool_row *row)
     passed(d, left);
 }
 
-/* How many samples a device may have in memory that are on disk too. */
-static uint32_t window(const struct spool *s)
-{
-    size_t fair = SPOOL_MEMORY_MAX / 2 / sizeof(struct entry) / MAX_OF(s->n_heap, (size_t)1);
-
-    return (uint32_t)MAX_OF(MIN_OF(fair, (size_t)SPOOL_WINDOW_MAX), (size_t)SPOOL_WINDOW_MIN);
-}
-
-/* Of many samples in memory that are on disk too, only what is sent next stays. */
-static void narrow(struct spool_device *d)
-{
-    struct stored *t = d->stored;
-    uint32_t kept = 0, i = 0, most = MAX_OF(window(d->spool), d->held);
-
-    if (t->rest.count > 0 || t->in_queue <= most)
-        return;
-    for (; i < t->n_head && kept < most; i++)
-        kept += t->head[i].n - (i == 0 ? t->gone : 0);
-    if (i == t->n_head || spool_queue_move(&d->queue, t->in_queue, &t->tail) < 0)
-        return;
-    for (uint32_t k = i; k < t->n_head; k++)
-        if (spool_rows_push(&t->rest, &t->head[k]) < 0) {
-            spool_rows_done(&t->rest);
-            spool_queue_join(&d->queue, &t->tail);
-            return;
-        }
-    t->n_head = i;
-    t->in_queue = kept;
-    while (d->queue.n > kept) {
-        struct spool_queue cut = {0};
-
-        if (spool_queue_move(&d->queue, kept, &cut) >= 0)
-            spool_queue_done(&cut, &d->points);
-        else
-            spool_queue_remove(&d->queue, &d->points, kept);
-    }
-}
-
 static void rows_written(struct commit *c)
 {
     struct spool *s = c->spool;
@@ -329,11 +295,11 @@ static void rows_written(struct commit *c)
         }
         before = measure(d);
         row_written(d, &row);
-        if (i + 1 == c->n_rows || c->of_row[i + 1] != d)
-            narrow(d);
         changed(d, &before);
-        if (i + 1 == c->n_rows || c->of_row[i + 1] != d)
+        if (i + 1 == c->n_rows || c->of_row[i + 1] != d) {
+            unload(d);
             stored_put(d);
+        }
     }
     enforce(s);
 }
@@ -341,7 +307,6 @@ static void rows_written(struct commit *c)
 /* What was not written is as before, and comes with the next. */
 static void rows_failed(struct commit *c)
 {
-
     for (size_t i = 0; i < c->n_rows; i++) {
         struct spool_device *d = c->of_row[i];
         struct measure before;
@@ -371,10 +336,8 @@ static void care_failed(struct commit *c)
         if (stored_get(d))
             device_care(d);
     }
-    if (!s->removed) {
-        s->removed = TAKE_PTR(c->removed);
-        s->n_removed = c->n_removed;
-    }
+    for (size_t i = 0; i < c->n_removed; i++)
+        remove_device(s, c->removed[i]);
     if (!s->rejected) {
         s->rejected = TAKE_PTR(c->rejected);
         s->n_rejected = c->changes.n_rejected;
@@ -471,23 +434,26 @@ void commit_now(struct spool *s)
 
         not_dirty(t);
         r = write_device(c, d);
-        stored_put(d);
+        if (r < 0)
+            set_dirty(t, 0);
+        else
+            stored_put(d);
     }
     if (r >= 0 && care_wanted(s) &&
         (s->stopping || !s->options.event || s->cared == 0 || now >= s->cared + SPOOL_CARE_INTERVAL))
         r = take_care(c);
     if (r >= 0)
         r = take_boots(c);
+    if (r < 0) {
+        /* Out of memory: later. */
+        s->commit = c;
+        on_committed(error_set(&c->e, r, "cannot write samples: out of memory"), c);
+        return;
+    }
     if (c->n_rows == 0 && !c->care && c->changes.n_boots == 0) {
         commit_free(c);
         if (!TAILQ_EMPTY(&s->dirty))
             spool_arm(s, s->commit_timer, now + next_turn(s));
-        return;
-    }
-    if (r < 0 && !c->boots) {
-        /* Out of memory: later. */
-        s->commit = c;
-        on_committed(r, c);
         return;
     }
     if (spool_armed(s->commit_timer))

@@ -266,6 +266,18 @@ void delete_row(struct spool *s, uint64_t seq)
         want_care(s, false);
 }
 
+void remove_device(struct spool *s, uint32_t number)
+{
+    uint32_t *removed = reallocarray(s->removed, s->n_removed + 1, sizeof(*removed));
+
+    if (!removed)
+        return;
+    s->removed = removed;
+    s->removed[s->n_removed++] = number;
+    if (s->options.event)
+        want_care(s, false);
+}
+
 void forget_lists(struct stored *t)
 {
     struct spool *s = t->device->spool;

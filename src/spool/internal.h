@@ -2,8 +2,8 @@
 #pragma once
 
 /* What the files of the policy share: spool.c (devices, what comes and goes), share.c (accounts, bounds), commit.c
- * (what is written, and when), open.c (what is found), load.c (what is read back), stamp.c (times). Included by these
- * only.
+ * (what is written), due.c (and when), open.c (what is found), load.c (what is read back, and let go of), stamp.c
+ * (times), rate.c. Included by these only.
  *
  * A device's samples are, in order: those in `queue` that rows on disk hold too (`head`); those that only rows hold
  * (`rest`); those in the commit under way; and those not written. The last two stand in `queue` while there is no
@@ -109,6 +109,8 @@ struct spool {
     size_t n_deletes, deletes_room;
     uint32_t *removed; /* numbers of forgotten devices */
     size_t n_removed;
+    char **forgotten; /* ids of those that were forgotten before it was known what the file has of them */
+    size_t n_forgotten;
     struct spool_rejected *rejected;
     size_t n_rejected;
     struct stored_list dirty, wanting, care;
@@ -154,6 +156,9 @@ void drop_old(struct spool_device *d, uint64_t now);
 /* The first row of `rest` is in memory or gone. */
 void rest_popped(struct spool_device *d);
 
+/* rate.c */
+void count_rate(struct spool *s, uint64_t now, size_t n);
+
 /* spool.c */
 struct stored *stored_get(struct spool_device *d); /* NULL: no memory */
 /* Frees it if nothing is in it. */
@@ -189,6 +194,8 @@ void forget_age(const struct spool_device *d);
 void want_care(struct spool *s, bool now);
 void device_care(struct spool_device *d);
 void delete_row(struct spool *s, uint64_t seq);
+/* The device of that number goes from the file; without memory for it, it is found again. */
+void remove_device(struct spool *s, uint32_t number);
 void write_everything(struct spool *s);
 int spool_commit_init(struct spool *s);
 void spool_commit_done(struct spool *s);
@@ -206,14 +213,21 @@ void submit(struct spool *s, int (*run)(void *userdata), void (*done)(int r, voi
 
 /* open.c */
 void open_begin(struct spool *s);
+/* An attempt is over; or it is over for good. */
 void open_leave(struct spool *s);
-void open_forget(const struct spool_device *d);
+void open_done(struct spool *s);
+/* The device is gone; `rows`: for good. */
+void open_forget(const struct spool_device *d, bool rows);
 /* The file is damaged. */
 void give_up_file(struct spool *s, const struct error *e);
 /* Once nothing is under way in it. */
 void give_up_damaged(struct spool *s);
 
 /* load.c */
+/* Whether what is on disk alone is to be read back, to be sent. */
+bool load_due(const struct spool_device *d);
+/* Lets go of what the device has in memory and on disk, beyond what is sent next and what memory has room for. */
+void unload(struct spool_device *d);
 void want_load(struct spool_device *d);
 void load_next(struct spool *s);
 void load_forget(struct spool_device *d);

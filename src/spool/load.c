@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is on disk alone is read back when it is to be sent: look-ups of rows by number, for some devices at a time. */
+/* What is on disk alone is read back when it is to be sent: look-ups of rows by number, for some devices at a time. And
+ * what is in memory as well is let go of when it is not sent. */
 #include "base/clock.h"
 #include "spool/internal.h"
 
@@ -13,7 +14,7 @@ struct asked {
 struct load {
     struct spool *spool;
     struct asked asked[SPOOL_LOAD_ROWS];
-    size_t n;
+    size_t n, samples;
     struct record_buffer data;
     struct error e;
 };
@@ -37,6 +38,83 @@ void load_forget(struct spool_device *d)
     for (size_t i = 0; l && i < l->n; i++)
         if (l->asked[i].device == d)
             l->asked[i].device = NULL;
+}
+
+/* ---- How much ---- */
+
+/* Bytes in memory of what is on disk too, or on its way there. */
+static uint64_t loaded(const struct spool *s)
+{
+    return s->memory - s->unwritten_bytes;
+}
+
+/* How many samples of what is on disk a device may have in memory, to be sent next. */
+static uint32_t window(const struct spool *s)
+{
+    size_t fair = SPOOL_MEMORY_MAX / 2 / sizeof(struct entry) / MAX_OF(s->n_heap, (size_t)1);
+
+    return (uint32_t)MAX_OF(MIN_OF(fair, (size_t)SPOOL_WINDOW_MAX), (size_t)SPOOL_WINDOW_MIN);
+}
+
+bool load_due(const struct spool_device *d)
+{
+    return d->stored && d->stored->rest.count > 0 && d->queue.n < window(d->spool) / 2;
+}
+
+/* How many samples stay of what is on disk too. Those under way do in any case. */
+static uint32_t kept(const struct spool_device *d)
+{
+    uint32_t most = loaded(d->spool) < SPOOL_MEMORY_MAX / 2 ? window(d->spool) : 0;
+
+    return MAX_OF(most, d->held);
+}
+
+/* The rows from the i-th on, of which `left` samples precede, stand on disk alone again. */
+static int put_back(struct spool_device *d, uint32_t i, uint32_t left)
+{
+    struct stored *t = d->stored;
+    bool first = t->rest.count == 0;
+    int r = 0;
+
+    if (first)
+        r = spool_queue_move(&d->queue, t->in_queue, &t->tail);
+    if (r < 0)
+        return r;
+    r = spool_rows_prepend(&t->rest, t->head + i, t->n_head - i);
+    if (r < 0) {
+        if (first)
+            spool_queue_join(&d->queue, &t->tail);
+        return r;
+    }
+    t->n_head = i;
+    t->in_queue = left;
+    while (d->queue.n > left) {
+        struct spool_queue cut = {0};
+
+        if (spool_queue_move(&d->queue, left, &cut) >= 0)
+            spool_queue_done(&cut, &d->points);
+        else
+            spool_queue_remove(&d->queue, &d->points, left);
+    }
+    return 0;
+}
+
+void unload(struct spool_device *d)
+{
+    const struct stored *t = d->stored;
+    uint32_t left = 0, i = 0, most;
+    struct measure before;
+
+    if (!t || t->n_head == 0)
+        return;
+    most = kept(d);
+    if (t->in_queue <= most)
+        return;
+    for (; i < t->n_head && left < most; i++)
+        left += t->head[i].n - (i == 0 ? t->gone : 0);
+    before = measure(d);
+    if (i < t->n_head && put_back(d, i, left) >= 0)
+        changed(d, &before);
 }
 
 /* ---- On the worker ---- */
@@ -207,34 +285,46 @@ static bool may_load(const struct spool_device *d)
     return s->stamped || !b || b->stored.known || b == &s->boots[s->boot];
 }
 
-static void ask(struct load *l, struct spool_device *d)
+/* Rows of the device, as far as they are wanted; false if there is no room for the first of them. */
+static bool ask(struct load *l, struct spool_device *d, uint64_t *room)
 {
-    struct spool_row row;
     uint32_t samples = d->queue.n;
-    size_t at = 0;
+    size_t at = 0, first = l->n;
+    struct spool_row row;
 
-    while (l->n < SPOOL_LOAD_ROWS && samples < SPOOL_WINDOW_MAX / 2 && spool_rows_next(&d->stored->rest, &at, &row)) {
+    while (l->n < SPOOL_LOAD_ROWS && l->samples < SPOOL_LOAD_SAMPLES && samples < window(d->spool) / 2 &&
+           spool_rows_next(&d->stored->rest, &at, &row)) {
+        uint64_t bytes = row.n * sizeof(struct entry) + row.size;
+
+        if (bytes > *room)
+            return l->n > first;
+        *room -= bytes;
         l->asked[l->n++] = (struct asked){.device = d, .row = row};
+        l->samples += row.n;
         samples += row.n;
     }
+    return true;
 }
 
+/* Of whom there is more to be read than there is room for, wait: for those whose samples are being sent now, or whose
+ * line turns out to be down. */
 void load_next(struct spool *s)
 {
+    uint64_t most = SPOOL_MEMORY_MAX / 4 * 3, room = loaded(s) < most ? most - loaded(s) : 0;
     struct stored *t;
     struct load *l;
 
-    if (s->load || s->damaged || s->state != SPOOL_OPEN || TAILQ_EMPTY(&s->wanting) || s->stopping)
+    if (TAILQ_EMPTY(&s->wanting) || room == 0 || s->load || s->damaged || s->state != SPOOL_OPEN || s->stopping)
         return;
     l = calloc(1, sizeof(*l));
     if (!l)
         return;
     l->spool = s;
-    while (l->n < SPOOL_LOAD_ROWS && (t = TAILQ_FIRST(&s->wanting))) {
+    while (l->n < SPOOL_LOAD_ROWS && l->samples < SPOOL_LOAD_SAMPLES && (t = TAILQ_FIRST(&s->wanting))) {
+        if (may_load(t->device) && !ask(l, t->device, &room))
+            break;
         TAILQ_REMOVE(&s->wanting, t, by_want);
         t->wanting = false;
-        if (may_load(t->device))
-            ask(l, t->device);
     }
     if (l->n == 0) {
         load_free(l);

@@ -43,13 +43,40 @@ void open_leave(struct spool *s)
     free(o);
 }
 
-void open_forget(const struct spool_device *d)
+void open_forget(const struct spool_device *d, bool rows)
 {
-    struct opening *o = d->spool->opening;
+    struct spool *s = d->spool;
+    struct opening *o = s->opening;
+    char **forgotten;
 
     for (size_t i = 0; o && i < o->n_devices; i++)
         if (o->devices[i].device == d)
             o->devices[i].device = NULL;
+    if (!rows || d->number > 0 || (s->state != SPOOL_OPENING && s->state != SPOOL_FAILED))
+        return;
+    forgotten = reallocarray(s->forgotten, s->n_forgotten + 1, sizeof(*forgotten));
+    if (!forgotten)
+        return; /* what the file has of it stays, until it is too old */
+    s->forgotten = forgotten;
+    forgotten[s->n_forgotten] = strdup(d->id);
+    s->n_forgotten += forgotten[s->n_forgotten] != NULL;
+}
+
+void open_done(struct spool *s)
+{
+    open_leave(s);
+    for (size_t i = 0; i < s->n_forgotten; i++)
+        free(s->forgotten[i]);
+    free(TAKE_PTR(s->forgotten));
+    s->n_forgotten = 0;
+}
+
+static bool was_forgotten(const struct spool *s, const struct found_device *found)
+{
+    for (size_t i = 0; i < s->n_forgotten; i++)
+        if (strcmp(s->forgotten[i], found->id) == 0)
+            return true;
+    return false;
 }
 
 static void open_failed(struct spool *s, int r, const struct error *e)
@@ -214,10 +241,15 @@ static int take_devices(struct spool *s)
 
     for (size_t i = 0; i < o->n_devices; i++) {
         struct found_device *found = &o->devices[i];
-        struct spool_device *d = spool_device(s, found->id);
+        struct spool_device *d;
 
         s->next_number = MAX_OF(s->next_number, found->number + 1);
         s->next_seq = MAX_OF(s->next_seq, found->row + 1);
+        if (was_forgotten(s, found)) {
+            remove_device(s, found->number);
+            continue;
+        }
+        d = spool_device(s, found->id);
         if (!d)
             return -ENOMEM;
         d->number = found->number;
@@ -238,7 +270,7 @@ static void opened(struct spool *s)
         o->devices[i].device->dropped += o->devices[i].dropped;
         o->devices[i].device->rejected += o->devices[i].rejected;
     }
-    open_leave(s);
+    open_done(s);
     s->state = SPOOL_OPEN;
     disk_works(s);
     if (s->settings.durability == SPOOL_MEMORY && s->disk == 0) {
@@ -265,7 +297,7 @@ static void opened(struct spool *s)
             let_age(d, now);
         say_more(d);
     }
-    if (s->n_deletes > 0)
+    if (s->n_deletes > 0 || s->n_removed > 0)
         want_care(s, false);
 }
 

@@ -115,3 +115,36 @@ void spool_rows_pop(struct spool_rows *rows)
     if (--rows->count == 0)
         spool_rows_done(rows);
 }
+
+int spool_rows_prepend(struct spool_rows *rows, const struct spool_row *first, size_t n)
+{
+    struct spool_rows all = {0};
+    struct spool_row row = {0};
+    size_t at = 0, left;
+    uint8_t *data;
+    int r = 0;
+
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = spool_rows_push(&all, &first[i]);
+    if (r >= 0 && spool_rows_next(rows, &at, &row))
+        r = spool_rows_push(&all, &row);
+    left = rows->end - rows->begin - at;
+    data = r >= 0 ? realloc(all.data, all.end + left + ROW_MAX) : NULL;
+    if (!data) {
+        spool_rows_done(&all);
+        return -ENOMEM;
+    }
+    /* The others are differences to the one before them, as they were. */
+    if (rows->count > 1) {
+        memcpy(data + all.end, rows->data + rows->begin + at, left);
+        all.last = rows->last;
+    }
+    all.data = data;
+    all.room = all.end + left + ROW_MAX;
+    all.end += left;
+    all.samples = rows->samples + (all.samples - (rows->count > 0 ? row.n : 0));
+    all.count = rows->count + (uint32_t)n;
+    spool_rows_done(rows);
+    *rows = all;
+    return 0;
+}

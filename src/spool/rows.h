@@ -2,7 +2,7 @@
 #pragma once
 
 /* A compact list of the rows of spool.db that are one device's and not in memory: some six bytes a row, first in, first
- * out. Embedded, in the spool only; zeroed, it is empty. Pure. */
+ * out (and what was taken may be put back). Embedded, in the spool only; zeroed, it is empty. Pure. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -29,5 +29,7 @@ int spool_rows_push(struct spool_rows *rows, const struct spool_row *row);
 /* The first; false if there is none. */
 bool spool_rows_first(const struct spool_rows *rows, struct spool_row *ret);
 void spool_rows_pop(struct spool_rows *rows);
+/* n rows come before the first, in that order. 0, or -ENOMEM: nothing has changed. */
+int spool_rows_prepend(struct spool_rows *rows, const struct spool_row *first, size_t n);
 /* Walks: the row at *at, a place that begins at 0, with what *ret held before. */
 bool spool_rows_next(const struct spool_rows *rows, size_t *at, struct spool_row *ret);

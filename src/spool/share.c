@@ -166,19 +166,26 @@ void rest_popped(struct spool_device *d)
         spool_queue_join(&d->queue, &t->tail);
 }
 
-/* A whole row in memory, of which nothing is held. */
+/* The first row in memory of which nothing is held, n_head if there is none; the samples of the queue before it. */
+static uint32_t head_free(const struct spool_device *d, uint32_t *ret_at)
+{
+    const struct stored *t = d->stored;
+    uint32_t at = 0, i = 0;
+
+    for (; i < t->n_head && at < d->held; i++)
+        at += t->head[i].n - (i == 0 ? t->gone : 0);
+    *ret_at = at;
+    return i;
+}
+
 static bool evict_head(struct spool_device *d)
 {
     struct stored *t = d->stored;
-    uint32_t at = 0, i = 0, n = 0;
+    uint32_t at, i = head_free(d, &at), n;
 
-    for (; i < t->n_head; i++, at += n) {
-        n = t->head[i].n - (i == 0 ? t->gone : 0);
-        if (at >= d->held)
-            break;
-    }
     if (i == t->n_head)
         return false;
+    n = t->head[i].n - (i == 0 ? t->gone : 0);
     for (uint32_t k = 0; k < n; k++)
         spool_queue_remove(&d->queue, &d->points, at);
     t->in_queue -= n;
@@ -203,20 +210,30 @@ static bool evict_rest(struct spool_device *d)
     return true;
 }
 
-/* The oldest that is in no row. What somebody waits for stays. */
-static bool evict_unwritten(struct spool_device *d)
+/* Where the oldest that is in no row, and not held, stands in the last queue; beyond its end if there is none that may
+ * go. What somebody waits for stays. */
+static uint32_t unwritten_free(const struct spool_device *d)
 {
     const struct stored *t = d->stored;
-    struct spool_queue *q = last_queue(d);
+    bool split = t && t->rest.count > 0;
+    const struct spool_queue *q = split ? &t->tail : &d->queue;
     uint32_t at = q->n - unwritten(d);
 
-    if (q == &d->queue)
-        at = MAX_OF(at, d->held);
-    if (at >= q->n || (t && t->first_waiter))
+    if (t && t->first_waiter)
+        return q->n;
+    return split ? at : MAX_OF(at, d->held);
+}
+
+static bool evict_unwritten(struct spool_device *d)
+{
+    struct spool_queue *q = last_queue(d);
+    uint32_t at = unwritten_free(d);
+
+    if (at >= q->n)
         return false;
     spool_queue_remove(q, &d->points, at);
     count_dropped(d, 1);
-    if (t)
+    if (d->stored)
         passed(d, 1);
     return true;
 }
@@ -298,13 +315,21 @@ static bool row_arrived(const struct spool *s, const struct spool_row *row, int6
     return true;
 }
 
-static bool rest_is_old(const struct spool_device *d, int64_t oldest)
+/* Whether the next to be evicted arrived before that: as evict() looks for it. */
+static bool next_is_old(const struct spool_device *d, int64_t oldest)
 {
+    const struct stored *t = d->stored;
+    const struct spool_queue *q = t && t->rest.count > 0 ? &t->tail : &d->queue;
+    uint32_t i = t ? head_free(d, &(uint32_t){0}) : 0, at;
     struct spool_row row;
     int64_t arrived;
 
-    return d->stored && d->queue.n == 0 && spool_rows_first(&d->stored->rest, &row) &&
-           row_arrived(d->spool, &row, &arrived) && arrived < oldest;
+    if (t && i < t->n_head)
+        return row_arrived(d->spool, &t->head[i], &arrived) && arrived < oldest;
+    if (t && spool_rows_first(&t->rest, &row))
+        return row_arrived(d->spool, &row, &arrived) && arrived < oldest;
+    at = unwritten_free(d);
+    return at < q->n && (int64_t)(int32_t)spool_queue_at(q, at)->arrived < oldest;
 }
 
 void drop_old(struct spool_device *d, uint64_t now)
@@ -313,16 +338,14 @@ void drop_old(struct spool_device *d, uint64_t now)
     struct measure before = measure(d);
     uint32_t n = 0;
 
-    if (d->held > 0)
-        return;
-    while (d->queue.n > 0 && (int64_t)(int32_t)spool_queue_at(&d->queue, 0)->arrived < oldest) {
+    while (d->held == 0 && d->queue.n > 0 && (int64_t)(int32_t)spool_queue_at(&d->queue, 0)->arrived < oldest) {
         release_first(d);
         n++;
     }
-    if (n > 0)
+    if (n > 0) {
         count_dropped(d, n);
-    while (rest_is_old(d, oldest) && evict_rest(d))
-        n++;
-    if (n > 0)
         changed(d, &before);
+    }
+    while (next_is_old(d, oldest) && evict(d, false))
+        ;
 }

@@ -7,8 +7,6 @@
 
 #include <string.h>
 
-#define RATE_WINDOW (10 * USEC_PER_MINUTE)
-
 /* ---- What a device has beyond its queue ---- */
 
 struct stored *stored_get(struct spool_device *d)
@@ -141,7 +139,7 @@ static void device_done(struct spool_device *d, bool rows)
 
     commit_forget(d);
     load_forget(d);
-    open_forget(d);
+    open_forget(d, rows);
     forget_age(d);
     map_remove(&s->devices, &d->node);
     spool_queue_done(&d->queue, &d->points);
@@ -164,12 +162,9 @@ static void device_done(struct spool_device *d, bool rows)
 void spool_forget(struct spool_device *d)
 {
     struct spool *s = d->spool;
-    uint32_t *removed = d->number > 0 ? reallocarray(s->removed, s->n_removed + 1, sizeof(*removed)) : NULL;
 
-    if (removed) {
-        s->removed = removed;
-        s->removed[s->n_removed++] = d->number;
-    }
+    if (d->number > 0)
+        remove_device(s, d->number);
     s->totals.dropped += measure(d).queued;
     device_done(d, true);
     want_care(s, false);
@@ -177,13 +172,16 @@ void spool_forget(struct spool_device *d)
 
 void spool_line(struct spool_device *d, bool up)
 {
-    const struct spool *s = d->spool;
+    struct spool *s = d->spool;
+    bool was = d->up;
 
-    if (d->up == up)
-        return;
     d->up = up;
-    if (!up && writes(s) && s->settings.durability == SPOOL_OUTAGE && unwritten(d) > 0)
+    if (up)
+        return;
+    if (was && writes(s) && s->settings.durability == SPOOL_OUTAGE && unwritten(d) > 0)
         make_dirty(d);
+    unload(d);
+    load_next(s);
 }
 
 void say_more(struct spool_device *d)
@@ -267,7 +265,7 @@ struct spool *spool_free(struct spool *s)
         device_done(MAP_ENTRY(node, struct spool_device, node), false);
     }
     spool_commit_done(s);
-    open_leave(s);
+    open_done(s);
     load_leave(s);
     spool_store_free(s->store);
     map_done(&s->devices);
@@ -355,7 +353,8 @@ static bool has_room(struct spool_device *d, const struct entry *e)
     return true;
 }
 
-static bool append_one(struct spool_device *d, uint64_t now, const struct sample *sample)
+/* `room`: there is some, by reservation. */
+static bool append_one(struct spool_device *d, uint64_t now, const struct sample *sample, bool room)
 {
     struct spool *s = d->spool;
     struct entry e = {.time = sample->time, .quality = (uint8_t)sample->quality};
@@ -375,7 +374,7 @@ static bool append_one(struct spool_device *d, uint64_t now, const struct sample
     }
     if (!writes(s) && d->queue.n >= SPOOL_DEVICE_SAMPLES_MAX && !evict(d, false))
         return false;
-    if (!has_room(d, &e))
+    if (!room && !has_room(d, &e))
         return false;
     p = &d->points.points[i];
     boottime = e.quality & SAMPLE_BOOTTIME;
@@ -388,18 +387,6 @@ static bool append_one(struct spool_device *d, uint64_t now, const struct sample
     p->last = e.time;
     p->last_boottime = boottime;
     return true;
-}
-
-static void count_rate(struct spool *s, uint64_t now, size_t n)
-{
-    if (s->rate.begun == 0)
-        s->rate.begun = now;
-    if (now >= s->rate.begun + RATE_WINDOW) {
-        s->rate.before = now < s->rate.begun + 2 * RATE_WINDOW ? s->rate.samples : 0;
-        s->rate.samples = 0;
-        s->rate.begun = now;
-    }
-    s->rate.samples += n;
 }
 
 /* Whether samples of the device are safe only once they are on disk. */
@@ -420,22 +407,33 @@ static void write_later(struct spool_device *d, uint64_t now)
         write_everything(s);
 }
 
+/* What they take in memory, about: chunks are half full at times. */
+static uint64_t bytes_of(const struct sample *samples, size_t n)
+{
+    uint64_t bytes = 2 * n * sizeof(struct entry);
+
+    for (size_t i = 0; i < n; i++)
+        if (samples[i].value.type == SAMPLE_STRING)
+            bytes += strlen(samples[i].value.s) + 1;
+    return bytes;
+}
+
 void spool_append(struct spool_device *d, uint64_t now, const struct sample *samples, size_t n,
                   void (*done)(int r, void *userdata), void *userdata)
 {
     struct spool *s = d->spool;
-    bool waits = waits_for_disk(d);
+    bool waits = waits_for_disk(d), reserved = waits && done;
     uint32_t before;
 
     drop_old(d, now);
-    if (waits && done && !make_room(s, n * 2 * sizeof(struct entry))) {
+    if (reserved && !make_room(s, bytes_of(samples, n))) {
         done(-EBUSY, userdata);
         return;
     }
     count_rate(s, now, n);
     before = unwritten(d);
     for (size_t i = 0; i < n; i++)
-        if (!append_one(d, now, &samples[i]))
+        if (!append_one(d, now, &samples[i], reserved))
             count_dropped(d, 1);
     if (waits && unwritten(d) > before) {
         s->n_dirty += n;
@@ -461,7 +459,7 @@ size_t spool_peek(struct spool_device *d, uint64_t now, size_t from, struct samp
     if (s->state == SPOOL_OPENING || s->settling)
         return 0;
     drop_old(d, now);
-    if (d->stored && d->stored->rest.count > 0 && d->queue.n < SPOOL_WINDOW_MAX / 2)
+    if (load_due(d))
         want_load(d);
     if (from >= d->queue.n)
         return 0;
@@ -494,6 +492,7 @@ static size_t leave(struct spool_device *d, size_t n)
     for (; left < n && d->queue.n > 0; left++)
         release(d);
     stored_put(d);
+    load_next(d->spool);
     return left;
 }
 
@@ -568,22 +567,4 @@ void spool_device_counts(const struct spool_device *d, struct spool_counts *ret)
 void spool_counts(const struct spool *s, struct spool_counts *ret)
 {
     *ret = s->totals;
-}
-
-double spool_hours(const struct spool *s, uint64_t now)
-{
-    uint64_t samples = s->rate.samples + s->rate.before;
-    double span = (double)(now - s->rate.begun) + (s->rate.before > 0 ? (double)RATE_WINDOW : 0),
-           each = sizeof(struct entry);
-    double room = (double)MIN_OF(s->settings.max_bytes, (uint64_t)SPOOL_MEMORY_MAX) - (double)s->memory, hours;
-
-    if (samples == 0 || span <= 0)
-        return 0;
-    if (writes(s)) {
-        room = (double)s->settings.max_bytes - (double)s->disk;
-        if (s->rate.row_samples > 0)
-            each = (double)s->rate.bytes / (double)s->rate.row_samples;
-    }
-    hours = MAX_OF(room, 0.0) / each / ((double)samples / span) / (double)USEC_PER_HOUR;
-    return MIN_OF(hours, (double)s->settings.max_age / (double)USEC_PER_HOUR);
 }

@@ -12,11 +12,12 @@
  * SPOOL_MEMORY_MAX and reports unanswered, then reports are refused (-EBUSY); it is tried again each second.
  *
  * On disk is spool.db (store.h), which only a worker touches: the loop never waits for it. In memory a device has what
- * is to be sent next; what an outage makes of it stands on disk alone, and is read back as it is sent. All devices
- * share a bound in bytes: beyond it the oldest samples of the device with the largest share are dropped, and counted
- * with that device. Samples older than max_age are dropped when their device is next looked at. What is held
- * (spool_hold: a request with it is under way) is neither. A damaged file is moved aside and a new one begun; what is
- * in memory goes there. Which samples were accepted is written every 5 s: after a crash some are sent again.
+ * is to be sent next; what an outage makes of it stands on disk alone, and is read back as it is sent, by so many
+ * devices at a time as memory has room for. All devices share a bound in bytes: beyond it the oldest samples of the
+ * device with the largest share are dropped, and counted with that device. Samples older than max_age are dropped when
+ * their device is next looked at. What is held (spool_hold: a request with it is under way) is neither. A damaged file
+ * is moved aside and a new one begun; what is in memory goes there. Which samples were accepted is written every 5 s:
+ * after a crash some are sent again.
  *
  * Times are strictly increasing per point: (point, time) is a sample's identity, and a repeat has the same. A sample
  * not after the one before it is moved a microsecond behind that; but after a step back of over a second a point starts
@@ -101,7 +102,7 @@ bool spool_stamped(const struct spool *s);
 struct spool_device *spool_device(struct spool *s, const char *id);
 /* Drops the device's samples and its counts. */
 void spool_forget(struct spool_device *d);
-/* Whether what is sent is being accepted. At first it is not. */
+/* Whether what is sent is being accepted, said each time that it turns out so. At first it is not. */
 void spool_line(struct spool_device *d, bool up);
 
 /* Takes n samples, in order. `done` (may be NULL) is called once, possibly before the return: 0 when they are safe;

@@ -264,9 +264,16 @@ static void test_held(void **state)
     for (int i = 0; i < 200; i++)
         assert_int_equal(out[i].value.x, i);
     assert_true(out[200].value.x > 1000);
+    /* Or is too old. */
+    for (int64_t k = 2000; k < 2400; k++)
+        put(&x, "d", k);
+    assert_int_equal(spool_peek(d, NOW + SPOOL_AGE_DEFAULT + 2 * USEC_PER_SEC, 0, out, 300), 200);
+    assert_int_equal(counts_of(&x, "d").queued, 200);
+    assert_int_equal(out[199].value.x, 199);
+    put(&x, "d", 2400);
     spool_accept(d, 200);
     assert_int_equal(spool_peek(d, NOW, 0, out, 1), 1);
-    assert_true(out[0].value.x == 2000 - (int64_t)counts_of(&x, "d").queued);
+    assert_true(out[0].value.x == 2401 - (int64_t)counts_of(&x, "d").queued);
     scratch_done(&x);
 }
 
@@ -300,6 +307,43 @@ static void test_forget(void **state)
     scratch_start(&x);
     assert_int_equal(counts_of(&x, "d").queued, 0);
     expect(&x, "other", 0, 2);
+    scratch_done(&x);
+}
+
+/* It is forgotten before the file has been read: what the file has of it goes, what comes to its successor stays. */
+static void test_forget_early(void **state)
+{
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    const struct sample s = number("p", REAL + 9, 9);
+    struct spool_options options;
+    struct error e = {0};
+    struct scratch x;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (int64_t k = 0; k < 5; k++) {
+        put(&x, "d", k);
+        put(&x, "again", k);
+        put(&x, "other", k);
+    }
+    scratch_kill(&x);
+    assert_int_equal(sd_event_new(&event), 0);
+    options = (struct spool_options){.event = event, .path = x.path, .boot = {x.boot}};
+    assert_int_equal(spool_new(&x.settings, &options, &x.spool, &e), 0);
+    assert_int_equal(x.spool->state, SPOOL_OPENING);
+    spool_forget(spool_device(x.spool, "d"));
+    spool_forget(spool_device(x.spool, "again"));
+    spool_append(spool_device(x.spool, "again"), NOW, &s, 1, NULL, NULL);
+    while (x.spool->state == SPOOL_OPENING)
+        assert_true(sd_event_run(event, 5 * USEC_PER_SEC) > 0);
+    assert_int_equal(counts_of(&x, "d").queued, 0);
+    assert_int_equal(counts_of(&x, "again").queued, 1);
+    assert_int_equal(counts_of(&x, "other").queued, 5);
+    assert_int_equal(spool_flush(x.spool, &e), 0);
+    scratch_kill(&x);
+    scratch_start(&x);
+    assert_int_equal(x.spool->totals.queued, 6);
+    expect(&x, "again", 9, 10);
+    expect(&x, "other", 0, 5);
     scratch_done(&x);
 }
 
@@ -454,6 +498,7 @@ int main(void)
         cmocka_unit_test(test_held),
         cmocka_unit_test(test_age),
         cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_forget_early),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_corrupt),
         cmocka_unit_test(test_corrupt_in_use),

@@ -138,6 +138,7 @@ static void end(struct scratch *x, struct model *models, bool flush)
 static void play(enum spool_durability durability, uint32_t first, unsigned steps)
 {
     struct model models[DEVICES] = {0};
+    uint64_t pressure;
     struct scratch x;
 
     seed = first;
@@ -154,7 +155,11 @@ static void play(enum spool_durability durability, uint32_t first, unsigned step
             end(&x, models, any(2));
             break;
         case 1:
+            /* Now and then while memory is full of others' samples. */
+            pressure = any(2) ? SPOOL_MEMORY_MAX / 2 : 0;
+            x.spool->memory += pressure;
             spool_line(d, any(2));
+            x.spool->memory -= pressure;
             break;
         case 2:
             spool_tick(x.spool, NOW + any(10) * USEC_PER_SEC);

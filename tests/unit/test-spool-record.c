@@ -140,11 +140,31 @@ static void test_rows(void **state)
         }
         assert_int_equal(rows.count, in - out);
     }
+    /* What left last comes back. */
+    for (unsigned n = 1; n <= 40; n += 13) {
+        struct spool_row back[40];
+
+        for (unsigned k = 0; k < n; k++) {
+            assert_true(spool_rows_first(&rows, &back[k]));
+            spool_rows_pop(&rows);
+        }
+        assert_int_equal(spool_rows_prepend(&rows, back, n), 0);
+        assert_int_equal(rows.count, in - out);
+    }
     for (uint64_t i = out; spool_rows_next(&rows, &at, &walked); i++)
         assert_int_equal(walked.seq, i * 900 + 5);
     assert_true(rows.end - rows.begin <= (in - out) * 12);
-    for (; out < in; out++)
+    for (; out < in; out++) {
+        assert_true(spool_rows_first(&rows, &row));
+        assert_int_equal(row.seq, out * 900 + 5);
+        assert_int_equal(row.n, out % 250 + 1);
+        assert_int_equal(row.arrived, out % 50 == 7 ? 3 : out);
         spool_rows_pop(&rows);
+        if (out % 3 == 0) {
+            assert_int_equal(spool_rows_prepend(&rows, &row, 1), 0);
+            spool_rows_pop(&rows);
+        }
+    }
     assert_false(spool_rows_first(&rows, &row));
     assert_null(rows.data);
     assert_int_equal(rows.samples, 0);
