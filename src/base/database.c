@@ -95,6 +95,83 @@ int database_failed(const char *path, sqlite3 *db, int rc, const char *doing, co
     return error_set(e, -EIO, "cannot %s %s: %s", doing, path, why);
 }
 
+int database_open(const char *path, const char *pragmas, const char *advice, sqlite3 **ret, struct error *e)
+{
+    static const char common[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                                 "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
+                                 "PRAGMA cache_size=-512;";
+    sqlite3 *db = NULL;
+    int r = database_sync_found(path, e), rc;
+
+    if (r < 0)
+        return r;
+    rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
+    if (rc != SQLITE_OK) {
+        r = database_failed(path, db, rc, "open", advice, e);
+    } else if (sqlite3_db_readonly(db, "main") == 1) {
+        r = error_set(e, -EROFS, "%s cannot be written to: it or its file system is read-only", path);
+    } else {
+        sqlite3_extended_result_codes(db, 1);
+        sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
+        sqlite3_db_config(db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+        sqlite3_db_config(db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+        rc = sqlite3_exec(db, common, NULL, NULL, NULL);
+        if (rc == SQLITE_OK)
+            rc = sqlite3_exec(db, pragmas, NULL, NULL, NULL);
+        if (rc != SQLITE_OK)
+            r = database_failed(path, db, rc, "open", advice, e);
+    }
+    if (r < 0) {
+        sqlite3_close(db);
+        return r;
+    }
+    *ret = db;
+    return 0;
+}
+
+void database_keep(sqlite3 *db)
+{
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+}
+
+int database_check(const char *path, sqlite3 *db, const char *advice, struct error *e)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = sqlite3_prepare_v2(db, "PRAGMA quick_check(1)", -1, &st, NULL), r = 0;
+    const char *found;
+
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc != SQLITE_ROW) {
+        r = database_failed(path, db, rc, "read", advice, e);
+    } else {
+        found = (const char *)sqlite3_column_text(st, 0) ?: "";
+        if (strcmp(found, "ok") != 0)
+            r = error_set(e, -EBADMSG, "%s is corrupt (%s)%s", path, found, advice);
+    }
+    sqlite3_finalize(st);
+    return r;
+}
+
+int database_statement(sqlite3 *db, const char *text, sqlite3_stmt **prepared)
+{
+    return *prepared ? SQLITE_OK : sqlite3_prepare_v3(db, text, -1, SQLITE_PREPARE_PERSISTENT, prepared, NULL);
+}
+
+void database_release(sqlite3_stmt *st)
+{
+    sqlite3_reset(st);
+    sqlite3_clear_bindings(st);
+}
+
+int database_run(sqlite3_stmt *st)
+{
+    int rc = sqlite3_step(st);
+
+    database_release(st);
+    return rc == SQLITE_DONE ? SQLITE_OK : rc;
+}
+
 uint32_t database_header_number(const uint8_t *header, unsigned at)
 {
     const uint8_t *p = header + at;

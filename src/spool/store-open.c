@@ -177,37 +177,6 @@ static int make(struct spool_store *s, struct error *e)
 
 /* ---- Opening ---- */
 
-static int configure(struct spool_store *s, struct error *e)
-{
-    static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                                  "PRAGMA cell_size_check=ON; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0;"
-                                  "PRAGMA cache_size=-512; PRAGMA journal_size_limit=4194304;";
-    int rc;
-
-    sqlite3_extended_result_codes(s->db, 1);
-    /* A file that turns out to be damaged stays as it is, its log included. */
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    rc = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
-    return rc == SQLITE_OK ? 0 : spool_store_failed(s, rc, e, "open");
-}
-
-static int check_whole(struct spool_store *s, struct error *e)
-{
-    sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &st, NULL), r = 0;
-
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(st);
-    if (rc != SQLITE_ROW)
-        r = spool_store_failed(s, rc, e, "read");
-    else if (strcmp((const char *)sqlite3_column_text(st, 0) ?: "", "ok") != 0)
-        r = error_set(e, -EBADMSG, "%s is damaged (%s)", s->path, (const char *)sqlite3_column_text(st, 0));
-    sqlite3_finalize(st);
-    return r;
-}
-
 /* The header may be older than the log. */
 static int check_format(struct spool_store *s, struct error *e)
 {
@@ -226,22 +195,14 @@ static int check_format(struct spool_store *s, struct error *e)
 
 static int open_there(struct spool_store *s, struct error *e)
 {
-    int r = database_sync_found(s->path, e), rc;
+    int r = database_open(s->path, "PRAGMA journal_size_limit=4194304;", "", &s->db, e);
 
-    if (r < 0)
-        return r;
-    rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
-    if (rc != SQLITE_OK)
-        return spool_store_failed(s, rc, e, "open");
-    if (sqlite3_db_readonly(s->db, "main") == 1)
-        return error_set(e, -EROFS, "%s cannot be written to: it or its file system is read-only", s->path);
-    r = configure(s, e);
     if (r >= 0)
         r = check_format(s, e);
     if (r >= 0)
-        r = check_whole(s, e);
+        r = database_check(s->path, s->db, "", e);
     if (r >= 0)
-        sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+        database_keep(s->db);
     return r;
 }
 

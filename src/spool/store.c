@@ -36,22 +36,12 @@ int spool_store_failed(const struct spool_store *s, int rc, struct error *e, con
     return database_failed(s->path, s->db, rc, doing, "", e);
 }
 
-/* The statement, prepared at its first use and reset. */
 static int statement(struct spool_store *s, enum spool_statement which, sqlite3_stmt **ret)
 {
-    int rc = SQLITE_OK;
+    int rc = database_statement(s->db, statements[which], &s->prepared[which]);
 
-    if (!s->prepared[which])
-        rc = sqlite3_prepare_v3(s->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, &s->prepared[which], NULL);
-    if (rc == SQLITE_OK)
-        *ret = s->prepared[which];
+    *ret = s->prepared[which];
     return rc;
-}
-
-static void release(sqlite3_stmt *st)
-{
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
 }
 
 /* ---- Reading ---- */
@@ -70,7 +60,7 @@ static int walk(struct spool_store *s, sqlite3_stmt *st, int (*row)(sqlite3_stmt
         error_set(e, r, "cannot read %s: it holds what no agent writes", s->path);
     else if (r < 0)
         error_errno(e, r, "cannot read %s", s->path);
-    release(st);
+    database_release(st);
     return r < 0 ? r : 0;
 }
 
@@ -206,15 +196,6 @@ int spool_store_data(struct spool_store *s, uint64_t seq, struct record_buffer *
 
 /* ---- Writing ---- */
 
-/* Runs it to its end and lets go of the caller's memory. */
-static int run(sqlite3_stmt *st)
-{
-    int rc = sqlite3_step(st);
-
-    release(st);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
-}
-
 static int put_rows(struct spool_store *s, const struct spool_changes *c)
 {
     sqlite3_stmt *st;
@@ -225,7 +206,7 @@ static int put_rows(struct spool_store *s, const struct spool_changes *c)
         sqlite3_bind_int64(st, 2, c->rows[i].device);
         sqlite3_bind_int64(st, 3, c->rows[i].n);
         sqlite3_bind_blob(st, 4, c->data + c->rows[i].at, (int)c->rows[i].size, SQLITE_STATIC);
-        rc = run(st);
+        rc = database_run(st);
     }
     return rc;
 }
@@ -253,7 +234,7 @@ static int delete_rows(struct spool_store *s, const struct spool_changes *c)
             ;
         sqlite3_bind_int64(st, 1, (sqlite3_int64)sorted[i]);
         sqlite3_bind_int64(st, 2, (sqlite3_int64)sorted[end - 1]);
-        rc = run(st);
+        rc = database_run(st);
     }
     return rc;
 }
@@ -273,7 +254,7 @@ static int put_device(struct spool_store *s, const struct stored_device *d)
         sqlite3_bind_int64(st, 5, (sqlite3_int64)d->dropped);
         sqlite3_bind_int64(st, 6, (sqlite3_int64)d->rejected);
     }
-    return run(st);
+    return database_run(st);
 }
 
 static int put_boot(struct spool_store *s, const struct stored_boot *b)
@@ -287,7 +268,7 @@ static int put_boot(struct spool_store *s, const struct stored_boot *b)
     sqlite3_bind_blob(st, 2, b->id, sizeof(b->id), SQLITE_STATIC);
     if (b->known)
         sqlite3_bind_int64(st, 3, b->offset);
-    return run(st);
+    return database_run(st);
 }
 
 /* As a person would write it who looks at the table. */
@@ -329,14 +310,14 @@ static int put_rejected(struct spool_store *s, const struct spool_changes *c)
         bind_value(st, 4, &rejected->sample.value);
         sqlite3_bind_text(st, 5, rejected->sample.unit, -1, SQLITE_STATIC);
         sqlite3_bind_text(st, 6, rejected->reason, -1, SQLITE_STATIC);
-        rc = run(st);
+        rc = database_run(st);
     }
     if (rc == SQLITE_OK)
         rc = statement(s, STATEMENT_TRIM_REJECTED, &st);
     if (rc != SQLITE_OK)
         return rc;
     sqlite3_bind_int(st, 1, SPOOL_REJECTED_MAX);
-    return run(st);
+    return database_run(st);
 }
 
 static int put_all(struct spool_store *s, const struct spool_changes *c)
@@ -362,13 +343,13 @@ int spool_store_commit(struct spool_store *s, const struct spool_changes *change
     int rc = statement(s, STATEMENT_BEGIN, &st), r;
 
     if (rc == SQLITE_OK)
-        rc = run(st);
+        rc = database_run(st);
     if (rc == SQLITE_OK)
         rc = put_all(s, changes);
     if (rc == SQLITE_OK)
         rc = statement(s, STATEMENT_COMMIT, &st);
     if (rc == SQLITE_OK)
-        rc = run(st);
+        rc = database_run(st);
     if (rc == SQLITE_OK)
         return 0;
     r = spool_store_failed(s, rc, e, "commit to");

@@ -27,5 +27,8 @@ struct store {
     sqlite3_stmt *prepared[N_STATEMENTS];
 };
 
+/* What to do about a damaged vault; ends an error text. */
+#define ADVICE "; restore a backup"
+
 /* Maps SQLite's result code and says "cannot DOING PATH: reason". */
 int store_failed(const struct store *s, int rc, struct error *e, const char *doing);

@@ -290,37 +290,13 @@ static int read_keys(struct store *s, struct sealed_keys *ret, struct error *e)
     return r;
 }
 
-static int configure(struct store *s, struct error *e)
-{
-    static const char pragmas[] = "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
-                                  "PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON; PRAGMA cell_size_check=ON;"
-                                  "PRAGMA temp_store=MEMORY; PRAGMA mmap_size=0; PRAGMA cache_size=-512;";
-    int rc;
-
-    sqlite3_extended_result_codes(s->db, 1);
-    /* A file that turns out to be damaged stays as it is, its log included. */
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    rc = sqlite3_exec(s->db, pragmas, NULL, NULL, NULL);
-    return rc == SQLITE_OK ? 0 : store_failed(s, rc, e, "open");
-}
-
 int store_open(struct store *s, struct sealed_keys *ret_keys, struct error *e)
 {
     struct sealed_keys keys = {0};
-    int rc, r = check_header(s, e);
+    int r = check_header(s, e);
 
     if (r >= 0)
-        r = database_sync_found(s->path, e);
-    if (r < 0)
-        return r;
-    rc = sqlite3_open_v2(s->path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_FULLMUTEX, NULL);
-    if (rc != SQLITE_OK)
-        return store_failed(s, rc, e, "open");
-    if (sqlite3_db_readonly(s->db, "main") == 1)
-        return error_set(e, -EROFS, "%s cannot be written to: it or its file system is read-only", s->path);
-    r = configure(s, e);
+        r = database_open(s->path, "PRAGMA secure_delete=ON; PRAGMA foreign_keys=ON;", ADVICE, &s->db, e);
     if (r >= 0)
         r = store_check(s, e);
     if (r >= 0)
@@ -335,5 +311,5 @@ int store_open(struct store *s, struct sealed_keys *ret_keys, struct error *e)
 
 void store_accept(struct store *s)
 {
-    sqlite3_db_config(s->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, NULL);
+    database_keep(s->db);
 }

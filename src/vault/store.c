@@ -34,29 +34,15 @@ static const char *const statements[N_STATEMENTS] = {
 
 int store_failed(const struct store *s, int rc, struct error *e, const char *doing)
 {
-    return database_failed(s->path, s->db, rc, doing, "; restore a backup", e);
+    return database_failed(s->path, s->db, rc, doing, ADVICE, e);
 }
 
-/* The statement, prepared at its first use and reset. */
 static int statement(struct store *s, enum statement which, sqlite3_stmt **ret)
 {
-    int rc = SQLITE_OK;
+    int rc = database_statement(s->db, statements[which], &s->prepared[which]);
 
-    if (!s->prepared[which])
-        rc = sqlite3_prepare_v3(s->db, statements[which], -1, SQLITE_PREPARE_PERSISTENT, &s->prepared[which], NULL);
-    if (rc == SQLITE_OK)
-        *ret = s->prepared[which];
+    *ret = s->prepared[which];
     return rc;
-}
-
-/* Runs it to its end and lets go of the caller's memory. */
-static int run(sqlite3_stmt *st)
-{
-    int rc = sqlite3_step(st);
-
-    sqlite3_reset(st);
-    sqlite3_clear_bindings(st);
-    return rc == SQLITE_DONE ? SQLITE_OK : rc;
 }
 
 static void bind_names(sqlite3_stmt *st, const char *device, const char *uplink)
@@ -78,7 +64,7 @@ static int run_slot(struct store *s, enum statement which, const struct store_wr
         sqlite3_bind_int(st, 3, slot);
     if (data)
         sqlite3_bind_blob(st, 4, data, (int)size, SQLITE_STATIC);
-    return run(st);
+    return database_run(st);
 }
 
 static int write_slots(struct store *s, const struct store_write *w)
@@ -105,7 +91,7 @@ int store_write(struct store *s, const struct store_write *w, struct error *e)
     if (rc == SQLITE_OK) {
         bind_names(st, w->device, w->uplink);
         sqlite3_bind_blob(st, 3, w->state, (int)w->state_size, SQLITE_STATIC);
-        rc = run(st);
+        rc = database_run(st);
     }
     if (rc == SQLITE_OK)
         rc = write_slots(s, w);
@@ -118,7 +104,7 @@ int store_begin(struct store *s, struct error *e)
     int rc = statement(s, STATEMENT_BEGIN, &st);
 
     if (rc == SQLITE_OK)
-        rc = run(st);
+        rc = database_run(st);
     return rc == SQLITE_OK ? 0 : store_failed(s, rc, e, "write");
 }
 
@@ -128,7 +114,7 @@ int store_commit(struct store *s, struct error *e)
     int rc = statement(s, STATEMENT_COMMIT, &st), r;
 
     if (rc == SQLITE_OK)
-        rc = run(st);
+        rc = database_run(st);
     if (rc == SQLITE_OK)
         return 0;
     r = store_failed(s, rc, e, "commit to");
@@ -237,18 +223,7 @@ int store_read_keys(struct store *s, int (*row)(const uint8_t *digest, const cha
 
 int store_check(struct store *s, struct error *e)
 {
-    sqlite3_stmt *st = NULL;
-    int rc = sqlite3_prepare_v2(s->db, "PRAGMA quick_check(1)", -1, &st, NULL), r = 0;
-
-    if (rc == SQLITE_OK)
-        rc = sqlite3_step(st);
-    if (rc != SQLITE_ROW)
-        r = store_failed(s, rc, e, "read");
-    else if (strcmp((const char *)sqlite3_column_text(st, 0), "ok") != 0)
-        r = error_set(e, -EBADMSG, "%s is corrupt (%s); restore a backup", s->path,
-                      (const char *)sqlite3_column_text(st, 0));
-    sqlite3_finalize(st);
-    return r;
+    return database_check(s->path, s->db, ADVICE, e);
 }
 
 struct store *store_free(struct store *s)

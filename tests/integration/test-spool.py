@@ -131,7 +131,7 @@ def damaged(bench):
         f.write(b"no page of a database" * 40)
     agent.start()
     bench.wait_agent(agent)
-    agent.wait_text("is damaged")
+    agent.wait_text("is corrupt (")
     agent.wait_text("a new one is begun")
     wait_for("the damaged file under another name",
              lambda: [f for f in os.listdir(bench.state) if f.startswith("spool.db.corrupt-")])
