@@ -62,22 +62,6 @@ static struct bus *bus_of(sd_bus_message *m)
     return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
 }
 
-/* Answers a call whose operation has ended; the reference taken by the caller is given back. */
-static void on_done(int r, const struct error *e, void *userdata)
-{
-    sd_bus_message *m = userdata;
-
-    bus_reply(m, r, e);
-    sd_bus_message_unref(m);
-}
-
-/* For operations that were not begun: on_done will not be called. */
-static int not_begun(sd_bus_message *m, int r, const struct error *e, sd_bus_error *error)
-{
-    sd_bus_message_unref(m);
-    return bus_error_set(error, r, e);
-}
-
 static int read_slot(sd_bus_message *m, enum vault_slot *ret, sd_bus_error *error)
 {
     const char *text;
@@ -92,26 +76,9 @@ static int read_slot(sd_bus_message *m, enum vault_slot *ret, sd_bus_error *erro
     return 0;
 }
 
-static int take_flag(sd_bus_message *m, const char *key, const char *wanted, bool *ret)
-{
-    int b, r;
-
-    if (strcmp(key, wanted) != 0)
-        return -ENOENT;
-    r = sd_bus_message_read(m, "v", "b", &b);
-    if (r >= 0)
-        *ret = b != 0;
-    return r;
-}
-
-static int take_compromised(sd_bus_message *m, const char *key, const char *signature, void *userdata)
-{
-    return take_flag(m, key, "compromised", userdata);
-}
-
 static int take_force(sd_bus_message *m, const char *key, const char *signature, void *userdata)
 {
-    return take_flag(m, key, "force", userdata);
+    return bus_take_flag(m, key, "force", userdata);
 }
 
 static int method_rotate(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -125,7 +92,7 @@ static int method_rotate(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     if (r <= 0)
         return r < 0 ? r : 1;
-    r = bus_read_options(m, take_compromised, &compromised, error);
+    r = bus_read_options(m, bus_take_compromised, &compromised, error);
     if (r < 0)
         return r;
     r = device_rotate(userdata, compromised, &job, &e);
@@ -150,7 +117,7 @@ static int take_set_option(sd_bus_message *m, const char *key, const char *signa
     int r;
 
     if (strcmp(key, "force") == 0)
-        return take_flag(m, key, "force", &options->force);
+        return bus_take_flag(m, key, "force", &options->force);
     if (strcmp(key, "encoding") != 0 && strcmp(key, "kind") != 0)
         return -ENOENT;
     r = sd_bus_message_read(m, "v", "s", &text);
@@ -285,9 +252,9 @@ static int method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
                                 "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes");
     r = device_write(userdata, point, &value,
-                     &(struct device_asker){.uid = bus_of(m)->caller, .words = "a caller on the bus"}, on_done,
+                     &(struct device_asker){.uid = bus_of(m)->caller, .words = "a caller on the bus"}, bus_done,
                      sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
+    return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
 }
 
 static void on_value(int r, const struct sample_value *value, uint64_t time, const struct error *e, void *userdata)
@@ -320,7 +287,7 @@ static int method_read(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (r < 0)
         return r;
     r = device_read(userdata, point, on_value, sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
+    return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
 }
 
 /* ── Properties ── */

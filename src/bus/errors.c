@@ -55,6 +55,35 @@ int bus_reply(sd_bus_message *call, int r, const struct error *e)
     return r;
 }
 
+void bus_done(int r, const struct error *e, void *call)
+{
+    bus_reply(call, r, e);
+    sd_bus_message_unref(call);
+}
+
+int bus_not_begun(sd_bus_message *call, int r, const struct error *e, sd_bus_error *error)
+{
+    sd_bus_message_unref(call);
+    return bus_error_set(error, r, e);
+}
+
+int bus_take_flag(sd_bus_message *m, const char *key, const char *wanted, bool *ret)
+{
+    int flag, r;
+
+    if (strcmp(key, wanted) != 0)
+        return -ENOENT;
+    r = sd_bus_message_read(m, "v", "b", &flag);
+    if (r >= 0)
+        *ret = flag != 0;
+    return r;
+}
+
+int bus_take_compromised(sd_bus_message *m, const char *key, const char *signature, void *ret)
+{
+    return bus_take_flag(m, key, "compromised", ret);
+}
+
 int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_error *error)
 {
     int r = sd_bus_message_enter_container(m, 'a', "{sv}");

@@ -51,10 +51,17 @@ int audited_not_begun(struct audited *a, int r, const struct error *e, sd_bus_er
 /* errors.c */
 int bus_error_set(sd_bus_error *error, int r, const struct error *e);
 int bus_reply(sd_bus_message *call, int r, const struct error *e);
+/* For operations that end later: answers the call, of which it gives a reference back. */
+void bus_done(int r, const struct error *e, void *call);
+/* They did not begin, so that this will not come: gives the reference back, and sets the error. */
+int bus_not_begun(sd_bus_message *call, int r, const struct error *e, sd_bus_error *error);
 /* Walks an a{sv}: take() reads the variant of a key, or returns -ENOENT for one that it does not know, which is
  * refused. */
 typedef int (*bus_option)(sd_bus_message *m, const char *key, const char *signature, void *userdata);
 int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_error *error);
+/* For take(): the key if it is the wanted one, a boolean. And a take() of its own, for `compromised` alone. */
+int bus_take_flag(sd_bus_message *m, const char *key, const char *wanted, bool *ret);
+int bus_take_compromised(sd_bus_message *m, const char *key, const char *signature, void *ret);
 
 /* vault.c: methods of the manager */
 int vault_method_rekey(sd_bus_message *m, void *userdata, sd_bus_error *error);

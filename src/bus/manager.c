@@ -88,13 +88,6 @@ static int take_config(sd_bus_message *m, const char *key, const char *signature
     return strcmp(key, "config") == 0 ? sd_bus_message_read(m, "v", "s", userdata) : -ENOENT;
 }
 
-/* For operations that were not begun: nobody will give the reference back. */
-static int not_begun(sd_bus_message *m, int r, const struct error *e, sd_bus_error *error)
-{
-    sd_bus_message_unref(m);
-    return bus_error_set(error, r, e);
-}
-
 static void on_added(int r, struct device *d, const struct error *e, void *userdata)
 {
     sd_bus_message *m = userdata;
@@ -121,32 +114,12 @@ static int method_add_device(sd_bus_message *m, void *userdata, sd_bus_error *er
     if (!config)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "the option config, the device file's text, is missing");
     r = fleet_add_device(b->fleet, id, config, on_added, sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
-}
-
-static int take_flag(sd_bus_message *m, const char *key, const char *wanted, bool *ret)
-{
-    int flag, r;
-
-    if (strcmp(key, wanted) != 0)
-        return -ENOENT;
-    r = sd_bus_message_read(m, "v", "b", &flag);
-    if (r >= 0)
-        *ret = flag != 0;
-    return r;
+    return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
 }
 
 static int take_keep(sd_bus_message *m, const char *key, const char *signature, void *userdata)
 {
-    return take_flag(m, key, "keep", userdata);
-}
-
-static void on_done(int r, const struct error *e, void *userdata)
-{
-    sd_bus_message *m = userdata;
-
-    bus_reply(m, r, e);
-    sd_bus_message_unref(m);
+    return bus_take_flag(m, key, "keep", userdata);
 }
 
 static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -171,11 +144,6 @@ static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error 
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
-static int take_compromised(sd_bus_message *m, const char *key, const char *signature, void *userdata)
-{
-    return take_flag(m, key, "compromised", userdata);
-}
-
 static int method_rotate_all(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus *b = userdata;
@@ -187,7 +155,7 @@ static int method_rotate_all(sd_bus_message *m, void *userdata, sd_bus_error *er
 
     if (r <= 0)
         return r < 0 ? r : 1;
-    r = bus_read_options(m, take_compromised, &compromised, error);
+    r = bus_read_options(m, bus_take_compromised, &compromised, error);
     if (r < 0)
         return r;
     r = fleet_rotate_all(b->fleet, compromised, &job, &e);
@@ -237,8 +205,8 @@ static int method_reload(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     if (r <= 0)
         return r < 0 ? r : 1;
-    r = fleet_reload(b->fleet, on_done, sd_bus_message_ref(m), &e);
-    return r < 0 ? not_begun(m, r, &e, error) : 1;
+    r = fleet_reload(b->fleet, bus_done, sd_bus_message_ref(m), &e);
+    return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
 }
 
 /* ── Properties ── */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "rotation/batch.h"
 
+#include "rotation/number.h"
+
 #include <errno.h>
 #include <string.h>
 
@@ -10,22 +12,6 @@
 #define RECORD_SIZE (1 + 1 + 16 + 16 + 8 + 8)
 
 _Static_assert(RECORD_SIZE <= BATCH_RECORD_MAX, "a record must fit");
-
-static uint8_t *put_number(uint8_t *p, uint64_t v)
-{
-    for (int i = 7; i >= 0; i--)
-        *p++ = (uint8_t)(v >> (8 * i));
-    return p;
-}
-
-static uint64_t get_number(const uint8_t *p)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
-}
 
 ssize_t batch_encode(const struct batch_record *record, uint8_t *blob, size_t size)
 {

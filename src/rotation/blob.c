@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/cleanup.h"
 #include "rotation/machine.h"
+#include "rotation/number.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,22 +19,6 @@ static void flags_of(struct rotation_durable *d, bool *ret[N_FLAGS])
                                   &d->removing,    &d->conflict,   &d->unsettled};
 
     memcpy(ret, flags, sizeof(flags));
-}
-
-static uint8_t *put_number(uint8_t *p, uint64_t v)
-{
-    for (int i = 7; i >= 0; i--)
-        *p++ = (uint8_t)(v >> (8 * i));
-    return p;
-}
-
-static uint64_t get_number(const uint8_t *p)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
 }
 
 static uint8_t *put_stamp(uint8_t *p, const struct stamp *s)
