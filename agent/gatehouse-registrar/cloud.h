@@ -8,6 +8,8 @@
 #include "outcome.h"
 #include "request.h"
 
+#include "base/limits.h"
+
 #include <stdbool.h>
 
 /* A request under way. */
@@ -15,9 +17,9 @@ struct cloud {
     const struct request *q;
     struct https *https;
     struct outcome *out;
-    char base[1024]; /* the address without a '/' at its end */
-    bool lost;       /* something that writes may have been carried out, or still be */
-    bool coded;      /* the last refusal was an object with a "code", so not that of some proxy or other server */
+    char base[HTTPS_URL_MAX + 1]; /* the address without a '/' at its end */
+    bool lost;                    /* something that writes may have been carried out, or still be */
+    bool coded; /* the last refusal was an object with a "code", so not that of some proxy or other server */
 };
 
 /* Functions that carry out a part return one of these. */

@@ -110,12 +110,12 @@ static int read_settings(json_object *o, struct request *q, struct error *e)
     }
     r = name(o, q->type == TYPE_GOLIOTH ? "project" : "tenant", &q->realm, e);
     if (r >= 0)
-        r = text(o, "url", 1024, NULL, &q->url, e);
+        r = text(o, "url", HTTPS_URL_MAX, NULL, &q->url, e);
     if (r >= 0 && strncmp(q->url, "https://", 8) != 0)
         r = error_set(e, -EINVAL, "\"url\" of the request is not https://: keys are told to nobody in plain text");
     if (r >= 0)
         r = optional(o, "ca", 4096, &q->ca, e);
-    return r < 0 ? r : optional(o, "proxy", 1024, &q->proxy, e);
+    return r < 0 ? r : optional(o, "proxy", HTTPS_URL_MAX, &q->proxy, e);
 }
 
 static int read_key(json_object *o, struct request *q, struct error *e)

@@ -256,6 +256,7 @@
 #define REGISTRAR_PAGES_MAX 100
 #define REGISTRAR_WRITES_MAX 4 /* of one request: after a lost answer, or a set that somebody changed */
 #define REGISTRAR_API_KEY_MAX 4096
+#define HTTPS_URL_MAX 1023        /* address of a cloud's management, or of a proxy */
 #define REGISTRATION_CONCURRENT 8 /* first registrations in flight an uplink */
 #define REGISTRATION_PER_SEC 50
 #define REGISTRAR_CLOCK_RETRY (30 * USEC_PER_SEC)

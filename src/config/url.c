@@ -2,6 +2,7 @@
 #include "config/url.h"
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 
 #include <arpa/inet.h>
 #include <stdbool.h>
@@ -75,10 +76,10 @@ static bool host_character(char b)
            b == '_';
 }
 
-static int name(const char *text, size_t n, char *host, struct error *e)
+static int name(const char *text, size_t n, const char *rule, char *host, struct error *e)
 {
     if (n == 0)
-        return error_set(e, -EINVAL, "there is no host; " URL_RULE);
+        return error_set(e, -EINVAL, "there is no host; %s", rule);
     if (n >= CONFIG_HOST_MAX)
         return error_set(e, -EINVAL, "the host has %zu characters; at most %d are possible", n, CONFIG_HOST_MAX - 1);
     for (size_t i = 0; i < n; i++)
@@ -90,11 +91,41 @@ static int name(const char *text, size_t n, char *host, struct error *e)
     return 0;
 }
 
+/* HOST or HOST:PORT, an IPv6 address in brackets; without a port *ret_port stays. */
+static int authority(const char *text, size_t n, const char *scheme, const char *rule, char *host, uint16_t *ret_port,
+                     struct error *e)
+{
+    char copy[CONFIG_HOST_MAX + 16];
+    const char *end;
+    int r;
+
+    if (n >= sizeof(copy))
+        return error_set(e, -EINVAL, "the host has more than %d characters", CONFIG_HOST_MAX - 1);
+    memcpy(copy, text, n);
+    copy[n] = 0;
+    if (copy[0] == '[') {
+        end = strchr(copy, ']');
+        if (!end)
+            return error_set(e, -EINVAL, "the ']' behind the IPv6 address is missing");
+        r = ipv6(copy + 1, (size_t)(end - copy - 1), host, e);
+        end++;
+    } else {
+        end = strchrnul(copy, ':');
+        if (strchr(end + (*end != 0), ':'))
+            return error_set(e, -EINVAL, "an IPv6 address stands in brackets: %s://[%s]", scheme, copy);
+        r = name(copy, (size_t)(end - copy), rule, host, e);
+    }
+    if (r >= 0 && *end && *end != ':')
+        r = error_set(e, -EINVAL, "\"%.32s\" behind the address; expected ':' and a port", end);
+    if (r >= 0 && *end)
+        r = port(end + 1, ret_port, e);
+    return r;
+}
+
 int config_url_parse(const char *text, struct config_url *ret, struct error *e)
 {
     struct config_url url = {0};
-    char authority[CONFIG_HOST_MAX + 16];
-    const char *rest = "", *end;
+    const char *rest = "";
     size_t n;
     int r;
 
@@ -108,27 +139,7 @@ int config_url_parse(const char *text, struct config_url *ret, struct error *e)
                          rest + n);
     if (memchr(rest, '@', n))
         return error_set(e, -EINVAL, "names and keys do not belong into an address but into the vault; " URL_RULE);
-    if (n >= sizeof(authority))
-        return error_set(e, -EINVAL, "the host has more than %d characters", CONFIG_HOST_MAX - 1);
-    memcpy(authority, rest, n);
-    authority[n] = 0;
-    if (authority[0] == '[') {
-        end = strchr(authority, ']');
-        if (!end)
-            return error_set(e, -EINVAL, "the ']' behind the IPv6 address is missing");
-        r = ipv6(authority + 1, (size_t)(end - authority - 1), url.host, e);
-        end++;
-    } else {
-        end = strchrnul(authority, ':');
-        if (strchr(end + (*end != 0), ':'))
-            return error_set(e, -EINVAL, "an IPv6 address stands in brackets: %s://[%s]", url.mqtt ? "mqtts" : "coaps",
-                             authority);
-        r = name(authority, (size_t)(end - authority), url.host, e);
-    }
-    if (r >= 0 && *end && *end != ':')
-        r = error_set(e, -EINVAL, "\"%.32s\" behind the address; expected ':' and a port", end);
-    if (r >= 0 && *end)
-        r = port(end + 1, &url.port, e);
+    r = authority(rest, n, url.mqtt ? "mqtts" : "coaps", URL_RULE, url.host, &url.port, e);
     if (r < 0)
         return r;
     *ret = url;
@@ -137,20 +148,24 @@ int config_url_parse(const char *text, struct config_url *ret, struct error *e)
 
 int config_https_check(const char *text, bool proxy, struct error *e)
 {
-    const char *rule =
-        proxy ? "expected http://HOST:PORT or https://HOST:PORT" : "expected https://HOST or https://HOST:PORT";
+    const char *rule = proxy ? "expected http://HOST:PORT or https://HOST:PORT"
+                             : "expected https://HOST, with :PORT and /PATH if need be";
     bool tls = strncmp(text, "https://", 8) == 0;
+    char host[CONFIG_HOST_MAX];
     const char *rest;
+    uint16_t port;
     size_t n;
 
     if (!tls && strncmp(text, "http://", 7) == 0 && !proxy)
         return error_set(e, -EINVAL, "http:// is not encrypted, and keys are told to nobody in plain text; %s", rule);
     if (!tls && strncmp(text, "http://", 7) != 0)
-        return error_set(e, -EINVAL, "\"%.100s\" is no address to tell keys to; %s", text, rule);
+        return error_set(e, -EINVAL, "\"%.100s\" is not the address of a %s; %s", text, proxy ? "proxy" : "cloud",
+                         rule);
+    if (strlen(text) > HTTPS_URL_MAX)
+        return error_set(e, -EINVAL, "an address of %zu characters; at most %d are possible", strlen(text),
+                         HTTPS_URL_MAX);
     rest = text + (tls ? 8 : 7);
     n = strcspn(rest, "/?#");
-    if (n == 0 || n >= CONFIG_HOST_MAX)
-        return error_set(e, -EINVAL, "\"%.100s\" has no host; %s", text, rule);
     if (memchr(rest, '@', n))
         return error_set(e, -EINVAL, "names and passwords do not belong into an address; %s", rule);
     if (rest[n] == '?' || rest[n] == '#' || strpbrk(rest + n, "?#") || (proxy && rest[n] && strcmp(rest + n, "/") != 0))
@@ -158,5 +173,5 @@ int config_https_check(const char *text, bool proxy, struct error *e)
     for (const char *p = rest; *p; p++)
         if (*p <= 0x20 || *p >= 0x7f || *p == '"' || *p == '\\')
             return error_set(e, -EINVAL, "\"%.100s\" has a character that no address has; %s", text, rule);
-    return 0;
+    return authority(rest, n, tls ? "https" : "http", rule, host, &port, e);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
+#include "base/limits.h"
 #include "config/url.h"
 
 #include <cmocka.h>
@@ -102,6 +103,52 @@ static void test_bad(void **state)
     }
 }
 
+/* Addresses of a cloud's management, and of proxies. */
+static void test_https(void **state)
+{
+    static const struct {
+        const char *text;
+        bool proxy;
+        const char *message; /* NULL: it is right */
+    } table[] = {
+        {"https://api.example.org", false, NULL},
+        {"https://api.example.org:8443/registry/", false, NULL},
+        {"https://[::1]:28443", false, NULL},
+        {"http://proxy:3128", true, NULL},
+        {"https://proxy/", true, NULL},
+        {"http://api.example.org", false, "http:// is not encrypted"},
+        {"ftp://api.example.org", false, "is not the address of a cloud; expected https://HOST, with :PORT and /PATH"},
+        {"socks5://p", true, "is not the address of a proxy; expected http://HOST:PORT"},
+        {"https://", false, "there is no host; expected https://HOST"},
+        {"https://h:abc", false, "\"abc\" is not a port"},
+        {"https://h:99999", false, "\"99999\" is not a port"},
+        {"https://h:", false, "\"\" is not a port"},
+        {"https://::1", false, "stands in brackets: https://[::1]"},
+        {"https://h_\xc3\xa4", false, "has a character that no address has"},
+        {"https://me:word@h", false, "names and passwords"},
+        {"https://h/?x=1", false, "\"/?x=1\" does not belong"},
+        {"http://p:1/path", true, "\"/path\" does not belong"},
+    };
+    char text[HTTPS_URL_MAX + 2];
+    struct error e;
+
+    for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+        int r = config_https_check(table[i].text, table[i].proxy, &e);
+
+        assert_int_equal(r, table[i].message ? -EINVAL : 0);
+        if (table[i].message && !strstr(e.text, table[i].message))
+            fail_msg("%s: %s", table[i].text, e.text);
+    }
+    memset(text, 'a', sizeof(text));
+    memcpy(text, "https://h/", 10);
+    text[HTTPS_URL_MAX] = 0;
+    assert_int_equal(config_https_check(text, false, &e), 0);
+    text[HTTPS_URL_MAX] = 'a';
+    text[HTTPS_URL_MAX + 1] = 0;
+    assert_int_equal(config_https_check(text, false, &e), -EINVAL);
+    assert_non_null(strstr(e.text, "1024 characters; at most 1023"));
+}
+
 static void test_long(void **state)
 {
     char text[2048] = "coaps://";
@@ -125,10 +172,8 @@ static void test_long(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_good),
-        cmocka_unit_test(test_schemes),
-        cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_long),
+        cmocka_unit_test(test_good),  cmocka_unit_test(test_schemes), cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_https), cmocka_unit_test(test_long),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
