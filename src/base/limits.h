@@ -34,14 +34,15 @@
 #define FINGERPRINT_SIZE 8
 
 /* The vault */
-#define VAULT_ROTATION_MAX 256               /* the rotation's own state in an entry */
-#define VAULT_STATE_MAX 2048                 /* a state record's contents */
-#define VAULT_BIND_MAX 4096                  /* a bind value */
-#define VAULT_VERIFY_SLICE 256               /* entries verified between two commits */
-#define VAULT_COUNTER_LEAP 1000              /* what a lost or restored identity counter rises by */
-#define BACKUP_INTERVAL USEC_PER_MINUTE      /* between backups after rotations */
-#define VAULT_BACKUP_MAX (256 * 1024 * 1024) /* a backup's file */
-#define VAULT_BATCH_MAX 96                   /* changes in one transaction: they are sealed within one loop turn */
+#define VAULT_ROTATION_MAX 256                    /* the rotation's own state in an entry */
+#define VAULT_STATE_MAX 2048                      /* a state record's contents */
+#define VAULT_BIND_MAX 4096                       /* a bind value */
+#define VAULT_VERIFY_SLICE 256                    /* entries verified between two commits */
+#define VAULT_COUNTER_LEAP 1000                   /* what a lost or restored identity counter rises by */
+#define BACKUP_INTERVAL USEC_PER_MINUTE           /* between backups after rotations */
+#define VAULT_BACKUP_MAX (256 * 1024 * 1024)      /* a backup's file */
+#define VAULT_BATCH_MAX 96                        /* changes in one transaction: they are sealed within one loop turn */
+#define AUTHENTICATED_WRITE_INTERVAL USEC_PER_DAY /* between two notes in the vault of when a key authenticated */
 
 /* Provisioning: lists of devices and keys */
 #define CSV_FIELDS_MAX 16
@@ -90,7 +91,10 @@
 #define LINK_DEVICES_MAX 4096
 #define LINK_REPORT_MAX 1000 /* samples in one Report */
 #define LINK_CREDITS 4000
-#define LINK_CREDITS_MIN 50       /* an answer waits until at least as many are free */
+#define LINK_CREDITS_MIN 50 /* an answer waits until at least as many are free */
+#define LINK_ACCEPTS_PER_TURN 16
+#define LINK_ANSWERS_MAX 1024     /* complaints, or values read, in one answer */
+#define LINK_DESCRIPTORS_MAX 16   /* that one turn may pass */
 #define LINK_MESSAGES_PER_TURN 64 /* of one driver, that are read in one turn of the loop */
 #define LINK_HELLO_TIMEOUT (10 * USEC_PER_SEC)
 #define LINK_DRIVERS_MAX 64
@@ -134,6 +138,7 @@
 #define SPOOL_REJECTED_WAITING 64                /* to be written there */
 #define SPOOL_RATE_WINDOW (10 * USEC_PER_MINUTE) /* over which the rate is counted */
 #define SPOOL_CORRUPT_MAX 3                      /* damaged files kept */
+#define CLOCK_LOOK_INTERVAL (1 * USEC_PER_SEC)   /* until the clock is synchronised */
 
 /* DTLS */
 #define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)
@@ -195,6 +200,9 @@
 #define COAP_KEEPALIVE (100 * USEC_PER_SEC)
 #define COAP_KEEPALIVE_MIN (5 * USEC_PER_SEC)
 #define COAP_KEEPALIVE_MAX USEC_PER_DAY
+#define COAP_OBSERVE_NUMBERS_AGE (128 * USEC_PER_SEC) /* RFC 7641 section 3.4: then a lower number is a newer one */
+#define COAP_OBSERVE_JITTER_MIN (5 * USEC_PER_SEC)    /* RFC 7641 section 3.3.1 */
+#define COAP_OBSERVE_JITTER_MAX (15 * USEC_PER_SEC)
 #define COAP_SEPARATE_TIMEOUT (93 * USEC_PER_SEC) /* empty ACK in, response awaited: MAX_TRANSMIT_WAIT */
 
 /* MQTT */
@@ -268,6 +276,8 @@
 #define JOBS_KEPT 64
 #define JOB_KEPT_FOR (10 * USEC_PER_MINUTE)
 #define BUS_CHANGED_INTERVAL (1 * USEC_PER_SEC)
+#define BUS_RECONNECT_INTERVAL (1 * USEC_PER_SEC)
+#define BUS_CHANGED_PER_TURN 64                /* devices whose changes are told in one turn of the loop */
 #define BUS_CLOCK_INTERVAL (15 * USEC_PER_SEC) /* between two looks whether the clock is synchronised */
 #define SUBSCRIBERS_MAX 64
 #define SUBSCRIBER_QUEUE_MAX 1000

@@ -2,6 +2,7 @@
 #include "bus/bus.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
 #include "bus/internal.h"
@@ -10,8 +11,6 @@
 #include <errno.h>
 #include <json-c/linkhash.h>
 #include <stdlib.h>
-
-#define RECONNECT_INTERVAL (1 * USEC_PER_SEC)
 
 static void connect_again(struct bus *b);
 
@@ -132,7 +131,7 @@ static void disconnect(struct bus *b)
 
 static void retry_later(struct bus *b)
 {
-    sd_event_source_set_time(b->reconnect, clock_boottime() + RECONNECT_INTERVAL);
+    sd_event_source_set_time(b->reconnect, clock_boottime() + BUS_RECONNECT_INTERVAL);
     sd_event_source_set_enabled(b->reconnect, SD_EVENT_ONESHOT);
 }
 

@@ -4,6 +4,7 @@
  * changes while it lasts is for the next one. */
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/names.h"
 #include "bus/internal.h"
 
@@ -12,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEVICES_PER_TURN 64
 #define WALK_DELAY (20 * USEC_PER_MSEC)
 
 static void free_key(struct lh_entry *entry)
@@ -75,7 +75,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
                                        "Drivers", "VaultState", NULL);
         b->ops.changed(b->ops.userdata);
     }
-    for (int i = 0; i < DEVICES_PER_TURN && (entry = b->round->head); i++) {
+    for (int i = 0; i < BUS_CHANGED_PER_TURN && (entry = b->round->head); i++) {
         emit_device(b, lh_entry_k(entry));
         lh_table_delete_entry(b->round, entry);
     }

@@ -2,6 +2,7 @@
 #include "device/fleet.h"
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
 #include "device/internal.h"
@@ -12,7 +13,6 @@
 #include <string.h>
 
 #define RESOLVER_THREADS 2
-#define CLOCK_LOOK_INTERVAL (1 * USEC_PER_SEC)
 
 /* ── The index ── */
 

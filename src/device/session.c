@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The device's ordinary session, on its main credential. */
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "device/internal.h"
 
@@ -9,7 +10,6 @@
 #include <string.h>
 
 /* How old the vault's last_authenticated may become: writing it at each message would wear the card out. */
-#define AUTHENTICATED_WRITE_INTERVAL USEC_PER_DAY
 
 static void set_reason(struct device *d, const char *reason)
 {

@@ -13,7 +13,6 @@
 #include <sys/socket.h>
 
 #define CHUNK_SIZE (64 * 1024)
-#define DESCRIPTORS_MAX 16
 _Static_assert(CHUNK_SIZE >= FRAME_AUTH_MAX, "an unfinished handshake fits");
 
 /* What was read on one side and not yet written on the other. */
@@ -34,7 +33,7 @@ struct guard {
     bool resting;    /* the byte rate is used up */
     struct chunk in; /* peer to us */
     struct chunk out;
-    int descriptors[DESCRIPTORS_MAX]; /* they go with the first byte of `out` */
+    int descriptors[LINK_DESCRIPTORS_MAX]; /* they go with the first byte of `out` */
     size_t n_descriptors;
 };
 
@@ -90,7 +89,7 @@ static int chunk_write(struct guard *g, struct chunk *c, int fd, bool with_descr
 {
     union {
         struct cmsghdr header;
-        uint8_t space[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
+        uint8_t space[CMSG_SPACE(sizeof(int) * LINK_DESCRIPTORS_MAX)];
     } control = {0};
     struct iovec iov = {c->data + c->begin, c->ready};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
@@ -160,7 +159,7 @@ static int read_inner(struct guard *g)
 {
     union {
         struct cmsghdr header;
-        uint8_t space[CMSG_SPACE(sizeof(int) * DESCRIPTORS_MAX)];
+        uint8_t space[CMSG_SPACE(sizeof(int) * LINK_DESCRIPTORS_MAX)];
     } control;
     struct iovec iov = {g->out.data, chunk_room(&g->out)};
     struct msghdr message = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/id.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "base/names.h"
 #include "link/host-internal.h"
 
@@ -9,7 +10,6 @@
 #include <string.h>
 
 /* How many values or mistakes one answer may hold. */
-#define ANSWERS_MAX 1024
 
 /* A call that the driver owes an answer to. */
 struct call {
@@ -147,7 +147,7 @@ static int read_complaints(sd_bus_message *m, struct link_complaint *complaints)
     size_t n = 0;
     int r = sd_bus_message_enter_container(m, 'a', "(ss)");
 
-    while (r >= 0 && n < ANSWERS_MAX) {
+    while (r >= 0 && n < LINK_ANSWERS_MAX) {
         r = sd_bus_message_read(m, "(ss)", &complaints[n].pointer, &complaints[n].message);
         if (r == 0)
             break;
@@ -158,7 +158,7 @@ static int read_complaints(sd_bus_message *m, struct link_complaint *complaints)
 
 static void finish_complaints(struct call *call, int r, const struct link_failure *failure, sd_bus_message *reply)
 {
-    _cleanup_free_ struct link_complaint *complaints = calloc(ANSWERS_MAX, sizeof(*complaints));
+    _cleanup_free_ struct link_complaint *complaints = calloc(LINK_ANSWERS_MAX, sizeof(*complaints));
     int n = 0;
 
     if (r >= 0)
@@ -246,7 +246,7 @@ static int read_values(sd_bus_message *m, struct sample_value *values)
     int r = sd_bus_message_enter_container(m, 'a', "v");
     size_t n = 0;
 
-    while (r >= 0 && n < ANSWERS_MAX && sd_bus_message_at_end(m, 0) == 0) {
+    while (r >= 0 && n < LINK_ANSWERS_MAX && sd_bus_message_at_end(m, 0) == 0) {
         r = wire_read_value(m, &values[n]);
         n++;
     }
@@ -255,7 +255,7 @@ static int read_values(sd_bus_message *m, struct sample_value *values)
 
 static void finish_values(struct call *call, int r, const struct link_failure *failure, sd_bus_message *reply)
 {
-    _cleanup_free_ struct sample_value *values = calloc(ANSWERS_MAX, sizeof(*values));
+    _cleanup_free_ struct sample_value *values = calloc(LINK_ANSWERS_MAX, sizeof(*values));
     int n = 0;
 
     if (r >= 0)

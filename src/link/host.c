@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/id.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
 #include "link/host-internal.h"
@@ -16,7 +17,6 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 
-#define ACCEPTS_PER_TURN 16
 #define ACCEPT_PAUSE USEC_PER_SEC
 
 void host_stranger(struct link_host *h, const char *format, ...)
@@ -230,7 +230,7 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t events
 {
     struct link_host *h = userdata;
 
-    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+    for (unsigned i = 0; i < LINK_ACCEPTS_PER_TURN; i++) {
         int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
 
         if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))

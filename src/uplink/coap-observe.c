@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "uplink/coap-observe.h"
 
+#include "base/limits.h"
 #include "uplink/coap-endpoint.h"
 
 #include <errno.h>
@@ -8,9 +9,6 @@
 #include <string.h>
 
 #define HALF_ROUND (1u << 23)
-#define NUMBERS_MAX_AGE (128 * USEC_PER_SEC)
-#define RENEW_JITTER_MIN (5 * USEC_PER_SEC) /* RFC 7641 section 3.3.1 */
-#define RENEW_JITTER_MAX (15 * USEC_PER_SEC)
 #define REGISTER 0
 #define DEREGISTER 1
 
@@ -38,7 +36,7 @@ bool coap_observe_is_newer(uint32_t last, uint64_t last_at, uint32_t number, uin
         return true;
     if (number < last && last - number > HALF_ROUND)
         return true;
-    return now > last_at + NUMBERS_MAX_AGE;
+    return now > last_at + COAP_OBSERVE_NUMBERS_AGE;
 }
 
 /* The observation stands: notifications are due within Max-Age. */
@@ -50,8 +48,8 @@ static void keep(struct coap_observation *o, const struct uplink_response *respo
     o->failures = 0;
     o->last = (uint32_t)response->observe;
     o->last_at = ep->now;
-    o->deadline = ep->now + response->max_age * USEC_PER_SEC + RENEW_JITTER_MIN +
-                  coap_random_upto(&ep->random, RENEW_JITTER_MAX - RENEW_JITTER_MIN);
+    o->deadline = ep->now + response->max_age * USEC_PER_SEC + COAP_OBSERVE_JITTER_MIN +
+                  coap_random_upto(&ep->random, COAP_OBSERVE_JITTER_MAX - COAP_OBSERVE_JITTER_MIN);
 }
 
 /* It does not: registered again after Max-Age, or later the more often it failed. */
