@@ -31,7 +31,7 @@ static unsigned compare_devices(const struct config_device *a, const struct conf
     /* All are looked up when they are needed. */
     if (!same_limits(a, b) || !same_text(a->hardware_id, b->hardware_id) || a->on_demand != b->on_demand ||
         a->idle_timeout != b->idle_timeout)
-        what |= CONFIG_DEVICE_LIMITS;
+        what |= CONFIG_DEVICE_OWN;
     if (a->enabled != b->enabled)
         what |= CONFIG_DEVICE_ENABLED;
     return what;

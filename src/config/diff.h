@@ -8,7 +8,7 @@
 enum config_device_change {
     CONFIG_DEVICE_DRIVER = 1 << 0,  /* driver, section or points: the driver closes and opens it anew */
     CONFIG_DEVICE_UPLINK = 1 << 1,  /* another uplink: credentials belong to (device, uplink) */
-    CONFIG_DEVICE_LIMITS = 1 << 2,  /* min or max of a point, hardware_id, session: only the agent looks at those */
+    CONFIG_DEVICE_OWN = 1 << 2,     /* min or max of a point, hardware_id, session: the agent alone looks at those */
     CONFIG_DEVICE_ENABLED = 1 << 3, /* switched on or off */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One epoll set for the sockets of all children of an uplink, which the event loop watches as one source.
+/* One epoll set for the sockets of all CoAP sessions of an uplink, which the event loop watches as one source.
  *
  * A source of the event loop for each socket would cost more memory than the rest of an idle socket's state, and the
  * loop hands out one event a turn after asking for all of them again, so a burst of n datagrams would cost n * n. Here

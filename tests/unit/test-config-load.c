@@ -305,10 +305,10 @@ static void test_diff(void **state)
         {FULL("sim", "cloud", "\"a\":1", "1", "true"), CONFIG_DEVICE_DRIVER},
         {FULL("ble", "cloud", "", "1", "true"), CONFIG_DEVICE_DRIVER},
         {FULL("sim", "other", "", "1", "true"), CONFIG_DEVICE_UPLINK},
-        {FULL("sim", "cloud", "", "2", "true"), CONFIG_DEVICE_LIMITS},
+        {FULL("sim", "cloud", "", "2", "true"), CONFIG_DEVICE_OWN},
         {FULL("sim", "cloud", "", "1", "false"), CONFIG_DEVICE_ENABLED},
         {FULL("ble", "other", "", "2", "false"),
-         CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_UPLINK | CONFIG_DEVICE_LIMITS | CONFIG_DEVICE_ENABLED},
+         CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_UPLINK | CONFIG_DEVICE_OWN | CONFIG_DEVICE_ENABLED},
     };
     struct tree *t = *state;
     struct config *before, *after;
