@@ -76,6 +76,7 @@ struct coap_endpoint {
     const struct coap_endpoint_ops *ops;
     void *userdata;
     struct coap_exchange *first, *last; /* in the order of the calls */
+    struct coap_exchange *probe;        /* a ping, in doubt whether the session lives; or NULL */
     struct coap_observation *observations;
     struct coap_dedup *dedup; /* made when the peer first sends something of its own */
     struct coap_random random;
@@ -92,6 +93,7 @@ struct coap_endpoint {
     uint8_t nstart, szx_max;
     bool connected, suspect, doomed;
     bool tell_suspect, tell_answered;
+    bool ask; /* more went unanswered than is usual, if not more than the loss explains */
 };
 
 void coap_enter(struct coap_endpoint *ep, uint64_t now);
@@ -116,6 +118,8 @@ void coap_exchange_heard(struct coap_exchange *x, bool acknowledged);
 void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *response);
 /* What was sent belongs to a session that is gone: to be sent anew. */
 void coap_exchange_rewind(struct coap_exchange *x);
+/* Sends the ping of coap_endpoint_probe(), if it is not out yet; false if it may not be. */
+bool coap_exchange_ask(struct coap_endpoint *ep);
 /* Builds what callers get; the body is the message's own payload if NULL. 0, and *ret_location to be freed. */
 int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct uplink_response *ret,
                        char **ret_location);

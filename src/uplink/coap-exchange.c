@@ -74,6 +74,8 @@ void coap_exchange_finish(struct coap_exchange *x, int r, const struct uplink_re
     *(x->previous ? &x->previous->next : &ep->first) = x->next;
     *(x->next ? &x->next->previous : &ep->last) = x->previous;
     ep->n_exchanges--;
+    if (ep->probe == x)
+        ep->probe = NULL;
     if (x->done)
         x->done(r, response, x->userdata);
     coap_block2_done(&x->block2);
@@ -218,8 +220,12 @@ static void count_unanswered(const struct coap_exchange *x)
         return;
     ep->row_from = ep->now;
     ep->unanswered++;
-    if (!ep->suspect && ep->unanswered >= coap_loss_tolerated(&ep->loss))
+    if (ep->suspect)
+        return;
+    if (ep->unanswered >= coap_loss_tolerated(&ep->loss))
         ep->suspect = ep->tell_suspect = true;
+    else
+        ep->ask = ep->unanswered >= COAP_UNANSWERED_ASKED;
 }
 
 void coap_exchange_expire(struct coap_exchange *x)
@@ -245,31 +251,43 @@ void coap_exchange_expire(struct coap_exchange *x)
     }
 }
 
+/* As if it had just been sent for the first time, but it is at once. */
+static void again_now(struct coap_exchange *x)
+{
+    struct coap_endpoint *ep = x->ep;
+
+    x->transmissions = 1;
+    x->timeout = coap_rtt_timeout(&ep->rtt, &ep->random) / 2; /* doubled by then */
+    x->deadline = ep->now;
+}
+
 /* The session lives after all: what is out is sent again now, and has all its repeats before it. They bear the same
  * message id, by which the peer knows what it has carried out; given up and asked anew it would be carried out twice.
- */
-static void hasten(struct coap_endpoint *ep)
+ * Not `answered`, which needs none. */
+static void hasten(struct coap_endpoint *ep, const struct coap_exchange *answered)
 {
     for (struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->state == COAP_SENT && x->spared && x->confirmable) {
-            x->transmissions = 1;
-            x->timeout = coap_rtt_timeout(&ep->rtt, &ep->random) / 2; /* doubled by then */
-            x->deadline = ep->now;
+        if (x != answered && x->state == COAP_SENT && x->spared && x->confirmable) {
+            coap_loss_lost(&ep->loss, x->transmissions - 1u);
+            again_now(x);
         }
 }
 
 void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
 {
     struct coap_endpoint *ep = x->ep;
+    bool doubted = ep->suspect || ep->probe;
 
     ep->unanswered = 0;
     ep->row_from = ep->now;
+    ep->ask = false;
     if (ep->suspect) {
         /* Not yet told of the suspicion, the owner need not hear of its end. */
         ep->tell_answered = !ep->tell_suspect;
         ep->tell_suspect = ep->suspect = false;
-        hasten(ep);
     }
+    if (doubted)
+        hasten(ep, x);
     if (x->state != COAP_SENT)
         return;
     coap_loss_answered(&ep->loss, x->transmissions);
@@ -471,20 +489,34 @@ int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *us
     return r;
 }
 
-void coap_endpoint_probe(struct coap_endpoint *ep, uint64_t now)
+bool coap_exchange_ask(struct coap_endpoint *ep)
 {
     static const struct uplink_request ping = {.content_format = -1, .accept = -1};
     struct coap_exchange *x;
 
-    if (ep->doomed || !ep->connected)
-        return;
+    if (ep->probe)
+        return true;
     for (x = ep->first; x; x = x->next)
         if (x->state == COAP_SENT && x->spared)
-            return;
+            return false;
     for (x = ep->first; x; x = x->next)
         x->spared = x->state == COAP_SENT;
+    if (coap_exchange_new(ep, &ping, NULL, NULL, &x) < 0)
+        return false;
+    ep->probe = x;
+    coap_exchange_start(x);
+    return ep->probe != NULL;
+}
+
+void coap_endpoint_probe(struct coap_endpoint *ep, uint64_t now)
+{
+    if (ep->doomed || !ep->connected)
+        return;
     coap_enter(ep, now);
-    if (coap_exchange_new(ep, &ping, NULL, NULL, &x) == 0)
-        coap_exchange_start(x);
+    /* One that is out already, and waits ever longer, begins anew. */
+    if (ep->probe && ep->probe->state == COAP_SENT)
+        again_now(ep->probe);
+    else
+        (void)coap_exchange_ask(ep);
     coap_leave(ep);
 }

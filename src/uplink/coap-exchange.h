@@ -31,8 +31,9 @@ struct coap_endpoint_ops {
     /* Sends a datagram: 0, or -errno. -EMSGSIZE: call coap_endpoint_set_datagram_max with less first, and the request
      * is sent again in smaller blocks. Any other error is taken as a lost datagram. */
     int (*send)(void *userdata, const uint8_t *datagram, size_t n);
-    /* The session looks stale: more transmissions in a row went unanswered than the loss measured on it explains. Once
-     * an episode. May be NULL. */
+    /* The session looks stale: more transmissions in a row went unanswered than the loss measured on it explains. From
+     * COAP_UNANSWERED_ASKED on those are pings, which need not wait as long as the fifth transmission of a request.
+     * Once an episode. May be NULL. */
     void (*suspect)(void *userdata);
     /* After suspect: an answer did arrive, the session lives. Ends the episode. May be NULL. */
     void (*answered)(void *userdata);

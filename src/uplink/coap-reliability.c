@@ -9,9 +9,8 @@
 
 #define SHARE_ONE 65536u
 #define LOSS_GAIN 32
-/* p^2 < 0.02 below 0.1414, p^3 < 0.02 below 0.2714 */
-#define SHARE_TOLERATES_2 9268u
-#define SHARE_TOLERATES_3 17788u
+/* The shares p below which p^2, p^3, ... p^6 are less than 0.02: 0.1414, 0.2714, 0.3761, 0.4573, 0.5210. */
+static const uint32_t tolerates[] = {9268, 17788, 24645, 29970, 34144};
 
 /* splitmix64 */
 static uint64_t next_seeded(uint64_t *state)
@@ -103,11 +102,19 @@ void coap_loss_answered(struct coap_loss *l, unsigned transmissions)
     l->share -= l->share / LOSS_GAIN;
 }
 
+void coap_loss_lost(struct coap_loss *l, unsigned transmissions)
+{
+    for (unsigned i = 0; i < transmissions; i++)
+        l->share += (SHARE_ONE - l->share) / LOSS_GAIN;
+}
+
 unsigned coap_loss_tolerated(const struct coap_loss *l)
 {
-    if (l->share < SHARE_TOLERATES_2)
-        return 2;
-    return l->share < SHARE_TOLERATES_3 ? 3 : 4;
+    unsigned k = 2;
+
+    while (k - 2 < ELEMENTSOF(tolerates) && l->share >= tolerates[k - 2])
+        k++;
+    return k;
 }
 
 void coap_mids_init(struct coap_mids *m, struct coap_random *r)

@@ -44,7 +44,9 @@ struct coap_loss {
 };
 /* A message was answered after so many transmissions (at least 1). */
 void coap_loss_answered(struct coap_loss *l, unsigned transmissions);
-/* How many unanswered transmissions in a row the loss explains with less than 2 %: 2, 3, or 4 whatever the loss. */
+/* So many transmissions were lost of a message that will be answered yet. */
+void coap_loss_lost(struct coap_loss *l, unsigned transmissions);
+/* How many unanswered transmissions in a row the loss explains with less than 2 %: 2 to 6, or 7 whatever the loss. */
 unsigned coap_loss_tolerated(const struct coap_loss *l);
 
 /* Message ids, rising from a random one, at most COAP_MIDS_PER_SEC: 2^16 of them take longer than

@@ -8,6 +8,7 @@
  *   < MESSAGE              the peer sends it
  *   raw HEX                the peer sends that datagram
  *   +MS                    time passes; tick LO HI: the next deadline is LO..HI ms away, and comes; idle: there is none
+ *   lossy PERCENT          the loss measured until now; probe: the owner asks whether the session lives
  *   reconnect, disconnect, mtu N (the path takes N bytes from now on, send says so), free
  *   nstart N, block N, body N, keepalive MS  settings, in the first lines
  *   > MESSAGE              the endpoint has sent this next
@@ -23,6 +24,7 @@
 
 #include "base/cleanup.h"
 #include "base/encode.h"
+#include "uplink/coap-endpoint.h"
 #include "uplink/coap-exchange.h"
 
 #include <stdio.h>
@@ -419,6 +421,10 @@ static void script_act(struct script *s, const char *line)
         coap_endpoint_reconnected(s->ep, s->now);
     } else if (strcmp(verb, "disconnect") == 0) {
         coap_endpoint_disconnected(s->ep, s->now);
+    } else if (strcmp(verb, "lossy") == 0) {
+        s->ep->loss.share = (uint32_t)(65536 * strtoul(path, NULL, 10) / 100);
+    } else if (strcmp(verb, "probe") == 0) {
+        coap_endpoint_probe(s->ep, s->now);
     } else if (strcmp(verb, "mtu") == 0) {
         s->path_mtu = strtoul(path, NULL, 10);
     } else if (strcmp(verb, "free") == 0) {

@@ -96,7 +96,7 @@ static void test_loss(void **state)
 {
     static const struct {
         unsigned percent, low, high; /* tolerated, but for one moment in 20 */
-    } rows[] = {{0, 2, 2}, {1, 2, 2}, {5, 2, 3}, {20, 2, 4}, {40, 4, 4}};
+    } rows[] = {{0, 2, 2}, {1, 2, 2}, {5, 2, 3}, {20, 2, 4}, {40, 3, 6}, {51, 4, 7}};
 
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
         struct coap_random random = {.state = 3};
@@ -114,12 +114,18 @@ static void test_loss(void **state)
         }
         assert_in_range(outside, 0, 500);
     }
-    /* The borders: p^2 and p^3 just under 2 %. */
+    /* The borders: p^2 to p^6 just under 2 %. */
     assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 1414 / 10000}), 2);
     assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 1416 / 10000}), 3);
     assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 2713 / 10000}), 3);
     assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 2716 / 10000}), 4);
-    assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65535}), 4);
+    assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 3760 / 10000}), 4);
+    assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 3762 / 10000}), 5);
+    assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 4572 / 10000}), 5);
+    assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 4574 / 10000}), 6);
+    assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 5209 / 10000}), 6);
+    assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 5211 / 10000}), 7);
+    assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65535}), 7);
 }
 
 /* Whoever takes message ids as fast as there are some does not get one twice within EXCHANGE_LIFETIME. */
