@@ -43,6 +43,7 @@ struct mqtt {
     uint64_t pinged_at;           /* 0: there is no PINGREQ unanswered */
     uint64_t bytes_in, bytes_out; /* when last looked */
     int local_error;              /* of the key callback */
+    int no_connection;            /* errno, if OpenSSL was the first to see it; 0 */
     int alert;                    /* received, -1: none */
     int connack;                  /* -1: none yet */
     int gone;                     /* what libmosquitto said when the connection ended, -1: nothing */

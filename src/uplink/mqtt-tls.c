@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/limits.h"
 #include "uplink/mqtt-internal.h"
+#include "uplink/udp.h"
 
+#include <errno.h>
 #include <openssl/err.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
@@ -136,6 +138,9 @@ static void on_tls_event(const SSL *ssl, int where, int value)
 
     if (!m)
         return; /* a close_notify of ours */
+    /* The first write may be what finds that there is no connection; it takes the reason off the socket. */
+    if ((where & SSL_CB_EXIT) && value < 0 && m->phase == MQTT_TCP && udp_is_network_error(errno))
+        m->no_connection = errno;
     /* libmosquitto would say the address, which is the name that it was given. */
     if (where & SSL_CB_HANDSHAKE_START)
         (void)SSL_set_tlsext_host_name((SSL *)ssl, m->shared->server_name);

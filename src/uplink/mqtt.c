@@ -307,6 +307,14 @@ static void step(struct mqtt *m, uint32_t events, uint64_t now)
         await(m);
 }
 
+static void unreachable(struct mqtt *m, int error)
+{
+    struct error e;
+
+    error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there" : "no connection (%s)", strerror(error));
+    fail(m, MQTT_UNREACHABLE, e.text);
+}
+
 /* libmosquitto does not look whether the connection was made. The first write of OpenSSL's may have taken the error off
  * the socket. */
 static bool tcp_step(struct mqtt *m, uint32_t events, uint64_t now)
@@ -314,14 +322,12 @@ static bool tcp_step(struct mqtt *m, uint32_t events, uint64_t now)
     int fd = mosquitto_socket(m->mosquitto), error = 0;
     struct sockaddr_storage peer;
     socklen_t size = sizeof(error), n = sizeof(peer);
-    struct error e = {0};
 
     (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
     if (error == 0 && (events & (EPOLLERR | EPOLLHUP)) && getpeername(fd, (struct sockaddr *)&peer, &n) < 0)
-        error = ECONNREFUSED;
+        error = m->no_connection ?: ECONNREFUSED;
     if (error) {
-        error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there" : "no connection (%s)", strerror(error));
-        fail(m, MQTT_UNREACHABLE, e.text);
+        unreachable(m, error);
         return false;
     }
     if (!(events & EPOLLOUT))
@@ -474,7 +480,9 @@ void mqtt_begin(struct mqtt *m, uint64_t now)
     m->events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
     if (r >= 0)
         r = sd_event_add_io(m->shared->event, &m->source, mosquitto_socket(m->mosquitto), m->events, on_io, m);
-    if (r == -EPROTO && m->local_error == 0)
+    if (r == -EPROTO && m->local_error == 0 && m->no_connection)
+        unreachable(m, m->no_connection);
+    else if (r == -EPROTO && m->local_error == 0)
         tls_failed(m);
     else if (r < 0)
         fail(m, udp_is_network_error(-r) && m->local_error == 0 ? MQTT_UNREACHABLE : MQTT_LOCAL,
