@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What the tests of MQTT sessions talk to: mosquitto with pre-shared keys, a subscriber that sees what it carries, and
-the client by hand."""
+the client by hand. From 2.0.12 on mosquitto takes pre-shared keys under TLS 1.2 only: there stunnel stands before it for TLS 1.3."""
 import os
 import pwd
+import re
 import signal
 import socket
 import subprocess
@@ -12,6 +13,13 @@ import time
 from uplink_peers import CLIENT, Client, Lines, check, given_ports, giving_ports
 
 MOSQUITTO = os.environ.get("GATEHOUSE_MOSQUITTO", "mosquitto")
+
+
+def takes_tls_1_3():
+    said = subprocess.run([MOSQUITTO, "-h"], stdout=subprocess.PIPE, text=True, check=False).stdout
+    version = re.search(r"mosquitto version (\d+)\.(\d+)\.(\d+)", said)
+    check(version, "no version in", said)
+    return tuple(int(n) for n in version.groups()) < (2, 0, 12)
 
 
 def free_tcp_port():
@@ -37,7 +45,8 @@ class Broker:
         self.port, self.plain = free_tcp_port(), free_tcp_port()
         self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
         self.quiet = quiet
-        self.process = None
+        self.process = self.front = None
+        self.fronted = tls == "tlsv1.3" and not takes_tls_1_3()
         self.write_keys(keys)
         self.configure()
         stack.callback(self.stop, signal.SIGKILL)
@@ -56,10 +65,11 @@ class Broker:
         lines = ["per_listener_settings true", f"user {pwd.getpwuid(os.getuid()).pw_name}",
                  "log_dest stderr", *(["log_type warning", "log_type notice", "log_type information"] if self.quiet else ["log_type all"]),
                  f"connection_messages {str(not self.quiet).lower()}",
-                 f"listener {self.plain} 127.0.0.1", "allow_anonymous true",
-                 f"listener {self.port} 127.0.0.1", "psk_hint gatehouse", f"psk_file {self.path('psk')}",
-                 "allow_anonymous true", f"use_identity_as_username {str(self.identity_is_user).lower()}"]
-        if self.tls == "tlsv1.3":
+                 f"listener {self.plain} 127.0.0.1", "allow_anonymous true"]
+        if not self.fronted:
+            lines += [f"listener {self.port} 127.0.0.1", "psk_hint gatehouse", f"psk_file {self.path('psk')}",
+                      "allow_anonymous true", f"use_identity_as_username {str(self.identity_is_user).lower()}"]
+        if self.tls == "tlsv1.3" and not self.fronted:
             lines.append("tls_version tlsv1.3")
         if self.acl is not None:
             with open(self.path("acl"), "w") as f:
@@ -80,11 +90,20 @@ class Broker:
                                         env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self.lines = Lines(self.process.stdout)
         self.lines.expect(r"mosquitto version .* running", 10)
+        if self.fronted:
+            with open(self.path("stunnel.conf"), "w") as f:
+                f.write(f"foreground = yes\nsyslog = no\npid =\n[mqtt]\naccept = 127.0.0.1:{self.port}\n"
+                        f"connect = 127.0.0.1:{self.plain}\nPSKsecrets = {self.path('psk')}\nsslVersionMin = TLSv1.3\n"
+                        "ciphersuites = TLS_CHACHA20_POLY1305_SHA256\n")
+            self.front = subprocess.Popen(["stunnel", self.path("stunnel.conf")], text=True, errors="replace",
+                                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+            Lines(self.front.stdout).expect("Configuration successful", 10)
 
     def stop(self, how=signal.SIGTERM):
-        if self.process and self.process.poll() is None:
-            self.process.send_signal(how)
-            self.process.wait(10)
+        for process in (self.process, self.front):
+            if process and process.poll() is None:
+                process.send_signal(how)
+                process.wait(10)
 
 
 class Subscriber:
