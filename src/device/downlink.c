@@ -359,13 +359,13 @@ static void poll_now(struct listening *at)
     struct device *d = at->downlink->device;
     _cleanup_(profile_message_done) struct profile_message m = {0};
     struct device_names names;
-    int accept, r;
+    int r;
 
     if (at->poll || d->session_state != UPLINK_STATE_ONLINE)
         return;
     r = device_names(d, &names);
     if (r >= 0)
-        r = profile_source(d->uplink->profile, at->source, &names.profile, &m, &accept);
+        r = profile_source(d->uplink->profile, at->source, &names.profile, &m);
     if (r >= 0)
         r = message_send(d->session, &m, on_polled, at, &at->poll);
     if (r < 0)
@@ -377,15 +377,15 @@ static void subscribe(struct listening *at)
     struct device *d = at->downlink->device;
     _cleanup_(profile_message_done) struct profile_message m = {0};
     struct device_names names;
-    int accept, r;
+    int r;
 
     if (at->subscription)
         return;
     r = device_names(d, &names);
     if (r >= 0)
-        r = profile_source(d->uplink->profile, at->source, &names.profile, &m, &accept);
+        r = profile_source(d->uplink->profile, at->source, &names.profile, &m);
     if (r >= 0)
-        r = uplink_session_subscribe(d->session, m.target, accept, on_message, at, &at->subscription);
+        r = uplink_session_subscribe(d->session, m.target, m.accept, on_message, at, &at->subscription);
     if (r < 0)
         log_warning(d->config->id, "commands of the cloud cannot be heard: %s", strerrordesc_np(-r));
 }

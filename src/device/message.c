@@ -27,7 +27,7 @@ int message_send(struct uplink_session *s, const struct profile_message *m, upli
                                                            .payload_size = m->size,
                                                            .method = (uint8_t)m->method,
                                                            .content_format = m->content_format,
-                                                           .accept = -1,
+                                                           .accept = m->accept,
                                                            .retain = m->retain},
                                   done, userdata, ret);
 }

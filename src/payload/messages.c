@@ -11,7 +11,7 @@ void profile_message_done(struct profile_message *m)
 {
     free(m->target);
     free(m->body);
-    *m = (struct profile_message){.content_format = -1};
+    *m = (struct profile_message){.content_format = -1, .accept = -1};
 }
 
 int request_target(const struct profile *p, const struct profile_request *q, const struct meanings *m, char **ret)
@@ -39,6 +39,7 @@ static struct profile_message message_head(const struct profile *p, const struct
 {
     return (struct profile_message){.method = q->method,
                                     .content_format = p->transport == PROFILE_MQTT ? -1 : q->content_format,
+                                    .accept = -1,
                                     .retain = q->retain};
 }
 
@@ -70,8 +71,7 @@ static int maybe(const struct profile *p, const struct profile_request *q, struc
 ssize_t profile_pack(const struct profile *p, const struct profile_names *names, const struct sample *samples, size_t n,
                      size_t max, struct profile_message *ret)
 {
-    struct profile_message message = {
-        .method = p->telemetry.method, .content_format = p->telemetry.content_format, .retain = p->telemetry.retain};
+    struct profile_message message = message_head(p, &p->telemetry);
     struct meanings m = {.plain_names = p->record_quality, .units = p->units};
     char name[SAMPLE_NAME_MAX];
     struct strbuf base_name = {0};
@@ -164,8 +164,7 @@ int profile_announce(const struct profile *p, size_t i, const struct profile_nam
 
 /* ---- Commands: listening, and what is answered ---- */
 
-int profile_source(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret,
-                   int *ret_accept)
+int profile_source(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret)
 {
     const struct profile_source *s = &p->sources[i];
     struct meanings m = {0};
@@ -175,7 +174,7 @@ int profile_source(const struct profile *p, size_t i, const struct profile_names
     r = request_message(p, &s->request, &m, ret);
     if (r < 0)
         return r;
-    *ret_accept = s->accept;
+    ret->accept = s->accept;
     /* What a topic captures is any one level of it. */
     if (p->transport == PROFILE_MQTT && s->kind == PROFILE_SUBSCRIBE) {
         free(ret->target);

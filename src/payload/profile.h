@@ -46,6 +46,7 @@ struct profile_message {
     enum profile_method method; /* CoAP only */
     char *target;               /* path and query, percent-encoded as struct uplink_request wants it; or topic */
     int content_format;         /* CoAP only; -1: none */
+    int accept;                 /* CoAP only: the content format to answer in; -1: any */
     bool retain;                /* MQTT only */
     char *body;                 /* NUL-terminated, also where it is CBOR; never NULL */
     size_t size;
@@ -178,10 +179,8 @@ int profile_log(const struct profile *p, const struct profile_names *names, cons
 /* ---- Commands ---- */
 
 /* How to listen to a source: PROFILE_SUBSCRIBE: target is the path to observe or the topic filter; PROFILE_POLL: the
- * whole request whose response may bring a command. *ret_accept: the content format to ask for, -1 for none. 0 or
- * -ENOMEM. */
-int profile_source(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret,
-                   int *ret_accept);
+ * whole request whose response may bring a command. 0 or -ENOMEM. */
+int profile_source(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret);
 
 /* One write that is asked for. */
 struct profile_command {

@@ -145,7 +145,7 @@ static void read_kind(struct reader *r, struct value v, struct profile *p, struc
         }
         profile_copy(r, text, &s->request.target);
     }
-    if (s->kind == PROFILE_SUBSCRIBE && reader_unsigned(r, v, "accept", 0, UINT16_MAX, &accept))
+    if (p->transport == PROFILE_COAP && reader_unsigned(r, v, "accept", 0, UINT16_MAX, &accept))
         s->accept = (int)accept;
 }
 
@@ -156,7 +156,7 @@ static void check_kind_keys(struct reader *r, struct value v, const struct profi
         const char *key;
         bool observe, topic, poll;
     } table[] = {{"observe", true, false, false}, {"topic", false, true, false},    {"poll", false, false, true},
-                 {"every", false, false, true},   {"location", false, false, true}, {"accept", true, false, false}};
+                 {"every", false, false, true},   {"location", false, false, true}, {"accept", true, false, true}};
     bool mqtt = p->transport == PROFILE_MQTT, poll = s->kind == PROFILE_POLL;
     struct value at;
 

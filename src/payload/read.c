@@ -110,7 +110,7 @@ static void read_probe(struct reader *r, struct value root, struct profile *p)
     static const char *const coap_more[] = {"body", "text", NULL}, *const mqtt_more[] = {"body", "text", "read_back",
                                                                                          NULL};
     bool mqtt = p->transport == PROFILE_MQTT;
-    struct value v;
+    struct value v, at;
 
     p->probe.content_format = -1;
     if (!reader_member(r, root, "probe", true, &v))
@@ -129,6 +129,12 @@ static void read_probe(struct reader *r, struct value root, struct profile *p)
         reader_bool(r, v, "read_back", &p->probe_reads_back);
     if (!profile_read_request(r, v, p, mqtt ? mqtt_more : coap_more, WORDS_NAMES, &p->probe))
         return;
+    if (p->probe.retain) {
+        reader_member(r, v, "retain", true, &at);
+        reader_mistake(r, at.node,
+                       "the broker would give a probe that it keeps to a later key too, which may not publish, so it "
+                       "would prove nothing; expected false");
+    }
     if (!mqtt && p->probe.content_format < 0 && json_object_object_get_ex(v.json, "body", NULL))
         p->probe.content_format = content_format(p);
     if (!json_object_object_get_ex(v.json, "body", NULL) && !json_object_object_get_ex(v.json, "text", NULL))

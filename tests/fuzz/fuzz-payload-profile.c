@@ -118,9 +118,9 @@ static void check_commands(const struct profile *p, const char *topic, const uin
         _cleanup_(profile_message_done) struct profile_message m = {0};
         _cleanup_(profile_commands_done) struct profile_commands c = {0};
         struct error e = {""};
-        int accept, r;
+        int r;
 
-        require(profile_source(p, i, &names, &m, &accept) == 0 && m.target, "no way to listen");
+        require(profile_source(p, i, &names, &m) == 0 && m.target, "no way to listen");
         r = profile_commands(p, i, &names, topic, data, n, &c, &e);
         require(r == 0 || (r == -EBADMSG && e.text[0] && c.n == 1 && !c.list[0].point), "a refusal without words");
         check_outcomes(p, &c);

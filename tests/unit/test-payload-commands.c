@@ -215,24 +215,26 @@ static void test_listening(void **state)
     _cleanup_(profile_freep) struct profile *poll = parsed(
         COAP("{\"poll\":{\"method\":\"POST\",\"path\":\"t?ttd=9&d={device}\",\"text\":\"{opaque}\"},\"every\":\"5s\","
              "\"location\":[\"c/{point}\"],\"value\":\"\"}"));
+    _cleanup_(profile_freep) struct profile *cbor =
+        parsed(COAP("{\"poll\":{\"method\":\"GET\",\"path\":\"c\"},\"accept\":60,\"members\":\"\"}"));
     static const struct {
         int index, accept;
         const char *target, *body;
     } expected[] = {{0, 50, "commands", ""},
                     {1, -1, "gatehouse/boiler-1/command", ""},
                     {2, -1, "a/boiler-1/+/set/+", ""},
-                    {3, -1, "t?ttd=9&d=boiler-1", "abcdefghij"}};
-    const struct profile *profiles[] = {p, mqtt, captures, poll};
+                    {3, -1, "t?ttd=9&d=boiler-1", "abcdefghij"},
+                    {4, 60, "c", ""}};
+    const struct profile *profiles[] = {p, mqtt, captures, poll, cbor};
 
     for (size_t i = 0; i < ELEMENTSOF(expected); i++) {
         _cleanup_(profile_message_done) struct profile_message m = {0};
-        int accept;
 
         assert_int_equal(profiles[i]->n_sources, 1);
-        assert_int_equal(profile_source(profiles[i], 0, &names, &m, &accept), 0);
+        assert_int_equal(profile_source(profiles[i], 0, &names, &m), 0);
         assert_string_equal(m.target, expected[i].target);
         assert_string_equal(m.body, expected[i].body);
-        assert_int_equal(accept, expected[i].accept);
+        assert_int_equal(m.accept, expected[i].accept);
     }
     assert_int_equal(poll->sources[0].kind, PROFILE_POLL);
     assert_int_equal(poll->sources[0].interval, 5000000);

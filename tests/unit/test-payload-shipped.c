@@ -51,7 +51,7 @@ static const char *say(const struct profile *p, enum what what, size_t i)
     struct profile_command c = {.source = i, .id = (char *)"\"17\"", .point = (char *)"a#b"};
     struct profile_message m = {0};
     const struct profile_point *point;
-    int r = -ENOENT, accept;
+    int r = -ENOENT;
 
     switch (what) {
     case PACK:
@@ -72,7 +72,7 @@ static const char *say(const struct profile *p, enum what what, size_t i)
         r = profile_announce(p, i, &names, point, &m);
         break;
     case LISTEN:
-        r = profile_source(p, i, &names, &m, &accept);
+        r = profile_source(p, i, &names, &m);
         break;
     case DONE:
         r = profile_outcome(p, &names, &c, PROFILE_DONE, "", &m);
