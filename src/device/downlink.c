@@ -207,7 +207,8 @@ static struct running *running_new(struct downlink *l, const struct profile_comm
 
     if (!run)
         return NULL;
-    run->command = (struct profile_command){.source = c->source, .id = strdup(c->id), .point = strdup(c->point)};
+    run->command =
+        (struct profile_command){.source = c->source, .cbor = c->cbor, .id = strdup(c->id), .point = strdup(c->point)};
     if (!run->command.id || !run->command.point) {
         running_free(run);
         return NULL;
@@ -275,8 +276,8 @@ static void on_payload(struct listening *at, const struct uplink_response *respo
         r = response->payload_size > COMMAND_PAYLOAD_MAX
                 ? error_set(&e, -EBADMSG, "%zu bytes; expected a command of at most %d", response->payload_size,
                             COMMAND_PAYLOAD_MAX)
-                : profile_commands(d->uplink->profile, at->source, &names.profile, topic, response->payload,
-                                   response->payload_size, &commands, &e);
+                : profile_commands(d->uplink->profile, at->source, &names.profile, topic, response->content_format,
+                                   response->payload, response->payload_size, &commands, &e);
     if (r < 0) {
         log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, d->config->id, NOBODY,
                   "the cloud of uplink %s sent what is no command: %s", d->config->uplink, e.text);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What a cloud asks for. Nothing in here is believed: it comes from whoever may send to the device. */
+#include "payload/cbor.h"
 #include "payload/internal.h"
 
 #include "base/json.h"
@@ -185,18 +186,16 @@ static int of_source(const struct profile *p, const struct profile_source *s, co
     return r;
 }
 
-/* ---- JSON ---- */
+/* ---- JSON and CBOR ---- */
 
 /* Strict: no comments, no keys twice, no NUL, bounded. */
-static int parse(const void *payload, size_t n, json_object **ret, struct error *e)
+static int parse_json(const void *payload, size_t n, json_object **ret, struct error *e)
 {
     _cleanup_(prescan_freep) struct prescan *map = NULL;
     _cleanup_free_ char *text = NULL;
     struct position at = {0};
     int r;
 
-    if (n > COMMAND_PAYLOAD_MAX)
-        return error_set(e, -EBADMSG, "the command has %zu bytes, more than %d", n, COMMAND_PAYLOAD_MAX);
     text = malloc(n + 1);
     if (!text)
         return -ENOMEM;
@@ -211,6 +210,18 @@ static int parse(const void *payload, size_t n, json_object **ret, struct error 
         return error_set(e, -EBADMSG, "the command is not JSON: it has comments");
     r = json_parse(text, n, ret, e);
     return r == -EINVAL ? -EBADMSG : r;
+}
+
+static int parse(bool cbor, const void *payload, size_t n, json_object **ret, struct error *e)
+{
+    int r;
+
+    if (n > COMMAND_PAYLOAD_MAX)
+        return error_set(e, -EBADMSG, "the command has %zu bytes, more than %d", n, COMMAND_PAYLOAD_MAX);
+    if (!cbor)
+        return parse_json(payload, n, ret, e);
+    r = cbor_parse(payload, n, ret, e);
+    return r == -EBADMSG ? error_prefix(e, r, "the command is not CBOR") : r;
 }
 
 /* False: there is nothing at the pointer. */
@@ -259,6 +270,7 @@ struct reading {
     const struct profile *p;
     const struct profile_source *s;
     size_t source;
+    bool cbor;
     json_object *root;
     char *id;
     struct profile_commands *ret;
@@ -268,7 +280,7 @@ struct reading {
 /* One more, which takes the point; without one it stands for a message that could not be read. */
 static int add(struct reading *g, char *point, const struct sample_value *value)
 {
-    struct profile_command command = {.source = g->source, .id = strdup(g->id), .point = point};
+    struct profile_command command = {.source = g->source, .cbor = g->cbor, .id = strdup(g->id), .point = point};
     struct profile_command *list = reallocarray(g->ret->list, g->ret->n + 1, sizeof(*list));
 
     if (list)
@@ -374,7 +386,7 @@ static bool is_command(const struct reading *g)
 
 static int read_message(struct reading *g, const struct captured *c, const void *payload, size_t n)
 {
-    int r = parse(payload, n, &g->root, g->e), r_id;
+    int r = parse(g->cbor, payload, n, &g->root, g->e), r_id;
 
     if (r >= 0 && !is_command(g))
         return 0;
@@ -387,13 +399,14 @@ static int read_message(struct reading *g, const struct captured *c, const void 
 }
 
 int profile_commands(const struct profile *p, size_t source, const struct profile_names *names, const char *topic,
-                     const void *payload, size_t n, struct profile_commands *ret, struct error *e)
+                     int content_format, const void *payload, size_t n, struct profile_commands *ret, struct error *e)
 {
     _cleanup_(captured_done) struct captured c = {0};
     struct profile_commands found = {0};
     struct reading g = {.p = p, .s = &p->sources[source], .source = source, .ret = &found, .e = e};
     int r = of_source(p, g.s, names, topic, &c);
 
+    g.cbor = content_format >= 0 ? content_format_cbor(content_format) : g.s->cbor;
     /* Nothing said, as when an observation begins, or when a retained message is taken back. */
     if (r <= 0 || (n == 0 && !g.s->locations)) {
         *ret = found;

@@ -191,6 +191,7 @@ int profile_outcome(const struct profile *p, const struct profile_names *names, 
 {
     const struct profile_source *s = &p->sources[c->source];
     _cleanup_json_ json_object *id = NULL;
+    struct profile_request reply = s->reply; /* a view */
     struct meanings m = {0};
     int r = json_parse(c->id, strlen(c->id), &id, NULL);
 
@@ -209,5 +210,7 @@ int profile_outcome(const struct profile *p, const struct profile_names *names, 
         meanings_text(&m, WORD_ERROR, text);
     if (s->status[outcome])
         m.of[WORD_STATUS] = (struct meaning){.kind = MEANS_JSON, .json = s->status[outcome]};
-    return maybe(p, &s->reply, &m, ret);
+    if (s->reply_follows && c->cbor)
+        reply.content_format = CONTENT_FORMAT_CBOR;
+    return maybe(p, &reply, &m, ret);
 }

@@ -98,12 +98,14 @@ struct profile_source {
     uint64_t interval; /* PROFILE_POLL: between two polls; 0: the server holds back its answer, so at once */
     struct profile_request request; /* the path to observe, the topic with its captures, or the poll */
     int accept;                     /* CoAP only: the content format to ask for; -1: none */
+    bool cbor;                      /* commands are in CBOR, unless a message says what it is in */
     char **locations;               /* NULL-terminated; NULL: a command needs none */
     struct json_object *ignore;     /* a list of messages that are none, or NULL */
     struct profile_condition *when; /* what a message must hold to be a command */
     size_t n_when;
     char *id, *point, *value, *members; /* JSON pointers; NULL: not given */
     struct profile_request reply;
+    bool reply_follows;                           /* it has a body, in the format of its command */
     struct json_object *status[PROFILE_OUTCOMES]; /* NULL: nothing */
 };
 
@@ -185,6 +187,7 @@ int profile_source(const struct profile *p, size_t i, const struct profile_names
 /* One write that is asked for. */
 struct profile_command {
     size_t source;
+    bool cbor;   /* it came in CBOR */
     char *id;    /* JSON text; "null" if the command has none */
     char *point; /* whatever the cloud wrote; NULL if that could not be read */
     struct sample_value value;
@@ -198,12 +201,13 @@ struct profile_commands {
 
 void profile_commands_done(struct profile_commands *c);
 
-/* Reads what a source brought. `topic`: MQTT: of the message; CoAP: the response's location, or NULL.
+/* Reads what a source brought. `topic`: MQTT: of the message; CoAP: the response's location, or NULL. content_format:
+ * CoAP: the response's; -1: it says none.
  * 0: ret->list has n writes; none: nothing to do, as in the answer that begins an observation.
  * -EBADMSG: the words say what is wrong, where, and what was expected; ret->list has one entry, without a point, so
  * that it can be answered. -ENOMEM. */
 int profile_commands(const struct profile *p, size_t source, const struct profile_names *names, const char *topic,
-                     const void *payload, size_t n, struct profile_commands *ret, struct error *e);
+                     int content_format, const void *payload, size_t n, struct profile_commands *ret, struct error *e);
 
 /* What is said of a command's outcome; text: what went wrong, "" when done. 1 a message, 0 none is wanted, -ENOMEM. */
 int profile_outcome(const struct profile *p, const struct profile_names *names, const struct profile_command *c,

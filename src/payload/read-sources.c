@@ -109,16 +109,17 @@ static void check_levels(struct reader *r, uint32_t node, const char *topic)
                            (int)(end - at), at);
 }
 
-static const char *const source_keys[] = {"observe",  "topic",   "poll",  "every",  "accept",
-                                          "location", "ignore",  "when",  "id",     "point",
-                                          "value",    "members", "reply", "status", NULL};
+static const char *const source_keys[] = {"observe", "topic", "poll",   "every", "accept", "location",
+                                          "ignore",  "when",  "id",     "point", "format", "value",
+                                          "members", "reply", "status", NULL};
 
 /* Which of the ways it is; notes what does not belong together. */
 static void read_kind(struct reader *r, struct value v, struct profile *p, struct profile_source *s, unsigned *captured)
 {
     const char *key = p->transport == PROFILE_MQTT ? "topic" : "observe", *text;
     bool poll = p->transport == PROFILE_COAP && json_object_object_get_ex(v.json, "poll", NULL);
-    unsigned accept;
+    static const char *const formats[] = {"json", "cbor", NULL};
+    unsigned accept, format = 0;
     struct value at;
 
     s->accept = poll || p->transport == PROFILE_MQTT ? -1 : CONTENT_FORMAT_JSON;
@@ -147,6 +148,9 @@ static void read_kind(struct reader *r, struct value v, struct profile *p, struc
     }
     if (p->transport == PROFILE_COAP && reader_unsigned(r, v, "accept", 0, UINT16_MAX, &accept))
         s->accept = (int)accept;
+    s->cbor = content_format_cbor(s->accept);
+    if (p->transport == PROFILE_MQTT && reader_word(r, v, "format", formats, &format))
+        s->cbor = format == 1;
 }
 
 /* Keys that another way of listening has, or none. */
@@ -156,7 +160,8 @@ static void check_kind_keys(struct reader *r, struct value v, const struct profi
         const char *key;
         bool observe, topic, poll;
     } table[] = {{"observe", true, false, false}, {"topic", false, true, false},    {"poll", false, false, true},
-                 {"every", false, false, true},   {"location", false, false, true}, {"accept", true, false, true}};
+                 {"every", false, false, true},   {"location", false, false, true}, {"accept", true, false, true},
+                 {"format", false, true, false}};
     bool mqtt = p->transport == PROFILE_MQTT, poll = s->kind == PROFILE_POLL;
     struct value at;
 
@@ -234,8 +239,12 @@ static void read_source(struct reader *r, struct value v, struct profile *p, str
     s->reply.content_format = -1;
     if (!s->id && !(captured & WORD_BIT(WORD_ID)))
         words &= ~WORD_BIT(WORD_ID);
-    if (reader_object(r, v, "reply", false, &reply) && profile_read_request(r, reply, p, reply_keys, words, &s->reply))
-        profile_read_body(r, reply, p, words, &s->reply);
+    if (!reader_object(r, v, "reply", false, &reply) ||
+        !profile_read_request(r, reply, p, reply_keys, words, &s->reply))
+        return;
+    s->reply_follows = s->reply.content_format < 0;
+    profile_read_body(r, reply, p, words, &s->reply);
+    s->reply_follows &= s->reply.body != NULL;
 }
 
 void profile_read_sources(struct reader *r, struct value root, struct profile *p)

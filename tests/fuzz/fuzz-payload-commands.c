@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a cloud sends: the first byte says from which source, then a topic or location up to a NUL, then the message. */
+/* What a cloud sends: the first byte says from which source, and whether in CBOR, then a topic or location up to a NUL,
+ * then the message. */
 #include "payload/profile.h"
 
 #include <stdio.h>
@@ -70,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct error e = {""};
     const struct profile *p;
     size_t source, n_topic;
+    bool cbor;
     int r;
 
     if (!profiles[0]) {
@@ -79,12 +81,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (size == 0)
         return 0;
     p = profiles[data[0] % 2];
-    source = data[0] / 2 % p->n_sources;
+    cbor = data[0] & 0x80;
+    source = (data[0] & 0x7f) / 2 % p->n_sources;
     n_topic = strnlen((const char *)data + 1, size - 1);
     topic = strndup((const char *)data + 1, n_topic);
     data += 1 + n_topic;
     size -= 1 + n_topic;
-    r = profile_commands(p, source, &names, topic, data + (size > 0), size - (size > 0), &c, &e);
+    r = profile_commands(p, source, &names, topic, cbor ? 60 : -1, data + (size > 0), size - (size > 0), &c, &e);
     require(r == 0 || (r == -EBADMSG && e.text[0] && c.n == 1 && !c.list[0].point), "a refusal without words");
     for (size_t i = 0; i < c.n; i++) {
         require(!c.list[i].point || sample_value_valid(&c.list[i].value), "a value that no point can have");

@@ -121,7 +121,7 @@ static void check_commands(const struct profile *p, const char *topic, const uin
         int r;
 
         require(profile_source(p, i, &names, &m) == 0 && m.target, "no way to listen");
-        r = profile_commands(p, i, &names, topic, data, n, &c, &e);
+        r = profile_commands(p, i, &names, topic, n % 2 ? 60 : -1, data, n, &c, &e);
         require(r == 0 || (r == -EBADMSG && e.text[0] && c.n == 1 && !c.list[0].point), "a refusal without words");
         check_outcomes(p, &c);
     }

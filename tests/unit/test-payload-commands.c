@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/encode.h"
 #include "profiles.h"
 
 #include <errno.h>
@@ -57,7 +58,7 @@ static void check_read(const struct profile *p, const char *topic, const char *p
 {
     _cleanup_(profile_commands_done) struct profile_commands c = {0};
     struct error e = {""};
-    int r = profile_commands(p, 0, &names, topic, payload, strlen(payload), &c, &e);
+    int r = profile_commands(p, 0, &names, topic, -1, payload, strlen(payload), &c, &e);
 
     if (r != expected || strcmp(told(&c), text) != 0 || !strstr(e.text, words))
         fail_msg("%s %s: %d, %s, %s", topic ?: "", payload, r, told(&c), e.text);
@@ -207,6 +208,83 @@ static void test_outcomes(void **state)
     check_outcome(silent, "7", "a", PROFILE_DONE, "", NULL, NULL);
 }
 
+static void check_cbor(const struct profile *p, const char *topic, int format, const char *hex, int expected,
+                       const char *text, const char *words, const char *reply)
+{
+    _cleanup_(profile_commands_done) struct profile_commands c = {0};
+    _cleanup_(profile_message_done) struct profile_message m = {0};
+    struct error e = {""};
+    uint8_t data[256], body[256];
+    ssize_t n = hex_decode(hex, strlen(hex), data, sizeof(data)), n_body;
+    int r = profile_commands(p, 0, &names, topic, format, data, (size_t)n, &c, &e);
+
+    if (r != expected || strcmp(told(&c), text) != 0 || !strstr(e.text, words))
+        fail_msg("%s: %d, %s, %s", hex, r, told(&c), e.text);
+    if (!reply)
+        return;
+    assert_int_equal(profile_outcome(p, &names, &c.list[0], r < 0 ? PROFILE_INVALID : PROFILE_DONE, "", &m), 1);
+    n_body = hex_decode(reply, strlen(reply), body, sizeof(body));
+    if (m.size != (size_t)n_body || memcmp(m.body, body, m.size) != 0)
+        fail_msg("%s is answered otherwise than by %s", hex, reply);
+    if (p->transport == PROFILE_COAP)
+        assert_int_equal(m.content_format, c.list[0].cbor ? 60 : 50);
+}
+
+/* {"id":"dlXdqyeh","method":"setpoint","params":[21.5]} as Golioth documents its calls, and what is answered: in the
+ * format that the message says, or else that was asked for. */
+static void test_cbor(void **state)
+{
+#define CALL "a362696468646c586471796568666d6574686f6468736574706f696e7466706172616d7381fb4035800000000000"
+#define SOURCE                                                                                                         \
+    "\"ignore\":[\"OK\",null],\"id\":\"/id\",\"point\":\"/method\",\"value\":\"/params/0\","                           \
+    "\"status\":{\"done\":0,\"invalid\":3},\"reply\":{\"path\":\".rpc/status\","
+#define BODY "\"body\":{\"id\":\"{id}\",\"status\":\"{status}\",\"detail\":{\"error\":\"{error}\"}}}"
+    static const char call[] = "setpoint=d21.5 \"dlXdqyeh\"",
+                      done[] = "a362696468646c58647179656866737461747573006664657461696ca0",
+                      json[] = "7b226964223a22646c586471796568222c22737461747573223a302c2264657461696c223a7b7d7d";
+    _cleanup_(profile_freep) struct profile *asked =
+        parsed(COAP("{\"observe\":\".rpc\",\"accept\":60," SOURCE BODY "}"));
+    _cleanup_(profile_freep) struct profile *any = parsed(COAP("{\"observe\":\".rpc\"," SOURCE BODY "}"));
+    _cleanup_(profile_freep) struct profile *fixed =
+        parsed(COAP("{\"observe\":\".rpc\",\"accept\":60," SOURCE "\"content_format\":50," BODY "}"));
+    _cleanup_(profile_freep) struct profile *settings =
+        parsed(COAP("{\"observe\":\".c\",\"accept\":60,\"id\":\"/version\",\"members\":\"/settings\"}"));
+    _cleanup_(profile_freep) struct profile *mqtt =
+        parsed(MQTT("{\"topic\":\"c\",\"format\":\"cbor\",\"point\":\"/p\",\"value\":\"/v\","
+                    "\"reply\":{\"topic\":\"r\",\"body\":{\"ok\":\"{ok}\"}}}"));
+
+    check_cbor(asked, NULL, 60, CALL, 0, call, "", done);
+    check_cbor(asked, NULL, -1, CALL, 0, call, "", done);
+    check_cbor(any, NULL, 60, CALL, 0, call, "", done);
+    check_cbor(any, NULL, -1, CALL, -EBADMSG, "(none)=b0 null", "the command is not JSON", NULL);
+    check_cbor(asked, NULL, 50, CALL, -EBADMSG, "(none)=b0 null", "the command is not JSON", NULL);
+    check_cbor(asked, NULL, 60, "624f4b", 0, "", "", NULL);
+    check_cbor(asked, NULL, 60, "f6", 0, "", "", NULL);
+    check_cbor(asked, NULL, 60, "a1626964", -EBADMSG, "(none)=b0 null",
+               "the command is not CBOR: byte 4: it ends in the middle", "a3626964f666737461747573036664657461696ca0");
+    check_cbor(asked, NULL, 60, "a262696401666d6574686f64624f4b", -EBADMSG, "(none)=b0 1",
+               "at /params/0 the command has no value",
+               "a362696401667374617475730366646574"
+               "61696ca0");
+    check_cbor(settings, NULL, 60,
+               "a26776657273696f6e1b00000180a96af86f6873657474696e6773a26c4c4f4f505f44454c41595f53056576616c7665f5", 0,
+               "LOOP_DELAY_S=x5 1652109801583;valve=b1 1652109801583", "", NULL);
+    check_cbor(mqtt, "c", -1, "a2617068736574706f696e74617605", 0, "setpoint=x5 null", "", "a1626f6bf5");
+    /* What the profile says of the answer itself goes before. */
+    {
+        _cleanup_(profile_commands_done) struct profile_commands c = {0};
+        _cleanup_(profile_message_done) struct profile_message m = {0};
+        uint8_t data[64];
+        ssize_t n = hex_decode(CALL, strlen(CALL), data, sizeof(data));
+
+        assert_int_equal(profile_commands(fixed, 0, &names, NULL, 60, data, (size_t)n, &c, NULL), 0);
+        assert_int_equal(profile_outcome(fixed, &names, &c.list[0], PROFILE_DONE, "", &m), 1);
+        assert_int_equal(m.content_format, 50);
+        assert_int_equal(hex_decode(json, strlen(json), data, sizeof(data)), m.size);
+        assert_memory_equal(m.body, data, m.size);
+    }
+}
+
 static void test_listening(void **state)
 {
     _cleanup_(profile_freep) struct profile *p = shipped("senml"), *mqtt = shipped("senml-mqtt");
@@ -246,6 +324,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values),   cmocka_unit_test(test_too_large), cmocka_unit_test(test_members),
         cmocka_unit_test(test_captures), cmocka_unit_test(test_outcomes),  cmocka_unit_test(test_listening),
+        cmocka_unit_test(test_cbor),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

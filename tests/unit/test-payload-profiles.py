@@ -105,6 +105,7 @@ def test_bad():
         "every": changed(own, 5, "commands", 0, "every"), "location of observe": changed(coap, ["x"], "commands", 0, "location"),
         "topic filter": changed(mqtt, "a/#", "commands", 0, "topic"), "each": changed(mqtt, "thing", "announcements", 0, "each"),
         "accept of a poll": changed(own, 65536, "commands", 0, "accept"), "accept over mqtt": changed(mqtt, 60, "commands", 0, "accept"),
+        "format of commands": changed(mqtt, "xml", "commands", 0, "format"), "format over coap": changed(coap, "cbor", "commands", 0, "format"),
         "retained probe": changed(mqtt, True, "probe", "retain"),
         "units": changed(own, {"Cel": 1}, "units"), "no object": [],
     }

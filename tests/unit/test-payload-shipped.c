@@ -219,7 +219,7 @@ static void test_commands(void **state)
         _cleanup_(profile_freep) struct profile *p = shipped(commands[i].profile);
         _cleanup_(profile_commands_done) struct profile_commands c = {0};
         struct error e = {""};
-        int r = profile_commands(p, commands[i].source, &names, commands[i].topic, commands[i].payload,
+        int r = profile_commands(p, commands[i].source, &names, commands[i].topic, -1, commands[i].payload,
                                  strlen(commands[i].payload), &c, &e);
 
         if (r < 0 || c.n != (commands[i].point ? 1 : 0))
