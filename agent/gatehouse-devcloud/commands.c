@@ -175,6 +175,16 @@ static int run_silence(struct cloud *cloud, json_object *o, json_object *answer,
     return r < 0 ? error_errno(e, r, "cannot attach a socket filter") : 0;
 }
 
+static int run_clock(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    uint64_t ms;
+    int r = number(o, "ms", 0, &ms, e);
+
+    if (r >= 0)
+        server_set_clock(cloud->server, ms);
+    return r;
+}
+
 static int run_restart(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     event_fault("restart", NULL, NULL, NULL);
@@ -317,6 +327,7 @@ static const struct command commands[] = {
     {"restore", run_restore, ""},
     {"clear", run_clear, ""},
     {"silence", run_silence, "ms "},
+    {"clock", run_clock, "ms "},
     {"restart", run_restart, ""},
     {"forget-key", run_forget_key, "key "},
     {"forget-device", run_forget_device, "device "},

@@ -19,6 +19,7 @@
 #define CODE(class, detail) ((uint8_t)((class) << 5 | (detail)))
 #define FORMAT_JSON 50
 #define FORMAT_SENML_JSON 110
+#define OPTION_TIME 65000 /* as Eclipse Hono has it: in a request it asks for the time, which the answer has in it */
 
 struct request {
     struct client *client;
@@ -26,6 +27,7 @@ struct request {
     const char *path;
     int format;  /* -1: none given */
     int observe; /* the option's value: 0 to begin, 1 to end; -1: none given */
+    bool asks_time;
     coap_bin_const_t token;
     const char *body;
     size_t size;
@@ -270,7 +272,7 @@ static struct exchange *new_exchange(struct client *c, uint16_t mid)
 
 static void send_answer(struct client *c, const struct exchange *x, coap_pdu_t *response)
 {
-    uint8_t number[4];
+    uint8_t number[8];
 
     server_lose_answer(c->server, x->lost);
     if (x->lost) {
@@ -287,6 +289,8 @@ static void send_answer(struct client *c, const struct exchange *x, coap_pdu_t *
                         coap_encode_var_safe(number, sizeof(number), (unsigned)x->format), number);
     if (x->max_age > 0)
         coap_add_option(response, COAP_OPTION_MAXAGE, coap_encode_var_safe(number, sizeof(number), x->max_age), number);
+    if (x->time_ms > 0)
+        coap_add_option(response, OPTION_TIME, coap_encode_var_safe8(number, sizeof(number), x->time_ms), number);
     if (x->body)
         coap_add_data(response, strlen(x->body), (const uint8_t *)x->body);
 }
@@ -314,6 +318,7 @@ static void read_request(const coap_pdu_t *request, struct request *q)
     q->method = method_name(coap_pdu_get_code(request));
     q->format = number_option(request, COAP_OPTION_CONTENT_FORMAT);
     q->observe = number_option(request, COAP_OPTION_OBSERVE);
+    q->asks_time = number_option(request, OPTION_TIME) >= 0;
     q->token = coap_pdu_get_token(request);
     if (!coap_get_data_large(request, &q->size, &body, &offset, &total))
         q->size = 0;
@@ -361,6 +366,7 @@ static void on_request(coap_resource_t *resource, coap_session_t *session, const
     if (async || !put_aside(session, &q, request)) {
         x = new_exchange(q.client, mid);
         carry_out(&q, x);
+        x->time_ms = q.asks_time ? server_clock(q.client->server) : 0;
         send_answer(q.client, x, response);
     }
     coap_delete_string(path);

@@ -37,6 +37,7 @@ struct server {
     struct client *finished;       /* whose handshake ended in this turn */
     size_t established;
     uint64_t silent_until; /* 0: not silent */
+    uint64_t clock_ms;     /* 0: the real one */
 };
 
 static void no_longer_unproven(struct client *c)
@@ -370,6 +371,16 @@ int server_restart(struct server *s, struct error *e)
 {
     stop(s);
     return start(s, e);
+}
+
+void server_set_clock(struct server *s, uint64_t ms)
+{
+    s->clock_ms = ms;
+}
+
+uint64_t server_clock(const struct server *s)
+{
+    return s->clock_ms ?: clock_realtime() / USEC_PER_MSEC;
 }
 
 int server_silence(struct server *s, uint64_t until)

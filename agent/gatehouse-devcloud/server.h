@@ -24,8 +24,9 @@ struct exchange {
     bool lost; /* never answered, however often it is repeated */
     uint8_t code;
     uint32_t max_age;
-    int format;  /* of the body; -1: none given */
-    int observe; /* the option's value; -1: none */
+    int format;       /* of the body; -1: none given */
+    int observe;      /* the option's value; -1: none */
+    uint64_t time_ms; /* what it was told for the time; 0: it did not ask */
     char *body;
 };
 
@@ -65,6 +66,10 @@ int server_timeout(const struct server *s);
 int server_restart(struct server *s, struct error *e);
 /* Datagrams are dropped unread and nothing is sent until `until` (CLOCK_BOOTTIME); 0 ends it. */
 int server_silence(struct server *s, uint64_t until);
+
+/* What who asks is told for the time, in milliseconds since 1970; 0: what time it is. */
+void server_set_clock(struct server *s, uint64_t ms);
+uint64_t server_clock(const struct server *s);
 
 /* For a request handler: whether what is sent for the request at hand is lost on the way. */
 void server_lose_answer(struct server *s, bool lose);

@@ -139,6 +139,13 @@
 #define SPOOL_RATE_WINDOW (10 * USEC_PER_MINUTE) /* over which the rate is counted */
 #define SPOOL_CORRUPT_MAX 3                      /* damaged files kept */
 #define CLOCK_LOOK_INTERVAL (1 * USEC_PER_SEC)   /* until the clock is synchronised */
+#define SERVER_TIME_INTERVAL (10 * USEC_PER_SEC) /* between two questions for it, while samples wait for a time */
+#define SERVER_TIME_AGAIN USEC_PER_HOUR          /* later: an oscillator is wrong by some 0.2 s an hour */
+#define SERVER_TIME_GOOD (1 * USEC_PER_SEC)      /* a round trip after which the time is as good as it gets */
+#define SERVER_TIME_WORST (20 * USEC_PER_SEC)    /* after a longer one the time is not used */
+#define SERVER_TIME_ANSWERS 3                    /* of which the best is taken, where none is good */
+#define SERVER_TIME_MIN (UINT64_C(1767225600) * USEC_PER_SEC) /* 2026-01-01: this did not run before */
+#define SERVER_TIME_MAX (UINT64_C(4102444800) * USEC_PER_SEC) /* 2100-01-01 */
 
 /* DTLS */
 #define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)

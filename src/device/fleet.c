@@ -94,6 +94,7 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
     struct fleet *f = userdata;
 
     if (!clock_synchronized()) {
+        server_time_look(f);
         sd_event_source_set_time(source, clock_boottime() + CLOCK_LOOK_INTERVAL);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }

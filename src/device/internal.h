@@ -19,6 +19,7 @@
  *   downlink.c   commands from the cloud
  *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
  *   export.c     Export                                 spooling.c  the spool
+ *   server-time.c  a cloud's time for samples, where the clock was never set
  */
 
 #include "base/ratelimit.h"
@@ -168,6 +169,20 @@ struct device {
     char *driver_state, *driver_reason;
 };
 
+/* What is known of the time from clouds, in a boot whose clock was never set. All times but `offset` are
+ * CLOCK_BOOTTIME. */
+struct server_time {
+    struct uplink_call *call; /* the question under way */
+    uint64_t asked, next;     /* not before `next` another one */
+    size_t turn;              /* the device to be asked next, if it can be */
+    unsigned answers;         /* worth something, since samples were last given a time by one */
+    int64_t offset;           /* the best: CLOCK_REALTIME less CLOCK_BOOTTIME, as the cloud has it */
+    uint64_t round_trip;      /* ... and what its question took */
+    bool told;                /* that samples get their times so */
+    struct backoff backoff;   /* of questions without a good answer */
+    struct ratelimit complaints;
+};
+
 struct fleet {
     sd_event *event;
     struct arena *arena;
@@ -180,6 +195,7 @@ struct fleet {
     struct link_host *link;
     struct spool *spool;
     struct ratelimit spool_complaints;
+    struct server_time server_time;
     struct jobs *jobs;
     struct schedule *schedule;
     uint32_t schedule_seed;
@@ -448,6 +464,11 @@ int spooling_begin(struct fleet *f, struct error *e);
 void spooling_follow(struct fleet *f);
 /* What is not on disk yet goes there. */
 void spooling_end(struct fleet *f);
+
+/* server-time.c */
+void server_time_init(struct fleet *f);
+/* The clock is not synchronised: asks a cloud, if it is time to. */
+void server_time_look(struct fleet *f);
 
 /* drivers.c */
 extern const struct link_host_ops drivers_link_ops;

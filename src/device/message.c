@@ -28,6 +28,7 @@ int message_send(struct uplink_session *s, const struct profile_message *m, upli
                                                            .method = (uint8_t)m->method,
                                                            .content_format = m->content_format,
                                                            .accept = m->accept,
+                                                           .asks = m->asks,
                                                            .retain = m->retain},
                                   done, userdata, ret);
 }

@@ -85,6 +85,7 @@ int spooling_begin(struct fleet *f, struct error *e)
     options.path = path;
     memcpy(options.boot, f->boot_id, sizeof(options.boot));
     ratelimit_init(&f->spool_complaints, 30 * USEC_PER_SEC, 5);
+    server_time_init(f);
     return spool_new(&wanted, &options, &f->spool, e);
 }
 

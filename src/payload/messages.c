@@ -115,6 +115,20 @@ int profile_probe(const struct profile *p, const struct profile_names *names, st
     return p->probe_none ? -ENOENT : request_message(p, &p->probe, &m, ret);
 }
 
+int profile_server_time(const struct profile *p, const uint8_t *value, size_t n, uint64_t *ret)
+{
+    uint64_t time = 0;
+
+    if (n > sizeof(time) || p->time_option == 0)
+        return -EBADMSG;
+    for (size_t i = 0; i < n; i++)
+        time = time << 8 | value[i];
+    if (time > UINT64_MAX / p->time_unit)
+        return -EBADMSG;
+    *ret = time * p->time_unit;
+    return 0;
+}
+
 int profile_will(const struct profile *p, const struct profile_names *names, struct profile_message *ret)
 {
     struct meanings m = {0};

@@ -47,6 +47,7 @@ struct profile_message {
     char *target;               /* path and query, percent-encoded as struct uplink_request wants it; or topic */
     int content_format;         /* CoAP only; -1: none */
     int accept;                 /* CoAP only: the content format to answer in; -1: any */
+    uint16_t asks;              /* CoAP only: an option whose value in the answer is wanted; 0: none */
     bool retain;                /* MQTT only */
     char *body;                 /* NUL-terminated, also where it is CBOR; never NULL */
     size_t size;
@@ -126,6 +127,8 @@ struct profile {
     struct json_object *units; /* what {unit} becomes, where a cloud has other words for units; or NULL */
     size_t max_payload;        /* bytes of one request's body */
     unsigned drain_rate;       /* requests a second of one device while it catches up; 0: unlimited */
+    uint16_t time_option;      /* CoAP: a request that has it is answered by the server's time in it; 0: none */
+    uint64_t time_unit;        /* of that time, in microseconds */
     struct profile_announcement *announcements; /* sent after each connection, before samples */
     size_t n_announcements;
     struct profile_request will;
@@ -157,6 +160,9 @@ ssize_t profile_pack(const struct profile *p, const struct profile_names *names,
 
 /* The probe. 0 or -ENOMEM; -ENOENT under probe_none. */
 int profile_probe(const struct profile *p, const struct profile_names *names, struct profile_message *ret);
+
+/* What an answer's time option says, in microseconds since 1970. -EBADMSG: nothing that is a time. */
+int profile_server_time(const struct profile *p, const uint8_t *value, size_t n, uint64_t *ret);
 
 /* A point, as announcements know it. */
 struct profile_point {

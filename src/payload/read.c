@@ -10,6 +10,7 @@
 #define PAYLOAD_DEFAULT 1024
 #define ANNOUNCEMENTS_MAX 16
 #define DRAIN_RATE_MAX 10000
+#define TIME_OPTION_MIN 2048 /* those below are standardised, and mean something else (RFC 7252 section 12.2) */
 
 static const char *const body_keys[] = {"body", "text", NULL};
 
@@ -163,6 +164,35 @@ static void read_will(struct reader *r, struct value root, struct profile *p)
         read_message(r, root, "will", WORDS_NAMES, p, &p->will);
 }
 
+/* The option is sent to servers that may not know it, so it has to be one that they may leave aside: an even number. */
+static void read_server_time(struct reader *r, struct value root, struct profile *p)
+{
+    static const char *const keys[] = {"option", "unit", NULL}, *const units[] = {"s", "ms", "us", NULL};
+    static const uint64_t lengths[] = {USEC_PER_SEC, USEC_PER_MSEC, 1};
+    unsigned option = 0, unit = 1;
+    struct value v, at;
+
+    if (!reader_member(r, root, "server_time", false, &v))
+        return;
+    if (p->transport == PROFILE_MQTT) {
+        reader_mistake_key(r, v.node, "\"server_time\" is of CoAP, and this profile's transport is \"mqtt\"");
+        return;
+    }
+    if (!reader_object(r, root, "server_time", true, &v))
+        return;
+    reader_known(r, v, keys);
+    reader_word(r, v, "unit", units, &unit);
+    p->time_unit = lengths[unit];
+    if (!reader_member(r, v, "option", true, &at) ||
+        !reader_unsigned(r, v, "option", TIME_OPTION_MIN, UINT16_MAX, &option))
+        return;
+    if (option & 1)
+        reader_mistake(r, at.node,
+                       "%u is critical: a server that does not know it refuses the request; expected an even number",
+                       option);
+    p->time_option = (uint16_t)option;
+}
+
 static void read_announcement(struct reader *r, struct value v, const struct profile *p, struct profile_announcement *a)
 {
     static const char *const more[] = {"each", "body", "text", NULL};
@@ -211,10 +241,10 @@ static void read_announcements(struct reader *r, struct value root, struct profi
 
 /* ---- The whole ---- */
 
-static const char *const root_keys[] = {"description", "transport",     "format", "max_payload", "drain_rate",
-                                        "telemetry",   "base_name",     "record", "group",       "batch",
-                                        "probe",       "announcements", "will",   "log",         "units",
-                                        "commands",    "responses",     NULL};
+static const char *const root_keys[] = {"description", "transport",     "format",      "max_payload", "drain_rate",
+                                        "telemetry",   "base_name",     "record",      "group",       "batch",
+                                        "probe",       "announcements", "will",        "log",         "units",
+                                        "commands",    "responses",     "server_time", NULL};
 
 int profile_read(struct reader *r, struct profile *p)
 {
@@ -246,6 +276,7 @@ int profile_read(struct reader *r, struct profile *p)
         read_senml(r, root, p);
     read_units(r, root, p);
     read_probe(r, root, p);
+    read_server_time(r, root, p);
     read_announcements(r, root, p);
     read_will(r, root, p);
     read_message(r, root, "log", WORDS_NAMES | WORDS_LOG, p, &p->log);

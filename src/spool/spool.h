@@ -93,8 +93,8 @@ int spool_set(struct spool *s, const struct spool_settings *settings, struct err
 /* The end: writes all that is not on disk yet, unless in memory only, and waits for it. 0 or why it could not be. */
 int spool_flush(struct spool *s, struct error *e);
 
-/* From now on CLOCK_REALTIME = CLOCK_BOOTTIME + offset: stamps what waits for it, and what comes with boot times. Once:
- * a later call changes nothing that has been stamped. */
+/* From now on CLOCK_REALTIME = CLOCK_BOOTTIME + offset: stamps what waits for it, and what comes with boot times. A
+ * later call is for what comes after it: what has been stamped stays as it is. */
 void spool_stamp(struct spool *s, int64_t offset);
 bool spool_stamped(const struct spool *s);
 

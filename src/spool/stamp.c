@@ -63,10 +63,15 @@ static void stamp_device(struct spool_device *d, int64_t offset)
 
 void spool_stamp(struct spool *s, int64_t offset)
 {
-    if (s->state == SPOOL_OPEN && s->boots[s->boot].stored.known)
-        offset = s->boots[s->boot].stored.offset;
+    bool again = s->stamped;
+
     s->stamped = true;
     s->offset = offset;
+    if (again)
+        return;
+    /* Of what waits, something may have been sent before a restart. */
+    if (s->state == SPOOL_OPEN && s->boots[s->boot].stored.known)
+        offset = s->boots[s->boot].stored.offset;
     for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node))
         stamp_device(MAP_ENTRY(node, struct spool_device, node), offset);
     if (s->state == SPOOL_OPEN)

@@ -12,8 +12,8 @@
 #include "uplink/coap-exchange.h"
 #include "uplink/coap-reliability.h"
 
-/* Beside the path: Observe, Content-Format, Accept, two Block, Size1, Echo, Request-Tag. */
-#define COAP_OTHER_OPTIONS_MAX 8
+/* Beside the path: Observe, Content-Format, Accept, two Block, Size1, Echo, Request-Tag, one that asks. */
+#define COAP_OTHER_OPTIONS_MAX 9
 #define COAP_ECHO_MAX 40
 #define COAP_REQUEST_TAG_SIZE 8
 
@@ -42,6 +42,7 @@ struct coap_exchange {
     int observe; /* value of the Observe option, -1: none */
     uint16_t mid;
     uint16_t wire_size; /* of the last message */
+    uint16_t asks;      /* 0: none */
     uint8_t state;      /* enum coap_exchange_state */
     uint8_t method;
     uint8_t transmissions;

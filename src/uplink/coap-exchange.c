@@ -13,7 +13,7 @@ static int check_request(const struct coap_endpoint *ep, const struct uplink_req
 
     if (request->method == COAP_EMPTY || COAP_CODE_CLASS(request->method) != 0)
         return -EINVAL;
-    if (request->content_format > UINT16_MAX || request->accept > UINT16_MAX)
+    if (request->content_format > UINT16_MAX || request->accept > UINT16_MAX || (request->asks & 1))
         return -EINVAL;
     if (coap_message_add_path(&m, request->target, buf, sizeof(buf)) < 0)
         return -EINVAL;
@@ -48,6 +48,7 @@ int coap_exchange_new(struct coap_endpoint *ep, const struct uplink_request *req
     x->content_format = request->content_format;
     x->accept = request->accept;
     x->observe = -1;
+    x->asks = request->asks;
     x->non = request->non;
     x->secret = request->secret;
     if (request->target) {
@@ -137,6 +138,8 @@ static int build(struct coap_exchange *x, struct coap_message *m, uint8_t *path_
         r = add_payload(x, m);
     if (r >= 0 && x->echo_size > 0)
         r = coap_message_add(m, COAP_OPT_ECHO, x->echo, x->echo_size);
+    if (r >= 0 && x->asks != 0)
+        r = coap_message_add(m, x->asks, NULL, 0);
     return r;
 }
 
@@ -364,11 +367,16 @@ static void hold(struct coap_endpoint *ep, const struct coap_message *m)
 
 static void deliver(struct coap_exchange *x, const struct coap_message *m)
 {
+    const struct coap_option *asked = x->asks != 0 ? coap_message_find(m, x->asks) : NULL;
     struct uplink_response response;
     _cleanup_free_ char *location = NULL;
     int r = coap_response_make(m, &x->block2, &response, &location);
 
     response.location = location;
+    if (r >= 0 && asked) {
+        response.asked = asked->value;
+        response.asked_size = asked->length;
+    }
     coap_exchange_finish(x, r, r < 0 ? NULL : &response);
 }
 

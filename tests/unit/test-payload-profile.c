@@ -140,6 +140,13 @@ static const struct {
      "expected one of \"json\", \"cbor\""},
     {"{" REST ",\n\"commands\":[{\"observe\":\"c\",\"format\":\"cbor\",\"value\":\"\",\"point\":\"/p\"}]}", 2, 28,
      "\"format\" does not go with \"observe\""},
+    {"{" REST ",\n\"server_time\":{\"option\":65001}}", 2, 25, "65001 is critical"},
+    {"{" REST ",\n\"server_time\":{\"option\":60}}", 2, 25, "\"option\" is 60; expected"},
+    {"{" REST ",\n\"server_time\":{\"unit\":\"ms\"}}", 2, 15, "\"option\" is missing here"},
+    {"{" REST ",\n\"server_time\":{\"option\":65000,\"unit\":\"min\"}}", 2, 38,
+     "expected one of \"s\", \"ms\", \"us\""},
+    {"{" REST ",\n\"server_time\":65000}", 2, 15, "\"server_time\""},
+    {"{" MQTT_REST ",\n\"server_time\":{\"option\":65000}}", 2, 1, "\"server_time\" is of CoAP"},
     {"{" MQTT_REST ",\n\"commands\":[{\"topic\":\"c\",\"accept\":60,\"value\":\"\",\"point\":\"/p\"}]}", 2, 26,
      "\"accept\" does not go with transport \"mqtt\""},
     {"{\"transport\":\"mqtt\",\"telemetry\":{\"topic\":\"t\"},\n\"probe\":{\"topic\":\"t\",\"body\":1,\"retain\":true}}",
@@ -211,6 +218,30 @@ static void test_bad(void **state)
     }
 }
 
+static void test_server_time(void **state)
+{
+    _cleanup_(profile_freep) struct profile *p = shipped("hono"),
+                                            *seconds =
+                                                parsed("{" REST ",\"server_time\":{\"option\":2048,\"unit\":\"s\"}}"),
+                                            *none = shipped("senml");
+    static const uint8_t t[] = {0, 0, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x00, 0x00},
+                         large[] = {255, 255, 255, 255, 255, 255, 255, 255};
+    uint64_t usec = 1;
+
+    assert_int_equal(p->time_option, 65000);
+    assert_int_equal(profile_server_time(p, t + 2, 6, &usec), 0);
+    assert_int_equal(usec, 1700000000000000);
+    assert_int_equal(profile_server_time(p, t, 8, &usec), 0);
+    assert_int_equal(usec, 1700000000000000);
+    assert_int_equal(profile_server_time(seconds, t + 3, 4, &usec), 0);
+    assert_int_equal(usec, UINT64_C(0x8bcfe568) * USEC_PER_SEC);
+    assert_int_equal(profile_server_time(p, t, 0, &usec), 0);
+    assert_int_equal(usec, 0);
+    assert_int_equal(profile_server_time(p, t, 9, &usec), -EBADMSG);
+    assert_int_equal(profile_server_time(p, large, 8, &usec), -EBADMSG);
+    assert_int_equal(profile_server_time(none, t, 6, &usec), -EBADMSG);
+}
+
 /* The name of a code wins over its class, wherever they stand. */
 static void test_code_over_class(void **state)
 {
@@ -235,8 +266,10 @@ static void test_code_over_class(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_senml),    cmocka_unit_test(test_not_there),     cmocka_unit_test(test_bad),
-        cmocka_unit_test(test_more_bad), cmocka_unit_test(test_every_mistake), cmocka_unit_test(test_code_over_class),
+        cmocka_unit_test(test_senml),         cmocka_unit_test(test_not_there),
+        cmocka_unit_test(test_bad),           cmocka_unit_test(test_more_bad),
+        cmocka_unit_test(test_every_mistake), cmocka_unit_test(test_code_over_class),
+        cmocka_unit_test(test_server_time),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -106,6 +106,8 @@ def test_bad():
         "topic filter": changed(mqtt, "a/#", "commands", 0, "topic"), "each": changed(mqtt, "thing", "announcements", 0, "each"),
         "accept of a poll": changed(own, 65536, "commands", 0, "accept"), "accept over mqtt": changed(mqtt, 60, "commands", 0, "accept"),
         "format of commands": changed(mqtt, "xml", "commands", 0, "format"), "format over coap": changed(coap, "cbor", "commands", 0, "format"),
+        "time over mqtt": changed(mqtt, {"option": 65000}, "server_time"), "time without option": changed(coap, {"unit": "s"}, "server_time"),
+        "time by a known option": changed(coap, {"option": 60}, "server_time"), "unit of time": changed(coap, {"option": 65000, "unit": "min"}, "server_time"),
         "retained probe": changed(mqtt, True, "probe", "retain"),
         "units": changed(own, {"Cel": 1}, "units"), "no object": [],
     }

@@ -93,6 +93,33 @@ static void test_in_memory_too(void **state)
     scratch_done(&x);
 }
 
+/* A later call, by a better clock, is for what comes then; the times of a point rise all the same. */
+static void test_again(void **state)
+{
+    struct scratch x;
+    int64_t t[6];
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    put(&x, "p", NOW, true, 0);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW));
+    put(&x, "p", NOW + 5, true, 1);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 100);
+    put(&x, "p", NOW + 10, true, 2);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) - 100);
+    put(&x, "p", NOW + 15, true, 3);
+    put(&x, "q", NOW + 20, true, 4);
+    times(&x, t, 5);
+    assert_true(t[0] == 0 && t[1] == 5 && t[2] == 110 && t[3] == 111 && t[4] == -80);
+    /* In the same boot, another agent: what was not sent has the times that it had. */
+    scratch_kill(&x);
+    scratch_start(&x);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 7);
+    put(&x, "r", NOW + 30, true, 5);
+    times(&x, t, 6);
+    assert_true(t[0] == 0 && t[1] == 5 && t[2] == 110 && t[3] == 111 && t[4] == -80 && t[5] == 37);
+    scratch_done(&x);
+}
+
 /* A boot whose clock was set: known for ever. One whose clock was not: as late as can be. */
 static void test_boots(void **state)
 {
@@ -221,8 +248,9 @@ static void test_age(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_boot), cmocka_unit_test(test_in_memory_too), cmocka_unit_test(test_boots),
-        cmocka_unit_test(test_waits),     cmocka_unit_test(test_jumps),         cmocka_unit_test(test_age),
+        cmocka_unit_test(test_same_boot), cmocka_unit_test(test_in_memory_too), cmocka_unit_test(test_again),
+        cmocka_unit_test(test_boots),     cmocka_unit_test(test_waits),         cmocka_unit_test(test_jumps),
+        cmocka_unit_test(test_age),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Where the clock was never set since the machine started (no battery behind it, no way to an NTP server), samples
+ * would wait for ever. A cloud whose profile names an option for its time is asked by it, with the profile's probe,
+ * over a session that stands, so by somebody who has the device's key. The answer lies between question and arrival:
+ * the middle is taken, and of several that of the shortest round trip.
+ *
+ * It is the time of samples and of nothing else: the clock is left alone, no key has an age by it, and as soon as the
+ * clock is synchronised it counts no more. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <string.h>
+
+#define COMPLAINTS_INTERVAL (10 * USEC_PER_MINUTE)
+
+void server_time_init(struct fleet *f)
+{
+    ratelimit_init(&f->server_time.complaints, COMPLAINTS_INTERVAL, 1);
+}
+
+/* Drivers' samples get this relation of the two clocks, those that wait first. */
+static void use(struct fleet *f, const struct device *d)
+{
+    struct server_time *t = &f->server_time;
+    bool first = !t->told;
+
+    backoff_reset(&t->backoff);
+    t->told = true;
+    t->answers = 0;
+    t->next = clock_boottime() + SERVER_TIME_AGAIN;
+    spool_stamp(f->spool, t->offset);
+    log_debug(d->config->id, "the cloud's time, after a round trip of %llu ms",
+              (unsigned long long)(t->round_trip / USEC_PER_MSEC));
+    if (!first)
+        return;
+    log_notice(NULL,
+               "this machine's clock has not been set since it started: samples get the time of the cloud of uplink "
+               "%s, right to %llu ms, until it is",
+               d->config->uplink, (unsigned long long)(t->round_trip / 2 / USEC_PER_MSEC));
+    for (size_t i = 0; i < f->n_devices; i++)
+        delivery_kick(f->devices[i]);
+}
+
+/* `what` is wrong with the answer: there will hardly be a better one soon. */
+static void not_told(struct fleet *f, const struct device *d, const char *what)
+{
+    struct server_time *t = &f->server_time;
+
+    t->next = clock_boottime() + MAX_OF(backoff_failed(&t->backoff, true), SERVER_TIME_INTERVAL);
+    if (!t->told)
+        log_limited(&f->server_time.complaints, LOG_WARNING, d->config->id,
+                    "the cloud of uplink %s was asked for its time, and %s: samples go on waiting for one",
+                    d->config->uplink, what);
+}
+
+static void take(struct fleet *f, const struct device *d, uint64_t time)
+{
+    struct server_time *t = &f->server_time;
+    uint64_t now = clock_boottime(), round_trip = now - t->asked;
+
+    if (time < SERVER_TIME_MIN || time > SERVER_TIME_MAX) {
+        not_told(f, d, "tells one that cannot be");
+        return;
+    }
+    if (round_trip > SERVER_TIME_WORST)
+        return;
+    if (t->answers == 0 || round_trip < t->round_trip) {
+        t->offset = (int64_t)(time - (t->asked + round_trip / 2));
+        t->round_trip = round_trip;
+    }
+    t->answers++;
+    if (round_trip <= SERVER_TIME_GOOD || t->answers >= SERVER_TIME_ANSWERS)
+        use(f, d);
+}
+
+static void on_answer(int r, const struct uplink_response *response, void *userdata)
+{
+    const struct device *d = userdata;
+    struct fleet *f = d->fleet;
+    uint64_t time;
+
+    f->server_time.call = NULL;
+    if (r < 0 || f->stopping || clock_synchronized())
+        return;
+    if (!response->asked)
+        not_told(f, d, "does not tell it");
+    else if (profile_server_time(d->uplink->profile, response->asked, response->asked_size, &time) < 0)
+        not_told(f, d, "tells something else");
+    else
+        take(f, d, time);
+}
+
+static int ask(struct fleet *f, struct device *d)
+{
+    _cleanup_(profile_message_done) struct profile_message m = {0};
+    struct device_names names;
+    int r = device_names(d, &names);
+
+    if (r >= 0)
+        r = profile_probe(d->uplink->profile, &names.profile, &m);
+    if (r < 0)
+        return r;
+    m.asks = d->uplink->profile->time_option;
+    f->server_time.asked = clock_boottime();
+    return message_send(d->session, &m, on_answer, d, &f->server_time.call);
+}
+
+/* They take turns: one may be on an uplink that does not tell. */
+void server_time_look(struct fleet *f)
+{
+    struct server_time *t = &f->server_time;
+
+    if (t->call || f->stopping || clock_boottime() < t->next)
+        return;
+    for (size_t i = 0; i < f->n_devices; i++) {
+        struct device *d = f->devices[(t->turn + i) % f->n_devices];
+
+        if (d->uplink->profile->time_option == 0 || d->session_state != UPLINK_STATE_ONLINE)
+            continue;
+        t->turn = (t->turn + i + 1) % f->n_devices;
+        t->next = clock_boottime() + SERVER_TIME_INTERVAL;
+        (void)ask(f, d);
+        return;
+    }
+}
