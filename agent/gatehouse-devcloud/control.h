@@ -17,7 +17,7 @@
  *     restore                                                puts it back, as from a backup
  *     clear                                                  none of the above any more, no silence
  *     silence            ms                                  datagrams dropped unread
- *     clock              ms                                  the time told to who asks, since 1970; 0: the real one
+ *     clock              ms                                  what time it is for who asks, since 1970; 0: the real one
  *     restart                                                every DTLS session gone without a word
  *     forget-key         key (an id or an identity)          as deleted behind the agent's back
  *     forget-device      device

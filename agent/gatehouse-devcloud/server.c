@@ -36,8 +36,8 @@ struct server {
     TAILQ_HEAD(, client) unproven; /* given a key to prove, the longest waiting first */
     struct client *finished;       /* whose handshake ended in this turn */
     size_t established;
-    uint64_t silent_until; /* 0: not silent */
-    uint64_t clock_ms;     /* 0: the real one */
+    uint64_t silent_until;       /* 0: not silent */
+    uint64_t clock_ms, clock_at; /* what time it is told to be, and since when; 0: the real one */
 };
 
 static void no_longer_unproven(struct client *c)
@@ -376,11 +376,14 @@ int server_restart(struct server *s, struct error *e)
 void server_set_clock(struct server *s, uint64_t ms)
 {
     s->clock_ms = ms;
+    s->clock_at = clock_boottime();
 }
 
 uint64_t server_clock(const struct server *s)
 {
-    return s->clock_ms ?: clock_realtime() / USEC_PER_MSEC;
+    if (s->clock_ms == 0)
+        return clock_realtime() / USEC_PER_MSEC;
+    return s->clock_ms + (clock_boottime() - s->clock_at) / USEC_PER_MSEC;
 }
 
 int server_silence(struct server *s, uint64_t until)

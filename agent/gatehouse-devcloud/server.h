@@ -67,7 +67,7 @@ int server_restart(struct server *s, struct error *e);
 /* Datagrams are dropped unread and nothing is sent until `until` (CLOCK_BOOTTIME); 0 ends it. */
 int server_silence(struct server *s, uint64_t until);
 
-/* What who asks is told for the time, in milliseconds since 1970; 0: what time it is. */
+/* What time it is for who asks, in milliseconds since 1970; 0: the real one. It goes on from there. */
 void server_set_clock(struct server *s, uint64_t ms);
 uint64_t server_clock(const struct server *s);
 

@@ -2,7 +2,10 @@
 /* Times that were not known when samples came. */
 #include "spool/internal.h"
 
+#include <stdlib.h>
 #include <string.h>
+
+#define SAME_CLOCK ((int64_t)USEC_PER_SEC) /* two measures that differ by no more are of one clock */
 
 uint64_t shifted(uint64_t time, int64_t offset)
 {
@@ -69,9 +72,12 @@ void spool_stamp(struct spool *s, int64_t offset)
     s->offset = offset;
     if (again)
         return;
-    /* Of what waits, something may have been sent before a restart. */
-    if (s->state == SPOOL_OPEN && s->boots[s->boot].stored.known)
+    /* Of what waits, something may have been sent before a restart; and what comes goes on from there. */
+    if (s->state == SPOOL_OPEN && s->boots[s->boot].stored.known) {
         offset = s->boots[s->boot].stored.offset;
+        if (llabs(s->offset - offset) <= SAME_CLOCK)
+            s->offset = offset;
+    }
     for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node))
         stamp_device(MAP_ENTRY(node, struct spool_device, node), offset);
     if (s->state == SPOOL_OPEN)

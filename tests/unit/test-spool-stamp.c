@@ -97,7 +97,7 @@ static void test_in_memory_too(void **state)
 static void test_again(void **state)
 {
     struct scratch x;
-    int64_t t[6];
+    int64_t t[8];
 
     scratch_init(&x, SPOOL_ALWAYS);
     put(&x, "p", NOW, true, 0);
@@ -113,10 +113,18 @@ static void test_again(void **state)
     /* In the same boot, another agent: what was not sent has the times that it had. */
     scratch_kill(&x);
     scratch_start(&x);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 7);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) - 7);
     put(&x, "r", NOW + 30, true, 5);
     times(&x, t, 6);
-    assert_true(t[0] == 0 && t[1] == 5 && t[2] == 110 && t[3] == 111 && t[4] == -80 && t[5] == 37);
+    assert_true(t[0] == 0 && t[1] == 5 && t[2] == 110 && t[3] == 111 && t[4] == -80 && t[5] == 30);
+    /* It was wrong by days. */
+    scratch_kill(&x);
+    scratch_start(&x);
+    put(&x, "q", NOW + 25, true, 6);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 3 * (int64_t)USEC_PER_DAY);
+    put(&x, "r", NOW + 40, true, 7);
+    times(&x, t, 8);
+    assert_true(t[4] == -80 && t[5] == 30 && t[6] == 25 && t[7] == 3 * (int64_t)USEC_PER_DAY + 40);
     scratch_done(&x);
 }
 

@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A machine whose clock is never set, with a cloud that tells its time to who asks by an option: samples get that time, and
+neither wait for ever nor believe everything."""
+import os
+import time
+
+import harness
+from agent_bench import wait_samples
+from harness import check
+from spool_bench import COUNTER, arrived, check_whole, finish, wait_spooled
+
+DEVICES = ("boiler-1", "boiler-2")
+DAY = 86400
+
+
+def own_profile(bench):
+    """SenML, with the option of Eclipse Hono's adapter."""
+    with open(os.path.join(harness.ROOT, "etc/profiles/senml.json"), encoding="utf-8") as f:
+        text = f.read()
+    with open(os.path.join(harness.ROOT, "etc/profiles/hono.json"), encoding="utf-8") as f:
+        line = next(line for line in f if '"server_time"' in line)
+    os.makedirs(os.path.join(bench.config, "profiles"), exist_ok=True)
+    with open(os.path.join(bench.config, "profiles", "timed.json"), "w", encoding="utf-8") as f:
+        f.write(text.replace('    "telemetry"', line + '    "telemetry"', 1))
+
+
+def start(bench, told_ms):
+    """Everything, with a cloud that tells this time; samples wait."""
+    keys = {d: bench.new_key() for d in DEVICES}
+    cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in DEVICES])
+    cloud.do("clock", ms=told_ms)
+    own_profile(bench)
+    bench.write_config(cloud.url, uplink={"profile": "timed"}, spool={"durability": "always"})
+    for d in DEVICES:
+        bench.write_device(d, "sim", {"n": COUNTER}, interval="20ms")
+    driver = bench.spawn("driver", [harness.program("tests/tools/gatehouse-driver-no-clock"), "sim", "--runtime-dir", bench.runtime,
+                                    "--plugin-dir", os.path.join(harness.BUILD_DIR, "plugins", "sim")])
+    agent = bench.agent(path="tests/tools/gatehoused-no-clock", env={"GATEHOUSE_BOOT_ID": "a" * 32})
+    wait_spooled(bench, DEVICES, 10)
+    return agent, driver, cloud, keys
+
+
+def give_keys(bench, keys):
+    for d in DEVICES:
+        bench.key_set(d, f"first-{d}", keys[d])
+
+
+def check_times(cloud, device, least, most):
+    times = [t for _, t in sorted(dict(reversed(arrived(cloud, device))).items())]
+    check(times == sorted(set(times)), f"{device}: times do not rise")
+    check(least <= times[0] and times[-1] <= most, f"{device}: from {times[0]} to {times[-1]}, expected {least} to {most}")
+
+
+def told(bench):
+    """What waited, and what comes, has the cloud's time, which is another than this machine's; also after a restart."""
+    begun = time.time()
+    agent, driver, cloud, keys = start(bench, int((begun + 30 * DAY) * 1000))
+    give_keys(bench, keys)
+    agent.wait_text("samples get the time of the cloud of uplink cloud")
+    for d in DEVICES:
+        wait_samples(cloud, d, 50)
+    agent.kill()
+    agent.start()
+    bench.wait_agent(agent)
+    for d in DEVICES:
+        wait_samples(cloud, d, 50)
+    finish(bench, driver, DEVICES)
+    took = time.time() - begun
+    for d in DEVICES:
+        check_whole(cloud, d, same=False)
+        check_times(cloud, d, begun + 30 * DAY - 1, begun + 30 * DAY + took + 1)
+
+
+def implausible(bench):
+    """A cloud that thinks it is 1970 is not believed, which is said; once it knows better samples go on."""
+    agent, driver, cloud, keys = start(bench, 5000)
+    give_keys(bench, keys)
+    agent.wait_text("tells one that cannot be: samples go on waiting", 20)
+    begun = time.time()
+    check(not cloud.find_events("sample"), "a sample came with a time that nobody knows")
+    cloud.do("clock", ms=0)
+    for d in DEVICES:
+        wait_samples(cloud, d, 50, 60)
+    finish(bench, driver, DEVICES)
+    for d in DEVICES:
+        check_whole(cloud, d, same=False)
+        check_times(cloud, d, begun - 60, time.time() + 1)
+
+
+if __name__ == "__main__":
+    harness.main(told, implausible, needs=("busctl",))
