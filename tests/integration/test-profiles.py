@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The whole agent with profiles other than `senml`, against libcoap's own server: what arrives is read by libraries of others,
-and every value that a Modbus server has served is in it, once and in order. And profiles that are wrong."""
+and every value that a Modbus server has served is in it, once and in order. Commands in CBOR. And profiles that are wrong."""
 import datetime
 import json
 import os
@@ -27,6 +27,20 @@ OWN = """{
     "group": "sample", "batch": "when-many",
     "record": ["{point}", "{time_us}", "{value}", "{quality}"],
     "probe": { "method": "PUT", "path": "own/probe", "text": "{device}" },
+    "responses": { "accept": ["2.xx"], "refuse": ["4.01", "4.03"] }
+}
+"""
+
+# Calls as Golioth documents them, asked for in CBOR.
+CALLS = """{
+    "telemetry": { "path": "packs" },
+    "probe": { "path": "packs", "body": [{ "bn": "{device}:", "n": "_probe", "vb": true }] },
+    "commands": [{
+        "poll": { "method": "GET", "path": "calls/{device}" }, "every": "200ms", "accept": 60,
+        "id": "/id", "point": "/method", "value": "/params/0",
+        "reply": { "method": "PUT", "path": "status", "body": { "id": "{id}", "status": "{status}", "detail": "{error}" } },
+        "status": { "done": 0, "denied": 7 }
+    }],
     "responses": { "accept": ["2.xx"], "refuse": ["4.01", "4.03"] }
 }
 """
@@ -127,6 +141,46 @@ def every_value_arrives(bench):
         print(f"  {device}: {len(served)} served, all arrived in order, {repeats} repeated")
 
 
+def show_call(bench, server, key, number, value):
+    """As whoever operates the device would."""
+    body = bench.path(number)
+    with open(body, "wb") as f:
+        f.write(cbor2.dumps({"id": number, "method": "setpoint", "params": [value]}))
+    subprocess.run(["coap-client-gnutls", "-B", "5", "-u", "operator", "-k", key.decode(), "-m", "put", "-t", "60", "-f", body,
+                    f"{server.url}/calls/boiler-1"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL, timeout=30 * harness.STRETCH, check=False)
+
+
+def outcome_of(server, number):
+    return wait_for(f"the outcome of {number}", lambda: [o for o in map(cbor2.loads, server.bodies("status")) if o["id"] == number])[0]
+
+
+def commands_in_cbor(bench):
+    """They are polled for, carried out, and answered in CBOR: with a server and a client that are not ours."""
+    if not cbor2:
+        return
+    keys = {"id-device": bench.new_key(text=True), "operator": bench.new_key(text=True)}
+    server = bench.add(Server(bench, SERVER, keys))
+    modbus = bench.modbus_server()
+    folder = os.path.join(bench.config, "profiles")
+    os.makedirs(folder)
+    with open(os.path.join(folder, "calls.json"), "w", encoding="utf-8") as f:
+        f.write(CALLS)
+    bench.write_config(server.url, uplink={"profile": "calls", "registrar": {"type": "manual"}})
+    bench.write_device("boiler-1", "modbus", url=f"tcp://127.0.0.1:{modbus.port}", unit=1, interval="100ms", points={
+        "setpoint": {"table": "holding", "address": 10, "type": "int16", "scale": 0.1, "writable": True, "min": 5, "max": 30}})
+    bench.agent()
+    bench.driver("modbus")
+    show_call(bench, server, keys["operator"], "dlXdqyeh", 21.5)
+    bench.key_set("boiler-1", "id-device", keys["id-device"])
+    check(outcome_of(server, "dlXdqyeh") == {"id": "dlXdqyeh", "status": 0}, "the register was not written")
+    show_call(bench, server, keys["operator"], "dlXdqyei", 31)
+    said = outcome_of(server, "dlXdqyei")
+    check(said["status"] == 7 and "beyond the limits" in said["detail"], f"{said}")
+    written = [value for _, value in modbus.served(1, "holding", 10, "write")]
+    check(written == [215], f"the register: {written}")
+
+
 def wrong_profile(bench):
     """Each mistake with its place, all in one run."""
     folder = os.path.join(bench.config, "profiles")
@@ -153,7 +207,7 @@ def main():
         sys.exit(harness.SKIPPED)
     if not cbor2:
         print("cbor2 is not installed: profiles in CBOR are left out")
-    harness.main(every_value_arrives, wrong_profile)
+    harness.main(every_value_arrives, commands_in_cbor, wrong_profile)
 
 
 if __name__ == "__main__":
