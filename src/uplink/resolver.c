@@ -24,6 +24,8 @@ struct lookup {
 };
 
 struct resolver {
+    struct resolver *next;
+    unsigned refs;
     struct workers *workers;
     char *host;
     uint16_t port;
@@ -35,6 +37,8 @@ struct resolver {
     struct lookup *running;
     struct resolver_wait *waiting;
 };
+
+static struct resolver *all; /* the loop thread's */
 
 static bool is_v6(const struct resolver_address *a)
 {
@@ -153,27 +157,16 @@ static int lookup_start(struct resolver *r)
     return 0;
 }
 
-int resolver_new(struct workers *workers, const char *host, uint16_t port, struct resolver **ret, struct error *e)
+static struct resolver *find(const struct workers *workers, const char *host, uint16_t port)
 {
-    _cleanup_(resolver_freep) struct resolver *r = calloc(1, sizeof(*r));
-    char service[8];
+    struct resolver *r = all;
 
-    if (!r)
-        return -ENOMEM;
-    r->workers = workers;
-    r->port = port;
-    r->host = strdup(host);
-    if (!r->host)
-        return -ENOMEM;
-    if (host[0] == 0 || port == 0)
-        return error_set(e, -EINVAL, "the cloud's address needs a host and a port (is \"%s\", %u)", host, port);
-    snprintf(service, sizeof(service), "%u", port);
-    r->literal = look_up(host, service, AI_NUMERICHOST, &r->known) == 0;
-    *ret = TAKE_PTR(r);
-    return 0;
+    while (r && (r->workers != workers || r->port != port || strcmp(r->host, host) != 0))
+        r = r->next;
+    return r;
 }
 
-struct resolver *resolver_free(struct resolver *r)
+static struct resolver *resolver_free(struct resolver *r)
 {
     if (!r)
         return NULL;
@@ -184,6 +177,49 @@ struct resolver *resolver_free(struct resolver *r)
     free(r->host);
     free(r);
     return NULL;
+}
+DEFINE_FREEP(struct resolver, resolver_free)
+
+int resolver_get(struct workers *workers, const char *host, uint16_t port, struct resolver **ret, struct error *e)
+{
+    _cleanup_(resolver_freep) struct resolver *r = NULL;
+    struct resolver *found = find(workers, host, port);
+    char service[8];
+
+    if (found) {
+        found->refs++;
+        *ret = found;
+        return 0;
+    }
+    r = calloc(1, sizeof(*r));
+    if (!r)
+        return -ENOMEM;
+    r->refs = 1;
+    r->workers = workers;
+    r->port = port;
+    r->host = strdup(host);
+    if (!r->host)
+        return -ENOMEM;
+    if (host[0] == 0 || port == 0)
+        return error_set(e, -EINVAL, "the cloud's address needs a host and a port (is \"%s\", %u)", host, port);
+    snprintf(service, sizeof(service), "%u", port);
+    r->literal = look_up(host, service, AI_NUMERICHOST, &r->known) == 0;
+    r->next = all;
+    all = r;
+    *ret = TAKE_PTR(r);
+    return 0;
+}
+
+struct resolver *resolver_put(struct resolver *r)
+{
+    struct resolver **link = &all;
+
+    if (!r || --r->refs > 0)
+        return NULL;
+    while (*link != r)
+        link = &(*link)->next;
+    *link = r->next;
+    return resolver_free(r);
 }
 
 int resolver_ask(struct resolver *r, struct resolver_wait *wait)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One cloud endpoint's addresses, shared by all children: one look-up serves ten thousand sessions.
+/* One cloud endpoint's addresses, shared by all children, of however many uplinks: one look-up serves ten thousand
+ * sessions.
  *
  * Literal addresses are taken at once, names on a worker thread (getaddrinfo may block for many seconds). Addresses are
  * in the order of RFC 8305 section 4 (that of RFC 6724, families alternating); the one that last worked is first in
@@ -38,10 +39,11 @@ struct resolver_wait {
     void *userdata;
 };
 
-int resolver_new(struct workers *workers, const char *host, uint16_t port, struct resolver **ret, struct error *e);
-/* Those who wait are not told. A look-up under way ends by itself. */
-struct resolver *resolver_free(struct resolver *r);
-DEFINE_FREEP(struct resolver, resolver_free)
+/* That of this host and port which looks up on these workers, made if nobody has it yet. -EINVAL, -ENOMEM. */
+int resolver_get(struct workers *workers, const char *host, uint16_t port, struct resolver **ret, struct error *e);
+/* Who gives it back waits for nothing any more. With the last it goes; a look-up under way ends by itself. */
+struct resolver *resolver_put(struct resolver *r);
+DEFINE_FREEP(struct resolver, resolver_put)
 
 /* 1: addresses are known, nothing will be called. 0: `done` will be called. Negative errno otherwise. */
 int resolver_ask(struct resolver *r, struct resolver_wait *wait);

@@ -138,7 +138,7 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
     r = set_up_events(u);
     if (r < 0)
         return error_errno(e, r, "uplink %s: cannot watch for events", u->name);
-    r = resolver_new(resolver_workers, options->host, options->port, &u->resolver, e);
+    r = resolver_get(resolver_workers, options->host, options->port, &u->resolver, e);
     if (r >= 0)
         r = set_up_tls(u, options, e);
     if (r < 0)
@@ -154,7 +154,7 @@ struct uplink *uplink_free(struct uplink *u)
         return NULL;
     network_free(u->network);
     sd_event_source_disable_unref(u->admission_timer);
-    resolver_free(u->resolver);
+    resolver_put(u->resolver);
     sd_event_source_disable_unref(u->look);
     dtls_shared_free(u->dtls);
     mqtt_shared_free(u->mqtt);

@@ -23,12 +23,12 @@ static void test_literals(void **state)
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
-        _cleanup_(resolver_freep) struct resolver *r = NULL;
+        _cleanup_(resolver_putp) struct resolver *r = NULL;
         char text[RESOLVER_ADDRESS_TEXT_MAX];
         struct resolver_wait wait = {0};
 
         /* No pool of workers: a literal that wanted a thread would crash here. */
-        assert_int_equal(resolver_new(NULL, cases[i].host, 5684, &r, NULL), 0);
+        assert_int_equal(resolver_get(NULL, cases[i].host, 5684, &r, NULL), 0);
         assert_int_equal(resolver_ask(r, &wait), 1);
         assert_int_equal(resolver_count(r), 1);
         resolver_address_text(resolver_at(r, 0), text);
@@ -46,8 +46,8 @@ static void test_bad_endpoints(void **state)
     struct resolver *r = NULL;
     struct error e = {0};
 
-    assert_int_equal(resolver_new(NULL, "", 5684, &r, &e), -EINVAL);
-    assert_int_equal(resolver_new(NULL, "127.0.0.1", 0, &r, &e), -EINVAL);
+    assert_int_equal(resolver_get(NULL, "", 5684, &r, &e), -EINVAL);
+    assert_int_equal(resolver_get(NULL, "127.0.0.1", 0, &r, &e), -EINVAL);
     assert_non_null(strstr(e.text, "host and a port"));
     assert_null(r);
 }
@@ -78,7 +78,7 @@ static void look_up(const char *host, unsigned waiting, struct resolver **ret, s
     *o = (struct outcome){.awaited = waiting};
     assert_true(sd_event_new(&o->event) >= 0);
     assert_int_equal(workers_new(o->event, 1, &workers), 0);
-    assert_int_equal(resolver_new(workers, host, 5684, ret, NULL), 0);
+    assert_int_equal(resolver_get(workers, host, 5684, ret, NULL), 0);
     for (unsigned i = 0; i < waiting + 1; i++) {
         waits[i].done = on_done;
         waits[i].userdata = o;
@@ -92,7 +92,7 @@ static void look_up(const char *host, unsigned waiting, struct resolver **ret, s
 
 static void test_unknown_host(void **state)
 {
-    _cleanup_(resolver_freep) struct resolver *r = NULL;
+    _cleanup_(resolver_putp) struct resolver *r = NULL;
     struct outcome o;
 
     look_up("no-such-host.invalid", 1, &r, &o);
@@ -104,13 +104,29 @@ static void test_unknown_host(void **state)
 
 static void test_one_look_up_for_all(void **state)
 {
-    _cleanup_(resolver_freep) struct resolver *r = NULL;
+    _cleanup_(resolver_putp) struct resolver *r = NULL;
     struct outcome o;
 
     look_up("localhost", 5, &r, &o);
     assert_int_equal(o.r, 0);
     assert_int_equal(o.calls, 5);
     assert_true(resolver_count(r) > 0);
+}
+
+/* Two uplinks at one cloud know the same addresses, and which of them last worked; each may go first. */
+static void test_shared(void **state)
+{
+    struct resolver *one, *other, *another_port;
+
+    assert_int_equal(resolver_get(NULL, "192.0.2.7", 5684, &one, NULL), 0);
+    assert_int_equal(resolver_get(NULL, "192.0.2.7", 5684, &other, NULL), 0);
+    assert_int_equal(resolver_get(NULL, "192.0.2.7", 8883, &another_port, NULL), 0);
+    assert_ptr_equal(one, other);
+    assert_ptr_not_equal(one, another_port);
+    assert_null(resolver_put(one));
+    assert_int_equal(resolver_count(other), 1);
+    resolver_put(other);
+    resolver_put(another_port);
 }
 
 static struct resolver_address address(const char *text)
@@ -161,7 +177,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_literals),     cmocka_unit_test(test_bad_endpoints),
         cmocka_unit_test(test_unknown_host), cmocka_unit_test(test_one_look_up_for_all),
-        cmocka_unit_test(test_interleave),
+        cmocka_unit_test(test_interleave),   cmocka_unit_test(test_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
