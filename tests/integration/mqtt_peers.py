@@ -10,7 +10,8 @@ import subprocess
 import tempfile
 import time
 
-from uplink_peers import CLIENT, Client, Lines, check, given_ports, giving_ports
+from ports import free_port
+from uplink_peers import CLIENT, Client, Lines, check
 
 MOSQUITTO = os.environ.get("GATEHOUSE_MOSQUITTO", "mosquitto")
 
@@ -22,18 +23,6 @@ def takes_tls_1_3():
     return tuple(int(n) for n in version.groups()) < (2, 0, 12)
 
 
-def free_tcp_port():
-    """No other case gets it."""
-    while True:
-        with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        with giving_ports:
-            if port not in given_ports:
-                given_ports.add(port)
-                return port
-
-
 class Broker:
     """mosquitto; what goes through it is seen over a second listener, in clear text on loopback.
 
@@ -42,7 +31,7 @@ class Broker:
     def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False):
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
         os.chmod(self.directory, 0o755)
-        self.port, self.plain = free_tcp_port(), free_tcp_port()
+        self.port, self.plain = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
         self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
         self.quiet = quiet
         self.process = self.front = None

@@ -7,13 +7,14 @@ usage: GATEHOUSE_BUILD=build test-uplink-mbedtls.py
 import contextlib
 import os
 import subprocess
-import sys
 import tempfile
 
-from uplink_peers import Client, Failed, Lines, check, free_port
+from cases import Cases
+from ports import free_port
+from uplink_peers import Client, Lines, check
 
 SERVER = os.path.join(os.environ["GATEHOUSE_BUILD"], "tests/peers/mbedtls-server")
-SKIPPED = 77
+cases = Cases()
 KEY = "a-key-of-25-ASCII-letters"
 OTHER_KEY = "another-key-of-27-ascii-chr"
 SUITES = {
@@ -43,6 +44,7 @@ class Server:
         self.process.wait()
 
 
+@cases.case
 def each_suite_carries_a_request(stack):
     server = Server(stack)
     for name, (suite, secrecy) in SUITES.items():
@@ -65,14 +67,17 @@ def refused(stack, key, identity):
     client.expect("^state 0 refused .*ASCII, hex or base64", 1)
 
 
+@cases.case
 def a_wrong_key_is_refused(stack):
     refused(stack, OTHER_KEY, "device-0")
 
 
+@cases.case
 def an_unknown_identity_is_refused(stack):
     refused(stack, KEY, "nobody")
 
 
+@cases.case
 def a_server_that_is_away_is_unreachable(stack):
     server = Server(stack)
     server.kill()
@@ -82,6 +87,7 @@ def a_server_that_is_away_is_unreachable(stack):
     client.expect("^result 0 unreachable full .*nothing listens", 5, unless="refused")
 
 
+@cases.case
 def a_restarted_server_is_found_stale(stack):
     server = Server(stack)
     client = Client(stack, server.port)
@@ -95,22 +101,5 @@ def a_restarted_server_is_found_stale(stack):
     check(client.info()["state"] == "online", "not online")
 
 
-def main():
-    if not os.path.exists(SERVER):
-        print("built without mbedTLS")
-        sys.exit(SKIPPED)
-    failed = 0
-    for case in (each_suite_carries_a_request, a_wrong_key_is_refused, an_unknown_identity_is_refused,
-                 a_server_that_is_away_is_unreachable, a_restarted_server_is_found_stale):
-        try:
-            with contextlib.ExitStack() as stack:
-                case(stack)
-            print("ok     ", case.__name__, flush=True)
-        except Failed as e:
-            failed += 1
-            print("FAILED ", case.__name__, e, flush=True)
-    sys.exit(1 if failed else 0)
-
-
 if __name__ == "__main__":
-    main()
+    cases.main(missing=None if os.path.exists(SERVER) else "mbedTLS, when this was built")

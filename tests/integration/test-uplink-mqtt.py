@@ -6,7 +6,6 @@ usage: GATEHOUSE_BUILD=build test-uplink-mqtt.py [CASE...]     GATEHOUSE_MOSQUIT
 
 Cases run beside one another, each with its own client and broker.
 """
-import concurrent.futures
 import contextlib
 import shutil
 import signal
@@ -17,7 +16,9 @@ import sys
 import tempfile
 import time
 
-from mqtt_peers import MOSQUITTO, Broker, MqttClient, Subscriber, free_tcp_port, publish
+from cases import Cases
+from mqtt_peers import MOSQUITTO, Broker, MqttClient, Subscriber, publish
+from ports import free_port
 from uplink_peers import CLIENT, check
 
 KEY = "a-key-of-25-ASCII-letters"
@@ -26,24 +27,8 @@ OTHER_KEY = "another-key-of-27-ascii-chr"
 KEYS = {"device-0": KEY}
 VERSIONS = ("tlsv1.2", "tlsv1.3")
 
-CASES = {}
-
-
-def case(function):
-    CASES[function.__name__] = lambda: run_case(function)
-    return function
-
-
-def case_per_tls(function):
-    for tls in VERSIONS:
-        CASES[f"{function.__name__}[{tls}]"] = lambda tls=tls: run_case(function, tls)
-    return function
-
-
-def run_case(function, *arguments):
-    with contextlib.ExitStack() as stack:
-        function(stack, *arguments)
-
+cases = Cases()
+case, case_per_tls = cases.case, cases.each(*VERSIONS)
 
 SUITES = {
     "ecdhe-psk": ("TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256", "1"),
@@ -132,7 +117,7 @@ def an_unknown_identity_is_refused(stack, tls):
 def who_shows_a_certificate_is_told_nothing(stack):
     """Under TLS 1.3 a server may leave the key aside. It would get client id, will and samples, and could command."""
     directory = stack.enter_context(tempfile.TemporaryDirectory())
-    key, certificate, port = f"{directory}/key", f"{directory}/certificate", free_tcp_port()
+    key, certificate, port = f"{directory}/key", f"{directory}/certificate", free_port(socket.SOCK_STREAM)
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1",
                     "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL)
     with open(f"{directory}/heard", "wb") as heard:
@@ -162,7 +147,7 @@ def no_common_suite_says_nothing_about_the_key(stack):
 
 @case
 def nobody_there_costs_nothing(stack):
-    client = MqttClient(stack, free_tcp_port())
+    client = MqttClient(stack, free_port(socket.SOCK_STREAM))
     client.credential(KEY)
     client.say("start 0 main")
     client.expect("^result 0 unreachable full .*nothing listens there", 10)
@@ -487,22 +472,5 @@ def a_session_may_be_freed_in_any_callback(stack):
         client.expect("^freed 0", 10)
 
 
-def main():
-    if not shutil.which(MOSQUITTO):
-        print("skipped: there is no mosquitto")
-        return 77
-    wanted = {name: run for name, run in CASES.items() if not sys.argv[1:] or name.split("[")[0] in sys.argv[1:]}
-    failed = 0
-    with concurrent.futures.ThreadPoolExecutor(6) as pool:
-        for name, result in {name: pool.submit(run) for name, run in wanted.items()}.items():
-            try:
-                result.result()
-                print("ok", name)
-            except Exception as error:  # whatever it is, the case has failed
-                failed += 1
-                print("FAILED", name, type(error).__name__, error)
-    return 1 if failed or not wanted else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    cases.main(workers=6, missing=None if shutil.which(MOSQUITTO) else MOSQUITTO)

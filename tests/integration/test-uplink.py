@@ -6,7 +6,6 @@ usage: GATEHOUSE_BUILD=build test-uplink.py [CASE...]
 
 Most cases wait for a server or a deadline, so they run beside one another, each with its own client and servers.
 """
-import concurrent.futures
 import contextlib
 import os
 import shutil
@@ -17,32 +16,17 @@ import sys
 import tempfile
 import time
 
-from uplink_peers import Client, Proxy, Server, check, free_port, record, start_peer
+from cases import Cases
+from ports import free_port
+from uplink_peers import Client, Proxy, Server, check, record, start_peer
 
 SERVERS = [s for s in ("coap-server-gnutls", "coap-server-openssl") if shutil.which(s)]
 KEY = "a-key-of-25-ASCII-letters"
 OTHER_KEY = "another-key-of-27-ascii-chr"
 KEYS = {"device-0": KEY}
 
-CASES = {}
-HIDDEN = {}
-
-
-def case(function):
-    CASES[function.__name__] = lambda: run_case(function)
-    return function
-
-
-def case_per_server(function):
-    for program in SERVERS:
-        CASES[f"{function.__name__}[{program[12:]}]"] = lambda program=program: run_case(function, program)
-    return function
-
-
-def run_case(function, *arguments):
-    with contextlib.ExitStack() as stack:
-        function(stack, *arguments)
-
+cases = Cases()
+case, case_per_server = cases.case, cases.each(*SERVERS, name=lambda program: program[12:])
 
 SUITES = {
     "ecdhe-psk": ("TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256", "1"),
@@ -373,6 +357,7 @@ def ip(*arguments):
     subprocess.run(["ip", *arguments], check=True)
 
 
+@cases.only_if_named
 def in_a_namespace(stack):
     ip("link", "set", "lo", "up")
     ip("address", "add", "10.9.0.1/32", "dev", "lo")
@@ -391,9 +376,6 @@ def in_a_namespace(stack):
     client.say("get 0 box")
     client.expect("^response 0 2.05 x{1000}$", 20)
     check(client.info()["full"] in "12", client.info())
-
-
-HIDDEN["in_a_namespace"] = lambda: run_case(in_a_namespace)
 
 
 @case
@@ -485,23 +467,5 @@ def a_session_may_be_freed_in_any_callback(stack):
     client.expect("^freed 0", 10)
 
 
-def main():
-    if not SERVERS:
-        print("no coap-server-gnutls or coap-server-openssl: skipped")
-        return 77
-    names = sys.argv[1:] or list(CASES)
-    CASES.update({n: HIDDEN[n] for n in names if n in HIDDEN})
-    names = [n for n in CASES if any(n.startswith(wanted) for wanted in names)]
-    failed = 0
-    with concurrent.futures.ThreadPoolExecutor(max_workers=12) as pool:
-        running = {pool.submit(CASES[name]): name for name in names}
-        for future in concurrent.futures.as_completed(running):
-            error = future.exception()
-            failed += error is not None
-            print(f"{'FAIL' if error else 'ok  '} {running[future]}{f': {error!r}' if error else ''}", flush=True)
-    print(f"{len(names) - failed} passed, {failed} failed")
-    return failed > 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    cases.main(missing=None if SERVERS else "coap-server-gnutls, coap-server-openssl")

@@ -12,6 +12,8 @@ import tempfile
 import threading
 import time
 
+from ports import free_port
+
 CLIENT = os.path.join(os.environ["GATEHOUSE_BUILD"], "tests/tools/uplink-client")
 
 
@@ -98,28 +100,10 @@ class Client:
         return dict(pair.split("=", 1) for pair in self.expect(rf"^info {n} (.*)")[1].split())
 
 
-given_ports, giving_ports = set(), threading.Lock()
-
-
-def free_port():
-    """The second of two ports in a row: coap-server takes one for coap, the next for coaps. No other case gets them."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as a, socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as b:
-            a.bind(("127.0.0.1", 0))
-            port = a.getsockname()[1]
-            try:
-                b.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            with giving_ports:
-                if not given_ports & {port, port + 1}:
-                    given_ports.update((port, port + 1))
-                    return port + 1
-
-
 class Server:
     def __init__(self, stack, program, keys, hint="CoAP"):
-        self.program, self.port, self.hint = program, free_port(), hint
+        # coap-server takes one port for coap, the next for coaps.
+        self.program, self.port, self.hint = program, free_port(row=2), hint
         self.keys = tempfile.NamedTemporaryFile("w", suffix=".psk")
         stack.enter_context(self.keys)
         self.write_keys(keys)
