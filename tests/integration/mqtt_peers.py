@@ -26,14 +26,15 @@ def takes_tls_1_3():
 class Broker:
     """mosquitto; what goes through it is seen over a second listener, in clear text on loopback.
 
-    keys: identity to key (text or bytes); acl: lines for every user; tls: "tlsv1.2", "tlsv1.3" or None for both."""
+    keys: identity to key (text or bytes); acl: lines for every user; tls: "tlsv1.2", "tlsv1.3" or None for both; persistent: it keeps
+    sessions over a restart, so that a Subscriber that stays misses nothing."""
 
-    def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False):
+    def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False, persistent=False):
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
         os.chmod(self.directory, 0o755)
         self.port, self.plain = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
         self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
-        self.quiet = quiet
+        self.quiet, self.persistent = quiet, persistent
         self.process = self.front = None
         self.fronted = tls == "tlsv1.3" and not takes_tls_1_3()
         self.write_keys(keys)
@@ -58,6 +59,8 @@ class Broker:
         if not self.fronted:
             lines += [f"listener {self.port} 127.0.0.1", "psk_hint gatehouse", f"psk_file {self.path('psk')}",
                       "allow_anonymous true", f"use_identity_as_username {str(self.identity_is_user).lower()}"]
+        if self.persistent:
+            lines += ["persistence true", f"persistence_location {self.directory}/", "autosave_on_changes true", "autosave_interval 1"]
         if self.tls == "tlsv1.3" and not self.fronted:
             lines.append("tls_version tlsv1.3")
         if self.acl is not None:
@@ -95,8 +98,12 @@ class Broker:
                 process.wait(10)
 
 
+STAYS = ("-c", "-i", "observer")
+
+
 class Subscriber:
-    """Sees every message, as "TOPIC PAYLOAD" lines, over the broker's listener in clear text."""
+    """Sees every message, as "TOPIC PAYLOAD" lines, over the broker's listener in clear text. With the options STAYS the broker keeps
+    its session: what comes while it is away is sent to it later."""
 
     def __init__(self, stack, broker, topic="#", options=()):
         self.process = subprocess.Popen(["stdbuf", "-oL", "mosquitto_sub", "-h", "127.0.0.1", "-p", str(broker.plain), "-q", "1", "-t",
