@@ -239,8 +239,10 @@ class Client:
     def wait_signals(self, count, member, seconds=10):
         """The arguments of the first `count` signals of this name, from those kept and those to come."""
         end = time.monotonic() + seconds * harness.STRETCH
+        found, looked_at = [], 0
         while True:
-            found = [m.body for m in self.signals if m.member == member]
+            found += [m.body for m in self.signals[looked_at:] if m.member == member]
+            looked_at = len(self.signals)
             if len(found) >= count:
                 return found
             harness.check(time.monotonic() < end, f"{len(found)} of {count} signals {member} within {seconds} s")
