@@ -16,6 +16,7 @@ import harness
 SIZE = 4096
 ARMED, CALLS, AFTER, LEFT, CUT, MADE = (8 * i for i in range(6))
 NAMES, NAME_SIZE, NAME_COUNT = MADE + 8 * 32, 16, 32
+DECIDING = NAMES + NAME_SIZE * NAME_COUNT
 SENDS = ("send", "sendto", "sendmsg")
 
 
@@ -77,6 +78,11 @@ class Page:
 
     def disarm(self):
         self.put(ARMED, 0)
+
+    def settle(self, process):
+        """Disarmed, and no call is under way any more that had seen it armed: the process has ended by one, or goes on."""
+        self.disarm()
+        harness.wait_for("the calls under way", lambda: self.get(DECIDING) == 0 or not process.alive())
 
     def cut(self):
         """(kind, "before" or "after") of the call at which the program ended; None if it was not the layer that ended it."""

@@ -43,7 +43,6 @@ DEVICES = 24
 AIM_SECONDS = 4  # to wait for the state aimed at
 CUT_SECONDS = 1.5  # to wait for the call at which the agent ends; then it is the next call
 START_CUT_SECONDS = 3
-DISARM_SECONDS = 0.05  # a call that was under way may still have seen that it is the one
 START_CUTS = 0.2  # of the starts
 ADDED_DEVICES = 0.25  # of the cuts
 # What the agent calls when it makes its vault, in the order of episodes, and when it adds a device.
@@ -355,8 +354,7 @@ class Episode:
         end = time.monotonic() + START_CUT_SECONDS * harness.STRETCH
         while self.agent.alive() and time.monotonic() < end and not self.bench.answers():
             time.sleep(0.005)
-        self.page.disarm()
-        time.sleep(DISARM_SECONDS)
+        self.page.settle(self.agent)
         if self.page.cut():
             self.agent.wait()
         return not self.agent.alive()

@@ -69,6 +69,7 @@ __attribute__((constructor)) static void layer_init(void)
         if (page == MAP_FAILED)
             abort();
         close(fd);
+        atomic_store(&page->deciding, 0);
         for (int i = 0; i < CALLS; i++)
             snprintf(page->names[i], sizeof(page->names[i]), "%s", names[i]);
     }
@@ -105,8 +106,11 @@ static struct turn begin(enum cut_call call, bool alone)
     if (alone)
         pthread_mutex_lock(&mutex);
     atomic_fetch_add(&page->made[call], 1);
-    if (!atomic_load(&page->armed) || !(page->calls & UINT64_C(1) << call) || atomic_fetch_sub(&page->left, 1) != 1)
+    atomic_fetch_add(&page->deciding, 1);
+    if (!atomic_load(&page->armed) || !(page->calls & UINT64_C(1) << call) || atomic_fetch_sub(&page->left, 1) != 1) {
+        atomic_fetch_sub(&page->deciding, 1);
         return t;
+    }
     if (!page->after)
         cut(&t);
     t.last = true;
