@@ -4,6 +4,7 @@
 
 usage: run.py [SUITE...]    lint unit integration prove fuzz asan valgrind system (all of them when none is named)
 """
+import concurrent.futures
 import json
 import os
 import re
@@ -14,6 +15,10 @@ import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
+CORES = os.cpu_count() or 1
+# Tests of whole programs mostly wait: for servers, for deadlines, for lines that are cut. So more of them run than there are cores.
+# What measures times is not parallel (tests/prove/meson.build).
+WAITING = ["--num-processes", str(2 * CORES)]
 SUITES = ("lint", "unit", "integration", "prove", "fuzz", "asan", "valgrind", "system")
 
 
@@ -67,18 +72,15 @@ def meson_test(count, directory, label, *arguments, env=None):
 def run_plain(count, suites):
     build("build")
     for suite in suites:
-        # The integration tests measure and wait: one at a time, so that two cores do not make them late.
-        jobs = ["--num-processes", "1"] if suite in ("integration", "prove") else []
-        meson_test(count, "build", suite, "--suite", suite, *jobs)
+        meson_test(count, "build", suite, "--suite", suite, *(WAITING if suite in ("integration", "prove") else []))
 
 
 def run_asan(count):
-    build("build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false")
+    build("build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1")
     env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1",
            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
     meson_test(count, "build-asan", "asan unit", "--suite", "unit", "--timeout-multiplier", "4", env=env)
-    meson_test(count, "build-asan", "asan integration", "--suite", "integration", "--timeout-multiplier", "4",
-               "--num-processes", "1", env=env)
+    meson_test(count, "build-asan", "asan integration", "--suite", "integration", "--timeout-multiplier", "4", *WAITING, env=env)
 
 
 def run_valgrind(count):
@@ -91,6 +93,18 @@ def run_valgrind(count):
                env={"GATEHOUSE_SLOW": "1"})
 
 
+def fuzz(target):
+    corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target[len("fuzz-"):])
+    # What is found goes to a scratch folder: the kept corpus is chosen by hand.
+    with tempfile.TemporaryDirectory() as found:
+        # LeakSanitizer needs ptrace, which many containers refuse; leaks are asan's and valgrind's business.
+        command = [os.path.join(ROOT, "build-fuzz", "tests", "fuzz", target), f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
+                   "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={found}/", "-detect_leaks=0", found]
+        if os.path.isdir(corpus):
+            command.append(corpus)
+        return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+
+
 def run_fuzz(count):
     clang = subprocess.run(["which", "clang"], stdout=subprocess.DEVNULL).returncode == 0
     if not clang:
@@ -99,18 +113,8 @@ def run_fuzz(count):
     targets = sorted(f[:-2] for f in os.listdir(os.path.join(ROOT, "tests", "fuzz")) if re.fullmatch(r"fuzz-.*\.c", f))
     build("build-fuzz", "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Db_pie=false",
           env={"CC": "clang"}, targets=[f"tests/fuzz/{t}" for t in targets])
-    folder = os.path.join(ROOT, "build-fuzz", "tests", "fuzz")
-    for target in targets:
-        corpus = os.path.join(ROOT, "tests", "fuzz", "corpus", target[len("fuzz-"):])
-        # What is found goes to a scratch folder: the kept corpus is chosen by hand.
-        with tempfile.TemporaryDirectory() as found:
-            # LeakSanitizer needs ptrace, which many containers refuse; leaks are asan's and valgrind's business.
-            command = [os.path.join(folder, target), f"-max_total_time={FUZZ_SECONDS}", "-timeout=10",
-                       "-rss_limit_mb=2048", "-print_final_stats=1", f"-artifact_prefix={found}/", "-detect_leaks=0",
-                       found]
-            if os.path.isdir(corpus):
-                command.append(corpus)
-            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
+        for target, done in zip(targets, pool.map(fuzz, targets)):
             runs = re.search(r"number_of_executed_units:\s*(\d+)", done.stdout)
             print(f"fuzz {target}: {runs.group(1) if runs else '?'} runs, status {done.returncode}", flush=True)
             if done.returncode != 0:
@@ -147,10 +151,12 @@ def main():
     steps += [s for s in (("fuzz", run_fuzz), ("asan", run_asan), ("valgrind", run_valgrind),
                             ("system", run_system)) if s[0] in wanted]
     for name, run in steps:
+        begun = time.monotonic()
         try:
             run(count)
         except subprocess.CalledProcessError as e:
             count.failed.append(f"{name}: {' '.join(e.cmd)} ended with status {e.returncode}")
+        print(f"{name} took {time.monotonic() - begun:.0f} s", flush=True)
     for name in count.skipped:
         print(f"skipped: {name}")
     for name in count.failed:

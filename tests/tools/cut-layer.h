@@ -40,7 +40,8 @@ struct cut_page {
     uint64_t cut;          /* the kind at which it ended + 1, or 0 */
     _Atomic uint64_t made[32];
     char names[32][16];
-    /* Calls that may still find, or have found, that they are the one, though armed is cleared; 0 when a program begins. */
+    /* Calls that may still find, or have found, that they are the one, though armed is cleared; 0 when a program
+     * begins. */
     _Atomic uint64_t deciding;
 };
 _Static_assert(CALLS <= 32 && sizeof(struct cut_page) <= CUT_PAGE_SIZE, "the page holds it");
