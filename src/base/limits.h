@@ -224,7 +224,9 @@
 #define MQTT_KEEPALIVE (60 * USEC_PER_SEC)    /* each connection takes between three quarters of it and it */
 #define MQTT_KEEPALIVE_MIN 5                  /* seconds, what libmosquitto takes */
 #define MQTT_PACKET_MAX (256 * 1024)          /* what a broker may send in one packet */
-#define MQTT_REQUESTS_MAX 64                  /* waiting or in flight, a session */
+#define MQTT_READ_TURN (20 * 1024) /* taken off a connection in one turn: the largest record of TLS, and more */
+#define MQTT_UNREAD_MAX 1000       /* messages that we answer while the broker does not read */
+#define MQTT_REQUESTS_MAX 64       /* waiting or in flight, a session */
 #define MQTT_SUBSCRIPTIONS_MAX 16
 #define MQTT_AWAY_KNOWN                                                                                                \
     (1 * USEC_PER_SEC) /* for so long what one child found out, that nobody is there, counts for all */

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What mqtt.c (a connection) and mqtt-tls.c (its TLS) know of each other. Nobody else includes this. */
+/* What mqtt.c (a connection), mqtt-read.c (what comes in over it) and mqtt-tls.c (its TLS) know of each other. Nobody
+ * else includes this. */
 
+#include "uplink/mqtt-frames.h"
 #include "uplink/mqtt.h"
 
 #include <openssl/ssl.h>
@@ -27,7 +29,7 @@ struct mqtt {
     struct mosquitto *mosquitto;
     sd_event_source *source;
     SSL_SESSION *offered; /* the key as TLS 1.3 is offered it, until the handshake ends */
-    struct error *what;   /* the words for local_error, only while a step runs */
+    struct error *what;   /* the words for local_error and misbehaves, only while a step runs */
     struct resolver_address address;
     enum mqtt_phase phase;
     enum mqtt_version version;
@@ -42,6 +44,9 @@ struct mqtt {
     uint64_t look_at;             /* when libmosquitto is to look whether to send PINGREQ */
     uint64_t pinged_at;           /* 0: there is no PINGREQ unanswered */
     uint64_t bytes_in, bytes_out; /* when last looked */
+    uint64_t read_max;            /* OpenSSL may read on while it has read less than that in all */
+    struct mqtt_frames frames;    /* of what came in */
+    uint32_t answered;            /* frames.published when the broker last took all that there was to send */
     int local_error;              /* of the key callback */
     int no_connection;            /* errno, if OpenSSL was the first to see it; 0 */
     int alert;                    /* received, -1: none */
@@ -50,7 +55,8 @@ struct mqtt {
     bool key_asked;
     bool certificate; /* the other side did not prove our key, but shows one */
     bool no_qos1;
-    bool broken; /* a write has failed */
+    bool broken;     /* a write has failed */
+    bool misbehaves; /* the broker sends what is to go no further */
     bool said_bye;
     bool freed; /* by its owner, while busy */
 };
@@ -63,6 +69,19 @@ static inline bool mqtt_is_open(const struct mqtt *m)
 /* Makes m->mosquitto. */
 int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error *e);
 
+/* OpenSSL reads from the socket for this connection. */
+void mqtt_read_watch(struct mqtt *m, SSL *ssl);
+/* The handshake is done: nothing is read but by mqtt_read_record(). */
+void mqtt_read_close(struct mqtt *m);
+/* A turn of the loop in which something may have come begins. */
+void mqtt_read_begin(struct mqtt *m, SSL *ssl, uint64_t *ret_max);
+/* Takes the next record off the socket, as long as not more than `max` have been read in all. 1: it holds what
+ * libmosquitto may read, all of it; 0: none has come yet; -EPROTO, -EMSGSIZE: it holds what is to go no further
+ * (m->misbehaves, with words in m->what); -ENOTCONN: the connection has ended. */
+int mqtt_read_record(struct mqtt *m, SSL *ssl, uint64_t max);
+
+/* NULL: none yet. */
+SSL *mqtt_ssl(const struct mqtt *m);
 int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error *e);
 /* What OpenSSL would keep of the key is wiped, when there will be no handshake any more; after a good one it is. */
 void mqtt_tls_forget(struct mqtt *m);

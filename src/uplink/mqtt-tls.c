@@ -4,9 +4,11 @@
 #include "uplink/udp.h"
 
 #include <errno.h>
+#include <mosquitto.h>
 #include <openssl/err.h>
 #include <openssl/sha.h>
 #include <openssl/x509.h>
+#include <stdio.h>
 #include <string.h>
 
 /* TLS 1.3 binds a key to the hash of a suite; SHA-256 is what is meant where nobody says (RFC 8446 section 4.2.11). */
@@ -142,11 +144,15 @@ static void on_tls_event(const SSL *ssl, int where, int value)
     if ((where & SSL_CB_EXIT) && value < 0 && m->phase == MQTT_TCP && udp_is_network_error(errno))
         m->no_connection = errno;
     /* libmosquitto would say the address, which is the name that it was given. */
-    if (where & SSL_CB_HANDSHAKE_START)
+    if (where & SSL_CB_HANDSHAKE_START) {
         (void)SSL_set_tlsext_host_name((SSL *)ssl, m->shared->server_name);
+        mqtt_read_watch(m, (SSL *)ssl);
+    }
     /* Now, not when SSL_read() has returned: a ticket read meanwhile would be a copy of the session. */
-    if (where & SSL_CB_HANDSHAKE_DONE)
+    if (where & SSL_CB_HANDSHAKE_DONE) {
         forget(m, SSL_version(ssl) == TLS1_3_VERSION ? SSL_get_session(ssl) : NULL);
+        mqtt_read_close(m);
+    }
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
         m->alert = value & 0xff;
 }
@@ -165,6 +171,28 @@ bool mqtt_alert_refuses(int alert)
     default:
         return false;
     }
+}
+
+SSL *mqtt_ssl(const struct mqtt *m)
+{
+    return mosquitto_ssl_get(m->mosquitto);
+}
+
+void mqtt_suite_text(const struct mqtt *m, char ret[static SUITE_TEXT_MAX])
+{
+    SSL *ssl = mqtt_ssl(m);
+    const SSL_CIPHER *cipher = ssl ? SSL_get_current_cipher(ssl) : NULL;
+
+    snprintf(ret, SUITE_TEXT_MAX, "%s", cipher ? SSL_CIPHER_standard_name(cipher) : "");
+}
+
+bool mqtt_forward_secrecy(const struct mqtt *m)
+{
+    SSL *ssl = mqtt_ssl(m);
+    const SSL_CIPHER *cipher = ssl ? SSL_get_current_cipher(ssl) : NULL;
+
+    /* Under TLS 1.3 a key alone is never offered (psk_ke). */
+    return cipher && (SSL_version(ssl) == TLS1_3_VERSION || SSL_CIPHER_get_kx_nid(cipher) == NID_kx_ecdhe_psk);
 }
 
 int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error *e)

@@ -111,14 +111,9 @@ static void closed(struct mqtt *m, const char *reason)
 
 /* ── Steps ── */
 
-static SSL *ssl_of(const struct mqtt *m)
-{
-    return mosquitto_ssl_get(m->mosquitto);
-}
-
 static bool handshake_done(const struct mqtt *m)
 {
-    SSL *ssl = ssl_of(m);
+    SSL *ssl = mqtt_ssl(m);
 
     return ssl && SSL_is_init_finished(ssl);
 }
@@ -126,7 +121,7 @@ static bool handshake_done(const struct mqtt *m)
 /* Notes what has gone over the wire since the last look, for the keepalive. Returns whether something came. */
 static bool note_traffic(struct mqtt *m, uint64_t now)
 {
-    SSL *ssl = ssl_of(m);
+    SSL *ssl = mqtt_ssl(m);
     uint64_t in = ssl ? BIO_number_read(SSL_get_rbio(ssl)) : m->bytes_in;
     uint64_t out = ssl ? BIO_number_written(SSL_get_wbio(ssl)) : m->bytes_out;
     bool came = in != m->bytes_in;
@@ -142,7 +137,7 @@ static bool note_traffic(struct mqtt *m, uint64_t now)
  * nothing to do with it. */
 static void await(struct mqtt *m)
 {
-    SSL *ssl = ssl_of(m);
+    SSL *ssl = mqtt_ssl(m);
     uint32_t events = EPOLLIN | EPOLLRDHUP;
 
     if (!m->source)
@@ -249,7 +244,7 @@ static uint64_t keepalive_usec(const struct mqtt *m)
 
 static void advance(struct mqtt *m, uint64_t now)
 {
-    if (m->phase == MQTT_TLS && handshake_done(m) && !mqtt_tls_proved(ssl_of(m))) {
+    if (m->phase == MQTT_TLS && handshake_done(m) && !mqtt_tls_proved(mqtt_ssl(m))) {
         m->certificate = true;
         tls_failed(m);
         return;
@@ -269,8 +264,8 @@ static void advance(struct mqtt *m, uint64_t now)
 }
 
 /* What OpenSSL has taken from the socket, epoll does not tell of any more; and libmosquitto stops before it, if an
- * errno of ours, from within an op, says EAGAIN. It ends with the record, 16 KiB at most, in which a packet ends. */
-static int read_all(struct mqtt *m, uint64_t now)
+ * errno of ours, from within an op, says EAGAIN. */
+static int read_taken(struct mqtt *m, uint64_t now)
 {
     int r;
 
@@ -278,8 +273,43 @@ static int read_all(struct mqtt *m, uint64_t now)
         r = mosquitto_loop_read(m->mosquitto, 1);
         if (r == MOSQ_ERR_SUCCESS && !m->freed)
             advance(m, now);
-    } while (r == MOSQ_ERR_SUCCESS && !m->freed && m->phase != MQTT_ENDED && ssl_of(m) && SSL_pending(ssl_of(m)) > 0);
+    } while (r == MOSQ_ERR_SUCCESS && !m->freed && m->phase != MQTT_ENDED && mqtt_ssl(m) &&
+             SSL_pending(mqtt_ssl(m)) > 0);
     return r;
+}
+
+/* Record by record, each looked at before libmosquitto reads it; what more has come waits for another turn. */
+static int read_all(struct mqtt *m, uint64_t now)
+{
+    uint64_t max;
+    int r;
+
+    if (!handshake_done(m))
+        return read_taken(m, now);
+    mqtt_read_begin(m, mqtt_ssl(m), &max);
+    do {
+        r = mqtt_read_record(m, mqtt_ssl(m), max);
+        if (r <= 0)
+            return r == -ENOTCONN ? MOSQ_ERR_CONN_LOST : MOSQ_ERR_SUCCESS;
+        r = read_taken(m, now);
+    } while (r == MOSQ_ERR_SUCCESS && !m->freed && m->phase != MQTT_ENDED && mqtt_ssl(m));
+    return r;
+}
+
+/* What we answer would pile up here. */
+static bool does_not_read(struct mqtt *m)
+{
+    if (!mosquitto_want_write(m->mosquitto))
+        m->answered = m->frames.published;
+    return m->frames.published - m->answered > MQTT_UNREAD_MAX;
+}
+
+static void misbehaved(struct mqtt *m, const char *words)
+{
+    if (m->phase == MQTT_OPEN)
+        closed(m, words);
+    else
+        fail(m, MQTT_FAILED, words);
 }
 
 static void step(struct mqtt *m, uint32_t events, uint64_t now)
@@ -299,6 +329,10 @@ static void step(struct mqtt *m, uint32_t events, uint64_t now)
     came = note_traffic(m, now);
     if (m->local_error < 0)
         fail(m, MQTT_LOCAL, what.text);
+    else if (m->misbehaves)
+        misbehaved(m, what.text);
+    else if (does_not_read(m))
+        misbehaved(m, "the broker sends messages, but does not read what we answer");
     else if (r != MOSQ_ERR_SUCCESS || m->gone >= 0 || mosquitto_socket(m->mosquitto) < 0)
         over(m);
     else if (!came && (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
@@ -423,7 +457,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->keepalive = options->keepalive;
     m->tcp_timeout = options->tcp_timeout;
     m->alert = m->connack = m->gone = -1;
-    m->deadline = USEC_INFINITY;
+    m->deadline = m->read_max = USEC_INFINITY;
     r = mqtt_set_up(m, options, e);
     if (r < 0)
         return r;
@@ -559,23 +593,6 @@ unsigned mqtt_receive_maximum(const struct mqtt *m)
 enum mqtt_version mqtt_version(const struct mqtt *m)
 {
     return m->version;
-}
-
-void mqtt_suite_text(const struct mqtt *m, char ret[static SUITE_TEXT_MAX])
-{
-    SSL *ssl = ssl_of(m);
-    const SSL_CIPHER *cipher = ssl ? SSL_get_current_cipher(ssl) : NULL;
-
-    snprintf(ret, SUITE_TEXT_MAX, "%s", cipher ? SSL_CIPHER_standard_name(cipher) : "");
-}
-
-bool mqtt_forward_secrecy(const struct mqtt *m)
-{
-    SSL *ssl = ssl_of(m);
-    const SSL_CIPHER *cipher = ssl ? SSL_get_current_cipher(ssl) : NULL;
-
-    /* Under TLS 1.3 a key alone is never offered (psk_ke). */
-    return cipher && (SSL_version(ssl) == TLS1_3_VERSION || SSL_CIPHER_get_kx_nid(cipher) == NID_kx_ecdhe_psk);
 }
 
 int mqtt_local_address(const struct mqtt *m, struct resolver_address *ret)

@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 
 from ports import free_port
@@ -133,6 +134,47 @@ class Subscriber:
         for line in iter(lambda: self.lines.queue.get(timeout=10), None):
             self.lines.seen.append(line)
         return self.numbers(topic)
+
+
+class HostileBroker:
+    """Knows the key, lets everybody in as a broker of version 5, and then sends the pieces of bytes of `bytes_then(read)`, for as
+    long as they are taken; read() is what the client has sent next."""
+
+    def __init__(self, stack, identity, key, bytes_then, tls="tls1_3"):
+        self.port, self.bytes_then, self.process, self.stopped = free_port(socket.SOCK_STREAM), bytes_then, None, False
+        self.command = ["openssl", "s_server", "-accept", str(self.port), "-psk", key.encode().hex(), "-psk_identity", identity, "-nocert",
+                        "-" + tls, "-quiet", "-naccept", "1"]
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+        stack.callback(self.stop)
+
+    def serve(self):
+        while not self.stopped:
+            self.process = subprocess.Popen(self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
+            try:
+                # One read is CONNECT, whole: it is in one record.
+                if self.process.stdout.read(4096):
+                    self.process.stdin.write(b"\x20\x03\0\0\0")
+                    for piece in self.bytes_then(lambda: self.process.stdout.read(4096)):
+                        self.process.stdin.write(piece)
+                while self.process.stdout.read(4096):
+                    pass
+            except OSError:
+                pass  # the client has gone
+            self.end()
+
+    def end(self):
+        self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
+
+    def stop(self):
+        self.stopped = True
+        while self.thread.is_alive():  # it may be about to start another one
+            if self.process:
+                self.process.kill()
+            self.thread.join(0.1)
 
 
 def write_program(broker, path):

@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from cases import Cases
-from mqtt_peers import MOSQUITTO, Broker, MqttClient, Subscriber, publish
+from mqtt_peers import MOSQUITTO, Broker, HostileBroker, MqttClient, Subscriber, publish
 from ports import free_port
 from uplink_peers import CLIENT, check
 
@@ -469,6 +469,61 @@ def a_session_may_be_freed_in_any_callback(stack):
             client.say("free-in 0 answer")
             client.publish("a", "x")
         client.expect("^freed 0", 10)
+
+
+def memory(process):
+    """What it has had in memory at most, in MB."""
+    with open(f"/proc/{process.pid}/status") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) / 1024
+
+
+PUBLISH_200_MIB = b"\x30\x80\x80\x80\x64"
+
+
+@case_per_tls
+def a_packet_without_measure_is_not_taken(stack, tls):
+    def pieces(_):
+        yield PUBLISH_200_MIB + bytes([0, 1]) + b"c"
+        for _ in range(200):
+            yield bytes(1 << 20)
+
+    broker = HostileBroker(stack, "device-0", KEY, pieces, tls.replace("v1.", "1_"))
+    client = MqttClient(stack, broker.port)
+    client.credential(KEY)
+    before = memory(client.process)
+    client.say("start 0 main")
+    client.expect("^state 0 (backing-off|connecting) .*packet of 209715205 bytes; expected at most 262144", 20)
+    check(memory(client.process) - before < 8, "took", memory(client.process) - before, "MB")
+
+
+@case
+def a_broker_that_breaks_the_rules_is_named(stack):
+    """What it sends, and in which words the connection ends."""
+    message = bytes([0x32, 7, 0, 1]) + b"c\0\1\0x"
+    for pieces, words in (([bytes([0x34, 7, 0, 1]) + b"c\0\1\0x"], "QoS 2"),
+                          ([b"\x30\xff\xff\xff\xff\xff"], "not MQTT"),
+                          ([b"\x30", b"\xfd\xff", b"\x0f"], "262145 bytes")):
+        broker = HostileBroker(stack, "device-0", KEY, lambda _, pieces=pieces: pieces)
+        client = MqttClient(stack, broker.port)
+        client.credential(KEY)
+        client.say("start 0 main")
+        client.expect(f"^state 0 (backing-off|connecting) .*{words}", 20)
+        broker.stop()
+    # And the largest that is allowed, in many records, and many messages in one.
+    body = bytes([0, 1]) + b"c\0" + b"x" * (256 * 1024 - 8)
+
+    def fair(read):
+        read()  # SUBSCRIBE
+        yield from (message * 100, b"\x30\xfc\xff\x0f" + body, message)
+
+    broker = HostileBroker(stack, "device-0", KEY, fair)
+    client = MqttClient(stack, broker.port)
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.say("subscribe 0 c")
+    client.expect("^message 0 c x{262136}$", 20)
+    client.expect("^message 0 c x$", 10)
+    check(sum(line == "message 0 c x" for line in client.lines.seen) == 101, "not all came")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What comes in over a connection, before libmosquitto sees it: it would go on reading for as long as a packet lasts
+ * and bytes come, and would believe any length. So once the handshake is done OpenSSL is let at the socket only to take
+ * one record after the other, and in what they hold the packets' headers are looked at. */
+#include "base/limits.h"
+#include "uplink/mqtt-internal.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+
+/* Without leave to read there seems to be nothing to read. */
+static long on_bio(BIO *bio, int what, const char *data, size_t size, int argi, long argl, int r, size_t *processed)
+{
+    const struct mqtt *m = (const void *)BIO_get_callback_arg(bio);
+
+    if (what != BIO_CB_READ || BIO_number_read(bio) < m->read_max)
+        return r;
+    BIO_clear_retry_flags(bio);
+    BIO_set_retry_read(bio);
+    return -1;
+}
+
+void mqtt_read_watch(struct mqtt *m, SSL *ssl)
+{
+    BIO *bio = SSL_get_rbio(ssl);
+
+    if (!bio || BIO_get_callback_ex(bio))
+        return;
+    BIO_set_callback_arg(bio, (char *)m);
+    BIO_set_callback_ex(bio, on_bio);
+}
+
+void mqtt_read_close(struct mqtt *m)
+{
+    m->read_max = 0;
+}
+
+void mqtt_read_begin(struct mqtt *m, SSL *ssl, uint64_t *ret_max)
+{
+    *ret_max = BIO_number_read(SSL_get_rbio(ssl)) + MQTT_READ_TURN;
+}
+
+int mqtt_read_record(struct mqtt *m, SSL *ssl, uint64_t max)
+{
+    static uint8_t record[SSL3_RT_MAX_PLAIN_LENGTH]; /* read before this returns */
+    int n, r;
+
+    ERR_clear_error();
+    m->read_max = max;
+    n = SSL_peek(ssl, record, sizeof(record));
+    m->read_max = 0;
+    if (n <= 0) {
+        int why = SSL_get_error(ssl, n);
+
+        ERR_clear_error();
+        return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? 0 : -ENOTCONN;
+    }
+    r = mqtt_frames_feed(&m->frames, record, (size_t)n, m->what);
+    m->misbehaves = r < 0;
+    return r < 0 ? r : 1;
+}
