@@ -63,6 +63,7 @@
 /* Writes to a device, whoever asks for them */
 #define WRITES_PER_SEC 10
 #define WRITE_BURST 20
+#define REJECTED_PER_TURN 64      /* samples of one device found to be such as cannot be sent */
 #define COMMANDS_AT_ONCE 16       /* of one device */
 #define COMMANDS_REMEMBERED 32    /* whose repeats are known */
 #define COMMAND_PAYLOAD_MAX 16384 /* a message with commands */

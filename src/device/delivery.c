@@ -20,13 +20,25 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-static void try_at(struct device *d, uint64_t when)
+static void try_within(struct device *d, uint64_t when, uint64_t accuracy)
 {
-    if (!d->delivery.retry && sd_event_add_time(d->fleet->event, &d->delivery.retry, CLOCK_BOOTTIME, when,
-                                                100 * USEC_PER_MSEC, on_retry, d) < 0)
+    if (!d->delivery.retry &&
+        sd_event_add_time(d->fleet->event, &d->delivery.retry, CLOCK_BOOTTIME, when, accuracy, on_retry, d) < 0)
         return;
     sd_event_source_set_time(d->delivery.retry, when);
+    sd_event_source_set_time_accuracy(d->delivery.retry, accuracy);
     sd_event_source_set_enabled(d->delivery.retry, SD_EVENT_ONESHOT);
+}
+
+static void try_at(struct device *d, uint64_t when)
+{
+    try_within(d, when, 100 * USEC_PER_MSEC);
+}
+
+/* In another turn of the loop: there may be thousands to be given up. */
+static void go_on_soon(struct device *d)
+{
+    try_within(d, clock_boottime(), 1);
 }
 
 static void retry_later(struct device *d, uint64_t at_least)
@@ -56,7 +68,8 @@ static void on_rejected(struct device *d, const char *reason)
         d->delivery.split = d->delivery.held / 2;
         spool_hold(d->queue, 0);
     } else {
-        log_warning(d->config->id, "the cloud refuses a sample as such (%s); it is given up", reason);
+        log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
+                    "the cloud refuses a sample as such (%s); it is given up", reason);
         message_log(d, "delivery", "a sample was refused as such, and is given up");
         spool_reject(d->queue, 1, reason);
     }
@@ -129,7 +142,7 @@ static size_t make_pack(struct device *d, struct profile_message *ret)
 
     if (device_names(d, &names) < 0)
         return 0;
-    for (;;) {
+    for (unsigned i = 0; i < REJECTED_PER_TURN; i++) {
         size_t n = spool_peek(d->queue, now, 0, samples, MIN_OF(want, (size_t)SAMPLES_PER_PACK));
         ssize_t r;
 
@@ -140,10 +153,13 @@ static size_t make_pack(struct device *d, struct profile_message *ret)
             return (size_t)r;
         if (r == -ENOMEM)
             return 0;
-        log_warning(d->config->id, "a sample of %s cannot be sent: %s", samples[0].point, strerrordesc_np((int)-r));
+        log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "a sample of %s cannot be sent: %s",
+                    samples[0].point, strerrordesc_np((int)-r));
         spool_reject(d->queue, 1, strerrorname_np((int)-r));
         delivery->held = 0;
     }
+    go_on_soon(d);
+    return 0;
 }
 
 /* What has piled up is not thrown at the cloud at once: the profile may bound the requests a second. */
@@ -175,8 +191,12 @@ static void send_pack(struct device *d)
     spool_hold(d->queue, n);
     r = message_send(d->session, &message, on_answer, d, &delivery->request);
     delivery->last = clock_boottime();
-    if (r < 0)
+    if (r == -EMSGSIZE) {
+        on_rejected(d, "too large");
+        go_on_soon(d);
+    } else if (r < 0) {
         retry_later(d, 0);
+    }
 }
 
 /* There may be something to send, and somebody to send it to. A retry that waits its turn is left to its timer. */

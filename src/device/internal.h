@@ -194,7 +194,7 @@ struct fleet {
     struct config_paths paths;
     struct link_host *link;
     struct spool *spool;
-    struct ratelimit spool_complaints;
+    struct ratelimit spool_complaints, rejections;
     struct server_time server_time;
     struct jobs *jobs;
     struct schedule *schedule;

@@ -86,6 +86,7 @@ int spooling_begin(struct fleet *f, struct error *e)
     memcpy(options.boot, f->boot_id, sizeof(options.boot));
     ratelimit_init(&f->spool_complaints, 30 * USEC_PER_SEC, 5);
     server_time_init(f);
+    ratelimit_init(&f->rejections, 30 * USEC_PER_SEC, 20);
     return spool_new(&wanted, &options, &f->spool, e);
 }
 

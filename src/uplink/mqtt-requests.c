@@ -45,12 +45,44 @@ static struct mqtt_call *first_waiting(const struct mqtt_session *c)
 {
     struct mqtt_call *call = c->first;
 
-    while (call && call->mid)
+    while (call && (call->mid || call->failed))
         call = call->next;
     return call;
 }
 
-/* A done called from here may do anything, so each look begins anew. */
+/* As many as have failed by now: who is told may ask for more that fail. */
+static int on_failing(sd_event_source *source, void *userdata)
+{
+    struct mqtt_session *c = userdata;
+    struct mqtt_call *call;
+    size_t n = 0;
+
+    session_enter(&c->session);
+    for (call = c->first; call; call = call->next)
+        n += call->failed < 0;
+    while (n-- > 0) {
+        for (call = c->first; call && !call->failed; call = call->next)
+            ;
+        if (call)
+            finish_call(call, call->failed, 0);
+    }
+    session_leave(&c->session);
+    return 0;
+}
+
+/* Not told from here: who is told asks for the next one, which may fail alike, and each would stand upon the stack of
+ * the one before it. */
+static int fail_later(struct mqtt_session *c, struct mqtt_call *call, int r)
+{
+    int k = c->failing ? 0 : sd_event_add_defer(c->session.uplink->event, &c->failing, on_failing, c);
+
+    if (k >= 0)
+        k = sd_event_source_set_enabled(c->failing, SD_EVENT_ONESHOT);
+    if (k >= 0)
+        call->failed = r;
+    return k;
+}
+
 void mqtt_requests_pump(struct mqtt_session *c)
 {
     struct mqtt_call *call;
@@ -61,7 +93,8 @@ void mqtt_requests_pump(struct mqtt_session *c)
         if (r == -ENOTCONN)
             return; /* it is told that it is closed */
         if (r < 0) {
-            finish_call(call, r, 0);
+            if (fail_later(c, call, r) < 0)
+                return; /* no memory: with what comes next */
             continue;
         }
         call->mid = mid;
@@ -255,6 +288,7 @@ void mqtt_requests_start(struct mqtt_session *c)
 
 void mqtt_requests_stop(struct mqtt_session *c)
 {
+    c->failing = sd_event_source_disable_unref(c->failing);
     while (c->first)
         finish_call(c->first, -ECANCELED, 0);
     c->visiting++;

@@ -13,7 +13,8 @@ struct mqtt_call {
     struct mqtt_session *session;
     uplink_done done; /* NULL: cancelled when it was in flight already */
     void *userdata;
-    int mid; /* 0: not in flight */
+    int mid;    /* 0: not in flight */
+    int failed; /* why it cannot be sent, which is told in another turn of the loop */
     uint64_t sent_at;
     bool retain;
     size_t size;
@@ -39,6 +40,7 @@ struct mqtt_session {
     struct mqtt_call *first, **last; /* in the order in which they were made */
     size_t n_calls;
     unsigned in_flight;
+    sd_event_source *failing; /* tells of those that have failed */
     struct mqtt_subscription *subscriptions;
     size_t n_subscriptions;
     unsigned visiting;       /* subscriptions are gone through */

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import resource
 import signal
 
 import harness
@@ -246,7 +247,55 @@ def all_denied_is_noticed_3_1_1(bench, stack):
     all_denied(bench, stack, "3.1.1")
 
 
+@contextlib.contextmanager
+def small_stack(size):
+    """For what is started meanwhile."""
+    before = resource.getrlimit(resource.RLIMIT_STACK)
+    resource.setrlimit(resource.RLIMIT_STACK, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_STACK, before)
+
+
+def turns(agent):
+    """Milliseconds of the loop's turns, of those that are worth a line."""
+    return [int(t) / 1000 for t in re.findall(r"a turn of the loop took (\d+) us", harness.read(agent.err))]
+
+
+def all_too_large(bench, stack, max_payload=None, **broker):
+    """An outage has left thousands of samples, and none of them can ever be sent: they are given up, one after the other, and
+    neither the stack nor the loop's other work pays for their number."""
+    key = bench.new_key(text=True)
+    server = Broker(stack, {"first-1": key.decode()}, **broker)
+    bench.write_config(f"mqtts://127.0.0.1:{server.port}",
+                       uplink={"profile": "senml-mqtt", "registrar": {"type": "manual"}, **({"max_payload": max_payload} if max_payload else {})})
+    bench.write_device("d1", "sim", {f"p{i}": {"signal": "constant", "value": "x" * 250} for i in range(20)}, interval="20ms")
+    with small_stack(512 * 1024):
+        agent = bench.agent("--debug")
+    driver = bench.driver("sim")
+    waiting = bench.wait_property("d1", "Spooled", lambda n: n >= 5000, 60)
+    driver.stop()
+    bench.key_set("d1", "first-1", key)
+    bench.wait_property("d1", "Spooled", 0, 60)
+    check(bench.get("d1", "Rejected") >= waiting and bench.get("d1", "Delivered") == 0, f"{bench.get('d1', 'Rejected')} of {waiting}")
+    check(bench.get("d1", "State") == "no-driver" and agent.alive(), bench.get("d1", "State"))
+    if harness.STRETCH == 1:
+        longest = max(turns(agent), default=0)
+        check(longest <= 20, f"a turn of {longest} ms")
+
+
+@case
+def too_large_for_the_broker(bench, stack):
+    all_too_large(bench, stack, extra="max_packet_size 250\n")
+
+
+@case
+def too_large_for_the_uplink(bench, stack):
+    all_too_large(bench, stack, max_payload=256)
+
+
 if __name__ == "__main__":
     harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, status_is_told, broker_restarts, agent_killed,
                  rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1,
-                 all_denied_is_noticed, all_denied_is_noticed_3_1_1, needs=(MOSQUITTO,))
+                 all_denied_is_noticed, all_denied_is_noticed_3_1_1, too_large_for_the_broker, too_large_for_the_uplink, needs=(MOSQUITTO,))
