@@ -66,6 +66,7 @@
 #define REJECTED_PER_TURN 64      /* samples of one device found to be such as cannot be sent */
 #define COMMANDS_AT_ONCE 16       /* of one device */
 #define COMMANDS_REMEMBERED 32    /* whose repeats are known */
+#define OUTCOME_TRIES 10          /* to tell the cloud what became of a command */
 #define COMMAND_PAYLOAD_MAX 16384 /* a message with commands */
 
 /* Sessions on demand */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Commands from the cloud: what the profile's sources bring is written to the driver like any other write, and what
  * became of it is answered. A cloud may show a command again until it has the outcome, so the last ones are remembered
- * by their ids: a repeat is answered, and not carried out once more. */
+ * by their ids (outcome.c): a repeat is answered, and not carried out once more. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/messages.h"
-#include "device/internal.h"
+#include "device/downlink-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -13,40 +13,11 @@
 
 #define POLL_AFTER_FAILURE (10 * USEC_PER_SEC)
 
-/* A source of the profile, being listened to. */
-struct listening {
-    struct downlink *downlink;
-    size_t source;
-    struct uplink_subscription *subscription;
-    struct uplink_call *poll;
-    sd_event_source *again; /* the next poll */
-    bool deaf;              /* it cannot be listened to, which has been said */
-};
-
 /* A write under way; the driver answers also when the device is gone. */
 struct running {
     struct running *next;
-    struct downlink *downlink; /* NULL: gone */
-    struct profile_command command;
-};
-
-/* A command that was carried out, or is being. */
-struct remembered {
-    struct profile_command command; /* without its value; id NULL: none */
-    char *value;                    /* of one without an id */
-    bool ended;
-    enum profile_outcome outcome;
-    char *text;
-};
-
-struct downlink {
-    struct device *device;
-    struct running *running;
-    unsigned n_running;
-    struct remembered remembered[COMMANDS_REMEMBERED];
-    unsigned next;
-    size_t n_listening;
-    struct listening listening[];
+    struct downlink *downlink;     /* NULL: gone */
+    struct remembered *remembered; /* as long as the downlink is there */
 };
 
 static enum profile_outcome outcome_of(int r)
@@ -70,120 +41,7 @@ static enum profile_outcome outcome_of(int r)
     }
 }
 
-/* ── Answering ── */
-
-static void on_told(int r, const struct uplink_response *response, void *userdata)
-{
-    const struct device *d = userdata;
-    char code[CODE_TEXT_MAX];
-
-    if (r == -ECANCELED)
-        return; /* shown again by the cloud, it will be answered again */
-    if (r < 0)
-        log_warning(d->config->id, "the cloud was not told what became of a command: %s", strerrordesc_np(-r));
-    else if (profile_verdict(d->uplink->profile, response->code) != PROFILE_ACCEPTED) {
-        message_code_text(d->uplink->profile, response->code, code);
-        log_warning(d->config->id, "the cloud refuses to hear what became of a command (%s)", code);
-    }
-}
-
-static void tell(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
-                 const char *text)
-{
-    struct device_names names;
-    _cleanup_(profile_message_done) struct profile_message m = {0};
-    int r = device_names(d, &names);
-
-    if (r >= 0)
-        r = profile_outcome(d->uplink->profile, &names.profile, command, outcome, text, &m);
-    if (r > 0 && d->session)
-        r = message_send(d->session, &m, on_told, d, NULL);
-    if (r < 0 && r != -ESHUTDOWN)
-        log_warning(d->config->id, "the cloud cannot be told what became of a command: %s", strerrordesc_np(-r));
-}
-
-/* ── Remembering ── */
-
-static bool has_id(const struct profile_command *c)
-{
-    return strcmp(c->id, "null") != 0;
-}
-
-static void forget(struct remembered *m)
-{
-    free(m->command.id);
-    free(m->command.point);
-    free(m->value);
-    free(m->text);
-    *m = (struct remembered){0};
-}
-
-static bool is_same(const struct remembered *m, const struct profile_command *c)
-{
-    return m->command.id && m->command.source == c->source && strcmp(m->command.id, c->id) == 0 &&
-           (has_id(c) || strcmp(m->command.point, c->point) == 0);
-}
-
-static struct remembered *recall(struct downlink *l, const struct profile_command *c)
-{
-    for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
-        if (is_same(&l->remembered[i], c))
-            return &l->remembered[i];
-    return NULL;
-}
-
-/* Without an id there are only states to be told apart: of an observed resource, which shows them again after each
- * handshake. A message over MQTT is a message. */
-static bool is_repeat(struct downlink *l, const struct remembered *m, const struct profile_command *c,
-                      const char *value)
-{
-    return has_id(c) || (l->device->uplink->profile->transport == PROFILE_COAP && strcmp(m->value, value) == 0);
-}
-
-static void remember(struct downlink *l, const struct profile_command *c, const char *value)
-{
-    struct remembered *m = recall(l, c);
-
-    /* What is being carried out is not forgotten; there are fewer of these than places. */
-    while (!m || (m->command.id && !m->ended && !is_same(m, c))) {
-        m = &l->remembered[l->next];
-        l->next = (l->next + 1) % COMMANDS_REMEMBERED;
-    }
-    forget(m);
-    m->command.source = c->source;
-    m->command.id = strdup(c->id);
-    m->command.point = strdup(c->point);
-    m->value = strdup(value);
-    if (!m->command.id || !m->command.point || !m->value)
-        forget(m);
-}
-
-/* What has failed without an id may be tried again with the same value. */
-static void ended(struct downlink *l, const struct profile_command *c, enum profile_outcome outcome, const char *text)
-{
-    struct remembered *m = recall(l, c);
-
-    tell(l->device, c, outcome, text);
-    if (!m)
-        return;
-    if (!has_id(c) && outcome != PROFILE_DONE) {
-        forget(m);
-        return;
-    }
-    m->ended = true;
-    m->outcome = outcome;
-    free(m->text);
-    m->text = strdup(text);
-}
-
 /* ── Carrying out ── */
-
-static void running_free(struct running *run)
-{
-    free(run->command.id);
-    free(run->command.point);
-    free(run);
-}
 
 static void on_written(int r, const struct error *e, void *userdata)
 {
@@ -195,22 +53,21 @@ static void on_written(int r, const struct error *e, void *userdata)
             ;
         *link = run->next;
         l->n_running--;
-        ended(l, &run->command, outcome_of(r), r < 0 ? e->text : "");
+        outcome_is(run->remembered, outcome_of(r), r < 0 ? e->text : "");
         idle_touch(l->device);
     }
-    running_free(run);
+    free(run);
 }
 
-static struct running *running_new(struct downlink *l, const struct profile_command *c)
+static struct running *running_new(struct downlink *l, const struct profile_command *c, const char *value)
 {
     struct running *run = calloc(1, sizeof(*run));
 
     if (!run)
         return NULL;
-    run->command =
-        (struct profile_command){.source = c->source, .cbor = c->cbor, .id = strdup(c->id), .point = strdup(c->point)};
-    if (!run->command.id || !run->command.point) {
-        running_free(run);
+    run->remembered = outcome_expect(l, c, value);
+    if (!run->remembered) {
+        free(run);
         return NULL;
     }
     run->downlink = l;
@@ -222,7 +79,7 @@ static struct running *running_new(struct downlink *l, const struct profile_comm
 
 static void asker_words(const struct device *d, const struct profile_command *c, char *ret, size_t size)
 {
-    if (has_id(c))
+    if (command_has_id(c))
         snprintf(ret, size, "the cloud of uplink %s, by command %.64s,", d->config->uplink, c->id);
     else
         snprintf(ret, size, "the cloud of uplink %s", d->config->uplink);
@@ -232,7 +89,7 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
 {
     struct device *d = l->device;
     _cleanup_free_ char *value = sample_value_text(&c->value);
-    struct remembered *m = recall(l, c);
+    struct remembered *m = outcome_recall(l, c);
     char words[192];
     struct running *run;
     struct error e = {0};
@@ -240,22 +97,21 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
 
     if (!value)
         return;
-    if (m && is_repeat(l, m, c, value)) {
-        if (m->ended && has_id(c))
-            tell(d, c, m->outcome, m->text ?: "");
+    if (m && outcome_is_repeat(m, c, value)) {
+        if (m->ended && command_has_id(c))
+            outcome_tell(m);
         return;
     }
     asker_words(d, c, words, sizeof(words));
     if (l->n_running >= COMMANDS_AT_ONCE) {
         log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, d->config->id, NOBODY,
                   "%s wanted %s of %s of %s: too many commands at once", words, value, c->point, d->config->id);
-        tell(d, c, PROFILE_BUSY, "too many commands at once");
+        outcome_tell_once(d, c, PROFILE_BUSY, "too many commands at once");
         return;
     }
-    run = running_new(l, c);
+    run = running_new(l, c, value);
     if (!run)
         return;
-    remember(l, c, value);
     r = device_write(d, c->point, &c->value, &(struct device_asker){.uid = NOBODY, .words = words}, on_written, run,
                      &e);
     if (r < 0)
@@ -282,7 +138,7 @@ static void on_payload(struct listening *at, const struct uplink_response *respo
         log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, d->config->id, NOBODY,
                   "the cloud of uplink %s sent what is no command: %s", d->config->uplink, e.text);
         if (commands.n > 0)
-            tell(d, &commands.list[0], PROFILE_INVALID, e.text);
+            outcome_tell_once(d, &commands.list[0], PROFILE_INVALID, e.text);
         return;
     }
     for (size_t i = 0; i < commands.n; i++)
@@ -417,7 +273,9 @@ static struct downlink *downlink_new(struct device *d)
 
 bool downlink_busy(const struct device *d)
 {
-    return d->downlink && d->downlink->n_running > 0;
+    const struct downlink *l = d->downlink;
+
+    return l && (l->n_running > 0 || outcome_untold(l));
 }
 
 void downlink_online(struct device *d)
@@ -440,6 +298,8 @@ void downlink_online(struct device *d)
             break;
         }
     }
+    if (d->downlink)
+        outcome_tell_untold(d->downlink);
 }
 
 void downlink_stopped(struct device *d)
@@ -470,7 +330,6 @@ void downlink_done(struct device *d)
         sd_event_source_disable_unref(l->listening[i].again);
     for (struct running *run = l->running; run; run = run->next)
         run->downlink = NULL;
-    for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
-        forget(&l->remembered[i]);
+    outcome_done(l);
     free(l);
 }

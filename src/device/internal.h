@@ -16,7 +16,7 @@
  *   points.c     Read and Write                             restored.c  what came from a backup
  *   idle.c       sessions on demand                         message.c   what all use that speak to the cloud
  *   announce.c   what is said first                         proof.c     one message that the cloud accepts
- *   downlink.c   commands from the cloud
+ *   downlink.c   commands from the cloud                outcome.c   ... and what the cloud hears of them
  *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
  *   export.c     Export                                 spooling.c  the spool
  *   server-time.c  a cloud's time for samples, where the clock was never set
@@ -397,7 +397,7 @@ void downlink_stopped(struct device *d);
 /* Listens no longer; what is under way goes on. */
 void downlink_leave(struct device *d);
 void downlink_done(struct device *d);
-/* A command is being carried out, whose outcome is to be told. */
+/* A command is being carried out, or the cloud is still to hear what became of one. */
 bool downlink_busy(const struct device *d);
 
 /* rotate.c */

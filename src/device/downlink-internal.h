@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What downlink.c (hears commands and carries them out) and outcome.c (remembers them, and tells what became of them)
+ * know of each other. Nobody else includes this. Loop thread; all belongs to the device's struct downlink. */
+
+#include "device/internal.h"
+
+#include <string.h>
+
+/* A source of the profile, being listened to. */
+struct listening {
+    struct downlink *downlink;
+    size_t source;
+    struct uplink_subscription *subscription;
+    struct uplink_call *poll;
+    sd_event_source *again; /* the next poll */
+    bool deaf;              /* it cannot be listened to, which has been said */
+};
+
+/* A command that was carried out, or is being. */
+struct remembered {
+    struct downlink *downlink;
+    struct profile_command command; /* without its value; id NULL: none */
+    char *value;                    /* of one without an id */
+    bool superseded;                /* of one without an id: there was another one since */
+    bool ended;
+    enum profile_outcome outcome;
+    char *text;
+    struct uplink_call *telling; /* the outcome is on its way to the cloud */
+    bool untold;                 /* ... or has not arrived there, and is to be told again */
+    unsigned tries;
+};
+
+struct downlink {
+    struct device *device;
+    struct running *running;
+    unsigned n_running;
+    struct remembered remembered[COMMANDS_REMEMBERED];
+    unsigned next;
+    sd_event_source *tell; /* what is untold again */
+    size_t n_listening;
+    struct listening listening[];
+};
+
+/* Whether it bears an id. */
+static inline bool command_has_id(const struct profile_command *c)
+{
+    return strcmp(c->id, "null") != 0;
+}
+
+/* NULL: unknown. */
+struct remembered *outcome_recall(struct downlink *l, const struct profile_command *c);
+/* Whether `c`, with this value as text, is that command shown again. */
+bool outcome_is_repeat(const struct remembered *m, const struct profile_command *c, const char *value);
+/* A command that is going to be carried out. NULL: no memory. */
+struct remembered *outcome_expect(struct downlink *l, const struct profile_command *c, const char *value);
+/* What became of it, which is told until the cloud has heard it. */
+void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text);
+/* ... again, unless it is being told. */
+void outcome_tell(struct remembered *m);
+/* What was not carried out, and so is not remembered. */
+void outcome_tell_once(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
+                       const char *text);
+/* The session stands: what the cloud has not heard yet. */
+void outcome_tell_untold(struct downlink *l);
+bool outcome_untold(const struct downlink *l);
+void outcome_done(struct downlink *l);

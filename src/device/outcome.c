@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What became of the last commands, and that the cloud hears it. An outcome that did not get there, since the session
+ * had ended or the cloud did not answer, is told again: on the next session, or after a while. */
+#include "base/clock.h"
+#include "base/log.h"
+#include "device/downlink-internal.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define TELL_AFTER_FAILURE (10 * USEC_PER_SEC)
+
+/* ── Telling ── */
+
+static int send_outcome(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
+                        const char *text, uplink_done done, void *userdata, struct uplink_call **ret)
+{
+    struct device_names names;
+    _cleanup_(profile_message_done) struct profile_message m = {0};
+    int r = device_names(d, &names);
+
+    if (r >= 0)
+        r = profile_outcome(d->uplink->profile, &names.profile, command, outcome, text, &m);
+    if (r <= 0)
+        return r;
+    return d->session ? message_send(d->session, &m, done, userdata, ret) : -ESHUTDOWN;
+}
+
+static void cannot_tell(const struct device *d, int r)
+{
+    log_warning(d->config->id, "the cloud cannot be told what became of a command: %s", strerrordesc_np(-r));
+}
+
+static void not_heard(const struct device *d, int r, const struct uplink_response *response)
+{
+    char code[CODE_TEXT_MAX];
+
+    if (r < 0) {
+        log_warning(d->config->id, "the cloud was not told what became of a command: %s", strerrordesc_np(-r));
+        return;
+    }
+    message_code_text(d->uplink->profile, response->code, code);
+    log_warning(d->config->id, "the cloud refuses to hear what became of a command (%s)", code);
+}
+
+static bool accepted(const struct device *d, int r, const struct uplink_response *response)
+{
+    return r >= 0 && profile_verdict(d->uplink->profile, response->code) == PROFILE_ACCEPTED;
+}
+
+static void on_told_once(int r, const struct uplink_response *response, void *userdata)
+{
+    const struct device *d = userdata;
+
+    if (r != -ECANCELED && !accepted(d, r, response))
+        not_heard(d, r, response);
+}
+
+void outcome_tell_once(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
+                       const char *text)
+{
+    int r = send_outcome(d, command, outcome, text, on_told_once, d, NULL);
+
+    if (r < 0 && r != -ESHUTDOWN)
+        cannot_tell(d, r);
+}
+
+static void tell_later(struct downlink *l, uint64_t wait);
+
+/* Whether the same outcome may be heard another time. */
+static bool may_be_heard(const struct device *d, int r, const struct uplink_response *response)
+{
+    return r < 0 ? r != -EMSGSIZE : profile_verdict(d->uplink->profile, response->code) != PROFILE_REJECTED;
+}
+
+static void on_told(int r, const struct uplink_response *response, void *userdata)
+{
+    struct remembered *m = userdata;
+    const struct device *d = m->downlink->device;
+
+    if (!m->telling)
+        return; /* forgotten */
+    m->telling = NULL;
+    if (accepted(d, r, response))
+        return;
+    if (r == -ECANCELED) {
+        m->untold = true; /* its session was stopped or exchanged */
+        tell_later(m->downlink, 0);
+        return;
+    }
+    m->untold = may_be_heard(d, r, response) && ++m->tries < OUTCOME_TRIES;
+    if (m->untold)
+        tell_later(m->downlink, TELL_AFTER_FAILURE);
+    else
+        not_heard(d, r, response);
+}
+
+void outcome_tell(struct remembered *m)
+{
+    struct device *d = m->downlink->device;
+    int r;
+
+    if (m->telling)
+        return;
+    m->untold = false;
+    r = send_outcome(d, &m->command, m->outcome, m->text ?: "", on_told, m, &m->telling);
+    if (r == -ESHUTDOWN || r == -ENOBUFS || r == -ENOMEM) {
+        m->untold = true;
+        if (r != -ESHUTDOWN)
+            tell_later(m->downlink, TELL_AFTER_FAILURE);
+    } else if (r < 0) {
+        cannot_tell(d, r);
+    }
+}
+
+void outcome_tell_untold(struct downlink *l)
+{
+    for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
+        if (l->remembered[i].untold)
+            outcome_tell(&l->remembered[i]);
+}
+
+/* While there is no session it waits for the next one. */
+static int on_tell(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct downlink *l = userdata;
+
+    idle_touch(l->device);
+    if (l->device->session_state == UPLINK_STATE_ONLINE)
+        outcome_tell_untold(l);
+    return 0;
+}
+
+static void tell_later(struct downlink *l, uint64_t wait)
+{
+    uint64_t when = clock_boottime() + wait;
+
+    if (!l->tell &&
+        sd_event_add_time(l->device->fleet->event, &l->tell, CLOCK_BOOTTIME, when, 100 * USEC_PER_MSEC, on_tell, l) < 0)
+        return;
+    sd_event_source_set_time(l->tell, when);
+    sd_event_source_set_enabled(l->tell, SD_EVENT_ONESHOT);
+}
+
+/* ── Remembering ── */
+
+static void forget(struct remembered *m)
+{
+    struct uplink_call *telling = TAKE_PTR(m->telling);
+
+    uplink_call_cancel(telling);
+    free(m->command.id);
+    free(m->command.point);
+    free(m->value);
+    free(m->text);
+    *m = (struct remembered){0};
+}
+
+static bool is_same(const struct remembered *m, const struct profile_command *c)
+{
+    return m->command.id && !m->superseded && m->command.source == c->source && strcmp(m->command.id, c->id) == 0 &&
+           (command_has_id(c) || strcmp(m->command.point, c->point) == 0);
+}
+
+struct remembered *outcome_recall(struct downlink *l, const struct profile_command *c)
+{
+    for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
+        if (is_same(&l->remembered[i], c))
+            return &l->remembered[i];
+    return NULL;
+}
+
+/* Without an id there are only states to be told apart: of an observed resource, which shows them again after each
+ * handshake; what has failed may be tried again with the same value. A message over MQTT is a message. */
+bool outcome_is_repeat(const struct remembered *m, const struct profile_command *c, const char *value)
+{
+    if (command_has_id(c))
+        return true;
+    return m->downlink->device->uplink->profile->transport == PROFILE_COAP && strcmp(m->value, value) == 0 &&
+           !(m->ended && m->outcome != PROFILE_DONE);
+}
+
+static bool is_free(const struct remembered *m, bool told)
+{
+    return !m->command.id || (m->ended && !(told && (m->telling || m->untold)));
+}
+
+/* The oldest whose outcome the cloud has, otherwise the oldest that was carried out. What is being carried out is not
+ * forgotten; there are fewer of these than places. */
+static struct remembered *place(struct downlink *l)
+{
+    for (size_t i = 0; i < 2 * COMMANDS_REMEMBERED; i++) {
+        struct remembered *m = &l->remembered[l->next];
+
+        l->next = (l->next + 1) % COMMANDS_REMEMBERED;
+        if (is_free(m, i < COMMANDS_REMEMBERED))
+            return m;
+    }
+    return NULL;
+}
+
+struct remembered *outcome_expect(struct downlink *l, const struct profile_command *c, const char *value)
+{
+    struct remembered *before = outcome_recall(l, c), *m = place(l);
+
+    if (!m)
+        return NULL;
+    if (m->telling || m->untold)
+        log_warning(l->device->config->id,
+                    "the cloud will not hear what became of a command: there are too many of these");
+    forget(m);
+    m->downlink = l;
+    m->command.source = c->source;
+    m->command.cbor = c->cbor;
+    m->command.id = strdup(c->id);
+    m->command.point = strdup(c->point);
+    m->value = strdup(value);
+    if (!m->command.id || !m->command.point || !m->value) {
+        forget(m);
+        return NULL;
+    }
+    if (before && before != m)
+        before->superseded = true;
+    return m;
+}
+
+void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text)
+{
+    m->ended = true;
+    m->outcome = outcome;
+    m->text = strdup(text);
+    outcome_tell(m);
+}
+
+bool outcome_untold(const struct downlink *l)
+{
+    for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
+        if (l->remembered[i].telling || l->remembered[i].untold)
+            return true;
+    return false;
+}
+
+void outcome_done(struct downlink *l)
+{
+    sd_event_source_disable_unref(l->tell);
+    for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
+        forget(&l->remembered[i]);
+}
