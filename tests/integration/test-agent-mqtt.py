@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import signal
+import subprocess
 
 import harness
 from agent_bench import modbus_device
@@ -24,7 +25,7 @@ POINTS = {
 class Cloud:
     """A broker, what it has carried, and an agent with one device on a Modbus server."""
 
-    def __init__(self, bench, stack, version="auto", registrar=None, directory=None, **broker):
+    def __init__(self, bench, stack, version="auto", registrar=None, directory=None, timeout="1s", **broker):
         self.bench = bench
         self.key = bench.new_key(text=True)
         self.broker = Broker(stack, {"first-1": self.key.decode()}, **broker)
@@ -34,7 +35,7 @@ class Cloud:
                            uplink={"profile": "senml-mqtt", "mqtt_version": version,
                                    "registrar": registrar or {"type": "manual"}},
                            rotation={"retire_after": "1s"}, spool={"durability": "always"})
-        modbus_device(bench, DEVICE, self.server.port, 1, interval="100ms", points=POINTS)
+        modbus_device(bench, DEVICE, self.server.port, 1, interval="100ms", points=POINTS, timeout=timeout)
         self.agent = bench.agent(*(("--registrar-dir", directory) if directory else ()))
         self.driver = bench.driver("modbus")
         bench.key_set(DEVICE, "first-1", self.key)
@@ -129,6 +130,61 @@ def commands_go_down(bench, stack):
     publish(cloud.broker, f"gatehouse/{DEVICE}/command", json.dumps({"id": 9, "point": "setpoint", "value": 20}))
     outcome = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)", 10)[1])
     check(outcome["ok"] is False and outcome["status"] == "unavailable", f"without a driver: {outcome}")
+
+
+def outcome_while_away(bench, stack, leave, come_back):
+    """A command is being carried out when the cloud goes out of sight: its outcome is told afterwards, and it is carried out once."""
+    cloud = Cloud(bench, stack, timeout="10s").online()
+    cloud.wait_values(1)
+    topic, command = f"gatehouse/{DEVICE}/command", json.dumps({"id": 7, "point": "setpoint", "value": 20})
+    cloud.server.send(signal.SIGSTOP)
+    publish(cloud.broker, topic, command)
+    cloud.broker.lines.expect(f"Received PUBACK from {DEVICE}", 10)
+    leave(cloud)
+    cloud.server.send(signal.SIGCONT)
+    cloud.agent.wait_text("by command 7, had 20 written to setpoint")
+    come_back(cloud)
+    outcome = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)", 30)[1])
+    check(outcome["id"] == 7 and outcome["ok"] is True, outcome)
+    # The cloud may not have seen it, and repeat the command.
+    cloud.online()
+    publish(cloud.broker, topic, command)
+    again = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)", 10)[1])
+    check(again == outcome, again)
+    check([v for _, v in cloud.server.served(1, "holding", 10, "write")] == [200], "written once")
+
+
+@case
+def outcome_after_a_stop(bench, stack):
+    outcome_while_away(bench, stack, lambda _: (bench.call(DEVICE, "Disconnect"), bench.wait_property(DEVICE, "State", "disabled")),
+                       lambda _: bench.call(DEVICE, "Connect"))
+
+
+@case
+def outcome_after_an_outage(bench, stack):
+    def back(cloud):
+        cloud.broker.start()
+        cloud.seen = Subscriber(stack, cloud.broker)
+
+    outcome_while_away(bench, stack, lambda cloud: cloud.broker.stop(signal.SIGKILL), back)
+
+
+@case
+def what_the_broker_has_kept_is_no_command(bench, stack):
+    """A retained message comes with each subscription, and was said long ago."""
+    cloud = Cloud(bench, stack)
+    for number in (8, 9):
+        bench.call(DEVICE, "Disconnect")
+        bench.wait_property(DEVICE, "State", "disabled")
+        subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(cloud.broker.plain), "-q", "1", "-r",
+                        "-t", f"gatehouse/{DEVICE}/command", "-m", json.dumps({"id": 7, "point": "setpoint", "value": 29})],
+                       check=True, timeout=10)
+        bench.call(DEVICE, "Connect")
+        cloud.broker.lines.expect(f"Sending PUBLISH to {DEVICE} .*r1, .*/command'", 10)
+        publish(cloud.broker, f"gatehouse/{DEVICE}/command", json.dumps({"id": number, "point": "setpoint", "value": 10 + number}))
+        outcome = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)", 10)[1])
+        check(outcome["id"] == number and outcome["ok"], outcome)
+    check([v for _, v in cloud.server.served(1, "holding", 10, "write")] == [180, 190], "the kept one was carried out")
 
 
 @case
@@ -296,6 +352,7 @@ def too_large_for_the_uplink(bench, stack):
 
 
 if __name__ == "__main__":
-    harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, status_is_told, broker_restarts, agent_killed,
+    harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, outcome_after_a_stop, outcome_after_an_outage,
+                 what_the_broker_has_kept_is_no_command, status_is_told, broker_restarts, agent_killed,
                  rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1,
                  all_denied_is_noticed, all_denied_is_noticed_3_1_1, too_large_for_the_broker, too_large_for_the_uplink, needs=(MOSQUITTO,))
