@@ -142,6 +142,7 @@ class HostileBroker:
 
     def __init__(self, stack, identity, key, bytes_then, tls="tls1_3"):
         self.port, self.bytes_then, self.process, self.stopped = free_port(socket.SOCK_STREAM), bytes_then, None, False
+        self.served = 0  # clients that were let in
         self.command = ["openssl", "s_server", "-accept", str(self.port), "-psk", key.encode().hex(), "-psk_identity", identity, "-nocert",
                         "-" + tls, "-quiet", "-naccept", "1"]
         self.thread = threading.Thread(target=self.serve)
@@ -154,6 +155,7 @@ class HostileBroker:
             try:
                 # One read is CONNECT, whole: it is in one record.
                 if self.process.stdout.read(4096):
+                    self.served += 1
                     self.process.stdin.write(b"\x20\x03\0\0\0")
                     for piece in self.bytes_then(lambda: self.process.stdout.read(4096)):
                         self.process.stdin.write(piece)

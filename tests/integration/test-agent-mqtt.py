@@ -13,7 +13,7 @@ import subprocess
 import harness
 from agent_bench import modbus_device
 from harness import check, wait_for
-from mqtt_peers import MOSQUITTO, STAYS, Broker, Subscriber, publish, write_program
+from mqtt_peers import MOSQUITTO, STAYS, Broker, HostileBroker, Subscriber, publish, write_program
 from registrar_peers import Registrar
 
 DEVICE = "boiler-1"
@@ -25,14 +25,14 @@ POINTS = {
 class Cloud:
     """A broker, what it has carried, and an agent with one device on a Modbus server."""
 
-    def __init__(self, bench, stack, version="auto", registrar=None, directory=None, timeout="1s", **broker):
+    def __init__(self, bench, stack, version="auto", profile="senml-mqtt", registrar=None, directory=None, timeout="1s", **broker):
         self.bench = bench
         self.key = bench.new_key(text=True)
         self.broker = Broker(stack, {"first-1": self.key.decode()}, **broker)
         self.seen = Subscriber(stack, self.broker, options=STAYS if self.broker.persistent else ())
         self.server = bench.modbus_server()
         bench.write_config(f"mqtts://127.0.0.1:{self.broker.port}",
-                           uplink={"profile": "senml-mqtt", "mqtt_version": version,
+                           uplink={"profile": profile, "mqtt_version": version,
                                    "registrar": registrar or {"type": "manual"}},
                            rotation={"retire_after": "1s"}, spool={"durability": "always"})
         modbus_device(bench, DEVICE, self.server.port, 1, interval="100ms", points=POINTS, timeout=timeout)
@@ -283,6 +283,64 @@ def acl_denies_the_new_key_3_1_1(bench, stack):
     denied(bench, stack, "3.1.1")
 
 
+@case
+def probe_that_cannot_be_sent(bench, stack):
+    """The broker takes no packet as long as the probe: the rotation waits, and what works goes on."""
+    os.makedirs(os.path.join(bench.config, "profiles"))
+    text = harness.read(os.path.join(harness.ROOT, "etc/profiles/senml-mqtt.json"))
+    check('"vb": true' in text, "another probe")
+    with open(os.path.join(bench.config, "profiles", "long-probe.json"), "w", encoding="utf-8") as f:
+        f.write(text.replace('"vb": true', f'"vs": "{"x" * 2000}"'))
+    cloud = with_registrar(bench, stack, profile="long-probe", extra="max_packet_size 1500\n")
+    cloud.wait_values(5)
+    bench.call(DEVICE, "Rotate", "a{sv}", "0")
+    bench.wait_property(DEVICE, "RotationState", lambda s: s in ("offered", "probing"))
+    wait_for("a probe that came to nothing, and main again",
+             lambda: cloud.drain() or sum("/status" in line and line.endswith("online") for line in cloud.seen.lines.seen) >= 3, 60)
+    cloud.online().wait_values(10, 60)
+    broker_keys(bench, cloud)
+    check(bench.get(DEVICE, "MainIdentity") == "first-1", "main is what works")
+
+
+@case
+def hostile_broker(bench, stack):
+    """A broker that knows the key and sends packets without measure: the agent's memory stays as it is, the device says why, and a
+    device elsewhere goes on."""
+    def pieces(_):
+        yield b"\x30\x80\x80\x80\x64" + bytes([0, 1]) + b"c"
+        for _ in range(200):
+            yield bytes(1 << 20)
+
+    keys = {name: bench.new_key(text=True) for name in ("good", "bad")}
+    good, bad = Broker(stack, {"good": keys["good"]}), HostileBroker(stack, "bad", keys["bad"].decode(), pieces)
+    seen = Subscriber(stack, good)
+    bench.write_json("gatehouse.json", {"uplinks": {
+        name: {"url": f"mqtts://127.0.0.1:{port}", "profile": "senml-mqtt", "mqtt_version": "5", "registrar": {"type": "manual"}}
+        for name, port in (("good", good.port), ("bad", bad.port))}})
+    for name in keys:
+        bench.write_device(name, "sim", {"x": {"signal": "counter"}}, uplink=name, interval="50ms")
+    agent = bench.agent()
+    bench.driver("sim")
+    bench.key_set("good", "good", keys["good"])
+    bench.wait_property("good", "State", "online")
+    before = memory_peak(agent)
+    bench.key_set("bad", "bad", keys["bad"])
+    for _ in range(3):  # each time that it is let in
+        served = bad.served
+        bench.wait_property("bad", "LastError", lambda text: "packet of 209715205 bytes" in text, 40)
+        wait_for("another connection", lambda: bad.served > served or bench.call("bad", "Connect"), 40)
+        for _ in range(20):
+            seen.expect("^gatehouse/good/telemetry")
+    check(bench.get("good", "State") == "online", "the other one goes on")
+    check(harness.STRETCH > 1 or memory_peak(agent) - before < 8, f"{memory_peak(agent) - before:.1f} MB more")
+
+
+def memory_peak(process):
+    """MB that it has had in memory at most."""
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) / 1024
+
+
 def all_denied(bench, stack, version):
     """A broker that lets the device in and nothing of it through: no sample may count as delivered."""
     cloud = Cloud(bench, stack, version=version, acl=["user nobody", "topic readwrite #"])
@@ -354,5 +412,5 @@ def too_large_for_the_uplink(bench, stack):
 if __name__ == "__main__":
     harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, outcome_after_a_stop, outcome_after_an_outage,
                  what_the_broker_has_kept_is_no_command, status_is_told, broker_restarts, agent_killed,
-                 rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1,
+                 rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1, probe_that_cannot_be_sent, hostile_broker,
                  all_denied_is_noticed, all_denied_is_noticed_3_1_1, too_large_for_the_broker, too_large_for_the_uplink, needs=(MOSQUITTO,))

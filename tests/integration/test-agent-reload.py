@@ -121,5 +121,34 @@ def every_signal_counts(bench):
     check(len(devices(bench)) == 42, "all of them")
 
 
+def descriptors(process):
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+def reloads_leave_no_descriptors(bench):
+    """Fifty changes of two uplinks, over CoAP and over MQTT, that are in use: each is made anew, and nothing is left of the one
+    before."""
+    agent, _, cloud, _ = sim_bench(bench, ("a",))
+    key = bench.new_key()
+    bench.write_device("m", "sim", {"x": TEMPERATURE}, uplink="broker")
+
+    def change(n):
+        cloud_url, seconds = cloud.url, f"{60 + n}s"
+        bench.write_json("gatehouse.json", {"uplinks": {
+            "cloud": {"url": cloud_url, "profile": "senml", "registrar": {"type": "coap"}, "keepalive": seconds},
+            "broker": {"url": "mqtts://127.0.0.1:9", "profile": "senml-mqtt", "registrar": {"type": "manual"}, "keepalive": seconds}}})
+        bench.ctl("reload")
+        bench.wait_property("a", "State", "online")
+    change(0)
+    bench.key_set("m", "first-m", key)
+    bench.wait_property("m", "State", "unreachable")
+    change(1)
+    before = descriptors(agent)
+    for n in range(2, 52):
+        change(n)
+    # One or two come and go with a file, a look-up, a try to connect.
+    wait_for(lambda: f"{descriptors(agent)} descriptors, {before} before", lambda: descriptors(agent) <= before + 3)
+
+
 if __name__ == "__main__":
-    harness.main(all_or_nothing, who_changes, another_cloud, every_signal_counts, needs=("busctl",))
+    harness.main(all_or_nothing, who_changes, another_cloud, every_signal_counts, reloads_leave_no_descriptors, needs=("busctl",))

@@ -310,6 +310,30 @@ static void test_forget(void **state)
     scratch_done(&x);
 }
 
+/* A device is removed and configured again under the same id, while the file still has rows of it. */
+static void test_comes_back(void **state)
+{
+    struct error e = {0};
+    struct scratch x;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (int64_t k = 0; k < 300; k++)
+        put(&x, "d", k);
+    put(&x, "other", 0);
+    for (int64_t k = 0; k < 3; k++) {
+        spool_forget(spool_device(x.spool, "d"));
+        put(&x, "d", 1000 + k);
+        put(&x, "other", 1 + k);
+        assert_int_equal(spool_flush(x.spool, &e), 0);
+    }
+    scratch_kill(&x);
+    scratch_start(&x);
+    assert_int_equal(x.spool->totals.queued, 5);
+    expect(&x, "d", 1002, 1003);
+    expect(&x, "other", 0, 4);
+    scratch_done(&x);
+}
+
 /* It is forgotten before the file has been read: what the file has of it goes, what comes to its successor stays. */
 static void test_forget_early(void **state)
 {
@@ -498,6 +522,7 @@ int main(void)
         cmocka_unit_test(test_held),
         cmocka_unit_test(test_age),
         cmocka_unit_test(test_forget),
+        cmocka_unit_test(test_comes_back),
         cmocka_unit_test(test_forget_early),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_corrupt),
