@@ -14,6 +14,8 @@ struct uplink_request {
     const void *payload; /* copied, as is the target */
     size_t payload_size; /* CoAP: over a block it is sent block-wise */
     /* CoAP only */
+    bool secret; /* the payload holds a key: our copies of it are wiped, and it is meant for the session that stands: a
+                    new one ends the request with -ECANCELED */
     uint8_t method;     /* enum coap_code: COAP_GET ... COAP_FETCH */
     int content_format; /* -1: none */
     int accept;         /* -1: none */
@@ -21,8 +23,6 @@ struct uplink_request {
     bool non;      /* not confirmable; ignored if block-wise */
     /* MQTT only */
     bool retain;
-    bool secret; /* the payload holds a key: our copies of it are wiped, and it is meant for the session that stands: a
-                    new one ends the request with -ECANCELED */
 };
 
 struct uplink_response {

@@ -306,10 +306,7 @@ static bool does_not_read(struct mqtt *m)
 
 static void misbehaved(struct mqtt *m, const char *words)
 {
-    if (m->phase == MQTT_OPEN)
-        closed(m, words);
-    else
-        fail(m, MQTT_FAILED, words);
+    m->phase == MQTT_OPEN ? closed(m, words) : fail(m, MQTT_FAILED, words);
 }
 
 static void step(struct mqtt *m, uint32_t events, uint64_t now)
