@@ -3,6 +3,7 @@
 #include "device/internal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static bool has_both(const struct vault_entry *entry)
@@ -26,8 +27,12 @@ static const char *of_answer(const struct device *d, char *buffer, size_t size)
 {
     const struct profile *p = d->uplink->profile;
     bool refused = profile_verdict(p, d->answer) == PROFILE_REFUSED;
+    _cleanup_free_ char *target = NULL;
+    struct device_names names;
     char code[CODE_TEXT_MAX];
 
+    if (device_names(d, &names) >= 0)
+        (void)profile_telemetry_target(p, &names.profile, &target);
     message_code_text(p, d->answer, code);
     snprintf(buffer, size,
              refused
@@ -35,7 +40,7 @@ static const char *of_answer(const struct device *d, char *buffer, size_t size)
                    "or was it revoked?"
                  : "the server answers %s to messages on \"%s\", samples wait: is profile %s the right one for it, "
                    "and is it in order?",
-             code, p->telemetry.target, p->name);
+             code, target ?: p->telemetry.target, p->name);
     return buffer;
 }
 

@@ -107,6 +107,15 @@ ssize_t profile_pack(const struct profile *p, const struct profile_names *names,
     return taken;
 }
 
+int profile_telemetry_target(const struct profile *p, const struct profile_names *names, char **ret)
+{
+    struct meanings m = {.plain_names = p->record_quality, .units = p->units};
+
+    meanings_names(&m, names);
+    meanings_text(&m, WORD_POINT, "POINT");
+    return request_target(p, &p->telemetry, &m, ret);
+}
+
 int profile_probe(const struct profile *p, const struct profile_names *names, struct profile_message *ret)
 {
     struct meanings m = {0};

@@ -158,6 +158,9 @@ enum profile_verdict profile_verdict(const struct profile *p, uint8_t code);
 ssize_t profile_pack(const struct profile *p, const struct profile_names *names, const struct sample *samples, size_t n,
                      size_t max, struct profile_message *ret);
 
+/* Where they go, for texts: any point is POINT. 0 or -ENOMEM. */
+int profile_telemetry_target(const struct profile *p, const struct profile_names *names, char **ret);
+
 /* The probe. 0 or -ENOMEM; -ENOENT under probe_none. */
 int profile_probe(const struct profile *p, const struct profile_names *names, struct profile_message *ret);
 

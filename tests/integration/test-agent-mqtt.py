@@ -346,6 +346,7 @@ def all_denied(bench, stack, version):
     cloud = Cloud(bench, stack, version=version, acl=["user nobody", "topic readwrite #"])
     bench.wait_property(DEVICE, "Spooled", lambda n: n > 30, 40)
     wait_for("words on it", lambda: "0x87" in bench.get(DEVICE, "LastError") or "may this identity" in bench.get(DEVICE, "LastError"), 30)
+    check(f'"gatehouse/{DEVICE}/telemetry"' in bench.get(DEVICE, "LastError"), bench.get(DEVICE, "LastError"))
     check(bench.get(DEVICE, "Delivered") == 0, f"{bench.get(DEVICE, 'Delivered')} are shown as delivered")
     cloud.drain()
     check(not cloud.arrived(), "and none arrived")
