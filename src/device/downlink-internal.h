@@ -57,7 +57,7 @@ bool outcome_is_repeat(const struct remembered *m, const struct profile_command 
 struct remembered *outcome_expect(struct downlink *l, const struct profile_command *c, const char *value);
 /* What became of it, which is told until the cloud has heard it. */
 void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text);
-/* ... again, unless it is being told. */
+/* ... again. */
 void outcome_tell(struct remembered *m);
 /* What was not carried out, and so is not remembered. */
 void outcome_tell_once(struct device *d, const struct profile_command *command, enum profile_outcome outcome,

@@ -100,8 +100,11 @@ void outcome_tell(struct remembered *m)
     struct device *d = m->downlink->device;
     int r;
 
-    if (m->telling)
+    if (m->telling) {
+        /* Asked for once more: what is under way may never get there. */
+        outcome_tell_once(d, &m->command, m->outcome, m->text ?: "");
         return;
+    }
     m->untold = false;
     r = send_outcome(d, &m->command, m->outcome, m->text ?: "", on_told, m, &m->telling);
     if (r == -ESHUTDOWN || r == -ENOBUFS || r == -ENOMEM) {
