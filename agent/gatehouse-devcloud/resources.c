@@ -367,6 +367,7 @@ static void on_request(coap_resource_t *resource, coap_session_t *session, const
         x = new_exchange(q.client, mid);
         carry_out(&q, x);
         x->time_ms = q.asks_time ? server_clock(q.client->server) : 0;
+        events_flush(); /* killed in between, it would have accepted what nobody was told of */
         send_answer(q.client, x, response);
     }
     coap_delete_string(path);
