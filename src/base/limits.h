@@ -234,10 +234,19 @@
     (1 * USEC_PER_SEC) /* for so long what one child found out, that nobody is there, counts for all */
 #define MQTT_NSTART 1
 #define MQTT_TOPIC_MAX 1024
+#define CLIENT_ID_TEMPLATE_MAX 256
 #define MQTT_PAYLOAD_MAX (1024 * 1024)
 #define MQTT_OLD_VERSION_KEPT USEC_PER_HOUR /* a broker without version 5 is asked for it again after it */
 
+/* Profiles of clouds */
+#define PROFILE_SOURCES_MAX 8        /* of commands */
+#define PROFILE_TARGET_MAX 255       /* characters of a path or topic, as it stands in the profile */
+#define PROFILE_PAYLOAD_DEFAULT 1024 /* max_payload where nobody says */
+#define PROFILE_ANNOUNCEMENTS_MAX 16
+#define PROFILE_DRAIN_RATE_MAX 10000 /* requests a second */
+
 /* Commands from a cloud */
+#define COMMANDS_POLL_AFTER_FAILURE (10 * USEC_PER_SEC)
 #define COMMANDS_MAX 64    /* in one message */
 #define COMMAND_ID_MAX 128 /* as JSON text, or as a level of a topic */
 

@@ -3,6 +3,7 @@
 #include "base/id.h"
 #include "base/limits.h"
 #include "base/units.h"
+#include "config/client-id.h"
 #include "config/internal.h"
 #include "config/url.h"
 
@@ -14,7 +15,6 @@
 #define IDENTITY_DEFAULT_MAX (sizeof(IDENTITY_ADDS) + DEVICE_ID_MAX + 1)
 #define PROFILE_DEFAULT "senml"
 #define CLIENT_ID_DEFAULT "{device}"
-#define CLIENT_ID_TEMPLATE_MAX 256
 
 static const char *const suites_known[] = {"ecdhe-psk", "ecdhe-psk-cbc", "psk", "psk-ccm8", NULL};
 
@@ -199,33 +199,6 @@ static void read_identity(struct reader *r, struct value object, struct config_u
     config_copy(r, text, &u->identity);
 }
 
-/* NULL, or what is wrong with the template. */
-static const char *client_id_fault(const char *text)
-{
-    static const char *const words[] = {"{device}", "{opaque}", "{hardware_id}"};
-    bool seen = false;
-
-    while (*text) {
-        size_t i = 0;
-
-        while (i < ELEMENTSOF(words) && strncmp(text, words[i], strlen(words[i])) != 0)
-            i++;
-        if (i < ELEMENTSOF(words)) {
-            seen = true;
-            text += strlen(words[i]);
-            continue;
-        }
-        if (strncmp(text, "{n}", 3) == 0)
-            return "has {n}, but a client id stays the same when the key and its identity change";
-        if (*text == '{' || *text == '}')
-            return "has a brace that does not belong to {device}, {opaque} or {hardware_id}";
-        if (*text <= 0x20 || *text == 0x7f || strchr("+#\"\\", *text))
-            return "has a character that brokers do not take in a client id; expected printable ASCII without + # \" \\";
-        text++;
-    }
-    return seen ? NULL : "has no {device}, {opaque} or {hardware_id}, so all devices would have the same client id";
-}
-
 static void read_client_id(struct reader *r, struct value object, struct config_uplink *u)
 {
     const char *text = CLIENT_ID_DEFAULT, *fault;
@@ -233,7 +206,7 @@ static void read_client_id(struct reader *r, struct value object, struct config_
 
     if (reader_string(r, object, "client_id", false, &text)) {
         reader_member(r, object, "client_id", true, &v);
-        fault = strlen(text) > CLIENT_ID_TEMPLATE_MAX ? "is too long" : client_id_fault(text);
+        fault = client_id_fault(text);
         if (fault)
             reader_mistake(r, v.node, "the client id \"%.128s\" %s", text, fault);
     }

@@ -2,7 +2,6 @@
 /* What the profile wants said after each connection, before any sample: that the device is there, and what its points
  * are. One message after the other. */
 #include "base/log.h"
-#include "base/strbuf.h"
 #include "device/internal.h"
 
 #include <errno.h>
@@ -104,50 +103,4 @@ void announce_end(struct device *d)
     uplink_call_cancel(d->announcing->call);
     free(d->announcing);
     d->announcing = NULL;
-}
-
-static int make_client_id(const struct device *d, const struct profile_names *names, char **ret)
-{
-    const struct {
-        const char *word, *text;
-    } words[] = {{"{device}", names->device}, {"{opaque}", names->opaque}, {"{hardware_id}", names->hardware_id}};
-    const char *p = d->uplink->settings->client_id;
-    struct strbuf b = {0};
-
-    while (*p) {
-        size_t i = 0;
-
-        while (i < ELEMENTSOF(words) && strncmp(p, words[i].word, strlen(words[i].word)) != 0)
-            i++;
-        if (i < ELEMENTSOF(words)) {
-            strbuf_puts(&b, words[i].text);
-            p += strlen(words[i].word);
-        } else {
-            strbuf_add(&b, p++, 1);
-        }
-    }
-    return strbuf_take(&b, ret);
-}
-
-int announce_introduce(void *userdata, struct uplink_introduction *ret)
-{
-    struct device *d = userdata;
-    struct profile_message m = {0};
-    struct device_names names;
-    int r = device_names(d, &names);
-
-    if (r < 0)
-        return r;
-    r = make_client_id(d, &names.profile, &ret->client_id);
-    if (r < 0)
-        return r;
-    r = profile_will(d->uplink->profile, &names.profile, &m);
-    if (r <= 0)
-        return r;
-    ret->will_topic = TAKE_PTR(m.target);
-    ret->will_payload = TAKE_PTR(m.body);
-    ret->will_size = m.size;
-    ret->will_retain = m.retain;
-    profile_message_done(&m);
-    return 0;
 }

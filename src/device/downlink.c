@@ -3,6 +3,7 @@
  * became of it is answered. A cloud may show a command again until it has the outcome, so the last ones are remembered
  * by their ids (outcome.c): a repeat is answered, and not carried out once more. */
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "base/messages.h"
 #include "device/downlink-internal.h"
@@ -10,8 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define POLL_AFTER_FAILURE (10 * USEC_PER_SEC)
 
 /* A write under way; the driver answers also when the device is gone. */
 struct running {
@@ -208,7 +207,7 @@ static void on_polled(int r, const struct uplink_response *response, void *userd
     well = answered_well(at, r, response);
     if (well)
         on_payload(at, response, response->location);
-    poll_later(at, well ? source->interval : POLL_AFTER_FAILURE);
+    poll_later(at, well ? source->interval : COMMANDS_POLL_AFTER_FAILURE);
 }
 
 static void poll_now(struct listening *at)
@@ -226,7 +225,7 @@ static void poll_now(struct listening *at)
     if (r >= 0)
         r = message_send(d->session, &m, on_polled, at, &at->poll);
     if (r < 0)
-        poll_later(at, POLL_AFTER_FAILURE);
+        poll_later(at, COMMANDS_POLL_AFTER_FAILURE);
 }
 
 static void subscribe(struct listening *at)

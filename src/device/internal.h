@@ -377,8 +377,9 @@ void message_log(struct device *d, const char *module, const char *text);
 /* announce.c */
 void announce_begin(struct device *d);
 void announce_end(struct device *d);
-/* Of struct uplink_session_ops. */
-int announce_introduce(void *userdata, struct uplink_introduction *ret);
+
+/* introduce.c: of struct uplink_session_ops */
+int device_introduce(void *userdata, struct uplink_introduction *ret);
 
 /* proof.c */
 /* 0: `done` will be called, once, after which *ret is to be freed; 1: this profile wants none; -errno. r as for

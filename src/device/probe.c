@@ -91,7 +91,7 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
 }
 
 static const struct uplink_session_ops probe_ops = {
-    .state = on_state, .result = on_result, .introduce = announce_introduce};
+    .state = on_state, .result = on_result, .introduce = device_introduce};
 
 static int begin(struct device *d)
 {

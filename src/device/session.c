@@ -155,7 +155,7 @@ static void on_lingering_state(void *userdata, enum uplink_state state, const ch
 
 static const struct uplink_session_ops lingering_ops = {.state = on_lingering_state};
 static const struct uplink_session_ops session_ops = {
-    .state = on_state, .result = on_result, .introduce = announce_introduce};
+    .state = on_state, .result = on_result, .introduce = device_introduce};
 
 static void note_authenticated(struct device *d)
 {

@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-#define TARGET_LENGTH_MAX 255
 #define KEYS_MAX 24
 
 void profile_copy(struct reader *r, const char *text, char **ret)
@@ -21,7 +20,7 @@ static bool path_good(const char *path)
 {
     size_t n = strcspn(path, "?");
 
-    if (n == 0 || strlen(path) > TARGET_LENGTH_MAX || path[0] == '/' || path[n - 1] == '/')
+    if (n == 0 || strlen(path) > PROFILE_TARGET_MAX || path[0] == '/' || path[n - 1] == '/')
         return false;
     for (const char *c = path; *c; c++)
         if (*c <= 0x20 || *c >= 0x7f || *c == '#' || (c < path + n && c[0] == '/' && c[1] == '/') ||
@@ -32,7 +31,7 @@ static bool path_good(const char *path)
 
 static bool topic_good(const char *topic)
 {
-    if (!topic[0] || strlen(topic) > TARGET_LENGTH_MAX || topic[0] == '$')
+    if (!topic[0] || strlen(topic) > PROFILE_TARGET_MAX || topic[0] == '$')
         return false;
     for (const char *c = topic; *c; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f || *c == '+' || *c == '#')

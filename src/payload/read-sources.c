@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SOURCES_MAX 8
 #define CAPTURES (WORD_BIT(WORD_ID) | WORD_BIT(WORD_POINT))
 
 static struct value element(struct reader *r, struct value list, size_t i)
@@ -259,8 +258,8 @@ void profile_read_sources(struct reader *r, struct value root, struct profile *p
         return;
     }
     n = json_object_array_length(list.json);
-    if (n > SOURCES_MAX) {
-        reader_mistake(r, list.node, "over %d sources of commands", SOURCES_MAX);
+    if (n > PROFILE_SOURCES_MAX) {
+        reader_mistake(r, list.node, "over %d sources of commands", PROFILE_SOURCES_MAX);
         return;
     }
     p->sources = calloc(n + 1, sizeof(*p->sources));

@@ -7,9 +7,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PAYLOAD_DEFAULT 1024
-#define ANNOUNCEMENTS_MAX 16
-#define DRAIN_RATE_MAX 10000
 #define TIME_OPTION_MIN 2048 /* those below are standardised, and mean something else (RFC 7252 section 12.2) */
 
 static const char *const body_keys[] = {"body", "text", NULL};
@@ -219,8 +216,8 @@ static void read_announcements(struct reader *r, struct value root, struct profi
     if (!reader_member(r, root, "announcements", false, &list))
         return;
     n = json_object_is_type(list.json, json_type_array) ? json_object_array_length(list.json) : SIZE_MAX;
-    if (n > ANNOUNCEMENTS_MAX) {
-        reader_mistake(r, list.node, "expected a list [{...}] of at most %d announcements", ANNOUNCEMENTS_MAX);
+    if (n > PROFILE_ANNOUNCEMENTS_MAX) {
+        reader_mistake(r, list.node, "expected a list [{...}] of at most %d announcements", PROFILE_ANNOUNCEMENTS_MAX);
         return;
     }
     p->announcements = calloc(n + 1, sizeof(*p->announcements));
@@ -251,7 +248,7 @@ int profile_read(struct reader *r, struct profile *p)
     static const char *const transports[] = {"coap", "mqtt", NULL};
     static const char *const formats[] = {"senml-json", "senml-cbor", "json", NULL};
     unsigned transport = PROFILE_COAP, format = PROFILE_SENML_JSON;
-    uint64_t max_payload = PAYLOAD_DEFAULT;
+    uint64_t max_payload = PROFILE_PAYLOAD_DEFAULT;
     const char *description;
     struct value root = reader_root(r);
 
@@ -267,7 +264,7 @@ int profile_read(struct reader *r, struct profile *p)
     p->format = (enum profile_format)format;
     reader_size(r, root, "max_payload", CONFIG_PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
     p->max_payload = (size_t)max_payload;
-    reader_unsigned(r, root, "drain_rate", 0, DRAIN_RATE_MAX, &p->drain_rate);
+    reader_unsigned(r, root, "drain_rate", 0, PROFILE_DRAIN_RATE_MAX, &p->drain_rate);
     read_telemetry(r, root, p);
     check_format_keys(r, root, p);
     if (p->format == PROFILE_JSON)

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "config/client-id.h"
+
+#include "base/cleanup.h"
+#include "base/limits.h"
+#include "base/strbuf.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+static const char *const words[] = {"{device}", "{opaque}", "{hardware_id}"};
+
+/* Which word the text begins with; ELEMENTSOF(words) for none. */
+static size_t word_at(const char *text)
+{
+    size_t i = 0;
+
+    while (i < ELEMENTSOF(words) && strncmp(text, words[i], strlen(words[i])) != 0)
+        i++;
+    return i;
+}
+
+const char *client_id_fault(const char *template)
+{
+    bool seen = false;
+
+    if (strlen(template) > CLIENT_ID_TEMPLATE_MAX)
+        return "is too long";
+    while (*template) {
+        size_t i = word_at(template);
+
+        if (i < ELEMENTSOF(words)) {
+            seen = true;
+            template += strlen(words[i]);
+            continue;
+        }
+        if (strncmp(template, "{n}", 3) == 0)
+            return "has {n}, but a client id stays the same when the key and its identity change";
+        if (*template == '{' || *template == '}')
+            return "has a brace that does not belong to {device}, {opaque} or {hardware_id}";
+        if (*template <= 0x20 || *template == 0x7f || strchr("+#\"\\", *template))
+            return "has a character that brokers do not take in a client id; expected printable ASCII without + # \" \\";
+        template ++;
+    }
+    return seen ? NULL : "has no {device}, {opaque} or {hardware_id}, so all devices would have the same client id";
+}
+
+int client_id_make(const char *template, const char *device, const char *opaque, const char *hardware_id, char **ret)
+{
+    const char *const texts[] = {device, opaque, hardware_id};
+    struct strbuf b = {0};
+
+    while (*template) {
+        size_t i = word_at(template);
+
+        if (i < ELEMENTSOF(words)) {
+            strbuf_puts(&b, texts[i]);
+            template += strlen(words[i]);
+        } else {
+            strbuf_add(&b, template ++, 1);
+        }
+    }
+    return strbuf_take(&b, ret);
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* Templates of MQTT client ids: text with {device}, {opaque} and {hardware_id} in it. Pure. */
+
+#include <stddef.h>
+
+/* NULL, or what is wrong with the template: words that follow "the client id "...\"" */
+const char *client_id_fault(const char *template);
+/* 0 and *ret, to be freed, or -ENOMEM. */
+int client_id_make(const char *template, const char *device, const char *opaque, const char *hardware_id, char **ret);
