@@ -92,6 +92,13 @@ class Broker:
                                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
             Lines(self.front.stdout).expect("Configuration successful", 10)
 
+    def processes(self):
+        return [process for process in (self.front, self.process) if process]
+
+    def send_signal(self, number):
+        for process in self.processes():
+            process.send_signal(number)
+
     def stop(self, how=signal.SIGTERM):
         for process in (self.process, self.front):
             if process and process.poll() is None:
@@ -183,7 +190,7 @@ def write_program(broker, path):
     """Tells mosquitto a key, or takes one away: an administrator's program for the registrar `exec`. What it was ever told stands in
     the broker's file "told", a line of device, identity and key each."""
     with open(broker.path("pid"), "w", encoding="ascii") as f:
-        f.write(str(broker.process.pid))
+        f.write(" ".join(str(process.pid) for process in broker.processes()))
     with open(path, "w", encoding="utf-8") as f:
         f.write(f"""#!/usr/bin/env python3
 import fcntl, json, os, signal, sys
@@ -203,7 +210,8 @@ elif q["cloud_id"] != q["identity"]:
 open(path + "~", "w").write("".join(l + "\\n" for l in others))
 os.chmod(path + "~", 0o644)
 os.rename(path + "~", path)
-os.kill(int(open({broker.path("pid")!r}).read()), signal.SIGHUP)
+for pid in open({broker.path("pid")!r}).read().split():
+    os.kill(int(pid), signal.SIGHUP)
 print(json.dumps({{"result": "ok", "cloud_id": q["identity"]}}))
 """)
     os.chmod(path, 0o755)

@@ -187,10 +187,10 @@ class Mqtt:
         self.uplink = {"profile": "senml-mqtt", "registrar": {"type": "exec", "program": "tell", "encoding": "hex"}}
 
     def silence(self):
-        self.broker.process.send_signal(signal.SIGSTOP)
+        self.broker.send_signal(signal.SIGSTOP)
 
     def speak(self):
-        self.broker.process.send_signal(signal.SIGCONT)
+        self.broker.send_signal(signal.SIGCONT)
 
     def credentials(self):
         """As for CoAP. From what the program was told, and mosquitto's own list."""
