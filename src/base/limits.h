@@ -63,11 +63,12 @@
 /* Writes to a device, whoever asks for them */
 #define WRITES_PER_SEC 10
 #define WRITE_BURST 20
-#define REJECTED_PER_TURN 64      /* samples of one device found to be such as cannot be sent */
-#define COMMANDS_AT_ONCE 16       /* of one device */
-#define COMMANDS_REMEMBERED 32    /* whose repeats are known */
-#define OUTCOME_TRIES 10          /* to tell the cloud what became of a command */
-#define COMMAND_PAYLOAD_MAX 16384 /* a message with commands */
+#define REJECTED_PER_TURN 64              /* samples of one device found to be such as cannot be sent */
+#define COMMANDS_AT_ONCE 16               /* of one device */
+#define COMMANDS_REMEMBERED 32            /* whose repeats are known */
+#define OUTCOME_AGAIN (10 * USEC_PER_SEC) /* until an outcome that was not heard is told again */
+#define OUTCOME_TRIES 10                  /* to tell the cloud what became of a command */
+#define COMMAND_PAYLOAD_MAX 16384         /* a message with commands */
 
 /* Sessions on demand */
 #define IDLE_TIMEOUT_DEFAULT (30 * USEC_PER_SEC)

@@ -2,13 +2,12 @@
 /* What became of the last commands, and that the cloud hears it. An outcome that did not get there, since the session
  * had ended or the cloud did not answer, is told again: on the next session, or after a while. */
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "device/downlink-internal.h"
 
 #include <errno.h>
 #include <stdlib.h>
-
-#define TELL_AFTER_FAILURE (10 * USEC_PER_SEC)
 
 /* ── Telling ── */
 
@@ -90,7 +89,7 @@ static void on_told(int r, const struct uplink_response *response, void *userdat
     }
     m->untold = may_be_heard(d, r, response) && ++m->tries < OUTCOME_TRIES;
     if (m->untold)
-        tell_later(m->downlink, TELL_AFTER_FAILURE);
+        tell_later(m->downlink, OUTCOME_AGAIN);
     else
         not_heard(d, r, response);
 }
@@ -110,7 +109,7 @@ void outcome_tell(struct remembered *m)
     if (r == -ESHUTDOWN || r == -ENOBUFS || r == -ENOMEM) {
         m->untold = true;
         if (r != -ESHUTDOWN)
-            tell_later(m->downlink, TELL_AFTER_FAILURE);
+            tell_later(m->downlink, OUTCOME_AGAIN);
     } else if (r < 0) {
         cannot_tell(d, r);
     }
