@@ -338,6 +338,7 @@ static bool put_aside(coap_session_t *session, const struct request *q, const co
     if (!async)
         return false;
     coap_async_set_app_data(async, (void *)((uintptr_t)(uint16_t)coap_pdu_get_mid(request) + 1));
+    q->client->held++;
     server_lose_answer(q->client->server, false);
     return true;
 }
@@ -362,6 +363,7 @@ static void on_request(coap_resource_t *resource, coap_session_t *session, const
     path = coap_get_uri_path(request);
     q.path = path ? (const char *)path->s : "";
     read_request(request, &q);
+    q.client->held -= async != NULL;
     log_debug(q.client->device->id, "%s %s, %zu bytes, message id %u", q.method, q.path, q.size, mid);
     if (async || !put_aside(session, &q, request)) {
         x = new_exchange(q.client, mid);

@@ -41,6 +41,7 @@ struct client {
     bool established;
     struct exchange exchanges[CLIENT_EXCHANGES];
     size_t next_exchange;
+    unsigned held;     /* requests that it is slow about; they end with the session */
     uint32_t observed; /* number of the last notification */
     uint8_t token[8];  /* of the observation of its commands */
     size_t token_size; /* 0: it does not observe them */
