@@ -5,7 +5,7 @@
 usage: scale.py [--children N] [--requests N]
 
 Two agents stand side by side, one with 100 children and one with N, each with development clouds and a bus of its own. All
-their children are online, each over its own DTLS-PSK session, with the default suites. One development cloud takes 2,000
+their children are online, each over its own DTLS-PSK session, with the default suites. One development cloud takes 1,000
 children: its library looks at all sessions for each datagram. The agents begin with a soft limit of 256 descriptors, which
 they have to raise themselves.
 
@@ -48,7 +48,7 @@ from harness import check, wait_for  # noqa: E402
 
 FEW = 100
 CHILDREN_MAX = 16384
-CHILDREN_OF_CLOUD = 2000
+CHILDREN_OF_CLOUD = 1000
 CHILDREN_OF_DRIVER = 4000
 SOFT_LIMIT = 256
 HARD_LIMIT_LOW = 200  # too low for FEW children, as the agent counts them

@@ -14,7 +14,8 @@ import threading
 import time
 import unittest
 
-BUILD = os.environ.get("GATEHOUSE_BUILD", "build")
+from harness import BUILD_DIR as BUILD
+
 DEADLINE = 20
 
 

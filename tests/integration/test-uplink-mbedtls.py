@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Uplink sessions against a server upon mbedTLS (tests/peers/mbedtls-server.c), which asks for cookies and alerts a wrong key.
 
-usage: GATEHOUSE_BUILD=build test-uplink-mbedtls.py
+usage: test-uplink-mbedtls.py
 """
 import contextlib
 import os
@@ -10,10 +10,11 @@ import subprocess
 import tempfile
 
 from cases import Cases
+from harness import BUILD_DIR
 from ports import free_port
 from uplink_peers import Client, Lines, check
 
-SERVER = os.path.join(os.environ["GATEHOUSE_BUILD"], "tests/peers/mbedtls-server")
+SERVER = os.path.join(BUILD_DIR, "tests/peers/mbedtls-server")
 cases = Cases()
 KEY = "a-key-of-25-ASCII-letters"
 OTHER_KEY = "another-key-of-27-ascii-chr"

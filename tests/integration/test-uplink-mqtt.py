@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Uplink sessions over MQTT against mosquitto.
 
-usage: GATEHOUSE_BUILD=build test-uplink-mqtt.py [CASE...]     GATEHOUSE_MOSQUITTO: another mosquitto than the system's
+usage: test-uplink-mqtt.py [CASE...]     GATEHOUSE_MOSQUITTO: another mosquitto than the system's
 
 Cases run beside one another, each with its own client and broker.
 """

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Uplink sessions against libcoap's own servers, over GnuTLS and OpenSSL.
 
-usage: GATEHOUSE_BUILD=build test-uplink.py [CASE...]
+usage: test-uplink.py [CASE...]
 
 Most cases wait for a server or a deadline, so they run beside one another, each with its own client and servers.
 """

@@ -12,9 +12,10 @@ import tempfile
 import threading
 import time
 
+from harness import BUILD_DIR
 from ports import free_port
 
-CLIENT = os.path.join(os.environ["GATEHOUSE_BUILD"], "tests/tools/uplink-client")
+CLIENT = os.path.join(BUILD_DIR, "tests/tools/uplink-client")
 
 
 class Failed(Exception):
