@@ -25,7 +25,7 @@
  *     credentials        [device]                            identities, ids, devices, fingerprints; never a key
  *     command            device, point value or body        for the device to carry out; answers its id
  *     ping                                                   every event until now is on standard output
- *     stats                                                  counts of each device
+ *     stats                                                  sessions, requests held back, counts of each device
  *
  * A path of the management calls begins with '/', and those from apply-late to stale-read are for these only; max_age
  * is their Retry-After; where an answer is lost, the connection is closed. A rule's path takes in what is below it; "*"

@@ -2,8 +2,8 @@
 #pragma once
 
 /* What the development cloud tells on standard output: one line an event, for people or (--json) as one JSON object.
- * Never a key. A reader that is gone stops nothing. One thread; events_flush() before what they
- * tell of is answered, and at the end of each loop turn. */
+ * Never a key. A reader that is gone stops nothing. One thread;
+ * events_flush() before what they tell of is answered, and at the end of each loop turn. */
 
 #include "senml.h"
 #include "store.h"

@@ -34,15 +34,17 @@
 #define FINGERPRINT_SIZE 8
 
 /* The vault */
-#define VAULT_ROTATION_MAX 256                    /* the rotation's own state in an entry */
-#define VAULT_STATE_MAX 2048                      /* a state record's contents */
-#define VAULT_BIND_MAX 4096                       /* a bind value */
-#define VAULT_VERIFY_SLICE 256                    /* entries verified between two commits */
-#define VAULT_COUNTER_LEAP 1000                   /* what a lost or restored identity counter rises by */
-#define BACKUP_INTERVAL USEC_PER_MINUTE           /* between backups after rotations */
-#define VAULT_BACKUP_MAX (256 * 1024 * 1024)      /* a backup's file */
-#define VAULT_BATCH_MAX 96                        /* changes in one transaction: they are sealed within one loop turn */
-#define AUTHENTICATED_WRITE_INTERVAL USEC_PER_DAY /* between two notes in the vault of when a key authenticated */
+#define VAULT_ROTATION_MAX 256               /* the rotation's own state in an entry */
+#define VAULT_STATE_MAX 2048                 /* a state record's contents */
+#define VAULT_BIND_MAX 4096                  /* a bind value */
+#define VAULT_VERIFY_SLICE 256               /* entries verified between two commits */
+#define VAULT_COUNTER_LEAP 1000              /* what a lost or restored identity counter rises by */
+#define BACKUP_INTERVAL USEC_PER_MINUTE      /* between backups after rotations */
+#define VAULT_BACKUP_MAX (256 * 1024 * 1024) /* a backup's file */
+#define VAULT_BATCH_MAX 96                   /* changes in one transaction: they are sealed within one loop turn */
+#define AUTHENTICATED_WRITE_INTERVAL                                                                                   \
+    USEC_PER_DAY /* between two notes in the vault of when a key authenticated: each message would wear the card out   \
+                  */
 
 /* Provisioning: lists of devices and keys */
 #define CSV_FIELDS_MAX 16
@@ -63,12 +65,6 @@
 /* Writes to a device, whoever asks for them */
 #define WRITES_PER_SEC 10
 #define WRITE_BURST 20
-#define REJECTED_PER_TURN 64              /* samples of one device found to be such as cannot be sent */
-#define COMMANDS_AT_ONCE 16               /* of one device */
-#define COMMANDS_REMEMBERED 32            /* whose repeats are known */
-#define OUTCOME_AGAIN (10 * USEC_PER_SEC) /* until an outcome that was not heard is told again */
-#define OUTCOME_TRIES 10                  /* to tell the cloud what became of a command */
-#define COMMAND_PAYLOAD_MAX 16384         /* a message with commands */
 
 /* Sessions on demand */
 #define IDLE_TIMEOUT_DEFAULT (30 * USEC_PER_SEC)
@@ -94,8 +90,8 @@
 #define LINK_DEVICES_MAX 4096
 #define LINK_REPORT_MAX 1000 /* samples in one Report */
 #define LINK_CREDITS 4000
-#define LINK_CREDITS_MIN 50 /* an answer waits until at least as many are free */
-#define LINK_ACCEPTS_PER_TURN 16
+#define LINK_CREDITS_MIN 50       /* an answer waits until at least as many are free */
+#define LINK_ACCEPTS_PER_TURN 16  /* drivers that connect, in one turn of the loop */
 #define LINK_ANSWERS_MAX 1024     /* complaints, or values read, in one answer */
 #define LINK_DESCRIPTORS_MAX 16   /* that one turn may pass */
 #define LINK_MESSAGES_PER_TURN 64 /* of one driver, that are read in one turn of the loop */
@@ -141,6 +137,9 @@
 #define SPOOL_REJECTED_WAITING 64                /* to be written there */
 #define SPOOL_RATE_WINDOW (10 * USEC_PER_MINUTE) /* over which the rate is counted */
 #define SPOOL_CORRUPT_MAX 3                      /* damaged files kept */
+#define REJECTED_PER_TURN 64                     /* samples of one device found to be such as cannot be sent */
+
+/* The clock, and a cloud's where it was never set */
 #define CLOCK_LOOK_INTERVAL (1 * USEC_PER_SEC)   /* until the clock is synchronised */
 #define SERVER_TIME_INTERVAL (10 * USEC_PER_SEC) /* between two questions for it, while samples wait for a time */
 #define SERVER_TIME_AGAIN USEC_PER_HOUR          /* later: an oscillator is wrong by some 0.2 s an hour */
@@ -173,6 +172,7 @@
 #define NETWORK_SETTLE (1 * USEC_PER_SEC)
 #define NETWORK_MESSAGES_PER_TURN 64
 #define NETWORK_SESSIONS_PER_TURN 64 /* looked at after a change */
+#define KICKS_PER_TURN 64            /* devices that may send at last, in one turn of the loop */
 #define STOP_PER_TURN 64             /* devices disconnected when the agent stops */
 #define ADMISSION_CONCURRENT 64
 #define ADMISSION_PER_SEC 200
@@ -247,9 +247,15 @@
 #define PROFILE_DRAIN_RATE_MAX 10000 /* requests a second */
 
 /* Commands from a cloud */
-#define COMMANDS_POLL_AFTER_FAILURE (10 * USEC_PER_SEC)
-#define COMMANDS_MAX 64    /* in one message */
-#define COMMAND_ID_MAX 128 /* as JSON text, or as a level of a topic */
+#define COMMANDS_POLL_AFTER_FAILURE (10 * USEC_PER_SEC) /* a poll that was not answered well is repeated */
+#define COMMANDS_MAX 64                                 /* in one message */
+#define COMMAND_CONTAINERS_MAX (8 * COMMANDS_MAX)       /* arrays and maps in a message in CBOR: one byte may be one */
+#define COMMAND_ID_MAX 128                              /* as JSON text, or as a level of a topic */
+#define COMMANDS_AT_ONCE 16                             /* of one device */
+#define COMMANDS_REMEMBERED 32                          /* whose repeats are known */
+#define OUTCOME_AGAIN (10 * USEC_PER_SEC)               /* until an outcome that was not heard is told again */
+#define OUTCOME_TRIES 10                                /* to tell the cloud what became of a command */
+#define COMMAND_PAYLOAD_MAX 16384                       /* a message with commands */
 
 /* Rotation */
 #define ROTATION_REFUSED_PROBES 5

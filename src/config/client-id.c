@@ -11,53 +11,53 @@
 static const char *const words[] = {"{device}", "{opaque}", "{hardware_id}"};
 
 /* Which word the text begins with; ELEMENTSOF(words) for none. */
-static size_t word_at(const char *text)
+static size_t word_at(const char *at)
 {
     size_t i = 0;
 
-    while (i < ELEMENTSOF(words) && strncmp(text, words[i], strlen(words[i])) != 0)
+    while (i < ELEMENTSOF(words) && strncmp(at, words[i], strlen(words[i])) != 0)
         i++;
     return i;
 }
 
-const char *client_id_fault(const char *template)
+const char *client_id_fault(const char *text)
 {
     bool seen = false;
 
-    if (strlen(template) > CLIENT_ID_TEMPLATE_MAX)
+    if (strlen(text) > CLIENT_ID_TEMPLATE_MAX)
         return "is too long";
-    while (*template) {
-        size_t i = word_at(template);
+    while (*text) {
+        size_t i = word_at(text);
 
         if (i < ELEMENTSOF(words)) {
             seen = true;
-            template += strlen(words[i]);
+            text += strlen(words[i]);
             continue;
         }
-        if (strncmp(template, "{n}", 3) == 0)
+        if (strncmp(text, "{n}", 3) == 0)
             return "has {n}, but a client id stays the same when the key and its identity change";
-        if (*template == '{' || *template == '}')
+        if (*text == '{' || *text == '}')
             return "has a brace that does not belong to {device}, {opaque} or {hardware_id}";
-        if (*template <= 0x20 || *template == 0x7f || strchr("+#\"\\", *template))
+        if (*text <= 0x20 || *text == 0x7f || strchr("+#\"\\", *text))
             return "has a character that brokers do not take in a client id; expected printable ASCII without + # \" \\";
-        template ++;
+        text++;
     }
     return seen ? NULL : "has no {device}, {opaque} or {hardware_id}, so all devices would have the same client id";
 }
 
-int client_id_make(const char *template, const char *device, const char *opaque, const char *hardware_id, char **ret)
+int client_id_make(const char *text, const char *device, const char *opaque, const char *hardware_id, char **ret)
 {
     const char *const texts[] = {device, opaque, hardware_id};
     struct strbuf b = {0};
 
-    while (*template) {
-        size_t i = word_at(template);
+    while (*text) {
+        size_t i = word_at(text);
 
         if (i < ELEMENTSOF(words)) {
             strbuf_puts(&b, texts[i]);
-            template += strlen(words[i]);
+            text += strlen(words[i]);
         } else {
-            strbuf_add(&b, template ++, 1);
+            strbuf_add(&b, text++, 1);
         }
     }
     return strbuf_take(&b, ret);

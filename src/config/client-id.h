@@ -5,7 +5,7 @@
 
 #include <stddef.h>
 
-/* NULL, or what is wrong with the template: words that follow "the client id "...\"" */
-const char *client_id_fault(const char *template);
+/* NULL, or what is wrong with the template, in words that follow it: "is too long". */
+const char *client_id_fault(const char *text);
 /* 0 and *ret, to be freed, or -ENOMEM. */
-int client_id_make(const char *template, const char *device, const char *opaque, const char *hardware_id, char **ret);
+int client_id_make(const char *text, const char *device, const char *opaque, const char *hardware_id, char **ret);

@@ -41,8 +41,10 @@ static void go_on_soon(struct device *d)
     try_within(d, clock_boottime(), 1);
 }
 
+/* Nothing is under way until then: while memory is short the spool may let go of it, and read it back for the retry. */
 static void retry_later(struct device *d, uint64_t at_least)
 {
+    spool_hold(d->queue, 0);
     spool_line(d->queue, false);
     try_at(d, clock_boottime() + MAX_OF(at_least, backoff_failed(&d->delivery.backoff, false)));
 }

@@ -22,7 +22,7 @@ struct listening {
 struct remembered {
     struct downlink *downlink;
     struct profile_command command; /* without its value; id NULL: none */
-    char *value;                    /* of one without an id */
+    char *value;                    /* as text; compared for one without an id */
     bool superseded;                /* of one without an id: there was another one since */
     bool ended;
     enum profile_outcome outcome;
@@ -38,7 +38,8 @@ struct downlink {
     unsigned n_running;
     struct remembered remembered[COMMANDS_REMEMBERED];
     unsigned next;
-    sd_event_source *tell; /* what is untold again */
+    sd_event_source *tell;       /* what is untold again */
+    struct ratelimit complaints; /* of what the cloud sends, and does not hear */
     size_t n_listening;
     struct listening listening[];
 };
@@ -55,14 +56,15 @@ struct remembered *outcome_recall(struct downlink *l, const struct profile_comma
 bool outcome_is_repeat(const struct remembered *m, const struct profile_command *c, const char *value);
 /* A command that is going to be carried out. NULL: no memory. */
 struct remembered *outcome_expect(struct downlink *l, const struct profile_command *c, const char *value);
-/* What became of it, which is told until the cloud has heard it. */
+/* What became of it, which is told until the cloud has heard it, up to OUTCOME_TRIES times. */
 void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text);
-/* ... again. */
+/* Tells it (again), unless it is on its way: then beside that. */
 void outcome_tell(struct remembered *m);
 /* What was not carried out, and so is not remembered. */
 void outcome_tell_once(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
                        const char *text);
 /* The session stands: what the cloud has not heard yet. */
 void outcome_tell_untold(struct downlink *l);
-bool outcome_untold(const struct downlink *l);
+/* Whether the cloud has not heard all yet. */
+bool outcome_pending(const struct downlink *l);
 void outcome_done(struct downlink *l);

@@ -117,6 +117,18 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
         on_written(r, &e, run);
 }
 
+/* Whoever has the device's key can send as much of that as the line takes. */
+static void no_command(struct downlink *l, const struct error *e)
+{
+    uint64_t before = l->complaints.denied;
+
+    if (!ratelimit_take(&l->complaints, clock_boottime(), 1))
+        return;
+    log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, l->device->config->id, NOBODY,
+              "the cloud of uplink %s sent what is no command: %s (%llu more were left out before)",
+              l->device->config->uplink, e->text, (unsigned long long)before);
+}
+
 static void on_payload(struct listening *at, const struct uplink_response *response, const char *topic)
 {
     struct downlink *l = at->downlink;
@@ -134,8 +146,7 @@ static void on_payload(struct listening *at, const struct uplink_response *respo
                 : profile_commands(d->uplink->profile, at->source, &names.profile, topic, response->content_format,
                                    response->payload, response->payload_size, &commands, &e);
     if (r < 0) {
-        log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, d->config->id, NOBODY,
-                  "the cloud of uplink %s sent what is no command: %s", d->config->uplink, e.text);
+        no_command(l, &e);
         if (commands.n > 0)
             outcome_tell_once(d, &commands.list[0], PROFILE_INVALID, e.text);
         return;
@@ -260,10 +271,10 @@ static struct downlink *downlink_new(struct device *d)
 {
     size_t n = d->uplink->profile->n_sources;
     struct downlink *l = calloc(1, sizeof(*l) + n * sizeof(l->listening[0]));
-
     if (!l)
         return NULL;
     l->device = d;
+    ratelimit_init(&l->complaints, 30 * USEC_PER_SEC, 10);
     l->n_listening = n;
     for (size_t i = 0; i < n; i++)
         l->listening[i] = (struct listening){.downlink = l, .source = i};
@@ -274,7 +285,7 @@ bool downlink_busy(const struct device *d)
 {
     const struct downlink *l = d->downlink;
 
-    return l && (l->n_running > 0 || outcome_untold(l));
+    return l && (l->n_running > 0 || outcome_pending(l));
 }
 
 void downlink_online(struct device *d)

@@ -88,6 +88,23 @@ void fleet_stamp_now(struct fleet *f, struct stamp *ret)
     memcpy(ret->boot, f->boot_id, sizeof(ret->boot));
 }
 
+static int on_kick(sd_event_source *source, void *userdata)
+{
+    struct fleet *f = userdata;
+
+    for (int i = 0; i < KICKS_PER_TURN && f->kick.next < f->n_devices; i++)
+        delivery_kick(f->devices[f->kick.next++]);
+    return f->kick.next < f->n_devices ? 0 : sd_event_source_set_enabled(source, SD_EVENT_OFF);
+}
+
+void fleet_kick_all(struct fleet *f)
+{
+    f->kick.next = 0;
+    if (!f->kick.source && sd_event_add_defer(f->event, &f->kick.source, on_kick, f) < 0)
+        return; /* each is kicked by what comes next */
+    (void)sd_event_source_set_enabled(f->kick.source, SD_EVENT_ON);
+}
+
 /* Until the clock can be trusted: then samples get their times, and keys their ages. */
 static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -98,13 +115,13 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
         sd_event_source_set_time(source, clock_boottime() + CLOCK_LOOK_INTERVAL);
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
-    spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()));
+    spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()), true);
     batch_date(f);
     for (size_t i = 0; i < f->n_devices; i++) {
         rotate_event(f->devices[i], ROTATION_EV_TIMER); /* gives its keys a place on the calendar */
         rotate_schedule(f->devices[i], false);
-        delivery_kick(f->devices[i]);
     }
+    fleet_kick_all(f);
     return 0;
 }
 
@@ -219,6 +236,7 @@ struct fleet *fleet_free(struct fleet *f)
         return NULL;
     f->stopping = true;
     sd_event_source_disable_unref(f->stop.source);
+    sd_event_source_disable_unref(f->kick.source);
     f->listener = (struct fleet_listener){0};
     if (f->jobs)
         jobs_listen(f->jobs, NULL);

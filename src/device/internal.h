@@ -20,6 +20,7 @@
  *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
  *   export.c     Export                                 spooling.c  the spool
  *   server-time.c  a cloud's time for samples, where the clock was never set
+ *   introduce.c  who it is to a broker: client id and will
  */
 
 #include "base/ratelimit.h"
@@ -225,6 +226,10 @@ struct fleet {
     bool stopping;
     struct {
         sd_event_source *source;
+        size_t next; /* device that may send at last */
+    } kick;
+    struct {
+        sd_event_source *source;
         size_t left; /* devices whose sessions are still to be closed */
         void (*done)(int r, void *userdata);
         void *userdata;
@@ -232,6 +237,8 @@ struct fleet {
 };
 
 /* fleet.c */
+/* All may send what waits, a slice of them in each turn of the loop. */
+void fleet_kick_all(struct fleet *f);
 void fleet_stamp_now(struct fleet *f, struct stamp *ret);
 int fleet_insert(struct fleet *f, struct device *d);
 void fleet_remove(struct fleet *f, struct device *d);

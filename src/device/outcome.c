@@ -7,6 +7,7 @@
 #include "device/downlink-internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 /* ── Telling ── */
@@ -25,21 +26,32 @@ static int send_outcome(struct device *d, const struct profile_command *command,
     return d->session ? message_send(d->session, &m, done, userdata, ret) : -ESHUTDOWN;
 }
 
-static void cannot_tell(const struct device *d, int r)
+static struct ratelimit *complaints(struct device *d)
 {
-    log_warning(d->config->id, "the cloud cannot be told what became of a command: %s", strerrordesc_np(-r));
+    return d->downlink ? &d->downlink->complaints : &d->fleet->rejections;
 }
 
-static void not_heard(const struct device *d, int r, const struct uplink_response *response)
+static void cannot_tell(struct device *d, const struct profile_command *c, int r)
 {
-    char code[CODE_TEXT_MAX];
+    log_limited(complaints(d), LOG_WARNING, d->config->id,
+                "the cloud cannot be told what became of command %.64s (%s): %s", c->id, c->point, strerrordesc_np(-r));
+}
 
+/* `c` NULL: one that was not carried out. */
+static void not_heard(struct device *d, const struct profile_command *c, int r, const struct uplink_response *response)
+{
+    char code[CODE_TEXT_MAX], which[COMMAND_ID_MAX + DEVICE_ID_MAX + 8] = "a command that was not carried out";
+
+    if (c)
+        snprintf(which, sizeof(which), "command %.64s (%s)", c->id, c->point);
     if (r < 0) {
-        log_warning(d->config->id, "the cloud was not told what became of a command: %s", strerrordesc_np(-r));
+        log_limited(complaints(d), LOG_WARNING, d->config->id, "the cloud was not told what became of %s: %s", which,
+                    strerrordesc_np(-r));
         return;
     }
     message_code_text(d->uplink->profile, response->code, code);
-    log_warning(d->config->id, "the cloud refuses to hear what became of a command (%s)", code);
+    log_limited(complaints(d), LOG_WARNING, d->config->id, "the cloud refuses to hear what became of %s (%s)", which,
+                code);
 }
 
 static bool accepted(const struct device *d, int r, const struct uplink_response *response)
@@ -49,10 +61,10 @@ static bool accepted(const struct device *d, int r, const struct uplink_response
 
 static void on_told_once(int r, const struct uplink_response *response, void *userdata)
 {
-    const struct device *d = userdata;
+    struct device *d = userdata;
 
     if (r != -ECANCELED && !accepted(d, r, response))
-        not_heard(d, r, response);
+        not_heard(d, NULL, r, response);
 }
 
 void outcome_tell_once(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
@@ -61,7 +73,7 @@ void outcome_tell_once(struct device *d, const struct profile_command *command, 
     int r = send_outcome(d, command, outcome, text, on_told_once, d, NULL);
 
     if (r < 0 && r != -ESHUTDOWN)
-        cannot_tell(d, r);
+        cannot_tell(d, command, r);
 }
 
 static void tell_later(struct downlink *l, uint64_t wait);
@@ -75,7 +87,7 @@ static bool may_be_heard(const struct device *d, int r, const struct uplink_resp
 static void on_told(int r, const struct uplink_response *response, void *userdata)
 {
     struct remembered *m = userdata;
-    const struct device *d = m->downlink->device;
+    struct device *d = m->downlink->device;
 
     if (!m->telling)
         return; /* forgotten */
@@ -91,7 +103,7 @@ static void on_told(int r, const struct uplink_response *response, void *userdat
     if (m->untold)
         tell_later(m->downlink, OUTCOME_AGAIN);
     else
-        not_heard(d, r, response);
+        not_heard(d, &m->command, r, response);
 }
 
 void outcome_tell(struct remembered *m)
@@ -111,7 +123,7 @@ void outcome_tell(struct remembered *m)
         if (r != -ESHUTDOWN)
             tell_later(m->downlink, OUTCOME_AGAIN);
     } else if (r < 0) {
-        cannot_tell(d, r);
+        cannot_tell(d, &m->command, r);
     }
 }
 
@@ -135,8 +147,14 @@ static int on_tell(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void tell_later(struct downlink *l, uint64_t wait)
 {
-    uint64_t when = clock_boottime() + wait;
+    uint64_t when = clock_boottime() + wait, before;
+    int enabled = SD_EVENT_OFF;
 
+    if (l->tell)
+        sd_event_source_get_enabled(l->tell, &enabled);
+    /* What fails now does not put off what has failed before. */
+    if (enabled != SD_EVENT_OFF && sd_event_source_get_time(l->tell, &before) >= 0 && before <= when)
+        return;
     if (!l->tell &&
         sd_event_add_time(l->device->fleet->event, &l->tell, CLOCK_BOOTTIME, when, 100 * USEC_PER_MSEC, on_tell, l) < 0)
         return;
@@ -208,8 +226,9 @@ struct remembered *outcome_expect(struct downlink *l, const struct profile_comma
     if (!m)
         return NULL;
     if (m->telling || m->untold)
-        log_warning(l->device->config->id,
-                    "the cloud will not hear what became of a command: there are too many of these");
+        log_limited(&l->complaints, LOG_WARNING, l->device->config->id,
+                    "the cloud will not hear what became of command %.64s (%s): there are too many of these",
+                    m->command.id, m->command.point);
     forget(m);
     m->downlink = l;
     m->command.source = c->source;
@@ -234,7 +253,7 @@ void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *
     outcome_tell(m);
 }
 
-bool outcome_untold(const struct downlink *l)
+bool outcome_pending(const struct downlink *l)
 {
     for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
         if (l->remembered[i].telling || l->remembered[i].untold)

@@ -30,7 +30,7 @@ static void use(struct fleet *f, const struct device *d)
     t->told = true;
     t->answers = 0;
     t->next = clock_boottime() + SERVER_TIME_AGAIN;
-    spool_stamp(f->spool, t->offset);
+    spool_stamp(f->spool, t->offset, false);
     log_debug(d->config->id, "the cloud's time, after a round trip of %llu ms",
               (unsigned long long)(t->round_trip / USEC_PER_MSEC));
     if (!first)
@@ -39,8 +39,7 @@ static void use(struct fleet *f, const struct device *d)
                "this machine's clock has not been set since it started: samples get the time of the cloud of uplink "
                "%s, right to %llu ms, until it is",
                d->config->uplink, (unsigned long long)(t->round_trip / 2 / USEC_PER_MSEC));
-    for (size_t i = 0; i < f->n_devices; i++)
-        delivery_kick(f->devices[i]);
+    fleet_kick_all(f);
 }
 
 /* `what` is wrong with the answer: there will hardly be a better one soon. */
@@ -61,11 +60,13 @@ static void take(struct fleet *f, const struct device *d, uint64_t time)
     uint64_t now = clock_boottime(), round_trip = now - t->asked;
 
     if (time < SERVER_TIME_MIN || time > SERVER_TIME_MAX) {
-        not_told(f, d, "tells one that cannot be");
+        not_told(f, d, "tells one that is not from 2026 to 2099");
         return;
     }
-    if (round_trip > SERVER_TIME_WORST)
+    if (round_trip > SERVER_TIME_WORST) {
+        not_told(f, d, "takes over 20 s to answer");
         return;
+    }
     if (t->answers == 0 || round_trip < t->round_trip) {
         t->offset = (int64_t)(time - (t->asked + round_trip / 2));
         t->round_trip = round_trip;
@@ -82,9 +83,11 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
     uint64_t time;
 
     f->server_time.call = NULL;
-    if (r < 0 || f->stopping || clock_synchronized())
+    if (r == -ECANCELED || f->stopping || clock_synchronized())
         return;
-    if (!response->asked)
+    if (r < 0)
+        not_told(f, d, "does not answer");
+    else if (!response->asked)
         not_told(f, d, "does not tell it");
     else if (profile_server_time(d->uplink->profile, response->asked, response->asked_size, &time) < 0)
         not_told(f, d, "tells something else");
@@ -112,6 +115,9 @@ void server_time_look(struct fleet *f)
 {
     struct server_time *t = &f->server_time;
 
+    /* It waits for as long as its session is away. */
+    if (t->call && clock_boottime() > t->asked + SERVER_TIME_WORST)
+        uplink_call_cancel(t->call);
     if (t->call || f->stopping || clock_boottime() < t->next)
         return;
     for (size_t i = 0; i < f->n_devices; i++) {

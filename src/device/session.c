@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How old the vault's last_authenticated may become: writing it at each message would wear the card out. */
-
 static void set_reason(struct device *d, const char *reason)
 {
     free(d->session_reason);

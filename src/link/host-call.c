@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* How many values or mistakes one answer may hold. */
-
 /* A call that the driver owes an answer to. */
 struct call {
     LIST_ENTRY(call) link;

@@ -35,6 +35,7 @@ struct parser {
     bool complete;
     struct level levels[DEPTH_MAX];
     size_t depth;
+    unsigned containers;
     enum { WHOLE, TEXT_IN_CHUNKS, BYTES_IN_CHUNKS } strings;
     struct strbuf text; /* TEXT_IN_CHUNKS: so far */
     size_t n;           /* bytes of the message */
@@ -130,6 +131,8 @@ static void open_level(struct parser *c, json_object *container, bool definite, 
         fail(c, -ENOMEM, "");
     else if (c->depth == DEPTH_MAX)
         fail(c, -EBADMSG, "nested more deeply than a command may be");
+    else if (++c->containers > COMMAND_CONTAINERS_MAX)
+        fail(c, -EBADMSG, "more arrays and maps than commands may have");
     else if (definite && items > c->n)
         fail(c, -EBADMSG, "an array or map claims more than the message has");
     put(c, container);

@@ -6,7 +6,8 @@
  *
  * One item and nothing behind it; nested as deep as json_parse() takes it; no key twice; texts are UTF-8 without NUL.
  * Whole numbers as keys become their decimal text. Tags are left out. What JSON cannot say (byte strings, undefined,
- * numbers that are not finite) stands as null. Memory is bounded by the bytes that are there, whatever they claim. */
+ * numbers that are not finite) stands as null. Memory is bounded by the bytes that are there, whatever they claim,
+ * and arrays and maps to COMMAND_CONTAINERS_MAX. */
 
 #include "base/error.h"
 

@@ -112,7 +112,7 @@ int profile_telemetry_target(const struct profile *p, const struct profile_names
     struct meanings m = {.plain_names = p->record_quality, .units = p->units};
 
     meanings_names(&m, names);
-    meanings_text(&m, WORD_POINT, "POINT");
+    meanings_text(&m, WORD_POINT, "{point}");
     return request_target(p, &p->telemetry, &m, ret);
 }
 

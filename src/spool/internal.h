@@ -88,8 +88,8 @@ struct spool {
     enum spool_state state;
     struct spool_store *store;
     struct workers *workers;
-    bool stamped, stopping;
-    int64_t offset;
+    bool stamped, sure, stopping;
+    int64_t offset; /* `sure`: this machine's own, where it was first known */
     struct map devices;
     struct spool_device **heap; /* those with samples, the largest share first; room for all devices */
     size_t n_heap, heap_room;
@@ -235,6 +235,8 @@ void load_leave(struct spool *s);
 
 /* stamp.c */
 uint64_t shifted(uint64_t time, int64_t offset);
+/* Whether times of arrival in these two boots can be compared. */
+bool boots_compare(const struct boot *a, const struct boot *b);
 /* NULL: none is known. */
 struct boot *boot_of(const struct spool *s, uint64_t seq);
 int boot_add(struct spool *s, const struct stored_boot *boot, struct boot **ret);

@@ -113,8 +113,9 @@ void unload(struct spool_device *d)
     for (; i < t->n_head && left < most; i++)
         left += t->head[i].n - (i == 0 ? t->gone : 0);
     before = measure(d);
-    if (i < t->n_head && put_back(d, i, left) >= 0)
-        changed(d, &before);
+    if (i < t->n_head)
+        (void)put_back(d, i, left); /* without memory for it all stays, in other chunks */
+    changed(d, &before);
 }
 
 /* ---- On the worker ---- */
@@ -175,7 +176,7 @@ static uint32_t arrived_here(const struct spool *s, const struct spool_row *row,
 
     if (b == present || !b)
         return row->arrived;
-    if (!b->stored.known || !present->stored.known)
+    if (!boots_compare(b, present))
         return (uint32_t)(clock_boottime() / USEC_PER_SEC);
     moved += (b->stored.offset - present->stored.offset) / (int64_t)USEC_PER_SEC;
     return (uint32_t)(int32_t)MAX_OF(moved, (int64_t)INT32_MIN);

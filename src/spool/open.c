@@ -52,7 +52,7 @@ void open_forget(const struct spool_device *d, bool rows)
     for (size_t i = 0; o && i < o->n_devices; i++)
         if (o->devices[i].device == d)
             o->devices[i].device = NULL;
-    if (!rows || d->number > 0 || (s->state != SPOOL_OPENING && s->state != SPOOL_FAILED))
+    if (!rows || (s->state != SPOOL_OPENING && s->state != SPOOL_FAILED))
         return;
     forgotten = reallocarray(s->forgotten, s->n_forgotten + 1, sizeof(*forgotten));
     if (!forgotten)

@@ -309,7 +309,7 @@ static bool row_arrived(const struct spool *s, const struct spool_row *row, int6
     *ret = row->arrived;
     if (b == present)
         return true;
-    if (!b->stored.known || !present->stored.known)
+    if (!boots_compare(b, present))
         return false;
     *ret += (b->stored.offset - present->stored.offset) / (int64_t)USEC_PER_SEC;
     return true;

@@ -94,8 +94,9 @@ int spool_set(struct spool *s, const struct spool_settings *settings, struct err
 int spool_flush(struct spool *s, struct error *e);
 
 /* From now on CLOCK_REALTIME = CLOCK_BOOTTIME + offset: stamps what waits for it, and what comes with boot times. A
- * later call is for what comes after it: what has been stamped stays as it is. */
-void spool_stamp(struct spool *s, int64_t offset);
+ * later call is for what comes after it: what has been stamped stays as it is. `sure`: this machine's clock is
+ * synchronised; what somebody else tells may be wrong, and no samples of other boots are too old by it. */
+void spool_stamp(struct spool *s, int64_t offset, bool sure);
 bool spool_stamped(const struct spool *s);
 
 /* The device's queue, made empty if there is none. NULL when out of memory. Valid until spool_forget(). */
@@ -114,7 +115,8 @@ void spool_append(struct spool_device *d, uint64_t now, const struct sample *sam
 /* The samples from the `from`-th on, at most `max`, oldest first; stops before one that waits for its time, or to be
  * read back. Returns how many. The strings stay valid until the next call. */
 size_t spool_peek(struct spool_device *d, uint64_t now, size_t from, struct sample *ret, size_t max);
-/* The first n are under way: they stay as they are until accepted, rejected, or let go of (0). */
+/* The first n are under way: they stay as they are, in memory, until accepted, rejected, or let go of (0), as is to be
+ * done when the request has failed and is repeated later. */
 void spool_hold(struct spool_device *d, size_t n);
 /* The first n are with the cloud. They leave the queue and what is held. */
 void spool_accept(struct spool_device *d, size_t n);

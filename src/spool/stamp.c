@@ -64,7 +64,7 @@ static void stamp_device(struct spool_device *d, int64_t offset)
         stamp_queue(d, tail, first < d->queue.n ? 0 : tail_first, offset);
 }
 
-void spool_stamp(struct spool *s, int64_t offset)
+void spool_stamp(struct spool *s, int64_t offset, bool sure)
 {
     bool again = s->stamped;
 
@@ -72,6 +72,7 @@ void spool_stamp(struct spool *s, int64_t offset)
     s->offset = offset;
     if (again)
         return;
+    s->sure = sure;
     /* Of what waits, something may have been sent before a restart; and what comes goes on from there. */
     if (s->state == SPOOL_OPEN && s->boots[s->boot].stored.known) {
         offset = s->boots[s->boot].stored.offset;
@@ -101,6 +102,11 @@ struct boot *boot_of(const struct spool *s, uint64_t seq)
     return best;
 }
 
+bool boots_compare(const struct boot *a, const struct boot *b)
+{
+    return a->stored.known && a->stored.sure && b->stored.known && b->stored.sure;
+}
+
 int boot_add(struct spool *s, const struct stored_boot *boot, struct boot **ret)
 {
     struct boot *boots = reallocarray(s->boots, s->n_boots + 1, sizeof(*boots));
@@ -126,6 +132,7 @@ void stamp_boots(struct spool *s)
     if (!present->stored.known) {
         present->stored.known = true;
         present->stored.offset = s->offset;
+        present->stored.sure = s->sure;
         present->changed = true;
     }
     /* Boots are in the order of their numbers, the present one last: each ended before the next began. */
@@ -137,6 +144,7 @@ void stamp_boots(struct spool *s)
             continue;
         if (!b->stored.known) {
             b->stored.known = true;
+            b->stored.sure = present->stored.sure;
             b->stored.offset = began - ((int64_t)b->newest + 2) * (int64_t)USEC_PER_SEC;
             b->changed = true;
             unset++;

@@ -15,7 +15,8 @@
 #include <time.h>
 
 #define APPLICATION_ID 0x47485331 /* "GHS1" */
-#define FORMAT 1
+#define FORMAT 2
+#define FORMAT_WITHOUT_SURE 1 /* of boots */
 #define STRINGIFY(x) #x
 #define STRING(x) STRINGIFY(x)
 #define CORRUPT ".corrupt-"
@@ -23,7 +24,8 @@
 /* `sample` grows at its end, and shrinks where it began. Numbers of rows are never used again: a device's `row` may be
  * one that is long gone. */
 static const char schema[] =
-    "CREATE TABLE boot (number INTEGER PRIMARY KEY, id BLOB NOT NULL, offset INTEGER) STRICT;"
+    "CREATE TABLE boot (number INTEGER PRIMARY KEY, id BLOB NOT NULL, offset INTEGER,"
+    " sure INTEGER NOT NULL DEFAULT 1) STRICT;"
     "CREATE TABLE device (number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, row INTEGER NOT NULL,"
     " skip INTEGER NOT NULL, dropped INTEGER NOT NULL, rejected INTEGER NOT NULL) STRICT;"
     "CREATE TABLE sample (seq INTEGER PRIMARY KEY, device INTEGER NOT NULL, n INTEGER NOT NULL, data BLOB NOT NULL)"
@@ -102,7 +104,7 @@ static int judge_header(const struct spool_store *s, const uint8_t *header, ssiz
         return error_set(e, -EMEDIUMTYPE, "%s is not a spool: another program's database, left as it is; move it away",
                          s->path);
     format = database_header_number(header, 60);
-    return format == FORMAT ? 1 : wrong_format(s, format, e);
+    return format == FORMAT || format == FORMAT_WITHOUT_SURE ? 1 : wrong_format(s, format, e);
 }
 
 int spool_store_look(const struct spool_store *s, struct error *e)
@@ -178,7 +180,7 @@ static int make(struct spool_store *s, struct error *e)
 /* ---- Opening ---- */
 
 /* The header may be older than the log. */
-static int check_format(struct spool_store *s, struct error *e)
+static int read_format(struct spool_store *s, uint32_t *ret, struct error *e)
 {
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(s->db, "PRAGMA user_version", -1, &st, NULL), r = 0;
@@ -187,10 +189,26 @@ static int check_format(struct spool_store *s, struct error *e)
         rc = sqlite3_step(st);
     if (rc != SQLITE_ROW)
         r = spool_store_failed(s, rc, e, "read");
-    else if (sqlite3_column_int(st, 0) != FORMAT)
-        r = wrong_format(s, (uint32_t)sqlite3_column_int(st, 0), e);
+    else
+        *ret = (uint32_t)sqlite3_column_int(st, 0);
     sqlite3_finalize(st);
     return r;
+}
+
+/* Brings it to the present format. */
+static int check_format(struct spool_store *s, struct error *e)
+{
+    static const char more[] = "BEGIN; ALTER TABLE boot ADD COLUMN sure INTEGER NOT NULL DEFAULT 1;"
+                               "PRAGMA user_version = " STRING(FORMAT) "; COMMIT;";
+    uint32_t format = 0;
+    int r = read_format(s, &format, e), rc;
+
+    if (r < 0 || format == FORMAT)
+        return r;
+    if (format != FORMAT_WITHOUT_SURE)
+        return wrong_format(s, format, e);
+    rc = sqlite3_exec(s->db, more, NULL, NULL, NULL);
+    return rc == SQLITE_OK ? 0 : spool_store_failed(s, rc, e, "convert");
 }
 
 static int open_there(struct spool_store *s, struct error *e)
@@ -198,9 +216,9 @@ static int open_there(struct spool_store *s, struct error *e)
     int r = database_open(s->path, "PRAGMA journal_size_limit=4194304;", "", &s->db, e);
 
     if (r >= 0)
-        r = check_format(s, e);
-    if (r >= 0)
         r = database_check(s->path, s->db, "", e);
+    if (r >= 0)
+        r = check_format(s, e);
     if (r >= 0)
         database_keep(s->db);
     return r;

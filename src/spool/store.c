@@ -12,7 +12,7 @@ static const char *const statements[N_STATEMENTS] = {
     [STATEMENT_BEGIN] = "BEGIN IMMEDIATE",
     [STATEMENT_COMMIT] = "COMMIT",
     [STATEMENT_DEVICES] = "SELECT number, id, row, skip, dropped, rejected FROM device",
-    [STATEMENT_BOOTS] = "SELECT number, id, offset FROM boot ORDER BY number",
+    [STATEMENT_BOOTS] = "SELECT number, id, offset, sure FROM boot ORDER BY number",
     [STATEMENT_ROWS] = "SELECT seq, device, n, length(data), substr(data, 1, ?3) FROM sample WHERE seq > ?1"
                        " ORDER BY seq LIMIT ?2",
     [STATEMENT_DATA] = "SELECT data FROM sample WHERE seq = ?1",
@@ -24,8 +24,8 @@ static const char *const statements[N_STATEMENTS] = {
                              " ON CONFLICT (id) DO UPDATE SET number = excluded.number, row = excluded.row,"
                              " skip = excluded.skip, dropped = excluded.dropped, rejected = excluded.rejected",
     [STATEMENT_DELETE_DEVICE] = "DELETE FROM device WHERE number = ?1",
-    [STATEMENT_PUT_BOOT] = "INSERT INTO boot (number, id, offset) VALUES (?1, ?2, ?3)"
-                           " ON CONFLICT (number) DO UPDATE SET offset = excluded.offset",
+    [STATEMENT_PUT_BOOT] = "INSERT INTO boot (number, id, offset, sure) VALUES (?1, ?2, ?3, ?4)"
+                           " ON CONFLICT (number) DO UPDATE SET offset = excluded.offset, sure = excluded.sure",
     [STATEMENT_PUT_REJECTED] = "INSERT INTO rejected (device, time, point, value, unit, reason)"
                                " VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
     [STATEMENT_TRIM_REJECTED] = "DELETE FROM rejected WHERE number <= (SELECT max(number) FROM rejected) - ?1",
@@ -106,6 +106,7 @@ static int on_boot(sqlite3_stmt *st, void *userdata)
         .number = (uint32_t)sqlite3_column_int64(st, 0),
         .known = sqlite3_column_type(st, 2) == SQLITE_INTEGER,
         .offset = sqlite3_column_int64(st, 2),
+        .sure = sqlite3_column_int(st, 3) != 0,
     };
     const void *id = sqlite3_column_blob(st, 1);
 
@@ -268,6 +269,7 @@ static int put_boot(struct spool_store *s, const struct stored_boot *b)
     sqlite3_bind_blob(st, 2, b->id, sizeof(b->id), SQLITE_STATIC);
     if (b->known)
         sqlite3_bind_int64(st, 3, b->offset);
+    sqlite3_bind_int(st, 4, b->sure);
     return database_run(st);
 }
 

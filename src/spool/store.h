@@ -47,6 +47,7 @@ struct stored_boot {
     uint32_t number;
     uint8_t id[16];
     bool known; /* `offset` is: CLOCK_REALTIME - CLOCK_BOOTTIME */
+    bool sure;  /* by this machine's own clock */
     int64_t offset;
 };
 struct stored_row {

@@ -10,6 +10,9 @@ enum part { PART_FIRST, PART_LENGTH, PART_REST };
 
 #define TYPE(first) ((first) >> 4)
 #define TYPE_PUBLISH 3
+/* What a broker may send to a client that asks for QoS 1 at most: CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP,
+ * DISCONNECT. Others libmosquitto answers, and type 0 it takes for no packet at all. */
+#define FROM_BROKERS (1 << 2 | 1 << TYPE_PUBLISH | 1 << 4 | 1 << 9 | 1 << 11 | 1 << 13 | 1 << 14)
 #define QOS(first) ((first) >> 1 & 3)
 
 static int begins(struct mqtt_frames *f, struct error *e)
@@ -32,6 +35,8 @@ static int begins(struct mqtt_frames *f, struct error *e)
 static int header_byte(struct mqtt_frames *f, uint8_t byte, struct error *e)
 {
     if (f->part == PART_FIRST) {
+        if (!(FROM_BROKERS >> TYPE(byte) & 1))
+            return error_set(e, -EPROTO, "the broker sends what none may send to us (a packet of type %d)", TYPE(byte));
         f->first = byte;
         f->length = f->length_bytes = 0;
         f->part = PART_LENGTH;

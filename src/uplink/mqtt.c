@@ -306,7 +306,10 @@ static bool does_not_read(struct mqtt *m)
 
 static void misbehaved(struct mqtt *m, const char *words)
 {
-    m->phase == MQTT_OPEN ? closed(m, words) : fail(m, MQTT_FAILED, words);
+    if (m->phase == MQTT_OPEN)
+        closed(m, words);
+    else
+        fail(m, MQTT_FAILED, words);
 }
 
 static void step(struct mqtt *m, uint32_t events, uint64_t now)
@@ -346,8 +349,7 @@ static void unreachable(struct mqtt *m, int error)
     fail(m, MQTT_UNREACHABLE, e.text);
 }
 
-/* libmosquitto does not look whether the connection was made. The first write of OpenSSL's may have taken the error off
- * the socket. */
+/* libmosquitto does not look whether the connection was made. OpenSSL may have taken the error off the socket. */
 static bool tcp_step(struct mqtt *m, uint32_t events, uint64_t now)
 {
     int fd = mosquitto_socket(m->mosquitto), error = 0;

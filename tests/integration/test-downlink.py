@@ -88,6 +88,21 @@ def shown_again_not_done_again(bench):
     check(written(server) == [200, 220], f"each once: {written(server)}")
 
 
+def without_an_id_it_is_a_state(bench):
+    """It is carried out when it changes, and not because it is shown again."""
+    server, cloud, _, _ = start(bench)
+    cloud.do("lose-before-apply", path="commands/outcome", times=0)
+    cloud.do("command", device=DEVICE, body=json.dumps({"point": "setpoint", "value": 20}))
+    wait_for("the write", lambda: written(server) == [200])
+    cloud.do("clear")
+    mark = cloud.mark()
+    cloud.do("restart")
+    cloud.wait_event("outcome", seconds=40, since=mark, device=DEVICE, outcome={"id": None, "ok": True})
+    for value in (22, 20):
+        check(command(cloud, body=json.dumps({"point": "setpoint", "value": value}))["ok"], "the next state")
+    check(written(server) == [200, 220, 200], f"each change once: {written(server)}")
+
+
 def heard_after_a_rotation(bench):
     server, cloud, _, _ = start(bench)
     bench.ctl("rotate", DEVICE)
@@ -123,5 +138,5 @@ def without_writable_points_nobody_listens(bench):
 
 
 if __name__ == "__main__":
-    harness.main(register_is_written, refused_in_words, driver_away, shown_again_not_done_again, heard_after_a_rotation,
+    harness.main(register_is_written, refused_in_words, driver_away, shown_again_not_done_again, without_an_id_it_is_a_state, heard_after_a_rotation,
                  too_many_are_refused, bus_writes_are_written_down, without_writable_points_nobody_listens)

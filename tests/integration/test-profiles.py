@@ -14,11 +14,6 @@ import harness
 from agent_peers import COUNTER, CoapServer, check_list, write_counter
 from harness import check, wait_for
 
-try:
-    import cbor2
-except ImportError:
-    cbor2 = None
-
 SERVER = "coap-server-gnutls"
 # As an administrator writes one: a word in the path, one record a sample, PUT.
 OWN = """{
@@ -73,9 +68,8 @@ def nested(body):
 
 
 # device: profile, the path that its samples come to, how they are read
-KINDS = {"d-golioth": ("golioth", ".s/points", flat), "d-hono": ("hono", "telemetry", nested)}
-if cbor2:
-    KINDS |= {"d-cbor": ("cbor-here", "packs", senml_cbor), "d-own": ("own", "own/HW-7", own)}
+KINDS = {"d-golioth": ("golioth", ".s/points", flat), "d-hono": ("hono", "telemetry", nested),
+         "d-cbor": ("cbor-here", "packs", senml_cbor), "d-own": ("own", "own/HW-7", own)}
 
 
 class Server(CoapServer):
@@ -157,8 +151,6 @@ def outcome_of(server, number):
 
 def commands_in_cbor(bench):
     """They are polled for, carried out, and answered in CBOR: with a server and a client that are not ours."""
-    if not cbor2:
-        return
     keys = {"id-device": bench.new_key(text=True), "operator": bench.new_key(text=True)}
     server = bench.add(Server(bench, SERVER, keys))
     modbus = bench.modbus_server()
@@ -205,8 +197,6 @@ def main():
     if not shutil.which(SERVER):
         print(f"{SERVER} is not installed")
         sys.exit(harness.SKIPPED)
-    if not cbor2:
-        print("cbor2 is not installed: profiles in CBOR are left out")
     harness.main(every_value_arrives, commands_in_cbor, wrong_profile)
 
 

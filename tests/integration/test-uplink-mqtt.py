@@ -16,7 +16,7 @@ import tempfile
 import time
 
 from cases import Cases
-from mqtt_peers import MOSQUITTO, Broker, HostileBroker, MqttClient, Subscriber, publish
+from mqtt_peers import MOSQUITTO, Broker, HostileBroker, MqttClient, Subscriber, memory_peak, publish
 from ports import free_port
 from uplink_peers import CLIENT, check
 
@@ -471,12 +471,6 @@ def a_session_may_be_freed_in_any_callback(stack):
         client.expect("^freed 0", 10)
 
 
-def memory(process):
-    """What it has had in memory at most, in MB."""
-    with open(f"/proc/{process.pid}/status") as f:
-        return next(int(line.split()[1]) for line in f if line.startswith("VmHWM")) / 1024
-
-
 PUBLISH_200_MIB = b"\x30\x80\x80\x80\x64"
 
 
@@ -490,10 +484,10 @@ def a_packet_without_measure_is_not_taken(stack, tls):
     broker = HostileBroker(stack, "device-0", KEY, pieces, tls.replace("v1.", "1_"))
     client = MqttClient(stack, broker.port)
     client.credential(KEY)
-    before = memory(client.process)
+    before = memory_peak(client.process)
     client.say("start 0 main")
     client.expect("^state 0 (backing-off|connecting) .*packet of 209715205 bytes; expected at most 262144", 20)
-    check(memory(client.process) - before < 8, "took", memory(client.process) - before, "MB")
+    check(memory_peak(client.process) - before < 8, "took", memory_peak(client.process) - before, "MB")
 
 
 @case
@@ -524,6 +518,19 @@ def a_broker_that_breaks_the_rules_is_named(stack):
     client.expect("^message 0 c x{262136}$", 20)
     client.expect("^message 0 c x$", 10)
     check(sum(line == "message 0 c x" for line in client.lines.seen) == 101, "not all came")
+
+
+@case
+def a_broker_that_does_not_read_is_left(stack):
+    def pieces(_):
+        while True:
+            yield (bytes([0x32, 7, 0, 1]) + b"c\0\1\0x") * 1000
+
+    broker = HostileBroker(stack, "device-0", KEY, pieces)
+    client = MqttClient(stack, broker.port)
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.expect("^state 0 (backing-off|connecting) .*does not read what we answer", 20)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@
 
 #include "base/encode.h"
 #include "base/json.h"
+#include "base/limits.h"
 #include "payload/cbor.h"
 
 #include <cmocka.h>
@@ -160,12 +161,30 @@ static void test_deep(void **state)
     fail();
 }
 
+/* One byte may be an array or a map, which take hundreds each as they are kept. */
+static void test_many(void **state)
+{
+    for (size_t n = COMMAND_CONTAINERS_MAX - 1; n <= COMMAND_CONTAINERS_MAX; n++) {
+        uint8_t data[COMMAND_CONTAINERS_MAX + 2];
+        _cleanup_json_ json_object *o = NULL;
+        struct error e = {""};
+
+        data[0] = 0x9f;
+        memset(data + 1, 0xa0, n);
+        data[n + 1] = 0xff;
+        assert_int_equal(cbor_parse(data, n + 2, &o, &e), n < COMMAND_CONTAINERS_MAX ? 0 : -EBADMSG);
+        if (n == COMMAND_CONTAINERS_MAX)
+            assert_non_null(strstr(e.text, "more arrays and maps"));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_examples),
         cmocka_unit_test(test_refused),
         cmocka_unit_test(test_deep),
+        cmocka_unit_test(test_many),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

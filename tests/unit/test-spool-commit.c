@@ -371,6 +371,57 @@ static void test_forget_early(void **state)
     scratch_done(&x);
 }
 
+/* A file of the format before this one is brought to it, with all that it has. */
+static void test_older_format(void **state)
+{
+    sqlite3 *db;
+    struct scratch x;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (int64_t k = 0; k < 5; k++)
+        put(&x, "d", k);
+    scratch_kill(&x);
+    assert_int_equal(sqlite3_open(x.path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(db, "ALTER TABLE boot DROP COLUMN sure; PRAGMA user_version = 1;", NULL, NULL, NULL),
+                     SQLITE_OK);
+    sqlite3_close(db);
+    for (int round = 0; round < 2; round++) {
+        scratch_start(&x);
+        assert_int_equal(counts_of(&x, "d").queued, 5 + round);
+        assert_int_equal(put(&x, "d", 5 + round), 1);
+        scratch_kill(&x);
+    }
+    scratch_start(&x);
+    expect(&x, "d", 0, 7);
+    assert_int_equal(x.failures + x.corrupt, 0);
+    scratch_done(&x);
+}
+
+/* Forgotten while the file could not be read to its end, whatever was known of it by then. */
+static void test_forget_unread(void **state)
+{
+    for (uint32_t known = 0; known < 2; known++) {
+        struct error e = {0};
+        struct scratch x;
+
+        scratch_init(&x, SPOOL_ALWAYS);
+        put(&x, "d", 0);
+        put(&x, "other", 0);
+        scratch_kill(&x);
+        scratch_start(&x);
+        x.spool->state = SPOOL_FAILED;
+        spool_device(x.spool, "d")->number *= known;
+        spool_forget(spool_device(x.spool, "d"));
+        spool_store_free(x.spool->store);
+        assert_int_equal(spool_store_new(x.path, &x.spool->store, &e), 0);
+        open_begin(x.spool);
+        assert_int_equal(x.spool->state, SPOOL_OPEN);
+        assert_int_equal(counts_of(&x, "d").queued, 0);
+        assert_int_equal(counts_of(&x, "other").queued, 1);
+        scratch_done(&x);
+    }
+}
+
 /* The file may not grow: nothing is answered but what a cloud accepts, nothing is lost, and it goes on by itself. */
 static void test_full(void **state)
 {
@@ -524,6 +575,8 @@ int main(void)
         cmocka_unit_test(test_forget),
         cmocka_unit_test(test_comes_back),
         cmocka_unit_test(test_forget_early),
+        cmocka_unit_test(test_forget_unread),
+        cmocka_unit_test(test_older_format),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_corrupt),
         cmocka_unit_test(test_corrupt_in_use),

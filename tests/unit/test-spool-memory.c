@@ -91,7 +91,7 @@ static void test_read_back(void **state)
 /* Devices that cannot send after all give way to those that can. */
 static void test_line_down(void **state)
 {
-    enum { DEVICES = 200, EACH = 400 };
+    enum { DEVICES = 400, EACH = 400 };
     struct sample in[EACH], out[256];
     struct scratch x;
 
@@ -100,9 +100,15 @@ static void test_line_down(void **state)
         in[i] = text(i);
     for (unsigned i = 0; i < DEVICES; i++)
         spool_append(spool_device(x.spool, nth(i)), NOW, in, EACH, NULL, NULL);
+    scratch_kill(&x);
+    scratch_start(&x);
     for (unsigned i = 0; i + 1 < DEVICES; i++) {
-        (void)spool_peek(spool_device(x.spool, nth(i)), NOW, 0, out, ELEMENTSOF(out));
-        spool_line(spool_device(x.spool, nth(i)), false);
+        struct spool_device *d = spool_device(x.spool, nth(i));
+
+        /* Four were sent, and not answered. */
+        spool_hold(d, MIN_OF(spool_peek(d, NOW, 0, out, ELEMENTSOF(out)), (size_t)4));
+        spool_hold(d, 0);
+        spool_line(d, false);
     }
     assert_true(x.spool->memory <= SPOOL_MEMORY_MAX / 4 * 3);
     for (unsigned sent = 0, n; sent < EACH; sent += n) {
@@ -142,6 +148,7 @@ static void test_long_texts(void **state)
     assert_true(taken > 10000);
     assert_int_equal(x.spool->totals.dropped, 0);
     assert_int_equal(x.spool->totals.queued, taken);
+    assert_true(x.spool->memory <= SPOOL_MEMORY_MAX);
     setrlimit(RLIMIT_FSIZE, &before);
     scratch_done(&x);
 }

@@ -325,7 +325,7 @@ static void test_stamp(void **state)
     assert_false(spool_stamped(s));
     assert_int_equal(spool_peek(d, NOW, 0, out, 8), 0);
     assert_int_equal(counts(d).queued, 4);
-    spool_stamp(s, OFFSET);
+    spool_stamp(s, OFFSET, true);
     assert_true(spool_stamped(s));
     append(d, boot("p", NOW + 50, 5));
     append(d, number("p", REAL + 60, 6));
@@ -351,7 +351,7 @@ static void test_stamp_leaves_the_rest(void **state)
     append(d, number("p", REAL, 1));
     append(d, boot("p", NOW - USEC_PER_SEC / 2, 2));
     assert_int_equal(spool_peek(d, NOW, 0, out, 4), 1);
-    spool_stamp(s, OFFSET);
+    spool_stamp(s, OFFSET, true);
     assert_int_equal(spool_peek(d, NOW, 0, out, 4), 2);
     assert_int_equal(out[0].time, REAL);
     assert_int_equal(out[1].time, REAL + 1);

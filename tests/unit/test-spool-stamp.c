@@ -62,14 +62,14 @@ static void test_same_boot(void **state)
     times(&x, t, 2);
     assert_true(t[0] == -1 && t[1] == -1);
     assert_int_equal(counts_of(&x, "d").queued, 2);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW));
+    spool_stamp(x.spool, (int64_t)(REAL - NOW), true);
     put(&x, "p", NOW + 5, true, 2);
     times(&x, t, 3);
     assert_true(t[0] == 0 && t[1] == 1 && t[2] == 5);
     /* Another agent measures another relation: what was sent once has the same time. */
     scratch_kill(&x);
     scratch_start(&x);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 12345);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 12345, true);
     times(&x, t, 3);
     assert_true(t[0] == 0 && t[1] == 1 && t[2] == 5);
     scratch_done(&x);
@@ -85,7 +85,7 @@ static void test_in_memory_too(void **state)
     put(&x, "p", NOW, true, 0);
     spool_line(spool_device(x.spool, "d"), true);
     put(&x, "p", NOW + 7, true, 1);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW));
+    spool_stamp(x.spool, (int64_t)(REAL - NOW), true);
     put(&x, "p", REAL + 5, false, 2); /* not before the one before it */
     put(&x, "q", REAL + 5, false, 3);
     times(&x, t, 4);
@@ -101,11 +101,11 @@ static void test_again(void **state)
 
     scratch_init(&x, SPOOL_ALWAYS);
     put(&x, "p", NOW, true, 0);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW));
+    spool_stamp(x.spool, (int64_t)(REAL - NOW), true);
     put(&x, "p", NOW + 5, true, 1);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 100);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 100, true);
     put(&x, "p", NOW + 10, true, 2);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW) - 100);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) - 100, true);
     put(&x, "p", NOW + 15, true, 3);
     put(&x, "q", NOW + 20, true, 4);
     times(&x, t, 5);
@@ -113,7 +113,7 @@ static void test_again(void **state)
     /* In the same boot, another agent: what was not sent has the times that it had. */
     scratch_kill(&x);
     scratch_start(&x);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW) - 7);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) - 7, true);
     put(&x, "r", NOW + 30, true, 5);
     times(&x, t, 6);
     assert_true(t[0] == 0 && t[1] == 5 && t[2] == 110 && t[3] == 111 && t[4] == -80 && t[5] == 30);
@@ -121,7 +121,7 @@ static void test_again(void **state)
     scratch_kill(&x);
     scratch_start(&x);
     put(&x, "q", NOW + 25, true, 6);
-    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 3 * (int64_t)USEC_PER_DAY);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 3 * (int64_t)USEC_PER_DAY, true);
     put(&x, "r", NOW + 40, true, 7);
     times(&x, t, 8);
     assert_true(t[4] == -80 && t[5] == 30 && t[6] == 25 && t[7] == 3 * (int64_t)USEC_PER_DAY + 40);
@@ -129,6 +129,33 @@ static void test_again(void **state)
 }
 
 /* A boot whose clock was set: known for ever. One whose clock was not: as late as can be. */
+/* A cloud told the time, wrong by a month: that makes nothing too old that other boots have left, nor is what comes in
+ * this boot too old in the next. */
+static void test_unsure(void **state)
+{
+    struct scratch x;
+    int64_t t[3];
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW), true);
+    put(&x, "p", REAL, false, 0);
+    next_boot(&x);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 30 * (int64_t)USEC_PER_DAY, false);
+    put(&x, "p", REAL + USEC_PER_DAY, false, 1);
+    times(&x, t, 2);
+    assert_int_equal(t[0], 0);
+    assert_int_equal(counts_of(&x, "d").queued, 2);
+    next_boot(&x);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 60 * (int64_t)USEC_PER_DAY, true);
+    put(&x, "p", REAL + 2 * USEC_PER_DAY, false, 2);
+    /* Of the boots that are sure the older has a sample that is too old. */
+    times(&x, t, 3);
+    assert_int_equal(t[0], -1);
+    assert_int_equal(t[1], (int64_t)USEC_PER_DAY);
+    assert_int_equal(counts_of(&x, "d").dropped, 1);
+    scratch_done(&x);
+}
+
 static void test_boots(void **state)
 {
     /* Each boot: its samples at 100 s and 103 s after it began; whether its clock was set, and to what. */
@@ -157,7 +184,7 @@ static void test_boots(void **state)
             put(&x, "p", 100 * USEC_PER_SEC, true, 2 * boot);
             put(&x, "p", 103 * USEC_PER_SEC, true, 2 * boot + 1);
             if (table[i].set[boot])
-                spool_stamp(x.spool, (int64_t)REAL + table[i].offsets[boot] * SECOND);
+                spool_stamp(x.spool, (int64_t)REAL + table[i].offsets[boot] * SECOND, true);
         }
         for (int again = 0; again < 2; again++) {
             times(&x, t, 6);
@@ -169,7 +196,7 @@ static void test_boots(void **state)
             assert_int_equal(x.unset, table[i].unset);
             /* And so for ever. */
             next_boot(&x);
-            spool_stamp(x.spool, (int64_t)REAL + 9000 * SECOND);
+            spool_stamp(x.spool, (int64_t)REAL + 9000 * SECOND, true);
         }
         scratch_done(&x);
     }
@@ -189,7 +216,7 @@ static void test_waits(void **state)
     assert_true(t[0] == -1 && t[1] == -1);
     assert_int_equal(counts_of(&x, "d").queued, 2);
     next_boot(&x);
-    spool_stamp(x.spool, (int64_t)REAL);
+    spool_stamp(x.spool, (int64_t)REAL, true);
     times(&x, t, 2);
     assert_true(t[0] < t[1] && t[1] == -2 * SECOND);
     scratch_done(&x);
@@ -242,10 +269,10 @@ static void test_age(void **state)
 
     scratch_init(&x, SPOOL_ALWAYS);
     put(&x, "p", NOW, true, 0);
-    spool_stamp(x.spool, (int64_t)REAL);
+    spool_stamp(x.spool, (int64_t)REAL, true);
     x.settings.max_age = USEC_PER_DAY;
     next_boot(&x);
-    spool_stamp(x.spool, (int64_t)(REAL + 3 * USEC_PER_DAY));
+    spool_stamp(x.spool, (int64_t)(REAL + 3 * USEC_PER_DAY), true);
     assert_int_equal(counts_of(&x, "d").queued, 1);
     struct sample out;
     assert_int_equal(spool_peek(spool_device(x.spool, "d"), NOW, 0, &out, 1), 0);
@@ -257,8 +284,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_boot), cmocka_unit_test(test_in_memory_too), cmocka_unit_test(test_again),
-        cmocka_unit_test(test_boots),     cmocka_unit_test(test_waits),         cmocka_unit_test(test_jumps),
-        cmocka_unit_test(test_age),
+        cmocka_unit_test(test_unsure),    cmocka_unit_test(test_boots),         cmocka_unit_test(test_waits),
+        cmocka_unit_test(test_jumps),     cmocka_unit_test(test_age),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,6 +114,15 @@ static void test_loss(void **state)
         }
         assert_in_range(outside, 0, 500);
     }
+    /* Lost ones count before their message is answered. */
+    {
+        struct coap_loss l = {.share = 0};
+
+        coap_loss_lost(&l, 4);
+        assert_int_equal(coap_loss_tolerated(&l), 2);
+        coap_loss_lost(&l, 1);
+        assert_int_equal(coap_loss_tolerated(&l), 3);
+    }
     /* The borders: p^2 to p^6 just under 2 %. */
     assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 1414 / 10000}), 2);
     assert_int_equal(coap_loss_tolerated(&(struct coap_loss){.share = 65536 * 1416 / 10000}), 3);

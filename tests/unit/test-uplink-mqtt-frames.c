@@ -56,6 +56,10 @@ static void test_too_large(void **state)
         {{0x40, 0xff, 0xff, 0xff, 0x7f}, 5, -EMSGSIZE, "268435460 bytes"},
         {{0x30, 0x80, 0x80, 0x80, 0x80}, 5, -EPROTO, "not MQTT"},
         {{0x34, 0x05}, 2, -EPROTO, "QoS 2"},
+        {{0x00, 0x30, 0x80, 0x80, 0x80}, 5, -EPROTO, "a packet of type 0"}, /* libmosquitto would pass over the first */
+        {{0x62, 0x02, 0x00, 0x01}, 4, -EPROTO, "a packet of type 6"},       /* PUBREL, which it answers */
+        {{0xc0, 0x00}, 2, -EPROTO, "a packet of type 12"},                  /* PINGREQ, likewise */
+        {{0xf0, 0x00}, 2, -EPROTO, "a packet of type 15"},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
