@@ -149,7 +149,7 @@ def later_version(bench):
     rows(bench, "PRAGMA user_version = 7")
     agent.start()
     check(agent.wait() != 0, "it starts")
-    agent.wait_text("spool.db has format 7, this version knows format 1: install a later version")
+    agent.wait_text("spool.db has format 7, this version knows format 2: install a later version")
     check(not [f for f in os.listdir(bench.state) if "corrupt" in f], "it was moved aside")
 
 
