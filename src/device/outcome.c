@@ -31,27 +31,38 @@ static struct ratelimit *complaints(struct device *d)
     return d->downlink ? &d->downlink->complaints : &d->fleet->rejections;
 }
 
-static void cannot_tell(struct device *d, const struct profile_command *c, int r)
+#define WHICH_MAX (COMMAND_ID_MAX + DEVICE_ID_MAX + 32)
+
+/* `c` NULL, or without a point: what could not be read as one, or was not carried out. */
+static const char *which(const struct profile_command *c, char ret[static WHICH_MAX])
 {
-    log_limited(complaints(d), LOG_WARNING, d->config->id,
-                "the cloud cannot be told what became of command %.64s (%s): %s", c->id, c->point, strerrordesc_np(-r));
+    if (c && c->id && c->point)
+        snprintf(ret, WHICH_MAX, "command %.*s (%s)", COMMAND_ID_MAX, c->id, c->point);
+    else
+        snprintf(ret, WHICH_MAX, "a command that was not carried out");
+    return ret;
 }
 
-/* `c` NULL: one that was not carried out. */
+static void cannot_tell(struct device *d, const struct profile_command *c, int r)
+{
+    char text[WHICH_MAX];
+
+    log_limited(complaints(d), LOG_WARNING, d->config->id, "the cloud cannot be told what became of %s: %s",
+                which(c, text), strerrordesc_np(-r));
+}
+
 static void not_heard(struct device *d, const struct profile_command *c, int r, const struct uplink_response *response)
 {
-    char code[CODE_TEXT_MAX], which[COMMAND_ID_MAX + DEVICE_ID_MAX + 8] = "a command that was not carried out";
+    char code[CODE_TEXT_MAX], text[WHICH_MAX];
 
-    if (c)
-        snprintf(which, sizeof(which), "command %.64s (%s)", c->id, c->point);
     if (r < 0) {
-        log_limited(complaints(d), LOG_WARNING, d->config->id, "the cloud was not told what became of %s: %s", which,
-                    strerrordesc_np(-r));
+        log_limited(complaints(d), LOG_WARNING, d->config->id, "the cloud was not told what became of %s: %s",
+                    which(c, text), strerrordesc_np(-r));
         return;
     }
     message_code_text(d->uplink->profile, response->code, code);
-    log_limited(complaints(d), LOG_WARNING, d->config->id, "the cloud refuses to hear what became of %s (%s)", which,
-                code);
+    log_limited(complaints(d), LOG_WARNING, d->config->id, "the cloud refuses to hear what became of %s (%s)",
+                which(c, text), code);
 }
 
 static bool accepted(const struct device *d, int r, const struct uplink_response *response)
