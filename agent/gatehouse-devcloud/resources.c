@@ -355,6 +355,7 @@ static void on_request(coap_resource_t *resource, coap_session_t *session, const
 
     if (!q.client || !q.client->device)
         return;
+    q.client->held -= async && q.client->held > 0;
     x = find_exchange(q.client, mid);
     if (x) {
         send_answer(q.client, x, response);
@@ -363,7 +364,6 @@ static void on_request(coap_resource_t *resource, coap_session_t *session, const
     path = coap_get_uri_path(request);
     q.path = path ? (const char *)path->s : "";
     read_request(request, &q);
-    q.client->held -= async != NULL;
     log_debug(q.client->device->id, "%s %s, %zu bytes, message id %u", q.method, q.path, q.size, mid);
     if (async || !put_aside(session, &q, request)) {
         x = new_exchange(q.client, mid);

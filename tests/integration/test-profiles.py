@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 
+import cbor2
 import harness
 from agent_peers import COUNTER, CoapServer, check_list, write_counter
 from harness import check, wait_for
