@@ -22,14 +22,17 @@ static int complain(const struct mistakes *m)
     return 1;
 }
 
+/* The sample gets strings of its own. */
 static bool read_sample(const char *line, struct sample *ret)
 {
-    char *point = NULL, *value = NULL, type;
+    _cleanup_free_ char *point = NULL, *value = NULL;
+    char type;
     unsigned long long usec;
 
     if (sscanf(line, "%ms %llu %c %m[^\n]", &point, &usec, &type, &value) != 4)
         return false;
-    *ret = (struct sample){.point = point, .time = usec, .unit = "", .value = {.type = (enum sample_type)type}};
+    *ret =
+        (struct sample){.point = TAKE_PTR(point), .time = usec, .unit = "", .value = {.type = (enum sample_type)type}};
     if (type == 'd')
         ret->value.d = strtod(value, NULL);
     else if (type == 'x')
@@ -39,7 +42,7 @@ static bool read_sample(const char *line, struct sample *ret)
     else if (type == 'b')
         ret->value.b = value[0] == '1';
     else
-        ret->value.s = value;
+        ret->value.s = TAKE_PTR(value);
     return true;
 }
 
@@ -64,6 +67,10 @@ static int say(const struct profile *p)
         putchar('\n');
         profile_message_done(&m);
         at += (size_t)taken;
+    }
+    for (size_t i = 0; i < n; i++) {
+        free((char *)samples[i].point);
+        sample_value_done(&samples[i].value);
     }
     return 0;
 }
