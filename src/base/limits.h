@@ -167,7 +167,9 @@
 #define RESOLVE_ADDRESSES_MAX 16
 #define ADMISSION_RETRY (50 * USEC_PER_MSEC)
 #define ADMISSION_PER_TURN 16 /* handshakes begun in one turn of the loop */
-#define SOCKETS_PER_TURN 32   /* sockets read in one turn of the loop */
+#define TURN_BUDGET                                                                                                    \
+    (5 * USEC_PER_MSEC) /* beyond it what is ready waits for another turn: a handshake takes long on small machines */
+#define SOCKETS_PER_TURN 32 /* sockets read in one turn of the loop */
 #define TIMERS_PER_TURN 64
 #define NETWORK_SETTLE (1 * USEC_PER_SEC)
 #define NETWORK_MESSAGES_PER_TURN 64

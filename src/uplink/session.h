@@ -178,6 +178,6 @@ struct uplink_info {
 };
 void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret);
 
-/* Raises RLIMIT_NOFILE to its hard limit. If that is fewer than `needed` descriptors: -EMFILE, and e says how many
- * sessions fit and which setting to raise. */
+/* Raises RLIMIT_NOFILE to its hard limit, and has the kernel make room for `needed` descriptors. If that is fewer than
+ * `needed` descriptors: -EMFILE, and e says how many sessions fit and which setting to raise. */
 int uplink_raise_nofile(uint64_t needed, struct error *e);

@@ -5,7 +5,7 @@
  *
  * A source of the event loop for each socket would cost more memory than the rest of an idle socket's state, and the
  * loop hands out one event a turn after asking for all of them again, so a burst of n datagrams would cost n * n. Here
- * a turn takes what one question brought, up to SOCKETS_PER_TURN.
+ * a turn takes what one question brought, up to SOCKETS_PER_TURN, and no longer than TURN_BUDGET.
  *
  * Loop thread only. A callback may add and remove any watch, its own included, and free what holds one. */
 

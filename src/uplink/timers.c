@@ -69,9 +69,10 @@ static void arm(struct timers *t)
 static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct timers *t = userdata;
-    uint64_t now = clock_boottime();
+    uint64_t now = clock_boottime(), until = now + TURN_BUDGET;
 
-    for (int i = 0; i < TIMERS_PER_TURN && t->n > 0 && t->heap[1].at <= now; i++) {
+    for (int i = 0; i < TIMERS_PER_TURN && t->n > 0 && t->heap[1].at <= now && (i == 0 || clock_boottime() < until);
+         i++) {
         struct timer *timer = t->heap[1].timer;
 
         timer_stop(t, timer);

@@ -7,9 +7,12 @@
 #include "uplink/session.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 
 #define DESCRIPTORS_BESIDE 64                /* what the rest of the agent needs */
@@ -167,6 +170,16 @@ struct uplink *uplink_free(struct uplink *u)
     return NULL;
 }
 
+/* The kernel's table of a process with threads grows in a call that opens something, and waits there until no
+ * processor may look at the old one: 15 ms and more, within a turn of the loop. So it is made as large at once. */
+static void grow_table(uint64_t descriptors)
+{
+    _cleanup_close_ int fd = eventfd(0, EFD_CLOEXEC), last = -EBADF;
+
+    if (fd >= 0 && descriptors > 0 && descriptors <= INT_MAX)
+        last = fcntl(fd, F_DUPFD_CLOEXEC, (int)descriptors - 1);
+}
+
 int uplink_raise_nofile(uint64_t needed, struct error *e)
 {
     struct rlimit limit;
@@ -183,5 +196,6 @@ int uplink_raise_nofile(uint64_t needed, struct error *e)
                          (unsigned long long)needed, (unsigned long long)limit.rlim_cur,
                          limit.rlim_cur > DESCRIPTORS_BESIDE ? (unsigned long long)(limit.rlim_cur - DESCRIPTORS_BESIDE)
                                                              : 0);
+    grow_table(needed);
     return 0;
 }
