@@ -43,6 +43,7 @@ import tempfile
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration"))
+import dbus_client  # noqa: E402
 import harness  # noqa: E402
 from harness import check, wait_for  # noqa: E402
 
@@ -50,6 +51,7 @@ FEW = 100
 CHILDREN_MAX = 16384
 CHILDREN_OF_CLOUD = 1000
 CHILDREN_OF_DRIVER = 4000
+ASKED_EVERY = 0.02  # seconds, how exactly the time to all online is known
 SOFT_LIMIT = 256
 HARD_LIMIT_LOW = 200  # too low for FEW children, as the agent counts them
 ONLINE_RATIO_MAX = 1.4
@@ -166,13 +168,22 @@ class Fleet:
         slab, marks, started = slab_kilobytes(), [c.mark() for c in self.clouds], time.clock_gettime(time.CLOCK_BOOTTIME)
         self.agent.start()
         self.bench.wait_agent(self.agent, 60)
-        self.bench.wait_property(None, "Online", self.children, 60 + 3 * self.children / ADMITTED_PER_SECOND)
+        self.await_online(60 + 3 * self.children / ADMITTED_PER_SECOND)
         ended = time.clock_gettime(time.CLOCK_BOOTTIME)
         first = min(e["at"] for c, mark in zip(self.clouds, marks) for e in c.find_events("session", mark)) / 1e6
         self.settle()
         return {"seconds_to_all_online": round(ended - started, 2), "seconds_of_handshakes": round(ended - first, 2),
                 "cpu_seconds": round(cpu_seconds(self.agent.pid), 2),
                 "kernel_kb_a_child": round((slab_kilobytes() - slab) / self.children, 2)}
+
+    def await_online(self, seconds):
+        """Asked over one connection, and not all the time: what is measured has to do with two processors."""
+        with dbus_client.Client(self.bench) as bus:
+            def online():
+                time.sleep(ASKED_EVERY)
+                return bus.call("/org/gatehouse1", "org.freedesktop.DBus.Properties", "Get", "ss", "org.gatehouse1.Manager",
+                                "Online")[0][1] == self.children
+            wait_for("all online", online, seconds)
 
     def settle(self):
         """Until every child's first message after its handshake was answered."""
