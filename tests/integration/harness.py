@@ -234,13 +234,14 @@ class Devcloud(Process):
     calls, told to record them."""
 
     def __init__(self, bench, name, credentials, port=0, replaces=False, state=True, project=None, tenant=None,
-                 api_key=None, listen="127.0.0.1"):
+                 api_key=None, listen="127.0.0.1", verbose=True):
         self.psk_file, self.socket = bench.path(name + ".psk"), bench.path(name + ".ctl")
         with open(self.psk_file, "w", encoding="utf-8", opener=lambda p, f: os.open(p, f, 0o600)) as f:
             for identity, key, *device in credentials:
                 f.write(":".join([identity, key.hex(), *device]) + "\n")
         super().__init__(bench, name, [])
         self.mode, self.state, self.listen = "--replaces" if replaces else "--adds", state, listen
+        self.verbose = ["--verbose"] if verbose else []
         # Its own from the beginning, so that it has the same after a restart.
         self.port, self.https_port = port or free_port(), free_port(socket.SOCK_STREAM)
         self.project, self.tenant, self.api_key_file = project, tenant, None
@@ -251,7 +252,7 @@ class Devcloud(Process):
 
     def start(self):
         self.argv = [program("agent/gatehouse-devcloud/gatehouse-devcloud"), "--psk-file", self.psk_file, "--port",
-                     str(self.port), "--listen", self.listen, self.mode, "--json", "--verbose", "--control", self.socket]
+                     str(self.port), "--listen", self.listen, self.mode, "--json", *self.verbose, "--control", self.socket]
         if self.state:
             self.argv += ["--state", self.bench.path(self.name + ".state")]
         if self.project or self.tenant:
