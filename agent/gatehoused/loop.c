@@ -57,7 +57,8 @@ static uint64_t took(const struct account *begin, const struct account *end)
     return end->waits == begin->waits ? end->cpu - begin->cpu : wall - MIN_OF(wall, ready);
 }
 
-/* All between two waits for events is one turn. */
+/* All between two waits for events is one turn. The library sorts out which timers have come after it has waited: for
+ * that time, what was spent on the processor is counted. */
 static int turn(sd_event *event, int fd)
 {
     struct account begin, prepared, woken, end;
@@ -74,10 +75,10 @@ static int turn(sd_event *event, int fd)
     take_account(fd, &woken);
     r = sd_event_dispatch(event);
     take_account(fd, &end);
-    usec = took(&begin, &prepared) + took(&woken, &end);
+    usec = took(&begin, &prepared) + (woken.cpu - prepared.cpu) + took(&woken, &end);
     if (usec >= TURN_SAID)
         log_debug(NULL, "a turn of the loop took %u us, %u us of them on the processor", (unsigned)usec,
-                  (unsigned)(end.cpu - woken.cpu));
+                  (unsigned)(end.cpu - begin.cpu));
     return r;
 }
 

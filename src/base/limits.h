@@ -174,7 +174,7 @@
 #define NETWORK_SETTLE (1 * USEC_PER_SEC)
 #define NETWORK_MESSAGES_PER_TURN 64
 #define NETWORK_SESSIONS_PER_TURN 64 /* looked at after a change */
-#define KICKS_PER_TURN 64            /* devices that may send at last, in one turn of the loop */
+#define WALK_PER_TURN 64             /* devices looked at, in one turn of the loop, when all are */
 #define STOP_PER_TURN 64             /* devices disconnected when the agent stops */
 #define ADMISSION_CONCURRENT 64
 #define ADMISSION_PER_SEC 200

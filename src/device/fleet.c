@@ -48,6 +48,37 @@ struct device *fleet_next(struct fleet *f, const char *after)
     return i < f->n_devices ? f->devices[i] : NULL;
 }
 
+/* ── All devices ── */
+
+static int walk_init(struct fleet *f, struct walk *w, sd_event_handler_t handler)
+{
+    int r = sd_event_add_defer(f->event, &w->source, handler, f);
+
+    return r < 0 ? r : sd_event_source_set_enabled(w->source, SD_EVENT_OFF);
+}
+
+static void walk_begin(struct walk *w)
+{
+    w->next = 0;
+    (void)sd_event_source_set_enabled(w->source, SD_EVENT_ON);
+}
+
+static int walk_on(struct fleet *f, struct walk *w, void (*visit)(struct device *d))
+{
+    uint64_t until = clock_boottime() + TURN_BUDGET;
+
+    for (int i = 0; i < WALK_PER_TURN && w->next < f->n_devices && clock_boottime() < until; i++)
+        visit(f->devices[w->next++]);
+    return w->next < f->n_devices ? 0 : sd_event_source_set_enabled(w->source, SD_EVENT_OFF);
+}
+
+/* One more device, or one less, stands at `i`: nobody is passed over for that. */
+static void walk_shift(struct walk *w, size_t i, int by)
+{
+    if (i < w->next)
+        w->next += (size_t)by;
+}
+
 int fleet_insert(struct fleet *f, struct device *d)
 {
     size_t i = lower_bound(f, d->config->id);
@@ -64,6 +95,8 @@ int fleet_insert(struct fleet *f, struct device *d)
     memmove(f->devices + i + 1, f->devices + i, (f->n_devices - i) * sizeof(*f->devices));
     f->devices[i] = d;
     f->n_devices++;
+    walk_shift(&f->kick, i, 1);
+    walk_shift(&f->dating, i, 1);
     if (f->listener.device_added)
         f->listener.device_added(f->listener.userdata, d);
     return 0;
@@ -76,6 +109,8 @@ void fleet_remove(struct fleet *f, struct device *d)
 
     memmove(f->devices + i, f->devices + i + 1, (f->n_devices - i - 1) * sizeof(*f->devices));
     f->n_devices--;
+    walk_shift(&f->kick, i, -1);
+    walk_shift(&f->dating, i, -1);
     if (f->listener.device_removed)
         f->listener.device_removed(f->listener.userdata, d);
 }
@@ -92,17 +127,26 @@ static int on_kick(sd_event_source *source, void *userdata)
 {
     struct fleet *f = userdata;
 
-    for (int i = 0; i < KICKS_PER_TURN && f->kick.next < f->n_devices; i++)
-        delivery_kick(f->devices[f->kick.next++]);
-    return f->kick.next < f->n_devices ? 0 : sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    return walk_on(f, &f->kick, delivery_kick);
 }
 
 void fleet_kick_all(struct fleet *f)
 {
-    f->kick.next = 0;
-    if (!f->kick.source && sd_event_add_defer(f->event, &f->kick.source, on_kick, f) < 0)
-        return; /* each is kicked by what comes next */
-    (void)sd_event_source_set_enabled(f->kick.source, SD_EVENT_ON);
+    walk_begin(&f->kick);
+}
+
+/* Keys get a place on the calendar. */
+static void date(struct device *d)
+{
+    rotate_event(d, ROTATION_EV_TIMER);
+    rotate_schedule(d, false);
+}
+
+static int on_dating(sd_event_source *source, void *userdata)
+{
+    struct fleet *f = userdata;
+
+    return walk_on(f, &f->dating, date);
 }
 
 /* Until the clock can be trusted: then samples get their times, and keys their ages. */
@@ -117,10 +161,7 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
     }
     spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()), true);
     batch_date(f);
-    for (size_t i = 0; i < f->n_devices; i++) {
-        rotate_event(f->devices[i], ROTATION_EV_TIMER); /* gives its keys a place on the calendar */
-        rotate_schedule(f->devices[i], false);
-    }
+    walk_begin(&f->dating);
     fleet_kick_all(f);
     return 0;
 }
@@ -139,6 +180,12 @@ static int make_parts(struct fleet *f, const struct fleet_options *options, stru
         r = workers_new(f->event, 1, &f->bulk);
     if (r >= 0)
         r = jobs_new(f->event, &f->jobs);
+    if (r >= 0)
+        r = timers_new(f->event, 100 * USEC_PER_MSEC, rotate_timer, &f->rotation_timers);
+    if (r >= 0)
+        r = walk_init(f, &f->kick, on_kick);
+    if (r >= 0)
+        r = walk_init(f, &f->dating, on_dating);
     if (r >= 0)
         r = calendar_init(f);
     if (r >= 0)
@@ -237,6 +284,7 @@ struct fleet *fleet_free(struct fleet *f)
     f->stopping = true;
     sd_event_source_disable_unref(f->stop.source);
     sd_event_source_disable_unref(f->kick.source);
+    sd_event_source_disable_unref(f->dating.source);
     f->listener = (struct fleet_listener){0};
     if (f->jobs)
         jobs_listen(f->jobs, NULL);
@@ -261,6 +309,7 @@ struct fleet *fleet_free(struct fleet *f)
     jobs_free(f->jobs);
     calendar_done(f);
     sd_event_source_disable_unref(f->clock_timer);
+    timers_free(f->rotation_timers);
     spool_free(f->spool);
     workers_free(f->workers);
     workers_free(f->resolvers);

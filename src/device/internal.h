@@ -24,6 +24,7 @@
  */
 
 #include "base/ratelimit.h"
+#include "base/timers.h"
 #include "base/worker.h"
 #include "device/fleet.h"
 #include "payload/profile.h"
@@ -141,7 +142,7 @@ struct device {
     struct probe probe;
 
     struct rotation_carrier *rotation;
-    sd_event_source *rotation_timer;
+    struct timer rotation_timer; /* of the fleet's `rotation_timers` */
     enum rotation_report report;
     const char *report_reason; /* static */
     struct registrar_call *registrar_call;
@@ -184,6 +185,12 @@ struct server_time {
     struct ratelimit complaints;
 };
 
+/* Through all devices, a slice of them in each turn of the loop. */
+struct walk {
+    sd_event_source *source;
+    size_t next; /* of the fleet's devices */
+};
+
 struct fleet {
     sd_event *event;
     struct arena *arena;
@@ -202,6 +209,7 @@ struct fleet {
     uint32_t schedule_seed;
     struct device *turns, *turns_last; /* who holds one, the oldest first */
     size_t n_turns;
+    struct timers *rotation_timers;
     sd_event_source *schedule_timer, *turn_timer, *clock_timer;
     struct batch *batch; /* NULL: none runs */
     struct shared_uplink *uplinks;
@@ -224,10 +232,8 @@ struct fleet {
     struct export *export;
     bool changing; /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
-    struct {
-        sd_event_source *source;
-        size_t next; /* device that may send at last */
-    } kick;
+    struct walk kick;   /* who may send at last */
+    struct walk dating; /* whose keys get their ages */
     struct {
         sd_event_source *source;
         size_t left; /* devices whose sessions are still to be closed */
@@ -410,6 +416,7 @@ bool downlink_busy(const struct device *d);
 
 /* rotate.c */
 int rotate_init(struct device *d, struct error *e);
+void rotate_timer(struct timer *timer);
 void rotate_done(struct device *d);
 void rotate_event(struct device *d, enum rotation_event_type type);
 void rotate_schedule(struct device *d, bool fresh);

@@ -317,32 +317,24 @@ static void op_now(void *userdata, struct stamp *ret)
     fleet_stamp_now(d->fleet, ret);
 }
 
-/* Most devices wait for nothing most of the time: a source that has fired is not kept. */
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+void rotate_timer(struct timer *timer)
 {
-    struct device *d = userdata;
+    struct device *d = (struct device *)(void *)((char *)timer - offsetof(struct device, rotation_timer));
 
-    d->rotation_timer = sd_event_source_disable_unref(d->rotation_timer);
     /* A removal that could not be committed is asked for again: nobody else can, the device is gone from view. */
     if (d->tombstone && !d->exhume && !rotation_carrier_machine(d->rotation)->d.removing)
         rotate_event(d, ROTATION_EV_REMOVE);
     rotate_event(d, ROTATION_EV_TIMER);
-    return 0;
 }
 
 static void op_set_timer(void *userdata, uint64_t when)
 {
     struct device *d = userdata;
 
-    if (when == USEC_INFINITY) {
-        d->rotation_timer = sd_event_source_disable_unref(d->rotation_timer);
-        return;
-    }
-    if (!d->rotation_timer && sd_event_add_time(d->fleet->event, &d->rotation_timer, CLOCK_BOOTTIME, when,
-                                                100 * USEC_PER_MSEC, on_timer, d) < 0)
-        return;
-    sd_event_source_set_time(d->rotation_timer, when);
-    sd_event_source_set_enabled(d->rotation_timer, SD_EVENT_ONESHOT);
+    if (when == USEC_INFINITY)
+        timer_stop(d->fleet->rotation_timers, &d->rotation_timer);
+    else
+        timer_set(d->fleet->rotation_timers, &d->rotation_timer, when);
 }
 
 /* ── Outcomes ── */
@@ -482,6 +474,10 @@ int rotate_init(struct device *d, struct error *e)
         log_error(d->config->id, "%s: the device stays offline", d->rotation_problem ?: "");
         return 0;
     }
+    if (r >= 0)
+        r = timers_reserve(d->fleet->rotation_timers);
+    if (r < 0)
+        d->rotation = rotation_carrier_free(d->rotation);
     return r < 0 ? error_errno(e, r, "cannot begin its rotation") : 0;
 }
 
@@ -491,8 +487,11 @@ void rotate_done(struct device *d)
         registrar_call_cancel(d->registrar_call);
     if (d->pending)
         d->pending->device = NULL;
+    if (d->rotation) {
+        timer_stop(d->fleet->rotation_timers, &d->rotation_timer);
+        timers_release(d->fleet->rotation_timers);
+    }
     d->rotation = rotation_carrier_free(d->rotation);
-    sd_event_source_disable_unref(d->rotation_timer);
     schedule_drop(d->fleet->schedule, &d->schedule);
     batch_gone(d);
     rotate_end_turn(d);

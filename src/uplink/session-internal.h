@@ -4,13 +4,13 @@
 /* What uplink.c (the shared part), session.c (a session as its owner sees it), attempt.c (how it is made and made
  * again) and the transports know of each other. Nobody else includes this. */
 
+#include "base/timers.h"
 #include "uplink/admission.h"
 #include "uplink/backoff.h"
 #include "uplink/netlink.h"
 #include "uplink/resolver.h"
 #include "uplink/session.h"
 #include "uplink/sockets.h"
-#include "uplink/timers.h"
 
 struct dtls_shared;
 struct mqtt_shared;

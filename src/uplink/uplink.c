@@ -189,6 +189,7 @@ int uplink_raise_nofile(uint64_t needed, struct error *e)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
         return error_errno(e, -errno, "cannot raise the limit of open files");
+    grow_table(MIN_OF((uint64_t)limit.rlim_cur, needed));
     if (limit.rlim_cur != RLIM_INFINITY && limit.rlim_cur < needed)
         return error_set(e, -EMFILE,
                          "%llu descriptors are needed but only %llu are allowed, enough for %llu sessions: raise "
@@ -196,6 +197,5 @@ int uplink_raise_nofile(uint64_t needed, struct error *e)
                          (unsigned long long)needed, (unsigned long long)limit.rlim_cur,
                          limit.rlim_cur > DESCRIPTORS_BESIDE ? (unsigned long long)(limit.rlim_cur - DESCRIPTORS_BESIDE)
                                                              : 0);
-    grow_table(needed);
     return 0;
 }

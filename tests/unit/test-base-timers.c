@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/timers.h"
+#include "base/timers.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
