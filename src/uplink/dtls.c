@@ -120,7 +120,7 @@ struct dtls_shared *dtls_shared_free(struct dtls_shared *s)
 
 /* ── The socket under GnuTLS ── */
 
-/* The kernel knows of a narrower path: what comes is made smaller; what is under way already may be fragmented. */
+/* The kernel knows of a narrower path: what comes is made smaller; a handshake's flight may be fragmented. */
 static void shrink(struct dtls *d)
 {
     d->mtu = DTLS_MTU_FLOOR;
@@ -140,9 +140,11 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const void *data, size_t n)
         /* An ICMP error that waits on the socket is reported instead of sending; the next call sends. */
         if (udp_is_network_error(errno))
             d->icmp = errno;
-        else if (errno == EMSGSIZE)
+        else if (errno == EMSGSIZE) {
             shrink(d);
-        else if (errno != EINTR)
+            if (d->open)
+                break; /* dtls_data_max() has changed: what was in it comes again, in smaller pieces */
+        } else if (errno != EINTR)
             break;
     }
     return (ssize_t)n;
