@@ -7,7 +7,7 @@ import time
 
 import harness
 from agent_bench import wait_samples
-from harness import check
+from harness import check, wait_for
 from spool_bench import COUNTER, arrived, check_whole, finish, wait_spooled
 
 DEVICES = ("boiler-1", "boiler-2")
@@ -26,7 +26,7 @@ def own_profile(bench):
 
 
 def start(bench, told_ms):
-    """Everything, with a cloud that tells this time; samples wait."""
+    """Everything, with a cloud that tells this time; samples wait. The agent's clock is set once there is a file `clock-set`."""
     keys = {d: bench.new_key() for d in DEVICES}
     cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in DEVICES])
     cloud.do("clock", ms=told_ms)
@@ -36,7 +36,8 @@ def start(bench, told_ms):
         bench.write_device(d, "sim", {"n": COUNTER}, interval="20ms")
     driver = bench.spawn("driver", [harness.program("tests/tools/gatehouse-driver-no-clock"), "sim", "--runtime-dir", bench.runtime,
                                     "--plugin-dir", os.path.join(harness.BUILD_DIR, "plugins", "sim")])
-    agent = bench.agent(path="tests/tools/gatehoused-no-clock", env={"GATEHOUSE_BOOT_ID": "a" * 32})
+    agent = bench.agent(path="tests/tools/gatehoused-no-clock", env={"GATEHOUSE_BOOT_ID": "a" * 32,
+                                                                         "NO_CLOCK_UNTIL": bench.path("clock-set")})
     wait_spooled(bench, DEVICES, 10)
     return agent, driver, cloud, keys
 
@@ -88,5 +89,27 @@ def implausible(bench):
         check_times(cloud, d, begun - 1, time.time() + 1)
 
 
+def synchronized(bench):
+    """As soon as this machine's clock is right, it and not the cloud's time is that of the samples."""
+    begun = time.time()
+    agent, driver, cloud, keys = start(bench, int((begun + 30 * DAY) * 1000))
+    give_keys(bench, keys)
+    agent.wait_text("samples get the time of the cloud of uplink cloud")
+    for d in DEVICES:
+        wait_samples(cloud, d, 50)
+    with open(bench.path("clock-set"), "w", encoding="ascii"):
+        pass
+    for d in DEVICES:
+        wait_for("samples with this machine's time", lambda d=d: arrived(cloud, d)[-1][1] < begun + DAY, 20)
+        wait_samples(cloud, d, 50)
+    finish(bench, driver, DEVICES)
+    for d in DEVICES:
+        check_whole(cloud, d)
+        times = [t for _, t in sorted(dict(reversed(arrived(cloud, d))).items())]
+        own = next(i for i, t in enumerate(times) if t < begun + DAY)
+        check(own >= 50 and min(times[:own]) >= begun + 30 * DAY - 1, f"{d}: {own} had the cloud's time")
+        check(begun - 1 <= min(times[own:]) and max(times[own:]) <= time.time() + 1, f"{d}: the cloud's time came again")
+
+
 if __name__ == "__main__":
-    harness.main(told, implausible, needs=("busctl",))
+    harness.main(told, implausible, synchronized, needs=("busctl",))

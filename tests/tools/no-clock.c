@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Linked into an agent, a driver and a gatehouse-registrar of their own: nobody has set the clock, and there is no
- * other to trust. */
+ * other to trust, until there is a file called $NO_CLOCK_UNTIL. */
 #include "base/clock.h"
+
+#include <stdlib.h>
+#include <unistd.h>
 
 bool __wrap_clock_synchronized(void);
 
 bool __wrap_clock_synchronized(void)
 {
-    return false;
+    const char *until = getenv("NO_CLOCK_UNTIL");
+
+    return until && access(until, F_OK) == 0;
 }
