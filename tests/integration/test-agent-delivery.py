@@ -6,9 +6,12 @@ drops shown; across a cloud that is killed, drivers that end, answers that are l
 Samples wait in memory: those of an outage are lost with an agent that ends during it. So the agent is stopped here while the
 line is up."""
 
+import os
+
 import harness
 from agent_bench import check_arrived, modbus_device, values, wait_samples
 from harness import check, wait_for
+from spool_bench import COUNTER, check_whole
 
 DEVICES = ("boiler-1", "boiler-2", "boiler-3")
 
@@ -94,5 +97,29 @@ def agent_stopped(bench):
         check(len(missing) <= 2 * 3, f"{device}: {len(missing)} of {len(served)} are lost: {missing}")
 
 
+def drained_at_a_rate(bench):
+    """What has piled up comes as fast as the profile says, and not faster."""
+    key, rate, piled = bench.new_key(), 20, 60
+    cloud = bench.devcloud([("first-slow", key, "slow")])
+    with open(os.path.join(harness.ROOT, "etc/profiles/senml.json"), encoding="utf-8") as f:
+        text = f.read()
+    os.makedirs(os.path.join(bench.config, "profiles"))
+    with open(os.path.join(bench.config, "profiles", "slow.json"), "w", encoding="utf-8") as f:
+        f.write(text.replace('"max_payload": 1024', f'"max_payload": 128, "drain_rate": {rate}', 1))
+    bench.write_config(cloud.url, uplink={"profile": "slow"})
+    bench.write_device("slow", "sim", {"n": COUNTER}, interval="10ms", count=piled)
+    bench.agent()
+    bench.driver("sim")
+    bench.wait_property("slow", "Spooled", piled, 20)
+    bench.key_set("slow", "first-slow", key)
+    bench.wait_property("slow", "Spooled", 0, 60)
+    check_whole(cloud, "slow")
+    times = [e["at"] / 1e6 for e in cloud.find_events("sample")]
+    packs, took = cloud.stats()["devices"]["slow"]["packs"], times[-1] - times[0]
+    least = (packs - 1) / rate
+    check(packs >= piled / 3, f"only {packs} packs")
+    check(least / 2 <= took <= least + 10, f"{packs} packs took {took:.2f} s, at {rate} a second")
+
+
 if __name__ == "__main__":
-    harness.main(cloud_killed, driver_ended, answers_lost, agent_stopped, needs=("busctl",))
+    harness.main(cloud_killed, driver_ended, answers_lost, agent_stopped, drained_at_a_rate, needs=("busctl",))
