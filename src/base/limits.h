@@ -202,10 +202,10 @@
 #define COAP_DATAGRAM_LIMIT 2048
 #define COAP_EXCHANGES_MAX 64
 #define COAP_OBSERVATIONS_MAX 16
-#define COAP_MIDS_PER_SEC 250   /* so that none comes again within COAP_EXCHANGE_LIFETIME */
-#define COAP_UNANSWERED_ASKED 4 /* transmissions in a row, beyond which pings ask whether the session lives */
-#define COAP_RESTARTS_MAX 3     /* of one request: Echo, 4.08, a changed ETag */
-#define COAP_MAX_AGE 60         /* seconds, where a response does not say */
+#define COAP_MIDS_PER_SEC 250     /* so that none comes again within COAP_EXCHANGE_LIFETIME */
+#define COAP_UNANSWERED_DOUBTED 4 /* transmissions in a row, beyond which pings find out whether the session lives */
+#define COAP_RESTARTS_MAX 3       /* of one request: Echo, 4.08, a changed ETag */
+#define COAP_MAX_AGE 60           /* seconds, where a response does not say */
 #define COAP_HOLD_MAX USEC_PER_HOUR
 #define COAP_OBSERVE_RETRY_MAX USEC_PER_HOUR
 /* RFC 4787 section 4.3 has a NAT keep a UDP binding for two minutes at least, and Linux keeps an answered one just

@@ -28,7 +28,7 @@ int message_send(struct uplink_session *s, const struct profile_message *m, upli
                                                            .method = (uint8_t)m->method,
                                                            .content_format = m->content_format,
                                                            .accept = m->accept,
-                                                           .asks = m->asks,
+                                                           .wants_option = m->wants_option,
                                                            .retain = m->retain},
                                   done, userdata, ret);
 }

@@ -87,9 +87,9 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
         return;
     if (r < 0)
         not_told(f, d, "does not answer");
-    else if (!response->asked)
+    else if (!response->option)
         not_told(f, d, "does not tell it");
-    else if (profile_server_time(d->uplink->profile, response->asked, response->asked_size, &time) < 0)
+    else if (profile_server_time(d->uplink->profile, response->option, response->option_size, &time) < 0)
         not_told(f, d, "tells something else");
     else
         take(f, d, time);
@@ -105,7 +105,7 @@ static int ask(struct fleet *f, struct device *d)
         r = profile_probe(d->uplink->profile, &names.profile, &m);
     if (r < 0)
         return r;
-    m.asks = d->uplink->profile->time_option;
+    m.wants_option = d->uplink->profile->time_option;
     f->server_time.asked = clock_boottime();
     return message_send(d->session, &m, on_answer, d, &f->server_time.call);
 }

@@ -47,7 +47,7 @@ struct profile_message {
     char *target;               /* path and query, percent-encoded as struct uplink_request wants it; or topic */
     int content_format;         /* CoAP only; -1: none */
     int accept;                 /* CoAP only: the content format to answer in; -1: any */
-    uint16_t asks;              /* CoAP only: an option whose value in the answer is wanted; 0: none */
+    uint16_t wants_option;      /* CoAP only: an option whose value in the answer is wanted; 0: none */
     bool retain;                /* MQTT only */
     char *body;                 /* NUL-terminated, also where it is CBOR; never NULL */
     size_t size;

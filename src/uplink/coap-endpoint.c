@@ -127,10 +127,10 @@ static bool tell(struct coap_endpoint *ep)
 {
     bool suspect, answered = ep->tell_answered;
 
-    if (ep->ask && ep->connected && !coap_exchange_ask(ep))
+    if (ep->doubt && ep->connected && !coap_exchange_ping_in_doubt(ep))
         ep->suspect = ep->tell_suspect = true;
     suspect = ep->tell_suspect;
-    ep->ask = ep->tell_suspect = ep->tell_answered = false;
+    ep->doubt = ep->tell_suspect = ep->tell_answered = false;
     if (answered && ep->ops->answered)
         ep->ops->answered(ep->userdata);
     if (suspect && !ep->doomed && ep->ops->suspect)
@@ -455,13 +455,13 @@ void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
     ep->connected = true;
     ep->sent_at = ep->now;
     schedule_ping(ep);
-    ep->suspect = ep->tell_suspect = ep->tell_answered = ep->ask = false;
+    ep->suspect = ep->tell_suspect = ep->tell_answered = ep->doubt = false;
     ep->unanswered = 0;
     /* The peer's message ids are another session's now (RFC 7252 section 9.1.1). */
     free(ep->dedup);
     ep->dedup = NULL;
-    if (ep->probe)
-        coap_exchange_finish(ep->probe, -ECANCELED, NULL);
+    if (ep->doubt_ping)
+        coap_exchange_finish(ep->doubt_ping, -ECANCELED, NULL);
     while (!ep->doomed && (x = first_secret(ep)))
         coap_exchange_finish(x, -ECANCELED, NULL);
     if (!ep->doomed)

@@ -12,7 +12,7 @@
 #include "uplink/coap-exchange.h"
 #include "uplink/coap-reliability.h"
 
-/* Beside the path: Observe, Content-Format, Accept, two Block, Size1, Echo, Request-Tag, one that asks. */
+/* Beside the path: Observe, Content-Format, Accept, two Block, Size1, Echo, Request-Tag, one that is wanted back. */
 #define COAP_OTHER_OPTIONS_MAX 9
 #define COAP_ECHO_MAX 40
 #define COAP_REQUEST_TAG_SIZE 8
@@ -41,9 +41,9 @@ struct coap_exchange {
     int content_format, accept;
     int observe; /* value of the Observe option, -1: none */
     uint16_t mid;
-    uint16_t wire_size; /* of the last message */
-    uint16_t asks;      /* 0: none */
-    uint8_t state;      /* enum coap_exchange_state */
+    uint16_t wire_size;    /* of the last message */
+    uint16_t wants_option; /* 0: none */
+    uint8_t state;         /* enum coap_exchange_state */
     uint8_t method;
     uint8_t transmissions;
     uint8_t restarts;
@@ -77,7 +77,7 @@ struct coap_endpoint {
     const struct coap_endpoint_ops *ops;
     void *userdata;
     struct coap_exchange *first, *last; /* in the order of the calls */
-    struct coap_exchange *probe;        /* a ping, in doubt whether the session lives; or NULL */
+    struct coap_exchange *doubt_ping;   /* a ping, in doubt whether the session lives; or NULL */
     struct coap_observation *observations;
     struct coap_dedup *dedup; /* made when the peer first sends something of its own */
     struct coap_random random;
@@ -94,7 +94,7 @@ struct coap_endpoint {
     uint8_t nstart, szx_max;
     bool connected, suspect, doomed;
     bool tell_suspect, tell_answered;
-    bool ask; /* more went unanswered than is usual, if not more than the loss explains */
+    bool doubt; /* more went unanswered than is usual, if not more than the loss explains */
 };
 
 void coap_enter(struct coap_endpoint *ep, uint64_t now);
@@ -119,8 +119,8 @@ void coap_exchange_heard(struct coap_exchange *x, bool acknowledged);
 void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *response);
 /* What was sent belongs to a session that is gone: to be sent anew. */
 void coap_exchange_rewind(struct coap_exchange *x);
-/* Sends the ping of coap_endpoint_probe(), if it is not out yet; false if it may not be. */
-bool coap_exchange_ask(struct coap_endpoint *ep);
+/* Sends the ping of coap_endpoint_ping_in_doubt(), if it is not out yet; false if it may not be. */
+bool coap_exchange_ping_in_doubt(struct coap_endpoint *ep);
 /* Builds what callers get; the body is the message's own payload if NULL. 0, and *ret_location to be freed. */
 int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct uplink_response *ret,
                        char **ret_location);

@@ -13,7 +13,7 @@ static int check_request(const struct coap_endpoint *ep, const struct uplink_req
 
     if (request->method == COAP_EMPTY || COAP_CODE_CLASS(request->method) != 0)
         return -EINVAL;
-    if (request->content_format > UINT16_MAX || request->accept > UINT16_MAX || (request->asks & 1))
+    if (request->content_format > UINT16_MAX || request->accept > UINT16_MAX || (request->wants_option & 1))
         return -EINVAL;
     if (coap_message_add_path(&m, request->target, buf, sizeof(buf)) < 0)
         return -EINVAL;
@@ -48,7 +48,7 @@ int coap_exchange_new(struct coap_endpoint *ep, const struct uplink_request *req
     x->content_format = request->content_format;
     x->accept = request->accept;
     x->observe = -1;
-    x->asks = request->asks;
+    x->wants_option = request->wants_option;
     x->non = request->non;
     x->secret = request->secret;
     if (request->target) {
@@ -75,8 +75,8 @@ void coap_exchange_finish(struct coap_exchange *x, int r, const struct uplink_re
     *(x->previous ? &x->previous->next : &ep->first) = x->next;
     *(x->next ? &x->next->previous : &ep->last) = x->previous;
     ep->n_exchanges--;
-    if (ep->probe == x)
-        ep->probe = NULL;
+    if (ep->doubt_ping == x)
+        ep->doubt_ping = NULL;
     if (x->done)
         x->done(r, response, x->userdata);
     coap_block2_done(&x->block2);
@@ -138,8 +138,8 @@ static int build(struct coap_exchange *x, struct coap_message *m, uint8_t *path_
         r = add_payload(x, m);
     if (r >= 0 && x->echo_size > 0)
         r = coap_message_add(m, COAP_OPT_ECHO, x->echo, x->echo_size);
-    if (r >= 0 && x->asks != 0)
-        r = coap_message_add(m, x->asks, NULL, 0);
+    if (r >= 0 && x->wants_option != 0)
+        r = coap_message_add(m, x->wants_option, NULL, 0);
     return r;
 }
 
@@ -228,7 +228,7 @@ static void count_unanswered(const struct coap_exchange *x)
     if (ep->unanswered >= coap_loss_tolerated(&ep->loss))
         ep->suspect = ep->tell_suspect = true;
     else
-        ep->ask = ep->unanswered >= COAP_UNANSWERED_ASKED;
+        ep->doubt = ep->unanswered >= COAP_UNANSWERED_DOUBTED;
 }
 
 void coap_exchange_expire(struct coap_exchange *x)
@@ -279,11 +279,11 @@ static void hasten(struct coap_endpoint *ep, const struct coap_exchange *answere
 void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
 {
     struct coap_endpoint *ep = x->ep;
-    bool doubted = ep->suspect || ep->probe;
+    bool doubted = ep->suspect || ep->doubt_ping;
 
     ep->unanswered = 0;
     ep->row_from = ep->now;
-    ep->ask = false;
+    ep->doubt = false;
     if (ep->suspect) {
         /* Not yet told of the suspicion, the owner need not hear of its end. */
         ep->tell_answered = !ep->tell_suspect;
@@ -367,15 +367,15 @@ static void hold(struct coap_endpoint *ep, const struct coap_message *m)
 
 static void deliver(struct coap_exchange *x, const struct coap_message *m)
 {
-    const struct coap_option *asked = x->asks != 0 ? coap_message_find(m, x->asks) : NULL;
+    const struct coap_option *wanted = x->wants_option != 0 ? coap_message_find(m, x->wants_option) : NULL;
     struct uplink_response response;
     _cleanup_free_ char *location = NULL;
     int r = coap_response_make(m, &x->block2, &response, &location);
 
     response.location = location;
-    if (r >= 0 && asked) {
-        response.asked = asked->value;
-        response.asked_size = asked->length;
+    if (r >= 0 && wanted) {
+        response.option = wanted->value;
+        response.option_size = wanted->length;
     }
     coap_exchange_finish(x, r, r < 0 ? NULL : &response);
 }
@@ -497,12 +497,12 @@ int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *us
     return r;
 }
 
-bool coap_exchange_ask(struct coap_endpoint *ep)
+bool coap_exchange_ping_in_doubt(struct coap_endpoint *ep)
 {
     static const struct uplink_request ping = {.content_format = -1, .accept = -1};
     struct coap_exchange *x;
 
-    if (ep->probe)
+    if (ep->doubt_ping)
         return true;
     for (x = ep->first; x; x = x->next)
         if (x->state == COAP_SENT && x->spared)
@@ -511,20 +511,20 @@ bool coap_exchange_ask(struct coap_endpoint *ep)
         x->spared = x->state == COAP_SENT;
     if (coap_exchange_new(ep, &ping, NULL, NULL, &x) < 0)
         return false;
-    ep->probe = x;
+    ep->doubt_ping = x;
     coap_exchange_start(x);
-    return ep->probe != NULL;
+    return ep->doubt_ping != NULL;
 }
 
-void coap_endpoint_probe(struct coap_endpoint *ep, uint64_t now)
+void coap_endpoint_ping_in_doubt(struct coap_endpoint *ep, uint64_t now)
 {
     if (ep->doomed || !ep->connected)
         return;
     coap_enter(ep, now);
     /* One that is out already, and waits ever longer, begins anew. */
-    if (ep->probe && ep->probe->state == COAP_SENT)
-        again_now(ep->probe);
+    if (ep->doubt_ping && ep->doubt_ping->state == COAP_SENT)
+        again_now(ep->doubt_ping);
     else
-        (void)coap_exchange_ask(ep);
+        (void)coap_exchange_ping_in_doubt(ep);
     coap_leave(ep);
 }

@@ -32,7 +32,7 @@ struct coap_endpoint_ops {
      * is sent again in smaller blocks. Any other error is taken as a lost datagram. */
     int (*send)(void *userdata, const uint8_t *datagram, size_t n);
     /* The session looks stale: more transmissions in a row went unanswered than the loss measured on it explains. From
-     * COAP_UNANSWERED_ASKED on those are pings, which need not wait as long as the fifth transmission of a request.
+     * COAP_UNANSWERED_DOUBTED on those are pings, which need not wait as long as the fifth transmission of a request.
      * Once an episode. May be NULL. */
     void (*suspect)(void *userdata);
     /* After suspect: an answer did arrive, the session lives. Ends the episode. May be NULL. */
@@ -93,7 +93,7 @@ int coap_request(struct coap_endpoint *ep, uint64_t now, const struct uplink_req
  * another chance for it to answer, repeated as any ping; answered, what is out is sent again at once. A request has
  * this once: a server that answers pings but never the request keeps the session no longer. Nothing if there is no
  * session, or no message id to be had. */
-void coap_endpoint_probe(struct coap_endpoint *ep, uint64_t now);
+void coap_endpoint_ping_in_doubt(struct coap_endpoint *ep, uint64_t now);
 
 /* CoAP ping: an empty confirmable message, answered by RST (r is 0 then, without a response). Held up by nothing but
  * nstart. */

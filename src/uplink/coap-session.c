@@ -121,7 +121,7 @@ static void op_suspect(void *userdata)
     /* While the new session is being made, the old one may show that it was only loss: the request under way comes
      * again in half a minute, which is too late. */
     if (s->running && s->open)
-        coap_endpoint_probe(coap(s)->endpoint, clock_boottime());
+        coap_endpoint_ping_in_doubt(coap(s)->endpoint, clock_boottime());
     session_leave(s);
 }
 

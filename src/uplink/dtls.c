@@ -457,9 +457,8 @@ static void on_readable(struct socket_watch *watch)
 static int set_up_session(struct dtls *d, const struct dtls_options *options)
 {
     const char *server_name = d->shared->server_name;
-    int r;
+    int r = gnutls_init(&d->session, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 
-    r = gnutls_init(&d->session, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
     if (r < 0)
         return r;
     gnutls_session_set_ptr(d->session, d);
@@ -475,8 +474,7 @@ static int set_up_session(struct dtls *d, const struct dtls_options *options)
     gnutls_transport_set_pull_function(d->session, pull);
     gnutls_transport_set_pull_timeout_function(d->session, pull_timeout);
     gnutls_dtls_set_mtu(d->session, (unsigned)d->mtu);
-    /* The end of the handshake is ours to find: GnuTLS, which counts by the wall clock, gets more time than it needs.
-     */
+    /* GnuTLS counts by the wall clock and gets more time than it needs: the end of a handshake is ours to find. */
     gnutls_dtls_set_timeouts(d->session, DTLS_RETRANSMIT / USEC_PER_MSEC, 2 * DTLS_HANDSHAKE_TIMEOUT / USEC_PER_MSEC);
     /* What cannot be taken for resumption makes a full handshake. */
     if (options->resume && options->resume->size > 0)

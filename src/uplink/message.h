@@ -16,11 +16,11 @@ struct uplink_request {
     /* CoAP only */
     bool secret; /* the payload holds a key: our copies of it are wiped, and it is meant for the session that stands: a
                     new one ends the request with -ECANCELED */
-    uint8_t method;     /* enum coap_code: COAP_GET ... COAP_FETCH */
-    int content_format; /* -1: none */
-    int accept;         /* -1: none */
-    uint16_t asks; /* the number of an elective option, sent empty, whose value in the response is wanted; 0: none */
-    bool non;      /* not confirmable; ignored if block-wise */
+    uint8_t method;        /* enum coap_code: COAP_GET ... COAP_FETCH */
+    int content_format;    /* -1: none */
+    int accept;            /* -1: none */
+    uint16_t wants_option; /* an elective option, sent empty, whose value in the answer is wanted; 0: none */
+    bool non;              /* not confirmable; ignored if block-wise */
     /* MQTT only */
     bool retain;
 };
@@ -32,13 +32,13 @@ struct uplink_response {
     size_t payload_size;
     const char *topic; /* MQTT: of a message that a subscription brings; otherwise NULL */
     /* CoAP only */
-    int content_format;   /* -1: none */
-    uint32_t max_age;     /* seconds; 60 if the response does not say */
-    const char *location; /* as uplink_request.target takes it; NULL: none */
-    bool challenged;      /* carries Echo: a 4.01 that asks who we are again and again, not a refusal */
-    int32_t observe;      /* notifications: the server's order number; -1: it will not send more */
-    const uint8_t *asked; /* the value of the option that the request asks for; NULL: it is not there */
-    size_t asked_size;
+    int content_format;    /* -1: none */
+    uint32_t max_age;      /* seconds; 60 if the response does not say */
+    const char *location;  /* as uplink_request.target takes it; NULL: none */
+    bool challenged;       /* carries Echo: a 4.01 that asks who we are again and again, not a refusal */
+    int32_t observe;       /* notifications: the server's order number; -1: it will not send more */
+    const uint8_t *option; /* the value of the option that the request asks for; NULL: it is not there */
+    size_t option_size;
 };
 
 /* Called exactly once for each request, after which the call is gone. r: 0 answered (response is given, with whatever

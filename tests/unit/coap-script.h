@@ -424,7 +424,7 @@ static void script_act(struct script *s, const char *line)
     } else if (strcmp(verb, "lossy") == 0) {
         s->ep->loss.share = (uint32_t)(65536 * strtoul(path, NULL, 10) / 100);
     } else if (strcmp(verb, "probe") == 0) {
-        coap_endpoint_probe(s->ep, s->now);
+        coap_endpoint_ping_in_doubt(s->ep, s->now);
     } else if (strcmp(verb, "mtu") == 0) {
         s->path_mtu = strtoul(path, NULL, 10);
     } else if (strcmp(verb, "free") == 0) {

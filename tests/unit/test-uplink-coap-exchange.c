@@ -459,7 +459,7 @@ static void test_refused(void **state)
         {{.method = COAP_GET, .target = "a%"}, -EINVAL},
         {{.method = COAP_GET, .target = "a", .accept = 65536}, -EINVAL},
         {{.method = COAP_GET, .target = "a", .content_format = 65536}, -EINVAL},
-        {{.method = COAP_GET, .target = "a", .asks = 65001}, -EINVAL},
+        {{.method = COAP_GET, .target = "a", .wants_option = 65001}, -EINVAL},
         {{.method = COAP_GET, .target = "1/2/3/4/5/6/7/8/9/0/1/2/3/4/5/6/7/8/9/0/1/2/3/4/5"}, -EINVAL},
         {{.method = COAP_PUT, .target = "a", .payload = "too long", .payload_size = 8}, -EMSGSIZE},
         {{.method = COAP_PUT, .target = "a", .payload = "it fits", .payload_size = 7, .secret = true}, 0},

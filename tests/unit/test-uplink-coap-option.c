@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a request asks for by an option of its own. */
+/* An option whose value in the answer is wanted. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -29,34 +29,34 @@ static int send_and_catch(void *userdata, const uint8_t *datagram, size_t n)
     return 0;
 }
 
-static void on_asked(int r, const struct uplink_response *response, void *userdata)
+static void on_answer(int r, const struct uplink_response *response, void *userdata)
 {
     char *text = userdata;
 
     assert_int_equal(r, 0);
-    if (!response->asked) {
+    if (!response->option) {
         strcpy(text, "none");
         return;
     }
-    for (size_t i = 0; i < response->asked_size; i++)
-        snprintf(text + 2 * i, 3, "%02x", response->asked[i]);
+    for (size_t i = 0; i < response->option_size; i++)
+        snprintf(text + 2 * i, 3, "%02x", response->option[i]);
 }
 
-/* An option that asks goes out empty, and its value in the answer is handed over; an answer to somebody who did not
- * ask has none. */
-static void test_asks(void **state)
+/* An option that is wanted goes out empty, and its value in the answer is handed over; an answer to somebody who did
+ * not ask has none. */
+static void test_wanted_option(void **state)
 {
     static const struct coap_endpoint_ops ops = {.send = send_and_catch, .now = now};
     static const uint8_t told[] = {0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x00};
     const struct coap_endpoint_options options = {.ops = &ops, .seed = 1};
     static const struct {
-        uint16_t asks, answered;
+        uint16_t wanted, answered;
         const char *text;
     } table[] = {{65000, 65000, "018bcfe56800"}, {65000, 65002, "none"}, {0, 65000, "none"}};
 
     for (size_t i = 0; i < ELEMENTSOF(table); i++) {
         const struct uplink_request request = {
-            .method = COAP_POST, .target = "t", .content_format = -1, .accept = -1, .asks = table[i].asks};
+            .method = COAP_POST, .target = "t", .content_format = -1, .accept = -1, .wants_option = table[i].wanted};
         _cleanup_(coap_endpoint_freep) struct coap_endpoint *ep = NULL;
         struct coap_message sent, answer = {.type = COAP_ACK, .code = COAP_CHANGED};
         const struct coap_option *o;
@@ -65,10 +65,10 @@ static void test_asks(void **state)
         ssize_t n;
 
         assert_int_equal(coap_endpoint_new(&options, &ep), 0);
-        assert_int_equal(coap_request(ep, 1, &request, on_asked, text, NULL), 0);
+        assert_int_equal(coap_request(ep, 1, &request, on_answer, text, NULL), 0);
         assert_int_equal(coap_message_parse(caught.data, caught.n, &sent), 0);
         o = coap_message_find(&sent, 65000);
-        assert_true(table[i].asks ? o && o->length == 0 : !o);
+        assert_true(table[i].wanted ? o && o->length == 0 : !o);
         answer.mid = sent.mid;
         answer.token_size = sent.token_size;
         memcpy(answer.token, sent.token, sizeof(answer.token));
@@ -83,7 +83,7 @@ static void test_asks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_asks),
+        cmocka_unit_test(test_wanted_option),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
