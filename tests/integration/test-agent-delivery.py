@@ -6,10 +6,8 @@ drops shown; across a cloud that is killed, drivers that end, answers that are l
 Samples wait in memory: those of an outage are lost with an agent that ends during it. So the agent is stopped here while the
 line is up."""
 
-import os
-
 import harness
-from agent_bench import check_arrived, modbus_device, values, wait_samples
+from agent_bench import check_arrived, modbus_device, own_profile, values, wait_samples
 from harness import check, wait_for
 from spool_bench import COUNTER, check_whole
 
@@ -101,11 +99,7 @@ def drained_at_a_rate(bench):
     """What has piled up comes as fast as the profile says, and not faster."""
     key, rate, piled = bench.new_key(), 20, 60
     cloud = bench.devcloud([("first-slow", key, "slow")])
-    with open(os.path.join(harness.ROOT, "etc/profiles/senml.json"), encoding="utf-8") as f:
-        text = f.read()
-    os.makedirs(os.path.join(bench.config, "profiles"))
-    with open(os.path.join(bench.config, "profiles", "slow.json"), "w", encoding="utf-8") as f:
-        f.write(text.replace('"max_payload": 1024', f'"max_payload": 128, "drain_rate": {rate}', 1))
+    own_profile(bench, "slow", "senml", ('"max_payload": 1024', f'"max_payload": 128, "drain_rate": {rate}'))
     bench.write_config(cloud.url, uplink={"profile": "slow"})
     bench.write_device("slow", "sim", {"n": COUNTER}, interval="10ms", count=piled)
     bench.agent()

@@ -11,7 +11,7 @@ import signal
 import subprocess
 
 import harness
-from agent_bench import modbus_device
+from agent_bench import modbus_device, own_profile
 from harness import check, wait_for
 from mqtt_peers import MOSQUITTO, STAYS, Broker, HostileBroker, Subscriber, memory_peak, publish, write_program
 from registrar_peers import Registrar
@@ -286,11 +286,7 @@ def acl_denies_the_new_key_3_1_1(bench, stack):
 @case
 def probe_that_cannot_be_sent(bench, stack):
     """The broker takes no packet as long as the probe: the rotation waits, and what works goes on."""
-    os.makedirs(os.path.join(bench.config, "profiles"))
-    text = harness.read(os.path.join(harness.ROOT, "etc/profiles/senml-mqtt.json"))
-    check('"vb": true' in text, "another probe")
-    with open(os.path.join(bench.config, "profiles", "long-probe.json"), "w", encoding="utf-8") as f:
-        f.write(text.replace('"vb": true', f'"vs": "{"x" * 2000}"'))
+    own_profile(bench, "long-probe", "senml-mqtt", ('"vb": true', f'"vs": "{"x" * 2000}"'))
     cloud = with_registrar(bench, stack, profile="long-probe", extra="max_packet_size 1500\n")
     cloud.wait_values(5)
     bench.call(DEVICE, "Rotate", "a{sv}", "0")

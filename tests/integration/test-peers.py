@@ -6,7 +6,6 @@ The shipped profile `senml` does with libcoap's servers: they take POST on a pat
 cloud that knows only PUT is served by an administrator's own profile, which is a copy of senml.json under another name in
 the folder profiles/ beside gatehouse.json; one of the two devices here uses such a one.
 """
-import os
 import re
 import shutil
 import socket
@@ -14,20 +13,13 @@ import sys
 import time
 
 import harness
+from agent_bench import own_profile
 from agent_peers import COUNTER, CoapServer, check_list, write_counter
 from harness import check, wait_for
 
 SERVERS = [s for s in ("coap-server-gnutls", "coap-server-openssl") if shutil.which(s)]
 GOOD = ("boiler-1", "boiler-2")
 OUTAGE_SAMPLES = 12
-
-
-def write_put_profile(bench):
-    with open(os.path.join(harness.ROOT, "etc/profiles/senml.json"), encoding="utf-8") as f:
-        text = f.read()
-    os.makedirs(os.path.join(bench.config, "profiles"))
-    with open(os.path.join(bench.config, "profiles", "by-put.json"), "w", encoding="utf-8") as f:
-        f.write(text.replace('"method": "POST"', '"method": "PUT"'))
 
 
 def write_uplinks(bench, urls):
@@ -70,7 +62,7 @@ def start_all(bench, program):
     modbus = bench.modbus_server(devices=2)
     silent = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     silent.bind(("127.0.0.1", 0))
-    write_put_profile(bench)
+    own_profile(bench, "by-put", "senml", ('"POST"', '"PUT"'))
     write_uplinks(bench, {"cloud": server.url, "by-put": server.url, "closed": f"coaps://127.0.0.1:{harness.free_port()}",
                           "silent": f"coaps://127.0.0.1:{silent.getsockname()[1]}"})
     write_counter(bench, "boiler-1", 1, modbus.port)

@@ -12,6 +12,7 @@ import sys
 
 import cbor2
 import harness
+from agent_bench import own_profile
 from agent_peers import COUNTER, CoapServer, check_list, write_counter
 from harness import check, wait_for
 
@@ -91,13 +92,9 @@ class Server(CoapServer):
 
 
 def write_profiles(bench):
-    folder = os.path.join(bench.config, "profiles")
-    os.makedirs(folder)
-    with open(os.path.join(harness.ROOT, "etc/profiles/senml-cbor.json"), encoding="utf-8") as f:
-        text = f.read().replace('"telemetry"', '"packs"').replace('"packs":', '"telemetry":')
-    for name, content in (("cbor-here", text), ("own", OWN)):
-        with open(os.path.join(folder, name + ".json"), "w", encoding="utf-8") as f:
-            f.write(content)
+    own_profile(bench, "cbor-here", "senml-cbor", ('"path": "telemetry"', '"path": "packs"'))
+    with open(os.path.join(bench.config, "profiles", "own.json"), "w", encoding="utf-8") as f:
+        f.write(OWN)
 
 
 def arrived(server, device):

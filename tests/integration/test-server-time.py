@@ -6,7 +6,7 @@ import os
 import time
 
 import harness
-from agent_bench import wait_samples
+from agent_bench import own_profile, wait_samples
 from harness import check, wait_for
 from spool_bench import COUNTER, arrived, check_whole, finish, wait_spooled
 
@@ -14,15 +14,11 @@ DEVICES = ("boiler-1", "boiler-2")
 DAY = 86400
 
 
-def own_profile(bench):
+def timed_profile(bench):
     """SenML, with the option of Eclipse Hono's adapter."""
-    with open(os.path.join(harness.ROOT, "etc/profiles/senml.json"), encoding="utf-8") as f:
-        text = f.read()
-    with open(os.path.join(harness.ROOT, "etc/profiles/hono.json"), encoding="utf-8") as f:
-        line = next(line for line in f if '"server_time"' in line)
-    os.makedirs(os.path.join(bench.config, "profiles"), exist_ok=True)
-    with open(os.path.join(bench.config, "profiles", "timed.json"), "w", encoding="utf-8") as f:
-        f.write(text.replace('    "telemetry"', line + '    "telemetry"', 1))
+    hono = harness.read(os.path.join(harness.ROOT, "etc/profiles/hono.json"))
+    line = next(line for line in hono.splitlines() if '"server_time"' in line)
+    own_profile(bench, "timed", "senml", ('"telemetry": {', line.strip() + ' "telemetry": {'))
 
 
 def start(bench, told_ms):
@@ -30,7 +26,7 @@ def start(bench, told_ms):
     keys = {d: bench.new_key() for d in DEVICES}
     cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in DEVICES])
     cloud.do("clock", ms=told_ms)
-    own_profile(bench)
+    timed_profile(bench)
     bench.write_config(cloud.url, uplink={"profile": "timed"}, spool={"durability": "always"})
     for d in DEVICES:
         bench.write_device(d, "sim", {"n": COUNTER}, interval="20ms")
@@ -53,14 +49,20 @@ def check_times(cloud, device, least, most):
     check(least <= times[0] and times[-1] <= most, f"{device}: from {times[0]} to {times[-1]}, expected {least} to {most}")
 
 
-def told(bench):
-    """What waited, and what comes, has the cloud's time, which is another than this machine's; also after a restart."""
+def start_told(bench):
+    """With a cloud that is thirty days ahead, and whose time samples get."""
     begun = time.time()
     agent, driver, cloud, keys = start(bench, int((begun + 30 * DAY) * 1000))
     give_keys(bench, keys)
     agent.wait_text("samples get the time of the cloud of uplink cloud")
     for d in DEVICES:
         wait_samples(cloud, d, 50)
+    return begun, agent, driver, cloud
+
+
+def told(bench):
+    """What waited, and what comes, has the cloud's time, which is another than this machine's; also after a restart."""
+    begun, agent, driver, cloud = start_told(bench)
     agent.kill()
     agent.start()
     bench.wait_agent(agent)
@@ -91,12 +93,7 @@ def implausible(bench):
 
 def synchronized(bench):
     """As soon as this machine's clock is right, it and not the cloud's time is that of the samples."""
-    begun = time.time()
-    agent, driver, cloud, keys = start(bench, int((begun + 30 * DAY) * 1000))
-    give_keys(bench, keys)
-    agent.wait_text("samples get the time of the cloud of uplink cloud")
-    for d in DEVICES:
-        wait_samples(cloud, d, 50)
+    begun, _, driver, cloud = start_told(bench)
     with open(bench.path("clock-set"), "w", encoding="ascii"):
         pass
     for d in DEVICES:
