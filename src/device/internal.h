@@ -27,6 +27,7 @@
 #include "base/timers.h"
 #include "base/worker.h"
 #include "device/fleet.h"
+#include "device/server-clock.h"
 #include "payload/profile.h"
 #include "registrar/registrar.h"
 #include "rotation/carrier.h"
@@ -177,11 +178,9 @@ struct server_time {
     struct uplink_call *call; /* the question under way */
     uint64_t asked, next;     /* not before `next` another one */
     size_t turn;              /* the device to be asked next, if it can be */
-    unsigned answers;         /* worth something, since samples were last given a time by one */
-    int64_t offset;           /* the best: CLOCK_REALTIME less CLOCK_BOOTTIME, as the cloud has it */
-    uint64_t round_trip;      /* ... and what its question took */
-    bool told;                /* that samples get their times so */
-    struct backoff backoff;   /* of questions without a good answer */
+    struct server_clock clock;
+    bool told;              /* that samples get their times so */
+    struct backoff backoff; /* of questions without a good answer */
     struct ratelimit complaints;
 };
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Where the clock was never set since the machine started (no battery behind it, no way to an NTP server), samples
  * would wait for ever. A cloud whose profile names an option for its time is asked by it, with the profile's probe,
- * over a session that stands, so by somebody who has the device's key. The answer lies between question and arrival:
- * the middle is taken, and of several that of the shortest round trip.
+ * over a session that stands, so by somebody who has the device's key.
  *
  * It is the time of samples and of nothing else: the clock is left alone, no key has an age by it, and as soon as the
  * clock is synchronised it counts no more. */
@@ -28,17 +27,16 @@ static void use(struct fleet *f, const struct device *d)
 
     backoff_reset(&t->backoff);
     t->told = true;
-    t->answers = 0;
     t->next = clock_boottime() + SERVER_TIME_AGAIN;
-    spool_stamp(f->spool, t->offset, false);
+    spool_stamp(f->spool, t->clock.offset, false);
     log_debug(d->config->id, "the cloud's time, after a round trip of %llu ms",
-              (unsigned long long)(t->round_trip / USEC_PER_MSEC));
+              (unsigned long long)(t->clock.round_trip / USEC_PER_MSEC));
     if (!first)
         return;
     log_notice(NULL,
                "this machine's clock has not been set since it started: samples get the time of the cloud of uplink "
                "%s, right to %llu ms, until it is",
-               d->config->uplink, (unsigned long long)(t->round_trip / 2 / USEC_PER_MSEC));
+               d->config->uplink, (unsigned long long)(t->clock.round_trip / 2 / USEC_PER_MSEC));
     fleet_kick_all(f);
 }
 
@@ -57,23 +55,20 @@ static void not_told(struct fleet *f, const struct device *d, const char *what)
 static void take(struct fleet *f, const struct device *d, uint64_t time)
 {
     struct server_time *t = &f->server_time;
-    uint64_t now = clock_boottime(), round_trip = now - t->asked;
 
-    if (time < SERVER_TIME_MIN || time > SERVER_TIME_MAX) {
-        not_told(f, d, "tells one that is not from 2026 to 2099");
-        return;
-    }
-    if (round_trip > SERVER_TIME_WORST) {
-        not_told(f, d, "takes over 20 s to answer");
-        return;
-    }
-    if (t->answers == 0 || round_trip < t->round_trip) {
-        t->offset = (int64_t)(time - (t->asked + round_trip / 2));
-        t->round_trip = round_trip;
-    }
-    t->answers++;
-    if (round_trip <= SERVER_TIME_GOOD || t->answers >= SERVER_TIME_ANSWERS)
+    switch (server_clock_take(&t->clock, t->asked, clock_boottime(), time)) {
+    case SERVER_CLOCK_SETTLED:
         use(f, d);
+        break;
+    case SERVER_CLOCK_MORE:
+        break;
+    case SERVER_CLOCK_IMPLAUSIBLE:
+        not_told(f, d, "tells one that is not from 2026 to 2099");
+        break;
+    case SERVER_CLOCK_SLOW:
+        not_told(f, d, "takes over 20 s to answer");
+        break;
+    }
 }
 
 static void on_answer(int r, const struct uplink_response *response, void *userdata)
