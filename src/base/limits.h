@@ -45,6 +45,7 @@
 #define AUTHENTICATED_WRITE_INTERVAL                                                                                   \
     USEC_PER_DAY /* between two notes in the vault of when a key authenticated: each message would wear the card out   \
                   */
+#define AUTHENTICATED_WRITE_AGAIN (10 * USEC_PER_MINUTE) /* ... and after one that may not have been written */
 
 /* Provisioning: lists of devices and keys */
 #define CSV_FIELDS_MAX 16

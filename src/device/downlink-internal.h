@@ -23,7 +23,7 @@ struct remembered {
     struct downlink *downlink;
     struct profile_command command; /* without its value; id NULL: none */
     char *value;                    /* as text; compared for one without an id */
-    bool superseded;                /* of one without an id: there was another one since */
+    bool superseded;                /* by another one with the same id, or without one for the same point */
     bool ended;
     enum profile_outcome outcome;
     char *text;

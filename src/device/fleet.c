@@ -282,9 +282,9 @@ struct fleet *fleet_free(struct fleet *f)
     if (!f)
         return NULL;
     f->stopping = true;
-    sd_event_source_disable_unref(f->stop.source);
-    sd_event_source_disable_unref(f->kick.source);
-    sd_event_source_disable_unref(f->dating.source);
+    f->stop.source = sd_event_source_disable_unref(f->stop.source);
+    f->kick.source = sd_event_source_disable_unref(f->kick.source);
+    f->dating.source = sd_event_source_disable_unref(f->dating.source);
     f->listener = (struct fleet_listener){0};
     if (f->jobs)
         jobs_listen(f->jobs, NULL);

@@ -201,12 +201,13 @@ struct remembered *outcome_recall(struct downlink *l, const struct profile_comma
     return NULL;
 }
 
-/* Without an id there are only states to be told apart: of an observed resource, which shows them again after each
- * handshake; what has failed may be tried again with the same value. A message over MQTT is a message. */
+/* With an id, what asks for something else is another command: a cloud's ids may begin anew. Without one there are only
+ * states to be told apart: of an observed resource, which shows them again after each handshake; what has failed may be
+ * tried again with the same value. A message over MQTT is a message. */
 bool outcome_is_repeat(const struct remembered *m, const struct profile_command *c, const char *value)
 {
     if (command_has_id(c))
-        return true;
+        return strcmp(m->command.point, c->point) == 0 && strcmp(m->value, value) == 0;
     return m->downlink->device->uplink->profile->transport == PROFILE_COAP && strcmp(m->value, value) == 0 &&
            !(m->ended && m->outcome != PROFILE_DONE);
 }

@@ -30,6 +30,7 @@ void session_count(struct device *d)
 static void on_state(void *userdata, enum uplink_state state, const char *reason)
 {
     struct device *d = userdata;
+    bool before = d->session_state == UPLINK_STATE_ONLINE;
 
     d->session_state = state;
     set_reason(d, reason);
@@ -37,7 +38,9 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     if (d->queue)
         spool_line(d->queue, state == UPLINK_STATE_ONLINE);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
-    if (state == UPLINK_STATE_ONLINE) {
+    if (state == UPLINK_STATE_ONLINE && before) {
+        delivery_kick(d); /* for another reason than before: a session that is made anew beside it was, or was not */
+    } else if (state == UPLINK_STATE_ONLINE) {
         idle_touch(d);
         announce_begin(d);
         downlink_online(d);
@@ -165,8 +168,10 @@ static void note_authenticated(struct device *d)
         return;
     now = clock_realtime();
     d->last_authenticated = now;
-    if (vault_credential(entry, VAULT_MAIN)->last_authenticated + AUTHENTICATED_WRITE_INTERVAL > now)
+    if (vault_credential(entry, VAULT_MAIN)->last_authenticated + AUTHENTICATED_WRITE_INTERVAL > now ||
+        clock_boottime() < d->authenticated_next)
         return;
+    d->authenticated_next = clock_boottime() + AUTHENTICATED_WRITE_AGAIN;
     change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
     if (!change)
         return;
@@ -236,6 +241,8 @@ void session_start(struct device *d)
 
 void session_stop(struct device *d, enum uplink_bye bye)
 {
+    if (bye == UPLINK_BYE_FOR_GOOD)
+        session_linger_end(d);
     if (d->session && d->session_state != UPLINK_STATE_STOPPED)
         uplink_session_stop(d->session, bye);
 }
@@ -264,6 +271,8 @@ void session_adopt_probe(struct device *d)
     d->lingering = old;
     d->session = new;
     d->unproven = false;
+    d->session_state = UPLINK_STATE_STOPPED;
+    d->authenticated_next = 0;
     uplink_session_set_ops(new, &session_ops, d);
     uplink_session_adopt(new, VAULT_MAIN);
     uplink_session_info(new, &info);

@@ -33,6 +33,14 @@ static void on_more(const char *id, void *userdata)
         delivery_kick(d);
 }
 
+static void on_more_of_all(void *userdata)
+{
+    struct fleet *f = userdata;
+
+    if (!f->stopping)
+        fleet_kick_all(f);
+}
+
 static void on_disk(const struct error *e, void *userdata)
 {
     if (e)
@@ -66,6 +74,7 @@ static void on_unset(unsigned boots, void *userdata)
 
 static const struct spool_ops ops = {
     .more = on_more,
+    .more_of_all = on_more_of_all,
     .disk = on_disk,
     .corrupt = on_corrupt,
     .unreadable = on_unreadable,

@@ -353,10 +353,7 @@ static void settled(struct spool *s)
     if (!s->settling)
         return;
     s->settling = false;
-    for (struct map_node *node = map_next(&s->devices, NULL), *next; node; node = next) {
-        next = map_next(&s->devices, node);
-        say_more(MAP_ENTRY(node, struct spool_device, node));
-    }
+    say_more_of_all(s);
 }
 
 static void on_committed(int r, void *userdata)

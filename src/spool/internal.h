@@ -165,6 +165,7 @@ struct stored *stored_get(struct spool_device *d); /* NULL: no memory */
 void stored_put(struct spool_device *d);
 bool writes(const struct spool *s);
 void say_more(struct spool_device *d);
+void say_more_of_all(struct spool *s);
 /* So many more samples are safe, or left. */
 void passed(struct spool_device *d, uint64_t n);
 

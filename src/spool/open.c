@@ -295,8 +295,8 @@ static void opened(struct spool *s)
             make_dirty(d);
         else if (unwritten(d) > 0 && writes(s))
             let_age(d, now);
-        say_more(d);
     }
+    say_more_of_all(s);
     if (s->n_deletes > 0 || s->n_removed > 0)
         want_care(s, false);
 }

@@ -260,23 +260,29 @@ bool evict_memory(struct spool_device *d)
 
 /* ---- Bounds ---- */
 
+/* After that one by share, the largest first; of those with the same share by their place. */
+static struct spool_device *next_largest(const struct spool *s, const struct spool_device *after)
+{
+    struct spool_device *best = NULL;
+
+    for (size_t i = 0; i < s->n_heap; i++) {
+        struct spool_device *d = s->heap[i];
+        bool later = share(d) < share(after) || (share(d) == share(after) && i > after->heap_index);
+
+        if (later && (!best || share(d) > share(best)))
+            best = d;
+    }
+    return best;
+}
+
 /* From the largest share, or, when all of that is under way, from the next. */
 static bool evict_largest(struct spool *s, bool rows)
 {
-    struct spool_device *best = s->n_heap > 0 ? s->heap[0] : NULL;
-    uint64_t most = UINT64_MAX;
+    struct spool_device *d = s->n_heap > 0 ? s->heap[0] : NULL;
 
-    while (best && !evict(best, rows)) {
-        uint64_t below = MIN_OF(most, share(best));
-        const struct spool_device *failed = best;
-
-        best = NULL;
-        for (size_t i = 0; i < s->n_heap; i++)
-            if (s->heap[i] != failed && share(s->heap[i]) < below && (!best || share(s->heap[i]) > share(best)))
-                best = s->heap[i];
-        most = below;
-    }
-    return best != NULL;
+    while (d && !evict(d, rows))
+        d = next_largest(s, d);
+    return d != NULL;
 }
 
 bool make_room(struct spool *s, uint64_t more)

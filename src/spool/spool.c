@@ -192,6 +192,12 @@ void say_more(struct spool_device *d)
         s->options.ops->more(d->id, s->options.userdata);
 }
 
+void say_more_of_all(struct spool *s)
+{
+    if (s->options.ops && s->options.ops->more_of_all && !s->stopping)
+        s->options.ops->more_of_all(s->options.userdata);
+}
+
 /* ---- Beginning and end ---- */
 
 bool writes(const struct spool *s)

@@ -63,6 +63,8 @@ struct spool_options {
 struct spool_ops {
     /* The device has something to be sent, which spool_peek() did not have before. */
     void (*more)(const char *id, void *userdata);
+    /* Many devices may have, at once: not to be dealt with in one turn of the loop. */
+    void (*more_of_all)(void *userdata);
     /* The disk fails (said once until it works again), or works again (e NULL). */
     void (*disk)(const struct error *e, void *userdata);
     /* The file was damaged and is `aside` now ("": it could not be moved); `lost` samples stand only there. */

@@ -142,7 +142,7 @@ static ssize_t push(gnutls_transport_ptr_t ptr, const void *data, size_t n)
             d->icmp = errno;
         else if (errno == EMSGSIZE) {
             shrink(d);
-            if (d->open)
+            if (d->open && n > d->mtu)
                 break; /* dtls_data_max() has changed: what was in it comes again, in smaller pieces */
         } else if (errno != EINTR)
             break;

@@ -152,6 +152,11 @@ def outcome_while_away(bench, stack, leave, come_back):
     again = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)", 10)[1])
     check(again == outcome, again)
     check([v for _, v in cloud.server.served(1, "holding", 10, "write")] == [200], "written once")
+    # A cloud whose ids have begun anew asks for something else.
+    publish(cloud.broker, topic, json.dumps({"id": 7, "point": "setpoint", "value": 21}))
+    other = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)", 10)[1])
+    check(other == outcome, other)
+    check([v for _, v in cloud.server.served(1, "holding", 10, "write")] == [200, 210], "another command with the same id")
 
 
 @case

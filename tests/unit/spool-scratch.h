@@ -18,7 +18,7 @@ struct scratch {
     struct spool *spool;
     struct spool_settings settings;
     uint8_t boot;
-    unsigned more, failures, recoveries, corrupt, unreadable, unset;
+    unsigned more, more_of_all, failures, recoveries, corrupt, unreadable, unset;
     uint64_t lost;
     char aside[256];
 };
@@ -26,6 +26,11 @@ struct scratch {
 static inline void scratch_more(const char *id, void *userdata)
 {
     ((struct scratch *)userdata)->more++;
+}
+
+static inline void scratch_more_of_all(void *userdata)
+{
+    ((struct scratch *)userdata)->more_of_all++;
 }
 
 static inline void scratch_disk(const struct error *e, void *userdata)
@@ -63,6 +68,7 @@ static inline void scratch_unset(unsigned boots, void *userdata)
 static inline int scratch_try(struct scratch *x, struct error *e)
 {
     static const struct spool_ops ops = {.more = scratch_more,
+                                         .more_of_all = scratch_more_of_all,
                                          .disk = scratch_disk,
                                          .corrupt = scratch_corrupt,
                                          .unreadable = scratch_unreadable,

@@ -255,6 +255,32 @@ static void test_held(void **state)
     assert_true(totals(s).bytes <= 5000);
 }
 
+/* Who has as much as one that is wholly under way gives way before those who have less. */
+static void test_equal_shares(void **state)
+{
+    static const char *const ids[] = {"a", "b", "c"};
+
+    for (size_t held = 0; held < ELEMENTSOF(ids); held++) {
+        _cleanup_(spool_freep) struct spool *s = new_spool(90000, 7 * USEC_PER_DAY);
+        struct spool_device *d[ELEMENTSOF(ids)], *small;
+
+        for (size_t i = 0; i < ELEMENTSOF(ids); i++)
+            d[i] = spool_device(s, ids[i]);
+        for (int k = 0; k < 1000; k++)
+            for (size_t i = 0; i < ELEMENTSOF(ids); i++)
+                append(d[i], number("p", REAL, 1));
+        assert_int_equal(totals(s).dropped, 0);
+        assert_int_equal(counts(d[0]).bytes, counts(d[2]).bytes);
+        spool_hold(d[held], counts(d[held]).queued);
+        small = spool_device(s, "small");
+        for (int i = 0; i < 950; i++)
+            append(small, number("p", REAL + (uint64_t)i, i));
+        assert_int_equal(counts(small).dropped, 0);
+        assert_true(totals(s).dropped > 0);
+        assert_true(totals(s).bytes <= 90000);
+    }
+}
+
 static void test_age(void **state)
 {
     _cleanup_(spool_freep) struct spool *s = new_spool(100000, 100 * USEC_PER_SEC);
@@ -409,6 +435,7 @@ int main(void)
         cmocka_unit_test(test_largest_share_is_evicted),
         cmocka_unit_test(test_shares_level_out),
         cmocka_unit_test(test_held),
+        cmocka_unit_test(test_equal_shares),
         cmocka_unit_test(test_age),
         cmocka_unit_test(test_times_increase),
         cmocka_unit_test(test_stamp),
