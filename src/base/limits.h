@@ -164,6 +164,7 @@
 #define DTLS_NEXT_SOCKET (10 * USEC_PER_SEC) /* without any answer, from another port */
 #define DTLS_DATAGRAM_MAX (16 * 1024 + 256)  /* one for all: what a server's largest record takes */
 #define RESOLVE_AGAIN_AFTER_FAILURES 3
+#define OUTAGE_SAID_AFTER (15 * USEC_PER_SEC) /* without a session of any device */
 #define RESOLVE_INTERVAL (5 * USEC_PER_SEC)
 #define RESOLVE_ADDRESSES_MAX 16
 #define ADMISSION_RETRY (50 * USEC_PER_MSEC)

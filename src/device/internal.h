@@ -58,6 +58,12 @@ struct shared_uplink {
     struct profile *profile;
     struct registrar *registrar;
     struct registrations registrations;
+    struct {
+        sd_event_source *timer; /* NULL: none is awaited */
+        uint32_t online;        /* its devices that have a session */
+        uint64_t since;         /* CLOCK_BOOTTIME */
+        bool said;
+    } outage;
 };
 
 /* The profile's probe on a session of its own, with whichever slot. */
@@ -347,6 +353,10 @@ void session_refused(struct device *d);
 bool session_awaits_proof(const struct device *d);
 /* The code of an answer, when it says "accepted" 0: is shown. */
 void session_answered(struct device *d, uint8_t code);
+
+/* outage.c */
+/* The session's state has changed, and is counted. */
+void outage_look(struct device *d);
 
 /* idle.c */
 /* Whether the device has reason to be connected; one whose session is not made on demand always has. */

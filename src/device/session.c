@@ -24,6 +24,7 @@ void session_count(struct device *d)
         return;
     d->counted = online;
     d->fleet->online += online ? 1 : -1;
+    d->uplink->outage.online += online ? 1 : -1;
     fleet_changed(d->fleet);
 }
 
@@ -35,6 +36,7 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     d->session_state = state;
     set_reason(d, reason);
     session_count(d);
+    outage_look(d);
     if (d->queue)
         spool_line(d->queue, state == UPLINK_STATE_ONLINE);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);

@@ -144,6 +144,7 @@ struct shared_uplink *shared_uplink_put(struct shared_uplink *u)
             *link = u->next;
             break;
         }
+    sd_event_source_disable_unref(u->outage.timer);
     registration_done(u);
     registrar_free(u->registrar);
     uplink_free(u->uplink);

@@ -95,6 +95,29 @@ def agent_stopped(bench):
         check(len(missing) <= 2 * 3, f"{device}: {len(missing)} of {len(served)} are lost: {missing}")
 
 
+def outage_is_said(bench):
+    """Once for all devices, with a reason; and that it is over."""
+    keys = {d: bench.new_key() for d in DEVICES}
+    cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in DEVICES])
+    bench.write_config(cloud.url)
+    for device in DEVICES:
+        bench.write_device(device, "sim", {"n": COUNTER}, interval="100ms")
+    agent = bench.agent()
+    bench.driver("sim")
+    bench.set_keys((d, f"first-{d}", keys[d]) for d in DEVICES)
+    bench.wait_property(None, "Online", len(DEVICES))
+    cloud.kill()
+    agent.wait_text("uplink cloud: no session, for ", 60)
+    line = next(line for line in harness.read(agent.err).splitlines() if "no session, for " in line)
+    check("with 3 of its devices trying; boiler-1: " in line and "nothing listens there" in line, line)
+    cloud.start()
+    for device in DEVICES:
+        bench.ctl("connect", device)
+    agent.wait_text("uplink cloud: there are sessions again, after ", 30)
+    text = harness.read(agent.err)
+    check(text.count("no session, for") == text.count("sessions again") == 1, text)
+
+
 def drained_at_a_rate(bench):
     """What has piled up comes as fast as the profile says, and not faster."""
     key, rate, piled = bench.new_key(), 20, 60
@@ -116,4 +139,4 @@ def drained_at_a_rate(bench):
 
 
 if __name__ == "__main__":
-    harness.main(cloud_killed, driver_ended, answers_lost, agent_stopped, drained_at_a_rate, needs=("busctl",))
+    harness.main(cloud_killed, driver_ended, answers_lost, agent_stopped, outage_is_said, drained_at_a_rate, needs=("busctl",))

@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* That no device of an uplink has a session is said once for all of them, with the reason of one, and so is its end:
+ * whoever reads the journal next morning finds the night's outage in it. What concerns one device is in its LastError.
+ */
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "device/internal.h"
+
+/* Devices that are refused, or in conflict, have been named already. */
+static bool tries_in_vain(const struct device *d)
+{
+    switch (d->session_state) {
+    case UPLINK_STATE_CONNECTING:
+    case UPLINK_STATE_BACKING_OFF:
+    case UPLINK_STATE_UNREACHABLE:
+        return d->report == ROTATION_REPORT_FINE && d->session_reason;
+    case UPLINK_STATE_STOPPED:
+    case UPLINK_STATE_ONLINE:
+    case UPLINK_STATE_REFUSED:
+        break;
+    }
+    return false;
+}
+
+static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct shared_uplink *u = userdata;
+    const struct device *one = NULL;
+    size_t n = 0;
+
+    for (size_t i = 0; i < u->fleet->n_devices; i++)
+        if (u->fleet->devices[i]->uplink == u && tries_in_vain(u->fleet->devices[i])) {
+            one = one ?: u->fleet->devices[i];
+            n++;
+        }
+    if (n == 0)
+        return 0; /* the next that fails begins anew */
+    u->outage.said = true;
+    log_warning(NULL, "uplink %s: no session, for %llu s now, with %zu of its devices trying; %s: %s",
+                u->settings->name, (unsigned long long)((clock_boottime() - u->outage.since) / USEC_PER_SEC), n,
+                one->config->id, one->session_reason);
+    return 0;
+}
+
+static void over(struct shared_uplink *u)
+{
+    u->outage.timer = sd_event_source_disable_unref(u->outage.timer);
+    if (u->outage.said)
+        log_notice(NULL, "uplink %s: there are sessions again, after %llu s", u->settings->name,
+                   (unsigned long long)((clock_boottime() - u->outage.since) / USEC_PER_SEC));
+    u->outage.said = false;
+}
+
+static bool awaited(const struct shared_uplink *u)
+{
+    int enabled = SD_EVENT_OFF;
+
+    if (u->outage.timer)
+        sd_event_source_get_enabled(u->outage.timer, &enabled);
+    return enabled != SD_EVENT_OFF;
+}
+
+void outage_look(struct device *d)
+{
+    struct shared_uplink *u = d->uplink;
+    uint64_t now = clock_boottime();
+
+    if (u->outage.online > 0) {
+        over(u);
+        return;
+    }
+    if (d->session_state == UPLINK_STATE_STOPPED || u->outage.said || awaited(u) || d->fleet->stopping)
+        return;
+    u->outage.since = now;
+    if (!u->outage.timer &&
+        sd_event_add_time(d->fleet->event, &u->outage.timer, CLOCK_BOOTTIME, now, USEC_PER_SEC, on_time, u) < 0)
+        return;
+    sd_event_source_set_time(u->outage.timer, now + OUTAGE_SAID_AFTER);
+    sd_event_source_set_enabled(u->outage.timer, SD_EVENT_ONESHOT);
+}
