@@ -405,6 +405,8 @@ void announce_end(struct device *d);
 int device_introduce(void *userdata, struct uplink_introduction *ret);
 
 /* proof.c */
+/* Instead of a code of MQTT: acknowledged, and it has not come back. */
+#define PROOF_NOT_HEARD 0xff
 /* 0: `done` will be called, once, after which *ret is to be freed; 1: this profile wants none; -errno. r as for
  * uplink_done; 0: the verdict, and the code that it is of. */
 int proof_begin(struct device *d, struct uplink_session *s,

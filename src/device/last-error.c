@@ -22,6 +22,23 @@ static const char *of_session(const struct device *d, const struct vault_entry *
     return buffer;
 }
 
+/* MQTT before version 5: the broker says nothing of what it denies. */
+static const char *of_silence(const struct device *d, char *buffer, size_t size)
+{
+    const struct profile *p = d->uplink->profile;
+    _cleanup_(profile_message_done) struct profile_message probe = {0};
+    struct device_names names;
+
+    if (device_names(d, &names) >= 0)
+        (void)profile_probe(p, &names.profile, &probe);
+    snprintf(
+        buffer, size,
+        "the broker acknowledges what is sent to \"%s\" to show that the key is good, but it does not come back: may "
+        "this identity send there and read there too? (read_back in profile %s)",
+        probe.target ?: p->probe.target, p->name);
+    return buffer;
+}
+
 /* The session stands, and the server does not take what it is sent. */
 static const char *of_answer(const struct device *d, char *buffer, size_t size)
 {
@@ -31,6 +48,8 @@ static const char *of_answer(const struct device *d, char *buffer, size_t size)
     struct device_names names;
     char code[CODE_TEXT_MAX];
 
+    if (d->answer == PROOF_NOT_HEARD)
+        return of_silence(d, buffer, size);
     if (device_names(d, &names) >= 0)
         (void)profile_telemetry_target(p, &names.profile, &target);
     message_code_text(p, d->answer, code);

@@ -60,6 +60,12 @@ static void settle(struct device *d)
 
 static void forget_samples(struct device *d)
 {
+    struct spool_counts counts;
+
+    spool_device_counts(d->queue, &counts);
+    if (counts.queued > 0)
+        log_warning(d->config->id, "%llu samples that waited are given up: the device is removed",
+                    (unsigned long long)counts.queued);
     delivery_done(d);
     spool_forget(d->queue);
     d->queue = NULL;

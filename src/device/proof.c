@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MQTT_NOT_AUTHORIZED 0x87 /* what version 5 would have said */
-
 struct proof {
     struct device *device;
     struct uplink_call *call;
@@ -77,7 +75,7 @@ static void on_message(int r, const struct uplink_response *response, void *user
     struct proof *p = userdata;
 
     if (r < 0)
-        finish(p, 0, PROFILE_REFUSED, MQTT_NOT_AUTHORIZED);
+        finish(p, 0, PROFILE_REFUSED, PROOF_NOT_HEARD);
     else if (response->payload_size == p->message.size &&
              (p->message.size == 0 || memcmp(response->payload, p->message.body, p->message.size) == 0))
         finish(p, 0, PROFILE_ACCEPTED, 0);
@@ -89,7 +87,7 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 
     /* Acknowledged, and never delivered: not allowed. */
     if (p->acknowledged)
-        finish(p, 0, PROFILE_REFUSED, MQTT_NOT_AUTHORIZED);
+        finish(p, 0, PROFILE_REFUSED, PROOF_NOT_HEARD);
     else
         finish(p, -ETIMEDOUT, PROFILE_RETRY, 0);
     return 0;

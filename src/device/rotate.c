@@ -391,7 +391,8 @@ static void op_report(void *userdata, enum rotation_report report, const char *r
     if (report != d->report && report == ROTATION_REPORT_CONFLICT)
         log_audit(LOG_WARNING, MESSAGE_CONFLICT, d->config->id, NOBODY, "%s", reason);
     else if (report != d->report && report != ROTATION_REPORT_FINE)
-        log_warning(d->config->id, "%s", reason);
+        log_warning(d->config->id, "%s",
+                    d->session_state == UPLINK_STATE_ONLINE && d->answer ? device_last_error(d, NULL) : reason);
     d->report = report;
     d->report_reason = reason;
     /* It may take until somebody mends it, and others are waiting for their turn. */

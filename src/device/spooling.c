@@ -51,9 +51,12 @@ static void on_disk(const struct error *e, void *userdata)
 
 static void on_corrupt(const struct error *e, const char *aside, uint64_t lost, void *userdata)
 {
-    log_audit(LOG_ERR, MESSAGE_SPOOL_CORRUPT, NULL, NOBODY,
-              "%s: it is %s now, and a new one is begun; %llu samples known to be in it are given up", e->text, aside,
-              (unsigned long long)lost);
+    char samples[64] = "what waited in it";
+
+    if (lost > 0)
+        snprintf(samples, sizeof(samples), "what waited in it, %llu samples at least,", (unsigned long long)lost);
+    log_audit(LOG_ERR, MESSAGE_SPOOL_CORRUPT, NULL, NOBODY, "%s: it is %s now, and a new one is begun; %s is given up",
+              e->text, aside, samples);
 }
 
 static void on_unreadable(const char *id, uint64_t lost, void *userdata)

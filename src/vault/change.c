@@ -102,8 +102,8 @@ static int check_key(const struct vault_change *c, enum vault_slot slot, const u
     *ret_reserve = !row;
     if (!row || (row->committed && now->has_digest && memcmp(now->digest, digest, DIGEST_KEPT) == 0))
         return 0;
-    return error_set(e, -EEXIST, "device %s has or had this very key: each key is for one device, and once",
-                     row->device);
+    return error_set(e, -EEXIST, "device %s has or had this very key%s: each key is for one device, and once",
+                     row->device, strcmp(row->device, c->entry->device) == 0 ? ", for this or another uplink" : "");
 }
 
 static int check_identity(const struct vault_change *c, enum vault_slot slot, const char *identity, unsigned flags,

@@ -120,6 +120,20 @@ def reloaded(bench):
         check_whole(cloud, device)
 
 
+def removed(bench):
+    """What waited for a device whose file is gone is given up, and that is said; the others' stays."""
+    agent, driver, cloud = start(bench, "always")
+    cloud.kill()
+    wait_spooled(bench, DEVICES, 50)
+    os.unlink(os.path.join(bench.config, "devices.d", DEVICES[0] + ".json"))
+    bench.ctl("reload")
+    agent.wait_text("samples that waited are given up: the device is removed")
+    check("boiler-2: " not in "".join(line for line in agent.text().splitlines() if "given up" in line), agent.text())
+    cloud.start()
+    finish(bench, driver, DEVICES[1:])
+    check_whole(cloud, DEVICES[1])
+
+
 def damaged(bench):
     """A damaged file is moved aside and reported; samples go on."""
     agent, driver, cloud = start(bench, "always")
@@ -132,7 +146,7 @@ def damaged(bench):
     agent.start()
     bench.wait_agent(agent)
     agent.wait_text("is corrupt (")
-    agent.wait_text("a new one is begun")
+    agent.wait_text("a new one is begun; what waited in it is given up")
     wait_for("the damaged file under another name",
              lambda: [f for f in os.listdir(bench.state) if f.startswith("spool.db.corrupt-")])
     cloud.start()
@@ -250,5 +264,5 @@ def clock_never_set(bench):
 
 
 if __name__ == "__main__":
-    harness.main(clock_never_set, killed_always, killed_outage, killed_memory, killed_online, stopped_in_outage, reloaded, damaged,
+    harness.main(clock_never_set, killed_always, killed_outage, killed_memory, killed_online, stopped_in_outage, reloaded, removed, damaged,
                  later_version, full, evicted, rejected, needs=("busctl",))
