@@ -78,6 +78,18 @@ static void on_rejected(struct device *d, const char *reason)
     d->delivery.held = 0;
 }
 
+/* What is no matter of the line will hardly be over by the next try: somebody should know. */
+static void say_why(struct device *d, int r)
+{
+    const char *why = r == -ECONNRESET ? "the server rejects the message (RST)"
+                      : r == -EBADMSG  ? "the server's answer cannot be understood"
+                      : r == -EINVAL   ? "the profile makes a message that cannot be sent"
+                                       : NULL;
+
+    if (why)
+        log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "samples wait, and are tried again: %s", why);
+}
+
 static void handle_answer(struct device *d, int r, const struct uplink_response *response)
 {
     bool old = d->lingering;
@@ -91,6 +103,7 @@ static void handle_answer(struct device *d, int r, const struct uplink_response 
     } else if (r == -ECANCELED) {
         return; /* the session was exchanged or stopped: its successor kicks */
     } else if (r < 0) {
+        say_why(d, r);
         retry_later(d, 0);
         return;
     } else {
@@ -133,17 +146,19 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
     probe_delivery_ended(d);
 }
 
-/* The next pack: what is to be repeated, or what waits. Returns how many samples it holds, 0 for none. */
-static size_t make_pack(struct device *d, struct profile_message *ret)
+/* The next pack: what is to be repeated, or what waits. Returns how many samples it holds, 0 for none; -errno: there is
+ * one, but not now. */
+static ssize_t make_pack(struct device *d, struct profile_message *ret)
 {
     static struct sample samples[SAMPLES_PER_PACK]; /* views, used before the next call */
     struct delivery *delivery = &d->delivery;
     uint64_t now = clock_boottime();
     size_t want = delivery->held ?: delivery->split ?: SAMPLES_PER_PACK;
     struct device_names names;
+    int failed = device_names(d, &names);
 
-    if (device_names(d, &names) < 0)
-        return 0;
+    if (failed < 0)
+        return failed;
     for (unsigned i = 0; i < REJECTED_PER_TURN; i++) {
         size_t n = spool_peek(d->queue, now, 0, samples, MIN_OF(want, (size_t)SAMPLES_PER_PACK));
         ssize_t r;
@@ -151,10 +166,8 @@ static size_t make_pack(struct device *d, struct profile_message *ret)
         if (n == 0)
             return 0;
         r = profile_pack(d->uplink->profile, &names.profile, samples, n, d->uplink->settings->max_payload, ret);
-        if (r > 0)
-            return (size_t)r;
-        if (r == -ENOMEM)
-            return 0;
+        if (r > 0 || r == -ENOMEM)
+            return r;
         log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "a sample of %s cannot be sent: %s",
                     samples[0].point, strerrordesc_np((int)-r));
         spool_reject(d->queue, 1, strerrorname_np((int)-r));
@@ -180,23 +193,27 @@ static void send_pack(struct device *d)
 {
     _cleanup_(profile_message_done) struct profile_message message = {0};
     struct delivery *delivery = &d->delivery;
-    size_t n;
+    ssize_t n;
     int r;
 
     if (delivery->request || !d->queue || d->session_state != UPLINK_STATE_ONLINE || d->announcing ||
         probe_excludes_session(d) || session_awaits_proof(d) || !rate_allows(d))
         return;
     n = make_pack(d, &message);
-    if (n == 0)
+    if (n <= 0) {
+        if (n < 0)
+            retry_later(d, 0);
         return;
-    delivery->held = n;
-    spool_hold(d->queue, n);
+    }
+    delivery->held = (size_t)n;
+    spool_hold(d->queue, delivery->held);
     r = message_send(d->session, &message, on_answer, d, &delivery->request);
     delivery->last = clock_boottime();
     if (r == -EMSGSIZE) {
         on_rejected(d, "too large");
         go_on_soon(d);
     } else if (r < 0) {
+        say_why(d, r);
         retry_later(d, 0);
     }
 }
