@@ -62,6 +62,7 @@
 /* Proofs: the message that the cloud has to accept */
 #define PROOF_TIMEOUT (10 * USEC_PER_SEC) /* until it has come back, where it has to */
 #define PROBE_PAUSE (5 * USEC_PER_SEC)    /* for what is under way, before its session ends */
+#define RELOAD_PAUSE (2 * USEC_PER_SEC)   /* the same, where a changed uplink's devices are made anew */
 
 /* Writes to a device, whoever asks for them */
 #define WRITES_PER_SEC 10

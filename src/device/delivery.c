@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* From the device's queue to the cloud: one request at a time, of as many waiting samples as it holds. Samples leave
- * the queue when the cloud has accepted them; until then the same ones are sent again, byte for byte. */
+ * the queue when the cloud has accepted them; until then the same ones are sent again, byte for byte unless another
+ * profile was read. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "device/internal.h"
@@ -144,6 +145,7 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
     d->delivery.request = NULL;
     handle_answer(d, r, response);
     probe_delivery_ended(d);
+    reload_delivery_ended(d);
 }
 
 /* The next pack: what is to be repeated, or what waits. Returns how many samples it holds, 0 for none; -errno: there is
@@ -196,8 +198,8 @@ static void send_pack(struct device *d)
     ssize_t n;
     int r;
 
-    if (delivery->request || !d->queue || d->session_state != UPLINK_STATE_ONLINE || d->announcing ||
-        probe_excludes_session(d) || session_awaits_proof(d) || !rate_allows(d))
+    if (delivery->request || delivery->paused || !d->queue || d->session_state != UPLINK_STATE_ONLINE ||
+        d->announcing || probe_excludes_session(d) || session_awaits_proof(d) || !rate_allows(d))
         return;
     n = make_pack(d, &message);
     if (n <= 0) {

@@ -233,6 +233,17 @@ void fleet_warn_of_settings(const struct fleet *f)
                        f->config->file, f->config->uplinks[i]->name);
 }
 
+static int read_profiles(struct fleet *f, struct error *e)
+{
+    struct mistakes mistakes = {0};
+    int r = profiles_read(f->config, f->config_dir, &f->profiles, &mistakes);
+
+    if (r < 0)
+        fleet_say_mistakes(r, &mistakes, e);
+    mistakes_done(&mistakes);
+    return r;
+}
+
 int fleet_new(const struct fleet_options *options, struct fleet **ret, struct error *e)
 {
     _cleanup_(fleet_freep) struct fleet *f = calloc(1, sizeof(*f));
@@ -253,7 +264,9 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
     f->paths = (struct config_paths){.config_dir = f->config_dir, .state_dir = f->state_dir};
     if (!f->config_dir || !f->state_dir || !f->registrar_dir)
         return -ENOMEM;
-    r = make_parts(f, options, e);
+    r = read_profiles(f, e);
+    if (r >= 0)
+        r = make_parts(f, options, e);
     if (r >= 0)
         r = shared_uplinks_check(f, e);
     if (r >= 0)
@@ -306,6 +319,7 @@ struct fleet *fleet_free(struct fleet *f)
     vault_care_leave(f);
     backup_leave(f);
     backup_dir_leave(f);
+    reload_leave(f);
     jobs_free(f->jobs);
     calendar_done(f);
     sd_event_source_disable_unref(f->clock_timer);
@@ -313,6 +327,7 @@ struct fleet *fleet_free(struct fleet *f)
     spool_free(f->spool);
     workers_free(f->workers);
     workers_free(f->resolvers);
+    profiles_done(&f->profiles);
     config_unref(f->config);
     sd_event_unref(f->event);
     free(f->config_dir);

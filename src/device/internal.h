@@ -20,6 +20,7 @@
  *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
  *   export.c     Export                                 spooling.c  the spool
  *   server-time.c  a cloud's time for samples, where the clock was never set
+ *   profiles.c   what each uplink's cloud is told, as it was read
  *   introduce.c  who it is to a broker: client id and will
  */
 
@@ -45,6 +46,12 @@ struct registrations {
     struct backoff backoff;
     struct ratelimit limit;
     sd_event_source *timer;
+};
+
+/* What the uplinks of a configuration say to their clouds, in the order of these. */
+struct profiles {
+    struct profile **list; /* references */
+    size_t n;
 };
 
 /* One configured uplink at run time. Counted by the devices that use it. */
@@ -83,6 +90,7 @@ struct delivery {
     size_t held;   /* samples in the request under way, or to be repeated as they are */
     size_t split;  /* no more samples than this in a pack while a bad one is being looked for; 0: no limit */
     uint64_t last; /* when one was sent, CLOCK_BOOTTIME */
+    bool paused;   /* nothing more is begun: a reload is about to make the device anew */
     struct backoff backoff;
 };
 
@@ -204,6 +212,7 @@ struct fleet {
     struct workers *workers;   /* files, passwd look-ups: what is local waits for nothing that is not */
     struct workers *resolvers; /* name resolution, which may take as long as it likes */
     struct config *config;
+    struct profiles profiles; /* of its uplinks, as they were when it was read */
     char *config_dir, *state_dir, *registrar_dir;
     struct config_paths paths;
     struct link_host *link;
@@ -236,7 +245,8 @@ struct fleet {
     struct workers *bulk; /* lists in and out, which may take as long as their readers like */
     struct provision *provision;
     struct export *export;
-    bool changing; /* what is configured is being changed, with files read or written on a worker */
+    struct reload *reload; /* NULL: none waits for what is under way */
+    bool changing;         /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
     struct walk kick;   /* who may send at last */
     struct walk dating; /* whose keys get their ages */
@@ -309,6 +319,10 @@ int check_devices(struct fleet *f, struct config_device *const *devices, size_t 
 
 /* reload.c: as many mistakes as an error text holds, a line each; returns r */
 int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);
+/* Nothing of the queue is under way any more. */
+void reload_delivery_ended(struct device *d);
+/* The fleet goes, whatever is waited for. */
+void reload_leave(struct fleet *f);
 
 /* verify.c: the fleet goes, whatever is being verified. */
 void verify_leave(struct fleet *f);
@@ -323,10 +337,17 @@ void backup_dir_leave(struct fleet *f);
 /* uplinks.c */
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);
 struct shared_uplink *shared_uplink_put(struct shared_uplink *u);
-/* What the files alone cannot show: that each configured uplink's profile is there and right. -EBADMSG if not. */
+/* What the files alone cannot show: that each configured uplink can be made. */
 int shared_uplinks_check(struct fleet *f, struct error *e);
-/* Whether a device of this uplink may stay as it is under another configuration. */
-bool shared_uplink_current(const struct shared_uplink *u, const struct config *config);
+/* Whether a device of this uplink may stay as it is under this configuration with these profiles. */
+bool shared_uplink_current(const struct shared_uplink *u, const struct config *config, const struct profiles *profiles);
+
+/* profiles.c */
+/* Blocks on files, and touches nothing but its own. -EBADMSG with all mistakes, -ENOMEM. */
+int profiles_read(const struct config *config, const char *config_dir, struct profiles *ret, struct mistakes *mistakes);
+void profiles_done(struct profiles *p);
+/* That of one of the uplinks of the configuration that they were read for, or of one made from it. */
+struct profile *profiles_of(const struct profiles *p, const struct config *config, const char *uplink);
 
 /* device.c */
 int device_new(struct fleet *f, struct config_device *config, struct device **ret, struct error *e);

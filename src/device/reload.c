@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Reload: the files are read on a worker, all or nothing, and what runs is then brought in line. Whoever did not change
- * is not touched. */
+/* Reload: the files are read on a worker, profiles among them, all or nothing, and what runs is then brought in line.
+ * Whoever did not change is not touched. */
+#include "base/clock.h"
+#include "base/limits.h"
 #include "base/log.h"
 #include "device/internal.h"
 
@@ -11,15 +13,20 @@
 struct reload {
     struct fleet *fleet;
     struct config *config;
+    struct profiles profiles; /* of its uplinks */
     struct mistakes mistakes;
+    /* What is under way of devices that are going to be made anew is waited for. */
+    size_t under_way;
+    sd_event_source *pausing;
     device_done done;
     void *userdata;
 };
 
 /* Whether the device may go on as it is, with only its settings exchanged. */
-static bool keeps_running(const struct device *d, const struct config_device *config, const struct config *all)
+static bool keeps_running(const struct device *d, const struct config_device *config, const struct config *all,
+                          const struct profiles *profiles)
 {
-    return strcmp(d->config->uplink, config->uplink) == 0 && shared_uplink_current(d->uplink, all);
+    return strcmp(d->config->uplink, config->uplink) == 0 && shared_uplink_current(d->uplink, all, profiles);
 }
 
 static void exchange_settings(struct device *d, struct config_device *config)
@@ -46,7 +53,7 @@ static void follow(struct fleet *f, const struct config *before)
         struct device *d = f->devices[i];
         const struct config_device *config = config_device(f->config, d->config->id);
 
-        if (!config || !keeps_running(d, config, f->config))
+        if (!config || !keeps_running(d, config, f->config, &f->profiles))
             fleet_drop(f, d, !config);
     }
     for (size_t i = 0; i < f->config->n_devices; i++) {
@@ -75,21 +82,33 @@ int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e)
     return error_set(e, r, "%s", text);
 }
 
-static int apply(struct fleet *f, struct config *config, struct error *e)
+/* What it had is in the reload then, and what the reload had is the fleet's. */
+static void exchange(struct reload *reload)
 {
-    _cleanup_(config_unrefp) struct config *before = f->config;
+    struct fleet *f = reload->fleet;
+    struct config *config = f->config;
+    struct profiles profiles = f->profiles;
+
+    f->config = reload->config;
+    f->profiles = reload->profiles;
+    reload->config = config;
+    reload->profiles = profiles;
+}
+
+static int apply(struct reload *reload, struct error *e)
+{
+    struct fleet *f = reload->fleet;
     int r;
 
-    f->config = config_ref(config);
+    exchange(reload);
     r = shared_uplinks_check(f, e);
     if (r < 0) {
-        config_unref(f->config);
-        f->config = TAKE_PTR(before);
+        exchange(reload);
         return r;
     }
     spooling_follow(f);
     calendar_set_policy(f);
-    follow(f, before);
+    follow(f, reload->config);
     for (size_t i = 0; i < f->n_devices; i++) {
         rotate_policy(f->devices[i]);
         rotate_schedule(f->devices[i], false);
@@ -103,17 +122,93 @@ static int apply(struct fleet *f, struct config *config, struct error *e)
 static int load(void *userdata)
 {
     struct reload *reload = userdata;
+    const struct fleet *f = reload->fleet;
+    int r = config_load(&f->paths, CONFIG_STRICT, &reload->config, &reload->mistakes);
 
-    return config_load(&reload->fleet->paths, CONFIG_STRICT, &reload->config, &reload->mistakes);
+    return r < 0 ? r : profiles_read(reload->config, f->config_dir, &reload->profiles, &reload->mistakes);
 }
 
 static void finish(struct reload *reload, int r, const struct error *e)
 {
     reload->fleet->changing = false;
     reload->done(r, e, reload->userdata);
+    profiles_done(&reload->profiles);
     config_unref(reload->config);
     mistakes_done(&reload->mistakes);
     free(reload);
+}
+
+/* ── What is under way ── */
+
+static void go_on(struct fleet *f)
+{
+    for (size_t i = 0; i < f->n_devices; i++)
+        if (f->devices[i]->delivery.paused) {
+            f->devices[i]->delivery.paused = false;
+            delivery_kick(f->devices[i]);
+        }
+}
+
+static void end_pause(struct reload *reload)
+{
+    struct error e = {0};
+    int r = apply(reload, &e);
+
+    reload->fleet->reload = NULL;
+    sd_event_source_disable_unref(reload->pausing);
+    if (r < 0)
+        go_on(reload->fleet);
+    finish(reload, r, &e);
+}
+
+static int on_paused(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    end_pause(userdata);
+    return 0;
+}
+
+void reload_delivery_ended(struct device *d)
+{
+    struct reload *reload = d->fleet->reload;
+
+    if (reload && d->delivery.paused && --reload->under_way == 0)
+        sd_event_source_set_time(reload->pausing, clock_boottime());
+}
+
+/* A request that ends with its session would be sent again, and the cloud may have taken it. */
+static int pause_changed(struct reload *reload)
+{
+    struct fleet *f = reload->fleet;
+    int r = sd_event_add_time(f->event, &reload->pausing, CLOCK_BOOTTIME, clock_boottime() + RELOAD_PAUSE,
+                              100 * USEC_PER_MSEC, on_paused, reload);
+
+    if (r < 0)
+        return r;
+    f->reload = reload;
+    for (size_t i = 0; i < f->n_devices; i++) {
+        struct device *d = f->devices[i];
+        const struct config_device *config = config_device(reload->config, d->config->id);
+
+        if (!config || keeps_running(d, config, reload->config, &reload->profiles))
+            continue;
+        d->delivery.paused = true;
+        reload->under_way += d->delivery.request != NULL;
+    }
+    if (reload->under_way == 0)
+        end_pause(reload);
+    return 0;
+}
+
+void reload_leave(struct fleet *f)
+{
+    struct reload *reload = f->reload;
+    struct error e = {0};
+
+    if (!reload)
+        return;
+    f->reload = NULL;
+    sd_event_source_disable_unref(reload->pausing);
+    finish(reload, error_set(&e, -ECANCELED, "the agent is stopping"), &e);
 }
 
 static void on_checked(const struct mistakes *mistakes, void *userdata)
@@ -127,8 +222,9 @@ static void on_checked(const struct mistakes *mistakes, void *userdata)
     else if (mistakes->n_all > 0)
         r = fleet_say_mistakes(-EBADMSG, mistakes, &e);
     else
-        r = apply(reload->fleet, reload->config, &e);
-    finish(reload, r, &e);
+        r = pause_changed(reload);
+    if (r < 0)
+        finish(reload, r, &e);
 }
 
 /* The devices whose plugin has not seen them as they now are. */

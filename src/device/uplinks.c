@@ -7,64 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* -EBADMSG: the mistake is noted, one of gatehouse.json if there is no such profile. */
-static int read_profile(const struct config *config, const char *config_dir, const struct config_uplink *settings,
-                        struct profile **ret, struct mistakes *mistakes)
-{
-    _cleanup_free_ char *own = NULL, *pointer = NULL;
-    const char *directories[] = {NULL, getenv("GATEHOUSE_PROFILE_DIR") ?: GATEHOUSE_PROFILE_DIR, NULL};
-    struct error e = {""};
-    int r;
-
-    if (asprintf(&own, "%s/profiles", config_dir) < 0 || asprintf(&pointer, "/uplinks/%s/profile", settings->name) < 0)
-        return -ENOMEM;
-    directories[0] = own;
-    r = profile_load(directories, settings->profile, ret, mistakes);
-    if (r >= 0 && ((*ret)->transport == PROFILE_MQTT) != settings->mqtt) {
-        error_set(&e, 0, "the profile %s is for %s, but the address of this uplink is %s", settings->profile,
-                  settings->mqtt ? "coaps://" : "mqtts://", settings->url);
-        config_complain(config, mistakes, pointer, e.text);
-        *ret = profile_free(*ret);
-        return -EBADMSG;
-    }
-    if (r != -ENOENT)
-        return r;
-    error_set(&e, r, "there is no profile %s.json in %s or %s", settings->profile, directories[0], directories[1]);
-    config_complain(config, mistakes, pointer, e.text);
-    return -EBADMSG;
-}
-
-int fleet_check_profiles(const struct config *config, const char *config_dir, struct mistakes *mistakes)
-{
-    int all = 0;
-
-    for (size_t i = 0; i < config->n_uplinks; i++) {
-        struct profile *profile = NULL;
-        int r = read_profile(config, config_dir, config->uplinks[i], &profile, mistakes);
-
-        profile_free(profile);
-        if (r < 0)
-            all = r;
-    }
-    return all;
-}
-
-static int load_profile(struct fleet *f, const struct config_uplink *settings, struct profile **ret, struct error *e)
-{
-    struct mistakes mistakes = {0};
-    struct error unasked;
-    int r = read_profile(f->config, f->config_dir, settings, ret, &mistakes);
-
-    e = e ?: &unasked;
-    if (r < 0) {
-        error_errno(e, r, "profile %s", settings->profile);
-        if (mistakes.n > 0)
-            mistake_format(&mistakes.list[0], e->text, sizeof(e->text));
-    }
-    mistakes_done(&mistakes);
-    return r;
-}
-
 /* One in a process of its own. */
 static int make_remote(struct fleet *f, const struct config_registrar *settings, struct registrar **ret)
 {
@@ -124,10 +66,8 @@ static int make(struct fleet *f, const struct config_uplink *settings, struct sh
         .keepalive = settings->keepalive,
         .arena = f->arena,
     };
-    int r = load_profile(f, settings, &u->profile, e);
+    int r = make_registrar(f, &settings->registrar, &u->registrar);
 
-    if (r >= 0)
-        r = make_registrar(f, &settings->registrar, &u->registrar);
     if (r >= 0)
         r = uplink_new(f->event, f->resolvers, f->vault, &options, &u->uplink, e);
     return r;
@@ -148,7 +88,7 @@ struct shared_uplink *shared_uplink_put(struct shared_uplink *u)
     registration_done(u);
     registrar_free(u->registrar);
     uplink_free(u->uplink);
-    profile_free(u->profile);
+    profile_unref(u->profile);
     config_unref(u->config);
     free(u);
     return NULL;
@@ -160,11 +100,12 @@ static void putp(struct shared_uplink **u)
         shared_uplink_put(*u);
 }
 
-bool shared_uplink_current(const struct shared_uplink *u, const struct config *config)
+bool shared_uplink_current(const struct shared_uplink *u, const struct config *config, const struct profiles *profiles)
 {
     const struct config_uplink *settings = config_uplink(config, u->settings->name);
 
-    return settings && config_uplink_changes(settings, u->settings) == 0;
+    return settings && config_uplink_changes(settings, u->settings) == 0 &&
+           profile_same(profiles_of(profiles, config, settings->name), u->profile);
 }
 
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e)
@@ -176,7 +117,7 @@ int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **
     if (!settings)
         return error_set(e, -EINVAL, "there is no uplink '%s'", name);
     for (struct shared_uplink *old = f->uplinks; old; old = old->next)
-        if (strcmp(old->settings->name, name) == 0 && config_uplink_changes(old->settings, settings) == 0) {
+        if (strcmp(old->settings->name, name) == 0 && shared_uplink_current(old, f->config, &f->profiles)) {
             old->refs++;
             *ret = old;
             return 0;
@@ -184,13 +125,17 @@ int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **
     u = calloc(1, sizeof(*u));
     if (!u)
         return -ENOMEM;
-    *u = (struct shared_uplink){
-        .next = f->uplinks, .fleet = f, .refs = 1, .config = config_ref(f->config), .settings = settings};
+    *u = (struct shared_uplink){.next = f->uplinks,
+                                .fleet = f,
+                                .refs = 1,
+                                .config = config_ref(f->config),
+                                .settings = settings,
+                                .profile = profile_ref(profiles_of(&f->profiles, f->config, name))};
     f->uplinks = u;
     registration_init(u);
     r = make(f, settings, u, e);
     if (r < 0)
-        return r == -EBADMSG ? r : error_prefix(e, r, "uplink %s", name); /* a mistake begins with its place */
+        return error_prefix(e, r, "uplink %s", name);
     *ret = TAKE_PTR(u);
     return 0;
 }

@@ -2,6 +2,7 @@
 #include "payload/profile.h"
 
 #include "base/durable.h"
+#include "base/hash.h"
 #include "base/id.h"
 #include "base/limits.h"
 #include "payload/internal.h"
@@ -39,9 +40,15 @@ static void source_done(struct profile_source *s)
         json_object_put(s->status[i]);
 }
 
-struct profile *profile_free(struct profile *p)
+struct profile *profile_ref(struct profile *p)
 {
-    if (!p)
+    p->refs++;
+    return p;
+}
+
+struct profile *profile_unref(struct profile *p)
+{
+    if (!p || --p->refs > 0)
         return NULL;
     free(p->name);
     profile_request_done(&p->telemetry);
@@ -72,12 +79,14 @@ static char *name_of(const char *file)
 
 int profile_parse(const char *file, char *text, size_t n, struct profile **ret, struct mistakes *mistakes)
 {
-    _cleanup_(profile_freep) struct profile *p = calloc(1, sizeof(*p));
+    _cleanup_(profile_unrefp) struct profile *p = calloc(1, sizeof(*p));
     _cleanup_(reader_done) struct reader r = {0};
     int k;
 
     if (!p)
         return -ENOMEM;
+    p->refs = 1;
+    p->digest = hash_bytes(HASH_BEGIN, text, n);
     p->name = name_of(file);
     if (!p->name)
         return -ENOMEM;
@@ -116,6 +125,11 @@ int profile_load(const char *const directories[], const char *name, struct profi
         return profile_parse(path, text, n, ret, mistakes);
     }
     return -ENOENT;
+}
+
+bool profile_same(const struct profile *a, const struct profile *b)
+{
+    return strcmp(a->name, b->name) == 0 && a->digest == b->digest;
 }
 
 enum profile_verdict profile_verdict(const struct profile *p, uint8_t code)

@@ -5,8 +5,9 @@
  * the first of the profile directories that has it; it names the requests or topics, the format, and what each answer
  * means, and no code knows a cloud. doc/gatehouse-profiles.5 is its manual.
  *
- * A profile never changes once it is loaded; the owner frees it after all that use it. Loading blocks on a file; the
- * rest is pure, and may run on any thread, one at a time. Mistakes in the file are noted with file:line:column.
+ * A profile never changes once it is loaded, and is counted (ref, unref), though not atomically. Loading blocks on a
+ * file; the rest is pure, and may run on any thread, one at a time. Mistakes in the file are noted with
+ * file:line:column.
  *
  * Messages come out ready to be sent: the target is expanded and what others chose (a command's id, its point) is
  * escaped in it, so that it can neither leave its place in a topic or path nor become a wildcard. */
@@ -111,7 +112,9 @@ struct profile_source {
 };
 
 struct profile {
+    unsigned refs;
     char *name;
+    uint64_t digest; /* of the file's text */
     enum profile_transport transport;
     enum profile_format format;
     struct profile_request telemetry;
@@ -141,8 +144,12 @@ struct profile {
 /* Looks in the directories (NULL-terminated) in this order. 0; -EBADMSG with mistakes; -ENOMEM; -ENOENT if none has it,
  * with nothing noted: the caller says it where the name stands. */
 int profile_load(const char *const directories[], const char *name, struct profile **ret, struct mistakes *mistakes);
-struct profile *profile_free(struct profile *p);
-DEFINE_FREEP(struct profile, profile_free)
+struct profile *profile_ref(struct profile *p);
+struct profile *profile_unref(struct profile *p);
+DEFINE_FREEP(struct profile, profile_unref)
+
+/* Whether both were read from the same text. */
+bool profile_same(const struct profile *a, const struct profile *b);
 
 /* A profile from the text of a file, which is changed in place. -EBADMSG with mistakes, -ENOMEM. */
 int profile_parse(const char *file, char *text, size_t n, struct profile **ret, struct mistakes *mistakes);

@@ -130,7 +130,7 @@ static void check_commands(const struct profile *p, const char *topic, const uin
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(mistakes_done) struct mistakes mistakes = {0};
-    _cleanup_(profile_freep) struct profile *p = NULL;
+    _cleanup_(profile_unrefp) struct profile *p = NULL;
     size_t n_text = strnlen((const char *)data, size), n_topic;
     _cleanup_free_ char *text = copy(data, n_text), *topic = NULL;
     int r = profile_parse("profile.json", text, n_text, &p, &mistakes);

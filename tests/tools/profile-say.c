@@ -78,7 +78,7 @@ static int say(const struct profile *p)
 int main(int argc, char *argv[])
 {
     _cleanup_(mistakes_done) struct mistakes m = {0};
-    _cleanup_(profile_freep) struct profile *p = NULL;
+    _cleanup_(profile_unrefp) struct profile *p = NULL;
     _cleanup_free_ char *text = NULL;
     struct error e = {""};
     size_t n;

@@ -99,7 +99,7 @@ static void test_values(void **state)
         {"{\"id\":7,\"point\":\"a\\nb\",\"value\":1}", "(none)=b0 7", "unprintable"},
         {"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "(none)=b0 null", "nested more than"},
     };
-    _cleanup_(profile_freep) struct profile *p = shipped("senml");
+    _cleanup_(profile_unrefp) struct profile *p = shipped("senml");
 
     for (size_t i = 0; i < ELEMENTSOF(good); i++)
         check_read(p, NULL, good[i].payload, 0, good[i].text, "");
@@ -109,7 +109,7 @@ static void test_values(void **state)
 
 static void test_too_large(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = shipped("senml");
+    _cleanup_(profile_unrefp) struct profile *p = shipped("senml");
     char payload[20000], id[400];
 
     memset(payload, ' ', sizeof(payload) - 1);
@@ -127,7 +127,7 @@ static void test_too_large(void **state)
 
 static void test_members(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p =
+    _cleanup_(profile_unrefp) struct profile *p =
         parsed(COAP("{\"observe\":\".d/desired\",\"when\":{\"/v\":1},\"id\":\"/i\",\"members\":\"/set\"}"));
 
     check_read(p, NULL, "{\"v\":1,\"i\":3,\"set\":{\"a\":1,\"b\":null,\"c\":\"x\"}}", 0, "a=x1 3;c=sx 3", "");
@@ -142,9 +142,9 @@ static void test_members(void **state)
 /* Topics and locations say the id and the point. */
 static void test_captures(void **state)
 {
-    _cleanup_(profile_freep) struct profile *topic =
+    _cleanup_(profile_unrefp) struct profile *topic =
         parsed(MQTT("{\"topic\":\"a/{device}/{point}/set/{id}\",\"value\":\"\",\"reply\":{\"topic\":\"r/{id}\"}}"));
-    _cleanup_(profile_freep) struct profile *location = parsed(COAP(
+    _cleanup_(profile_unrefp) struct profile *location = parsed(COAP(
         "{\"poll\":{\"path\":\"t?ttd=9\"},\"location\":[\"c?cmd={point}\",\"cr/{id}?cmd={point}\"],\"value\":\"\"}"));
 
     check_read(topic, "a/boiler-1/setpoint/set/9", "21.5", 0, "setpoint=d21.5 \"9\"", "");
@@ -183,14 +183,14 @@ static void check_outcome(const struct profile *p, const char *id, const char *p
 
 static void test_outcomes(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = shipped("senml"), *mqtt = shipped("senml-mqtt");
-    _cleanup_(profile_freep) struct profile *codes =
+    _cleanup_(profile_unrefp) struct profile *p = shipped("senml"), *mqtt = shipped("senml-mqtt");
+    _cleanup_(profile_unrefp) struct profile *codes =
         parsed(MQTT("{\"topic\":\"q/{id}\",\"point\":\"/p\",\"value\":\"/v\",\"status\":{\"done\":0,\"busy\":8},"
                     "\"reply\":{\"topic\":\"r/{id}/{point}\",\"body\":[\"{status}\",\"{error}\",\"x{error}\"]}}"));
-    _cleanup_(profile_freep) struct profile *path =
+    _cleanup_(profile_unrefp) struct profile *path =
         parsed(COAP("{\"observe\":\"q\",\"id\":\"/i\",\"point\":\"/p\",\"value\":\"/v\","
                     "\"reply\":{\"path\":\"r/{id}?s={status}&e={error}\"}}"));
-    _cleanup_(profile_freep) struct profile *silent =
+    _cleanup_(profile_unrefp) struct profile *silent =
         parsed(COAP("{\"observe\":\"q\",\"id\":\"/i\",\"point\":\"/p\",\"value\":\"/v\"}"));
 
     check_outcome(p, "7", "a", PROFILE_DONE, "", "commands/outcome", "{\"id\":7,\"ok\":true}");
@@ -242,14 +242,14 @@ static void test_cbor(void **state)
     static const char call[] = "setpoint=d21.5 \"dlXdqyeh\"",
                       done[] = "a362696468646c58647179656866737461747573006664657461696ca0",
                       json[] = "7b226964223a22646c586471796568222c22737461747573223a302c2264657461696c223a7b7d7d";
-    _cleanup_(profile_freep) struct profile *asked =
+    _cleanup_(profile_unrefp) struct profile *asked =
         parsed(COAP("{\"observe\":\".rpc\",\"accept\":60," SOURCE BODY "}"));
-    _cleanup_(profile_freep) struct profile *any = parsed(COAP("{\"observe\":\".rpc\"," SOURCE BODY "}"));
-    _cleanup_(profile_freep) struct profile *fixed =
+    _cleanup_(profile_unrefp) struct profile *any = parsed(COAP("{\"observe\":\".rpc\"," SOURCE BODY "}"));
+    _cleanup_(profile_unrefp) struct profile *fixed =
         parsed(COAP("{\"observe\":\".rpc\",\"accept\":60," SOURCE "\"content_format\":50," BODY "}"));
-    _cleanup_(profile_freep) struct profile *settings =
+    _cleanup_(profile_unrefp) struct profile *settings =
         parsed(COAP("{\"observe\":\".c\",\"accept\":60,\"id\":\"/version\",\"members\":\"/settings\"}"));
-    _cleanup_(profile_freep) struct profile *mqtt =
+    _cleanup_(profile_unrefp) struct profile *mqtt =
         parsed(MQTT("{\"topic\":\"c\",\"format\":\"cbor\",\"point\":\"/p\",\"value\":\"/v\","
                     "\"reply\":{\"topic\":\"r\",\"body\":{\"ok\":\"{ok}\"}}}"));
 
@@ -287,13 +287,13 @@ static void test_cbor(void **state)
 
 static void test_listening(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = shipped("senml"), *mqtt = shipped("senml-mqtt");
-    _cleanup_(profile_freep) struct profile *captures =
+    _cleanup_(profile_unrefp) struct profile *p = shipped("senml"), *mqtt = shipped("senml-mqtt");
+    _cleanup_(profile_unrefp) struct profile *captures =
         parsed(MQTT("{\"topic\":\"a/{device}/{point}/set/{id}\",\"value\":\"\"}"));
-    _cleanup_(profile_freep) struct profile *poll = parsed(
+    _cleanup_(profile_unrefp) struct profile *poll = parsed(
         COAP("{\"poll\":{\"method\":\"POST\",\"path\":\"t?ttd=9&d={device}\",\"text\":\"{opaque}\"},\"every\":\"5s\","
              "\"location\":[\"c/{point}\"],\"value\":\"\"}"));
-    _cleanup_(profile_freep) struct profile *cbor =
+    _cleanup_(profile_unrefp) struct profile *cbor =
         parsed(COAP("{\"poll\":{\"method\":\"GET\",\"path\":\"c\"},\"accept\":60,\"members\":\"\"}"));
     static const struct {
         int index, accept;

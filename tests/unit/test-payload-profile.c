@@ -27,7 +27,7 @@ static void test_senml(void **state)
         {CODE(4, 9), PROFILE_RETRY},    {CODE(3, 0), PROFILE_RETRY},     {CODE(7, 1), PROFILE_RETRY},
         {CODE(0, 0), PROFILE_RETRY},
     };
-    _cleanup_(profile_freep) struct profile *p = shipped("senml");
+    _cleanup_(profile_unrefp) struct profile *p = shipped("senml");
     const struct sample samples[] = {{"a", 5000000, {SAMPLE_INT, .x = 1}, "", 0},
                                      {"a", 6000000, {SAMPLE_INT, .x = 2}, "", 0}};
     _cleanup_(profile_message_done) struct profile_message probe = {0}, pack = {0}, small = {0};
@@ -220,10 +220,10 @@ static void test_bad(void **state)
 
 static void test_server_time(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = shipped("hono"),
-                                            *seconds =
-                                                parsed("{" REST ",\"server_time\":{\"option\":2048,\"unit\":\"s\"}}"),
-                                            *none = shipped("senml");
+    _cleanup_(profile_unrefp) struct profile *p = shipped("hono"),
+                                             *seconds =
+                                                 parsed("{" REST ",\"server_time\":{\"option\":2048,\"unit\":\"s\"}}"),
+                                             *none = shipped("senml");
     static const uint8_t t[] = {0, 0, 0x01, 0x8b, 0xcf, 0xe5, 0x68, 0x00, 0x00},
                          large[] = {255, 255, 255, 255, 255, 255, 255, 255};
     uint64_t usec = 1;
@@ -249,7 +249,7 @@ static void test_code_over_class(void **state)
         "{\"telemetry\":{\"path\":\"a/b\",\"method\":\"PUT\"},\"probe\":{\"path\":\"t\",\"body\":\"{device}{device}\"},"
         "\"base_name\":\"urn:{device}/\",\"responses\":{\"accept\":[\"2.xx\",\"4.09\"],\"reject\":[\"4.xx\",\"2.02\"]}}";
     _cleanup_(mistakes_done) struct mistakes m = {0};
-    _cleanup_(profile_freep) struct profile *p = NULL;
+    _cleanup_(profile_unrefp) struct profile *p = NULL;
     _cleanup_(profile_message_done) struct profile_message probe = {0};
 
     assert_int_equal(profile_parse("/a.b/my.own.json", text, sizeof(text) - 1, &p, &m), 0);

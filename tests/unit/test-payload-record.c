@@ -25,7 +25,7 @@ static const struct sample samples[] = {S("a", 1000000, 1, 0), S("b", 1000000, 2
 static void check(const char *profile, size_t n, size_t max, ssize_t taken, const char *target, const char *body)
 {
     _cleanup_(profile_message_done) struct profile_message m = {0}, again = {0};
-    _cleanup_(profile_freep) struct profile *p = parsed(profile);
+    _cleanup_(profile_unrefp) struct profile *p = parsed(profile);
     ssize_t r = profile_pack(p, &names, samples, n, max, &m);
 
     if (r != taken || (taken > 0 && (strcmp(m.target, target) != 0 || strcmp(m.body, body) != 0)))
@@ -74,7 +74,7 @@ static void test_bounds(void **state)
 /* A run of one point goes in one message; where its value is not good, to a level of its own. */
 static void test_runs(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = parsed(RUNS);
+    _cleanup_(profile_unrefp) struct profile *p = parsed(RUNS);
     const struct sample run[] = {S("a", 1000, 1, 0), S("a", 2000, 2, 0), S("a", 3000, 3, SAMPLE_BAD)};
     _cleanup_(profile_message_done) struct profile_message m = {0}, bad = {0};
 
@@ -86,7 +86,7 @@ static void test_runs(void **state)
 
 static void test_what_cannot_be_said(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = parsed(BY_TIME);
+    _cleanup_(profile_unrefp) struct profile *p = parsed(BY_TIME);
     const struct sample bad[] = {
         {"t", 1000000, {SAMPLE_INT, .x = 1}, "", 0}, /* would be the record's time */
         {"a", 1000000, {SAMPLE_DOUBLE, .d = NAN}, "", 0},
@@ -105,7 +105,7 @@ static void test_what_cannot_be_said(void **state)
 /* {"t": 1.5, "p": "a", "v": 1}, and a list of two of them */
 static void test_cbor(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = parsed(
+    _cleanup_(profile_unrefp) struct profile *p = parsed(
         "{\"format\":\"json\",\"telemetry\":{\"path\":\"t\",\"content_format\":60},\"batch\":\"when-many\",\"group\":\"sample\","
         "\"record\":{\"t\":\"{time}\",\"p\":\"{point}\",\"u\":\"{unit}\",\"v\":\"{value}\"},"
         "\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[\"2.xx\"]}}");
@@ -138,7 +138,7 @@ static void test_random(void **state)
 
     srandom(1);
     for (int round = 0; round < 2000; round++) {
-        _cleanup_(profile_freep) struct profile *p = parsed(profiles[round % 5]);
+        _cleanup_(profile_unrefp) struct profile *p = parsed(profiles[round % 5]);
         _cleanup_(profile_message_done) struct profile_message m = {0}, again = {0};
         size_t n = 1 + (size_t)random() % ELEMENTSOF(s), max = 20 + (size_t)random() % 500;
         ssize_t taken;

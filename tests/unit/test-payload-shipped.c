@@ -178,7 +178,7 @@ static const struct {
 static void test_messages(void **state)
 {
     for (size_t i = 0; i < ELEMENTSOF(table); i++) {
-        _cleanup_(profile_freep) struct profile *p = shipped(table[i].profile);
+        _cleanup_(profile_unrefp) struct profile *p = shipped(table[i].profile);
         const char *text = say(p, table[i].what, table[i].i);
 
         if (strcmp(text, table[i].expected) != 0)
@@ -216,7 +216,7 @@ static const struct {
 static void test_commands(void **state)
 {
     for (size_t i = 0; i < ELEMENTSOF(commands); i++) {
-        _cleanup_(profile_freep) struct profile *p = shipped(commands[i].profile);
+        _cleanup_(profile_unrefp) struct profile *p = shipped(commands[i].profile);
         _cleanup_(profile_commands_done) struct profile_commands c = {0};
         struct error e = {""};
         int r = profile_commands(p, commands[i].source, &names, commands[i].topic, -1, commands[i].payload,
@@ -236,7 +236,7 @@ static void test_commands(void **state)
 /* Hono: a command that wants no answer has nothing to answer to. */
 static void test_one_way(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = shipped("hono");
+    _cleanup_(profile_unrefp) struct profile *p = shipped("hono");
     struct profile_command c = {.id = (char *)"null", .point = (char *)"setpoint"};
     struct profile_message m = {0};
 
@@ -246,7 +246,7 @@ static void test_one_way(void **state)
 /* Whom an announcement is of; what is not known is left out. */
 static void test_announcements(void **state)
 {
-    _cleanup_(profile_freep) struct profile *p = shipped("homeassistant");
+    _cleanup_(profile_unrefp) struct profile *p = shipped("homeassistant");
     _cleanup_(profile_message_done) struct profile_message m = {0};
 
     assert_int_equal(profile_announce(p, 0, &names, &setpoint, &m), 0);
@@ -272,7 +272,7 @@ static void test_properties(void **state)
     };
 
     for (size_t i = 0; i < ELEMENTSOF(all); i++) {
-        _cleanup_(profile_freep) struct profile *p = shipped(all[i].name);
+        _cleanup_(profile_unrefp) struct profile *p = shipped(all[i].name);
 
         assert_int_equal(p->transport, all[i].transport);
         assert_int_equal(p->max_payload, all[i].max_payload);
