@@ -107,7 +107,7 @@ static bool read_request(struct reader *r, struct value v, const struct profile 
             mqtt ? "\"%.64s\" is not a topic to publish to; expected one such as \"site/{device}\", without + and #"
                  : "\"%.64s\" is not a path; expected one such as \"telemetry\", without a leading /",
             target);
-    template_check_text(r, at.node, target, words);
+    template_check_target(r, at.node, target, words);
     profile_copy(r, target, &ret->target);
     return true;
 }

@@ -89,7 +89,7 @@ static void read_locations(struct reader *r, struct value v, struct profile_sour
 
         if (!text[0] || text[0] == '/')
             reader_mistake(r, one.node, "expected a location such as \"c/{id}\", without a leading /");
-        template_check_text(r, one.node, text, WORDS_NAMES | CAPTURES);
+        template_check_target(r, one.node, text, WORDS_NAMES | CAPTURES);
         *captured |= template_says(text, WORD_ID) ? WORD_BIT(WORD_ID) : 0;
         *captured |= template_says(text, WORD_POINT) ? WORD_BIT(WORD_POINT) : 0;
         profile_copy(r, text, &s->locations[i]);
@@ -132,7 +132,7 @@ static void read_kind(struct reader *r, struct value v, struct profile *p, struc
         s->kind = PROFILE_SUBSCRIBE;
         s->request.method = PROFILE_GET;
         reader_member(r, v, key, true, &at);
-        template_check_text(r, at.node, text, WORDS_NAMES | (p->transport == PROFILE_MQTT ? CAPTURES : 0));
+        template_check_target(r, at.node, text, WORDS_NAMES | (p->transport == PROFILE_MQTT ? CAPTURES : 0));
         if (strpbrk(text, "+#") || !text[0] || (p->transport == PROFILE_COAP && text[0] == '/'))
             reader_mistake(r, at.node, "expected %s",
                            p->transport == PROFILE_MQTT

@@ -96,7 +96,7 @@ static void read_senml(struct reader *r, struct value root, struct profile *p)
         reader_member(r, root, "base_name", true, &v);
         if (strlen(base_name) > SAMPLE_TEXT_MAX)
             reader_mistake(r, v.node, "\"base_name\" has over %d bytes", SAMPLE_TEXT_MAX);
-        template_check_text(r, v.node, base_name, WORDS_NAMES);
+        template_check_target(r, v.node, base_name, WORDS_NAMES);
     }
     profile_copy(r, base_name, &p->base_name);
 }

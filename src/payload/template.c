@@ -67,6 +67,8 @@ void meanings_time(struct meanings *m, uint64_t usec)
 
 /* ---- Words in a text ---- */
 
+#define WORD_CHARACTERS "abcdefghijklmnopqrstuvwxyz_"
+
 bool template_next(const char *text, enum word *ret_word, const char **ret_at, const char **ret_end)
 {
     const char *p = text;
@@ -82,7 +84,7 @@ bool template_next(const char *text, enum word *ret_word, const char **ret_at, c
             p = end + 2;
             continue;
         }
-        n = strspn(p + 1, "abcdefghijklmnopqrstuvwxyz_");
+        n = strspn(p + 1, WORD_CHARACTERS);
         if (n == 0 || p[1 + n] != '}') {
             p++;
             continue;
@@ -415,8 +417,23 @@ static void words_text(unsigned allowed, struct strbuf *b)
             strbuf_printf(b, "%s{%s}", b->length > 0 ? ", " : "", word_names[word]);
 }
 
+/* Of a {{ that is not closed, in what is behind the last word. */
+static const char *unclosed(const char *text)
+{
+    while ((text = strstr(text, "{{"))) {
+        const char *end = strstr(text, "}}");
+
+        if (!end)
+            return text;
+        text = end + 2;
+    }
+    return NULL;
+}
+
 static void check(struct reader *r, uint32_t node, bool key, const char *text, unsigned allowed)
 {
+    void (*mistake)(struct reader * r, uint32_t node, const char *format, ...) __attribute__((format(printf, 3, 4))) =
+        key ? reader_mistake_key : reader_mistake;
     const char *at, *end;
     enum word word;
 
@@ -426,18 +443,53 @@ static void check(struct reader *r, uint32_t node, bool key, const char *text, u
         if (word < WORDS && (allowed & WORD_BIT(word)))
             continue;
         words_text(allowed, &b);
-        if (key)
-            reader_mistake_key(r, node, "%.*s means nothing here; known here: %s", (int)MIN_OF(end - at, 40L), at,
-                               b.text ?: "no word");
-        else
-            reader_mistake(r, node, "%.*s means nothing here; known here: %s", (int)MIN_OF(end - at, 40L), at,
-                           b.text ?: "no word");
+        mistake(r, node, "%.*s means nothing here; known here: %s", (int)MIN_OF(end - at, 40L), at,
+                b.text ?: "no word");
     }
+    at = unclosed(text);
+    if (at)
+        mistake(r, node, "expected }} somewhere behind \"%.40s\"", at);
 }
 
 void template_check_text(struct reader *r, uint32_t node, const char *text, unsigned allowed)
 {
     check(r, node, false, text, allowed);
+}
+
+/* The first brace that is neither a word's nor of a {{ }}. */
+static const char *stray_brace(const char *text)
+{
+    const char *p = text;
+
+    while ((p = strpbrk(p, "{}"))) {
+        size_t n = *p == '{' ? strspn(p + 1, WORD_CHARACTERS) : 0;
+
+        if (p[0] == '{' && p[1] == '{') {
+            p = strstr(p, "}}");
+            if (!p)
+                return NULL; /* has been told */
+            p += 2;
+            continue;
+        }
+        if (n == 0 || p[1 + n] != '}')
+            return p;
+        p += n + 2;
+    }
+    return NULL;
+}
+
+void template_check_target(struct reader *r, uint32_t node, const char *text, unsigned allowed)
+{
+    const char *brace = stray_brace(text);
+    size_t n = brace ? strspn(brace + 1, WORD_CHARACTERS) : 0;
+
+    check(r, node, false, text, allowed);
+    if (brace && *brace == '}')
+        reader_mistake(r, node, "expected a word in braces, such as {device}, before \"%.40s\"", brace);
+    else if (brace && n > 0)
+        reader_mistake(r, node, "expected } behind \"%.*s\", as in {device}", (int)MIN_OF(n + 1, (size_t)40), brace);
+    else if (brace)
+        reader_mistake(r, node, "expected a word and }, as in {device}, at \"%.40s\"", brace);
 }
 
 void template_check_json(struct reader *r, struct value v, unsigned allowed, unsigned more)

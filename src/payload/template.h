@@ -94,7 +94,9 @@ bool template_json_says(struct json_object *template, enum word word);
 
 /* ---- When a profile is read ---- */
 
-/* Notes a mistake for each word that is not among `allowed` (WORD_BITs). */
+/* Notes a mistake for each word that is not among `allowed` (WORD_BITs), and for a {{ without }}. */
 void template_check_text(struct reader *r, uint32_t node, const char *text, unsigned allowed);
+/* The same of a path, topic or name, where no other braces stand either. */
+void template_check_target(struct reader *r, uint32_t node, const char *text, unsigned allowed);
 /* As that, in all of the value; `repeated`: also allowed in members whose key says {point}. */
 void template_check_json(struct reader *r, struct value v, unsigned allowed, unsigned repeated);

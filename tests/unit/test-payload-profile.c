@@ -168,6 +168,25 @@ static const struct {
     {"{" MQTT_REST ",\n\"format\":\"json\",\"base_name\":\"\",\"record\":{\"{point}\":\"{value}\"}}", 2, 17,
      "\"base_name\" does not go with"},
     {"{" MQTT_REST ",\n\"units\":{\"Cel\":1}}", 2, 16, "a text"},
+    /* braces that belong to nothing */
+    {"{" REST ",\n\"log\":{\"path\":\"x/{device/y\"}}", 2, 15, "expected } behind \"{device\""},
+    {"{" REST ",\n\"log\":{\"path\":\"x/{device\"}}", 2, 15, "expected } behind \"{device\""},
+    {"{" REST ",\n\"log\":{\"path\":\"{dev{device}\"}}", 2, 15, "expected } behind \"{dev\""},
+    {"{" REST ",\n\"log\":{\"path\":\"x/device}\"}}", 2, 15,
+     "expected a word in braces, such as {device}, before \"}\""},
+    {"{" REST ",\n\"log\":{\"path\":\"x/{Device}\"}}", 2, 15, "expected a word and }, as in {device}, at \"{Device}\""},
+    {"{" REST ",\n\"log\":{\"path\":\"x/{}\"}}", 2, 15, "expected a word and }"},
+    {"{" REST ",\n\"log\":{\"path\":\"x/{{device}\"}}", 2, 15, "expected }} somewhere behind \"{{device}\""},
+    {"{" REST ",\n\"log\":{\"path\":\"x\",\"text\":\"{{ {text}\"}}", 2, 26, "expected }} somewhere behind"},
+    {"{" REST ",\n\"log\":{\"path\":\"x\",\"body\":{\"{{\":1}}}", 2, 27, "expected }} somewhere behind"},
+    {"{" REST ",\n\"base_name\":\"{device:\"}", 2, 13, "expected } behind \"{device\""},
+    {"{" REST ",\n\"commands\":[{\"observe\":\"c/{device\",\"value\":\"\",\"point\":\"/p\"}]}", 2, 24,
+     "expected } behind"},
+    {"{" REST ",\n\"commands\":[{\"poll\":{\"path\":\"c\"},\"location\":[\"c/{id\"],\"value\":\"\",\"point\":\"/p\"}]}",
+     2, 46, "expected } behind \"{id\""},
+    {"{" MQTT_REST ",\n\"commands\":[{\"topic\":\"c/{id\",\"value\":\"\",\"point\":\"\"}]}", 2, 22,
+     "expected } behind \"{id\""},
+    {"{" MQTT_REST ",\n\"will\":{\"topic\":\"c/{device/x\",\"text\":\"\"}}", 2, 17, "expected } behind \"{device\""},
 };
 
 static void check_bad(const char *text, unsigned line, unsigned column, const char *message)
@@ -188,6 +207,38 @@ static void test_more_bad(void **state)
 {
     for (size_t i = 0; i < ELEMENTSOF(more); i++)
         check_bad(more[i].text, more[i].line, more[i].column, more[i].message);
+}
+
+/* In what a message says braces are as good as any other character, where no word is meant. */
+static void test_braces_that_stay(void **state)
+{
+    static const struct {
+        const char *body, *said;
+    } table[] = {
+        {"\"text\":\"{\\\"level\\\":\\\"{level}\\\",\\\"of\\\":{\\\"{module}\\\":{}}}\"",
+         "{\"level\":\"warning\",\"of\":{\"bus\":{}}}"},
+        {"\"text\":\"{a: {level}} } {\"", "{a: warning} } {"},
+        {"\"text\":\"{{ {level} }}{level}\"", "{{ {level} }}warning"},
+        {"\"body\":{\"{\":\"}\",\"t\":\"{% if x %}{level}\"}", "{\"{\":\"}\",\"t\":\"{% if x %}warning\"}"},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(table); i++) {
+        _cleanup_(mistakes_done) struct mistakes m = {0};
+        _cleanup_(profile_message_done) struct profile_message message = {0};
+        _cleanup_(profile_unrefp) struct profile *p = NULL;
+        _cleanup_free_ char *text = NULL, *all = NULL;
+
+        assert_true(asprintf(&text, "{" REST ",\"log\":{\"path\":\"{{x}}/{device}?a={opaque}\",%s}}", table[i].body) >
+                    0);
+        if (profile_parse("x.json", text, strlen(text), &p, &m) < 0) {
+            mistakes_format(&m, &all);
+            fail_msg("%s\n%s", table[i].body, all);
+        }
+        assert_int_equal(profile_log(p, &names, "warning", "bus", "no answer", &message), 1);
+        assert_string_equal(message.target, "{{x}}/boiler-1?a=abcdefghij");
+        assert_int_equal(message.size, strlen(table[i].said));
+        assert_memory_equal(message.body, table[i].said, message.size);
+    }
 }
 
 /* All at once, not the first only. */
@@ -266,9 +317,13 @@ static void test_code_over_class(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_senml),         cmocka_unit_test(test_not_there),
-        cmocka_unit_test(test_bad),           cmocka_unit_test(test_more_bad),
-        cmocka_unit_test(test_every_mistake), cmocka_unit_test(test_code_over_class),
+        cmocka_unit_test(test_senml),
+        cmocka_unit_test(test_not_there),
+        cmocka_unit_test(test_bad),
+        cmocka_unit_test(test_more_bad),
+        cmocka_unit_test(test_braces_that_stay),
+        cmocka_unit_test(test_every_mistake),
+        cmocka_unit_test(test_code_over_class),
         cmocka_unit_test(test_server_time),
     };
 
