@@ -13,8 +13,9 @@
  *
  * Mistakes are collected with file:line:column (base/mistakes.h). One in gatehouse.json fails the whole (-EBADMSG). One
  * in a device file leaves out that device, and the rest loads; with CONFIG_STRICT (reload, --check-config) it fails the
- * whole too. Two files with one id: neither is loaded. Files are read in the order of their names, those of CONFIG_DIR
- * first; what begins with a dot or does not end in .json (backups, ~, .dpkg-*, .bak) is not read. */
+ * whole too. Two files with one id, or with one MQTT client id at one broker: neither is loaded. Files are read in the
+ * order of their names, those of CONFIG_DIR first; what begins with a dot or does not end in .json (backups, ~,
+ * .dpkg-*, .bak) is not read. */
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -117,9 +118,11 @@ struct config_device {
     bool removable;        /* added over D-Bus, and so may be removed over it */
     char *file;            /* the path it was read from, or will be written to */
     uint64_t file_digest;
-    char *section;     /* the driver's part, a JSON object in canonical text; "{}" if there is none */
-    char *points_text; /* the points as the driver gets them: a JSON object without `min` and `max`, which it need not
-                          know */
+    char *section;       /* the driver's part, a JSON object in canonical text; "{}" if there is none */
+    char *points_text;   /* the points as the driver gets them: a JSON object without `min` and `max`, which it need not
+                            know */
+    char *client;        /* over MQTT: "HOST:PORT CLIENTID", of which each device has another; else NULL */
+    size_t client_id_at; /* where in it the client id begins; an {opaque} in it is not the real one */
     struct config_point *points; /* in the order of the file */
     size_t n_points;
 };
@@ -164,7 +167,8 @@ void config_device_complain(const struct config_device *d, struct mistakes *mist
 int config_device_locate(const struct config_device *d, const char *pointer, unsigned *ret_line, unsigned *ret_column);
 
 /* Reads a device from the text of a file, as config_load would, for AddDevice: `file` is where it is going to be
- * stored (config_device_path) and stands in the mistakes. -EBADMSG with mistakes; -EEXIST (noted) if c has the id. */
+ * stored (config_device_path) and stands in the mistakes. -EBADMSG with mistakes; -EEXIST (noted) if c has the id, or
+ * the device's MQTT client id. */
 int config_device_parse(const struct config *c, const char *file, const char *text, size_t n,
                         struct config_device **ret, struct mistakes *mistakes);
 /* A device without driver and points, that stands for one whose file is gone while its credentials are not. */

@@ -50,6 +50,7 @@ struct config_device *config_device_unref(struct config_device *d)
     free(d->file);
     free(d->section);
     free(d->points_text);
+    free(d->client);
     for (size_t i = 0; i < d->n_points; i++) {
         free(d->points[i].name);
         free(d->points[i].unit);
@@ -85,7 +86,7 @@ static void read_id(struct reader *r, struct value root, struct device_file *f)
     if (!reader_string(r, root, "device", true, &id))
         return;
     reader_member(r, root, "device", true, &v);
-    f->id_at = prescan_value_at(r->map, v.node);
+    f->id_at = f->client_at = prescan_value_at(r->map, v.node);
     if (!id_valid(id)) {
         reader_mistake(r, v.node, "\"%.80s\" is not an id for a device; expected " ID_RULE, id);
         return;
@@ -94,7 +95,7 @@ static void read_id(struct reader *r, struct value root, struct device_file *f)
     r->device = f->id;
 }
 
-static void read_hardware_id(struct reader *r, struct value root, struct config_device *d)
+static void read_hardware_id(struct reader *r, struct value root, struct config_device *d, struct device_file *f)
 {
     const char *text;
     struct value v;
@@ -102,6 +103,7 @@ static void read_hardware_id(struct reader *r, struct value root, struct config_
     if (!reader_string(r, root, "hardware_id", false, &text))
         return;
     reader_member(r, root, "hardware_id", true, &v);
+    f->client_at = prescan_value_at(r->map, v.node);
     if (!id_valid(text))
         reader_mistake(r, v.node, "\"hardware_id\" is not " ID_RULE);
     else
@@ -266,7 +268,7 @@ static int read_root(struct reader *r, const struct config *c, struct config_dev
         return 0;
     }
     read_id(r, root, f);
-    read_hardware_id(r, root, d);
+    read_hardware_id(r, root, d, f);
     config_refuse_secrets(r, "points");
     read_uplink(r, root, c, d);
     read_driver(r, root, d);
@@ -297,7 +299,10 @@ int config_read_device(const struct config *c, char *text, size_t n, struct devi
         return 0;
     if (k >= 0)
         k = read_root(&r, c, d, f);
-    if (k >= 0 && reader_good(&r))
+    if (k < 0 || !reader_good(&r))
+        return k;
+    k = c ? config_client(c, d) : 0;
+    if (k >= 0)
         f->device = TAKE_PTR(d);
     return k;
 }

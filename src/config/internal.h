@@ -19,12 +19,23 @@ struct device_file {
     char *path;
     char *id; /* NULL if it could not be read */
     struct position id_at;
+    struct position client_at;    /* what its client id is made of: the hardware id, or the id */
     struct config_device *device; /* NULL if it had mistakes */
 };
 /* `text` is changed in place. `c` has the uplinks; NULL: they are not known, and the device's is not looked up. Returns
  * 0 also for a file with mistakes, which are noted; -ENOMEM. */
 int config_read_device(const struct config *c, char *text, size_t n, struct device_file *f, struct mistakes *mistakes);
 void device_file_done(struct device_file *f);
+
+/* clients.c: over MQTT, at which broker the device is and who it is to it, d->client. 0 or -ENOMEM. */
+int config_client(const struct config *c, struct config_device *d);
+/* Whether both would be the same to the same broker. Who is not enabled is nobody. */
+bool config_clients_clash(const struct config_device *a, const struct config_device *b);
+/* `then`: what comes of it. */
+void config_clients_complain(const struct device_file *f, const struct config_device *other, const char *then,
+                             struct mistakes *mistakes);
+/* Takes away the devices of files, each with one, that clash with each other, and notes it. 0 or -ENOMEM. */
+int config_clients_refuse(struct device_file *const *files, size_t n, struct mistakes *mistakes);
 
 /* Notes each key that asks for a secret, anywhere but where `names` (NULL, or a member of the root) holds names that
  * people chose, and takes it out of the tree. */

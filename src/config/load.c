@@ -140,11 +140,13 @@ static int by_id(const void *a, const void *b)
     return r ?: (x < y ? -1 : x > y);
 }
 
-/* Takes the devices over, but for those whose id stands in several files, also if one of those is bad. */
+/* Takes the devices over, but for those whose id stands in several files, also if one of those is bad, and those that
+ * are the same to their broker. */
 static int take_devices(struct config *c, struct files *f, struct mistakes *mistakes)
 {
     _cleanup_free_ struct device_file **sorted = calloc(f->n + 1, sizeof(*sorted));
-    size_t n = 0;
+    size_t n = 0, n_taken = 0;
+    int r;
 
     c->devices = calloc(f->n + 1, sizeof(*c->devices));
     if (!sorted || !c->devices)
@@ -157,13 +159,17 @@ static int take_devices(struct config *c, struct files *f, struct mistakes *mist
         for (same = 1; i + same < n && strcmp(sorted[i]->id, sorted[i + same]->id) == 0;)
             same++;
         if (same == 1 && sorted[i]->device)
-            c->devices[c->n_devices++] = TAKE_PTR(sorted[i]->device);
+            sorted[n_taken++] = sorted[i];
         for (size_t k = 0; same > 1 && k < same; k++)
             mistakes_add(mistakes, sorted[i + k]->path, sorted[i + k]->id_at.line, sorted[i + k]->id_at.column,
                          sorted[i]->id, "the device \"%s\" is also in %s; neither is loaded", sorted[i]->id,
                          sorted[i + (k == 0 ? 1 : 0)]->path);
     }
-    return 0;
+    r = config_clients_refuse(sorted, n_taken, mistakes);
+    for (size_t i = 0; r >= 0 && i < n_taken; i++)
+        if (sorted[i]->device)
+            c->devices[c->n_devices++] = TAKE_PTR(sorted[i]->device);
+    return r;
 }
 
 /* An agent that was killed may have left a name that is not synced. It is read like the others, and what is read is

@@ -106,6 +106,11 @@ int config_device_parse(const struct config *c, const char *file, const char *te
     }
     if (!f.device)
         return -EBADMSG;
+    for (size_t i = 0; i < c->n_devices; i++)
+        if (config_clients_clash(c->devices[i], f.device)) {
+            config_clients_complain(&f, c->devices[i], "", mistakes);
+            return -EEXIST;
+        }
     f.device->removable = true;
     *ret = TAKE_PTR(f.device);
     return 0;

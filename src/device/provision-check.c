@@ -28,7 +28,7 @@ static bool distinct(struct provision *p, const struct list_row *row, const char
         provision_mistake(p, row, text);
         return false;
     }
-    if (p->seen.count >= 3 * DEVICES_MAX)
+    if (p->seen.count >= 4 * DEVICES_MAX)
         return true;
     seen = malloc(sizeof(*seen));
     if (!seen)
@@ -190,6 +190,9 @@ void provision_check_row(struct provision *p, size_t i)
         return;
     }
     if (!distinct(p, row, "device", hash_of("device", row->device)) || (config && !room(p, row, config)))
+        return;
+    if (config && config->client && config->enabled &&
+        !distinct(p, row, "hardware_id, which makes its client id", hash_of("client", config->client)))
         return;
     if (check_credential(p, row, provision_uplink(p, i), &e) < 0)
         provision_mistake(p, row, e.text[0] ? e.text : "it cannot be checked: no memory");

@@ -121,6 +121,40 @@ def every_signal_counts(bench):
     check(len(devices(bench)) == 42, "all of them")
 
 
+def one_client_id(bench):
+    """Two devices that would throw each other off their broker for ever come in by no way."""
+    def device(name, hardware, **more):
+        return {"device": name, "hardware_id": hardware, "uplink": "cloud", "driver": "sim", "sim": {}, "points": {"x": {}}, **more}
+
+    bench.write_config("mqtts://127.0.0.1:9", uplink={"profile": "senml-mqtt", "client_id": "{hardware_id}", "registrar": {"type": "manual"}})
+    bench.write_json("devices.d/a.json", device("a", "0011"))
+    agent = bench.agent()
+    bench.driver("sim")
+    bench.write_json("devices.d/b.json", device("b", "0011"))
+    refused(bench.ctl("reload", status=None), 78, 'devices.d/a.json:3:18: the client id "0011" of "a"', "/etc/devices.d/b.json, so each",
+            'devices.d/b.json:3:18: the client id "0011" of "b"', "/etc/devices.d/a.json, so each")
+    check(devices(bench) == ["a"], "what runs is as it was")
+    bench.write_json("devices.d/b.json", device("b", "0022"))
+    bench.ctl("reload")
+    bench.write_json("added.json", device("c", "0022"))
+    refused(bench.ctl("device", "add", "c", os.path.join(bench.config, "added.json"), status=None), 78, '"0022" of "c"', 'that of "b" in')
+    write(bench, "list.csv", "device,hardware_id\nd,0022\ne,0033\nf,0033\n")
+    template = json.dumps({k: v for k, v in device("", "").items() if k not in ("device", "hardware_id")})
+    write(bench, "template.json", template)
+    refused(bench.ctl("provision", os.path.join(bench.config, "list.csv"), "--template=" + os.path.join(bench.config, "template.json"),
+                      status=None), 1, 'that of "b" in', "its client id: row 3 has the same")
+    check(devices(bench) == ["a", "b"], "none of them")
+    # At a start neither is loaded, as with one id in two files: which of them is wrong nobody knows.
+    bench.write_json("devices.d/b.json", device("b", "0011"))
+    bench.write_json("devices.d/g.json", device("g", "0044"))
+    agent.restart()
+    bench.wait_agent(agent)
+    check(devices(bench) == ["g"], "who has a client id of its own")
+    bench.write_json("devices.d/b.json", device("b", "0011", enabled=False))
+    bench.ctl("reload")
+    check(devices(bench) == ["a", "b", "g"], "who is not to be connected is in nobody's way")
+
+
 def descriptors(process):
     return len(os.listdir(f"/proc/{process.pid}/fd"))
 
@@ -151,4 +185,4 @@ def reloads_leave_no_descriptors(bench):
 
 
 if __name__ == "__main__":
-    harness.main(all_or_nothing, who_changes, another_cloud, every_signal_counts, reloads_leave_no_descriptors, needs=("busctl",))
+    harness.main(all_or_nothing, who_changes, another_cloud, every_signal_counts, one_client_id, reloads_leave_no_descriptors, needs=("busctl",))

@@ -178,6 +178,58 @@ static void test_same_id(void **state)
     config_unref(c);
 }
 
+#define MQTT_DEVICE(id, uplink, rest)                                                                                  \
+    "{ \"device\": \"" id "\", \"uplink\": \"" uplink "\", \"driver\": \"sim\"" rest " }"
+#define HARDWARE(id) ",\n \"hardware_id\": \"" id "\""
+
+/* Who would be the same to the same broker is not loaded, whichever uplinks lead there. */
+static void test_same_client_id(void **state)
+{
+    const char first[] = MQTT_DEVICE("new", "named", ""), second[] = MQTT_DEVICE("new", "wired", HARDWARE("other"));
+    _cleanup_(mistakes_done) struct mistakes m = {0};
+    _cleanup_(config_device_unrefp) struct config_device *added = NULL;
+    struct tree *t = *state;
+    struct config *c;
+
+    make(t, t->config, "gatehouse.json",
+         "{ \"uplinks\": {"
+         "\"wired\": { \"url\": \"mqtts://broker\", \"client_id\": \"{hardware_id}\" },"
+         "\"named\": { \"url\": \"mqtts://Broker:8883\" },"
+         "\"opaque\": { \"url\": \"mqtts://broker\", \"client_id\": \"{opaque}\" },"
+         "\"far\": { \"url\": \"mqtts://broker:8884\", \"client_id\": \"{hardware_id}\" },"
+         "\"coap\": { \"url\": \"coaps://broker\" } } }");
+    make(t, t->config, "devices.d/a.json", MQTT_DEVICE("a", "wired", HARDWARE("0011")));
+    make(t, t->config, "devices.d/b.json", MQTT_DEVICE("b", "wired", HARDWARE("0011")));
+    make(t, t->config, "devices.d/c.json", MQTT_DEVICE("c", "wired", HARDWARE("new")));
+    make(t, t->config, "devices.d/d.json", MQTT_DEVICE("d", "wired", HARDWARE("e")));
+    make(t, t->config, "devices.d/e.json", MQTT_DEVICE("e", "named", ""));
+    /* These are none: another broker, none at all, not to be connected, what only the device itself has. */
+    make(t, t->config, "devices.d/f.json", MQTT_DEVICE("f", "far", HARDWARE("0011")));
+    make(t, t->config, "devices.d/g.json", MQTT_DEVICE("g", "coap", HARDWARE("0011")));
+    make(t, t->config, "devices.d/h.json", MQTT_DEVICE("h", "wired", HARDWARE("0011") ", \"enabled\": false"));
+    make(t, t->config, "devices.d/i.json", MQTT_DEVICE("i", "opaque", HARDWARE("0011")));
+    make(t, t->config, "devices.d/j.json", MQTT_DEVICE("j", "opaque", HARDWARE("0011")));
+    c = load(
+        t, CONFIG_LENIENT, 0,
+        "/etc/devices.d/a.json:2:17: the client id \"0011\" of \"a\" at the broker broker:8883 is also that of \"b\" in\n"
+        "/etc/devices.d/b.json, so\nneither is loaded\n"
+        "/etc/devices.d/b.json:2:17: the client id \"0011\" of \"b\"\n that of \"a\" in\n"
+        "/etc/devices.d/d.json:2:17: the client id \"e\" of \"d\"\n that of \"e\" in\n"
+        "/etc/devices.d/e.json:1:13: the client id \"e\" of \"e\"\n that of \"d\" in\nneither is loaded");
+    assert_int_equal(c->n_devices, 6);
+    assert_null(config_device(c, "a"));
+    assert_non_null(config_device(c, "c"));
+    /* Nor is one added that would be another to its broker. */
+    assert_int_equal(config_device_parse(c, "x.json", first, strlen(first), &added, &m), -EEXIST);
+    assert_int_equal(m.n, 1);
+    assert_true(m.list[0].line == 1 && m.list[0].column == 13 && strstr(m.list[0].text, "that of \"c\" in"));
+    assert_int_equal(config_device_parse(c, "x.json", second, strlen(second), &added, &m), 0);
+    config_unref(c);
+    load(
+        t, CONFIG_STRICT, -EBADMSG,
+        "/a.json:2:17: the client id\n/b.json:2:17: the client id\n/d.json:2:17: the client id\n/e.json:1:13: the client id");
+}
+
 static void test_skipped_files(void **state)
 {
     static const char *const names[] = {
@@ -510,6 +562,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_registrars, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_gatehouse, setup, teardown),
         cmocka_unit_test_setup_teardown(test_same_id, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_same_client_id, setup, teardown),
         cmocka_unit_test_setup_teardown(test_skipped_files, setup, teardown),
         cmocka_unit_test_setup_teardown(test_values, setup, teardown),
         cmocka_unit_test_setup_teardown(test_diff, setup, teardown),
