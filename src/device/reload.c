@@ -152,7 +152,7 @@ static void go_on(struct fleet *f)
 static void end_pause(struct reload *reload)
 {
     struct error e = {0};
-    int r = apply(reload, &e);
+    int r = reload->fleet->stopping ? error_set(&e, -ECANCELED, "the agent is stopping") : apply(reload, &e);
 
     reload->fleet->reload = NULL;
     sd_event_source_disable_unref(reload->pausing);

@@ -88,32 +88,42 @@ def reload_under_way(first, second):
     return serial
 
 
+def mqtt_bench(bench, stack):
+    """Two devices that count, each on an uplink of its own, a with a profile of one's own: (agent, broker, what it has carried)."""
+    keys = {d: bench.new_key(text=True) for d in ("a", "b")}
+    broker = Broker(stack, {d: key.decode() for d, key in keys.items()})
+    told = Told(stack, broker)
+    own_profile(bench, "site", "senml-mqtt")
+    uplinks = {name: {"url": f"mqtts://127.0.0.1:{broker.port}", "profile": profile} for name, profile in (("own", "site"), ("shipped", "senml-mqtt"))}
+    bench.write_json("gatehouse.json", {"uplinks": uplinks})
+    for device, uplink in (("a", "own"), ("b", "shipped")):
+        bench.write_device(device, "sim", {"n": {"signal": "counter"}}, uplink=uplink, interval="20ms")
+    agent = bench.agent()
+    bench.driver("sim")
+    for device, key in keys.items():
+        bench.key_set(device, device, key)
+        bench.wait_property(device, "State", "online")
+    wait_for("samples", lambda: len(told.numbers("gatehouse/a/telemetry")) > 5)
+    return agent, broker, told
+
+
+def hold_back(bench, broker):
+    """From here on a pack is under way, and others wait: the broker will take all of it, but later."""
+    broker.send_signal(signal.SIGSTOP)
+    waiting = int(bench.get("a", "Spooled"))
+    wait_for("samples that wait", lambda: int(bench.get("a", "Spooled")) > waiting + 5)
+
+
 def changed_profile(bench):
     """Other topics: what waits goes there, what is under way is waited for. Nothing is lost, and nothing comes twice."""
     with contextlib.ExitStack() as stack:
-        keys = {d: bench.new_key(text=True) for d in ("a", "b")}
-        broker = Broker(stack, {d: key.decode() for d, key in keys.items()})
-        told = Told(stack, broker)
-        own_profile(bench, "site", "senml-mqtt")
-        url = f"mqtts://127.0.0.1:{broker.port}"
-        bench.write_json("gatehouse.json", {"uplinks": {"own": {"url": url, "profile": "site"}, "shipped": {"url": url, "profile": "senml-mqtt"}}})
-        for device, uplink in (("a", "own"), ("b", "shipped")):
-            bench.write_device(device, "sim", {"n": {"signal": "counter"}}, uplink=uplink, interval="20ms")
-        bench.agent()
-        bench.driver("sim")
-        for device, key in keys.items():
-            bench.key_set(device, device, key)
-            bench.wait_property(device, "State", "online")
-        wait_for("samples", lambda: len(told.numbers("gatehouse/a/telemetry")) > 5)
+        _, broker, told = mqtt_bench(bench, stack)
         own_profile(bench, "site", "senml-mqtt", ("gatehouse/{device}", "site/{device}"))
         with Client(bench) as first, Client(bench) as second:
-            # A pack is under way now, and others wait: the broker will take all of it, but later.
-            broker.send_signal(signal.SIGSTOP)
-            waiting = int(bench.get("a", "Spooled"))
-            wait_for("samples that wait", lambda: int(bench.get("a", "Spooled")) > waiting + 5)
+            hold_back(bench, broker)
             serial = reload_under_way(first, second)
             broker.send_signal(signal.SIGCONT)
-            first.answered(serial)
+            check(first.answered(serial), "it is taken")
         wait_for("samples on the new topic", lambda: len(told.numbers("site/a/telemetry")) > 5)
         arrived = told.numbers("gatehouse/a/telemetry") + told.numbers("site/a/telemetry")
         check(arrived == list(range(len(arrived))), f"none lost, none twice, in order: {arrived}")
@@ -125,5 +135,26 @@ def changed_profile(bench):
         check(count == [1, 1, 1], f"a session more for who speaks otherwise, none for the other: {count}")
 
 
+def nobody_answers(bench):
+    """What is under way is not waited for without end; and an agent that is stopped meanwhile ends."""
+    with contextlib.ExitStack() as stack:
+        agent, broker, told = mqtt_bench(bench, stack)
+        own_profile(bench, "site", "senml-mqtt", ("gatehouse/{device}", "site/{device}"))
+        hold_back(bench, broker)
+        bench.ctl("reload")
+        broker.send_signal(signal.SIGCONT)
+        wait_for("samples on the new topic", lambda: len(told.numbers("site/a/telemetry")) > 5)
+        arrived = told.numbers("gatehouse/a/telemetry") + told.numbers("site/a/telemetry")
+        check(sorted(set(arrived)) == list(range(max(arrived) + 1)), f"none lost: {arrived}")
+        own_profile(bench, "site", "senml-mqtt")
+        with Client(bench) as first, Client(bench) as second:
+            hold_back(bench, broker)
+            serial = reload_under_way(first, second)
+            agent.send(signal.SIGTERM)
+            check(agent.wait() == 0, "it ends in good order")
+            check(not first.answered(serial), "a reload that was not done is no success")
+            check(agent.text().count("configuration read again") == 1, agent.text())
+
+
 if __name__ == "__main__":
-    harness.main(wrong_profile, changed_profile, needs=("busctl", "mosquitto", "mosquitto_sub"))
+    harness.main(wrong_profile, changed_profile, nobody_answers, needs=("busctl", "mosquitto", "mosquitto_sub"))
