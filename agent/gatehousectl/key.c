@@ -97,6 +97,21 @@ int key_memfd(const void *bytes, size_t n)
     return TAKE_FD(fd);
 }
 
+static bool is_empty(json_object *properties, const char *name)
+{
+    return !(json_get_string(properties, name) ?: "")[0];
+}
+
+/* Backup beside a main that may be in use; --force puts a key in the place of a refused main that it corrects. */
+static const char *slot_to_set(const struct ctl *c, json_object *properties, const char *identity)
+{
+    const char *main = json_get_string(properties, "MainIdentity") ?: "";
+    bool refused = strcmp(json_get_string(properties, "State") ?: "", "refused") == 0;
+    bool corrects = strcmp(main, identity) == 0 || is_empty(properties, "BackupIdentity");
+
+    return !main[0] || (c->force && refused && corrects) ? "main" : "backup";
+}
+
 static int set(struct ctl *c, const char *path, const char *id, const char *identity, const char *file)
 {
     _cleanup_json_ json_object *before = NULL, *after = NULL;
@@ -118,7 +133,7 @@ static int set(struct ctl *c, const char *path, const char *id, const char *iden
     explicit_bzero(key.bytes, sizeof(key.bytes));
     if (r != 0)
         return r;
-    slot = (json_get_string(before, "MainIdentity") ?: "")[0] ? "backup" : "main";
+    slot = slot_to_set(c, before, identity);
     r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "SetCredential", NULL, "ssha{sv}", slot, identity, fd, 2, "encoding",
                  "s", encoding, "force", "b", (int)c->force);
     if (r == 0)
@@ -212,6 +227,37 @@ static int export_key(struct ctl *c, const char *path, const char *slot, const c
     return r;
 }
 
+static int forget(struct ctl *c, const char *path, const char *id, const char *slot)
+{
+    _cleanup_json_ json_object *after = NULL;
+    int r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", slot, 1, "force", "b",
+                     (int)c->force);
+
+    if (r == 0)
+        r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &after);
+    if (r != 0)
+        return r;
+    if (is_empty(after, slot[0] == 'm' ? "MainIdentity" : "BackupIdentity"))
+        print_say(c, "%s: %s key forgotten", id, slot);
+    else
+        print_say(c,
+                  "%s: not yet: the backup key is forgotten once the cloud has accepted the main one again, and has "
+                  "deleted this one where the agent can ask it to (`gatehousectl show %s`)",
+                  id, id);
+    return 0;
+}
+
+static int promote(struct ctl *c, const char *path, const char *id)
+{
+    int r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "Promote", NULL, "");
+
+    if (r == 0)
+        print_say(c,
+                  "%s: the backup key is tried now, and becomes main if the cloud accepts it (`gatehousectl show %s`)",
+                  id, id);
+    return r;
+}
+
 static bool known(int argc, char **argv)
 {
     static const struct {
@@ -242,10 +288,9 @@ int verb_key(struct ctl *c, int argc, char **argv)
     case 's':
         return set(c, path, argv[2], argv[3], argc > 4 ? argv[4] : NULL);
     case 'p':
-        return ctl_call(c, path, BUS_INTERFACE_DEVICE, "Promote", NULL, "");
+        return promote(c, path, argv[2]);
     case 'f':
-        return ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", argv[3], 1, "force", "b",
-                        (int)c->force);
+        return forget(c, path, argv[2], argv[3]);
     default:
         return export_key(c, path, argv[3], argc > 4 ? argv[4] : NULL);
     }

@@ -27,9 +27,9 @@ static const struct {
     {"read", 2, 2, verb_read, "DEVICE POINT", "read a point from its sensor now"},
     {"write", 3, 3, verb_write, "DEVICE POINT VALUE", "write a point"},
     {"key", 2, 4, verb_key, "set DEVICE IDENTITY [FILE]",
-     "put a key, from FILE or standard input, into main if that is empty, else into backup"},
-    {"key", 2, 4, verb_key, "forget DEVICE SLOT", "forget a key"},
-    {"key", 2, 4, verb_key, "promote DEVICE", "make the backup key main"},
+     "put a key, from FILE or standard input, into main if that is empty, else into backup; --force: in place of a refused one"},
+    {"key", 2, 4, verb_key, "forget DEVICE SLOT", "forget a key; backup as soon as that is safe, or with --force"},
+    {"key", 2, 4, verb_key, "promote DEVICE", "try the backup key now, which becomes main if it is accepted"},
     {"key", 2, 4, verb_key, "export DEVICE SLOT [FILE]", "write a key to FILE (mode 0600) or standard output"},
     {"device", 2, 3, verb_device, "add DEVICE [FILE]", "add a device, its JSON from FILE or standard input"},
     {"device", 2, 3, verb_device, "remove DEVICE", "remove a device that was added this way"},
@@ -64,7 +64,7 @@ static void usage(FILE *to)
         "  --type=b|x|t|d|s         of a value to write, where its form does not say\n"
         "  --all                    rotate: every device\n"
         "  --compromised            rotate: the present key is known to others\n"
-        "  --force                  take a weak key, forget a key that may be in use, export to a terminal\n"
+        "  --force                  take a weak key, forget or replace a key that may be in use, export to a terminal\n"
         "  --keyfile=FILE           vault: the keyfile (" KEYFILE_DIR "/" KEYFILE_CURRENT ")\n"
         "  --state-dir=DIR          vault reset: where the vault is (" STATE_DIR ")\n"
         "  --format=FORMAT          provision: of the list: csv (default), mosquitto, emqx, hono, golioth\n"

@@ -53,7 +53,10 @@ static void finish(struct device *d, int r, const struct error *e)
         act.exported(r, fd, &error, act.userdata);
     if (r >= 0 && act.type != ROTATION_EV_RESTART && !act.exported) {
         rotate_schedule(d, true);
-        session_start(d);
+        if (act.type == ROTATION_EV_SET_MAIN)
+            session_new_key(d);
+        else
+            session_start(d);
     }
 }
 
@@ -113,6 +116,9 @@ static void submit(struct device *d, bool confirmed)
     int r;
 
     d->act.confirmed = confirmed;
+    /* Whoever insists need not wait for what a handshake with the present key has to say. */
+    if (confirmed && d->probe.done)
+        probe_abort(d);
     r = rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
 
     if (r < 0 && d->act.type == type)
@@ -129,7 +135,7 @@ static void on_key(int r, struct secret *key, const struct error *e, void *userd
         return;
     }
     d->act.key = key;
-    submit(d, false);
+    submit(d, d->act.force);
 }
 
 int device_set_credential(struct device *d, enum vault_slot slot, const char *identity, int fd,
@@ -172,8 +178,11 @@ int device_export_credential(struct device *d, enum vault_slot slot, device_expo
 
 int device_promote(struct device *d, device_done done, void *userdata, struct error *e)
 {
-    int r = begin(d, ROTATION_EV_PROMOTE, done, userdata, e);
+    int r;
 
+    if (!d->config->enabled || d->disconnected)
+        return error_set(e, -EBUSY, "%s is disabled: connect it first", d->config->id);
+    r = begin(d, ROTATION_EV_PROMOTE, done, userdata, e);
     if (r >= 0)
         submit(d, false);
     return r;

@@ -364,6 +364,7 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
 void session_start(struct device *d);
 void session_stop(struct device *d, enum uplink_bye bye);
 void session_count(struct device *d);
+void session_new_key(struct device *d);
 void session_adopt_probe(struct device *d);
 void session_linger_end(struct device *d);
 /* The server accepted, or refused with 4.01 or 4.03, something on the ordinary session. */

@@ -249,6 +249,15 @@ void session_stop(struct device *d, enum uplink_bye bye)
         uplink_session_stop(d->session, bye);
 }
 
+/* Main is another key, that of no session yet. What the old one is worth says nothing of it. */
+void session_new_key(struct device *d)
+{
+    d->proof = proof_free(d->proof);
+    if (d->session)
+        uplink_session_renew(d->session);
+    session_start(d);
+}
+
 /* After a swap: the probe's session, on what is now main, becomes the device's. */
 void session_adopt_probe(struct device *d)
 {
@@ -256,10 +265,8 @@ void session_adopt_probe(struct device *d)
     struct uplink_info info;
 
     if (!new) {
-        /* A restart between the swap and this: the session begins on main anyway. A Promote: it must begin anew. */
-        if (old)
-            uplink_session_renew(old);
-        session_start(d);
+        /* A restart between the swap and this: the session begins on main anyway. */
+        session_new_key(d);
         return;
     }
     d->probe.session = NULL;

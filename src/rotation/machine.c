@@ -270,10 +270,10 @@ static void enter(struct rotation *r)
         r->proved_at = 0; /* that was another key */
         r->main_answers = 0;
     }
-    if (moved)
+    if (moved || r->change == ROTATION_CHANGE_SET_BACKUP) /* that was another key */
         evidence_clear(r);
     /* The evidence goes along into ABANDONING, and ends with it. */
-    if (moved && r->next.state != ROTATION_ABANDONING)
+    if ((moved || r->change == ROTATION_CHANGE_SET_BACKUP) && r->next.state != ROTATION_ABANDONING)
         r->absent = false;
     r->d = r->next;
     r->change = ROTATION_CHANGE_NONE;

@@ -5,7 +5,9 @@
  * event brings its time), no memory of its own: struct rotation is a value that may be copied and compared.
  *
  * The promise: a key is forgotten only if it was never offered, or after the cloud confirmed its deletion (a registrar
- * that replaces confirms by accepting the new key). So whatever the cloud accepts, the agent holds.
+ * that replaces confirms by accepting the new key). So whatever the cloud accepts, the agent holds. Beside that the
+ * operator may insist, so that keys which were mistyped are no dead end: on another main when the cloud refuses it, and
+ * on forgetting or replacing backup when the cloud refuses both, or when he is the only one who can have told it.
  *
  *   IDLE        main alone.
  *   STAGED      a new key is in backup. Not a byte of it was sent.
@@ -96,7 +98,8 @@ struct rotation_event {
     bool maybe_sent;      /* *_RETRY: the request may have reached the cloud */
     bool compromised;     /* ROTATE: retire the old key at once */
     bool scheduled;       /* ROTATE: asked by max_age, not by a person */
-    bool confirmed;       /* FORGET_*, REMOVE: the operator says that the cloud no longer has it, or takes the risk */
+    bool confirmed;       /* SET_*, FORGET_*, REMOVE: he says that the cloud has the present one no longer, or takes the
+                             risk */
     const char *cloud_id; /* OFFER_OK, FOUND: the cloud's id of the credential; may be NULL or empty: not known */
 };
 

@@ -24,6 +24,11 @@
 #define COMMIT(change_, to_) .change = ROTATION_CHANGE_##change_, .to = ROTATION_##to_
 #define REPLY(r, send_, text_) .send = SEND_REPLY | (send_), .reply = (r), .text = (text_)
 
+/* Ways out, as an operator types them. */
+#define SET_FORCED "`key set DEVICE IDENTITY --force` puts this one in its place"
+#define BOTH_REFUSED "with --force if the cloud refuses both keys"
+#define NOT_BOTH_REFUSED "the cloud may accept backup: it is tried, once more when it has refused both keys"
+
 const struct rotation_row rotation_table[] = {
     /* Idle: what was asked for meanwhile. */
     {ON(IDLE, TIMER), IF(FACT_REMOVING | FACT_MAIN, 0), COMMIT(STATE, RETIRING), .delay = DELAY_AGAIN,
@@ -184,21 +189,51 @@ const struct rotation_row rotation_table[] = {
 
     {ON(ANY, SET_MAIN), IF(FACT_REMOVING, 0), REPLY(-ENODEV, 0, "the device is being removed")},
     {ON(IDLE, SET_MAIN), IF(0, FACT_MAIN), COMMIT(SET_MAIN, IDLE), REPLY(0, 0, "set"), .delay = DELAY_AGAIN},
+    {ON(ANY, SET_MAIN), IF(FACT_CONFIRMED | FACT_MAIN_REFUSED, FACT_BUSY), COMMIT(SET_MAIN, STAY),
+     REPLY(0, 0, "set in place of the one that the cloud refuses"), .delay = DELAY_AGAIN},
+    {ON(ANY, SET_MAIN), IF(FACT_CONFIRMED | FACT_MAIN_REFUSED, 0),
+     REPLY(-EAGAIN, 0, "the registrar is being asked: once more when it has answered"), .delay = DELAY_AGAIN},
+    {ON(ANY, SET_MAIN), IF(FACT_MAIN_REFUSED, 0), REPLY(-EBUSY, 0, "main is in use, and is refused: " SET_FORCED)},
     {ON(ANY, SET_MAIN), REPLY(-EBUSY, 0, "main is in use: set backup, it takes over once the cloud accepts it")},
     {ON(ANY, SET_BACKUP), IF(FACT_REMOVING, 0), REPLY(-ENODEV, 0, "the device is being removed")},
     {ON(ANY, SET_BACKUP), IF(0, FACT_MAIN), REPLY(-ENOENT, 0, "main is empty: set that")},
     {ON(IDLE | STAGED, SET_BACKUP), COMMIT(SET_BACKUP, OFFERED), REPLY(0, 0, "set"), .delay = DELAY_AGAIN},
-    {ON(ANY, SET_BACKUP), REPLY(-EBUSY, 0, "backup is in use by a rotation")},
+    {ON(NEW_KEY, SET_BACKUP), IF(FACT_CONFIRMED | FACT_MANUAL | FACT_SETTLED, FACT_BUSY), COMMIT(SET_BACKUP, OFFERED),
+     .clear = FLAG_GIVE_UP, REPLY(0, 0, "set in place of the one before"), .delay = DELAY_AGAIN},
+    {ON(NEW_KEY, SET_BACKUP), IF(FACT_CONFIRMED | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED | FACT_SETTLED, FACT_BUSY),
+     COMMIT(SET_BACKUP, OFFERED), .clear = FLAG_GIVE_UP, REPLY(0, 0, "set in place of the one that the cloud refuses"),
+     .delay = DELAY_AGAIN},
+    {ON(NEW_KEY, SET_BACKUP), IF(FACT_CONFIRMED, 0),
+     REPLY(-EAGAIN, 0, NOT_BOTH_REFUSED ", or `key forget DEVICE backup` when main is accepted"), .delay = DELAY_AGAIN},
+    {ON(NEW_KEY, SET_BACKUP), REPLY(-EBUSY, 0, "backup has a key that the cloud may know: " SET_FORCED)},
+    {ON(ANY, SET_BACKUP),
+     REPLY(-EBUSY, 0, "backup has a key that the cloud may know: `key forget DEVICE backup` first, " BOTH_REFUSED)},
 
     {ON(IDLE, FORGET_MAIN), IF(0, FACT_MAIN), REPLY(-ENOENT, 0, "main is empty")},
     {ON(IDLE, FORGET_MAIN), IF(FACT_CONFIRMED, FACT_REMOVING), COMMIT(FORGET_MAIN, IDLE), REPLY(0, 0, "forgotten")},
-    {ON(IDLE, FORGET_MAIN), REPLY(-EBUSY, 0, "it is the device's only key")},
-    {ON(ANY, FORGET_MAIN), REPLY(-EBUSY, 0, "main is in use: promote backup first")},
+    {ON(IDLE, FORGET_MAIN),
+     REPLY(-EBUSY, 0, "it is the device's only key: `key forget DEVICE main --force` forgets it all the same")},
+    {ON(ANY, FORGET_MAIN),
+     REPLY(-EBUSY, 0, "main is in use: `key forget DEVICE backup` first, or wait until backup takes over")},
     {ON(IDLE, FORGET_BACKUP), REPLY(-ENOENT, 0, "backup is empty")},
     {ON(STAGED, FORGET_BACKUP), COMMIT(FORGET_BACKUP, IDLE),
      REPLY(0, SEND_ABANDONED, "forgotten, it was never offered"), .delay = DELAY_AGAIN},
+    {ON(NEW_KEY, FORGET_BACKUP), IF(FACT_CONFIRMED | FACT_MANUAL | FACT_SETTLED, FACT_REMOVING | FACT_BUSY),
+     COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_GIVE_UP, REPLY(0, SEND_ABANDONED, "forgotten, the operator insisted"),
+     .delay = DELAY_AGAIN},
+    {ON(NEW_KEY | ABANDONING, FORGET_BACKUP),
+     IF(FACT_CONFIRMED | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED | FACT_SETTLED, FACT_REMOVING | FACT_BUSY),
+     COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_GIVE_UP,
+     REPLY(0, SEND_ABANDONED, "forgotten, the cloud refuses it and the operator insisted"), .delay = DELAY_AGAIN},
+    {ON(SWAPPED | RETIRING, FORGET_BACKUP),
+     IF(FACT_CONFIRMED | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED | FACT_SETTLED, FACT_REMOVING | FACT_BUSY),
+     COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_RETIRE_NOW, REPLY(0, 0, "forgotten"), .delay = DELAY_AGAIN},
+    {ON(NEW_KEY | TWO_KEYS, FORGET_BACKUP), IF(FACT_CONFIRMED | FACT_MAIN_REFUSED, FACT_REMOVING),
+     REPLY(-EAGAIN, 0, NOT_BOTH_REFUSED), .delay = DELAY_AGAIN},
+    {ON(NEW_KEY | TWO_KEYS, FORGET_BACKUP), IF(FACT_MAIN_REFUSED, FACT_REMOVING),
+     REPLY(-EBUSY, 0, "main is refused, backup may be the way in: `key forget DEVICE backup`, " BOTH_REFUSED)},
     {ON(NEW_KEY, FORGET_BACKUP), IF(FACT_REPLACES, FACT_CONFIRMED),
-     REPLY(-EBUSY, 0, "it may have replaced main at the cloud already")},
+     REPLY(-EBUSY, 0, "it may have replaced main at the cloud already: --force if main is the current one there")},
     {ON(NEW_KEY, FORGET_BACKUP), COMMIT(STATE, STAY), .set = FLAG_GIVE_UP,
      REPLY(0, 0, "forgotten once main has passed and the cloud has deleted it"), .delay = DELAY_AGAIN},
     {ON(SWAPPED, FORGET_BACKUP), COMMIT(STATE, STAY), .set = FLAG_RETIRE_NOW,

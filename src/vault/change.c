@@ -110,16 +110,19 @@ static int check_identity(const struct vault_change *c, enum vault_slot slot, co
                           struct error *e)
 {
     const struct identity_row *row = identity_find(c->vault, identity);
-    const struct vault_credential *other = vault_credential(c->entry, slot == VAULT_MAIN ? VAULT_BACKUP : VAULT_MAIN);
+    enum vault_slot other_slot = slot == VAULT_MAIN ? VAULT_BACKUP : VAULT_MAIN;
+    const struct vault_credential *other = vault_credential(c->entry, other_slot);
 
     if (row && strcmp(row->device, c->entry->device) != 0)
         return error_set(e, -EADDRINUSE, "device %s has the identity %s", row->device, identity);
     /* With steps before this one the other slot is not what it seems: it is looked at again on commit. */
     if (!(flags & VAULT_SHARES_IDENTITY) && !c->first && other->present && !other->quarantined &&
         strcmp(other->identity, identity) == 0)
-        return error_set(e, -EADDRINUSE, "the %s slot of %s has the identity %s",
-                         vault_slot_to_string(slot == VAULT_MAIN ? VAULT_BACKUP : VAULT_MAIN), c->entry->device,
-                         identity);
+        return error_set(
+            e, -EADDRINUSE,
+            "the %s slot of %s has the identity %s: if nothing is known by it, `key forget %s %s --force` first",
+            vault_slot_to_string(other_slot), c->entry->device, identity, c->entry->device,
+            vault_slot_to_string(other_slot));
     return 0;
 }
 
