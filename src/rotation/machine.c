@@ -259,6 +259,7 @@ static void add_row(struct rotation *r, const struct rotation_policy *p, const s
 static void enter(struct rotation *r)
 {
     bool swapped = r->change == ROTATION_CHANGE_SWAP, moved = r->next.state != r->d.state;
+    bool set = r->change == ROTATION_CHANGE_SET_MAIN || r->change == ROTATION_CHANGE_SET_BACKUP;
 
     if (swapped && r->next.state == ROTATION_OFFERED)
         r->fallback_at = r->passed_at;
@@ -270,10 +271,10 @@ static void enter(struct rotation *r)
         r->proved_at = 0; /* that was another key */
         r->main_answers = 0;
     }
-    if (moved || r->change == ROTATION_CHANGE_SET_BACKUP) /* that was another key */
+    if (moved || set) /* what was found with another key */
         evidence_clear(r);
     /* The evidence goes along into ABANDONING, and ends with it. */
-    if ((moved || r->change == ROTATION_CHANGE_SET_BACKUP) && r->next.state != ROTATION_ABANDONING)
+    if ((moved || set) && r->next.state != ROTATION_ABANDONING)
         r->absent = false;
     r->d = r->next;
     r->change = ROTATION_CHANGE_NONE;

@@ -27,7 +27,8 @@
 /* Ways out, as an operator types them. */
 #define SET_FORCED "`key set DEVICE IDENTITY --force` puts this one in its place"
 #define BOTH_REFUSED "with --force if the cloud refuses both keys"
-#define NOT_BOTH_REFUSED "the cloud may accept backup: it is tried, once more when it has refused both keys"
+#define NOT_BOTH_REFUSED                                                                                               \
+    "the cloud may accept backup: once more when it has refused both keys, or an hour after an answer was lost"
 
 const struct rotation_row rotation_table[] = {
     /* Idle: what was asked for meanwhile. */
@@ -84,8 +85,8 @@ const struct rotation_row rotation_table[] = {
     {ON(PROBING, FIND_RETRY), .delay = DELAY_RETRY},
     {ON(NEW_KEY, PROBE_ACCEPTED), COMMIT(SWAP, SWAPPED), .clear = FLAG_GIVE_UP | FLAG_CONFLICT,
      .send = SEND_CLOSE_OLD | SEND_DONE | SEND_FINE, .delay = DELAY_AGAIN, .text = "the new key is accepted"},
-    {ON(OFFERED, PROBE_REFUSED), IF(FACT_MANUAL, FACT_MAIN_REFUSED), .delay = DELAY_HOURLY},
-    {ON(OFFERED, PROBE_UNREACHABLE), IF(FACT_MANUAL, 0), .delay = DELAY_HOURLY},
+    {ON(OFFERED, PROBE_REFUSED), IF(FACT_MANUAL, FACT_MAIN_REFUSED | FACT_HOPELESS), .delay = DELAY_HOURLY},
+    {ON(OFFERED, PROBE_UNREACHABLE), IF(FACT_MANUAL, FACT_HOPELESS), .delay = DELAY_HOURLY},
 
     /* Swapped: the old key is kept until it is due, and until main is proved to be a way in without it. */
     {ON(TWO_KEYS, TIMER), IF(FACT_MAIN_REFUSED | FACT_BACKUP | FACT_FALLBACK, 0), .send = SEND_PROBE,

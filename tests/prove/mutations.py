@@ -36,12 +36,15 @@ REQUESTS = ("SEND_OFFER", "SEND_FIND", "SEND_PROBE", "SEND_VERIFY", "SEND_DELETE
 
 # (what is done, the row's condition): why nobody could tell.
 LOOKS_ANYWAY = "a result that has no row makes the machine look again at once, and that is all that this row says"
+OTHER_WORDS = "the row behind it refuses with the same error; only the words are other ones"
 EQUIVALENT = {
     ("row left out", "ON(PROBING, FOUND)"): LOOKS_ANYWAY,
     ("row left out", "ON(PROBING, ABSENT)"): LOOKS_ANYWAY,
     ("row left out", "ON(DELETING, ABSENT)"): LOOKS_ANYWAY,
     ("row left out", "ON(TWO_KEYS, PROBE_ACCEPTED)"): LOOKS_ANYWAY,
-    ("row left out", "ON(IDLE, FORGET_MAIN)"): "the row behind it refuses with the same error; only the words are other ones",
+    ("row left out", "ON(IDLE, FORGET_MAIN)"): OTHER_WORDS,
+    ("row left out", "ON(ANY, SET_MAIN), IF(FACT_MAIN_REFUSED, 0)"): OTHER_WORDS,
+    ("row left out", "ON(NEW_KEY, SET_BACKUP)"): OTHER_WORDS,
 }
 
 MACHINE, CARRIER = "src/rotation/machine.c", "src/rotation/carrier.c"
@@ -64,6 +67,8 @@ PLACES = [
     ("the new main has the old one's proof", MACHINE, "        r->proved_at = r->passed_at;\n", ""),
     ("the new main has the old one's refusals", MACHINE, "        r->proved_at = r->passed_at;\n        r->main_answers = 0;\n",
      "        r->proved_at = r->passed_at;\n"),
+    ("a key that was set is thought refused as the one before", MACHINE, "    if (moved || set) /*", "    if (moved) /*"),
+    ("a key that was set is thought absent as the one before", MACHINE, "if ((moved || set) && r->next", "if (moved && r->next"),
     ("the operator's main has the old one's proof", MACHINE, "        r->proved_at = 0; /* that was another key */\n", ""),
     ("a deletion names main", MACHINE,
      "                                                                                              : rotation_target(&r->d);",

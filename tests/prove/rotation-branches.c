@@ -167,6 +167,8 @@ static bool operator_deletes(struct world *w)
         return true;
     if (anything_late(w))
         return false;
+    if (!(w->accepted & held(w)))
+        return true;
     if (policy.replaces)
         w->accepted = bit(w->slot[ROTATION_MAIN]);
     else if (accepts(w, ROTATION_MAIN))
@@ -184,7 +186,10 @@ static const struct {
     [ACT_COMPROMISED] = {ROTATION_EV_ROTATE, false, true, false},
     [ACT_SCHEDULED] = {ROTATION_EV_ROTATE, false, false, true},
     [ACT_SET_BACKUP] = {ROTATION_EV_SET_BACKUP, false, false, false},
+    [ACT_SET_BACKUP_CONFIRMED] = {ROTATION_EV_SET_BACKUP, true, false, false},
     [ACT_SET_MAIN] = {ROTATION_EV_SET_MAIN, false, false, false},
+    [ACT_SET_MAIN_CONFIRMED] = {ROTATION_EV_SET_MAIN, true, false, false},
+    [ACT_MISTYPE_MAIN] = {ROTATION_EV_SET_MAIN, true, false, false},
     [ACT_FORGET] = {ROTATION_EV_FORGET_BACKUP, false, false, false},
     [ACT_FORGET_CONFIRMED] = {ROTATION_EV_FORGET_BACKUP, true, false, false},
     [ACT_FORGET_MAIN] = {ROTATION_EV_FORGET_MAIN, false, false, false},
@@ -209,24 +214,24 @@ static bool cloud_revokes(struct world *w)
     return true;
 }
 
-static bool branch_act(struct world *w, unsigned act)
+bool branch_act(struct world *w, unsigned act)
 {
     struct rotation_event ev = event(w, acts[act].type);
-    bool word;
+    bool word, main;
 
-    if (!(acts_allowed & 1u << act))
-        return false;
     if (act == ACT_REVOKE)
         return cloud_revokes(w);
     ev.confirmed = acts[act].confirmed;
     ev.compromised = acts[act].compromised;
     ev.scheduled = acts[act].scheduled;
-    word = ev.type == ROTATION_EV_FORGET_BACKUP && (ev.confirmed || policy.manual);
+    word = (ev.type == ROTATION_EV_FORGET_BACKUP && (ev.confirmed || policy.manual)) || act == ACT_SET_BACKUP_CONFIRMED;
+    main = ev.confirmed && (ev.type == ROTATION_EV_FORGET_MAIN || ev.type == ROTATION_EV_SET_MAIN);
     if (word && !operator_deletes(w))
         return false;
-    if (act == ACT_FORGET_MAIN_CONFIRMED && anything_late(w))
+    if (main && anything_late(w))
         return false;
     w->owed = true;
+    w->mistyped = act == ACT_MISTYPE_MAIN;
     w->exporting = ev.type == ROTATION_EV_EXPORT;
     feed(w, &ev);
     return true;
@@ -328,6 +333,6 @@ bool branch(const struct world *from, unsigned index, struct world *to, bool *re
         return true;
     }
     i -= ANSWERS;
-    *ret_possible = i < ACTS && branch_act(to, i);
+    *ret_possible = i < ACTS && acts_allowed & 1u << i && branch_act(to, i);
     return i < ACTS;
 }

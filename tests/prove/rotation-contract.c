@@ -74,16 +74,43 @@ static struct due due_rotate(const struct rotation *r, const struct rotation_eve
     return refuse(0);
 }
 
-static struct due due_set(const struct rotation *r, bool main)
+static bool settled(const struct world *w)
+{
+    return w->r.unsettled_at == 0 || w->now - w->r.unsettled_at >= ROTATION_REQUEST_LIFETIME;
+}
+
+/* Nothing speaks for backup any more but that it was told to the cloud, perhaps: the operator knows. */
+static bool may_insist(const struct world *w)
+{
+    const struct rotation *r = &w->r;
+    bool by_hand = policy.manual && new_key(r);
+
+    return (by_hand || (refused(r, ROTATION_MAIN) && refused(r, ROTATION_BACKUP))) && settled(w) &&
+           r->in_flight == ROTATION_REQUEST_NONE;
+}
+
+static struct due due_set_main(const struct rotation *r, bool confirmed)
 {
     if (r->d.removing)
         return refuse(-ENODEV);
-    if (main)
-        return r->d.state == ROTATION_IDLE && !r->d.has_main ? change_to(ROTATION_CHANGE_SET_MAIN, ROTATION_IDLE)
-                                                             : refuse(-EBUSY);
+    if (!r->d.has_main)
+        return change_to(ROTATION_CHANGE_SET_MAIN, ROTATION_IDLE);
+    if (!confirmed || !refused(r, ROTATION_MAIN))
+        return refuse(-EBUSY);
+    return r->in_flight == ROTATION_REQUEST_NONE ? change_to(ROTATION_CHANGE_SET_MAIN, r->d.state) : refuse(-EAGAIN);
+}
+
+static struct due due_set_backup(const struct world *w, bool confirmed)
+{
+    const struct rotation *r = &w->r;
+
+    if (r->d.removing)
+        return refuse(-ENODEV);
     if (!r->d.has_main)
         return refuse(-ENOENT);
-    return r->d.state <= ROTATION_STAGED ? change_to(ROTATION_CHANGE_SET_BACKUP, ROTATION_OFFERED) : refuse(-EBUSY);
+    if (r->d.state <= ROTATION_STAGED || (new_key(r) && confirmed && may_insist(w)))
+        return change_to(ROTATION_CHANGE_SET_BACKUP, ROTATION_OFFERED);
+    return refuse(confirmed && new_key(r) ? -EAGAIN : -EBUSY);
 }
 
 static struct due due_forget_main(const struct rotation *r, bool confirmed)
@@ -98,9 +125,14 @@ static struct due due_forget_main(const struct rotation *r, bool confirmed)
 static struct due due_forget_backup(const struct world *w, const struct rotation *r, bool confirmed)
 {
     struct due due = change_to(ROTATION_CHANGE_STATE, r->d.state);
-    bool settled = r->unsettled_at == 0 || w->now - r->unsettled_at >= ROTATION_REQUEST_LIFETIME;
     bool passed = w->proof[ROTATION_MAIN] != 0 && w->now - w->proof[ROTATION_MAIN] <= ROTATION_RETIRE_PROOF_AGE;
 
+    if (r->d.state >= ROTATION_OFFERED && !r->d.removing) {
+        if (confirmed && may_insist(w))
+            return change_to(ROTATION_CHANGE_FORGET_BACKUP, ROTATION_IDLE);
+        if (refused(r, ROTATION_MAIN))
+            return refuse(confirmed ? -EAGAIN : -EBUSY);
+    }
     switch (r->d.state) {
     case ROTATION_IDLE:
         return refuse(-ENOENT);
@@ -117,7 +149,7 @@ static struct due due_forget_backup(const struct world *w, const struct rotation
     case ROTATION_ABANDONING:
         if (!confirmed || r->d.removing)
             return refuse(0);
-        return passed && settled && r->in_flight == ROTATION_REQUEST_NONE
+        return passed && settled(w) && r->in_flight == ROTATION_REQUEST_NONE
                    ? change_to(ROTATION_CHANGE_FORGET_BACKUP, ROTATION_IDLE)
                    : refuse(-EAGAIN);
     case ROTATION_STATES:
@@ -185,8 +217,10 @@ static bool find_due(const struct world *w, const struct rotation_event *ev, str
 
     if (ev->type == ROTATION_EV_ROTATE)
         *due = due_rotate(r, ev);
-    else if (ev->type == ROTATION_EV_SET_MAIN || ev->type == ROTATION_EV_SET_BACKUP)
-        *due = due_set(r, ev->type == ROTATION_EV_SET_MAIN);
+    else if (ev->type == ROTATION_EV_SET_MAIN)
+        *due = due_set_main(r, ev->confirmed);
+    else if (ev->type == ROTATION_EV_SET_BACKUP)
+        *due = due_set_backup(w, ev->confirmed);
     else if (ev->type == ROTATION_EV_FORGET_MAIN)
         *due = due_forget_main(r, ev->confirmed);
     else if (ev->type == ROTATION_EV_FORGET_BACKUP)
@@ -243,7 +277,8 @@ static bool find_pause(const struct world *before, const struct world *w, enum r
                        uint64_t *least)
 {
     const struct rotation *r = &w->r;
-    bool carried = policy.manual && before->r.d.state == ROTATION_OFFERED;
+    bool given_up = r->absent || r->d.give_up || r->d.removing;
+    bool carried = policy.manual && before->r.d.state == ROTATION_OFFERED && !given_up;
     bool another = r->d.state >= ROTATION_SWAPPED && refused(r, ROTATION_MAIN) && !refused(r, ROTATION_BACKUP);
 
     *least = 1;
@@ -286,6 +321,8 @@ static void check_pause(struct world *w, const struct world *before, enum rotati
         return;
     if (!timer || timer->when < w->now + least)
         violate(w, "pause: none after %s", rotation_event_name(type));
+    else if (w->r.d.give_up && timer->when > w->now + ROTATION_REQUEST_LIFETIME / 2)
+        violate(w, "pause: too long after %s, with a key that the operator gave up", rotation_event_name(type));
     else if (least == 0 && timer->when > w->now)
         violate(w, "pause: one after %s, where there is something to do", rotation_event_name(type));
 }
@@ -342,6 +379,8 @@ static void check_committed(struct world *w, const struct world *before, const s
         violate(w, "proof: the new main is thought refused");
     if ((change == ROTATION_CHANGE_SET_MAIN || change == ROTATION_CHANGE_FORGET_MAIN) && w->r.proved_at != 0)
         violate(w, "proof: what main passed is believed of another");
+    if (change == ROTATION_CHANGE_SET_BACKUP && (refused(&w->r, ROTATION_BACKUP) || w->r.absent || w->r.d.give_up))
+        violate(w, "proof: what is known of one backup is believed of another");
     if (change == ROTATION_CHANGE_SWAP && !find_action(actions, ROTATION_DO_CLOSE_OLD))
         violate(w, "words: the old session stays open");
     if (change == ROTATION_CHANGE_SWAP && to == ROTATION_SWAPPED && !finished(actions, ROTATION_DONE))
@@ -349,7 +388,7 @@ static void check_committed(struct world *w, const struct world *before, const s
     if (change == ROTATION_CHANGE_FORGET_ALL && !finished(actions, ROTATION_REMOVED))
         violate(w, "words: nobody is told that the device is removed");
     if (change == ROTATION_CHANGE_FORGET_BACKUP &&
-        (from == ROTATION_ABANDONING || (from == ROTATION_STAGED && made_by_act)) &&
+        (from == ROTATION_ABANDONING || (from < ROTATION_SWAPPED && made_by_act)) &&
         !finished(actions, ROTATION_ABANDONED))
         violate(w, "words: nobody is told that the new key is given up");
     if (event_type == ROTATION_EV_EXPORT && policy.manual && (!timer || timer->when < w->now + USEC_PER_HOUR))

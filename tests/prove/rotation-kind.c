@@ -6,17 +6,18 @@
 enum kindness {
     FAIR, /* so is everything */
     AWAY, /* the registrar cannot be reached, for ever: the key that is accepted must still be found */
+    LEFT, /* the registrar is away, the keys were mistyped, and the operator wants to be rid of them */
     MUTE, /* the registrar does what it is asked, and every answer is lost: the new key must be found */
     KINDNESSES
 };
-static const char *const kindness_names[KINDNESSES] = {"ends", "ends, registrar away", "ends, answers lost"};
+static const char *const kindness_names[KINDNESSES] = {"ends", "ends, registrar away", "way out", "ends, answers lost"};
 
 static struct set kind[KINDNESSES]; /* worlds that come to an end, and in how many steps */
 static uint32_t longest;
 
 static void answer_find(struct world *w, enum kindness k)
 {
-    if (k == AWAY)
+    if (k == AWAY || k == LEFT)
         branch_find(w, 4);
     else if (k == MUTE)
         branch_find(w, 2);
@@ -26,7 +27,7 @@ static void answer_find(struct world *w, enum kindness k)
 
 static void answer_kindly(struct world *w, enum kindness k)
 {
-    static const unsigned offers[KINDNESSES] = {0, 6, 3}, deletes[KINDNESSES] = {0, 3, 1};
+    static const unsigned offers[KINDNESSES] = {0, 6, 6, 3}, deletes[KINDNESSES] = {0, 3, 3, 1};
 
     switch (w->r.in_flight) {
     case ROTATION_REQUEST_OFFER:
@@ -61,6 +62,22 @@ static bool main_says(struct world *w)
     return false;
 }
 
+/* With a refused main: the right key in its place; or first backup is forgotten, then main. Told to come again, he
+ * does. */
+static bool insists(struct world *w, enum kindness k)
+{
+    struct world then = *w;
+
+    if (k == FAIR)
+        branch_act(&then, ACT_SET_MAIN_CONFIRMED);
+    else
+        branch_act(&then, w->r.d.state == ROTATION_IDLE ? ACT_FORGET_MAIN_CONFIRMED : ACT_FORGET_CONFIRMED);
+    if (then.r.change == ROTATION_CHANGE_NONE && !then.violation[0])
+        return false;
+    *w = then;
+    return true;
+}
+
 static bool kind_step(struct world *w, enum kindness k)
 {
     if (w->r.change != ROTATION_CHANGE_NONE) {
@@ -69,7 +86,10 @@ static bool kind_step(struct world *w, enum kindness k)
         ;
     } else if (w->r.in_flight != ROTATION_REQUEST_NONE) {
         answer_kindly(w, k);
-    } else if (policy.manual && w->r.d.state == ROTATION_OFFERED && !w->r.d.give_up && !accepts(w, ROTATION_BACKUP)) {
+    } else if (w->shut && (k == FAIR || k == LEFT) && insists(w, k)) {
+        ;
+    } else if (policy.manual && k != LEFT && w->r.d.state == ROTATION_OFFERED && !w->r.d.give_up &&
+               !accepts(w, ROTATION_BACKUP)) {
         cloud_offer(w, w->slot[ROTATION_BACKUP]);
     } else if (w->armed) {
         w->armed = false;
@@ -129,6 +149,8 @@ static bool unfinished(const struct world *w, enum kindness k)
         return true;
     case AWAY:
         return lost && d->state >= ROTATION_OFFERED && (accepts(w, ROTATION_BACKUP) ? !d->removing : d->removing);
+    case LEFT:
+        return w->shut && !d->removing;
     case MUTE:
         return d->state == ROTATION_OFFERED && !policy.manual && !d->give_up && !d->removing && !w->r.absent &&
                w->r.refused_probes < ROTATION_REFUSED_PROBES;

@@ -3,7 +3,8 @@
  * operator and a power cut can do to it in any order, and asserts the promise in every state reached:
  *
  *   held      whatever the cloud accepts, the agent holds (so a forgotten key is accepted nowhere)
- *   way in    a key that the agent holds is accepted
+ *   way in    a key that the agent holds is accepted, unless the operator has mistyped all of them
+ *   way out   then he can be rid of them, and bring the right one
  *   two       at most two credentials of ours stand at the cloud
  *   kept      a key that may have been offered is not overwritten
  *   commit    nothing is sent, and nothing forgotten, that the durable part does not allow
@@ -136,6 +137,7 @@ enum operator{
     OPERATOR_COMPROMISED,
     OPERATOR_REMOVES,
     OPERATOR_EMPTIES,
+    OPERATOR_MISTYPES,
     OPERATOR_REVOKES,
     OPERATORS
 };
@@ -166,6 +168,8 @@ static const struct {
     {"compromised", ACT(COMPROMISED) | ACT(PROMOTE)},
     {"removes", ACT(ROTATE) | ACT(REMOVE) | ACT(REMOVE_CONFIRMED)},
     {"empties", ACT(SET_BACKUP) | ACT(SET_MAIN) | ACT(FORGET_MAIN_CONFIRMED) | ACT(REMOVE)},
+    {"mistypes", ACT(SET_MAIN) | ACT(SET_MAIN_CONFIRMED) | ACT(MISTYPE_MAIN) | ACT(SET_BACKUP) |
+                     ACT(SET_BACKUP_CONFIRMED) | ACT(FORGET_CONFIRMED) | ACT(FORGET_MAIN_CONFIRMED)},
     {"revokes", ACT(ROTATE) | ACT(REVOKE)},
 };
 static const struct {

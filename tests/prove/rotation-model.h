@@ -37,6 +37,8 @@ struct world {
     bool exporting, out; /* backup's key leaves the agent with the reply; it has left */
     bool owed;           /* a reply to the operator */
     bool gone;           /* the device is removed */
+    bool mistyped;       /* the key that waits to be set is one that the cloud does not know */
+    bool shut;           /* so is all that is held: the operator has to find a way out */
     uint64_t proof[2];   /* by role: when the key last passed */
     uint64_t fallback;
     uint64_t first_refusal;
@@ -50,6 +52,7 @@ extern uint32_t acts_allowed; /* bits of enum act */
 
 void violate(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
 uint8_t bit(uint8_t key);
+uint8_t held(const struct world *w);
 bool accepts(const struct world *w, enum rotation_role role);
 void cloud_offer(struct world *w, uint8_t key);
 void cloud_delete(struct world *w, uint8_t key);
@@ -73,7 +76,10 @@ enum act {
     ACT_COMPROMISED,
     ACT_SCHEDULED,
     ACT_SET_BACKUP,
+    ACT_SET_BACKUP_CONFIRMED,
     ACT_SET_MAIN,
+    ACT_SET_MAIN_CONFIRMED,
+    ACT_MISTYPE_MAIN, /* into an empty slot, or insisting */
     ACT_FORGET,
     ACT_FORGET_CONFIRMED,
     ACT_FORGET_MAIN,
@@ -90,6 +96,8 @@ enum act {
 bool branch_offer(struct world *w, unsigned variant);
 bool branch_find(struct world *w, unsigned variant);
 bool branch_delete(struct world *w, unsigned variant);
+/* The operator does it now, if he can say so truthfully. */
+bool branch_act(struct world *w, unsigned act);
 bool branch_handshake(struct world *w, unsigned variant, enum rotation_role role, enum rotation_event_type accepted);
 /* All that may follow a world, one after another: false behind the last. */
 bool branch(const struct world *from, unsigned index, struct world *to, bool *ret_possible);

@@ -123,6 +123,8 @@ void pack(const struct world *w, bool with_soon, struct packed *ret)
     put(&b, w->owed, 1);
     put(&b, w->gone, 1);
     put(&b, w->exporting, 1);
+    put(&b, w->mistyped, 1);
+    put(&b, w->shut, 1);
     put(&b, policy.manual && w->out, 1);
     put(&b, recent(w, w->proof[ROTATION_MAIN], ROTATION_RETIRE_PROOF_AGE + 1), 1);
     put(&b, r->change == ROTATION_CHANGE_SWAP && recent(w, w->proof[ROTATION_BACKUP], ROTATION_RETIRE_PROOF_AGE + 1),
@@ -181,6 +183,8 @@ void unpack(const struct packed *p, struct world *w)
     w->owed = get(&b, 1);
     w->gone = get(&b, 1);
     w->exporting = get(&b, 1);
+    w->mistyped = get(&b, 1);
+    w->shut = get(&b, 1);
     w->out = get(&b, 1);
     for (size_t i = 0; i < 2; i++)
         w->proof[i] = since(&b, 0);

@@ -23,7 +23,7 @@ uint8_t bit(uint8_t key)
     return key == NO_KEY ? 0 : (uint8_t)(1u << key);
 }
 
-static uint8_t held(const struct world *w)
+uint8_t held(const struct world *w)
 {
     return bit(w->slot[ROTATION_MAIN]) | bit(w->slot[ROTATION_BACKUP]);
 }
@@ -100,8 +100,11 @@ static void vault_change(struct world *w, enum rotation_change_type change)
         w->proof[ROTATION_BACKUP] = 0;
         break;
     case ROTATION_CHANGE_SET_MAIN:
+        cloud_delete(w, key); /* so the operator said */
         w->slot[ROTATION_MAIN] = fresh_key(w);
-        w->accepted |= bit(w->slot[ROTATION_MAIN]); /* the operator brings what the cloud knows */
+        w->shut = w->mistyped && !(w->accepted & held(w));
+        if (!w->mistyped)
+            cloud_offer(w, w->slot[ROTATION_MAIN]); /* the operator brings what the cloud knows */
         w->proof[ROTATION_MAIN] = 0;
         break;
     case ROTATION_CHANGE_SWAP:
@@ -174,11 +177,11 @@ static void check_commit(struct world *w, const struct rotation_action *a)
         violate(w, "proof: the old key retires before its time");
     if (from == ROTATION_STAGED && to == ROTATION_OFFERED && !w->owed && w->r.d.removing)
         violate(w, "kept: a new key is offered for a device that is removed");
-    if (fills && w->slot[ROTATION_BACKUP] != NO_KEY && from != ROTATION_STAGED)
+    if (fills && w->slot[ROTATION_BACKUP] != NO_KEY && from != ROTATION_STAGED && !w->owed)
         violate(w, "kept: backup is overwritten in %s", rotation_state_name(from));
     if (a->change == ROTATION_CHANGE_STAGE && to != ROTATION_STAGED)
         violate(w, "commit: a new key is thought offered");
-    if (from == ROTATION_PROBING && to == ROTATION_OFFERED && policy.looks && !w->r.probe_turn)
+    if (from == ROTATION_PROBING && to == ROTATION_OFFERED && policy.looks && !w->r.probe_turn && !w->owed)
         violate(w, "offered again without a look at what the cloud has");
     if (a->change == ROTATION_CHANGE_FORGET_ALL && !w->owed &&
         !(w->r.d.removing && (!w->r.d.has_backup || w->r.main_answers > 1)))
@@ -189,7 +192,7 @@ static void check_commit(struct world *w, const struct rotation_action *a)
         violate(w, "proof: retirement begins without main having passed");
     if (to == ROTATION_ABANDONING && from != ROTATION_ABANDONING)
         check_abandoning(w, a->next);
-    if (a->change == ROTATION_CHANGE_FORGET_BACKUP && from == ROTATION_SWAPPED && !proved(w))
+    if (a->change == ROTATION_CHANGE_FORGET_BACKUP && from == ROTATION_SWAPPED && !proved(w) && !w->owed)
         violate(w, "proof: a key is forgotten without main having passed");
     if (a->change == ROTATION_CHANGE_SWAP && (w->proof[ROTATION_BACKUP] == 0 || to == from))
         violate(w, "proof: a swap without backup having passed");
@@ -249,7 +252,8 @@ void check_world(struct world *w)
         return; /* by the operator's word, or because the cloud accepts the last key no longer */
     if (lost)
         violate(w, "held: the cloud accepts a key that was forgotten");
-    if (w->slot[ROTATION_MAIN] != NO_KEY && !(w->accepted & held(w)) && !w->r.d.removing)
+    w->shut = w->shut && w->slot[ROTATION_MAIN] != NO_KEY && !(w->accepted & held(w));
+    if (w->slot[ROTATION_MAIN] != NO_KEY && !(w->accepted & held(w)) && !w->r.d.removing && !w->shut)
         violate(w, "way in: no held key is accepted any more");
     if (__builtin_popcount(w->accepted) > 2)
         violate(w, "two: %d credentials stand at the cloud", __builtin_popcount(w->accepted));
@@ -289,7 +293,7 @@ static void act_on(struct world *w, const struct rotation_actions *actions)
             if (w->exporting && a->reply == 0 && w->r.d.state == ROTATION_STAGED)
                 violate(w, "commit: the new key leaves the agent in staged");
             w->out = w->out || (w->exporting && a->reply == 0);
-            w->exporting = false;
+            w->exporting = w->mistyped = false;
             w->owed = false;
             break;
         case ROTATION_DO_CLOSE_OLD:
@@ -400,7 +404,7 @@ void step_crash(struct world *w, bool after)
         durable_now(w);
     check_conflict(w, &d);
     rotation_restore(&w->r, &d);
-    w->armed = w->owed = w->exporting = false;
+    w->armed = w->owed = w->exporting = w->mistyped = false;
     w->proof[0] = w->proof[1] = 0;
     w->fallback = 0;
     w->refusals = 0;
