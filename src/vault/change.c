@@ -93,15 +93,27 @@ static int check_form(const char *identity, const struct secret *key, unsigned f
     return 0;
 }
 
+static bool holds_key(const struct vault_change *c, enum vault_slot slot, const uint8_t *digest)
+{
+    const struct credential *now = &c->entry->slots[entry_physical(c->entry, slot)];
+
+    return now->has_digest && memcmp(now->digest, digest, DIGEST_KEPT) == 0;
+}
+
 static int check_key(const struct vault_change *c, enum vault_slot slot, const uint8_t *digest, bool *ret_reserve,
                      struct error *e)
 {
-    const struct credential *now = &c->entry->slots[entry_physical(c->entry, slot)];
     const struct key_row *row = key_row_find(c->vault, digest);
 
     *ret_reserve = !row;
-    if (!row || (row->committed && now->has_digest && memcmp(now->digest, digest, DIGEST_KEPT) == 0))
+    if (!row || (row->committed && holds_key(c, slot, digest)))
         return 0;
+    if (row->committed && slot == VAULT_BACKUP && holds_key(c, VAULT_MAIN, digest))
+        return error_set(
+            e, -EEXIST,
+            "device %s has or had this very key, now in main with identity %s: once the cloud refuses that, "
+            "`key set %s IDENTITY --force` corrects the identity",
+            row->device, vault_credential(c->entry, VAULT_MAIN)->identity, row->device);
     return error_set(e, -EEXIST, "device %s has or had this very key%s: each key is for one device, and once",
                      row->device, strcmp(row->device, c->entry->device) == 0 ? ", for this or another uplink" : "");
 }

@@ -136,6 +136,7 @@ def descriptors(bench):
         wrong(c, piped(keys["b"]), "Busy", "under way", device="b")
         put(c, piped(keys["a"].hex().encode() + b"\n"), encoding=hex_key, kind=("s", "psk"), force=("b", False))
         wrong(c, sealed(bench.new_key()), "Busy", "main is in use")
+        wrong(c, sealed(bench.new_key()), "Busy", "main is in use", force=("b", True))
         check(bench.get("a", "MainIdentity") == "first-a", "a pipe")
         answer = patient.receive()
         while answer.kind not in (2, 3):
@@ -224,7 +225,7 @@ def told_by_hand(bench):
     check(rotation.wait() == 0, "the rotation has finished")
     check((bench.get("a", "MainIdentity"), bench.get("a", "BackupIdentity")) == (identity, "first-a"), "roles exchanged")
     wait_for("samples of the new key", lambda: cloud.find_events("sample", since=since, device="a", identity=identity))
-    fails(bench, "rotate", "a", says=["delete the old key at the cloud and forget backup first"])
+    fails(bench, "rotate", "a", says=["delete the old key at the cloud", "key forget DEVICE backup"])
     cloud.do("forget-key", key="first-a")
     bench.ctl("key", "forget", "a", "backup")
     bench.wait_property("a", "RotationState", "idle")

@@ -8,6 +8,7 @@ from harness import check, wait_for
 
 DEVICE = "boiler-1"
 SERVER = "coap-server-gnutls"
+MANUAL = {"registrar": {"type": "manual"}}
 
 
 def set_key(bench, identity, key, *options, status=0):
@@ -22,14 +23,19 @@ def fails_to_set(bench, identity, key, says):
     return refused(set_key(bench, identity, key, status=None), 1, *says)
 
 
-def two_wrong_keys(bench, uplink):
-    """At a server that knows the right one under the identity of the first."""
+def no_key_yet(bench):
     right = bench.new_key(text=True)
     server = bench.add(CoapServer(bench, SERVER, {"first-1": right, "first-3": right}))
-    bench.write_config(server.url, uplink=uplink)
+    bench.write_config(server.url, uplink=MANUAL)
     bench.write_device(DEVICE, "sim", interval="200ms", points={"x": {"signal": "counter"}})
     bench.agent()
     bench.driver("sim")
+    return server, right
+
+
+def two_wrong_keys(bench):
+    """At a server that knows the right one, also under the identity of the first."""
+    server, right = no_key_yet(bench)
     check("main key set" in set_key(bench, "first-1", bench.new_key()), "into main")
     bench.wait_property(DEVICE, "State", "refused", 60)
     fails(bench, "forget", DEVICE, "main", says=["only key", "main --force"])
@@ -48,11 +54,8 @@ def no_backup(bench):
     check(bench.get(DEVICE, "BackupIdentity") == "", "no backup")
 
 
-MANUAL = {"registrar": {"type": "manual"}}
-
-
 def the_right_one_in_place_of_main(bench):
-    server, right = two_wrong_keys(bench, MANUAL)
+    server, right = two_wrong_keys(bench)
     bench.wait_property(DEVICE, "State", "refused", 60)
     fails_to_set(bench, "first-1", right, ["backup", "key set DEVICE IDENTITY --force"])
     fails(bench, "forget", DEVICE, "backup", says=["may be the way in", "key forget DEVICE backup", "--force"])
@@ -67,7 +70,7 @@ def the_right_one_in_place_of_main(bench):
 
 
 def the_right_one_in_place_of_backup(bench):
-    server, right = two_wrong_keys(bench, MANUAL)
+    server, right = two_wrong_keys(bench)
     fails_to_set(bench, "first-3", right, ["backup", "key set DEVICE IDENTITY --force"])
     check("backup key set" in set_key(bench, "first-3", right, "--force"), "in its place")
     bench.wait_property(DEVICE, "MainIdentity", "first-3", 60)
@@ -78,7 +81,7 @@ def the_right_one_in_place_of_backup(bench):
 
 
 def both_are_forgotten(bench):
-    server, right = two_wrong_keys(bench, MANUAL)
+    server, right = two_wrong_keys(bench)
     check("backup key forgotten" in bench.ctl("key", "forget", DEVICE, "backup", "--force"), "at once")
     no_backup(bench)
     # the same identity as that of main, which is in the way
@@ -86,6 +89,16 @@ def both_are_forgotten(bench):
     check("main key forgotten" in bench.ctl("key", "forget", DEVICE, "main", "--force"), "at once")
     check(bench.get(DEVICE, "State") == "no-credential", "without a key")
     set_key(bench, "first-1", right)
+    online(bench, server)
+
+
+def another_identity(bench):
+    """The right key with a wrong identity: it is the same key, which no other device can have, and none twice."""
+    server, right = no_key_yet(bench)
+    set_key(bench, "frist-1", right)
+    bench.wait_property(DEVICE, "State", "refused", 60)
+    fails_to_set(bench, "first-1", right, ["very key", "frist-1", "key set boiler-1 IDENTITY --force"])
+    check("main key set" in set_key(bench, "first-1", right, "--force"), "in its place")
     online(bench, server)
 
 
@@ -105,9 +118,10 @@ def with_a_registrar(bench):
     bench.wait_property(DEVICE, "State", "online", 60)
     check(bench.get(DEVICE, "MainIdentity") == f"first-{DEVICE}" and not bench.get(DEVICE, "BackupIdentity"), "in place of main")
     wait_samples(cloud, DEVICE, 2)
-    # a main that the cloud accepts is not pushed out, however hard one insists
+    # a main that the cloud accepts is not pushed out, however hard one insists: the new one is introduced beside it
     check("backup key set" in set_key(bench, "first-4", bench.new_key(), "--force"), "beside it")
-    check(bench.get(DEVICE, "MainIdentity") == f"first-{DEVICE}", "still main")
+    bench.wait_property(DEVICE, "MainIdentity", "first-4")
+    check(bench.get(DEVICE, "BackupIdentity") == f"first-{DEVICE}", "kept until it may go")
 
 
 def promoting_while_disconnected(bench):
@@ -119,5 +133,5 @@ def promoting_while_disconnected(bench):
 
 
 if __name__ == "__main__":
-    harness.main(the_right_one_in_place_of_main, the_right_one_in_place_of_backup, both_are_forgotten, with_a_registrar,
-                 promoting_while_disconnected, needs=("busctl", SERVER))
+    harness.main(the_right_one_in_place_of_main, the_right_one_in_place_of_backup, both_are_forgotten, another_identity,
+                 with_a_registrar, promoting_while_disconnected, needs=("busctl", SERVER))

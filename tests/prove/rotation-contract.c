@@ -83,7 +83,7 @@ static bool settled(const struct world *w)
 static bool may_insist(const struct world *w)
 {
     const struct rotation *r = &w->r;
-    bool by_hand = policy.manual && new_key(r);
+    bool by_hand = policy.manual && r->d.state == ROTATION_OFFERED;
 
     return (by_hand || (refused(r, ROTATION_MAIN) && refused(r, ROTATION_BACKUP))) && settled(w) &&
            r->in_flight == ROTATION_REQUEST_NONE;

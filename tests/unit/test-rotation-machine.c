@@ -230,6 +230,51 @@ static void test_one_fallback_in_ten_minutes(void **state)
     expect(ROTATION_EV_TIMER, ROTATION_DO_PROBE);
 }
 
+/* Texts that an operator reads, who is in a dead end: what he is to type. */
+static void test_mistyped_keys_are_no_dead_end(void **state)
+{
+    begin((struct rotation_policy){.manual = true});
+    refuse_main();
+    assert_non_null(strstr(expect(ROTATION_EV_SET_MAIN, ROTATION_DO_REPLY)->text, "--force"));
+    assert_non_null(strstr(expect(ROTATION_EV_FORGET_MAIN, ROTATION_DO_REPLY)->text, "main --force"));
+    expect_commit(ROTATION_EV_SET_BACKUP, ROTATION_CHANGE_SET_BACKUP, ROTATION_OFFERED);
+    give(ROTATION_EV_COMMITTED);
+    assert_non_null(strstr(expect(ROTATION_EV_SET_BACKUP, ROTATION_DO_REPLY)->text, "--force"));
+    assert_int_equal(find(ROTATION_DO_REPLY)->reply, -EBUSY);
+    assert_non_null(strstr(expect(ROTATION_EV_FORGET_BACKUP, ROTATION_DO_REPLY)->text, "--force"));
+    assert_int_equal(find(ROTATION_DO_REPLY)->reply, -EBUSY);
+    give_event((struct rotation_event){.type = ROTATION_EV_SET_MAIN, .confirmed = true});
+    assert_int_equal(find(ROTATION_DO_COMMIT)->change, ROTATION_CHANGE_SET_MAIN);
+    assert_int_equal(expect(ROTATION_EV_COMMITTED, ROTATION_DO_REPLY)->reply, 0);
+    give(ROTATION_EV_MAIN_ACCEPTED);
+    /* the wrong one beside it goes as any that was given up, and not an hour later */
+    give(ROTATION_EV_FORGET_BACKUP);
+    give(ROTATION_EV_COMMITTED);
+    expect_commit(ROTATION_EV_TIMER, ROTATION_CHANGE_STATE, ROTATION_ABANDONING);
+}
+
+/* A key that the agent may have told the cloud is let go only where the cloud has refused both. */
+static void test_insisting_takes_the_clouds_word(void **state)
+{
+    const struct rotation_event insists = {.type = ROTATION_EV_FORGET_BACKUP, .confirmed = true};
+
+    begin((struct rotation_policy){0});
+    refuse_main();
+    expect_commit(ROTATION_EV_SET_BACKUP, ROTATION_CHANGE_SET_BACKUP, ROTATION_OFFERED);
+    give(ROTATION_EV_COMMITTED);
+    for (unsigned i = 0; i < 2; i++) {
+        give_event(insists);
+        assert_int_equal(find(ROTATION_DO_REPLY)->reply, -EAGAIN);
+        while (give(ROTATION_EV_TIMER), !find(ROTATION_DO_PROBE))
+            give(ROTATION_EV_OFFER_RETRY);
+        give(ROTATION_EV_PROBE_REFUSED);
+    }
+    give_event(insists);
+    assert_int_equal(find(ROTATION_DO_COMMIT)->change, ROTATION_CHANGE_FORGET_BACKUP);
+    assert_int_equal(expect(ROTATION_EV_COMMITTED, ROTATION_DO_FINISHED)->outcome, ROTATION_ABANDONED);
+    assert_int_equal(r.d.state, ROTATION_IDLE);
+}
+
 static void test_rejection_is_believed_once_settled(void **state)
 {
     begin((struct rotation_policy){0});
@@ -381,6 +426,8 @@ int main(void)
         cmocka_unit_test(test_abandons_after_five_refused_probes_and_an_hour),
         cmocka_unit_test(test_unreachable_counts_nothing),
         cmocka_unit_test(test_one_fallback_in_ten_minutes),
+        cmocka_unit_test(test_mistyped_keys_are_no_dead_end),
+        cmocka_unit_test(test_insisting_takes_the_clouds_word),
         cmocka_unit_test(test_rejection_is_believed_once_settled),
         cmocka_unit_test(test_failed_commit_sends_nothing),
         cmocka_unit_test(test_every_act_is_answered_in_every_state),
