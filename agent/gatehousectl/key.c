@@ -141,8 +141,9 @@ static int set(struct ctl *c, const char *path, const char *id, const char *iden
     if (r != 0)
         return r;
     snprintf(property, sizeof(property), "%sFingerprint", slot[0] == 'm' ? "Main" : "Backup");
-    print_say(c, "%s: %s key set, fingerprint %s, %zu bytes, read as %s", id, slot,
-              json_get_string(after, property) ?: "", length, encoding);
+    print_say(c, "%s: %s key set, fingerprint %s, %zu bytes, read as %s%s", id, slot,
+              json_get_string(after, property) ?: "", length, encoding,
+              slot[0] == 'm' ? "" : "; it becomes main once the cloud accepts it");
     return 0;
 }
 

@@ -28,7 +28,7 @@
 #define SET_FORCED "`key set DEVICE IDENTITY --force` puts this one in its place"
 #define BOTH_REFUSED "with --force if the cloud refuses both keys"
 #define NOT_BOTH_REFUSED                                                                                               \
-    "the cloud may accept backup: once more when it has refused both keys, or an hour after an answer was lost"
+    "the cloud may accept backup: once more when it has refused both keys (an hour after a lost answer)"
 
 const struct rotation_row rotation_table[] = {
     /* Idle: what was asked for meanwhile. */

@@ -132,9 +132,11 @@ static int check_identity(const struct vault_change *c, enum vault_slot slot, co
         strcmp(other->identity, identity) == 0)
         return error_set(
             e, -EADDRINUSE,
-            "the %s slot of %s has the identity %s: if nothing is known by it, `key forget %s %s --force` first",
-            vault_slot_to_string(other_slot), c->entry->device, identity, c->entry->device,
-            vault_slot_to_string(other_slot));
+            other_slot == VAULT_MAIN
+                ? "the %1$s slot of %2$s has the identity %3$s: `key set %2$s %3$s --force` puts another key in "
+                  "its place once the cloud refuses it, `key forget %2$s %1$s --force` empties it"
+                : "the %1$s slot of %2$s has the identity %3$s: `key forget %2$s %1$s` first",
+            vault_slot_to_string(other_slot), c->entry->device, identity);
     return 0;
 }
 
