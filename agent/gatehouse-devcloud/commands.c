@@ -291,12 +291,8 @@ static int run_ping(struct cloud *cloud, json_object *o, json_object *answer, st
 static int run_stats(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
     json_object *devices = json_object_new_object();
-    const struct client *client;
-    int64_t held = 0;
 
-    for (client = server_clients(cloud->server); client; client = TAILQ_NEXT(client, all))
-        held += client->held;
-    json_object_object_add(answer, "held", json_object_new_int64(held));
+    json_object_object_add(answer, "held", json_object_new_int64((int64_t)server_held(cloud->server)));
     json_object_object_add(answer, "sessions", json_object_new_int64((int64_t)server_sessions(cloud->server)));
     json_object_object_add(answer, "devices", devices);
     for (struct device *d = store_devices(server_store(cloud->server)); d; d = d->next) {

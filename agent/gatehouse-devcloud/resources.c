@@ -338,7 +338,7 @@ static bool put_aside(coap_session_t *session, const struct request *q, const co
     if (!async)
         return false;
     coap_async_set_app_data(async, (void *)((uintptr_t)(uint16_t)coap_pdu_get_mid(request) + 1));
-    q->client->held++;
+    server_hold(q->client);
     server_lose_answer(q->client->server, false);
     return true;
 }
@@ -355,7 +355,8 @@ static void on_request(coap_resource_t *resource, coap_session_t *session, const
 
     if (!q.client || !q.client->device)
         return;
-    q.client->held -= async && q.client->held > 0;
+    if (async)
+        server_unhold(q.client);
     x = find_exchange(q.client, mid);
     if (x) {
         send_answer(q.client, x, response);

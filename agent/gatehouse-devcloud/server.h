@@ -78,5 +78,9 @@ void server_lose_answer(struct server *s, bool lose);
 struct store *server_store(struct server *s);
 struct faults *server_faults(struct server *s);
 size_t server_sessions(const struct server *s);
+/* A request of the client is put aside, or taken up again. */
+void server_hold(struct client *c);
+void server_unhold(struct client *c);
+size_t server_held(const struct server *s);
 /* All sessions, linked by `all`. */
 struct client *server_clients(struct server *s);
