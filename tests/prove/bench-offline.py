@@ -78,7 +78,7 @@ class Run:
         kills = sorted(self.rng.sample(range(self.n // 20, self.n * 9 // 10), KILLS))
         self.cloud.start()
         seen = done = 0
-        while seen < self.n:
+        while seen < self.n or done < KILLS:  # a few devices may all be there before it was looked often enough
             now = self.made()
             if now > seen:
                 seen, last = now, time.monotonic()
@@ -90,7 +90,6 @@ class Run:
                 self.say(f"killed at {seen} of {self.n} registered")
             check(time.monotonic() - last < STALL_SECONDS, f"it stands still at {seen} of {self.n} registered")
             time.sleep(0.5)  # a look at the cloud, not a wait for something to have happened
-        check(done == KILLS, f"{done} kills only")
         wait_for("the agent to know it", lambda: not self.unregistered(), 120)
         self.drained = time.monotonic() - begin
         self.say(f"all registered {self.drained:.0f} s after the cloud came, {done} kills")
