@@ -74,14 +74,20 @@ def driver_away(bench):
     check(outcome["ok"] is False and outcome["status"] == "unavailable" and "away" in outcome["error"], outcome)
 
 
+def lost_outcome(server, cloud):
+    """Only then it cannot have arrived yet."""
+    wait_for("the write", lambda: written(server) == [200])
+    cloud.wait_event("fault", fault="lose-before-apply", device=DEVICE)
+
+
 def shown_again_not_done_again(bench):
     """Its outcome is lost on the way, the session ends: the cloud shows the command once more."""
     server, cloud, _, _ = start(bench)
     cloud.do("lose-before-apply", path="commands/outcome", times=0)
     number = cloud.do("command", device=DEVICE, point="setpoint", value=20)["id"]
-    wait_for("the write", lambda: written(server) == [200])
-    cloud.do("clear")
+    lost_outcome(server, cloud)
     mark = cloud.mark()
+    cloud.do("clear")
     cloud.do("restart")
     cloud.wait_event("outcome", seconds=40, since=mark, device=DEVICE, outcome={"id": number, "ok": True})
     check(command(cloud, point="setpoint", value=22)["ok"], "the next one")
@@ -93,9 +99,9 @@ def without_an_id_it_is_a_state(bench):
     server, cloud, _, _ = start(bench)
     cloud.do("lose-before-apply", path="commands/outcome", times=0)
     cloud.do("command", device=DEVICE, body=json.dumps({"point": "setpoint", "value": 20}))
-    wait_for("the write", lambda: written(server) == [200])
-    cloud.do("clear")
+    lost_outcome(server, cloud)
     mark = cloud.mark()
+    cloud.do("clear")
     cloud.do("restart")
     cloud.wait_event("outcome", seconds=40, since=mark, device=DEVICE, outcome={"id": None, "ok": True})
     for value in (22, 20):
