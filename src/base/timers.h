@@ -4,7 +4,7 @@
 /* The timers of all children of an uplink, or of a fleet: a heap of deadlines, and one timer of the event loop for the
  * first. A timer costs 16 bytes in the heap beside itself, and setting one takes O(log n).
  *
- * Loop thread only. In one turn at most TIMERS_PER_TURN fire, so and for no longer than TURN_BUDGET, so ten thousand
+ * Loop thread only. In one turn at most TIMERS_PER_TURN fire, and for no longer than TURN_BUDGET, so ten thousand
  * that are due at once leave the loop time for others. A callback may set and stop any timer, and free what holds one
  * after stopping it. */
 

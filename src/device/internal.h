@@ -148,7 +148,7 @@ struct device {
     struct backoff refused;
     uint8_t answer;              /* the last to samples or a probe on this session that was no "accepted"; 0: it was */
     uint64_t last_authenticated; /* CLOCK_REALTIME; the vault's may be older */
-    uint64_t authenticated_next; /* CLOCK_BOOTTIME: not before, the vault is to have it again */
+    uint64_t authenticated_next; /* CLOCK_BOOTTIME: before, the vault is not asked again to note it */
     char *session_reason;
     sd_event_source *idle; /* of a session on demand */
     uint64_t idle_at;      /* CLOCK_BOOTTIME: until then it stays connected with nothing to do */

@@ -41,7 +41,7 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
         spool_line(d->queue, state == UPLINK_STATE_ONLINE);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
     if (state == UPLINK_STATE_ONLINE && before) {
-        delivery_kick(d); /* for another reason than before: a session that is made anew beside it was, or was not */
+        delivery_kick(d); /* nothing was lost in between: another session beside it was tried, or the reason is over */
     } else if (state == UPLINK_STATE_ONLINE) {
         idle_touch(d);
         announce_begin(d);
