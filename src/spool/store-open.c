@@ -20,6 +20,7 @@
 #define STRINGIFY(x) #x
 #define STRING(x) STRINGIFY(x)
 #define CORRUPT ".corrupt-"
+#define ASIDE_OF_A_TIME 100
 
 /* `sample` grows at its end, and shrinks where it began. Numbers of rows are never used again: a device's `row` may be
  * one that is long gone. */
@@ -244,11 +245,12 @@ static int by_age(const struct dirent **a, const struct dirent **b)
     return strcmp((*a)->d_name, (*b)->d_name);
 }
 
-/* Removes the oldest of what was moved aside; names begin with their times. */
-static void keep_few(const char *directory, const char *prefix)
+/* Removes the oldest of the files moved aside, whose names begin with `prefix` and the time. Keeps `latest`: if the
+ * clock is unset or was set back, its time is not the latest. */
+static void keep_few(const char *directory, const char *prefix, const char *latest)
 {
     struct dirent **entries = NULL;
-    int n = scandir(directory, &entries, NULL, by_age), n_files = 0;
+    int n = scandir(directory, &entries, NULL, by_age), n_files = 1;
     char name[PATH_MAX];
 
     for (int i = n; i-- > 0;) {
@@ -256,7 +258,8 @@ static void keep_few(const char *directory, const char *prefix)
         size_t length = strlen(found);
         bool log = length > 4 && strcmp(found + length - 4, "-wal") == 0;
 
-        if (strncmp(found, prefix, strlen(prefix)) == 0 && (n_files += !log) + log > SPOOL_CORRUPT_MAX &&
+        if (strncmp(found, prefix, strlen(prefix)) == 0 && strncmp(found, latest, strlen(latest)) != 0 &&
+            (n_files += !log) + log > SPOOL_CORRUPT_MAX &&
             snprintf(name, sizeof(name), "%s/%s", directory, found) < (int)sizeof(name))
             unlink(name);
         free(entries[i]);
@@ -264,27 +267,34 @@ static void keep_few(const char *directory, const char *prefix)
     free(entries);
 }
 
-/* A name that nothing has: two may be damaged in the same second, or under a clock that is not set. */
+/* A free name that sorts behind those of the same time: two files may be damaged in one second, or while the clock is
+ * unset. Once the last number is taken, a free one below it. */
 static int aside_name(const struct spool_store *s, char *ret, size_t size, struct error *e)
 {
     time_t now = (time_t)(clock_realtime() / USEC_PER_SEC);
     struct tm tm;
     char when[32];
     struct stat st;
+    int number = -1;
 
     strftime(when, sizeof(when), "%Y%m%dT%H%M%SZ", gmtime_r(&now, &tm));
-    for (int i = 0; i < 100; i++) {
+    for (int i = ASIDE_OF_A_TIME; i-- > 0;) {
         if (snprintf(ret, size, "%s" CORRUPT "%s.%02d", s->path, when, i) >= (int)size)
             return error_set(e, -ENAMETOOLONG, "%s: the path is too long", s->path);
         if (lstat(ret, &st) < 0 && errno == ENOENT)
-            return 0;
+            number = i;
+        else if (number >= 0)
+            break;
     }
-    return error_set(e, -EEXIST, "no name is left for %s", s->path);
+    if (number < 0)
+        return error_set(e, -EEXIST, "%s: cannot be moved aside: all names of %s are taken", s->path, when);
+    snprintf(ret, size, "%s" CORRUPT "%s.%02d", s->path, when, number);
+    return 0;
 }
 
 int spool_store_move_aside(struct spool_store *s, char *ret_name, size_t size, struct error *e)
 {
-    char copy[PATH_MAX], base[PATH_MAX], prefix[NAME_MAX], from[PATH_MAX], to[PATH_MAX];
+    char copy[PATH_MAX], base[PATH_MAX], latest[PATH_MAX], prefix[NAME_MAX], from[PATH_MAX], to[PATH_MAX];
     int r = aside_name(s, ret_name, size, e);
 
     if (r < 0)
@@ -310,7 +320,8 @@ int spool_store_move_aside(struct spool_store *s, char *ret_name, size_t size, s
     snprintf(copy, sizeof(copy), "%s", s->path);
     snprintf(base, sizeof(base), "%s", s->path);
     snprintf(prefix, sizeof(prefix), "%.200s" CORRUPT, basename(base));
-    keep_few(dirname(copy), prefix);
+    snprintf(latest, sizeof(latest), "%s", ret_name);
+    keep_few(dirname(copy), prefix, basename(latest));
     return 0;
 }
 
