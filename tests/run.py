@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the suites and counts: the last line is `N passed, N failed`, with what was skipped, and why, above it.
 
-usage: run.py [SUITE...]    lint unit integration prove fuzz asan valgrind system (all of them when none is named)
+usage: run.py [SUITE...]    lint unit integration prove builds fuzz asan valgrind system (all of them when none is named)
 """
 import concurrent.futures
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ CORES = os.cpu_count() or 1
 # Tests of whole programs mostly wait: for servers, for deadlines, for lines that are cut. So more of them run than there are cores.
 # What measures times is not parallel (tests/prove/meson.build).
 WAITING = ["--num-processes", str(2 * CORES)]
-SUITES = ("lint", "unit", "integration", "prove", "fuzz", "asan", "valgrind", "system")
+SUITES = ("lint", "unit", "integration", "prove", "builds", "fuzz", "asan", "valgrind", "system")
 
 
 class Count:
@@ -38,7 +39,7 @@ class Count:
 def build(directory, *options, env=None, targets=()):
     environment = dict(os.environ, **(env or {}))
     if not os.path.exists(os.path.join(directory, "build.ninja")):
-        subprocess.run(["meson", "setup", directory, *options], cwd=ROOT, env=environment, check=True,
+        subprocess.run(["meson", "setup", directory, "-Dwerror=true", *options], cwd=ROOT, env=environment, check=True,
                        stdout=subprocess.DEVNULL)
     subprocess.run(["ninja", "--quiet", "-C", directory, *targets], cwd=ROOT, env=environment, check=True)
 
@@ -73,6 +74,22 @@ def run_plain(count, suites):
     build("build")
     for suite in suites:
         meson_test(count, "build", suite, "--suite", suite, *(WAITING if suite in ("integration", "prove") else []))
+
+
+def run_builds(count):
+    """What packagers and others build: the warnings of other optimisers and of another compiler, and the units there."""
+    for name, options, env in (("release", ["--buildtype=release"], {}), ("clang", [], {"CC": "clang"})):
+        compiler = env.get("CC", "cc")
+        if not shutil.which(compiler):
+            count.add(f"builds: {name}", "SKIP", f"{compiler} is not installed")
+            continue
+        try:
+            build(f"build-{name}", *options, env=env)
+        except subprocess.CalledProcessError as e:
+            count.add(f"builds: {name}: {' '.join(e.cmd)} ended with status {e.returncode}", "FAIL")
+            continue
+        count.add(f"builds: {name}", "OK")
+        meson_test(count, f"build-{name}", f"{name} unit", "--suite", "unit")
 
 
 def run_asan(count):
@@ -148,7 +165,7 @@ def main():
     started = time.monotonic()
     plain = [s for s in ("lint", "unit", "integration", "prove") if s in wanted]
     steps = [("plain", lambda c: run_plain(c, plain))] if plain else []
-    steps += [s for s in (("fuzz", run_fuzz), ("asan", run_asan), ("valgrind", run_valgrind),
+    steps += [s for s in (("builds", run_builds), ("fuzz", run_fuzz), ("asan", run_asan), ("valgrind", run_valgrind),
                             ("system", run_system)) if s[0] in wanted]
     for name, run in steps:
         begun = time.monotonic()

@@ -163,7 +163,7 @@ static int run_clear(struct cloud *cloud, json_object *o, json_object *answer, s
 
 static int run_silence(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
-    uint64_t ms;
+    uint64_t ms = 0;
     int r = number(o, "ms", 0, &ms, e);
 
     if (r < 0)
@@ -177,7 +177,7 @@ static int run_silence(struct cloud *cloud, json_object *o, json_object *answer,
 
 static int run_clock(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
 {
-    uint64_t ms;
+    uint64_t ms = 0;
     int r = number(o, "ms", 0, &ms, e);
 
     if (r >= 0)

@@ -17,7 +17,7 @@ struct place {
     const char *tenant;
     const char *type;
     const char *auth_id;
-    char text[48];
+    char text[64];
 };
 
 size_t hono_auth_id_length(const char *identity, const char *tenant)

@@ -113,8 +113,8 @@ static int split_name(struct senml_pack *p, struct senml_record *record, const s
                          SENML_NAME_MAX);
     if (record != p->records && strcmp(p->device, full) != 0)
         return error_set(e, -EINVAL, "records of two devices, '%s' and '%s', in one pack", p->device, full);
-    snprintf(p->device, sizeof(p->device), "%s", full);
-    snprintf(record->name, sizeof(record->name), "%s", name);
+    snprintf(p->device, sizeof(p->device), "%.*s", DEVICE_ID_MAX, full);
+    snprintf(record->name, sizeof(record->name), "%.*s", SENML_NAME_MAX, name);
     return 0;
 }
 

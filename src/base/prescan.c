@@ -172,7 +172,7 @@ static int hex4(struct scanner *c, unsigned *ret)
 /* Behind "\u": one character, maybe of a surrogate pair. */
 static int escape_unicode(struct scanner *c, struct position at, struct strbuf *out)
 {
-    unsigned code, low;
+    unsigned code = 0, low = 0;
     char utf8[4];
     int r;
 

@@ -141,7 +141,7 @@ static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error
     struct set_options options = {.encoding = VAULT_RAW};
     struct audited *audited;
     struct error e = {0};
-    enum vault_slot slot;
+    enum vault_slot slot = VAULT_MAIN;
     const char *identity;
     int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error), fd;
 
@@ -168,7 +168,7 @@ static int method_export_credential(sd_bus_message *m, void *userdata, sd_bus_er
 {
     struct audited *audited;
     struct error e = {0};
-    enum vault_slot slot;
+    enum vault_slot slot = VAULT_MAIN;
     int r = policy_check(bus_of(m), m, ACTION_EXPORT_KEYS, error);
 
     if (r <= 0)
@@ -199,7 +199,7 @@ static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_er
 {
     struct audited *audited;
     struct error e = {0};
-    enum vault_slot slot;
+    enum vault_slot slot = VAULT_MAIN;
     bool force = false;
     int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error);
 

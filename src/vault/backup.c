@@ -164,7 +164,7 @@ static void on_run(int r, void *userdata)
 
 int vault_backup(struct vault *vault, vault_backup_done_fn *done, void *userdata, struct error *e)
 {
-    struct making *m;
+    struct making *m = NULL;
     int r = making_new(vault, &m, e);
 
     if (r < 0)

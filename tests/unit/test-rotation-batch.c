@@ -59,7 +59,10 @@ static void test_record(void **state)
     n = batch_encode(&record, blob, sizeof(blob));
     assert_true(n > 0 && n <= VAULT_ROTATION_MAX);
     assert_int_equal(batch_decode(blob, (size_t)n, &again), 0);
-    assert_memory_equal(&record, &again, sizeof(record));
+    /* By member: the padding between them is nobody's. */
+    assert_memory_equal(record.id, again.id, sizeof(record.id));
+    assert_true(record.compromised == again.compromised);
+    assert_memory_equal(&record.begun, &again.begun, sizeof(record.begun));
     assert_int_equal(batch_encode(&record, blob, (size_t)n - 1), -ENOBUFS);
     assert_int_equal(batch_decode(blob, (size_t)n - 1, &again), -EINVAL);
     /* Nobody takes it for a device's state. */
