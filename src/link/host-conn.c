@@ -65,11 +65,13 @@ void conn_close(struct conn *c, const char *reason)
         snprintf(d->last_error, sizeof(d->last_error), "%s", reason ?: "the driver went away");
         if (h->ops->driver_changed)
             h->ops->driver_changed(d, h->userdata);
+        host_driver_forget(d);
     }
     conn_unref(c);
 }
 
-/* Drops a message: counted, answered, and logged at a bounded rate. */
+/* Drops a message: counted, answered if the caller wants to know, and logged at a bounded rate. Always negative or
+ * positive: 0 would mean to sd-bus, and to whoever checks before acting, that nobody has dealt with the message. */
 static int refuse(struct conn *c, sd_bus_message *m, int r, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 static int refuse(struct conn *c, sd_bus_message *m, int r, const char *format, ...)
@@ -86,7 +88,8 @@ static int refuse(struct conn *c, sd_bus_message *m, int r, const char *format, 
                     sd_bus_message_get_member(m), text);
     } else if (c->host)
         host_stranger(c->host, "refused %s: %s", sd_bus_message_get_member(m), text);
-    return wire_reply_error(m, r, text);
+    r = wire_reply_error(m, r, text);
+    return r == 0 ? 1 : r; /* 0: the call was marked as one that expects no answer */
 }
 
 /* What a peer says may be printed only in the shape that it should have. */
@@ -306,13 +309,14 @@ static int reply_hello(struct conn *c, sd_bus_message *m)
 static int take_over(struct conn *c, struct link_driver *d, const char *version, sd_bus_message *m)
 {
     struct link_host *h = c->host;
+    struct conn *before = d->conn;
     int r;
 
-    if (d->conn)
-        conn_close(d->conn, "another connection of the same driver took its place");
     c->driver = d;
-    d->conn = c;
+    d->conn = c; /* first: a driver without connection and devices is forgotten */
     h->n_strangers--;
+    if (before)
+        conn_close(before, "another connection of the same driver took its place");
     sd_event_source_set_enabled(c->hello_timer, SD_EVENT_OFF);
     snprintf(d->version, sizeof(d->version), "%s", version);
     d->counts.connections++;

@@ -92,6 +92,8 @@ struct link_host {
 
 /* host.c */
 struct link_driver *host_driver_get(struct link_host *h, const char *name); /* NULL: no memory, or too many */
+/* Frees d if it has neither devices nor a connection, so that names that came and went leave room for others. */
+void host_driver_forget(struct link_driver *d);
 struct host_device *host_device_find(struct link_driver *d, const char *id);
 void host_stranger(struct link_host *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -127,6 +127,15 @@ static int copy_devices(const struct link_device *from, size_t n, struct host_de
     return 0;
 }
 
+void host_driver_forget(struct link_driver *d)
+{
+    if (d->conn || d->n_devices > 0)
+        return;
+    TAILQ_REMOVE(&d->host->drivers, d, link);
+    devices_free(d->devices, d->n_devices);
+    free(d);
+}
+
 int link_host_set_devices(struct link_host *h, const char *driver, const struct link_device *devices, size_t n)
 {
     struct host_device *copy;
@@ -137,17 +146,24 @@ int link_host_set_devices(struct link_host *h, const char *driver, const struct 
         return -EINVAL;
     if (n > LINK_DEVICES_MAX)
         return -E2BIG;
-    d = host_driver_get(h, driver);
-    if (!d)
-        return -ENOMEM;
+    if (n == 0 && !link_host_find_driver(h, driver))
+        return 0;
     r = copy_devices(devices, n, &copy);
     if (r < 0)
         return r;
+    d = host_driver_get(h, driver);
+    if (!d) {
+        devices_free(copy, n);
+        return -ENOMEM;
+    }
     keep_states(d, copy, n);
     devices_free(d->devices, d->n_devices);
     d->devices = copy;
     d->n_devices = n;
-    return d->conn ? conn_send_devices(d->conn) : 0;
+    if (d->conn)
+        return conn_send_devices(d->conn);
+    host_driver_forget(d);
+    return 0;
 }
 
 static void on_name(const char *name, void *userdata)

@@ -8,8 +8,8 @@
  * second connection of a name replaces the first. A driver speaks only for the devices that link_host_set_devices()
  * gave it; what is malformed, out of state or over a limit is dropped, counted and answered with an error.
  *
- * Loop thread. Strings and samples handed to a callback live for the call. A struct link_driver lives as long as the
- * host. The host may not be freed from within a callback. */
+ * Loop thread. Strings and samples handed to a callback live for the call. A struct link_driver lives while
+ * it is connected or has devices; keep its name, not the pointer. The host may not be freed from within a callback. */
 
 #include "base/error.h"
 #include "base/worker.h"
@@ -91,7 +91,7 @@ int link_host_read_raw(struct link_host *h, const char *driver, json_object *opt
 /* Asks the driver to close its devices and end; systemd starts it again. */
 int link_host_quit(struct link_host *h, const char *driver);
 
-/* Every driver that was seen or has devices, in the order of their first appearance; NULL begins, NULL ends. */
+/* Every driver that is connected or has devices, in the order of their first appearance; NULL begins, NULL ends. */
 struct link_driver *link_host_next_driver(struct link_host *h, struct link_driver *after);
 struct link_driver *link_host_find_driver(struct link_host *h, const char *name);
 

@@ -375,6 +375,64 @@ static void test_unknown_uid(void **state)
     sd_bus_close_unref(bus);
 }
 
+/* A call that wants no answer is refused like any other: it once counted as allowed. */
+static void test_silent_hello_takes_no_name(void **state)
+{
+    struct fixture *f = *state;
+    sd_bus *sim = connect_peer(f), *other = connect_peer(f);
+    sd_bus_message *m;
+
+    assert_string_equal(hello(f, sim, "sim", LINK_ABI, "version").error, "");
+    assert_string_equal(hello(f, other, "other", LINK_ABI, "version").error, "");
+    m = new_call(other, "Hello");
+    assert_true(sd_bus_message_set_expect_reply(m, 0) >= 0);
+    assert_true(sd_bus_message_append(m, "sua{sv}", "sim", LINK_ABI, 1, "version", "s", "stolen") >= 0);
+    assert_true(sd_bus_send(other, m, NULL) >= 0);
+    sd_bus_message_unref(m);
+    assert_string_equal(ask(f, other, new_report(other, "a", 1)).error, ERROR_NO_SUCH_DEVICE);
+    assert_string_equal(ask(f, sim, new_report(sim, "a", 1)).error, "");
+    assert_string_equal(link_driver_version(link_host_find_driver(f->host, "sim")), "1.0");
+    assert_int_equal(link_driver_counts(link_host_find_driver(f->host, "sim"))->connections, 1);
+    sd_bus_close_unref(other);
+    sd_bus_close_unref(sim);
+}
+
+/* Nor does a stranger act before Hello. */
+static void test_silent_report_before_hello(void **state)
+{
+    struct fixture *f = *state;
+    sd_bus *bus = connect_peer(f);
+    sd_bus_message *m = new_report(bus, "a", 1);
+
+    assert_true(sd_bus_message_set_expect_reply(m, 0) >= 0);
+    assert_true(sd_bus_send(bus, m, NULL) >= 0);
+    sd_bus_message_unref(m);
+    assert_string_equal(ask(f, bus, new_report(bus, "a", 1)).error, INVALID);
+    assert_int_equal(f->reports, 0);
+    sd_bus_close_unref(bus);
+}
+
+/* Names that come and go leave room: those of drivers with devices stay. */
+static void test_names_without_devices_are_freed(void **state)
+{
+    struct fixture *f = *state;
+
+    for (int i = 0; i < 3 * LINK_DRIVERS_MAX; i++) {
+        sd_bus *bus = connect_peer(f);
+        char name[16];
+        bool gone = false;
+
+        snprintf(name, sizeof(name), "name-%d", i);
+        assert_string_equal(hello(f, bus, name, LINK_ABI, "version").error, "");
+        sd_bus_close_unref(bus);
+        for (uint64_t end = clock_boottime() + DEADLINE; !gone; gone = !link_host_find_driver(f->host, name)) {
+            assert_true(clock_boottime() < end);
+            assert_true(sd_event_run(f->event, 100 * USEC_PER_MSEC) >= 0);
+        }
+    }
+    assert_non_null(link_host_find_driver(f->host, "sim"));
+}
+
 struct outcome {
     bool there;
     int r;
@@ -528,6 +586,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_credits, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rate, setup, teardown),
         cmocka_unit_test_setup_teardown(test_second_connection_replaces_the_first, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_silent_hello_takes_no_name, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_silent_report_before_hello, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names_without_devices_are_freed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_uid, setup, teardown),
         cmocka_unit_test_setup_teardown(test_call_ends_with_its_driver, setup, teardown),
         cmocka_unit_test_setup_teardown(test_devices_refused, setup, teardown),
