@@ -5,6 +5,7 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "base/startup.h"
 #include "serve.h"
 
 #include <getopt.h>
@@ -208,8 +209,14 @@ int main(int argc, char **argv)
 {
     struct options o = {.serve.program_dir = REGISTRAR_PROGRAM_DIR, .level = LOG_INFO};
     char program[sizeof("gatehouse-registrar ") + DEVICE_ID_MAX];
-    int r = parse_options(argc, argv, &o), fd;
+    struct error e = {0};
+    int r = startup_clean(argv, &e), fd;
 
+    if (r < 0) {
+        fprintf(stderr, "gatehouse-registrar: %s\n", e.text);
+        return EXIT_FAILURE;
+    }
+    r = parse_options(argc, argv, &o);
     if (r >= 0)
         return r;
     snprintf(program, sizeof(program), "gatehouse-registrar %s", o.name);

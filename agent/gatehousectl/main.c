@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include "base/log.h"
+#include "base/startup.h"
 
 #include <getopt.h>
 #include <locale.h>
@@ -277,8 +278,13 @@ static int run_verb(struct ctl *c, int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct ctl c = {.legend = true, .pager = true};
-    int r;
+    struct error e = {0};
+    int r = startup_clean(argv, &e);
 
+    if (r < 0) {
+        fprintf(stderr, "gatehousectl: %s\n", e.text);
+        return EXIT_FAILURE;
+    }
     /* Keys pass through some verbs. */
     prctl(PR_SET_DUMPABLE, 0);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0});

@@ -11,6 +11,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "base/startup.h"
 #include "bus/bus.h"
 #include "vault/bind.h"
 
@@ -268,8 +269,13 @@ static int start(struct agent *a)
 int main(int argc, char **argv)
 {
     _cleanup_(agent_done) struct agent a = {0};
-    int r, status;
+    struct error e = {0};
+    int r = startup_clean(argv, &e), status;
 
+    if (r < 0) {
+        fprintf(stderr, "gatehoused: %s\n", e.text);
+        return EXIT_FAILURE;
+    }
     if (options_parse(argc, argv, &a.options, &status) != 0)
         return status;
     log_init("gatehoused", a.options.debug ? LOG_DEBUG : LOG_INFO);

@@ -421,6 +421,7 @@ def main():
     if why:
         say(json.dumps({"wiped": "skipped", "why": why}))
         return harness.SKIPPED
+    os.environ.pop("LD_BIND_NOW", None)  # the agent sees to it
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return prove(options)
 
