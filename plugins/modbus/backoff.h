@@ -13,16 +13,20 @@ struct backoff {
     uint64_t delay; /* the last one, without its jitter; 0 after a success */
 };
 
-/* The next delay: up to a quarter more than 1 s, 2 s, 4 s … */
-static inline uint64_t backoff_next(struct backoff *b)
+/* The next delay: 1 s, 2 s, 4 s … up to `most`, and up to a quarter more. */
+static inline uint64_t backoff_next_up_to(struct backoff *b, uint64_t most)
 {
-    const uint64_t ceiling = BACKOFF_MAX / 5 * 4;
     uint32_t random = 0;
 
     b->delay = b->delay == 0 ? BACKOFF_MIN : b->delay * 2;
-    if (b->delay > ceiling)
-        b->delay = ceiling;
+    if (b->delay > most)
+        b->delay = most;
     if (getrandom(&random, sizeof random, GRND_NONBLOCK) != (ssize_t)sizeof random)
         random = 0;
     return b->delay + b->delay / 4 * random / UINT32_MAX;
+}
+
+static inline uint64_t backoff_next(struct backoff *b)
+{
+    return backoff_next_up_to(b, BACKOFF_MAX);
 }

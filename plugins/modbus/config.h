@@ -6,6 +6,7 @@
 
 #include "decode.h"
 #include "plan.h"
+#include "serial.h"
 #include "url.h"
 
 #include <gatehouse/plugin.h>
@@ -30,8 +31,17 @@ struct modbus_config {
     uint64_t interval;
     uint64_t timeout;
     unsigned retries;
+    uint64_t retry_wait;
+    unsigned degrade_after;
+    uint64_t degrade_for;
+    bool close_on_timeout;
+    bool close_after_poll;
+    bool check_transaction;
     uint64_t delay_after_connect;
     uint64_t delay_between_requests;
+    struct serial_settings serial;
+    uint64_t gap;
+    uint64_t turnaround;
     unsigned address_base;
     bool write_multiple;
     struct plan_limits limits;

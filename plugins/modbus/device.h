@@ -8,8 +8,9 @@
 
 struct modbus_device;
 
-/* Takes the configuration over on success. NULL: out of memory. */
-struct modbus_device *device_new(struct gatehouse_device *host_device, struct modbus_config *config);
+/* Takes the configuration over on success. -ENOMEM, or an errno with words: its line is open with other settings. */
+int device_new(struct gatehouse_device *host_device, struct modbus_config *config, struct modbus_device **ret,
+               char *error, size_t error_size);
 struct modbus_device *device_free(struct modbus_device *d);
 
 int device_poll(struct modbus_device *d, uint64_t *ret_next);

@@ -16,6 +16,11 @@
 #define READ_BITS_MAX 2000
 #define WRITE_REGISTERS_MAX 123
 #define ADDRESSES 65536
+/* Sections 4.1 of the protocol and 3.1.3 of the TCP guide: 253 bytes and a head of seven. */
+#define PDU_MAX 253
+#define ADU_MAX 260
+/* What may wait in front of an answer: noise, an echo, an older answer. */
+#define FRAME_BUFFER_SIZE 1024
 
 #define STRING_BYTES_MAX (2 * WRITE_REGISTERS_MAX)
 #define VALUE_TEXT_MAX 256 /* a string value with its NUL */
@@ -30,15 +35,42 @@
 #define INTERVAL_MAX DAY
 #define INTERVAL_DEFAULT (10 * SEC)
 #define TIMEOUT_MIN (10 * MSEC)
-#define TIMEOUT_MAX (10 * SEC)
+#define TIMEOUT_MAX MINUTE
 #define TIMEOUT_DEFAULT (1 * SEC)
 #define RETRIES_MAX 5
 #define RETRIES_DEFAULT 1
-#define DELAY_AFTER_CONNECT_MAX (5 * SEC)
-#define DELAY_BETWEEN_REQUESTS_MAX (1 * SEC)
+#define RETRY_WAIT_MAX (5 * SEC)
+#define RETRY_WAIT_DEFAULT (100 * MSEC)
+#define DEGRADE_AFTER_MAX 100
+#define DEGRADE_FOR_MIN (1 * SEC)
+#define DEGRADE_FOR_MAX HOUR
+#define DELAY_AFTER_CONNECT_MAX MINUTE
+#define DELAY_BETWEEN_REQUESTS_MAX (5 * SEC)
 
-/* What one attempt may take at most: waiting, connecting, settling and the answer stay below it with room. */
-#define ATTEMPT_DEADLINE (30 * SEC)
+/* Serial lines */
+#define BAUD_DEFAULT 9600
+#define GAP_MIN (5 * MSEC) /* the default is this or 3.5 characters, whichever is more */
+#define GAP_MAX (5 * SEC)
+/* How long a line that never falls silent is waited for, beside four pauses. */
+#define SILENCE_MAX (100 * MSEC)
+#define TURNAROUND_MAX (5 * SEC)
+#define TURNAROUND_DEFAULT (100 * MSEC)
+#define RTS_DELAY_MAX (100 * MSEC)
+/* How long a transmitter may take to be empty after the time that its bytes need on the wire. */
+#define DRAIN_MAX (200 * MSEC)
+/* Answers without a stray copy of the request before them until the line is taken for one without echo again. */
+#define ECHO_FORGET 3
+
+/* Late answers on RTU that are looked out for. */
+#define OWED_MAX 8
+
+/* Unanswered requests to units that had answered, until a connection is taken for dead. */
+#define SILENCES_MAX 3
+/* How long a peer's TCP may leave what was sent unacknowledged. */
+#define TCP_SILENCE (10 * SEC)
+
+/* What an attempt may take beside its delays and time-outs. */
+#define ATTEMPT_ROOM (10 * SEC)
 /* Resolving a name goes through the C library, which tries every name server of the system in turn. */
 #define RESOLVE_DEADLINE (120 * SEC)
 /* A poll gives the bus back after this long, so that a write waits for one request and not for all of them. */
@@ -46,5 +78,10 @@
 
 #define BACKOFF_MIN (1 * SEC)
 #define BACKOFF_MAX (30 * SEC)
+/* A serial device that is not there is looked for more often: that costs nothing. */
+#define BACKOFF_SERIAL_MAX (5 * SEC)
+/* Good polls until what was split is read in one request again; twice as many each time that this is refused. */
+#define JOIN_AFTER_MIN 5
+#define JOIN_AFTER_MAX 1000
 /* How often it is said in the log that polls were left out. */
 #define MISSED_LOG_INTERVAL MINUTE

@@ -106,3 +106,8 @@ bool plan_split(const struct plan_item *items, const struct plan_request *reques
     ret[1] = request_of(items, request->first + cut, request->n - cut);
     return true;
 }
+
+struct plan_request plan_join(const struct plan_item *items, const struct plan_request *a, const struct plan_request *b)
+{
+    return request_of(items, a->first, a->n + b->n);
+}

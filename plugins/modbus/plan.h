@@ -53,3 +53,7 @@ size_t plan_make(struct plan_item *items, size_t n, const struct plan_limits *li
 
 /* Cuts a request in two: at its widest gap, else in its middle. False if it has one item only. */
 bool plan_split(const struct plan_item *items, const struct plan_request *request, struct plan_request ret[2]);
+
+/* Puts together what plan_split cut: b's items follow a's. */
+struct plan_request plan_join(const struct plan_item *items, const struct plan_request *a,
+                              const struct plan_request *b);

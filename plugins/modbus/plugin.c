@@ -61,18 +61,19 @@ static int device_open(struct gatehouse_device *host_device, const char *id, con
 {
     struct first_complaint complaint = {.text = error, .size = error_size};
     struct modbus_config *config = NULL;
-    struct modbus_device *d;
+    struct modbus_device *d = NULL;
     int r;
 
     (void)id;
     r = modbus_config_read(section, points, n_points, keep_first, &complaint, &config);
     if (r < 0)
         return r;
-    d = device_new(host_device, config);
-    if (!d) {
+    r = device_new(host_device, config, &d, error, error_size);
+    if (r < 0) {
         modbus_config_free(config);
-        (void)snprintf(error, error_size, "out of memory");
-        return -ENOMEM;
+        if (r == -ENOMEM)
+            (void)snprintf(error, error_size, "out of memory");
+        return r;
     }
     *ret_data = d;
     return 0;
@@ -109,7 +110,7 @@ const struct gatehouse_plugin *gatehouse_plugin_entry(void)
         .abi = GATEHOUSE_PLUGIN_ABI,
         .name = "modbus",
         .version = GATEHOUSE_VERSION,
-        .description = "Modbus TCP servers and the units behind them",
+        .description = "Modbus devices over TCP and serial lines",
         .thread_model = GATEHOUSE_THREADS_PER_BUS,
         .load = load,
         .config_check = config_check,

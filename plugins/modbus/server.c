@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "server.h"
+
 #include "host.h"
-#include "tcp.h"
+#include "pdu.h"
 
 #include <errno.h>
-#include <modbus/modbus.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,57 +14,96 @@ struct modbus_server {
     struct modbus_server *next;
     unsigned references;
     struct modbus_url url;
+    struct serial_settings settings;
     char bus[BUS_MAX];
 
-    modbus_t *line; /* libmodbus's context; NULL when not connected */
-    uint64_t last_answer;
+    struct line line;
+    uint64_t answered[4]; /* a bit a unit: it has answered over this connection */
+    unsigned silences;    /* requests in a row that should have been answered */
     struct backoff backoff;
     uint64_t retry_at;
     char reason[BUS_MAX + 200];
 };
 
-/* One request, either way. */
-struct exchange {
+/* One request. */
+struct question {
+    uint8_t pdu[PDU_MAX];
+    size_t pdu_size;
     bool write;
-    bool multiple;
-    enum modbus_table table;
-    int address;
-    int count;
-    uint16_t *values;
 };
 
 static pthread_mutex_t servers_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct modbus_server *servers;
 
-struct modbus_server *server_get(const struct modbus_url *url)
+/* --- sharing --- */
+
+static struct modbus_server *server_new(const struct modbus_url *url, const struct serial_settings *settings,
+                                        const char *bus)
+{
+    struct modbus_server *s = calloc(1, sizeof *s);
+
+    if (!s)
+        return NULL;
+    s->url = *url;
+    s->settings = *settings;
+    (void)snprintf(s->bus, sizeof s->bus, "%s", bus);
+    line_init(&s->line, &s->url, &s->settings);
+    s->next = servers;
+    servers = s;
+    return s;
+}
+
+static bool same_settings(const struct serial_settings *a, const struct serial_settings *b)
+{
+    return a->rs485 == b->rs485 && a->rts_delay == b->rts_delay && a->echo == b->echo &&
+           a->low_latency == b->low_latency;
+}
+
+/* One line has one mode, whoever of its devices is opened first. */
+static int compare_settings(const struct modbus_server *s, const struct modbus_url *url,
+                            const struct serial_settings *settings, char *error, size_t size)
+{
+    char mine[64], theirs[64];
+
+    modbus_url_mode(url, mine, sizeof mine);
+    modbus_url_mode(&s->url, theirs, sizeof theirs);
+    if (url->transport == TRANSPORT_RTU && strcmp(mine, theirs) != 0) {
+        (void)snprintf(error, size, "/section/url: another device has %s open with %s, this one wants %s", s->bus,
+                       theirs, mine);
+        return -EEXIST;
+    }
+    if (!same_settings(&s->settings, settings)) {
+        (void)snprintf(error, size,
+                       "/section: another device has %s open with another rs485, rts_delay, echo or low_latency; they "
+                       "are the line's, and all its devices have to say the same",
+                       s->bus);
+        return -EEXIST;
+    }
+    return 0;
+}
+
+int server_get(const struct modbus_url *url, const struct serial_settings *settings, struct modbus_server **ret,
+               char *error, size_t error_size)
 {
     struct modbus_server *s;
     char bus[BUS_MAX];
+    int r = 0;
 
     modbus_url_bus(url, bus, sizeof bus);
     (void)pthread_mutex_lock(&servers_lock);
     for (s = servers; s; s = s->next)
         if (strcmp(s->bus, bus) == 0)
             break;
-    if (!s && (s = calloc(1, sizeof *s))) {
-        s->url = *url;
-        memcpy(s->bus, bus, sizeof s->bus);
-        s->next = servers;
-        servers = s;
-    }
     if (s)
+        r = compare_settings(s, url, settings, error, error_size);
+    else if (!(s = server_new(url, settings, bus)))
+        r = -ENOMEM;
+    if (r == 0) {
         s->references++;
+        *ret = s;
+    }
     (void)pthread_mutex_unlock(&servers_lock);
-    return s;
-}
-
-static void close_line(struct modbus_server *s)
-{
-    if (!s->line)
-        return;
-    modbus_close(s->line);
-    modbus_free(s->line);
-    s->line = NULL;
+    return r;
 }
 
 struct modbus_server *server_put(struct modbus_server *s)
@@ -81,7 +119,7 @@ struct modbus_server *server_put(struct modbus_server *s)
         }
     (void)pthread_mutex_unlock(&servers_lock);
     if (last) {
-        close_line(s);
+        line_close(&s->line);
         free(s);
     }
     return NULL;
@@ -97,192 +135,215 @@ const char *server_reason(const struct modbus_server *s)
     return s->reason;
 }
 
-static void wait_until(uint64_t when)
+bool server_has_broadcast(const struct modbus_server *s)
 {
-    struct timespec t = {.tv_sec = (time_t)(when / SEC), .tv_nsec = (long)(when % SEC) * 1000};
+    return line_has_broadcast(&s->line);
+}
 
-    while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL) == EINTR)
+void server_disconnect(struct modbus_server *s)
+{
+    line_close(&s->line);
+}
+
+/* --- the connection --- */
+
+static void wait_for(uint64_t duration)
+{
+    struct timespec t = {.tv_sec = (time_t)(duration / SEC), .tv_nsec = (long)(duration % SEC) * 1000};
+
+    while (duration > 0 && clock_nanosleep(CLOCK_MONOTONIC, 0, &t, &t) == EINTR)
         ;
-}
-
-/* Something to read before anything was asked: the peer has closed, or speaks out of turn. */
-static bool is_stale(const struct modbus_server *s)
-{
-    struct pollfd p = {.fd = modbus_get_socket(s->line), .events = POLLIN | POLLRDHUP};
-
-    return poll(&p, 1, 0) != 0;
-}
-
-static int open_line(struct modbus_server *s, uint64_t timeout, char *error, size_t error_size)
-{
-    int fd = -1, r = -EPROTONOSUPPORT;
-
-    switch (s->url.transport) {
-    case TRANSPORT_TCP:
-        r = tcp_connect(&s->url, timeout, &fd, error, error_size);
-        break;
-    }
-    if (r < 0)
-        return r;
-    s->line = modbus_new_tcp("127.0.0.1", MODBUS_TCP_DEFAULT_PORT); /* never used: the socket is connected */
-    if (!s->line) {
-        close(fd);
-        (void)snprintf(error, error_size, "out of memory");
-        return -ENOMEM;
-    }
-    (void)modbus_set_socket(s->line, fd);
-    /* Without a time-out between bytes, the one for the answer bounds the whole of it. */
-    (void)modbus_set_byte_timeout(s->line, 0, 0);
-    return 0;
 }
 
 static int ensure_line(struct modbus_server *s, const struct server_terms *terms, struct modbus_failure *failure)
 {
     char error[192];
 
-    if (s->line && is_stale(s))
-        close_line(s);
-    if (s->line)
+    if (s->line.fd >= 0)
         return 0;
-    if (open_line(s, terms->timeout, error, sizeof error) < 0) {
+    modbus_host->deadline(2 * terms->timeout + ATTEMPT_ROOM);
+    if (line_open(&s->line, terms->timeout, error, sizeof error) < 0) {
         (void)snprintf(s->reason, sizeof s->reason, "%s: %s", s->bus, error);
         (void)snprintf(failure->text, sizeof failure->text, "%s", s->reason);
         failure->kind = FAILURE_SERVER;
-        s->retry_at = monotonic_now() + backoff_next(&s->backoff);
+        failure->exception = -1;
+        s->retry_at =
+            monotonic_now() +
+            backoff_next_up_to(&s->backoff, s->url.transport == TRANSPORT_RTU ? BACKOFF_SERIAL_MAX : BACKOFF_MAX);
         return -EHOSTUNREACH;
     }
     s->backoff.delay = 0;
     s->retry_at = 0;
-    wait_until(monotonic_now() + terms->delay_after_connect);
+    s->silences = 0;
+    memset(s->answered, 0, sizeof s->answered);
+    modbus_host->deadline(terms->delay_after_connect + ATTEMPT_ROOM);
+    wait_for(terms->delay_after_connect);
     return 0;
 }
 
-static int exchange_bits(modbus_t *line, const struct exchange *x)
+static void note_answer(struct modbus_server *s, unsigned unit)
 {
-    uint8_t bits[READ_BITS_MAX];
-    int r;
-
-    if (x->write) {
-        for (int i = 0; i < x->count; i++)
-            bits[i] = x->values[i] != 0;
-        return x->multiple || x->count != 1 ? modbus_write_bits(line, x->address, x->count, bits)
-                                            : modbus_write_bit(line, x->address, bits[0]);
-    }
-    r = x->table == TABLE_COIL ? modbus_read_bits(line, x->address, x->count, bits)
-                               : modbus_read_input_bits(line, x->address, x->count, bits);
-    for (int i = 0; i < r; i++)
-        x->values[i] = bits[i] != 0;
-    return r;
+    s->silences = 0;
+    s->answered[unit / 64] |= UINT64_C(1) << unit % 64;
 }
 
-static int exchange_registers(modbus_t *line, const struct exchange *x)
+/* A connection may be dead though nobody closed it: a server that restarted, a router that forgot it. It is one unit's
+ * silence as long as others answer, or it never has. */
+static void note_silence(struct modbus_server *s, const struct server_terms *terms)
 {
-    if (x->write)
-        return x->multiple || x->count != 1 ? modbus_write_registers(line, x->address, x->count, x->values)
-                                            : modbus_write_register(line, x->address, x->values[0]);
-    return x->table == TABLE_INPUT ? modbus_read_input_registers(line, x->address, x->count, x->values)
-                                   : modbus_read_registers(line, x->address, x->count, x->values);
+    bool nobody = !(s->answered[0] | s->answered[1] | s->answered[2] | s->answered[3]);
+    bool had_answered = s->answered[terms->unit / 64] >> terms->unit % 64 & 1;
+
+    if (nobody || had_answered)
+        s->silences++;
+    if (terms->close_on_timeout || !terms->check_transaction ||
+        (s->url.transport != TRANSPORT_RTU && s->silences >= SILENCES_MAX))
+        line_close(&s->line);
 }
 
-const char *server_exception_text(int code)
+/* --- asking --- */
+
+static int fail_unit(const struct server_terms *terms, struct modbus_failure *failure, const char *what)
 {
-    static const char *const texts[] = {
-        [MODBUS_EXCEPTION_ILLEGAL_FUNCTION] = "illegal function",
-        [MODBUS_EXCEPTION_ILLEGAL_DATA_ADDRESS] = "illegal data address",
-        [MODBUS_EXCEPTION_ILLEGAL_DATA_VALUE] = "illegal data value",
-        [MODBUS_EXCEPTION_SLAVE_OR_SERVER_FAILURE] = "device failure",
-        [MODBUS_EXCEPTION_ACKNOWLEDGE] = "accepted, still working on it",
-        [MODBUS_EXCEPTION_SLAVE_OR_SERVER_BUSY] = "device busy",
-        [MODBUS_EXCEPTION_NEGATIVE_ACKNOWLEDGE] = "negative acknowledgement",
-        [MODBUS_EXCEPTION_MEMORY_PARITY] = "memory parity error",
-        [MODBUS_EXCEPTION_GATEWAY_PATH] = "gateway: no path to the unit",
-        [MODBUS_EXCEPTION_GATEWAY_TARGET] = "gateway: the unit does not respond",
-    };
-
-    if (code < 1 || code >= (int)(sizeof texts / sizeof texts[0]) || !texts[code])
-        return "an exception that the protocol does not define";
-    return texts[code];
-}
-
-static int fail_exception(int code, const struct server_terms *terms, struct modbus_failure *failure)
-{
-    bool gateway = code == MODBUS_EXCEPTION_GATEWAY_PATH || code == MODBUS_EXCEPTION_GATEWAY_TARGET;
-
-    failure->kind = gateway ? FAILURE_UNIT : FAILURE_EXCEPTION;
-    failure->exception = code;
-    if (gateway)
-        (void)snprintf(failure->text, sizeof failure->text, "unit %u: %s", terms->unit, server_exception_text(code));
-    else
-        (void)snprintf(failure->text, sizeof failure->text, "%s", server_exception_text(code));
-    return -EREMOTEIO;
-}
-
-/* What libmodbus's errno means; everything but a proper exception costs the connection. */
-static int fail_exchange(struct modbus_server *s, int error, const struct server_terms *terms,
-                         struct modbus_failure *failure)
-{
-    const char *what;
-
-    if (error >= MODBUS_ENOBASE && error < EMBBADCRC)
-        return fail_exception(error - MODBUS_ENOBASE, terms, failure);
-    if (error == EMBBADEXC)
-        return fail_exception(0, terms, failure);
-    close_line(s);
-    if (error == ETIMEDOUT)
-        what = "does not answer";
-    else if (error >= MODBUS_ENOBASE)
-        what = "answers what is not Modbus, or does not fit the request";
-    else
-        what = "the server closed the connection instead of answering";
     failure->kind = FAILURE_UNIT;
+    failure->exception = -1;
     (void)snprintf(failure->text, sizeof failure->text, "unit %u: %s", terms->unit, what);
     return -ETIMEDOUT;
 }
 
-static int attempt(struct modbus_server *s, const struct server_terms *terms, const struct exchange *x,
-                   struct modbus_failure *failure)
+static int fail_exception(int code, const struct server_terms *terms, struct modbus_failure *failure)
 {
-    int r;
+    bool gateway = code == EXCEPTION_GATEWAY_PATH || code == EXCEPTION_GATEWAY_TARGET;
 
-    modbus_host->deadline(ATTEMPT_DEADLINE);
-    r = ensure_line(s, terms, failure);
+    failure->kind = gateway ? FAILURE_UNIT : FAILURE_EXCEPTION;
+    failure->exception = code;
+    if (gateway)
+        (void)snprintf(failure->text, sizeof failure->text, "unit %u: %s", terms->unit, pdu_exception_text(code));
+    else
+        (void)snprintf(failure->text, sizeof failure->text, "exception %d, %s", code, pdu_exception_text(code));
+    return -EREMOTEIO;
+}
+
+static int fail_silence(struct modbus_server *s, const struct server_terms *terms, const struct frame_noise *noise,
+                        struct modbus_failure *failure)
+{
+    char text[160];
+
+    note_silence(s, terms);
+    if (noise->bad_crc > 0)
+        return fail_unit(terms, failure, "answers, but with a wrong checksum: is the line disturbed?");
+    if (noise->other_units > 0)
+        return fail_unit(terms, failure, "does not answer, but another unit does in its place");
+    if (noise->bytes > 0 && s->url.transport == TRANSPORT_RTU) {
+        (void)snprintf(text, sizeof text,
+                       "does not answer; %zu bytes came that are no answer to it: are baud and parity right?",
+                       noise->bytes);
+        return fail_unit(terms, failure, text);
+    }
+    return fail_unit(terms, failure, "does not answer");
+}
+
+static int fail_exchange(struct modbus_server *s, int error, const struct server_terms *terms,
+                         const struct frame_noise *noise, struct modbus_failure *failure)
+{
+    char text[160];
+
+    switch (-error) {
+    case ETIMEDOUT:
+        return fail_silence(s, terms, noise, failure);
+    case EBADMSG:
+        return fail_unit(terms, failure, "answers what does not fit the request");
+    case EPROTO:
+        line_close(&s->line);
+        return fail_unit(terms, failure, "answers what is not Modbus");
+    case ECONNRESET:
+    case ENOTCONN:
+        line_close(&s->line);
+        return fail_unit(terms, failure, "the server closed the connection instead of answering");
+    default:
+        line_close(&s->line);
+        (void)snprintf(text, sizeof text, "the line failed: %s", strerror(-error));
+        return fail_unit(terms, failure, text);
+    }
+}
+
+static int ask_once(struct modbus_server *s, const struct server_terms *terms, const struct question *q,
+                    struct frame_answer *answer, struct frame_noise *noise)
+{
+    const struct line_terms line_terms = {.unit = (uint8_t)terms->unit,
+                                          .timeout = terms->timeout,
+                                          .pause = terms->pause,
+                                          .turnaround = terms->turnaround,
+                                          .check_transaction = terms->check_transaction};
+
+    modbus_host->deadline(2 * terms->timeout + terms->pause + ATTEMPT_ROOM);
+    return line_exchange(&s->line, &line_terms, q->pdu, q->pdu_size, answer, noise);
+}
+
+/* A connection that the peer closed while nobody looked costs a new one and nothing else, if the request did not go out
+ * or may be repeated. */
+static int ask(struct modbus_server *s, const struct server_terms *terms, const struct question *q,
+               struct frame_answer *answer, struct modbus_failure *failure)
+{
+    bool was_open = s->line.fd >= 0;
+    struct frame_noise noise;
+    int r = ensure_line(s, terms, failure);
+
     if (r < 0)
         return r;
-    modbus_host->deadline(ATTEMPT_DEADLINE);
-    if (terms->delay_between_requests > 0)
-        wait_until(s->last_answer + terms->delay_between_requests);
-    (void)modbus_set_slave(s->line, (int)terms->unit);
-    (void)modbus_set_response_timeout(s->line, (uint32_t)(terms->timeout / SEC), (uint32_t)(terms->timeout % SEC));
-    errno = 0;
-    r = modbus_table_is_bits(x->table) ? exchange_bits(s->line, x) : exchange_registers(s->line, x);
-    int error = errno;
-    s->last_answer = monotonic_now();
-    if (r == x->count)
+    r = ask_once(s, terms, q, answer, &noise);
+    if (was_open && (r == -ENOTCONN || (r == -ECONNRESET && !q->write))) {
+        line_close(&s->line);
+        r = ensure_line(s, terms, failure);
+        if (r < 0)
+            return r;
+        r = ask_once(s, terms, q, answer, &noise);
+    }
+    if (r < 0)
+        return fail_exchange(s, r, terms, &noise, failure);
+    if (answer->pdu_size == 0)
         return 0;
-    return fail_exchange(s, r < 0 ? error : EMBBADDATA, terms, failure);
+    note_answer(s, terms->unit);
+    int exception = pdu_exception(answer->pdu);
+    return exception < 0 ? 0 : fail_exception(exception, terms, failure);
 }
 
 int server_read(struct modbus_server *s, const struct server_terms *terms, enum modbus_table table, uint16_t address,
                 uint16_t count, uint16_t *values, struct modbus_failure *ret_failure)
 {
-    struct exchange x = {.table = table, .address = address, .count = count, .values = values};
-    int r = 0;
+    struct question q = {.write = false};
+    struct frame_answer answer;
+    int r;
 
-    for (unsigned i = 0; i <= terms->retries; i++) {
-        r = attempt(s, terms, &x, ret_failure);
-        if (r != -ETIMEDOUT)
-            break;
+    if (terms->unit == 0 && server_has_broadcast(s)) {
+        ret_failure->kind = FAILURE_UNIT;
+        ret_failure->exception = -1;
+        (void)snprintf(ret_failure->text, sizeof ret_failure->text, "unit 0 is all units, and none of them answers");
+        return -ETIMEDOUT;
     }
+    q.pdu_size = pdu_read(table, address, count, q.pdu);
+    r = ask(s, terms, &q, &answer, ret_failure);
+    if (r == 0)
+        pdu_values(table, count, answer.pdu, values);
     return r;
 }
 
 int server_write(struct modbus_server *s, const struct server_terms *terms, enum modbus_table table, uint16_t address,
                  uint16_t count, const uint16_t *values, bool multiple, struct modbus_failure *ret_failure)
 {
-    uint16_t copy[WRITE_REGISTERS_MAX];
-    struct exchange x = {
-        .write = true, .multiple = multiple, .table = table, .address = address, .count = count, .values = copy};
+    struct question q = {.write = true};
+    uint16_t now[READ_BITS_MAX];
+    struct frame_answer answer;
+    int r = ensure_line(s, terms, ret_failure);
 
-    memcpy(copy, values, count * sizeof copy[0]);
-    return attempt(s, terms, &x, ret_failure);
+    if (r < 0)
+        return r;
+    /* The answer to function 5 or 6 looks like the line's echo of the request. Whether there is one shows in a read. */
+    if (line_echo_is_unknown(&s->line) && terms->unit != 0 && count == 1 && !multiple) {
+        r = server_read(s, terms, table, address, count, now, ret_failure);
+        if (r < 0 && r != -EREMOTEIO)
+            return r;
+    }
+    q.pdu_size = pdu_write(table, address, count, values, multiple, q.pdu);
+    return ask(s, terms, &q, &answer, ret_failure);
 }

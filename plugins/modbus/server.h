@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A Modbus server: its one connection, shared by all devices behind it, and its backoff.
+/* A Modbus server or serial line: its one connection, shared by all devices behind it, and its backoff.
  *
  * server_get and server_put may be called on any thread; all else on the thread of the server's bus, which the host
- * serialises. A failure leaves no late answer behind: after a time-out or an answer out of order the connection is
- * closed and made anew by the next request. */
+ * serialises. Each call asks once; repeating is the caller's business. A time-out keeps the connection (see line.h)
+ * unless the terms say otherwise, or nothing has come over it for long. */
 
 #include "backoff.h"
+#include "line.h"
 #include "plan.h"
-#include "url.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,7 +24,7 @@ enum failure_kind {
 
 struct modbus_failure {
     enum failure_kind kind;
-    int exception;  /* FAILURE_EXCEPTION: the code of section 7, 0 if libmodbus does not know it */
+    int exception;  /* its code, whatever it is; -1 if there was none */
     char text[512]; /* in words */
 };
 
@@ -32,24 +32,29 @@ struct modbus_failure {
 struct server_terms {
     unsigned unit;
     uint64_t timeout;
-    unsigned retries;
     uint64_t delay_after_connect;
-    uint64_t delay_between_requests;
+    uint64_t pause;      /* silence before a request */
+    uint64_t turnaround; /* silence after a broadcast */
+    bool close_on_timeout;
+    bool check_transaction;
 };
 
-/* The server of that url, made or shared. NULL: out of memory. */
-struct modbus_server *server_get(const struct modbus_url *url);
+/* The server of that url, made or shared. -ENOMEM, or -EEXIST with words when it is there with other settings of the
+ * line. */
+int server_get(const struct modbus_url *url, const struct serial_settings *settings, struct modbus_server **ret,
+               char *error, size_t error_size);
 struct modbus_server *server_put(struct modbus_server *s);
 
 /* Until when no connection is tried by server_read from a poll (CLOCK_MONOTONIC), and why; 0 if nothing is wrong. */
 uint64_t server_retry_at(const struct modbus_server *s);
 const char *server_reason(const struct modbus_server *s);
+/* Whether it is unit 0's lot on this line to be told and not asked. */
+bool server_has_broadcast(const struct modbus_server *s);
+/* Ends the connection; the next request makes it anew. */
+void server_disconnect(struct modbus_server *s);
 
-/* An exception code in words; static. */
-const char *server_exception_text(int code);
-
-/* Reads `count` registers (bits: each becomes one 0 or 1). Tried again as often as the terms say, exceptions excepted.
- * 0, or a negative errno with *ret_failure: -EREMOTEIO (an exception), -ETIMEDOUT or -EHOSTUNREACH. */
+/* Reads `count` registers (bits: each becomes one 0 or 1). 0, or a negative errno with *ret_failure: -EREMOTEIO (an
+ * exception), -ETIMEDOUT or -EHOSTUNREACH. */
 int server_read(struct modbus_server *s, const struct server_terms *terms, enum modbus_table table, uint16_t address,
                 uint16_t count, uint16_t *values, struct modbus_failure *ret_failure);
 /* Writes by function 5 or 6 when it is one and `multiple` is false, else by 15 or 16. Never sent twice: whether an

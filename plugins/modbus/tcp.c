@@ -3,6 +3,7 @@
 #include "host.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -10,7 +11,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/select.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,7 +23,7 @@ static int resolve(const struct modbus_url *url, struct addrinfo **ret, char *er
         modbus_host->deadline(RESOLVE_DEADLINE);
         hints.ai_flags = AI_ADDRCONFIG | AI_NUMERICSERV;
         r = getaddrinfo(url->host, url->port, &hints, ret);
-        modbus_host->deadline(ATTEMPT_DEADLINE);
+        modbus_host->deadline(2 * TIMEOUT_MAX + ATTEMPT_ROOM);
     }
     if (r == 0)
         return 0;
@@ -62,20 +62,31 @@ static bool is_own(int fd)
            n == m && memcmp(&a, &b, n) == 0;
 }
 
+/* Requests go out at once, and a peer that does not even acknowledge them is found dead by the kernel. Waiting is done
+ * in recv, so the socket blocks from here on. */
+static int set_up(int fd)
+{
+    unsigned silence = (unsigned)(TCP_SILENCE / MSEC);
+    int on = 1;
+
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &silence, sizeof silence) < 0 || fcntl(fd, F_SETFL, 0) < 0)
+        return -errno;
+    return 0;
+}
+
 static int connect_one(const struct addrinfo *a, uint64_t deadline, int *ret_fd)
 {
-    int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol), on = 1, r = 0;
+    int fd = socket(a->ai_family, a->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, a->ai_protocol), r = 0;
 
     if (fd < 0)
         return -errno;
-    if (fd >= FD_SETSIZE)
-        r = -EMFILE;
-    else if (connect(fd, a->ai_addr, a->ai_addrlen) < 0)
+    if (connect(fd, a->ai_addr, a->ai_addrlen) < 0)
         r = errno == EINPROGRESS ? wait_connected(fd, deadline) : -errno;
     if (r == 0 && is_own(fd))
         r = -ECONNREFUSED;
-    if (r == 0 && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0)
-        r = -errno;
+    if (r == 0)
+        r = set_up(fd);
     if (r < 0) {
         close(fd);
         return r;
@@ -100,10 +111,7 @@ int tcp_connect(const struct modbus_url *url, uint64_t timeout, int *ret_fd, cha
             break;
     }
     freeaddrinfo(addresses);
-    if (r == -EMFILE)
-        (void)snprintf(error, error_size, "too many connections at once: libmodbus takes no descriptor above %d",
-                       FD_SETSIZE - 1);
-    else if (r < 0)
+    if (r < 0)
         (void)snprintf(error, error_size, "cannot connect: %s", strerror(-r));
     return r;
 }

@@ -71,7 +71,7 @@ def mistakes_have_their_place(bench):
     try:
         bench.driver("modbus")
         host.driver(True)
-        done = host.ask("check", driver="modbus", id="a", section={"url": "rtu:/dev/ttyS0", "unit": 1},
+        done = host.ask("check", driver="modbus", id="a", section={"url": "rtu:ttyS0", "unit": 1},
                         points={"p": {"table": "input", "address": 0, "type": "int24"}})
         check(done["complaints"] == ["/section/url", "/points/p/type"], f"complaints: {done}")
     finally:

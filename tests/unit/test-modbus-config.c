@@ -11,6 +11,7 @@
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define URL "\"url\": \"tcp://127.0.0.1\""
+#define SERIAL "\"url\": \"rtu:/dev/ttyUSB0\""
 
 struct complaints {
     unsigned n;
@@ -51,8 +52,19 @@ static const struct {
     {"tcp://a/x", NULL},
     {"tcp://user@a", NULL},
     {"http://a", NULL},
-    {"rtu:/dev/ttyUSB0?baud=19200", NULL},
-    {"rtu+tcp://10.0.0.1:502", NULL},
+    {"rtu+tcp://10.0.0.1", "rtu+tcp://10.0.0.1:502"},
+    {"RTU+TCP://[::1]:4001", "rtu+tcp://[::1]:4001"},
+    {"rtu:/dev/ttyUSB0", "rtu:/dev/ttyUSB0"},
+    {"rtu:///dev/ttyUSB0?baud=19200", "rtu:/dev/ttyUSB0"},
+    {"rtu:/dev/serial/by-id/usb-FTDI_A-if00?baud=9600&parity=even&stop=1&data=8",
+     "rtu:/dev/serial/by-id/usb-FTDI_A-if00"},
+    {"rtu:ttyUSB0", NULL},
+    {"rtu:", NULL},
+    {"rtu://host:502", NULL},
+    {"rtu:/dev/a?", NULL},
+    {"rtu:/dev/a?baud", NULL},
+    {"rtu:/dev/a?baud=9600&baud=9600", NULL},
+    {"rtu+tcp://a/x", NULL},
 };
 
 static void test_urls(void **state)
@@ -71,9 +83,47 @@ static void test_urls(void **state)
         modbus_url_bus(&url, bus, sizeof bus);
         assert_string_equal(bus, urls[i].bus);
     }
-    char error[256];
-    assert_int_equal(modbus_url_parse("rtu:/dev/ttyUSB0", &(struct modbus_url){0}, error, sizeof error), -EINVAL);
-    assert_non_null(strstr(error, "only Modbus TCP is"));
+}
+
+static const struct {
+    const char *query;
+    const char *mode; /* or a part of the error */
+    bool good;
+    unsigned bits; /* of a character */
+} modes[] = {
+    {"", "9600 baud, parity none, 1 stop bit", true, 10},
+    {"?baud=19200&parity=E", "19200 baud, parity even, 1 stop bit", true, 11},
+    {"?parity=odd&stop=2", "9600 baud, parity odd, 2 stop bits", true, 12},
+    {"?parity=mark", "9600 baud, parity mark, 1 stop bit", true, 11},
+    {"?baud=115200&parity=space", "115200 baud, parity space, 1 stop bit", true, 11},
+    {"?baud=9601", "baud=9601: expected 300, 600", false, 0},
+    {"?parity=x", "parity=x: expected none, even, odd, mark or space", false, 0},
+    {"?stop=3", "stop=3: expected 1 or 2", false, 0},
+    {"?data=7", "data=7: expected 8", false, 0},
+    {"?speed=9600", "unknown setting \"speed\"; expected baud, parity, stop or data", false, 0},
+};
+
+static void test_serial_modes(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < N(modes); i++) {
+        struct modbus_url url;
+        char text[128], error[512] = "", mode[64];
+        (void)snprintf(text, sizeof text, "rtu:/dev/ttyUSB0%s", modes[i].query);
+        int r = modbus_url_parse(text, &url, error, sizeof error);
+        assert_int_equal(r, modes[i].good ? 0 : -EINVAL);
+        if (!modes[i].good) {
+            if (!strstr(error, modes[i].mode))
+                fail_msg("%s: %s", text, error);
+            continue;
+        }
+        modbus_url_mode(&url, mode, sizeof mode);
+        assert_string_equal(mode, modes[i].mode);
+        assert_int_equal(modbus_url_time(&url, url.baud), modes[i].bits * SEC);
+    }
+    struct modbus_url slow = {.baud = 2400, .stop = 1}, fast = {.baud = 115200, .stop = 1};
+    assert_int_equal(modbus_url_gap(&slow), 14583); /* 3.5 characters of 10 bits */
+    assert_int_equal(modbus_url_gap(&fast), 5000);
 }
 
 /* A section or a point, the pointer of its first mistake, and a part of its message. */
@@ -87,14 +137,36 @@ static const struct {
     {"{}", NULL, "/section", "no url"},
     {"[]", NULL, "/section", "expected a JSON object"},
     {"{\"url\": 1}", NULL, "/section/url", "expected a string"},
-    {"{\"url\": \"rtu:/dev/ttyS0\"}", NULL, "/section/url", "not supported"},
-    {"{" URL ", \"unit\": 248}", NULL, "/section/unit", "1 to 247"},
+    {"{\"url\": \"rtu:/dev/ttyS0?baud=1\"}", NULL, "/section/url", "baud=1: expected"},
+    {"{" URL ", \"unit\": 248}", NULL, NULL, NULL},
+    {"{" URL ", \"unit\": 256}", NULL, "/section/unit", "0 to 255"},
+    {"{" SERIAL ", \"rs485\": \"rts\", \"rts_delay\": \"1ms\", \"echo\": \"yes\", \"turnaround\": \"200ms\", "
+     "\"low_latency\": false, \"gap\": \"20ms\"}",
+     NULL, NULL, NULL},
+    {"{" SERIAL ", \"rs485\": \"on\"}", NULL, "/section/rs485", "expected auto, kernel, rts or none"},
+    {"{" SERIAL ", \"rts_delay\": \"1ms\"}", NULL, "/section/rts_delay", "works only with"},
+    {"{" SERIAL ", \"rs485\": \"rts\", \"rts_delay\": \"1s\"}", NULL, "/section/rts_delay", "\"100ms\""},
+    {"{" SERIAL ", \"echo\": true}", NULL, "/section/echo", "expected a string"},
+    {"{" SERIAL ", \"gap\": \"6s\"}", NULL, "/section/gap", "\"5s\""},
+    {"{" SERIAL ", \"turnaround\": \"6s\"}", NULL, "/section/turnaround", "\"5s\""},
+    {"{" SERIAL ", \"check_transaction\": false}", NULL, "/section/check_transaction", "Modbus TCP"},
+    {"{" URL ", \"rs485\": \"rts\"}", NULL, "/section/rs485", "serial lines"},
+    {"{" URL ", \"echo\": \"no\"}", NULL, "/section/echo", "belongs to RTU"},
+    {"{\"url\": \"rtu+tcp://a\", \"echo\": \"no\"}", NULL, NULL, NULL},
+    {"{" URL ", \"gap\": \"5ms\"}", NULL, "/section/gap", "serial lines"},
+    {"{" URL ", \"check_transaction\": false, \"close_on_timeout\": true, \"close_after_poll\": true}", NULL, NULL,
+     NULL},
+    {"{" URL ", \"retry_wait\": \"6s\"}", NULL, "/section/retry_wait", "\"5s\""},
+    {"{" URL ", \"degrade_after\": 0}", NULL, "/section/degrade_after", "1 to 100"},
+    {"{" URL ", \"degrade_for\": \"2h\"}", NULL, "/section/degrade_for", "\"1s\" to \"1h\""},
+    {"{" URL ", \"delay_after_connect\": \"61s\"}", NULL, "/section/delay_after_connect", "\"1min\""},
+    {"{" URL ", \"delay_between_requests\": \"6s\"}", NULL, "/section/delay_between_requests", "\"5s\""},
     {"{" URL ", \"unit\": 255}", NULL, NULL, NULL},
     {"{" URL ", \"unit\": \"1\"}", NULL, "/section/unit", "whole number"},
     {"{" URL ", \"interval\": \"9ms\"}", NULL, "/section/interval", "from \"10ms\" to \"1d\""},
     {"{" URL ", \"interval\": 1}", NULL, "/section/interval", "duration"},
     {"{" URL ", \"interval\": \"1 s\"}", NULL, "/section/interval", "duration"},
-    {"{" URL ", \"timeout\": \"11s\"}", NULL, "/section/timeout", "duration"},
+    {"{" URL ", \"timeout\": \"61s\"}", NULL, "/section/timeout", "duration"},
     {"{" URL ", \"retries\": 6}", NULL, "/section/retries", "0 to 5"},
     {"{" URL ", \"max_gap\": -1}", NULL, "/section/max_gap", "whole number"},
     {"{" URL ", \"max_registers\": 126}", NULL, "/section/max_registers", "1 to 125"},
@@ -233,9 +305,8 @@ static void test_reading(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_urls),
-        cmocka_unit_test(test_mistakes),
-        cmocka_unit_test(test_all_mistakes_at_once),
+        cmocka_unit_test(test_urls),     cmocka_unit_test(test_serial_modes),
+        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_all_mistakes_at_once),
         cmocka_unit_test(test_reading),
     };
 

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What the files of a device share: device.c makes it and serves single reads and writes, device-poll.c decides what is
+ * read when, device-report.c tells values and state. All on the thread of the bus. */
+
+#include "config.h"
+#include "device.h"
+#include "server.h"
+
+struct device_request {
+    struct plan_request plan;
+    uint64_t due;           /* CLOCK_MONOTONIC; a whole number of intervals after the first */
+    uint64_t not_before;    /* a repetition waits until then */
+    unsigned tries;         /* of this tick that were answered by "busy" */
+    int exception;          /* the unit's last answer was this exception, -1 if it was values */
+    bool forgiven;          /* ticks missed while the unit was away are not counted */
+    unsigned good;          /* polls in a row with values */
+    unsigned join_after;    /* so many of these until it is joined with a neighbour that it was split from */
+    bool joined;            /* it was split before */
+    size_t origin;          /* which request of the plan it is, or a part of */
+    struct backoff backoff; /* of a request that is answered by exceptions */
+};
+
+/* The value reported last, for on_change. */
+struct last_value {
+    bool known;
+    struct gatehouse_value value; /* a string is in `text` */
+    char *text;
+};
+
+struct modbus_device {
+    struct gatehouse_device *host;
+    struct modbus_config *config;
+    struct server_terms terms;
+    struct modbus_server *server;
+    struct plan_item *items;
+    size_t n_items;                  /* points that are polled */
+    struct device_request *requests; /* room for one an item */
+    size_t n_requests;
+    struct last_value *last;
+    struct backoff backoff; /* of the unit: silent, or refusing everything */
+    uint64_t retry_at;      /* the unit is left alone until then */
+    unsigned tries;         /* unanswered repetitions of a request */
+    unsigned unanswered;    /* requests in a row that were given up */
+    bool failed;            /* the state says so */
+    uint64_t missed;        /* ticks left out because the bus was too slow */
+    uint64_t missed_said_at;
+    char text[VALUE_TEXT_MAX];
+};
+
+/* device-poll.c: plans all anew, due from then on. -ENOMEM. */
+int device_plan(struct modbus_device *d, uint64_t due);
+
+/* device-report.c */
+void device_forget_values(struct modbus_device *d);
+/* The values of an answer, which all carry one time. */
+void device_report(struct modbus_device *d, const struct plan_request *plan, const uint16_t *values);
+/* What the last answers say about the unit: ok, or which points are refused. */
+void device_say_state(struct modbus_device *d);
+/* It does not answer, and is about to be asked again as before. */
+void device_say_silent(struct modbus_device *d, const char *reason);
+/* The unit or its server is away: what it said before is old, and what it misses meanwhile is nobody's fault. */
+void device_say_failed(struct modbus_device *d, const char *reason);
+size_t device_count_refused(const struct modbus_device *d, const struct device_request **ret_first);
