@@ -4,7 +4,7 @@
     with Client(bench) as c:
         c.call(path, "org.gatehouse1.Device", "SetCredential", "ssha{sv}", "main", "abc-1", fd, {"encoding": ("s", "hex")})
 
-Values are Python's own; a variant is a pair (signature, value), going in as well as coming out. Descriptors come as numbers
+Values are Python's own; a variant is a pair (signature, value), going in as well as coming out (as a Variant). Descriptors come as numbers
 that are the caller's to close. An error answer raises Error with its name.
 """
 import array
@@ -12,6 +12,7 @@ import os
 import socket
 import struct
 import time
+import typing
 
 import harness
 
@@ -29,6 +30,20 @@ class Error(Exception):
     def __init__(self, name, text):
         super().__init__(f"{name}: {text}")
         self.name, self.text = name, text
+
+
+class Variant(typing.NamedTuple):
+    signature: str
+    value: object
+
+
+def as_json(value):
+    """As busctl --json=short prints it."""
+    if isinstance(value, Variant):
+        return {"type": value.signature, "data": as_json(value.value)}
+    if isinstance(value, dict):
+        return {str(key): as_json(item) for key, item in value.items()}
+    return [as_json(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def split(signature):
@@ -107,7 +122,7 @@ class Reader:
             return self.take(n + 1)[:-1].decode()
         if c == "v":
             inner = self.get("g")
-            return (inner, self.get(inner))
+            return Variant(inner, self.get(inner))
         if c == "a":
             n = self.get("u")
             self.at += -self.at % ALIGN[kind[1]]
@@ -130,7 +145,7 @@ class Client:
     def __init__(self, bench, uid=None):
         self.serial, self.signals, self.buffer, self.fds = 0, [], b"", []
         self.socket = socket.socket(socket.AF_UNIX)
-        self.socket.settimeout(30 * harness.STRETCH)
+        self.socket.settimeout(harness.DEADLINE)
         if uid is not None:
             os.seteuid(uid)
         try:
@@ -236,14 +251,14 @@ class Client:
         self.reply_serial = serial
         return Message(kind, fields, [body.get(part) for part in split(fields.get(SIGNATURE, ""))])
 
-    def wait_signals(self, count, member, seconds=10):
+    def wait_signals(self, count, member, seconds=harness.DEADLINE):
         """The arguments of the first `count` signals of this name, from those kept and those to come."""
-        end = time.monotonic() + seconds * harness.STRETCH
+        end = time.monotonic() + max(seconds, harness.DEADLINE)
         found, looked_at = [], 0
         while True:
             found += [m.body for m in self.signals[looked_at:] if m.member == member]
             looked_at = len(self.signals)
             if len(found) >= count:
                 return found
-            harness.check(time.monotonic() < end, f"{len(found)} of {count} signals {member} within {seconds} s")
+            harness.check(time.monotonic() < end, f"{len(found)} of {count} signals {member}")
             self.keep(self.receive())

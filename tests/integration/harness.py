@@ -13,10 +13,10 @@
     if __name__ == "__main__":
         harness.main(samples_arrive)
 
-Each test gets a bench of its own, which is cleaned up whatever happens. Nothing waits without a deadline; deadlines are for
-a machine of two slow cores and are stretched under sanitizers. When a test fails, the ends of all logs are shown. When one
-passes, a key that can be read fails it: every log, all that went over the bus, the arguments and environments of what runs
-are searched for every key that the test made, that a rotation made, and for the keyfile.
+Each test gets a bench of its own, which is cleaned up whatever happens. Nothing waits without a deadline, and there is one for
+all (waiting.py). When a test fails, the ends of all logs are shown. When one passes, a key that can be read fails it: every log,
+all that went over the bus, the arguments and environments of what runs are searched for every key that the test made, that a
+rotation made, and for the keyfile.
 
 Programs are taken from the build directory that GATEHOUSE_BUILD or BUILD_DIR names.
 """
@@ -32,15 +32,16 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 
 from ports import free_port
+from waiting import BUILD_DIR, DEADLINE, ROOT, STRETCH, Failure, check, wait_for  # noqa: F401
 
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD_DIR = os.path.abspath(os.environ.get("GATEHOUSE_BUILD") or os.environ.get("BUILD_DIR") or os.path.join(ROOT, "build"))
 SKIPPED = 77
 TAIL_LINES = 40
+CLOSING = 20  # seconds for what a test left running; no verdict
 PR_SET_PDEATHSIG = 1
 LIBC = ctypes.CDLL(None, use_errno=True)
 BUS_NAME = "org.gatehouse1"
@@ -57,40 +58,6 @@ BUS_CONFIG = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Config
   </policy>
 </busconfig>
 """
-
-
-class Failure(Exception):
-    pass
-
-
-def check(condition, what):
-    if not condition:
-        raise Failure(what)
-
-
-def stretch():
-    """Sanitizers make everything a few times slower."""
-    try:
-        with open(os.path.join(BUILD_DIR, "meson-info", "intro-buildoptions.json"), encoding="utf-8") as f:
-            options = {o["name"]: o["value"] for o in json.load(f)}
-        return 1 if options.get("b_sanitize") in (None, "none", []) else 4
-    except OSError:
-        return 1
-
-
-STRETCH = stretch()
-
-
-def wait_for(what, get, seconds=10):
-    """get() again and again until it answers something true; what it answered."""
-    end = time.monotonic() + seconds * STRETCH
-    while True:
-        found = get()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise Failure(f"not within {seconds * STRETCH:g} s: {what() if callable(what) else what}")
-        time.sleep(0.01)
 
 
 def program(path):
@@ -142,14 +109,15 @@ class Process:
     def send(self, number):
         self.popen.send_signal(number)
 
-    def wait(self, seconds=10):
+    def wait(self, seconds=DEADLINE):
         """Its status once it has ended."""
+        limit = max(seconds, DEADLINE)
         try:
-            return self.popen.wait(seconds * STRETCH)
+            return self.popen.wait(limit)
         except subprocess.TimeoutExpired:
-            raise Failure(f"{self.name} did not end within {seconds * STRETCH:g} s") from None
+            raise Failure(f"{self.name} did not end within {limit:g} s") from None
 
-    def stop(self, seconds=10):
+    def stop(self, seconds=DEADLINE):
         """SIGTERM, after which it has to end well."""
         if self.alive():
             self.send(signal.SIGTERM)
@@ -188,10 +156,10 @@ class Process:
         return [e for e in self.events()[since:]
                 if e.get("event") == event and all(e.get(k) == v for k, v in fields.items())]
 
-    def wait_event(self, event, seconds=10, since=0, **fields):
+    def wait_event(self, event, seconds=DEADLINE, since=0, **fields):
         return self.wait_events(1, event, seconds, since, **fields)[0]
 
-    def wait_events(self, count, event, seconds=10, since=0, **fields):
+    def wait_events(self, count, event, seconds=DEADLINE, since=0, **fields):
         def enough():
             found = self.find_events(event, since, **fields)
             if len(found) < count:
@@ -200,7 +168,7 @@ class Process:
             return found
         return wait_for(f"{count} x {event} {fields or ''} from {self.name}", enough, seconds)
 
-    def wait_text(self, text, seconds=10):
+    def wait_text(self, text, seconds=DEADLINE):
         return wait_for(f"{text!r} in the log of {self.name}", lambda: text in self.text(), seconds)
 
 
@@ -294,7 +262,7 @@ class Devcloud(Process):
 
     def control_line(self, line):
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(10 * STRETCH)
+            s.settimeout(DEADLINE)
             wait_for("the control socket", lambda: os.path.exists(self.socket))
             s.connect(self.socket)
             s.sendall(line)
@@ -351,6 +319,7 @@ class Bench:
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="gatehouse-")
         self.processes, self.keys, self.monitor = [], [], None
+        self.client, self.asking = None, threading.Lock()
         self.env = {"GATEHOUSE_PROFILE_DIR": os.path.join(ROOT, "etc", "profiles")}
         self.config, self.state, self.runtime = (self.path(d) for d in ("etc", "state", "run"))
         for directory in (self.config, self.path("etc", "devices.d"), self.state, self.runtime):
@@ -401,7 +370,7 @@ class Bench:
             self.wait_agent(agent)
         return agent
 
-    def wait_agent(self, agent, seconds=10):
+    def wait_agent(self, agent, seconds=DEADLINE):
         """Until it answers on the bus: after agent.start(), too."""
         def answers():
             check(agent.alive(), f"{agent.name} ended with status {agent.popen.poll()}")
@@ -409,19 +378,21 @@ class Bench:
         wait_for(f"{agent.name} on the bus", answers, seconds)
 
     def answers(self):
-        return self.busctl("get-property", BUS_NAME, "/org/gatehouse1", "org.gatehouse1.Manager", "Version",
-                           check_status=False).returncode == 0
+        try:
+            return bool(self.ask("/org/gatehouse1", "org.gatehouse1.Manager", "Version"))
+        except Failure:
+            return False
 
     def driver(self, plugin, name=None, *options):
         return self.spawn(name or f"driver-{plugin}",
                           [program("agent/gatehouse-driver/gatehouse-driver"), plugin, "--runtime-dir", self.runtime,
                            "--plugin-dir", os.path.join(BUILD_DIR, "plugins", plugin), *options])
 
-    def ctl(self, *arguments, stdin=b"", status=0, seconds=30):
+    def ctl(self, *arguments, stdin=b"", status=0, seconds=DEADLINE):
         """gatehousectl: what it printed. `status` None: any is fine; the CompletedProcess then."""
         done = subprocess.run([program("agent/gatehousectl/gatehousectl"), *arguments], input=stdin,
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, **self.env),
-                              timeout=seconds * STRETCH)
+                              timeout=max(seconds, DEADLINE))
         with open(self.path("gatehousectl.out"), "ab") as f:
             f.write(f"$ gatehousectl {' '.join(arguments)} -> {done.returncode}\n".encode() + done.stdout + done.stderr)
         if status is None:
@@ -432,18 +403,37 @@ class Bench:
 
     # --- the bus ---
 
-    def busctl(self, *arguments, check_status=True, seconds=30):
+    def busctl(self, *arguments, check_status=True, seconds=DEADLINE):
         done = subprocess.run(["busctl", "--address=" + self.env["DBUS_SYSTEM_BUS_ADDRESS"], "--json=short", *arguments],
                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=seconds * STRETCH)
+                              timeout=max(seconds, DEADLINE))
         check(not check_status or done.returncode == 0, f"busctl {' '.join(arguments)}: {done.stderr.strip()}")
         return done
 
     def get(self, device, name):
         """A property of a device, or with device None of the manager."""
         path, interface = (device_path(device), "Device") if device else ("/org/gatehouse1", "Manager")
-        text = self.busctl("get-property", BUS_NAME, path, f"org.gatehouse1.{interface}", name).stdout
-        return json.loads(text)["data"]
+        return self.ask(path, f"org.gatehouse1.{interface}", name)
+
+    def ask(self, path, interface, name):
+        """A property, as busctl would print it: asked over a connection that stays, for this is done many times a second."""
+        import dbus_client  # it needs this module
+
+        with self.asking:
+            try:
+                self.client = self.client or dbus_client.Client(self)
+                answer = self.client.call(path, "org.freedesktop.DBus.Properties", "Get", "ss", interface, name)
+            except dbus_client.Error as e:
+                raise Failure(f"{path} {name}: {e}") from None
+            except (OSError, Failure) as e:  # the bus has gone
+                self.hang_up()
+                raise Failure(f"{path} {name}: {e}") from None
+        return dbus_client.as_json(answer[0].value)
+
+    def hang_up(self):
+        if self.client:
+            self.client.close()
+        self.client = None
 
     def call(self, device, method, *arguments):
         """The values answered. `arguments` as busctl takes them: the signature, then the values."""
@@ -451,7 +441,7 @@ class Bench:
         text = self.busctl("call", BUS_NAME, path, f"org.gatehouse1.{interface}", method, *arguments).stdout
         return json.loads(text)["data"] if text.strip() else []
 
-    def wait_property(self, device, name, wanted, seconds=20):
+    def wait_property(self, device, name, wanted, seconds=DEADLINE):
         """`wanted` a value or a function of it; the value."""
         seen = []
 
@@ -504,11 +494,11 @@ class Bench:
         return [bytes.fromhex(entry["key"]) for entry in entries if "key" in entry] + [
             base64.b64decode(secret["key"]) for secret in secrets_of_sets]
 
-    def set_keys(self, credentials, seconds=60):
+    def set_keys(self, credentials, seconds=DEADLINE):
         """The main keys of many devices in one run: (device, identity, key) of each."""
         lines = "".join(f"{device} {identity} {key.hex()}\n" for device, identity, key in credentials)
         done = subprocess.run([program("tests/tools/set-keys")], input=lines.encode(), stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=dict(os.environ, **self.env), timeout=seconds * STRETCH)
+                              stderr=subprocess.PIPE, env=dict(os.environ, **self.env), timeout=max(seconds, DEADLINE))
         check(done.returncode == 0, f"set-keys: {done.stderr.decode(errors='replace')[:1000]}")
 
     def find_keys(self, extra=()):
@@ -535,13 +525,14 @@ class Bench:
         return [p.name for p in self.processes if any(m in read(p.err) for m in marks)]
 
     def close(self):
+        self.hang_up()
         for process in reversed(self.processes):
             if process.alive():
                 process.send(signal.SIGTERM)
         for process in reversed(self.processes):
             try:
                 if process.popen is not None:
-                    process.popen.wait(5 * STRETCH)
+                    process.popen.wait(CLOSING)
             except subprocess.TimeoutExpired:
                 process.kill()
 

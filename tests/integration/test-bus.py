@@ -271,8 +271,8 @@ def bus_goes_and_comes(bench):
     daemon = next(p for p in bench.processes if p.name == "dbus-daemon")
     with Client(bench) as c:
         c.call(ROOT, MANAGER, "Subscribe", "as", [])
-        c.send(device_path("boiler-1"), DEVICE, "Disconnect", "", (), harness.BUS_NAME)
-        c.send(device_path("boiler-1"), DEVICE, "Connect", "", (), harness.BUS_NAME)
+        calls = [c.send(device_path("boiler-1"), DEVICE, method, "", (), harness.BUS_NAME) for method in ("Disconnect", "Connect")]
+        check(all(c.answered(call) for call in calls), "the calls")  # before that it is online still
         bench.wait_property("boiler-1", "State", "online")
     count = sessions(cloud, "boiler-1")
     daemon.kill()
