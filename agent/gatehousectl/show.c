@@ -18,29 +18,19 @@ static uint64_t number(json_object *o, const char *key)
     return json_object_get_uint64(json_object_object_get(o, key));
 }
 
-static json_object *device_row(json_object *tuple)
+/* Every device, page by page: the tuples of a method that lists them, as objects with these keys, the first of which is
+ * the device's id. */
+static int list_pages(struct ctl *c, const char *method, const char *const keys[], json_object *rows)
 {
-    static const char *const keys[] = {"device", "path", "driver", "uplink", "state"};
-    json_object *row = json_object_new_object();
-
-    for (size_t i = 0; i < ELEMENTSOF(keys); i++)
-        json_object_object_add(row, keys[i], json_object_get(json_object_array_get_idx(tuple, i)));
-    return row;
-}
-
-/* Every device, page by page. */
-static int list_devices(struct ctl *c, json_object **ret)
-{
-    _cleanup_json_ json_object *rows = json_object_new_array();
-    const char *after = NULL;
+    _cleanup_free_ char *after = NULL;
     size_t n;
 
     do {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
         _cleanup_json_ json_object *page = NULL;
-        int r = after ? ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "ListDevices", &reply, "a{sv}", 1, "after",
-                                 "s", after)
-                      : ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "ListDevices", &reply, "a{sv}", 0);
+        int r = after ? ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, method, &reply, "a{sv}", 1, "after", "s",
+                                 after)
+                      : ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, method, &reply, "a{sv}", 0);
 
         if (r != 0)
             return r;
@@ -48,24 +38,83 @@ static int list_devices(struct ctl *c, json_object **ret)
         if (r < 0)
             return ctl_failed(c, "cannot read the list", r, NULL);
         n = json_object_array_length(page);
-        for (size_t i = 0; i < n; i++)
-            json_object_array_add(rows, device_row(json_object_array_get_idx(page, i)));
-        if (n > 0)
-            after = text(json_object_array_get_idx(rows, json_object_array_length(rows) - 1), "device");
-    } while (n == LIST_DEVICES_MAX);
+        for (size_t i = 0; i < n; i++) {
+            json_object *tuple = json_object_array_get_idx(page, i), *row = json_object_new_object();
+
+            for (size_t k = 0; keys[k]; k++)
+                json_object_object_add(row, keys[k], json_object_get(json_object_array_get_idx(tuple, k)));
+            json_object_array_add(rows, row);
+        }
+        free(after);
+        after =
+            n > 0 ? strdup(text(json_object_array_get_idx(rows, json_object_array_length(rows) - 1), keys[0])) : NULL;
+    } while (after && n == LIST_DEVICES_MAX);
+    return 0;
+}
+
+/* Both lists are in the order of the ids; a device may have come or gone between them. */
+static void add_sensors(json_object *rows, json_object *sensors)
+{
+    size_t n = json_object_array_length(sensors), k = 0;
+
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        json_object *row = json_object_array_get_idx(rows, i), *sensor;
+        bool found;
+
+        while (k < n && strcmp(text(json_object_array_get_idx(sensors, k), "device"), text(row, "device")) < 0)
+            k++;
+        sensor = k < n ? json_object_array_get_idx(sensors, k) : NULL;
+        found = sensor && strcmp(text(sensor, "device"), text(row, "device")) == 0;
+        json_object_object_add(row, "sensor", json_object_new_string(found ? text(sensor, "sensor") : "unknown"));
+        json_object_object_add(row, "sensor_reason", json_object_new_string(found ? text(sensor, "reason") : ""));
+    }
+}
+
+static int list_devices(struct ctl *c, json_object **ret)
+{
+    static const char *const device_keys[] = {"device", "path", "driver", "uplink", "state", NULL};
+    static const char *const sensor_keys[] = {"device", "sensor", "reason", NULL};
+    _cleanup_json_ json_object *rows = json_object_new_array(), *sensors = json_object_new_array();
+    int r = list_pages(c, "ListDevices", device_keys, rows);
+
+    if (r == 0)
+        r = list_pages(c, "ListSensors", sensor_keys, sensors);
+    if (r != 0)
+        return r;
+    add_sensors(rows, sensors);
     *ret = TAKE_PTR(rows);
     return 0;
+}
+
+/* How many rows say what under a key. */
+static json_object *count(json_object *rows, const char *key)
+{
+    json_object *counts = json_object_new_object();
+
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        const char *value = text(json_object_array_get_idx(rows, i), key);
+        int n = json_object_get_int(json_object_object_get(counts, value));
+
+        json_object_object_add(counts, value, json_object_new_int(n + 1));
+    }
+    return counts;
 }
 
 static void print_status(struct ctl *c, json_object *status)
 {
     json_object *drivers = json_object_object_get(status, "Drivers");
     json_object *states = json_object_object_get(status, "States");
+    json_object *sensors = json_object_object_get(status, "Sensors");
+    const char *label = "sensors";
 
     printf("gatehoused %s, vault %s\n", text(status, "Version"), text(status, "VaultState"));
     printf("%16s: %" PRIu64 ", %" PRIu64 " online\n", "devices", number(status, "Devices"), number(status, "Online"));
     json_object_object_foreach (states, state, count)
         printf("%16s  %s: %s\n", "", state, json_object_get_string(count));
+    json_object_object_foreach (sensors, sensor, devices) {
+        printf("%16s%s %s: %s\n", label, label[0] ? ":" : " ", sensor, json_object_get_string(devices));
+        label = "";
+    }
     printf("%16s: %" PRIu64 " samples", "waiting", number(status, "Spooled"));
     if (json_object_get_double(json_object_object_get(status, "SpoolHours")) > 0)
         printf(", room for %.1f hours more", json_object_get_double(json_object_object_get(status, "SpoolHours")));
@@ -74,7 +123,8 @@ static void print_status(struct ctl *c, json_object *status)
         json_object *d = json_object_array_get_idx(drivers, i);
         const char *error = json_object_get_string(json_object_array_get_idx(d, 3));
 
-        printf("%16s: %s %s %s%s%s\n", i == 0 ? "drivers" : "", json_object_get_string(json_object_array_get_idx(d, 0)),
+        printf("%16s%s %s %s %s%s%s\n", i == 0 ? "drivers" : "", i == 0 ? ":" : " ",
+               json_object_get_string(json_object_array_get_idx(d, 0)),
                json_object_get_string(json_object_array_get_idx(d, 1)),
                json_object_get_string(json_object_array_get_idx(d, 2)), error[0] ? ": " : "", error);
     }
@@ -83,22 +133,14 @@ static void print_status(struct ctl *c, json_object *status)
 int verb_status(struct ctl *c, int argc, char **argv)
 {
     _cleanup_json_ json_object *status = NULL, *rows = NULL;
-    json_object *states = json_object_new_object();
     int r = ctl_properties(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, &status);
 
     if (r == 0)
         r = list_devices(c, &rows);
-    if (r != 0) {
-        json_object_put(states);
+    if (r != 0)
         return r;
-    }
-    for (size_t i = 0; i < json_object_array_length(rows); i++) {
-        const char *state = text(json_object_array_get_idx(rows, i), "state");
-        int n = json_object_get_int(json_object_object_get(states, state));
-
-        json_object_object_add(states, state, json_object_new_int(n + 1));
-    }
-    json_object_object_add(status, "States", states);
+    json_object_object_add(status, "States", count(rows, "state"));
+    json_object_object_add(status, "Sensors", count(rows, "sensor"));
     if (c->quiet)
         return 0;
     if (c->output != OUTPUT_TEXT)
@@ -125,12 +167,13 @@ int verb_list(struct ctl *c, int argc, char **argv)
         width = MAX_OF(width, strlen(text(json_object_array_get_idx(rows, i), "device")));
     print_pager(c, n + 3);
     if (c->legend)
-        printf("%-*s %-12s %-12s %s\n", (int)width, "DEVICE", "DRIVER", "UPLINK", "STATE");
+        printf("%-*s %-12s %-12s %-13s %s\n", (int)width, "DEVICE", "DRIVER", "UPLINK", "STATE", "SENSOR");
     for (size_t i = 0; i < n; i++) {
         json_object *row = json_object_array_get_idx(rows, i);
 
-        printf("%-*s %-12s %-12s %s\n", (int)width, text(row, "device"), text(row, "driver"), text(row, "uplink"),
-               text(row, "state"));
+        printf("%-*s %-12s %-12s %-13s %s%s%s\n", (int)width, text(row, "device"), text(row, "driver"),
+               text(row, "uplink"), text(row, "state"), text(row, "sensor"), text(row, "sensor_reason")[0] ? ": " : "",
+               text(row, "sensor_reason"));
     }
     if (c->legend)
         printf("\n%zu devices.\n", n);
@@ -148,7 +191,9 @@ static void print_credential(const char *label, const char *identity, const char
 static void print_device(json_object *d)
 {
     printf("%s\n%16s: %s\n", text(d, "Id"), "state", text(d, "State"));
-    if (text(d, "LastError")[0])
+    printf("%16s: %s%s%s\n", "sensor", text(d, "SensorState"), text(d, "SensorReason")[0] ? ": " : "",
+           text(d, "SensorReason"));
+    if (text(d, "LastError")[0] && strcmp(text(d, "LastError"), text(d, "SensorReason")) != 0)
         printf("%16s: %s\n", "last error", text(d, "LastError"));
     printf("%16s: %s\n%16s: %s\n", "driver", text(d, "Driver"), "uplink", text(d, "Uplink"));
     print_credential("main key", text(d, "MainIdentity"), text(d, "MainFingerprint"));

@@ -138,9 +138,19 @@ static int verify_vault(struct agent *a)
 static void tell_status(struct agent *a, const char *state)
 {
     struct fleet_totals totals;
+    char text[256];
+    int bad = 0;
 
     fleet_totals(a->fleet, &totals);
-    sd_notifyf(0, "%sSTATUS=%" PRIu32 " of %" PRIu32 " devices online", state, totals.online, totals.devices);
+    snprintf(text, sizeof(text), "%" PRIu32 " of %" PRIu32 " devices online", totals.online, totals.devices);
+    for (int i = 0; i < SENSOR_STATES; i++)
+        if (sensor_state_bad((enum sensor_state)i) && totals.sensors[i] > 0) {
+            size_t n = strlen(text);
+
+            snprintf(text + n, sizeof(text) - n, "%s%" PRIu32 " %s", bad++ ? ", " : "; sensors: ", totals.sensors[i],
+                     sensor_state_name((enum sensor_state)i));
+        }
+    sd_notifyf(0, "%sSTATUS=%s", state, text);
 }
 
 static void on_ready(void *userdata)

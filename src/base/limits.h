@@ -259,8 +259,9 @@
 #define COMMANDS_AT_ONCE 16                             /* of one device */
 #define COMMANDS_REMEMBERED 32                          /* whose repeats are known */
 #define OUTCOME_AGAIN (10 * USEC_PER_SEC)               /* until an outcome that was not heard is told again */
-#define OUTCOME_TRIES 10                                /* to tell the cloud what became of a command */
-#define COMMAND_PAYLOAD_MAX 16384                       /* a message with commands */
+#define AVAILABILITY_AGAIN (10 * USEC_PER_SEC) /* until the state of a sensor that was not heard is told again */
+#define OUTCOME_TRIES 10                       /* to tell the cloud what became of a command */
+#define COMMAND_PAYLOAD_MAX 16384              /* a message with commands */
 
 /* Rotation */
 #define ROTATION_REFUSED_PROBES 5

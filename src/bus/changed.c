@@ -46,6 +46,17 @@ static void emit_device(struct bus *b, const char *id)
         (void)sd_bus_send(b->connection, m, NULL);
 }
 
+/* Once a round, as of each device. */
+static void emit_fleet(struct bus *b)
+{
+    if (!b->fleet_changed)
+        return;
+    b->fleet_changed = false;
+    sd_bus_emit_properties_changed(b->connection, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Devices", "Online",
+                                   "Drivers", "VaultState", NULL);
+    b->ops.changed(b->ops.userdata);
+}
+
 static void arm(struct bus *b, uint64_t when)
 {
     sd_event_source_set_time(b->changed_timer, when);
@@ -68,12 +79,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
         b->round = b->changed;
         b->changed = done;
-    }
-    if (b->fleet_changed) {
-        b->fleet_changed = false;
-        sd_bus_emit_properties_changed(b->connection, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Devices", "Online",
-                                       "Drivers", "VaultState", NULL);
-        b->ops.changed(b->ops.userdata);
+        emit_fleet(b);
     }
     for (int i = 0; i < BUS_CHANGED_PER_TURN && (entry = b->round->head); i++) {
         emit_device(b, lh_entry_k(entry));
@@ -82,7 +88,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
     b->changed_last = clock_boottime();
     if (b->round->head)
         arm(b, b->changed_last);
-    else if (b->changed->head)
+    else if (b->changed->head || b->fleet_changed)
         arm(b, b->changed_last + BUS_CHANGED_INTERVAL);
     return 0;
 }

@@ -295,7 +295,7 @@ static int method_read(sd_bus_message *m, void *userdata, sd_bus_error *error)
 /* Where each stands in struct device_status. */
 static const struct {
     const char *name;
-    char type; /* of D-Bus; 'e': enum device_state, shown as a text */
+    char type; /* of D-Bus; 'e', 'n': enum device_state, sensor_state, shown as texts */
     size_t offset;
 } properties[] = {
 #define PROPERTY(name, type, member)                                                                                   \
@@ -306,6 +306,8 @@ static const struct {
     PROPERTY("Driver", 's', driver),
     PROPERTY("Uplink", 's', uplink),
     PROPERTY("State", 'e', state),
+    PROPERTY("SensorState", 'n', sensor_state),
+    PROPERTY("SensorReason", 's', sensor_reason),
     PROPERTY("MainIdentity", 's', main_identity),
     PROPERTY("MainFingerprint", 's', main_fingerprint),
     PROPERTY("MainSince", 't', main_since),
@@ -341,6 +343,9 @@ static int append_property(sd_bus_message *m, const struct device_status *s, siz
         return entry ? sd_bus_message_append(m, "{sv}", name, "b", flag) : sd_bus_message_append(m, "b", flag);
     case 'e':
         text = device_state_name(s->state);
+        break;
+    case 'n':
+        text = sensor_state_name(s->sensor_state);
         break;
     default:
         text = *(const char *const *)(const void *)at ?: "";
@@ -405,6 +410,8 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Driver", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("Uplink", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("State", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("SensorState", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("SensorReason", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("MainIdentity", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("MainFingerprint", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("MainSince", "t", get_property, 0, 0),

@@ -34,11 +34,20 @@ static int append_device(sd_bus_message *reply, struct device *d)
                                          device_state_name(device_state(d)));
 }
 
-static int method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int append_sensor(sd_bus_message *reply, struct device *d)
+{
+    char reason[ERROR_TEXT_MAX];
+
+    return sd_bus_message_append(reply, "(sss)", device_id(d), sensor_state_name(device_sensor_state(d)),
+                                 device_sensor_reason(d, reason, sizeof(reason)));
+}
+
+/* A page of devices, a row each. */
+static int reply_page(sd_bus_message *m, struct bus *b, const char *row,
+                      int (*append)(sd_bus_message *reply, struct device *d), sd_bus_error *error)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     struct list_options options = {.limit = LIST_DEVICES_MAX};
-    struct bus *b = userdata;
     struct device *d;
     int r = bus_read_options(m, take_list_option, &options, error);
 
@@ -49,15 +58,25 @@ static int method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *
                                  options.limit);
     r = sd_bus_message_new_method_return(m, &reply);
     if (r >= 0)
-        r = sd_bus_message_open_container(reply, 'a', "(sosss)");
+        r = sd_bus_message_open_container(reply, 'a', row);
     d = fleet_next(b->fleet, options.after);
     for (uint32_t i = 0; r >= 0 && d && i < options.limit; i++) {
-        r = append_device(reply, d);
+        r = append(reply, d);
         d = fleet_next(b->fleet, device_id(d));
     }
     if (r >= 0)
         r = sd_bus_message_close_container(reply);
     return r < 0 ? r : sd_bus_send(NULL, reply, NULL);
+}
+
+static int method_list_devices(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    return reply_page(m, userdata, "(sosss)", append_device, error);
+}
+
+static int method_list_sensors(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    return reply_page(m, userdata, "(sss)", append_sensor, error);
 }
 
 static int reply_device_path(sd_bus_message *m, struct device *d)
@@ -255,6 +274,8 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_VTABLE_START(0),
     SD_BUS_METHOD_WITH_ARGS("ListDevices", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("a(sosss)", devices),
                             method_list_devices, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ListSensors", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("a(sss)", sensors),
+                            method_list_sensors, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("GetDevice", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", device), method_get_device, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("AddDevice", SD_BUS_ARGS("s", id, "a{sv}", options), SD_BUS_RESULT("o", device),
                             method_add_device, ANYONE),

@@ -68,6 +68,12 @@ const struct config_point *config_point(const struct config_device *d, const cha
     return NULL;
 }
 
+bool config_device_same_texts(const struct config_device *a, const struct config_device *b)
+{
+    return strcmp(a->driver, b->driver) == 0 && strcmp(a->section, b->section) == 0 &&
+           strcmp(a->points_text, b->points_text) == 0;
+}
+
 /* A copy that shares uplinks and devices, with room for `more` devices. */
 static int copy(const struct config *c, size_t more, struct config **ret)
 {

@@ -171,6 +171,8 @@ int config_device_locate(const struct config_device *d, const char *pointer, uns
  * the device's MQTT client id. */
 int config_device_parse(const struct config *c, const char *file, const char *text, size_t n,
                         struct config_device **ret, struct mistakes *mistakes);
+/* Whether the driver is given the same. */
+bool config_device_same_texts(const struct config_device *a, const struct config_device *b);
 /* A device without driver and points, that stands for one whose file is gone while its credentials are not. */
 int config_device_bare(const char *id, const char *uplink, struct config_device **ret);
 struct config_device *config_device_ref(struct config_device *d);

@@ -83,17 +83,21 @@ static void next(struct device *d)
     if (r > 0)
         return;
     announce_end(d);
+    availability_online(d);
     delivery_kick(d);
 }
 
 void announce_begin(struct device *d)
 {
     announce_end(d);
-    if (d->tombstone || d->uplink->profile->n_announcements == 0)
+    if (d->tombstone)
         return;
-    d->announcing = calloc(1, sizeof(*d->announcing));
+    if (d->uplink->profile->n_announcements > 0)
+        d->announcing = calloc(1, sizeof(*d->announcing));
     if (d->announcing)
         next(d);
+    else
+        availability_online(d);
 }
 
 void announce_end(struct device *d)

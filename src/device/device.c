@@ -18,7 +18,10 @@ int device_new(struct fleet *f, struct config_device *config, struct device **re
 
     if (!d)
         return -ENOMEM;
-    *d = (struct device){.fleet = f, .config = config_device_ref(config), .probe = {.device = d}};
+    *d = (struct device){.fleet = f,
+                         .config = config_device_ref(config),
+                         .probe = {.device = d},
+                         .sensor = {.reported = SENSOR_UNKNOWN}};
     d->schedule.userdata = d;
     d->queue = spool_device(f->spool, config->id);
     if (!d->queue)
@@ -39,6 +42,7 @@ struct device *device_free(struct device *d)
     d->tombstone = true;    /* nobody is told any more */
     d->disconnected = true; /* and no session begins anew */
     announce_end(d);
+    availability_end(d);
     downlink_done(d);
     delivery_done(d);
     d->proof = proof_free(d->proof);
@@ -58,8 +62,7 @@ struct device *device_free(struct device *d)
     free(d->writes);
     free(d->session_reason);
     free(d->rotation_problem);
-    free(d->driver_state);
-    free(d->driver_reason);
+    sensor_done(d);
     free(d);
     return NULL;
 }
@@ -180,7 +183,8 @@ void device_status(const struct device *d, struct device_status *ret)
     const struct vault_entry *entry = device_entry(d);
     const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
     const struct vault_credential *backup = entry ? vault_credential(entry, VAULT_BACKUP) : NULL;
-    static struct uplink_info info; /* `suite` is read within this loop turn */
+    static struct uplink_info info; /* `suite` is read within this loop turn, as is the next */
+    static char why[ERROR_TEXT_MAX];
     struct spool_counts counts;
 
     info = (struct uplink_info){0};
@@ -192,6 +196,8 @@ void device_status(const struct device *d, struct device_status *ret)
         .driver = d->config->driver,
         .uplink = d->config->uplink,
         .state = device_state(d),
+        .sensor_state = d->sensor.shown,
+        .sensor_reason = device_sensor_reason(d, why, sizeof(why)),
         .main_identity = main && main->present ? main->identity : "",
         .main_fingerprint = main && main->present ? main->fingerprint : "",
         .main_since = main && main->present ? main->since : 0,

@@ -19,6 +19,7 @@
 
 #include "base/error.h"
 #include "base/sample.h"
+#include "base/sensor-state.h"
 #include "vault/vault.h"
 
 #include <stdbool.h>
@@ -46,6 +47,8 @@ enum device_state {
 struct device_status {
     const char *id, *driver, *uplink;
     enum device_state state;
+    enum sensor_state sensor_state;
+    const char *sensor_reason;
     const char *main_identity, *main_fingerprint; /* "" if there is none */
     uint64_t main_since;
     const char *backup_identity, *backup_fingerprint;
@@ -65,6 +68,9 @@ const char *device_driver(const struct device *d);
 const char *device_uplink(const struct device *d);
 enum device_state device_state(const struct device *d);
 const char *device_state_name(enum device_state state);
+enum sensor_state device_sensor_state(const struct device *d);
+/* Why it is not ok; into the buffer, or the device's own and valid until the loop turn ends. */
+const char *device_sensor_reason(const struct device *d, char *buffer, size_t size);
 void device_status(const struct device *d, struct device_status *ret);
 
 int device_rotate(struct device *d, bool compromised, struct job **ret_job, struct error *e);

@@ -60,22 +60,15 @@ static void on_driver_changed(struct link_driver *driver, void *userdata)
 {
     struct fleet *f = userdata;
 
-    log_notice(NULL, "driver %s %s%s%s", link_driver_name(driver),
-               link_driver_connected(driver) ? "connected" : "is away", link_driver_last_error(driver)[0] ? ": " : "",
-               link_driver_last_error(driver));
-    for (size_t i = 0; i < f->n_devices; i++) {
-        struct device *d = f->devices[i];
-
-        if (strcmp(d->config->driver, link_driver_name(driver)) != 0)
-            continue;
-        /* What the driver said of it is over; a new one says it again. */
-        free(d->driver_state);
-        free(d->driver_reason);
-        d->driver_state = d->driver_reason = NULL;
-        device_changed(d);
-    }
-    if (f->listener.fleet_changed)
-        f->listener.fleet_changed(f->listener.userdata);
+    if (link_driver_connected(driver))
+        log_notice(NULL, "driver %s connected", link_driver_name(driver));
+    else
+        log_notice(NULL, "driver %s disconnected: %s", link_driver_name(driver), link_driver_last_error(driver));
+    /* What it reported is over; the next one reports anew. */
+    for (size_t i = 0; i < f->n_devices; i++)
+        if (strcmp(f->devices[i]->config->driver, link_driver_name(driver)) == 0)
+            sensor_driver_changed(f->devices[i]);
+    fleet_changed(f);
 }
 
 static void on_safe(int r, void *userdata)
@@ -96,23 +89,10 @@ static void on_report(struct link_driver *driver, struct link_report *token, con
     if (f->listener.sample)
         for (size_t i = 0; i < n; i++)
             f->listener.sample(f->listener.userdata, d, &samples[i]);
+    sensor_sampled(d, samples, n);
     spool_append(d->queue, clock_boottime(), samples, n, on_safe, token);
     idle_touch(d);
     delivery_kick(d);
-}
-
-/* A plugin names the place of a mistake by a JSON pointer; the user gets file, line and column. */
-static char *placed(const struct device *d, const char *reason)
-{
-    const char *text = reason[0] == '/' ? strstr(reason, ": ") : NULL;
-    _cleanup_free_ char *pointer = text ? strndup(reason, (size_t)(text - reason)) : NULL;
-    unsigned line, column;
-    char *with_place;
-
-    if (!pointer || config_device_locate(d->config, pointer, &line, &column) < 0 ||
-        asprintf(&with_place, "%s:%u:%u%s", d->config->file, line, column, text) < 0)
-        return strdup(reason);
-    return with_place;
 }
 
 static void on_device_state(struct link_driver *driver, const char *device, const char *state, const char *reason,
@@ -120,19 +100,8 @@ static void on_device_state(struct link_driver *driver, const char *device, cons
 {
     struct device *d = fleet_find(userdata, device);
 
-    if (!d)
-        return;
-    free(d->driver_state);
-    free(d->driver_reason);
-    d->driver_state = strdup(state);
-    d->driver_reason = placed(d, reason);
-    if (strcmp(state, "ok") != 0 && strcmp(state, "closed") != 0) {
-        log_warning(d->config->id, "its driver says: %s%s%s", state, reason[0] ? ": " : "", d->driver_reason ?: reason);
-        message_log(d, d->config->driver, reason[0] ? d->driver_reason ?: reason : state);
-    } else {
-        log_info(d->config->id, "its driver says: %s", state);
-    }
-    device_changed(d);
+    if (d)
+        sensor_reported(d, state, reason);
 }
 
 const struct link_host_ops drivers_link_ops = {

@@ -97,6 +97,7 @@ int fleet_insert(struct fleet *f, struct device *d)
     f->n_devices++;
     walk_shift(&f->kick, i, 1);
     walk_shift(&f->dating, i, 1);
+    sensor_count(d, true);
     if (f->listener.device_added)
         f->listener.device_added(f->listener.userdata, d);
     return 0;
@@ -111,6 +112,7 @@ void fleet_remove(struct fleet *f, struct device *d)
     f->n_devices--;
     walk_shift(&f->kick, i, -1);
     walk_shift(&f->dating, i, -1);
+    sensor_count(d, false);
     if (f->listener.device_removed)
         f->listener.device_removed(f->listener.userdata, d);
 }
@@ -412,6 +414,7 @@ void fleet_totals(struct fleet *f, struct fleet_totals *ret)
     *ret = (struct fleet_totals){
         .devices = (uint32_t)f->n_devices,
         .online = f->online,
+        .sensors = f->sensors,
         .spooled = counts.queued,
         .spool_hours = spool_hours(f->spool, clock_boottime()),
     };

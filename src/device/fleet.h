@@ -42,6 +42,7 @@ struct fleet_listener {
 
 struct fleet_totals {
     uint32_t devices, online;
+    const uint32_t *sensors; /* how many are in each enum sensor_state; the fleet's */
     uint64_t spooled;
     double spool_hours;
 };

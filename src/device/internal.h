@@ -22,6 +22,7 @@
  *   server-time.c  a cloud's time for samples, where the clock was never set
  *   profiles.c   what each uplink's cloud is told, as it was read
  *   introduce.c  who it is to a broker: client id and will
+ *   sensor.c     the state of its sensor                availability.c  ... as the cloud hears of it
  */
 
 #include "base/ratelimit.h"
@@ -184,7 +185,19 @@ struct device {
     struct ratelimit *writes;      /* NULL: nothing was ever written */
     struct announcing *announcing; /* NULL: it has been, or is not to be */
     struct downlink *downlink;     /* NULL: it takes no commands */
-    char *driver_state, *driver_reason;
+    struct {
+        enum sensor_state reported, shown;
+        char *said;                 /* the driver's own words */
+        char *reason;               /* as shown: with file, line and column */
+        struct sensor_place *place; /* being looked for */
+        bool counted;               /* in the fleet's numbers */
+    } sensor;
+    struct {
+        struct uplink_call *call;
+        bool due;      /* the cloud has not heard it as it is now */
+        uint64_t next; /* CLOCK_BOOTTIME: not before, after it was not accepted */
+        bool refused;  /* has been said */
+    } availability;
 };
 
 /* What is known of the time from clouds, in a boot whose clock was never set. All times but `offset` are
@@ -232,6 +245,7 @@ struct fleet {
     size_t n_devices, allocated;
     struct device *tombstones;
     uint32_t online;
+    uint32_t sensors[SENSOR_STATES];
     uint64_t started; /* CLOCK_BOOTTIME */
     uint8_t boot_id[16];
     struct fleet_listener listener;
@@ -518,6 +532,27 @@ void spooling_end(struct fleet *f);
 void server_time_init(struct fleet *f);
 /* The clock is not synchronised: asks a cloud, if it is time to. */
 void server_time_look(struct fleet *f);
+
+/* sensor.c */
+/* The device comes into the fleet's numbers, or leaves them. */
+void sensor_count(struct device *d, bool counted);
+void sensor_reported(struct device *d, const char *state, const char *reason);
+/* A good sample of a device that its driver has not said anything of shows that it is well. */
+void sensor_sampled(struct device *d, const struct sample *samples, size_t n);
+void sensor_driver_changed(struct device *d);
+/* It has another configuration; with other texts its driver opens it anew. */
+void sensor_configured(struct device *d, bool other_texts);
+void sensor_done(struct device *d);
+
+/* availability.c */
+/* Whether samples are to be expected may have changed: the cloud hears of it, if its profile has a place for that. */
+void availability_due(struct device *d);
+/* There is a session, its announcements are out. */
+void availability_online(struct device *d);
+/* Sends what is due and may be sent now. */
+void availability_kick(struct device *d);
+/* The session has ended. */
+void availability_end(struct device *d);
 
 /* drivers.c */
 extern const struct link_host_ops drivers_link_ops;

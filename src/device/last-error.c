@@ -63,17 +63,6 @@ static const char *of_answer(const struct device *d, char *buffer, size_t size)
     return buffer;
 }
 
-/* Without its driver there are no samples, whatever the session does. */
-static const char *of_driver(const struct device *d, char *buffer, size_t size)
-{
-    const struct link_driver *driver = link_host_find_driver(d->fleet->link, d->config->driver);
-    const char *why = driver ? link_driver_last_error(driver) : "";
-
-    snprintf(buffer, size, "driver %s is not connected%s%s: is gatehouse-driver@%s running?", d->config->driver,
-             why[0] ? ", " : "", why, d->config->driver);
-    return buffer;
-}
-
 const char *device_last_error(const struct device *d, const struct vault_entry *entry)
 {
     static char buffer[2 * ERROR_TEXT_MAX]; /* read within this loop turn */
@@ -90,9 +79,11 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         return of_answer(d, buffer, sizeof(buffer));
     if (d->report != ROTATION_REPORT_FINE && d->report_reason)
         return d->report_reason;
-    if (d->config->enabled && !d->tombstone && !drivers_connected(d))
-        return of_driver(d, buffer, sizeof(buffer));
-    if (d->driver_state && strcmp(d->driver_state, "ok") != 0 && d->driver_reason)
-        return d->driver_reason;
+    if (!d->tombstone && sensor_state_bad(d->sensor.shown)) {
+        const char *reason = device_sensor_reason(d, buffer, sizeof(buffer));
+
+        if (reason[0])
+            return reason;
+    }
     return d->rotation_problem ?: "";
 }

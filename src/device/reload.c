@@ -31,7 +31,7 @@ static bool keeps_running(const struct device *d, const struct config_device *co
 
 static void exchange_settings(struct device *d, struct config_device *config)
 {
-    bool shown = strcmp(d->config->driver, config->driver) != 0 || d->config->enabled != config->enabled;
+    bool other_texts = !config_device_same_texts(d->config, config);
     bool was_enabled = d->config->enabled, was_on_demand = d->config->on_demand;
 
     config_device_unref(d->config);
@@ -40,8 +40,7 @@ static void exchange_settings(struct device *d, struct config_device *config)
         probe_abort(d);
     if (was_enabled != config->enabled || was_on_demand != config->on_demand)
         session_start(d);
-    if (shown)
-        device_changed(d);
+    sensor_configured(d, other_texts || was_enabled != config->enabled);
 }
 
 /* Brings the devices in line with f->config, which is the new one. Whoever did not change is not touched. */
@@ -239,9 +238,7 @@ static int check_changed(struct reload *reload)
     for (size_t i = 0; i < config->n_devices; i++) {
         const struct config_device *before = config_device(reload->fleet->config, config->devices[i]->id);
 
-        if (!before || strcmp(before->driver, config->devices[i]->driver) != 0 ||
-            strcmp(before->section, config->devices[i]->section) != 0 ||
-            strcmp(before->points_text, config->devices[i]->points_text) != 0)
+        if (!before || !config_device_same_texts(before, config->devices[i]))
             changed[n++] = config->devices[i];
     }
     return check_devices(reload->fleet, changed, n, on_checked, reload);

@@ -194,6 +194,7 @@ void session_accepted(struct device *d)
     session_answered(d, 0);
     backoff_reset(&d->refused);
     note_authenticated(d);
+    availability_kick(d);
     if (!d->unproven)
         return;
     d->unproven = false;
@@ -274,6 +275,7 @@ void session_adopt_probe(struct device *d)
     /* What the old key is worth says nothing of the new one; and commands are heard over the new session. */
     d->proof = proof_free(d->proof);
     announce_end(d);
+    availability_end(d);
     downlink_leave(d);
     if (old)
         uplink_session_set_ops(old, &lingering_ops, d);

@@ -320,6 +320,7 @@ static int take_over(struct conn *c, struct link_driver *d, const char *version,
     sd_event_source_set_enabled(c->hello_timer, SD_EVENT_OFF);
     snprintf(d->version, sizeof(d->version), "%s", version);
     d->counts.connections++;
+    d->last_error[0] = 0; /* of the connection before */
     for (size_t i = 0; i < d->n_devices; i++)
         d->devices[i].state = DEVICE_STATE_UNKNOWN;
     r = reply_hello(c, m);

@@ -158,6 +158,21 @@ int profile_log(const struct profile *p, const struct profile_names *names, cons
     return maybe(p, &p->log, &m, ret);
 }
 
+int profile_availability(const struct profile *p, const struct profile_names *names, enum sensor_state state,
+                         const char *reason, struct profile_message *ret)
+{
+    struct meanings m = {0};
+
+    meanings_names(&m, names);
+    m.of[WORD_OK] =
+        (struct meaning){.kind = MEANS_VALUE, .value = {.type = SAMPLE_BOOL, .b = sensor_state_available(state)}};
+    if (reason[0])
+        meanings_text(&m, WORD_ERROR, reason);
+    if (p->availability_status[state])
+        m.of[WORD_STATUS] = (struct meaning){.kind = MEANS_JSON, .json = p->availability_status[state]};
+    return maybe(p, &p->availability, &m, ret);
+}
+
 /* ---- Announcements ---- */
 
 static void bound(struct meanings *m, enum word word, double value)

@@ -55,6 +55,9 @@ struct profile *profile_unref(struct profile *p)
     profile_request_done(&p->probe);
     profile_request_done(&p->will);
     profile_request_done(&p->log);
+    profile_request_done(&p->availability);
+    for (size_t i = 0; i < SENSOR_STATES; i++)
+        json_object_put(p->availability_status[i]);
     for (size_t i = 0; i < p->n_announcements; i++)
         profile_request_done(&p->announcements[i].request);
     free(p->announcements);

@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/mistakes.h"
 #include "base/sample.h"
+#include "base/sensor-state.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -136,6 +137,8 @@ struct profile {
     size_t n_announcements;
     struct profile_request will;
     struct profile_request log;
+    struct profile_request availability;
+    struct json_object *availability_status[SENSOR_STATES]; /* what {status} becomes there; NULL: nothing */
     struct profile_source *sources;
     size_t n_sources;
     uint8_t verdicts[256]; /* enum profile_verdict by CoAP code (class << 5 | detail), or by MQTT reason code */
@@ -188,6 +191,11 @@ int profile_announce(const struct profile *p, size_t i, const struct profile_nam
 
 /* The last will. 1 a message, 0 the profile has none, -ENOMEM. */
 int profile_will(const struct profile *p, const struct profile_names *names, struct profile_message *ret);
+
+/* What is said of the sensor's state; reason: "" if there is none. 1 a message, 0 the profile has no place for it,
+ * -ENOMEM. */
+int profile_availability(const struct profile *p, const struct profile_names *names, enum sensor_state state,
+                         const char *reason, struct profile_message *ret);
 
 /* What makes a message of a warning: its level ("warning"), where it comes from, its words. 1 a message, 0 the profile
  * has no place for it, -ENOMEM. */

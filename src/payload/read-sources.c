@@ -178,21 +178,8 @@ static void check_kind_keys(struct reader *r, struct value v, const struct profi
 static void read_status(struct reader *r, struct value v, struct profile_source *s)
 {
     static const char *const names[] = {"done", "invalid", "denied", "unavailable", "busy", "failed", NULL};
-    struct value status, one;
 
-    for (size_t i = 0; i < PROFILE_OUTCOMES; i++)
-        s->status[i] = json_object_new_string(names[i]);
-    if (!reader_object(r, v, "status", false, &status))
-        return;
-    reader_known(r, status, names);
-    for (size_t i = 0; i < PROFILE_OUTCOMES; i++) {
-        if (!reader_member(r, status, names[i], false, &one))
-            continue;
-        if (json_object_is_type(one.json, json_type_object) || json_object_is_type(one.json, json_type_array))
-            reader_mistake(r, one.node, "expected a number, a text, or null for none");
-        json_object_put(s->status[i]);
-        s->status[i] = json_object_get(one.json);
-    }
+    profile_read_status(r, v, names, s->status);
 }
 
 /* What names the point, and what is to be written. */

@@ -151,6 +151,42 @@ static void read_message(struct reader *r, struct value root, const char *key, u
         profile_read_body(r, v, p, words, ret);
 }
 
+void profile_read_status(struct reader *r, struct value v, const char *const names[], struct json_object **ret)
+{
+    struct value status, one;
+
+    for (size_t i = 0; names[i]; i++)
+        ret[i] = json_object_new_string(names[i]);
+    if (!reader_object(r, v, "status", false, &status))
+        return;
+    reader_known(r, status, names);
+    for (size_t i = 0; names[i]; i++) {
+        if (!reader_member(r, status, names[i], false, &one))
+            continue;
+        if (json_object_is_type(one.json, json_type_object) || json_object_is_type(one.json, json_type_array))
+            reader_mistake(r, one.node, "expected a number, a text, or null for none");
+        json_object_put(ret[i]);
+        ret[i] = json_object_get(one.json);
+    }
+}
+
+static void read_availability(struct reader *r, struct value root, struct profile *p)
+{
+    static const char *const more[] = {"body", "text", "status", NULL};
+    const char *names[SENSOR_STATES + 1] = {0};
+    unsigned words = WORDS_NAMES | WORDS_AVAILABILITY;
+    struct value v;
+
+    p->availability.content_format = -1;
+    if (!reader_object(r, root, "availability", false, &v))
+        return;
+    for (int i = 0; i < SENSOR_STATES; i++)
+        names[i] = sensor_state_name((enum sensor_state)i);
+    profile_read_status(r, v, names, p->availability_status);
+    if (profile_read_request(r, v, p, more, words, &p->availability))
+        profile_read_body(r, v, p, words, &p->availability);
+}
+
 static void read_will(struct reader *r, struct value root, struct profile *p)
 {
     struct value v;
@@ -238,10 +274,10 @@ static void read_announcements(struct reader *r, struct value root, struct profi
 
 /* ---- The whole ---- */
 
-static const char *const root_keys[] = {"description", "transport",     "format",      "max_payload", "drain_rate",
-                                        "telemetry",   "base_name",     "record",      "group",       "batch",
-                                        "probe",       "announcements", "will",        "log",         "units",
-                                        "commands",    "responses",     "server_time", NULL};
+static const char *const root_keys[] = {"description", "transport",     "format",      "max_payload",  "drain_rate",
+                                        "telemetry",   "base_name",     "record",      "group",        "batch",
+                                        "probe",       "announcements", "will",        "log",          "units",
+                                        "commands",    "responses",     "server_time", "availability", NULL};
 
 int profile_read(struct reader *r, struct profile *p)
 {
@@ -276,6 +312,7 @@ int profile_read(struct reader *r, struct profile *p)
     read_server_time(r, root, p);
     read_announcements(r, root, p);
     read_will(r, root, p);
+    read_availability(r, root, p);
     read_message(r, root, "log", WORDS_NAMES | WORDS_LOG, p, &p->log);
     profile_read_sources(r, root, p);
     profile_read_responses(r, root, p);

@@ -46,6 +46,7 @@ enum word {
 #define WORDS_POINT (WORD_BIT(WORD_POINT) | WORD_BIT(WORD_UNIT) | WORD_BIT(WORD_MIN) | WORD_BIT(WORD_MAX))
 #define WORDS_OUTCOME                                                                                                  \
     (WORD_BIT(WORD_ID) | WORD_BIT(WORD_POINT) | WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_OK) | WORD_BIT(WORD_ERROR))
+#define WORDS_AVAILABILITY (WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_OK) | WORD_BIT(WORD_ERROR))
 #define WORDS_LOG (WORD_BIT(WORD_LEVEL) | WORD_BIT(WORD_MODULE) | WORD_BIT(WORD_TEXT))
 
 struct meaning {

@@ -56,7 +56,7 @@ def driver_stuck(bench):
     wait_samples(cloud, "a", 3)
     write = bench.spawn("write", [harness.program("agent/gatehousectl/gatehousectl"), "write", "a", "trap", "1"])
     bench.wait_property("a", "LastError", lambda e: "write" in e)
-    agent.wait_text("a: warning: its driver says: failed: ")
+    agent.wait_text("a: warning: sensor failed: ")
     bench.ctl("show", "b")
     check(write.alive() and bench.get("a", "State") == "online", "the session goes on meanwhile")
     driver.kill()

@@ -232,6 +232,41 @@ def status_is_told(bench, stack):
     cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
 
 
+def follows_both(bench, stack, profile):
+    cloud = Cloud(bench, stack, profile=profile, timeout="300ms").online()
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online", 10)
+    cloud.server.kill()
+    bench.wait_property(DEVICE, "SensorState", "failed")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
+    check(bench.get(DEVICE, "State") == "online", "the session is not the sensor's matter")
+    cloud.server.start()
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online", 20)
+    cloud.driver.kill()
+    bench.wait_property(DEVICE, "SensorState", "no-driver")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
+    cloud.driver.start()
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online", 20)
+    # What the broker keeps for who comes later is the last of it, also across a new session.
+    cloud.server.kill()
+    bench.wait_property(DEVICE, "SensorState", "failed")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
+    bench.call(DEVICE, "Disconnect")
+    bench.call(DEVICE, "Connect")
+    bench.wait_property(DEVICE, "State", "online")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
+
+
+@case
+def availability_follows_the_sensor_too(bench, stack):
+    """A dead sensor, or none to read it, is offline to the cloud, though the session is up."""
+    follows_both(bench, stack, "senml-mqtt")
+
+
+@case
+def availability_in_homeassistant(bench, stack):
+    follows_both(bench, stack, "homeassistant")
+
+
 def with_registrar(bench, stack, **broker):
     os.makedirs(bench.path("programs"))
     registrar = Registrar(bench, None, "exec", options=("--program-dir", bench.path("programs")), program="tell")
@@ -409,6 +444,7 @@ def too_large_for_the_uplink(bench, stack):
 
 if __name__ == "__main__":
     harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, outcome_after_a_stop, outcome_after_an_outage,
-                 what_the_broker_has_kept_is_no_command, status_is_told, broker_restarts, agent_killed,
+                 what_the_broker_has_kept_is_no_command, status_is_told, availability_follows_the_sensor_too,
+                 availability_in_homeassistant, broker_restarts, agent_killed,
                  rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1, probe_that_cannot_be_sent, hostile_broker,
                  all_denied_is_noticed, all_denied_is_noticed_3_1_1, too_large_for_the_broker, too_large_for_the_uplink, needs=(MOSQUITTO,))

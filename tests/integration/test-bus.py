@@ -18,7 +18,7 @@ EMITS = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 EXPLICIT = "org.freedesktop.systemd1.Explicit"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 STRANGER = 65534
-FREE = {"ListDevices", "GetDevice", "Unsubscribe"}
+FREE = {"ListDevices", "ListSensors", "GetDevice", "Unsubscribe"}
 INVALID = "org.gatehouse1.Error.InvalidArgument"
 
 

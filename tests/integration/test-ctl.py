@@ -60,7 +60,7 @@ def looking(bench):
     check(len(bench.ctl("--json=pretty", "list").splitlines()) > 10 and
           len(bench.ctl("--json=short", "list").splitlines()) == 1, "pretty has lines, short is one")
     text = bench.ctl("list")
-    check(text.splitlines()[0].split() == ["DEVICE", "DRIVER", "UPLINK", "STATE"] and "3 devices." in text, text)
+    check(text.splitlines()[0].split() == ["DEVICE", "DRIVER", "UPLINK", "STATE", "SENSOR"] and "3 devices." in text, text)
     check(len(bench.ctl("list", "--no-legend").splitlines()) == 3, "no legend")
     shown = json.loads(bench.ctl("--json=short", "show", "a"))
     check(shown["State"] == "online" and shown["MainIdentity"] == "first-a" and len(shown["MainFingerprint"]) == 16 and

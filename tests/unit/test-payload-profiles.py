@@ -84,7 +84,7 @@ def changed(profile, value, *path):
 
 def test_bad():
     profiles = {n: json.loads(config_schema.strip_comments(t)) for n, t in good_profiles().items()}
-    coap, mqtt, own = profiles["senml.json"], profiles["senml-mqtt.json"], profiles["hono.json"]
+    coap, mqtt, own, home = (profiles[n + ".json"] for n in ("senml", "senml-mqtt", "hono", "homeassistant"))
     bad = {
         "no telemetry": without(coap, "telemetry"), "no probe": without(mqtt, "probe"), "no responses": without(coap, "responses"),
         "no accept": without(coap, "responses", "accept"), "unknown key": changed(coap, 1, "colour"),
@@ -103,7 +103,9 @@ def test_bad():
         "members and value": changed(coap, "", "commands", 0, "members"), "status": changed(coap, [], "commands", 0, "status", "done"),
         "outcome": changed(coap, 1, "commands", 0, "status", "good"), "location": changed(own, [], "commands", 0, "location"),
         "every": changed(own, 5, "commands", 0, "every"), "location of observe": changed(coap, ["x"], "commands", 0, "location"),
-        "topic filter": changed(mqtt, "a/#", "commands", 0, "topic"), "each": changed(mqtt, "thing", "announcements", 0, "each"),
+        "topic filter": changed(mqtt, "a/#", "commands", 0, "topic"), "each": changed(home, "thing", "announcements", 0, "each"),
+        "state of a sensor": changed(mqtt, "x", "availability", "status", "well"), "sensor": changed(mqtt, [], "availability", "status", "ok"),
+        "availability without topic": without(mqtt, "availability", "topic"),
         "accept of a poll": changed(own, 65536, "commands", 0, "accept"), "accept over mqtt": changed(mqtt, 60, "commands", 0, "accept"),
         "format of commands": changed(mqtt, "xml", "commands", 0, "format"), "format over coap": changed(coap, "cbor", "commands", 0, "format"),
         "time over mqtt": changed(mqtt, {"option": 65000}, "server_time"), "time without option": changed(coap, {"unit": "s"}, "server_time"),

@@ -44,7 +44,7 @@ static const char *told(const struct profile *p, int r, struct profile_message *
     return text;
 }
 
-enum what { PACK, PROBE, WILL, LOG, ANNOUNCE, LISTEN, DONE, DENIED };
+enum what { PACK, PROBE, WILL, LOG, AVAILABLE, ANNOUNCE, LISTEN, DONE, DENIED };
 
 static const char *say(const struct profile *p, enum what what, size_t i)
 {
@@ -66,6 +66,9 @@ static const char *say(const struct profile *p, enum what what, size_t i)
         break;
     case LOG:
         r = profile_log(p, &names, "warning", "modbus", "it's away", &m);
+        break;
+    case AVAILABLE:
+        r = profile_availability(p, &names, (enum sensor_state)i, "", &m);
         break;
     case ANNOUNCE:
         point = p->announcements[i].each == PROFILE_EACH_DEVICE ? NULL : &setpoint;
@@ -117,7 +120,9 @@ static const struct {
 
     {"senml-mqtt", PACK, 0, "gatehouse/boiler-1/telemetry " SENML},
     {"senml-mqtt", PROBE, 0, "gatehouse/boiler-1/telemetry " SENML_PROBE},
-    {"senml-mqtt", ANNOUNCE, 0, "gatehouse/boiler-1/status retained online"},
+    {"senml-mqtt", AVAILABLE, SENSOR_OK, "gatehouse/boiler-1/status retained online"},
+    {"senml-mqtt", AVAILABLE, SENSOR_FAILED, "gatehouse/boiler-1/status retained offline"},
+    {"senml", AVAILABLE, SENSOR_OK, ""},
     {"senml-mqtt", WILL, 0, "gatehouse/boiler-1/status retained offline"},
     {"senml-mqtt", LISTEN, 0, "gatehouse/boiler-1/command "},
     {"senml-mqtt", DONE, 0, "gatehouse/boiler-1/outcome {\"id\":\"17\",\"ok\":true}"},
@@ -158,13 +163,18 @@ static const struct {
     {"homeassistant", PACK, 0,
      "gatehouse/boiler-1/flow/state retained {\"value\":1,\"time\":\"2023-11-14T22:13:20.5Z\"}"},
     {"homeassistant", PROBE, 0, "gatehouse/boiler-1/probe probe"},
-    {"homeassistant", ANNOUNCE, 0, "gatehouse/boiler-1/status retained online"},
-    {"homeassistant", ANNOUNCE, 1,
+    {"homeassistant", AVAILABLE, SENSOR_OK, "gatehouse/boiler-1/status retained online"},
+    {"homeassistant", AVAILABLE, SENSOR_DEGRADED, "gatehouse/boiler-1/status retained online"},
+    {"homeassistant", AVAILABLE, SENSOR_FAILED, "gatehouse/boiler-1/status retained offline"},
+    {"homeassistant", AVAILABLE, SENSOR_CLOSED, "gatehouse/boiler-1/status retained offline"},
+    {"homeassistant", AVAILABLE, SENSOR_UNKNOWN, "gatehouse/boiler-1/status retained offline"},
+    {"homeassistant", AVAILABLE, SENSOR_NO_DRIVER, "gatehouse/boiler-1/status retained offline"},
+    {"homeassistant", ANNOUNCE, 0,
      "homeassistant/sensor/boiler-1/setpoint/config retained {\"name\":\"setpoint\",\"unique_id\":\"gatehouse_boiler-1_setpoint\","
      "\"state_topic\":\"gatehouse/boiler-1/setpoint/state\",\"value_template\":\"{{ value_json.value }}\","
      "\"unit_of_measurement\":\"\xc2\xb0"
      "C\"," HA_COMMON},
-    {"homeassistant", ANNOUNCE, 2,
+    {"homeassistant", ANNOUNCE, 1,
      "homeassistant/number/boiler-1/setpoint/config retained {\"name\":\"setpoint\",\"unique_id\":\"gatehouse_boiler-1_setpoint_set\","
      "\"state_topic\":\"gatehouse/boiler-1/setpoint/state\",\"value_template\":\"{{ value_json.value }}\","
      "\"command_topic\":\"gatehouse/boiler-1/setpoint/set\",\"min\":5,\"step\":0.001,\"mode\":\"box\","
@@ -249,10 +259,9 @@ static void test_announcements(void **state)
     _cleanup_(profile_unrefp) struct profile *p = shipped("homeassistant");
     _cleanup_(profile_message_done) struct profile_message m = {0};
 
-    assert_int_equal(profile_announce(p, 0, &names, &setpoint, &m), 0);
-    assert_int_equal(profile_announce(p, 1, &names, NULL, &m), 0);
-    assert_int_equal(profile_announce(p, 2, &names, &valve, &m), 0);
-    assert_int_equal(profile_announce(p, 1, &names, &valve, &m), 1);
+    assert_int_equal(profile_announce(p, 0, &names, NULL, &m), 0);
+    assert_int_equal(profile_announce(p, 1, &names, &valve, &m), 0);
+    assert_int_equal(profile_announce(p, 0, &names, &valve, &m), 1);
     assert_null(strstr(m.body, "unit_of_measurement"));
 }
 

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The state of a device's sensor: what its driver reported last, as long as that driver is connected. */
+#include "base/log.h"
+#include "device/internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A plugin gives the place of a mistake as a JSON pointer; the user gets file, line and column. Finding them reads the
+ * file, so a worker does. */
+struct sensor_place {
+    struct device *device; /* NULL: gone, or its driver has reported something else meanwhile */
+    struct config_device *config;
+    char *pointer;
+    bool news; /* the report is not in the journal yet */
+    unsigned line, column;
+};
+
+/* ── What is shown ── */
+
+static enum sensor_state shown(const struct device *d)
+{
+    if (!d->config->enabled)
+        return SENSOR_CLOSED;
+    return drivers_connected(d) ? d->sensor.reported : SENSOR_NO_DRIVER;
+}
+
+enum sensor_state device_sensor_state(const struct device *d)
+{
+    return d->sensor.shown;
+}
+
+/* Why the driver is not connected. */
+static const char *of_driver(const struct device *d, char *buffer, size_t size)
+{
+    const struct link_driver *driver = link_host_find_driver(d->fleet->link, d->config->driver);
+    const char *why = driver ? link_driver_last_error(driver) : "";
+
+    snprintf(buffer, size, "driver %s is not connected%s%s: is gatehouse-driver@%s running?", d->config->driver,
+             why[0] ? ", " : "", why, d->config->driver);
+    return buffer;
+}
+
+const char *device_sensor_reason(const struct device *d, char *buffer, size_t size)
+{
+    switch (d->sensor.shown) {
+    case SENSOR_OK:
+    case SENSOR_UNKNOWN:
+        return "";
+    case SENSOR_DEGRADED:
+    case SENSOR_FAILED:
+        return d->sensor.reason ?: "";
+    case SENSOR_CLOSED:
+        return d->config->enabled ? d->sensor.reason ?: "" : "the device is disabled in its file";
+    case SENSOR_NO_DRIVER:
+        return of_driver(d, buffer, size);
+    }
+    return "";
+}
+
+void sensor_count(struct device *d, bool counted)
+{
+    d->sensor.shown = shown(d);
+    d->sensor.counted = counted;
+    if (counted)
+        d->fleet->sensors[d->sensor.shown]++;
+    else
+        d->fleet->sensors[d->sensor.shown]--;
+}
+
+/* What is shown may be something else now. */
+static void update(struct device *d)
+{
+    enum sensor_state before = d->sensor.shown, now = shown(d);
+
+    device_changed(d);
+    if (before == now)
+        return;
+    d->sensor.shown = now;
+    if (d->sensor.counted) {
+        d->fleet->sensors[before]--;
+        d->fleet->sensors[now]++;
+        fleet_changed(d->fleet);
+    }
+    availability_due(d);
+}
+
+/* ── What the driver reports ── */
+
+static struct sensor_place *place_free(struct sensor_place *p)
+{
+    config_device_unref(p->config);
+    free(p->pointer);
+    free(p);
+    return NULL;
+}
+
+static void forget(struct device *d)
+{
+    if (d->sensor.place)
+        d->sensor.place->device = NULL;
+    d->sensor.place = NULL;
+    free(d->sensor.reason);
+    free(d->sensor.said);
+    d->sensor.reason = d->sensor.said = NULL;
+    d->sensor.reported = SENSOR_UNKNOWN;
+}
+
+static void write_down(struct device *d)
+{
+    const char *name = sensor_state_name(d->sensor.reported), *reason = d->sensor.reason ?: "";
+
+    if (!sensor_state_bad(d->sensor.reported)) {
+        log_info(d->config->id, "sensor %s", name);
+        return;
+    }
+    log_warning(d->config->id, "sensor %s%s%s", name, reason[0] ? ": " : "", reason);
+    message_log(d, d->config->driver, reason[0] ? reason : name);
+}
+
+static int locate(void *userdata)
+{
+    struct sensor_place *p = userdata;
+
+    return config_device_locate(p->config, p->pointer, &p->line, &p->column);
+}
+
+static void on_located(int r, void *userdata)
+{
+    struct sensor_place *p = userdata;
+    struct device *d = p->device;
+    const char *text = d ? d->sensor.said + strlen(p->pointer) : NULL;
+    char *reason;
+
+    if (d) {
+        d->sensor.place = NULL;
+        if (r >= 0 && asprintf(&reason, "%s:%u:%u%s", p->config->file, p->line, p->column, text) >= 0) {
+            free(d->sensor.reason);
+            d->sensor.reason = reason;
+        }
+        if (p->news)
+            write_down(d);
+        update(d);
+    }
+    place_free(p);
+}
+
+/* Whether the words begin with a place, which is now being looked for. */
+static bool begin_locating(struct device *d, bool news)
+{
+    const char *text = d->sensor.said && d->sensor.said[0] == '/' ? strstr(d->sensor.said, ": ") : NULL;
+    struct sensor_place *p = text ? calloc(1, sizeof(*p)) : NULL;
+
+    if (!p)
+        return false;
+    p->device = d;
+    p->news = news;
+    p->config = config_device_ref(d->config);
+    p->pointer = strndup(d->sensor.said, (size_t)(text - d->sensor.said));
+    if (!p->pointer || workers_submit(d->fleet->workers, locate, on_located, p) < 0) {
+        place_free(p);
+        return false;
+    }
+    d->sensor.place = p;
+    return true;
+}
+
+static void report(struct device *d, enum sensor_state state, const char *reason)
+{
+    forget(d);
+    d->sensor.reported = state;
+    d->sensor.said = strdup(reason);
+    d->sensor.reason = strdup(reason);
+    if (!begin_locating(d, true))
+        write_down(d);
+    update(d);
+}
+
+void sensor_reported(struct device *d, const char *state, const char *reason)
+{
+    int known = sensor_state_reported(state);
+
+    if (known >= 0)
+        report(d, (enum sensor_state)known, reason);
+}
+
+void sensor_sampled(struct device *d, const struct sample *samples, size_t n)
+{
+    if (d->sensor.reported != SENSOR_UNKNOWN)
+        return;
+    for (size_t i = 0; i < n; i++)
+        if ((samples[i].quality & ~(unsigned)SAMPLE_BOOTTIME) == 0) {
+            report(d, SENSOR_OK, "");
+            return;
+        }
+}
+
+void sensor_driver_changed(struct device *d)
+{
+    forget(d);
+    update(d);
+}
+
+void sensor_configured(struct device *d, bool other_texts)
+{
+    if (other_texts)
+        forget(d);
+    else if (!d->sensor.place)
+        (void)begin_locating(d, false); /* its place in the file may be another one */
+    update(d);
+}
+
+void sensor_done(struct device *d)
+{
+    forget(d);
+}
