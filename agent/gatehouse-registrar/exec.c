@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#define PROGRAM_FD (STDERR_FILENO + 1) /* in the child */
+
 struct run {
     pid_t pid;
     int pid_fd, in, out;
@@ -36,46 +38,62 @@ static json_object *program_request(const struct request *q)
     return o;
 }
 
-/* Only what nobody but its owner, root or ourselves, could have written. */
-static int check_program(const char *path, struct outcome *out)
+/* Opens it, to be executed as it was when it was looked at, whatever the name stands for by then: only what nobody but
+ * its owner, root or ourselves, could have written. The descriptor, or -1 with the outcome. */
+static int open_program(const char *path, struct outcome *out)
 {
+    _cleanup_close_ int fd = open(path, O_PATH | O_CLOEXEC);
     struct stat st;
 
-    if (stat(path, &st) < 0)
+    if (fd < 0 || fstat(fd, &st) < 0)
         return outcome_retry(out, false, 0, "%s: %s", path, strerrordesc_np(errno)), -1;
-    if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)
+    if (!S_ISREG(st.st_mode) || faccessat(fd, "", X_OK, AT_EMPTY_PATH | AT_EACCESS) < 0)
         return outcome_retry(out, false, 0, "%s is no program that may be executed", path), -1;
     if ((st.st_uid != 0 && st.st_uid != geteuid()) || st.st_mode & (S_IWGRP | S_IWOTH))
         return outcome_retry(out, false, 0, "%s could be written by others than root", path), -1;
-    return 0;
+    return TAKE_FD(fd);
 }
 
-/* In the child. */
-static void become(const char *path, int in, int out)
+/* A script's interpreter opens it once more, as /dev/fd/3: it alone keeps the descriptor. */
+static void execute(char *const arguments[], char *const environment[])
+{
+    fcntl(PROGRAM_FD, F_SETFD, FD_CLOEXEC);
+    execveat(PROGRAM_FD, "", arguments, environment, AT_EMPTY_PATH);
+    if (errno == ENOENT && fcntl(PROGRAM_FD, F_SETFD, 0) >= 0)
+        execveat(PROGRAM_FD, "", arguments, environment, AT_EMPTY_PATH);
+}
+
+/* In the child. `program`: the descriptor of path. */
+static void become(int program, const char *path, int in, int out)
 {
     const char *credentials = getenv("CREDENTIALS_DIRECTORY");
-    char variable[4096];
+    char variable[4096], name[4096];
     char *const arguments[] = {(char *)path, NULL};
     char *environment[] = {(char *)"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-                           (char *)"LANG=C.UTF-8", NULL, NULL};
+                           (char *)"LANG=C.UTF-8", NULL, NULL, NULL};
+    size_t n = 2;
     sigset_t none;
 
     setsid();
+    /* By its descriptor a script does not see what it is called. */
+    if (snprintf(name, sizeof(name), "GATEHOUSE_PROGRAM=%s", path) < (int)sizeof(name))
+        environment[n++] = name;
     if (credentials &&
         snprintf(variable, sizeof(variable), "CREDENTIALS_DIRECTORY=%s", credentials) < (int)sizeof(variable))
-        environment[2] = variable;
+        environment[n++] = variable;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     for (int i = 1; i < NSIG; i++)
         signal(i, SIG_DFL);
-    if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 || close_range(STDERR_FILENO + 1, ~0U, 0) < 0 ||
+    if (dup2(in, STDIN_FILENO) < 0 || dup2(out, STDOUT_FILENO) < 0 ||
+        (program != PROGRAM_FD && dup2(program, PROGRAM_FD) < 0) || close_range(PROGRAM_FD + 1, ~0U, 0) < 0 ||
         chdir("/") < 0)
         _exit(127);
-    execve(path, arguments, environment);
+    execute(arguments, environment);
     _exit(127);
 }
 
-static int start(struct run *r, const char *path)
+static int start(struct run *r, int program, const char *path)
 {
     int in[2] = {-EBADF, -EBADF}, out[2] = {-EBADF, -EBADF}, k = 0;
 
@@ -84,7 +102,7 @@ static int start(struct run *r, const char *path)
     else if ((r->pid = fork()) < 0)
         k = -errno;
     else if (r->pid == 0)
-        become(path, in[0], out[1]);
+        become(program, path, in[0], out[1]);
     safe_close(in[0]);
     safe_close(out[1]);
     r->in = in[1];
@@ -168,13 +186,13 @@ static void judge(const struct request *q, struct run *r, int k, int status, str
         wire_read_answer(q->action, r->answer, r->received, &out->texts, &out->answer);
 }
 
-static void run(const struct request *q, const char *path, const char *request, struct outcome *out)
+static void run(const struct request *q, int program, const char *path, const char *request, struct outcome *out)
 {
     struct run r = {.pid = -1, .pid_fd = -EBADF, .in = -EBADF, .out = -EBADF, .request = request, .n = strlen(request)};
     int k, status = 0;
 
     r.answer = malloc(REGISTRAR_MESSAGE_MAX + 1);
-    k = r.answer ? start(&r, path) : -ENOMEM;
+    k = r.answer ? start(&r, program, path) : -ENOMEM;
     if (r.pid < 0) {
         outcome_retry(out, false, 0, "the program %s cannot be started: %s", q->program, strerrordesc_np(-k));
     } else {
@@ -196,12 +214,14 @@ int exec_serve(const struct request *q, const char *directory, struct outcome *o
 {
     _cleanup_json_ json_object *o = program_request(q);
     _cleanup_free_ char *path = NULL;
+    _cleanup_close_ int program = -EBADF;
     const char *text =
         o ? json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE) : NULL;
 
     if (!text || asprintf(&path, "%s/%s", directory, q->program) < 0)
         return outcome_retry(out, false, 0, "no memory for the request");
-    if (check_program(path, out) >= 0)
-        run(q, path, text, out);
+    program = open_program(path, out);
+    if (program >= 0)
+        run(q, program, path, text, out);
     return 0;
 }

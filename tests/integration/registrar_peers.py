@@ -193,6 +193,7 @@ class Stub:
                 pass
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(self.ca, key)
+        self.context = context
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         server.handle_error = lambda *_: None
         server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)

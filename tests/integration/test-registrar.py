@@ -5,8 +5,11 @@ programs: what is sent field by field, what is answered, and what it refuses."""
 import base64
 import json
 import os
+import shutil
 import socket
+import ssl
 import subprocess
+import threading
 import time
 
 import harness
@@ -120,6 +123,19 @@ def golioth_pages(bench):
     check([q["page"] for m, p, q in cloud.asked] == ["0", "1", "2", "3", "4", "0", "1"], cloud.asked)
     devices[3]["hardwareIds"] = ["boiler-1"]
     is_answer(registrar.put("boiler-1", "abc-200", b"0123456789abcdef"), "conflict", "two devices")
+
+
+def old_tls_is_refused(bench):
+    """A cloud, or whoever sits in between, that offers no more than TLS 1.1."""
+    cloud, registrar = stub(bench, lambda method, path, query: page_of(query, []))
+    is_answer(registrar.find("boiler-1", "abc-1"), "retry", "hardware id")
+    cloud.context.minimum_version = cloud.context.maximum_version = ssl.TLSVersion.TLSv1_2
+    is_answer(registrar.find("boiler-1", "abc-1"), "retry", "hardware id")
+    asked = len(cloud.asked)
+    cloud.context.set_ciphers("ALL:@SECLEVEL=0")
+    cloud.context.minimum_version, cloud.context.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
+    is_answer(registrar.find("boiler-1", "abc-1"), "retry", maybe_sent=False)
+    check(len(cloud.asked) == asked, "asked over TLS 1.1")
 
 
 def answers_that_are_none(bench):
@@ -367,14 +383,40 @@ echo '{{"result": "ok", "cloud_id": "c-17"}}'
     check(told == {"action": "put", "device": "boiler-1", "identity": "abc-1", "cloud_id": "", "other_id": "c-16",
                    "offered": False, "create": True, "mode": "adds", "encoding": "hex", "key": key.hex()}, told)
     variables = {line.split("=")[0] for line in harness.read(bench.path("environment")).splitlines()}
-    check(variables <= {"PATH", "LANG", "PWD", "OLDPWD", "SHLVL", "_"}, variables)
-    check(harness.read(bench.path("descriptors")).split() == ["0", "1", "2", "3"], "three descriptors, and that of ls itself")
+    check(variables <= {"PATH", "LANG", "GATEHOUSE_PROGRAM", "PWD", "OLDPWD", "SHLVL", "_"}, variables)
+    check(f"GATEHOUSE_PROGRAM={bench.path('programs', 'tell')}\n" in harness.read(bench.path("environment")), "its name")
+    check(harness.read(bench.path("descriptors")).split() == ["0", "1", "2", "3", "4"], "three descriptors, the script and that of ls itself")
     check(len(set(harness.read(bench.path("group")).split())) == 1, "a group and session of its own")
     write_program(bench, "tell", """#!/bin/sh
 case $(cat) in *'"action":"find"'*) echo '{"result": "absent"}' ;; *) echo '{"result": "retry", "retry_after": 3}' ;; esac
 """)
     is_answer(registrar.find("boiler-1", "abc-1"), "absent")
     is_answer(registrar.delete("boiler-1", "abc-1", "c-17"), "retry", retry_after=3, maybe_sent=True)
+
+
+def exec_runs_what_it_has_checked(bench):
+    """Somebody exchanges the program all the time for one that others could have written."""
+    registrar = exec_registrar(bench)
+    key, ended = bench.new_key(), threading.Event()
+    shutil.copy("/bin/cat", bench.path("programs", "tell"))
+    is_answer(registrar.put("boiler-1", "abc-1", key), "retry", "result", maybe_sent=True)  # no script: it says the request back
+    write_program(bench, "good", "#!/bin/sh\necho '{\"result\": \"ok\"}'\n")
+    write_program(bench, "evil", f"#!/bin/sh\necho ran >> {bench.path('evil-ran')}\n", 0o777)
+
+    def exchange():
+        while not ended.is_set():
+            for name in ("good", "evil"):
+                os.link(bench.path("programs", name), bench.path("programs", "next"))
+                os.rename(bench.path("programs", "next"), bench.path("programs", "tell"))
+    thread = threading.Thread(target=exchange)
+    thread.start()
+    try:
+        answers = [registrar.put("boiler-1", "abc-1", key)["result"] for _ in range(150)]
+    finally:
+        ended.set()
+        thread.join()
+    check({"ok", "retry"} == set(answers), f"both were met: {set(answers)}")
+    check(not os.path.exists(bench.path("evil-ran")), "what was executed is not what was checked")
 
 
 def exec_bounds_the_program(bench):
@@ -411,5 +453,5 @@ if __name__ == "__main__":
     harness.main(golioth_calls_field_by_field, golioth_conflicts, golioth_pages, answers_that_are_none, hono_calls_field_by_field, hono_replaces,
                  hono_set_changed_meanwhile, asked_to_come_again, nobody_there, certificates_are_checked,
                  clock_is_waited_for, url_is_tied, by_proxy,
-                 requests_that_are_none, given_a_connection, exec_tells_the_program, exec_bounds_the_program,
+                 requests_that_are_none, given_a_connection, exec_tells_the_program, exec_runs_what_it_has_checked, old_tls_is_refused, exec_bounds_the_program,
                  needs=("openssl",))
