@@ -161,12 +161,12 @@
 #define BACKOFF_MIN (1 * USEC_PER_SEC)
 #define BACKOFF_MAX (20 * USEC_PER_SEC)
 #define BACKOFF_REFUSED_MAX (15 * USEC_PER_MINUTE)
-#define DTLS_NEXT_ADDRESS (3 * USEC_PER_SEC) /* without any answer, when there are more addresses to try */
-#define DTLS_NEXT_SOCKET (10 * USEC_PER_SEC) /* without any answer, from another port */
-#define DTLS_DATAGRAM_MAX (16 * 1024 + 256)  /* one for all: what a server's largest record takes */
-#define RESOLVE_AGAIN_AFTER_FAILURES 3
+#define DTLS_NEXT_ADDRESS (3 * USEC_PER_SEC)  /* without any answer, when there are more addresses to try */
+#define DTLS_NEXT_SOCKET (10 * USEC_PER_SEC)  /* without any answer, from another port */
+#define DTLS_DATAGRAM_MAX (16 * 1024 + 256)   /* one for all: what a server's largest record takes */
 #define OUTAGE_SAID_AFTER (15 * USEC_PER_SEC) /* without a session of any device */
-#define RESOLVE_INTERVAL (5 * USEC_PER_SEC)
+#define RESOLVE_INTERVAL (5 * USEC_PER_SEC)   /* between look-ups of a name that nobody asked for */
+#define RESOLVE_MOVE_INTERVAL USEC_PER_MINUTE /* between hurrying the sessions of an uplink to new addresses */
 #define RESOLVE_ADDRESSES_MAX 16
 #define ADMISSION_RETRY (50 * USEC_PER_MSEC)
 #define ADMISSION_PER_TURN 16 /* handshakes begun in one turn of the loop */

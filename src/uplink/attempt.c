@@ -39,7 +39,6 @@ void attempt_begin(struct uplink_session *s)
     int r;
 
     session_cancel_attempt(s);
-    s->tried = 0;
     s->phase = PHASE_RESOLVING;
     s->resolving.done = on_resolved;
     s->resolving.userdata = s;
@@ -79,6 +78,14 @@ static const struct vault_credential *usable_credential(struct uplink_session *s
     return NULL;
 }
 
+/* Each address is tried before one of them is tried again. */
+static const struct resolver_address *next_address(struct uplink_session *s)
+{
+    if (resolver_round_over(s->uplink->resolver, &s->round))
+        s->round = (struct resolver_round){0};
+    return resolver_next(s->uplink->resolver, &s->round);
+}
+
 static void on_admitted(void *userdata)
 {
     struct uplink_session *s = userdata;
@@ -94,7 +101,7 @@ static void on_admitted(void *userdata)
         attempt_over(s, UPLINK_LOCAL, e.text);
     } else {
         s->making_generation = credential->generation;
-        s->making_address = *resolver_at(s->uplink->resolver, s->address);
+        s->making_address = *next_address(s);
         r = s->uplink->transport->make(s, credential, &e);
         if (r < 0)
             attempt_over(s, udp_is_network_error(-r) ? UPLINK_UNREACHABLE : UPLINK_LOCAL, e.text);
@@ -118,16 +125,6 @@ int attempt_key(struct uplink_session *s, const char **ret_identity, struct secr
 
 /* ── Ending ── */
 
-/* Before anybody is told that nobody is there, every address is tried. */
-static bool try_next_address(struct uplink_session *s)
-{
-    s->address++;
-    if (++s->tried >= resolver_count(s->uplink->resolver))
-        return false;
-    join_queue(s);
-    return true;
-}
-
 static enum uplink_state state_after(const struct uplink_session *s, enum uplink_result result)
 {
     if (result == UPLINK_UNREACHABLE)
@@ -150,12 +147,14 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, co
 
     s->counters.handshakes_failed++;
     session_cancel_attempt(s);
-    if (result == UPLINK_UNREACHABLE)
-        resolver_failed(s->uplink->resolver, now);
-    if (result == UPLINK_UNREACHABLE && try_next_address(s))
+    /* Whoever answered may have got the address after the cloud left it. */
+    if (result != UPLINK_LOCAL)
+        resolver_again(s->uplink->resolver, now);
+    /* Before anybody is told that nobody is there, every address is tried. */
+    if (result == UPLINK_UNREACHABLE && !resolver_round_over(s->uplink->resolver, &s->round)) {
+        join_queue(s);
         return;
-    if (result == UPLINK_FAILED)
-        s->address++;
+    }
     if (result == UPLINK_REFUSED_ANSWER && s->making_full)
         s->refused++;
     /* Whatever was wrong, the ticket may have been the cause. */
@@ -199,7 +198,7 @@ void attempt_opened(struct uplink_session *s, bool full)
     s->online_since = now;
     s->fresh = false;
     s->refused = 0;
-    s->address = 0;
+    s->round = (struct resolver_round){0};
     resolver_worked(s->uplink->resolver, &s->open_address);
     if (full) {
         s->full_at = now;
@@ -266,6 +265,20 @@ void attempt_moved(struct uplink_session *s, struct attempt_route *route)
         attempt_schedule(s, at);
     else if (s->phase == PHASE_WAITING && s->retry_at > at)
         s->retry_at = at;
+    session_leave(s);
+}
+
+void attempt_readdressed(struct uplink_session *s)
+{
+    uint64_t at = clock_boottime() + backoff_spread(s->uplink->jitter);
+
+    if (!s->running || s->once)
+        return;
+    session_enter(s);
+    if (s->phase == PHASE_WAITING && s->retry_at > at)
+        s->retry_at = at;
+    else if (s->phase == PHASE_HANDSHAKE && !resolver_has(s->uplink->resolver, &s->making_address))
+        attempt_begin(s);
     session_leave(s);
 }
 

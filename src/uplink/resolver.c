@@ -4,6 +4,7 @@
 #include "base/limits.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,14 +32,18 @@ struct resolver {
     uint16_t port;
     struct addresses known;
     size_t preferred;
-    unsigned failures; /* since the last look-up or success */
+    unsigned generation; /* of `known` */
     uint64_t looked_up_at;
     bool literal;
+    bool asked; /* for the look-up that runs */
     struct lookup *running;
     struct resolver_wait *waiting;
+    struct resolver_watch *watches;
 };
 
 static struct resolver *all; /* the loop thread's */
+
+static_assert(RESOLVE_ADDRESSES_MAX <= 32, "a round has a bit for each");
 
 static bool is_v6(const struct resolver_address *a)
 {
@@ -108,6 +113,44 @@ static int lookup_run(void *userdata)
     return r == EAI_AGAIN ? -EAGAIN : -ENOENT;
 }
 
+static bool contains(const struct addresses *a, const struct resolver_address *address)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (resolver_address_equal(&a->list[i], address))
+            return true;
+    return false;
+}
+
+/* Order is not compared: name servers rotate it, and whoever is trying one address after the other would lose his
+ * place. */
+static bool same_set(const struct addresses *a, const struct addresses *b)
+{
+    for (size_t i = 0; i < a->n; i++)
+        if (!contains(b, &a->list[i]))
+            return false;
+    return a->n == b->n;
+}
+
+static void take_addresses(struct resolver *r, const struct addresses *found)
+{
+    struct resolver_address preferred;
+    bool first = r->known.n == 0, asked = r->asked;
+
+    if (!first && same_set(&r->known, found))
+        return;
+    preferred = r->known.list[r->preferred];
+    r->known = *found;
+    r->preferred = 0;
+    r->generation++;
+    if (first)
+        return;
+    for (size_t i = 0; i < r->known.n; i++)
+        if (resolver_address_equal(&r->known.list[i], &preferred))
+            r->preferred = i;
+    for (struct resolver_watch *w = r->watches; w; w = w->next)
+        w->changed(asked, w->userdata);
+}
+
 static void lookup_done(int result, void *userdata)
 {
     _cleanup_(lookup_freep) struct lookup *l = userdata;
@@ -117,10 +160,9 @@ static void lookup_done(int result, void *userdata)
     if (!r)
         return;
     r->running = NULL;
-    if (result == 0) {
-        r->known = l->found;
-        r->preferred = 0;
-    }
+    if (result == 0)
+        take_addresses(r, &l->found);
+    r->asked = false;
     /* Only those who wait now: one that is told of a failure may ask again. */
     wait = r->waiting;
     r->waiting = NULL;
@@ -153,7 +195,6 @@ static int lookup_start(struct resolver *r)
     if (k < 0)
         return k;
     r->running = TAKE_PTR(l);
-    r->failures = 0;
     return 0;
 }
 
@@ -256,14 +297,60 @@ size_t resolver_count(const struct resolver *r)
     return r->known.n;
 }
 
-const struct resolver_address *resolver_at(const struct resolver *r, size_t i)
+bool resolver_has(const struct resolver *r, const struct resolver_address *address)
 {
-    return r->known.n == 0 ? NULL : &r->known.list[(r->preferred + i) % r->known.n];
+    return contains(&r->known, address);
+}
+
+static uint32_t tried(const struct resolver *r, const struct resolver_round *round)
+{
+    return round->generation == r->generation ? round->tried : 0;
+}
+
+/* The first place, from that of the preferred address on, that was not tried; r->known.n if there is none. */
+static size_t untried(const struct resolver *r, const struct resolver_round *round)
+{
+    for (size_t i = 0; i < r->known.n; i++) {
+        size_t place = (r->preferred + i) % r->known.n;
+
+        if (!(tried(r, round) & UINT32_C(1) << place))
+            return place;
+    }
+    return r->known.n;
+}
+
+const struct resolver_address *resolver_next(const struct resolver *r, struct resolver_round *round)
+{
+    size_t place = untried(r, round);
+
+    if (place == r->known.n)
+        return NULL;
+    *round = (struct resolver_round){r->generation, tried(r, round) | UINT32_C(1) << place};
+    return &r->known.list[place];
+}
+
+bool resolver_round_over(const struct resolver *r, const struct resolver_round *round)
+{
+    return untried(r, round) == r->known.n;
+}
+
+void resolver_watch_add(struct resolver *r, struct resolver_watch *watch)
+{
+    watch->next = r->watches;
+    r->watches = watch;
+}
+
+void resolver_watch_remove(struct resolver *r, struct resolver_watch *watch)
+{
+    for (struct resolver_watch **w = &r->watches; *w; w = &(*w)->next)
+        if (*w == watch) {
+            *w = watch->next;
+            return;
+        }
 }
 
 void resolver_worked(struct resolver *r, const struct resolver_address *address)
 {
-    r->failures = 0;
     for (size_t i = 0; i < r->known.n; i++)
         if (resolver_address_equal(&r->known.list[i], address))
             r->preferred = i;
@@ -278,10 +365,14 @@ void resolver_again(struct resolver *r, uint64_t now)
         r->looked_up_at = now;
 }
 
-void resolver_failed(struct resolver *r, uint64_t now)
+void resolver_refresh(struct resolver *r, uint64_t now)
 {
-    if (++r->failures >= RESOLVE_AGAIN_AFTER_FAILURES)
-        resolver_again(r, now);
+    if (r->literal)
+        return;
+    if (lookup_start(r) == 0) {
+        r->looked_up_at = now;
+        r->asked = true;
+    }
 }
 
 bool resolver_address_equal(const struct resolver_address *a, const struct resolver_address *b)

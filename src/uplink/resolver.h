@@ -6,8 +6,9 @@
  *
  * Literal addresses are taken at once, names on a worker thread (getaddrinfo may block for many seconds). Addresses are
  * in the order of RFC 8305 section 4 (that of RFC 6724, families alternating); the one that last worked is first in
- * turn. After RESOLVE_AGAIN_AFTER_FAILURES failures the name is looked up again, with the old addresses in use
- * meanwhile. Loop thread only. */
+ * turn. After every attempt that did not succeed the name is looked up again, whatever answered there: a portal,
+ * another server, a cloud without our key. The old addresses stay in use meanwhile, and keep their order if the name
+ * still has the same. Loop thread only. */
 
 #include "base/cleanup.h"
 #include "base/error.h"
@@ -50,13 +51,32 @@ int resolver_ask(struct resolver *r, struct resolver_wait *wait);
 void resolver_cancel(struct resolver_wait *wait);
 
 size_t resolver_count(const struct resolver *r);
-/* The i-th address to try, i taken modulo the count; 0 is the one that worked last. NULL if none is known. */
-const struct resolver_address *resolver_at(const struct resolver *r, size_t i);
-/* What became of an attempt. `now`: CLOCK_BOOTTIME; look-ups are at least RESOLVE_INTERVAL apart. */
+bool resolver_has(const struct resolver *r, const struct resolver_address *address);
+/* The address that worked. */
 void resolver_worked(struct resolver *r, const struct resolver_address *address);
-void resolver_failed(struct resolver *r, uint64_t now);
-/* Looks the name up again whatever became of attempts (the network has changed). */
+/* Looks the name up again, at least RESOLVE_INTERVAL after the last time. `now`: CLOCK_BOOTTIME. */
 void resolver_again(struct resolver *r, uint64_t now);
+/* Looks it up at once: somebody asks for it. Watchers hear of new addresses with `asked`. */
+void resolver_refresh(struct resolver *r, uint64_t now);
+
+/* The addresses that one session has tried, so that it tries each before it begins anew. All zero begins a round; a
+ * changed set of addresses does too. Embedded. */
+struct resolver_round {
+    unsigned generation;
+    uint32_t tried; /* bits, by place in the list */
+};
+/* The next address of the round, counted as tried; the one that worked last comes first. NULL: none is left. */
+const struct resolver_address *resolver_next(const struct resolver *r, struct resolver_round *round);
+bool resolver_round_over(const struct resolver *r, const struct resolver_round *round);
+
+/* Hears that the name has other addresses than before. `asked`: the look-up was asked for. Embedded. */
+struct resolver_watch {
+    struct resolver_watch *next;
+    void (*changed)(bool asked, void *userdata);
+    void *userdata;
+};
+void resolver_watch_add(struct resolver *r, struct resolver_watch *watch);
+void resolver_watch_remove(struct resolver *r, struct resolver_watch *watch);
 
 bool resolver_address_equal(const struct resolver_address *a, const struct resolver_address *b);
 /* "192.0.2.1:5684", "[2001:db8::1]:5684". */

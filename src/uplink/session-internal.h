@@ -33,6 +33,9 @@ struct uplink {
     struct error away_words;
     uint64_t away_at;
     struct resolver *resolver;
+    struct resolver_watch watch;
+    uint64_t moved_at; /* when sessions were last hurried to new addresses */
+    bool readdressed;  /* `look` is for new addresses too */
     struct admission admission;
     sd_event_source *admission_timer;
     struct network *network;
@@ -70,8 +73,7 @@ struct uplink_session {
 
     enum phase phase;
     uint64_t retry_at;
-    size_t address; /* which one of the resolver's to try */
-    size_t tried;   /* how many of them this round */
+    struct resolver_round round; /* of addresses: goes on over attempts until a session stands */
     struct resolver_wait resolving;
     struct admission_ticket admission;
     struct backoff backoff;
@@ -159,6 +161,9 @@ struct attempt_route {
     int r;
 };
 void attempt_moved(struct uplink_session *s, struct attempt_route *route);
+/* The name has other addresses: an attempt that waits, or tries an address that is no longer the cloud's, begins soon.
+ */
+void attempt_readdressed(struct uplink_session *s);
 
 /* Looks (in the next loop turn) who may be admitted. */
 void uplink_kick(struct uplink *u);

@@ -237,7 +237,7 @@ static int start(struct uplink_session *s, const char *label, const struct vault
     s->running = true;
     s->fresh = false;
     s->refused = 0;
-    s->address = 0;
+    s->round = (struct resolver_round){0};
     s->full_at = 0;
     backoff_reset(&s->backoff);
     session_enter(s);
@@ -285,11 +285,14 @@ void uplink_session_renew(struct uplink_session *s)
 
 void uplink_session_hurry(struct uplink_session *s)
 {
-    if (!s->running || s->phase != PHASE_WAITING)
+    if (!s->running || (s->open && s->phase == PHASE_NONE))
         return;
     session_enter(s);
-    s->uplink->away_at = 0; /* whoever asks knows more than what was found a moment ago */
-    attempt_begin(s);
+    /* Whoever asks knows more than what was found a moment ago. */
+    s->uplink->away_at = 0;
+    resolver_refresh(s->uplink->resolver, clock_boottime());
+    if (s->phase == PHASE_WAITING)
+        attempt_begin(s);
     session_leave(s);
 }
 

@@ -60,10 +60,29 @@ static int on_look(sd_event_source *source, void *userdata)
 
         u->look_next = s->next;
         attempt_moved(s, &route);
+        if (u->readdressed)
+            attempt_readdressed(s);
     }
-    if (!u->look_next)
+    if (!u->look_next) {
+        u->readdressed = false;
         (void)sd_event_source_set_enabled(u->look, SD_EVENT_OFF);
+    }
     return 0;
+}
+
+/* A name server that answers otherwise each time must not undo the backoff, so this is limited unless it was asked for.
+ */
+static void on_addresses_changed(bool asked, void *userdata)
+{
+    struct uplink *u = userdata;
+    uint64_t now = clock_boottime();
+
+    if (!asked && u->moved_at != 0 && now - u->moved_at < RESOLVE_MOVE_INTERVAL)
+        return;
+    u->moved_at = now;
+    u->readdressed = true;
+    u->look_next = u->sessions;
+    (void)sd_event_source_set_enabled(u->look, SD_EVENT_ON);
 }
 
 static bool is_literal(const char *host)
@@ -142,8 +161,11 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
     if (r < 0)
         return error_errno(e, r, "uplink %s: cannot watch for events", u->name);
     r = resolver_get(resolver_workers, options->host, options->port, &u->resolver, e);
-    if (r >= 0)
+    if (r >= 0) {
+        u->watch = (struct resolver_watch){.changed = on_addresses_changed, .userdata = u};
+        resolver_watch_add(u->resolver, &u->watch);
         r = set_up_tls(u, options, e);
+    }
     if (r < 0)
         return error_prefix(e, r, "uplink %s", u->name);
     (void)network_new(event, on_network_changed, u, &u->network);
@@ -157,6 +179,8 @@ struct uplink *uplink_free(struct uplink *u)
         return NULL;
     network_free(u->network);
     sd_event_source_disable_unref(u->admission_timer);
+    if (u->resolver)
+        resolver_watch_remove(u->resolver, &u->watch);
     resolver_put(u->resolver);
     sd_event_source_disable_unref(u->look);
     dtls_shared_free(u->dtls);

@@ -30,12 +30,13 @@ class Broker:
     keys: identity to key (text or bytes); acl: lines for every user; tls: "tlsv1.2", "tlsv1.3" or None for both; persistent: it keeps
     sessions over a restart, so that a Subscriber that stays misses nothing."""
 
-    def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False, persistent=False):
+    def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False, persistent=False,
+                 listen="127.0.0.1"):
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
         os.chmod(self.directory, 0o755)
         self.port, self.plain = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
         self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
-        self.quiet, self.persistent = quiet, persistent
+        self.quiet, self.persistent, self.listen = quiet, persistent, listen
         self.process = self.front = None
         self.fronted = tls == "tlsv1.3" and not takes_tls_1_3()
         self.write_keys(keys)
@@ -58,7 +59,7 @@ class Broker:
                  f"connection_messages {str(not self.quiet).lower()}",
                  f"listener {self.plain} 127.0.0.1", "allow_anonymous true"]
         if not self.fronted:
-            lines += [f"listener {self.port} 127.0.0.1", "psk_hint gatehouse", f"psk_file {self.path('psk')}",
+            lines += [f"listener {self.port} {self.listen}", "psk_hint gatehouse", f"psk_file {self.path('psk')}",
                       "allow_anonymous true", f"use_identity_as_username {str(self.identity_is_user).lower()}"]
         if self.persistent:
             lines += ["persistence true", f"persistence_location {self.directory}/", "autosave_on_changes true", "autosave_interval 1"]
