@@ -6,8 +6,8 @@
 
 #include "base/log.h"
 #include "base/names.h"
+#include "base/options.h"
 
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -172,7 +172,7 @@ static int parse(int argc, char **argv, struct options *o)
     };
     int c, r = 0;
 
-    while (r == 0 && (c = getopt_long(argc, argv, "h", known, NULL)) >= 0)
+    while (r == 0 && (c = options_next(argc, argv, "h", known)) >= 0)
         r = parse_one(o, c);
     if (r != 0)
         return r;

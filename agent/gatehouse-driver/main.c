@@ -3,11 +3,11 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "base/options.h"
 #include "driver.h"
 #include "host-api.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,7 +54,7 @@ static int parse_options(int argc, char **argv, struct options *o)
     };
     int c;
 
-    while ((c = getopt_long(argc, argv, "", known, NULL)) >= 0)
+    while ((c = options_next(argc, argv, "", known)) >= 0)
         switch (c) {
         case 'r':
             o->runtime_dir = optarg;

@@ -5,10 +5,10 @@
 #include "base/id.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "base/options.h"
 #include "base/startup.h"
 #include "serve.h"
 
-#include <getopt.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,7 +62,7 @@ static int take_options(int argc, char **argv, struct options *o)
     };
     int c;
 
-    while ((c = getopt_long(argc, argv, "h", known, NULL)) >= 0)
+    while ((c = options_next(argc, argv, "h", known)) >= 0)
         switch (c) {
         case 't':
             o->type = optarg;

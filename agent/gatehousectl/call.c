@@ -17,8 +17,7 @@ int ctl_connect(struct ctl *c)
         return 0;
     r = c->host ? sd_bus_open_system_remote(&c->bus, c->host) : sd_bus_open_system(&c->bus);
     if (r < 0) {
-        fprintf(stderr, "gatehousectl: cannot reach the system bus%s%s: %s\n", c->host ? " of " : "", c->host ?: "",
-                strerror(-r));
+        print_error("cannot reach the system bus%s%s: %s", c->host ? " of " : "", c->host ?: "", strerror(-r));
         return EXIT_FAILURE;
     }
     return 0;
@@ -46,9 +45,9 @@ int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error
         if (strcmp(statuses[i].name, error->name) == 0)
             status = statuses[i].status;
     if (status == EXIT_NOT_RUNNING)
-        fprintf(stderr, "gatehousectl: gatehoused is not running (systemctl start gatehouse)\n");
+        print_error("gatehoused is not running (systemctl start gatehouse)");
     else
-        fprintf(stderr, "gatehousectl: %s: %s\n", what, error && error->message ? error->message : strerror(-r));
+        print_error("%s: %s", what, error && error->message ? error->message : strerror(-r));
     return status;
 }
 

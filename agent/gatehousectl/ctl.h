@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* gatehousectl: a D-Bus client of org.gatehouse1. One thread, blocking calls. What a verb shows is first a JSON object
- * and then printed, as JSON or for people, so that both say the same. Verbs return an exit status. */
+/* gatehousectl: a D-Bus client of org.gatehouse1. One thread, blocking calls. What a verb has to say goes into its
+ * result, a JSON object, and is then printed, as JSON or for people, so that both say the same. Verbs return an exit
+ * status; what they take and how they are called stands in verbs.c alone. */
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -15,15 +16,14 @@ enum output { OUTPUT_TEXT, OUTPUT_JSON_SHORT, OUTPUT_JSON_PRETTY };
 
 struct ctl {
     enum output output;
-    bool quiet, legend, pager, yes;
-    const char *host; /* NULL: this machine */
+    bool quiet, no_legend, no_pager, yes, help, version;
+    const char *json, *host; /* host NULL: this machine */
     /* options of single verbs */
     bool all, force, keep, compromised, for_image, registered, skip;
     const char *encoding, *keyfile, *state_dir, *type, *format, *template, *count, *prefix, *uplink;
     sd_bus *bus;
+    json_object *result; /* by ctl_result() */
 };
-
-typedef int (*verb_fn)(struct ctl *c, int argc, char **argv);
 
 /* call.c */
 /* To the bus, unless that is done; every ctl_call() begins with it. Exit status. */
@@ -47,44 +47,69 @@ int ctl_property(struct ctl *c, const char *path, const char *interface, const c
 /* job.c */
 /* Waits for a job's end; its properties with the results. `progress`: shown meanwhile, on a terminal. Exit status. */
 int job_wait(struct ctl *c, const char *path, bool progress, json_object **ret_properties);
-/* Waits with progress and prints the outcome, and what did not go well. Exit status: EXIT_PARTIAL if something did. */
+/* Waits with progress, adds the job to the result and prints its outcome, and what did not go well. Exit status:
+ * EXIT_PARTIAL if something did. */
 int job_outcome(struct ctl *c, const char *path);
 /* As people give it. */
 const char *job_number(const char *path);
+/* Puts a job's properties, which this takes, among the `jobs` of the result, with its number. */
+void job_result(struct ctl *c, const char *path, json_object *properties);
 
 /* key.c: a sealed memfd with these bytes, or -EBADF after saying why. */
 int key_memfd(const void *bytes, size_t n);
-
-/* vault-*.c: verbs behind `vault` */
-int verb_vault_rekey(struct ctl *c);
-int verb_vault_backup(struct ctl *c, const char *file);
-int verb_vault_recovery_key(struct ctl *c);
-int verb_vault_reset(struct ctl *c);
-int verb_vault_restore(struct ctl *c, const char *file);
+/* Whether keys may go to standard output, having said why not. */
+bool key_output_fit(const struct ctl *c);
 
 /* print.c */
+/* What the verb has to say, an object. Names of D-Bus properties are printed as main_identity for MainIdentity. */
+json_object *ctl_result(struct ctl *c);
+/* A text of the result. */
+void ctl_result_text(struct ctl *c, const char *name, const char *text);
+/* Whether words for people are wanted at all: neither --quiet nor --json. */
+bool print_text_wanted(const struct ctl *c);
+/* The words for people, a line. */
+void print_say(struct ctl *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* What went wrong, a line on standard error and, under --json, in the envelope. */
+void print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* What is odd and no failure, a line on standard error. */
+void print_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* One value of a stream, as the output asks for. */
 void print_json(struct ctl *c, json_object *o);
+/* Under --json: the envelope of result, status and errors that every verb ends with. */
+void print_envelope(struct ctl *c, const char *verb, int status);
 /* microseconds as local time, "never" for 0 */
 void print_time(const char *label, uint64_t usec);
-void print_say(struct ctl *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Sends what is printed from here on through $PAGER, if standard output is a terminal and there are many rows. */
 void print_pager(struct ctl *c, size_t rows);
 void print_pager_end(void);
 
-/* The verbs, by file. */
+/* The verbs, by file. `argv` has what stands behind the verb, as many as verbs.c allows. */
+int verb_help(struct ctl *c, int argc, char **argv);
 int verb_status(struct ctl *c, int argc, char **argv);
 int verb_list(struct ctl *c, int argc, char **argv);
 int verb_show(struct ctl *c, int argc, char **argv);
 int verb_watch(struct ctl *c, int argc, char **argv);
-int verb_job(struct ctl *c, int argc, char **argv);
+int verb_job_list(struct ctl *c, int argc, char **argv);
+int verb_job_wait(struct ctl *c, int argc, char **argv);
+int verb_job_cancel(struct ctl *c, int argc, char **argv);
 int verb_rotate(struct ctl *c, int argc, char **argv);
 int verb_read(struct ctl *c, int argc, char **argv);
 int verb_write(struct ctl *c, int argc, char **argv);
-int verb_key(struct ctl *c, int argc, char **argv);
-int verb_device(struct ctl *c, int argc, char **argv);
+int verb_key_set(struct ctl *c, int argc, char **argv);
+int verb_key_forget(struct ctl *c, int argc, char **argv);
+int verb_key_promote(struct ctl *c, int argc, char **argv);
+int verb_key_export(struct ctl *c, int argc, char **argv);
+int verb_device_add(struct ctl *c, int argc, char **argv);
+int verb_device_remove(struct ctl *c, int argc, char **argv);
 int verb_connect(struct ctl *c, int argc, char **argv);
 int verb_disconnect(struct ctl *c, int argc, char **argv);
 int verb_provision(struct ctl *c, int argc, char **argv);
 int verb_export(struct ctl *c, int argc, char **argv);
 int verb_reload(struct ctl *c, int argc, char **argv);
-int verb_vault(struct ctl *c, int argc, char **argv);
+int verb_vault_init(struct ctl *c, int argc, char **argv);
+int verb_vault_verify(struct ctl *c, int argc, char **argv);
+int verb_vault_rekey(struct ctl *c, int argc, char **argv);
+int verb_vault_recovery_key(struct ctl *c, int argc, char **argv);
+int verb_vault_backup(struct ctl *c, int argc, char **argv);
+int verb_vault_restore(struct ctl *c, int argc, char **argv);
+int verb_vault_reset(struct ctl *c, int argc, char **argv);

@@ -23,7 +23,7 @@ static int read_text(const char *file, char **ret)
         int r = file_read(AT_FDCWD, file, CONFIG_FILE_MAX, ret, &n, &e);
 
         if (r < 0)
-            fprintf(stderr, "gatehousectl: %s\n", e.text);
+            print_error("%s", e.text);
         return r < 0 ? EXIT_FAILURE : 0;
     }
     data = malloc(CONFIG_FILE_MAX + 1);
@@ -31,7 +31,7 @@ static int read_text(const char *file, char **ret)
         return EXIT_FAILURE;
     n = fread(data, 1, CONFIG_FILE_MAX, stdin);
     if (ferror(stdin) || n == CONFIG_FILE_MAX) {
-        fprintf(stderr, "gatehousectl: cannot read standard input, or it is over %d bytes\n", CONFIG_FILE_MAX);
+        print_error("cannot read standard input, or it is over %d bytes", CONFIG_FILE_MAX);
         return EXIT_FAILURE;
     }
     data[n] = 0;
@@ -39,50 +39,58 @@ static int read_text(const char *file, char **ret)
     return 0;
 }
 
-static int add(struct ctl *c, const char *id, const char *file)
+int verb_device_add(struct ctl *c, int argc, char **argv)
 {
+    const char *id = argv[0], *file = argc > 1 ? argv[1] : NULL;
     _cleanup_free_ char *config = NULL;
     int r = read_text(file, &config);
 
     if (r != 0)
         return r;
     r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "AddDevice", NULL, "sa{sv}", id, 1, "config", "s", config);
-    if (r == 0)
-        print_say(c, "%s added", id);
-    return r;
+    if (r != 0)
+        return r;
+    ctl_result_text(c, "device", id);
+    print_say(c, "%s added", id);
+    return 0;
 }
 
+/* Nobody who could be asked has not agreed: a script says --yes. */
 static bool confirmed(struct ctl *c, const char *id)
 {
     char answer[8] = "";
 
-    if (c->yes || !isatty(STDIN_FILENO))
+    if (c->yes)
         return true;
+    if (!isatty(STDIN_FILENO)) {
+        print_error("%s was not removed: there is no terminal to ask at; --yes removes it without asking", id);
+        return false;
+    }
     fprintf(stderr, "Remove %s%s? [y/N] ", id, c->keep ? "" : ", its credentials and its waiting samples");
-    return fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y');
+    if (fgets(answer, sizeof(answer), stdin) && (answer[0] == 'y' || answer[0] == 'Y'))
+        return true;
+    print_error("%s was not removed", id);
+    return false;
 }
 
-static int remove_device(struct ctl *c, const char *id)
+int verb_device_remove(struct ctl *c, int argc, char **argv)
 {
-    int r;
+    _cleanup_free_ char *path = NULL;
+    const char *id = argv[0];
+    int r = ctl_device(c, id, &path);
 
+    if (r != 0)
+        return r;
     if (!confirmed(c, id))
         return EXIT_FAILURE;
     r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "RemoveDevice", NULL, "sa{sv}", id, 1, "keep", "b",
                  (int)c->keep);
-    if (r == 0)
-        print_say(c, "%s removed", id);
-    return r;
-}
-
-int verb_device(struct ctl *c, int argc, char **argv)
-{
-    if (strcmp(argv[1], "add") == 0)
-        return add(c, argv[2], argc > 3 ? argv[3] : NULL);
-    if (strcmp(argv[1], "remove") == 0 && argc == 3)
-        return remove_device(c, argv[2]);
-    fprintf(stderr, "gatehousectl: device add DEVICE [FILE], or device remove DEVICE\n");
-    return EXIT_USAGE;
+    if (r != 0)
+        return r;
+    ctl_result_text(c, "device", id);
+    json_object_object_add(ctl_result(c), "kept", json_object_new_boolean(c->keep));
+    print_say(c, "%s removed", id);
+    return 0;
 }
 
 static int call_device(struct ctl *c, const char *id, const char *method)
@@ -90,17 +98,21 @@ static int call_device(struct ctl *c, const char *id, const char *method)
     _cleanup_free_ char *path = NULL;
     int r = ctl_device(c, id, &path);
 
-    return r != 0 ? r : ctl_call(c, path, BUS_INTERFACE_DEVICE, method, NULL, "");
+    if (r == 0)
+        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, method, NULL, "");
+    if (r == 0)
+        ctl_result_text(c, "device", id);
+    return r;
 }
 
 int verb_connect(struct ctl *c, int argc, char **argv)
 {
-    return call_device(c, argv[1], "Connect");
+    return call_device(c, argv[0], "Connect");
 }
 
 int verb_disconnect(struct ctl *c, int argc, char **argv)
 {
-    return call_device(c, argv[1], "Disconnect");
+    return call_device(c, argv[0], "Disconnect");
 }
 
 int verb_reload(struct ctl *c, int argc, char **argv)
@@ -111,29 +123,30 @@ int verb_reload(struct ctl *c, int argc, char **argv)
 int verb_read(struct ctl *c, int argc, char **argv)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    _cleanup_json_ json_object *value = NULL, *o = NULL;
     _cleanup_free_ char *path = NULL;
+    json_object *value = NULL;
     uint64_t time;
-    int r = ctl_device(c, argv[1], &path);
+    int r = ctl_device(c, argv[0], &path);
 
     if (r == 0)
-        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "Read", &reply, "s", argv[2]);
+        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "Read", &reply, "s", argv[1]);
     if (r != 0)
         return r;
-    if (ctl_to_json(reply, &value) < 0 || sd_bus_message_read(reply, "t", &time) < 0)
-        return EXIT_FAILURE;
-    if (c->output == OUTPUT_TEXT) {
-        puts(json_object_get_string(value));
-        return 0;
-    }
-    o = json_object_new_object();
-    json_object_object_add(o, "value", TAKE_PTR(value));
-    json_object_object_add(o, "time", json_object_new_uint64(time));
-    print_json(c, o);
+    r = ctl_to_json(reply, &value);
+    if (r < 0)
+        return ctl_failed(c, "cannot read the answer", r, NULL);
+    ctl_result_text(c, "device", argv[0]);
+    ctl_result_text(c, "point", argv[1]);
+    json_object_object_add(ctl_result(c), "value", value);
+    r = sd_bus_message_read(reply, "t", &time);
+    if (r < 0)
+        return ctl_failed(c, "cannot read the answer", r, NULL);
+    json_object_object_add(ctl_result(c), "time", json_object_new_uint64(time));
+    print_say(c, "%s", json_object_get_string(value));
     return 0;
 }
 
-/* b, x, d or s, as the text looks. */
+/* b, x, t, d or s, as the text looks. */
 static char guess_type(const char *text)
 {
     char *end;
@@ -144,6 +157,10 @@ static char guess_type(const char *text)
     (void)strtoll(text, &end, 10);
     if (end != text && *end == 0 && errno == 0)
         return 'x';
+    errno = 0;
+    (void)strtoull(text, &end, 10);
+    if (end != text && *end == 0 && errno == 0 && !strchr(text, '-'))
+        return 't';
     (void)strtod(text, &end);
     return end != text && *end == 0 ? 'd' : 's';
 }
@@ -183,26 +200,25 @@ int verb_write(struct ctl *c, int argc, char **argv)
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_free_ char *path = NULL;
-    char type = c->type ? c->type[0] : guess_type(argv[3]);
-    int r;
+    char type = c->type ? c->type[0] : guess_type(argv[2]);
+    int r = ctl_device(c, argv[0], &path);
 
-    if (c->type && (strlen(c->type) != 1 || !strchr("bxtds", type))) {
-        fprintf(stderr, "gatehousectl: --type takes b, x, t, d or s, not '%s'\n", c->type);
-        return EXIT_USAGE;
-    }
-    r = ctl_device(c, argv[1], &path);
     if (r != 0)
         return r;
     r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, BUS_INTERFACE_DEVICE, "Write");
     if (r >= 0)
-        r = sd_bus_message_append(m, "s", argv[2]);
+        r = sd_bus_message_append(m, "s", argv[1]);
     if (r >= 0)
-        r = append_value(m, type, argv[3]);
+        r = append_value(m, type, argv[2]);
     if (r == -EINVAL) {
-        fprintf(stderr, "gatehousectl: '%s' is no value of type '%c'\n", argv[3], type);
+        print_error("'%s' is no value of type '%c'", argv[2], type);
         return EXIT_USAGE;
     }
     if (r >= 0)
         r = sd_bus_call(c->bus, m, CALL_TIMEOUT, &error, NULL);
-    return r < 0 ? ctl_failed(c, "Write", r, &error) : 0;
+    if (r < 0)
+        return ctl_failed(c, "Write", r, &error);
+    ctl_result_text(c, "device", argv[0]);
+    ctl_result_text(c, "point", argv[1]);
+    return 0;
 }

@@ -98,8 +98,7 @@ static void print_failures(json_object *results)
         const char *outcome = json_get_string(result, "outcome") ?: "";
 
         if (strcmp(outcome, "done") != 0)
-            fprintf(stderr, "gatehousectl: %s%s%s%s%s\n", device, device[0] ? ": " : "", outcome, reason[0] ? ": " : "",
-                    reason);
+            print_error("%s%s%s%s%s", device, device[0] ? ": " : "", outcome, reason[0] ? ": " : "", reason);
     }
 }
 
@@ -116,21 +115,27 @@ int job_outcome(struct ctl *c, const char *path)
     done = count(properties, "Done");
     total = count(properties, "Total");
     failed = MIN_OF(count(properties, "Failed"), done);
-    if (c->output != OUTPUT_TEXT) {
-        print_json(c, properties);
-    } else {
-        print_failures(json_object_object_get(properties, "Results"));
-        print_say(c, "%s: %" PRIu64 " of %" PRIu64 " done, %" PRIu64 " failed", state, done - failed, total, failed);
-    }
-    if (strcmp(state, "done") == 0)
-        return 0;
-    return done > failed ? EXIT_PARTIAL : EXIT_FAILURE;
+    print_failures(json_object_object_get(properties, "Results"));
+    print_say(c, "%s: %" PRIu64 " of %" PRIu64 " done, %" PRIu64 " failed", state, done - failed, total, failed);
+    r = strcmp(state, "done") == 0 ? 0 : done > failed ? EXIT_PARTIAL : EXIT_FAILURE;
+    job_result(c, path, TAKE_PTR(properties));
+    return r;
 }
 
-/* ── The verb ── */
+void job_result(struct ctl *c, const char *path, json_object *properties)
+{
+    json_object *jobs = json_object_object_get(ctl_result(c), "jobs");
+
+    if (!jobs)
+        json_object_object_add(ctl_result(c), "jobs", jobs = json_object_new_array());
+    json_object_object_add(properties, "Job", json_object_new_string(job_number(path)));
+    json_object_array_add(jobs, properties);
+}
+
+/* ── The verbs ── */
 
 /* The numbers of all jobs, as the names of the nodes below the jobs' path. */
-static int each_job(struct ctl *c, int (*job)(struct ctl *c, const char *path, void *userdata), void *userdata)
+static int each_job(struct ctl *c, int (*job)(struct ctl *c, const char *path))
 {
     static const char mark[] = "<node name=\"";
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -150,58 +155,59 @@ static int each_job(struct ctl *c, int (*job)(struct ctl *c, const char *path, v
         if (n == 0 || xml[n] != '"')
             continue;
         snprintf(path, sizeof(path), BUS_PATH_JOB "/%.*s", n, xml);
-        r = job(c, path, userdata);
+        r = job(c, path);
     }
     return r;
 }
 
-static int list_job(struct ctl *c, const char *path, void *userdata)
+static int list_job(struct ctl *c, const char *path)
 {
     _cleanup_json_ json_object *properties = NULL;
     int r = ctl_properties(c, path, BUS_INTERFACE_JOB, &properties);
 
     if (r != 0)
         return r;
-    if (c->output != OUTPUT_TEXT) {
-        json_object_object_add(properties, "Job", json_object_new_string(job_number(path)));
-        json_object_array_add(userdata, TAKE_PTR(properties));
-        return 0;
-    }
-    printf("%5s  %-14s %-10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64 "\n", job_number(path),
-           json_get_string(properties, "Kind"), json_get_string(properties, "State"), count(properties, "Done"),
-           count(properties, "Total"), count(properties, "Failed"));
+    print_say(c, "%5s  %-14s %-10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64, job_number(path),
+              json_get_string(properties, "Kind"), json_get_string(properties, "State"), count(properties, "Done"),
+              count(properties, "Total"), count(properties, "Failed"));
+    job_result(c, path, TAKE_PTR(properties));
     return 0;
 }
 
-static int list(struct ctl *c)
+int verb_job_list(struct ctl *c, int argc, char **argv)
 {
-    _cleanup_json_ json_object *all = json_object_new_array();
-    int r;
-
-    if (c->legend && c->output == OUTPUT_TEXT)
-        printf("%5s  %-14s %-10s %10s %10s %10s\n", "JOB", "KIND", "STATE", "DONE", "TOTAL", "FAILED");
-    r = each_job(c, list_job, all);
-    if (r == 0 && c->output != OUTPUT_TEXT)
-        print_json(c, all);
-    return r;
+    json_object_object_add(ctl_result(c), "jobs", json_object_new_array());
+    if (!c->no_legend)
+        print_say(c, "%5s  %-14s %-10s %10s %10s %10s", "JOB", "KIND", "STATE", "DONE", "TOTAL", "FAILED");
+    return each_job(c, list_job);
 }
 
-int verb_job(struct ctl *c, int argc, char **argv)
+/* The path of the job with this number. */
+static int job_path(const char *number, char **ret)
 {
-    _cleanup_free_ char *path = NULL;
-
-    if (argc == 2 && strcmp(argv[1], "list") == 0)
-        return list(c);
-    if (argc != 3 || !argv[2][0] || argv[2][strspn(argv[2], "0123456789")]) {
-        fprintf(stderr, "gatehousectl: job list, job wait NUMBER or job cancel NUMBER\n");
+    if (!number[0] || number[strspn(number, "0123456789")]) {
+        print_error("'%s' is no number of a job; see gatehousectl job list", number);
         return EXIT_USAGE;
     }
-    if (asprintf(&path, BUS_PATH_JOB "/%s", argv[2]) < 0)
-        return EXIT_FAILURE;
-    if (strcmp(argv[1], "wait") == 0)
-        return job_outcome(c, path);
-    if (strcmp(argv[1], "cancel") == 0)
-        return ctl_call(c, path, BUS_INTERFACE_JOB, "Cancel", NULL, "");
-    fprintf(stderr, "gatehousectl: job list, job wait NUMBER or job cancel NUMBER\n");
-    return EXIT_USAGE;
+    return asprintf(ret, BUS_PATH_JOB "/%s", number) < 0 ? EXIT_FAILURE : 0;
+}
+
+int verb_job_wait(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = job_path(argv[0], &path);
+
+    return r != 0 ? r : job_outcome(c, path);
+}
+
+int verb_job_cancel(struct ctl *c, int argc, char **argv)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = job_path(argv[0], &path);
+
+    if (r == 0)
+        r = ctl_call(c, path, BUS_INTERFACE_JOB, "Cancel", NULL, "");
+    if (r == 0)
+        ctl_result_text(c, "job", argv[0]);
+    return r;
 }

@@ -5,6 +5,7 @@
 #include "base/durable.h"
 #include "base/encode.h"
 #include "base/limits.h"
+#include "base/terminal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,45 @@ struct key_text {
     size_t size;
 };
 
+/* To the end of what the descriptor gives, or, at a terminal, of the line. */
+static int read_bytes(int fd, bool line, struct key_text *key)
+{
+    for (;;) {
+        ssize_t n = read(fd, key->bytes + key->size, sizeof(key->bytes) - key->size);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0) {
+            print_error("cannot read the key: %m");
+            return EXIT_FAILURE;
+        }
+        key->size += (size_t)n;
+        if (n == 0 || (line && key->bytes[key->size - 1] == '\n'))
+            return 0;
+        if (key->size > KEY_DESCRIPTOR_MAX) {
+            print_error("the key is over %d bytes", KEY_DESCRIPTOR_MAX);
+            return EXIT_FAILURE;
+        }
+    }
+}
+
+/* A key that is typed is not shown; the end of its line is no part of it. */
+static int ask_key(int fd, struct key_text *key)
+{
+    struct error e;
+    int r;
+
+    if (terminal_hide(fd, "Key (not shown), then Enter: ", &e) < 0) {
+        print_error("%s; name a file, or pipe the key in", e.text);
+        return EXIT_FAILURE;
+    }
+    r = read_bytes(fd, true, key);
+    terminal_show();
+    if (key->size > 0 && key->bytes[key->size - 1] == '\n')
+        key->size--;
+    return r;
+}
+
 static int read_key(const char *file, struct key_text *key)
 {
     _cleanup_close_ int opened = -EBADF;
@@ -27,28 +67,10 @@ static int read_key(const char *file, struct key_text *key)
     if (file && strcmp(file, "-") != 0)
         fd = opened = open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) {
-        fprintf(stderr, "gatehousectl: cannot open %s: %m\n", file);
+        print_error("cannot open %s: %m", file);
         return EXIT_FAILURE;
     }
-    if (isatty(fd))
-        fprintf(stderr, "Key (not hidden), then Ctrl-D twice: ");
-    for (;;) {
-        ssize_t n = read(fd, key->bytes + key->size, sizeof(key->bytes) - key->size);
-
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0) {
-            fprintf(stderr, "gatehousectl: cannot read the key: %m\n");
-            return EXIT_FAILURE;
-        }
-        if (n == 0)
-            return 0;
-        key->size += (size_t)n;
-        if (key->size > KEY_DESCRIPTOR_MAX) {
-            fprintf(stderr, "gatehousectl: the key is over %d bytes\n", KEY_DESCRIPTOR_MAX);
-            return EXIT_FAILURE;
-        }
-    }
+    return isatty(fd) ? ask_key(fd, key) : read_bytes(fd, false, key);
 }
 
 /* A key confused with its own hex or base64 text is the most common reason for a silent refusal by the cloud. */
@@ -61,10 +83,9 @@ static void warn_of_text(struct ctl *c, const struct key_text *key)
     if (c->encoding || n < 32)
         return;
     if (strspn(key->bytes, "0123456789abcdefABCDEF") >= n)
-        fprintf(stderr,
-                "gatehousectl: this looks like hex, but is taken as raw bytes; --encoding=hex if it is meant so\n");
+        print_warning("this looks like hex, but is taken as raw bytes; --encoding=hex if it is meant so");
     else if (n != key->size)
-        fprintf(stderr, "gatehousectl: the newline at the end is taken as part of the key; --encoding=text drops it\n");
+        print_warning("the newline at the end is taken as part of the key; --encoding=text drops it");
 }
 
 /* How long the key is that this text stands for: a length that surprises is the first sign of a wrong encoding. */
@@ -91,7 +112,7 @@ int key_memfd(const void *bytes, size_t n)
 
     if (fd < 0 || write_all(fd, bytes, n) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
-        fprintf(stderr, "gatehousectl: cannot hand the key over: %m\n");
+        print_error("cannot hand the key over: %m");
         return -EBADF;
     }
     return TAKE_FD(fd);
@@ -112,55 +133,90 @@ static const char *slot_to_set(const struct ctl *c, json_object *properties, con
     return !main[0] || (c->force && refused && corrects) ? "main" : "backup";
 }
 
-static int set(struct ctl *c, const char *path, const char *id, const char *identity, const char *file)
+/* The key as a descriptor to hand over, and its length. */
+static int take_key(struct ctl *c, const char *file, int *ret_fd, size_t *ret_length)
+{
+    struct key_text key = {.size = 0};
+    int r = read_key(file, &key);
+
+    if (r == 0) {
+        warn_of_text(c, &key);
+        *ret_length = key_length(&key, c->encoding ?: "raw");
+        *ret_fd = key_memfd(key.bytes, key.size);
+        r = *ret_fd < 0 ? EXIT_FAILURE : 0;
+    }
+    explicit_bzero(key.bytes, sizeof(key.bytes));
+    return r;
+}
+
+static void say_set(struct ctl *c, const char *id, const char *slot, const char *fingerprint, size_t length)
+{
+    const char *encoding = c->encoding ?: "raw";
+
+    ctl_result_text(c, "device", id);
+    ctl_result_text(c, "slot", slot);
+    ctl_result_text(c, "fingerprint", fingerprint);
+    ctl_result_text(c, "encoding", encoding);
+    json_object_object_add(ctl_result(c), "bytes", json_object_new_int64((int64_t)length));
+    print_say(c, "%s: %s key set, fingerprint %s, %zu bytes, read as %s%s", id, slot, fingerprint, length, encoding,
+              slot[0] == 'm' ? "" : "; it becomes main once the cloud accepts it");
+}
+
+int verb_key_set(struct ctl *c, int argc, char **argv)
 {
     _cleanup_json_ json_object *before = NULL, *after = NULL;
     _cleanup_close_ int fd = -EBADF;
-    struct key_text key = {.size = 0};
-    const char *slot, *encoding = c->encoding ?: "raw";
+    _cleanup_free_ char *path = NULL;
+    const char *slot, *id = argv[0], *identity = argv[1];
     char property[32];
     size_t length = 0;
-    int r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &before);
+    int r = ctl_device(c, id, &path);
 
     if (r == 0)
-        r = read_key(file, &key);
-    if (r == 0) {
-        warn_of_text(c, &key);
-        length = key_length(&key, encoding);
-        fd = key_memfd(key.bytes, key.size);
-        r = fd < 0 ? EXIT_FAILURE : 0;
-    }
-    explicit_bzero(key.bytes, sizeof(key.bytes));
+        r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &before);
+    if (r == 0)
+        r = take_key(c, argc > 2 ? argv[2] : NULL, &fd, &length);
     if (r != 0)
         return r;
     slot = slot_to_set(c, before, identity);
     r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "SetCredential", NULL, "ssha{sv}", slot, identity, fd, 2, "encoding",
-                 "s", encoding, "force", "b", (int)c->force);
+                 "s", c->encoding ?: "raw", "force", "b", (int)c->force);
     if (r == 0)
         r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &after);
     if (r != 0)
         return r;
     snprintf(property, sizeof(property), "%sFingerprint", slot[0] == 'm' ? "Main" : "Backup");
-    print_say(c, "%s: %s key set, fingerprint %s, %zu bytes, read as %s%s", id, slot,
-              json_get_string(after, property) ?: "", length, encoding,
-              slot[0] == 'm' ? "" : "; it becomes main once the cloud accepts it");
+    say_set(c, id, slot, json_get_string(after, property) ?: "", length);
     return 0;
 }
 
+bool key_output_fit(const struct ctl *c)
+{
+    if (isatty(STDOUT_FILENO))
+        print_error("keys are not shown on a terminal; name a new file, or pipe them on");
+    else if (c->output != OUTPUT_TEXT)
+        print_error("--json and keys do not share standard output; name a new file");
+    else
+        return true;
+    return false;
+}
+
 /* Standard output, or a new file of mode 0600. */
-static int open_output(const char *file)
+static int open_output(const struct ctl *c, const char *file)
 {
     struct stat st;
     int fd;
 
     if (!file) {
+        if (!key_output_fit(c))
+            return -EBADF;
         if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IROTH)
-            fprintf(stderr, "gatehousectl: warning: everybody can read the file that the key goes to\n");
+            print_warning("everybody can read the file that the key goes to");
         return fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
     }
     fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (fd < 0)
-        fprintf(stderr, "gatehousectl: cannot make %s: %m\n", file);
+        print_error("cannot make %s: %m", file);
     return fd;
 }
 
@@ -184,7 +240,7 @@ static int write_key(struct ctl *c, int out, const struct key_text *key)
     r = write_all(out, text, n);
     explicit_bzero(text, sizeof(text));
     if (r < 0)
-        fprintf(stderr, "gatehousectl: cannot write the key: %s\n", strerror(-r));
+        print_error("cannot write the key: %s", strerror(-r));
     return r < 0 ? EXIT_FAILURE : 0;
 }
 
@@ -198,7 +254,7 @@ static int fetch_key(struct ctl *c, const char *path, const char *slot, int out)
     if (r != 0)
         return r;
     if (sd_bus_message_read(reply, "h", &fd) < 0 || (n = pread(fd, key.bytes, KEY_MAX, 0)) <= 0) {
-        fprintf(stderr, "gatehousectl: cannot read the key from the agent: %m\n");
+        print_error("cannot read the key from the agent: %m");
         return EXIT_FAILURE;
     }
     key.size = (size_t)n;
@@ -208,37 +264,56 @@ static int fetch_key(struct ctl *c, const char *path, const char *slot, int out)
 }
 
 /* The file is made first: a key that was handed out and then has no place to go would count as known. */
-static int export_key(struct ctl *c, const char *path, const char *slot, const char *file)
+int verb_key_export(struct ctl *c, int argc, char **argv)
 {
-    const char *name = file && strcmp(file, "-") != 0 ? file : NULL;
+    const char *slot = argv[1], *name = argc > 2 && strcmp(argv[2], "-") != 0 ? argv[2] : NULL;
     _cleanup_close_ int out = -EBADF;
+    _cleanup_free_ char *path = NULL;
     int r;
 
     if (c->encoding && strcmp(c->encoding, "raw") != 0 && strcmp(c->encoding, "hex") != 0 &&
         strcmp(c->encoding, "base64") != 0) {
-        fprintf(stderr, "gatehousectl: a key is exported as raw, hex or base64, not '%s'\n", c->encoding);
+        print_error("a key is exported as raw, hex or base64, not '%s'", c->encoding);
         return EXIT_USAGE;
     }
-    out = open_output(name);
+    r = ctl_device(c, argv[0], &path);
+    if (r != 0)
+        return r;
+    out = open_output(c, name);
     if (out < 0)
         return EXIT_FAILURE;
     r = fetch_key(c, path, slot, out);
     if (r != 0 && name)
         unlink(name);
-    return r;
+    if (r != 0)
+        return r;
+    ctl_result_text(c, "device", argv[0]);
+    ctl_result_text(c, "slot", slot);
+    if (name)
+        ctl_result_text(c, "file", name);
+    return 0;
 }
 
-static int forget(struct ctl *c, const char *path, const char *id, const char *slot)
+int verb_key_forget(struct ctl *c, int argc, char **argv)
 {
     _cleanup_json_ json_object *after = NULL;
-    int r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", slot, 1, "force", "b",
-                     (int)c->force);
+    _cleanup_free_ char *path = NULL;
+    const char *id = argv[0], *slot = argv[1];
+    bool forgotten;
+    int r = ctl_device(c, id, &path);
 
+    if (r == 0)
+        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", slot, 1, "force", "b",
+                     (int)c->force);
     if (r == 0)
         r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &after);
     if (r != 0)
         return r;
-    if (is_empty(after, slot[0] == 'm' ? "MainIdentity" : "BackupIdentity"))
+    forgotten = is_empty(after, slot[0] == 'm' ? "MainIdentity" : "BackupIdentity");
+    ctl_result_text(c, "device", id);
+    ctl_result_text(c, "slot", slot);
+    json_object_object_add(ctl_result(c), "forgotten", json_object_new_boolean(forgotten));
+    if (forgotten)
         print_say(c, "%s: %s key forgotten", id, slot);
     else
         print_say(c,
@@ -248,51 +323,18 @@ static int forget(struct ctl *c, const char *path, const char *id, const char *s
     return 0;
 }
 
-static int promote(struct ctl *c, const char *path, const char *id)
-{
-    int r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "Promote", NULL, "");
-
-    if (r == 0)
-        print_say(c,
-                  "%s: the backup key is tried now, and becomes main if the cloud accepts it (`gatehousectl show %s`)",
-                  id, id);
-    return r;
-}
-
-static bool known(int argc, char **argv)
-{
-    static const struct {
-        const char *verb;
-        int min, max; /* of argc */
-    } verbs[] = {{"set", 4, 5}, {"promote", 3, 3}, {"forget", 4, 4}, {"export", 4, 5}};
-
-    for (size_t i = 0; i < ELEMENTSOF(verbs); i++)
-        if (strcmp(verbs[i].verb, argv[1]) == 0)
-            return argc >= verbs[i].min && argc <= verbs[i].max;
-    return false;
-}
-
-int verb_key(struct ctl *c, int argc, char **argv)
+int verb_key_promote(struct ctl *c, int argc, char **argv)
 {
     _cleanup_free_ char *path = NULL;
-    int r;
+    const char *id = argv[0];
+    int r = ctl_device(c, id, &path);
 
-    if (!known(argc, argv)) {
-        fprintf(stderr, "gatehousectl: key set DEVICE IDENTITY [FILE], key forget DEVICE SLOT, key promote DEVICE, "
-                        "or key export DEVICE SLOT [FILE]\n");
-        return EXIT_USAGE;
-    }
-    r = ctl_device(c, argv[2], &path);
+    if (r == 0)
+        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "Promote", NULL, "");
     if (r != 0)
         return r;
-    switch (argv[1][0]) {
-    case 's':
-        return set(c, path, argv[2], argv[3], argc > 4 ? argv[4] : NULL);
-    case 'p':
-        return promote(c, path, argv[2]);
-    case 'f':
-        return forget(c, path, argv[2], argv[3]);
-    default:
-        return export_key(c, path, argv[3], argc > 4 ? argv[4] : NULL);
-    }
+    ctl_result_text(c, "device", id);
+    print_say(c, "%s: the backup key is tried now, and becomes main if the cloud accepts it (`gatehousectl show %s`)",
+              id, id);
+    return 0;
 }

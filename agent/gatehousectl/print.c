@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl.h"
 
+#include <ctype.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -10,15 +11,118 @@
 #include <time.h>
 
 static pid_t pager;
+static json_object *errors; /* what print_error() has said */
+
+json_object *ctl_result(struct ctl *c)
+{
+    if (!c->result)
+        c->result = json_object_new_object();
+    return c->result;
+}
+
+void ctl_result_text(struct ctl *c, const char *name, const char *text)
+{
+    json_object_object_add(ctl_result(c), name, json_object_new_string(text));
+}
+
+bool print_text_wanted(const struct ctl *c)
+{
+    return !c->quiet && c->output == OUTPUT_TEXT;
+}
+
+/* ── JSON ── */
+
+/* MainIdentity: main_identity. Names that are in lower case already stay. */
+static void snake_case(const char *name, char *ret, size_t size)
+{
+    size_t n = 0;
+
+    for (const char *p = name; *p && n + 2 < size; p++) {
+        if (isupper((unsigned char)*p) && p > name && !isupper((unsigned char)p[-1]))
+            ret[n++] = '_';
+        ret[n++] = (char)tolower((unsigned char)*p);
+    }
+    ret[n] = 0;
+}
+
+/* The same value with such names all the way down. */
+static json_object *with_our_names(json_object *o)
+{
+    json_object *copy;
+
+    switch (json_object_get_type(o)) {
+    case json_type_array:
+        copy = json_object_new_array();
+        for (size_t i = 0; i < json_object_array_length(o); i++)
+            json_object_array_add(copy, with_our_names(json_object_array_get_idx(o, i)));
+        return copy;
+    case json_type_object:
+        copy = json_object_new_object();
+        json_object_object_foreach (o, name, value) {
+            char ours[128];
+
+            snake_case(name, ours, sizeof(ours));
+            json_object_object_add(copy, ours, with_our_names(value));
+        }
+        return copy;
+    default: /* a plain value, or null */
+        return json_object_get(o);
+    }
+}
 
 void print_json(struct ctl *c, json_object *o)
 {
+    _cleanup_json_ json_object *ours = with_our_names(o);
     int flags = JSON_C_TO_STRING_NOSLASHESCAPE;
 
     flags |=
         c->output == OUTPUT_JSON_PRETTY ? JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED : JSON_C_TO_STRING_PLAIN;
-    puts(json_object_to_json_string_ext(o, flags));
+    puts(json_object_to_json_string_ext(ours, flags));
 }
+
+void print_envelope(struct ctl *c, const char *verb, int status)
+{
+    _cleanup_json_ json_object *o = NULL;
+
+    if (c->output == OUTPUT_TEXT || c->quiet)
+        return;
+    o = json_object_new_object();
+    json_object_object_add(o, "verb", json_object_new_string(verb));
+    json_object_object_add(o, "status", json_object_new_int(status));
+    json_object_object_add(o, "errors", errors ? json_object_get(errors) : json_object_new_array());
+    json_object_object_add(o, "result", json_object_get(ctl_result(c)));
+    print_json(c, o);
+}
+
+void print_error(const char *format, ...)
+{
+    _cleanup_free_ char *text = NULL;
+    va_list ap;
+    int r;
+
+    va_start(ap, format);
+    r = vasprintf(&text, format, ap);
+    va_end(ap);
+    if (r < 0)
+        return;
+    fprintf(stderr, "gatehousectl: %s\n", text);
+    if (!errors)
+        errors = json_object_new_array();
+    json_object_array_add(errors, json_object_new_string(text));
+}
+
+void print_warning(const char *format, ...)
+{
+    va_list ap;
+
+    fputs("gatehousectl: warning: ", stderr);
+    va_start(ap, format);
+    vfprintf(stderr, format, ap);
+    va_end(ap);
+    fputc('\n', stderr);
+}
+
+/* ── Words ── */
 
 void print_time(const char *label, uint64_t usec)
 {
@@ -35,7 +139,7 @@ void print_say(struct ctl *c, const char *format, ...)
 {
     va_list ap;
 
-    if (c->quiet)
+    if (!print_text_wanted(c))
         return;
     va_start(ap, format);
     vprintf(format, ap);
@@ -48,7 +152,7 @@ void print_pager(struct ctl *c, size_t rows)
     struct winsize size = {0};
     int ends[2];
 
-    if (!c->pager || c->output != OUTPUT_TEXT || !isatty(STDOUT_FILENO) ||
+    if (c->no_pager || c->output != OUTPUT_TEXT || !isatty(STDOUT_FILENO) ||
         ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || rows < size.ws_row || pipe(ends) < 0)
         return;
     pager = fork();

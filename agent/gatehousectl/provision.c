@@ -38,16 +38,20 @@ static int open_list(const char *file)
     _cleanup_close_ int fd = -EBADF, memory = -EBADF;
     struct stat st;
 
+    if (strcmp(file, "-") == 0 && isatty(STDIN_FILENO)) {
+        print_error("a list has keys, which are not typed where they are shown; name a file, or pipe it in");
+        return -1;
+    }
     fd = strcmp(file, "-") == 0 ? fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3) : open(file, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0 || fstat(fd, &st) < 0) {
-        fprintf(stderr, "gatehousectl: cannot open %s: %m\n", file);
+        print_error("cannot open %s: %m", file);
         return -1;
     }
     if (S_ISREG(st.st_mode))
         return TAKE_FD(fd);
     memory = memfd_create("list", MFD_CLOEXEC);
     if (memory < 0 || copy(fd, memory) < 0) {
-        fprintf(stderr, "gatehousectl: cannot read %s: %m\n", file);
+        print_error("cannot read %s: %m", file);
         return -1;
     }
     return TAKE_FD(memory);
@@ -62,22 +66,22 @@ static int make_list(struct ctl *c)
     int width = snprintf(id, sizeof(id), "%lu", n);
 
     if (*end || n == 0 || n > DEVICES_MAX) {
-        fprintf(stderr, "gatehousectl: --count is a number from 1 to %d\n", DEVICES_MAX);
+        print_error("--count is a number from 1 to %d", DEVICES_MAX);
         return -1;
     }
     memory = memfd_create("list", MFD_CLOEXEC);
     if (memory < 0 || write_all(memory, "device\n", 7) < 0) {
-        fprintf(stderr, "gatehousectl: cannot make the list: %m\n");
+        print_error("cannot make the list: %m");
         return -1;
     }
     for (unsigned long i = 1; i <= n; i++) {
         snprintf(id, sizeof(id), "%.*s%0*lu", DEVICE_ID_MAX, c->prefix ?: "device-", width, i);
         if (!id_valid(id)) {
-            fprintf(stderr, "gatehousectl: --prefix makes no ids of devices: expected " ID_RULE "\n");
+            print_error("--prefix makes no ids of devices: expected " ID_RULE "");
             return -1;
         }
         if (write_all(memory, id, strlen(id)) < 0 || write_all(memory, "\n", 1) < 0) {
-            fprintf(stderr, "gatehousectl: cannot make the list: %m\n");
+            print_error("cannot make the list: %m");
             return -1;
         }
     }
@@ -92,29 +96,30 @@ static void print_results(json_object *job)
         json_object *result = json_object_array_get_idx(results, i);
         const char *device = json_get_string(result, "device") ?: "";
 
-        fprintf(stderr, "gatehousectl: %s%s%s\n", json_get_string(result, "reason"), device[0] ? " " : "",
-                device[0] ? device : "");
+        print_error("%s%s%s", json_get_string(result, "reason"), device[0] ? " " : "", device[0] ? device : "");
     }
 }
 
 static int finish(struct ctl *c, const char *path)
 {
     _cleanup_json_ json_object *job = NULL;
+    uint64_t made, skipped;
     int r = job_wait(c, path, true, &job);
     bool done;
 
     if (r != 0)
         return r;
     done = strcmp(json_get_string(job, "State") ?: "", "done") == 0;
-    if (c->output != OUTPUT_TEXT) {
-        print_json(c, job);
-        return done ? 0 : EXIT_FAILURE;
-    }
+    made = done ? json_object_get_uint64(json_object_object_get(job, "Done")) : 0;
+    skipped = json_object_get_uint64(json_object_object_get(job, "Total")) - made;
     print_results(job);
-    if (done)
-        print_say(c, "%" PRIu64 " devices provisioned", json_object_get_uint64(json_object_object_get(job, "Done")));
+    if (!done)
+        print_error("nothing was provisioned");
+    else if (c->skip)
+        print_say(c, "%" PRIu64 " devices provisioned, %" PRIu64 " skipped: they have a key already", made, skipped);
     else
-        fprintf(stderr, "gatehousectl: nothing was provisioned\n");
+        print_say(c, "%" PRIu64 " devices provisioned", made);
+    job_result(c, path, TAKE_PTR(job));
     return done ? 0 : EXIT_FAILURE;
 }
 
@@ -128,15 +133,15 @@ int verb_provision(struct ctl *c, int argc, char **argv)
     size_t n;
     int r;
 
-    if ((argc > 1) == (c->count != NULL)) {
-        fprintf(stderr, "gatehousectl: provision FILE, or provision --count N [--prefix P] --template FILE\n");
+    if ((argc > 0) == (c->count != NULL) || (c->prefix && !c->count)) {
+        print_error("provision takes either a FILE, or --count=N with or without --prefix=TEXT");
         return EXIT_USAGE;
     }
     if (c->template && file_read(AT_FDCWD, c->template, CONFIG_FILE_MAX, &template, &n, &e) < 0) {
-        fprintf(stderr, "gatehousectl: %s\n", e.text);
+        print_error("%s", e.text);
         return EXIT_FAILURE;
     }
-    fd = c->count ? make_list(c) : open_list(argv[1]);
+    fd = c->count ? make_list(c) : open_list(argv[0]);
     if (fd < 0)
         return EXIT_FAILURE;
     /* A broker's list is of keys that it has. */
@@ -166,12 +171,12 @@ static int export_to_file(struct ctl *c, const char *format, const char *file)
     int r;
 
     if (fd < 0) {
-        fprintf(stderr, "gatehousectl: cannot make %s: %m\n", file);
+        print_error("cannot make %s: %m", file);
         return EXIT_FAILURE;
     }
     r = call_export(c, format, fd);
     if (r == 0 && fsync(fd) < 0) {
-        fprintf(stderr, "gatehousectl: cannot sync %s: %m\n", file);
+        print_error("cannot sync %s: %m", file);
         r = EXIT_FAILURE;
     }
     if (r != 0)
@@ -185,17 +190,15 @@ static int export_to_output(struct ctl *c, const char *format)
     struct stat st;
     int r;
 
-    if (isatty(STDOUT_FILENO) && !c->force) {
-        fprintf(stderr, "gatehousectl: keys are not shown on a terminal; name a file, or --force\n");
-        return EXIT_USAGE;
-    }
+    if (!key_output_fit(c))
+        return EXIT_FAILURE;
     if (fstat(STDOUT_FILENO, &st) == 0 && S_ISREG(st.st_mode) && st.st_mode & S_IROTH)
-        fprintf(stderr, "gatehousectl: warning: everybody can read the file that the keys go to\n");
+        print_warning("everybody can read the file that the keys go to");
     if (fstat(STDOUT_FILENO, &st) == 0 && (S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode)))
         return call_export(c, format, STDOUT_FILENO);
     memory = memfd_create("keys", MFD_CLOEXEC);
     if (memory < 0) {
-        fprintf(stderr, "gatehousectl: no memory: %m\n");
+        print_error("no memory: %m");
         return EXIT_FAILURE;
     }
     r = call_export(c, format, memory);
@@ -206,7 +209,14 @@ static int export_to_output(struct ctl *c, const char *format)
 
 int verb_export(struct ctl *c, int argc, char **argv)
 {
-    if (argc > 2 && strcmp(argv[2], "-") != 0)
-        return export_to_file(c, argv[1], argv[2]);
-    return export_to_output(c, argv[1]);
+    int r;
+
+    if (argc < 2 || strcmp(argv[1], "-") == 0)
+        return export_to_output(c, argv[0]);
+    r = export_to_file(c, argv[0], argv[1]);
+    if (r != 0)
+        return r;
+    ctl_result_text(c, "format", argv[0]);
+    ctl_result_text(c, "file", argv[1]);
+    return 0;
 }

@@ -43,14 +43,12 @@ static int finish(struct ctl *c, const char *id, const char *job)
     result = json_object_array_get_idx(json_object_object_get(properties, "Results"), 0);
     reason = (result ? json_get_string(result, "reason") : NULL) ?: "";
     done = strcmp(state, "done") == 0;
-    if (c->output != OUTPUT_TEXT) {
-        json_object_object_add(properties, "Device", json_object_new_string(id));
-        print_json(c, properties);
-    } else if (done) {
+    if (done)
         print_say(c, "%s: rotation done%s%s", id, reason[0] ? ": " : "", reason);
-    } else {
-        fprintf(stderr, "gatehousectl: %s: rotation %s%s%s\n", id, state, reason[0] ? ": " : "", reason);
-    }
+    else
+        print_error("%s: rotation %s%s%s", id, state, reason[0] ? ": " : "", reason);
+    json_object_object_add(properties, "Device", json_object_new_string(id));
+    job_result(c, job, TAKE_PTR(properties));
     return done ? 0 : EXIT_FAILURE;
 }
 
@@ -90,17 +88,16 @@ static int rotate_all(struct ctl *c)
 
     if (r != 0)
         return r;
-    if (c->output == OUTPUT_TEXT)
-        print_say(c, "job %s: it goes on if this is interrupted; gatehousectl job cancel %s ends it", job_number(job),
-                  job_number(job));
+    print_say(c, "job %s: it goes on if this is interrupted; gatehousectl job cancel %s ends it", job_number(job),
+              job_number(job));
     return job_outcome(c, job);
 }
 
 int verb_rotate(struct ctl *c, int argc, char **argv)
 {
-    if (c->all == (argc > 1)) {
-        fprintf(stderr, "gatehousectl: rotate takes either devices or --all\n");
+    if (c->all == (argc > 0)) {
+        print_error("rotate takes either devices or --all");
         return EXIT_USAGE;
     }
-    return c->all ? rotate_all(c) : rotate(c, argv + 1, (size_t)argc - 1);
+    return c->all ? rotate_all(c) : rotate(c, argv, (size_t)argc);
 }

@@ -100,6 +100,21 @@ static json_object *count(json_object *rows, const char *key)
     return counts;
 }
 
+/* An array of unnamed tuples on D-Bus, each with names. */
+static void name_tuples(json_object *o, const char *key, const char *const *names, size_t n)
+{
+    json_object *named = json_object_new_array(), *tuples = json_object_object_get(o, key);
+
+    for (size_t i = 0; i < json_object_array_length(tuples); i++) {
+        json_object *tuple = json_object_array_get_idx(tuples, i), *row = json_object_new_object();
+
+        for (size_t k = 0; k < n; k++)
+            json_object_object_add(row, names[k], json_object_get(json_object_array_get_idx(tuple, k)));
+        json_object_array_add(named, row);
+    }
+    json_object_object_add(o, key, named);
+}
+
 static void print_status(struct ctl *c, json_object *status)
 {
     json_object *drivers = json_object_object_get(status, "Drivers");
@@ -141,12 +156,10 @@ int verb_status(struct ctl *c, int argc, char **argv)
         return r;
     json_object_object_add(status, "States", count(rows, "state"));
     json_object_object_add(status, "Sensors", count(rows, "sensor"));
-    if (c->quiet)
-        return 0;
-    if (c->output != OUTPUT_TEXT)
-        print_json(c, status);
-    else
+    if (print_text_wanted(c))
         print_status(c, status);
+    name_tuples(status, "Drivers", (const char *const[]){"name", "version", "state", "error"}, 4);
+    c->result = TAKE_PTR(status);
     return 0;
 }
 
@@ -158,15 +171,14 @@ int verb_list(struct ctl *c, int argc, char **argv)
 
     if (r != 0)
         return r;
-    if (c->output != OUTPUT_TEXT) {
-        print_json(c, rows);
+    json_object_object_add(ctl_result(c), "devices", json_object_get(rows));
+    if (!print_text_wanted(c))
         return 0;
-    }
     n = json_object_array_length(rows);
     for (size_t i = 0; i < n; i++)
         width = MAX_OF(width, strlen(text(json_object_array_get_idx(rows, i), "device")));
     print_pager(c, n + 3);
-    if (c->legend)
+    if (!c->no_legend)
         printf("%-*s %-12s %-12s %-13s %s\n", (int)width, "DEVICE", "DRIVER", "UPLINK", "STATE", "SENSOR");
     for (size_t i = 0; i < n; i++) {
         json_object *row = json_object_array_get_idx(rows, i);
@@ -175,7 +187,7 @@ int verb_list(struct ctl *c, int argc, char **argv)
                text(row, "uplink"), text(row, "state"), text(row, "sensor"), text(row, "sensor_reason")[0] ? ": " : "",
                text(row, "sensor_reason"));
     }
-    if (c->legend)
+    if (!c->no_legend)
         printf("\n%zu devices.\n", n);
     return 0;
 }
@@ -214,15 +226,14 @@ int verb_show(struct ctl *c, int argc, char **argv)
 {
     _cleanup_json_ json_object *device = NULL;
     _cleanup_free_ char *path = NULL;
-    int r = ctl_device(c, argv[1], &path);
+    int r = ctl_device(c, argv[0], &path);
 
     if (r == 0)
         r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &device);
     if (r != 0)
         return r;
-    if (c->output != OUTPUT_TEXT)
-        print_json(c, device);
-    else
+    if (print_text_wanted(c))
         print_device(device);
+    c->result = TAKE_PTR(device);
     return 0;
 }

@@ -29,49 +29,52 @@ static int backup(struct ctl *c, int fd)
         return 0;
     result = json_object_array_get_idx(json_object_object_get(job, "Results"), 0);
     reason = result ? json_get_string(result, "reason") : NULL;
-    fprintf(stderr, "gatehousectl: no backup: %s\n", reason ?: "the agent gave no reason");
+    print_error("no backup: %s", reason ?: "the agent gave no reason");
     return EXIT_FAILURE;
 }
 
-int verb_vault_backup(struct ctl *c, const char *file)
+int verb_vault_backup(struct ctl *c, int argc, char **argv)
 {
+    const char *file = argv[0];
     _cleanup_close_ int fd = open(file, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     int r;
 
     if (fd < 0) {
-        fprintf(stderr, "gatehousectl: cannot make %s: %m\n", file);
+        print_error("cannot make %s: %m", file);
         return EXIT_FAILURE;
     }
     r = backup(c, fd);
     if (r == 0 && durable_sync_directory(AT_FDCWD, file) < 0) {
-        fprintf(stderr, "gatehousectl: cannot sync the directory of %s: %m\n", file);
+        print_error("cannot sync the directory of %s: %m", file);
         r = EXIT_FAILURE;
     }
     if (r != 0) {
         unlink(file);
         if (r == EXIT_NOT_RUNNING)
-            fprintf(stderr, "gatehousectl: while it is stopped: gatehoused --backup %s --keyfile %s\n", file,
-                    c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT);
+            print_error("while it is stopped: gatehoused --backup %s --keyfile %s", file,
+                        c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT);
         return r;
     }
+    ctl_result_text(c, "file", file);
     print_say(c, "%s made. It opens with the present keyfile, or the present recovery key: keep one of them, elsewhere",
               file);
     return 0;
 }
 
 /* The vault is the agent's to open, so a running one is in the way, and another run of its program does it. */
-int verb_vault_restore(struct ctl *c, const char *file)
+int verb_vault_restore(struct ctl *c, int argc, char **argv)
 {
+    const char *file = argv[0];
+
     if (access(file, R_OK) < 0) {
-        fprintf(stderr, "gatehousectl: %s: %m\n", file);
+        print_error("%s: %m", file);
         return EXIT_FAILURE;
     }
-    fprintf(stderr,
-            "gatehousectl: a backup is put back while the agent is stopped, by the agent's own program, as root:\n"
-            "    systemctl stop gatehouse\n"
-            "    gatehoused --restore %s%s --keyfile %s\n"
-            "    systemctl start gatehouse\n"
-            "It names the devices whose keys are newer than the backup, and then wants --force.\n",
-            file, c->force ? " --force" : "", c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT);
+    print_error("a backup is put back while the agent is stopped, by the agent's own program, as root:\n"
+                "    systemctl stop gatehouse\n"
+                "    gatehoused --restore %s%s --keyfile %s\n"
+                "    systemctl start gatehouse\n"
+                "It names the devices whose keys are newer than the backup, and then wants --force.",
+                file, c->force ? " --force" : "", c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT);
     return EXIT_FAILURE;
 }

@@ -51,7 +51,7 @@ static int next_key(const char *current, const char *next, uint8_t key[KEYFILE_S
     if (r >= 0)
         r = make_ready(current, next, &e);
     if (r < 0)
-        fprintf(stderr, "gatehousectl: %s\n", e.text);
+        print_error("%s", e.text);
     return r < 0 ? EXIT_FAILURE : 0;
 }
 
@@ -62,7 +62,7 @@ static int hand_over(struct ctl *c, const uint8_t key[KEYFILE_SIZE])
     return fd < 0 ? EXIT_FAILURE : ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Rekey", NULL, "h", fd);
 }
 
-int verb_vault_rekey(struct ctl *c)
+int verb_vault_rekey(struct ctl *c, int argc, char **argv)
 {
     const char *current = c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT;
     uint8_t key[KEYFILE_SIZE];
@@ -71,12 +71,8 @@ int verb_vault_rekey(struct ctl *c)
     bool found;
     int r;
 
-    if (c->host) {
-        fprintf(stderr, "gatehousectl: vault rekey writes the keyfile, so it runs on the gateway itself\n");
-        return EXIT_USAGE;
-    }
     if (access(current, F_OK) < 0 || keyfile_next_path(current, next, sizeof(next)) < 0) {
-        fprintf(stderr, "gatehousectl: %s: %m; --keyfile FILE names the one that the agent uses\n", current);
+        print_error("%s: %m; --keyfile FILE names the one that the agent uses", current);
         return EXIT_FAILURE;
     }
     r = next_key(current, next, key, &found);
@@ -84,17 +80,16 @@ int verb_vault_rekey(struct ctl *c)
         r = hand_over(c, key);
     explicit_bzero(key, sizeof(key));
     if (r != 0) {
-        fprintf(stderr,
-                "gatehousectl: leave %s where it is: the vault may have been sealed with it. "
-                "The same command again goes on\n",
-                next);
+        print_error("leave %s where it is: the vault may have been sealed with it. "
+                    "The same command again goes on",
+                    next);
         return r;
     }
     if (durable_rename(AT_FDCWD, next, current, &e) < 0) {
-        fprintf(stderr, "gatehousectl: %s; the vault opens with %s until the same command is given again\n", e.text,
-                next);
+        print_error("%s; the vault opens with %s until the same command is given again", e.text, next);
         return EXIT_FAILURE;
     }
+    ctl_result_text(c, "keyfile", current);
     print_say(c, "%s; %s is the new keyfile: keep a copy where the vault is not",
               found ? "a rekey that was cut short is finished" : "the vault is sealed anew", current);
     print_say(c, "backups made before open with the keyfile of their time only; a recovery key made before is void");

@@ -90,37 +90,37 @@ static int remove_state(const char *state_dir, struct error *e)
     return r < 0 ? r : remove_names(state_dir, SPOOL_FILE, true, e);
 }
 
-int verb_vault_reset(struct ctl *c)
+int verb_vault_reset(struct ctl *c, int argc, char **argv)
 {
     const char *keyfile = c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT, *state_dir = c->state_dir ?: STATE_DIR;
     struct error e = {0};
     int r;
 
-    if (!c->for_image || c->host) {
-        fprintf(stderr,
-                "gatehousectl: vault reset --for-image [--keyfile FILE] [--state-dir DIR], on the machine that the "
-                "image is taken of\n");
+    if (!c->for_image) {
+        print_error("vault reset needs --for-image: it is for the machine that an image is taken of");
         return EXIT_USAGE;
     }
     r = check_stopped(state_dir);
     if (r < 0) {
-        fprintf(stderr, "gatehousectl: %s: %s\n", state_dir,
-                r == -EBUSY ? "the agent runs: stop it first (systemctl stop gatehouse)" : strerror(-r));
+        print_error("%s: %s", state_dir,
+                    r == -EBUSY ? "the agent runs: stop it first (systemctl stop gatehouse)" : strerror(-r));
         return EXIT_FAILURE;
     }
     if (!confirmed(c, keyfile, state_dir)) {
-        fprintf(stderr, "gatehousectl: nothing was removed\n");
+        print_error("nothing was removed");
         return EXIT_FAILURE;
     }
     r = remove_keyfile(keyfile, &e);
     if (r >= 0)
         r = remove_state(state_dir, &e);
     if (r < 0) {
-        fprintf(stderr, "gatehousectl: %s; give the same command again\n", e.text);
+        print_error("%s; give the same command again", e.text);
         return EXIT_FAILURE;
     }
     log_audit(LOG_NOTICE, MESSAGE_VAULT_RESET, NULL, getuid(), "%s, the vault and the spool in %s are removed", keyfile,
               state_dir);
+    ctl_result_text(c, "keyfile", keyfile);
+    ctl_result_text(c, "state_dir", state_dir);
     print_say(
         c,
         "keyfile, vault and waiting samples are removed: each machine makes its own when it first starts. Flash keeps old blocks: take "

@@ -12,34 +12,34 @@
 #include <string.h>
 #include <sys/random.h>
 
-static int init(struct ctl *c)
+int verb_vault_init(struct ctl *c, int argc, char **argv)
 {
     uint8_t key[KEYFILE_SIZE];
     struct error e;
     int r;
 
     if (!c->keyfile) {
-        fprintf(stderr, "gatehousectl: vault init --keyfile FILE\n");
+        print_error("vault init needs --keyfile=FILE, the keyfile to make");
         return EXIT_USAGE;
     }
     if (getrandom(key, sizeof(key), 0) != sizeof(key)) {
-        fprintf(stderr, "gatehousectl: no random bytes: %m\n");
+        print_error("no random bytes: %m");
         return EXIT_FAILURE;
     }
     r = durable_create(AT_FDCWD, c->keyfile, key, sizeof(key), 0400, &e);
     explicit_bzero(key, sizeof(key));
     if (r == -EEXIST)
-        fprintf(stderr,
-                "gatehousectl: %s exists; a vault that it opens would be lost with it, so it is left as it is\n",
-                c->keyfile);
+        print_error("%s exists; a vault that it opens would be lost with it, so it is left as it is", c->keyfile);
     else if (r < 0)
-        fprintf(stderr, "gatehousectl: %s\n", e.text);
+        print_error("%s", e.text);
     else
+        ctl_result_text(c, "keyfile", c->keyfile);
+    if (r >= 0)
         print_say(c, "%s made; keep a copy where the vault is not", c->keyfile);
     return r < 0 ? EXIT_FAILURE : 0;
 }
 
-static int verify(struct ctl *c)
+int verb_vault_verify(struct ctl *c, int argc, char **argv)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     _cleanup_json_ json_object *job = NULL;
@@ -55,38 +55,15 @@ static int verify(struct ctl *c)
     if (r != 0)
         return r;
     results = json_object_object_get(job, "Results");
-    if (c->output != OUTPUT_TEXT) {
-        print_json(c, job);
-    } else {
-        for (size_t i = 0; i < json_object_array_length(results); i++) {
-            json_object *result = json_object_array_get_idx(results, i);
+    for (size_t i = 0; i < json_object_array_length(results); i++) {
+        json_object *result = json_object_array_get_idx(results, i);
 
-            printf("%s: %s\n", json_get_string(result, "device"), json_get_string(result, "reason"));
-        }
-        print_say(c, "%" PRIu64 " entries looked at, %" PRIu64 " with problems",
-                  json_object_get_uint64(json_object_object_get(job, "Total")),
-                  json_object_get_uint64(json_object_object_get(job, "Failed")));
+        print_say(c, "%s: %s", json_get_string(result, "device"), json_get_string(result, "reason"));
     }
-    return strcmp(json_get_string(job, "State") ?: "", "done") == 0 ? 0 : EXIT_FAILURE;
-}
-
-int verb_vault(struct ctl *c, int argc, char **argv)
-{
-    if (argc == 3 && strcmp(argv[1], "backup") == 0)
-        return verb_vault_backup(c, argv[2]);
-    if (argc == 3 && strcmp(argv[1], "restore") == 0)
-        return verb_vault_restore(c, argv[2]);
-    if (argc == 2 && strcmp(argv[1], "init") == 0)
-        return init(c);
-    if (argc == 2 && strcmp(argv[1], "verify") == 0)
-        return verify(c);
-    if (argc == 2 && strcmp(argv[1], "rekey") == 0)
-        return verb_vault_rekey(c);
-    if (argc == 2 && strcmp(argv[1], "reset") == 0)
-        return verb_vault_reset(c);
-    if (argc == 2 && strcmp(argv[1], "recovery-key") == 0)
-        return verb_vault_recovery_key(c);
-    fprintf(stderr, "gatehousectl: vault init --keyfile FILE, vault verify, vault rekey [--keyfile FILE], "
-                    "vault recovery-key, vault backup FILE, vault restore FILE, or vault reset --for-image\n");
-    return EXIT_USAGE;
+    print_say(c, "%" PRIu64 " entries looked at, %" PRIu64 " with problems",
+              json_object_get_uint64(json_object_object_get(job, "Total")),
+              json_object_get_uint64(json_object_object_get(job, "Failed")));
+    r = strcmp(json_get_string(job, "State") ?: "", "done") == 0 ? 0 : EXIT_FAILURE;
+    job_result(c, path, TAKE_PTR(job));
+    return r;
 }

@@ -11,6 +11,8 @@
 
 static void print_line(struct ctl *c, json_object *o, const char *line)
 {
+    if (c->quiet)
+        return;
     if (c->output != OUTPUT_TEXT)
         print_json(c, o);
     else
@@ -114,7 +116,7 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
     if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0 || strcmp(name, BUS_NAME) != 0 || after[0])
         return 0;
-    fprintf(stderr, "gatehousectl: gatehoused has stopped\n");
+    print_error("gatehoused has stopped");
     return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), EXIT_NOT_RUNNING);
 }
 
@@ -138,6 +140,15 @@ static int add_matches(struct ctl *c)
         r = sd_bus_match_signal(c->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
                                 "NameOwnerChanged", on_owner, c);
     return r;
+}
+
+static int append_ids(sd_bus_message *m, int argc, char **argv)
+{
+    int r = sd_bus_message_open_container(m, 'a', "s");
+
+    for (int i = 0; r >= 0 && i < argc; i++)
+        r = sd_bus_message_append_basic(m, 's', argv[i]);
+    return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
 int verb_watch(struct ctl *c, int argc, char **argv)
@@ -166,7 +177,7 @@ int verb_watch(struct ctl *c, int argc, char **argv)
     if (r >= 0)
         r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Subscribe");
     if (r >= 0)
-        r = sd_bus_message_append_strv(m, argv + 1);
+        r = append_ids(m, argc, argv);
     if (r >= 0)
         r = sd_bus_call(c->bus, m, 0, &error, NULL);
     if (r < 0)

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "base/terminal.h"
 #include "vault/backup.h"
 #include "vault/bind.h"
 #include "vault/recover.h"
@@ -41,6 +42,19 @@ static void care_done(struct care *care)
     explicit_bzero(&care->bind, sizeof(care->bind));
 }
 
+static int ask_recovery_key(struct care *care, struct error *e)
+{
+    bool typed = isatty(STDIN_FILENO);
+    int r = typed ? terminal_hide(STDIN_FILENO, "Recovery key (not shown): ", e) : 0;
+
+    if (r < 0)
+        return r;
+    r = recovery_key_read(care->arena, STDIN_FILENO, &care->recovery_key, e);
+    if (typed)
+        terminal_show();
+    return r;
+}
+
 static int prepare(struct care *care, const struct options *o, const struct config *config, struct error *e)
 {
     int r = arena_new(&care->arena, e);
@@ -51,9 +65,7 @@ static int prepare(struct care *care, const struct options *o, const struct conf
         r = bind_read(config->vault.bind, &care->bind, e);
     if (r < 0 || !o->recover)
         return r;
-    if (isatty(STDIN_FILENO))
-        fputs("Recovery key: ", stderr);
-    return recovery_key_read(care->arena, STDIN_FILENO, &care->recovery_key, e);
+    return ask_recovery_key(care, e);
 }
 
 static void on_differs(const char *device, const char *uplink, const char *how, void *userdata)

@@ -2,8 +2,8 @@
 #include "options.h"
 
 #include "base/names.h"
+#include "base/options.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -150,7 +150,7 @@ int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
 
     *ret = (struct options){
         .config_dir = CONFIG_DIR, .state_dir = STATE_DIR, .runtime_dir = RUNTIME_DIR, .registrar_dir = REGISTRAR_DIR};
-    while (r == 0 && (option = getopt_long(argc, argv, "h", long_options, NULL)) != -1)
+    while (r == 0 && (option = options_next(argc, argv, "h", long_options)) != -1)
         r = take(ret, option);
     if (r == 0 && optind < argc) {
         fprintf(stderr, "gatehoused: it takes no arguments, not '%s'\n", argv[optind]);

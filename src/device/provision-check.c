@@ -102,7 +102,7 @@ static bool room(struct provision *p, const struct list_row *row, const struct c
 
 /* ── What is there already ── */
 
-static const char *unfit(struct provision *p, const struct list_row *row, const struct device *d)
+const char *provision_unfit(const struct device *d)
 {
     const struct vault_entry *entry = device_entry(d);
     const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
@@ -180,7 +180,7 @@ void provision_check_row(struct provision *p, size_t i)
     if (!wrong && !config && !d)
         wrong = "device: it is configured, and could not be loaded";
     if (!wrong && d)
-        wrong = unfit(p, row, d);
+        wrong = provision_unfit(d);
     if (wrong && d && p->options.skip)
         return;
     if (!wrong && config)

@@ -74,6 +74,8 @@ const struct config_uplink *provision_uplink(struct provision *p, size_t i);
 
 /* provision-check.c */
 void provision_check_row(struct provision *p, size_t i);
+/* Why a device that is configured cannot be given a key by a list; NULL if it can. */
+const char *provision_unfit(const struct device *d);
 void provision_check_done(struct provision *p);
 
 /* provision-make.c */

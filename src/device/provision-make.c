@@ -146,17 +146,15 @@ int provision_make_row(struct provision *p, size_t i)
 {
     const struct list_row *row = &p->rows->rows[i];
     const struct device *d = p->devices[i] || row->mistake ? NULL : provision_existing(p, row);
-    const struct vault_entry *entry = d ? device_entry(d) : NULL;
+    const char *unfit = d ? provision_unfit(d) : NULL;
     int r;
 
     if (p->r < 0)
         return p->r;
     if (row->mistake || (!d && !p->devices[i]))
         return error_set(&p->error, -ESTALE, "the list has changed while it was read");
-    if (entry && vault_credential(entry, VAULT_MAIN)->present) {
-        p->job->done++;
-        return p->options.skip ? 0 : error_set(&p->error, -ESTALE, "row %zu: it has got a key meanwhile", row->number);
-    }
+    if (unfit)
+        return p->options.skip ? 0 : error_set(&p->error, -ESTALE, "row %zu: %s", row->number, unfit);
     r = make_key(p, i);
     if (r >= 0)
         r = d ? remember(p, row) : keep(p, i);

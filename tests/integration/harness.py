@@ -401,6 +401,12 @@ class Bench:
               f"{done.stdout.decode(errors='replace')}{done.stderr.decode(errors='replace')}")
         return done.stdout.decode(errors="replace")
 
+    def ctl_json(self, *arguments, status=0, **options):
+        """What a verb has to say to programs: the result in the envelope. `status` None: any is fine; the envelope then."""
+        envelope = json.loads(self.ctl("--json=short", *arguments, status=None, **options).stdout)
+        check(sorted(envelope) == ["errors", "result", "status", "verb"] and status in (None, envelope["status"]), envelope)
+        return envelope if status is None else envelope["result"]
+
     # --- the bus ---
 
     def busctl(self, *arguments, check_status=True, seconds=DEADLINE):

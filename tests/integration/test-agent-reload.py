@@ -17,7 +17,7 @@ def write(bench, name, text):
 
 
 def devices(bench):
-    return [r["device"] for r in json.loads(bench.ctl("--json=short", "list"))]
+    return [r["device"] for r in bench.ctl_json("list")["devices"]]
 
 
 def all_or_nothing(bench):

@@ -106,7 +106,7 @@ def mistakes_in_device_files(bench):
                       "etc/devices.d/twice-1.json:1:", "state/devices.d/twice-2.json:1:", "neither is loaded"):
             check(words in said, f"{words!r} is not in: {said}")
         check("hidden" not in said and "good.json" not in said, f"what is no device file was read: {said}")
-    check([r["device"] for r in json.loads(bench.ctl("--json=short", "list"))] == ["good"], "only the good one is loaded")
+    check([r["device"] for r in bench.ctl_json("list")["devices"]] == ["good"], "only the good one is loaded")
     wait_samples(cloud, "good", 3)
 
 
@@ -191,8 +191,8 @@ def one_bad_record(bench):
     bench.wait_agent(agent)
     bench.wait_property("b", "State", "online")
     check(bench.get("a", "State") == "no-credential" and bench.get("a", "LastError"), "the state and the reason are shown")
-    job = json.loads(bench.ctl("--json=short", "vault", "verify", status=None).stdout)
-    check(job["State"] == "failed" and [r["device"] for r in job["Results"]] == ["a"], job)
+    job = bench.ctl_json("vault", "verify", status=None)["result"]["jobs"][0]
+    check(job["state"] == "failed" and [r["device"] for r in job["results"]] == ["a"], job)
 
 
 def second_agent(bench):

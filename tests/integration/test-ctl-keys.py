@@ -230,7 +230,7 @@ def told_by_hand(bench):
     bench.ctl("key", "forget", "a", "backup")
     bench.wait_property("a", "RotationState", "idle")
     check(bench.get("a", "BackupIdentity") == "", "forgotten")
-    check(json.loads(bench.ctl("--json=short", "list"))[0]["state"] == "online", "and online all the time")
+    check(bench.ctl_json("list")["devices"][0]["state"] == "online", "and online all the time")
     check(sessions(cloud, "a", since) == 1, "one session more")
 
 

@@ -26,7 +26,7 @@ def fails(bench, status, *arguments, says=(), stdin=b""):
 def without_an_agent(bench):
     bench.bus()
     for verb in (["status"], [], ["list"], ["show", "a"], ["rotate", "--all"], ["rotate", "a"], ["read", "a", "x"],
-                 ["write", "a", "x", "1"], ["key", "promote", "a"], ["device", "add", "a"], ["device", "remove", "a"],
+                 ["write", "a", "x", "1"], ["key", "promote", "a"], ["device", "add", "a"], ["device", "remove", "a", "--yes"],
                  ["connect", "a"], ["disconnect", "a"], ["reload"], ["vault", "verify"], ["watch"]):
         fails(bench, 3, *verb, says=["gatehoused is not running"])
     bench.env["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=" + bench.path("nowhere")
@@ -36,7 +36,7 @@ def without_an_agent(bench):
 def usage(bench):
     for verb in (["stat"], ["show"], ["show", "a", "b"], ["rotate"], ["rotate", "a", "--all"], ["--json=yes", "list"],
                  ["--colour"], ["key", "set"], ["key", "put", "a"], ["vault", "open"], ["vault", "init"], ["device", "add"],
-                 ["write", "a", "x"], ["read", "a"], ["--type=q", "write", "a", "x", "1"]):
+                 ["write", "a", "x"], ["read", "a"], ["--type=q", "write", "a", "x", "1"], ["rotate"]):
         done = bench.ctl(*verb, status=None)
         check(done.returncode == 2 and done.stderr and not done.stdout, f"{verb}: {done}")
     check("exit status:" in bench.ctl("--help"), "help")
@@ -48,13 +48,13 @@ def looking(bench):
     bench.write_json("devices.d/c.json", {"device": "c", "uplink": "cloud", "driver": "modbus", "points": {},
                                           "modbus": {"url": "tcp://127.0.0.1:1", "unit": 1}})
     bench.ctl("reload")
-    status = json.loads(bench.ctl("--json=short"))
-    check((status["Devices"], status["Online"], status["VaultState"]) == (3, 2, "open"), status)
-    check(status["States"] == {"online": 2, "no-credential": 1}, status)
-    check([d[:3:2] for d in status["Drivers"] if d[0] == "sim"] == [["sim", "connected"]], status["Drivers"])
+    status = bench.ctl_json()
+    check((status["devices"], status["online"], status["vault_state"]) == (3, 2, "open"), status)
+    check(status["states"] == {"online": 2, "no-credential": 1}, status)
+    check([d["state"] for d in status["drivers"] if d["name"] == "sim"] == ["connected"], status["drivers"])
     text = bench.ctl("status")
     check("devices: 3, 2 online" in text and "no-credential: 1" in text and "sim" in text, text)
-    rows = json.loads(bench.ctl("--json=pretty", "list"))
+    rows = json.loads(bench.ctl("--json=pretty", "list"))["result"]["devices"]
     check([(r["device"], r["driver"], r["uplink"], r["state"]) for r in rows] ==
           [("a", "sim", "cloud", "online"), ("b", "sim", "cloud", "online"), ("c", "modbus", "cloud", "no-credential")], rows)
     check(len(bench.ctl("--json=pretty", "list").splitlines()) > 10 and
@@ -62,11 +62,11 @@ def looking(bench):
     text = bench.ctl("list")
     check(text.splitlines()[0].split() == ["DEVICE", "DRIVER", "UPLINK", "STATE", "SENSOR"] and "3 devices." in text, text)
     check(len(bench.ctl("list", "--no-legend").splitlines()) == 3, "no legend")
-    shown = json.loads(bench.ctl("--json=short", "show", "a"))
-    check(shown["State"] == "online" and shown["MainIdentity"] == "first-a" and len(shown["MainFingerprint"]) == 16 and
-          shown["Suite"] and shown["ForwardSecrecy"] is True, shown)
+    shown = bench.ctl_json("show", "a")
+    check(shown["state"] == "online" and shown["main_identity"] == "first-a" and len(shown["main_fingerprint"]) == 16 and
+          shown["suite"] and shown["forward_secrecy"] is True, shown)
     text = bench.ctl("show", "a")
-    for words in ("state: online", "identity first-a, fingerprint " + shown["MainFingerprint"], "forward secrecy: yes",
+    for words in ("state: online", "identity first-a, fingerprint " + shown["main_fingerprint"], "forward secrecy: yes",
                   "backup key: none", "rotation: idle"):
         check(words in text, f"{words!r} is not in {text}")
     check("never" in bench.ctl("show", "c") and "main key: none" in bench.ctl("show", "c"), "one without a key")
@@ -99,7 +99,7 @@ def strangers_are_denied(bench):
         return
     for verb in (["rotate", "boiler-1"], ["rotate", "--all"], ["read", "boiler-1", "x"], ["write", "boiler-1", "x", "1"],
                  ["key", "set", "boiler-1", "i"], ["key", "forget", "boiler-1", "main"], ["key", "promote", "boiler-1"],
-                 ["key", "export", "boiler-1", "main"], ["device", "add", "n"], ["device", "remove", "boiler-1"],
+                 ["key", "export", "boiler-1", "main"], ["device", "add", "n"], ["device", "remove", "boiler-1", "--yes"],
                  ["connect", "boiler-1"], ["disconnect", "boiler-1"], ["reload"], ["vault", "verify"], ["watch"]):
         done = as_stranger(*verb)
         check(done.returncode == 5 and b"has not" in done.stderr and not done.stdout, f"{verb}: {done}")
@@ -112,7 +112,7 @@ def reading_and_writing(bench):
     bench.ctl("write", "boiler-1", "target", "22.5")
     check(float(bench.ctl("read", "boiler-1", "target")) == 22.5, "what was written is read")
     wait_for("it in the cloud", lambda: any(s["value"] == 22.5 for s in cloud.samples("boiler-1", "target")))
-    answer = json.loads(bench.ctl("--json=short", "read", "boiler-1", "target"))
+    answer = bench.ctl_json("read", "boiler-1", "target")
     check(answer["value"] == 22.5 and answer["time"] > 1.7e15, answer)
     bench.ctl("write", "boiler-1", "name", "teapot")
     check(bench.ctl("read", "boiler-1", "name") == "teapot\n", "a text")
@@ -153,7 +153,7 @@ def devices_come_and_go(bench):
     bench.key_set("new", "first-new", key)
     wait_samples(cloud, "new", 3)
     fails(bench, 1, "device", "add", "new", device_file(bench, "new"), says=["there is a device 'new' already"])
-    fails(bench, 1, "device", "remove", "boiler-1", says=["boiler-1.json", "administrator"])
+    fails(bench, 1, "device", "remove", "boiler-1", "--yes", says=["boiler-1.json", "administrator"])
     check(bench.get("boiler-1", "State") == "online", "and stays")
     path = device_file(bench, "other", uplink="clod")
     fails(bench, 78, "device", "add", "other", path, says=["other.json:3:", '"clod"'])
@@ -172,7 +172,7 @@ def devices_come_and_go(bench):
     cloud.do("refuse", code="4.29", max_age=1, path="credentials", method="DELETE", device="new", times=0)
     bench.ctl("device", "remove", "new", "--yes")
     fails(bench, 4, "show", "new")
-    check([r["device"] for r in json.loads(bench.ctl("--json=short", "list"))] == ["boiler-1"], "not listed")
+    check([r["device"] for r in bench.ctl_json("list")["devices"]] == ["boiler-1"], "not listed")
     fails(bench, 1, "device", "add", "new", device_file(bench, "new"), says=["not yet deleted"])
     agent.wait_text("new: the registrar says: the cloud answered 4.29")
     agent.restart()
@@ -189,15 +189,15 @@ def rotating(bench):
     _, _, cloud, _ = sim_bench(bench, ("a", "b", "c"))
     check(bench.ctl("rotate", "a").startswith("a: rotation done"), "for people")
     check(bench.get("a", "MainIdentity") != "first-a" and bench.get("a", "BackupIdentity") == "first-a", "roles exchanged")
-    done = json.loads(bench.ctl("--json=short", "rotate", "b"))
-    check((done["Device"], done["State"], done["Kind"], done["Done"], done["Total"]) == ("b", "done", "rotate", 1, 1), done)
-    check([(r["device"], r["outcome"]) for r in done["Results"]] == [("b", "done")], done)
+    done = bench.ctl_json("rotate", "b")["jobs"][0]
+    check((done["device"], done["state"], done["kind"], done["done"], done["total"]) == ("b", "done", "rotate", 1, 1), done)
+    check([(r["device"], r["outcome"]) for r in done["results"]] == [("b", "done")], done)
     bench.write_device("d", "sim", {"x": {}})
     bench.ctl("reload")
     text = refused(bench.ctl("rotate", "c", "d", status=None), 6)
     check(bench.get("c", "MainIdentity") != "first-c", "the one was rotated")
-    job = json.loads(bench.ctl("--json=short", "rotate", "d", status=None).stdout)
-    check(job["State"] == "failed" and "no key" in job["Results"][0]["reason"], f"the other: {job} {text}")
+    job = bench.ctl_json("rotate", "d", status=None)["result"]["jobs"][0]
+    check(job["state"] == "failed" and "no key" in job["results"][0]["reason"], f"the other: {job} {text}")
     fails(bench, 1, "rotate", "d", "-q", says=["d: rotation failed: the device has no key yet"])
     check(bench.ctl("rotate", "a", "nobody", status=None).returncode in (1, 6), "one does not exist")
     fails(bench, 1, "rotate", "c", "--compromised", says=["revoke it at the cloud"])
@@ -213,8 +213,8 @@ def rotating(bench):
 def vault(bench):
     sim_bench(bench, ("a", "b"))
     check("2 entries looked at, 0 with problems" in bench.ctl("vault", "verify"), "both are looked at")
-    job = json.loads(bench.ctl("--json=short", "vault", "verify"))
-    check((job["Kind"], job["State"], job["Total"], job["Failed"]) == ("verify-vault", "done", 2, 0), job)
+    job = bench.ctl_json("vault", "verify")["jobs"][0]
+    check((job["kind"], job["state"], job["total"], job["failed"]) == ("verify-vault", "done", 2, 0), job)
     fails(bench, 1, "vault", "init", "--keyfile", bench.keyfile, says=["exists"])
     check(os.stat(bench.keyfile).st_mode & 0o7777 == 0o400 and os.path.getsize(bench.keyfile) == 32, "and is as it was")
     fails(bench, 1, "vault", "init", "--keyfile", bench.path("nowhere", "key"), says=["nowhere"])
@@ -226,7 +226,7 @@ def watching(bench):
     watch = bench.spawn("watch", [harness.program(CTL), "--json=short", "watch", "a"])
     watch.wait_events(5, "sample", device="a", point="x", unit="Cel")
     bench.ctl("disconnect", "a")
-    wait_for("the state", lambda: any(e["properties"]["State"] == "disabled" for e in watch.find_events("state", device="a")))
+    wait_for("the state", lambda: any(e["properties"]["state"] == "disabled" for e in watch.find_events("state", device="a")))
     bench.ctl("connect", "a")
     bench.wait_property("a", "State", "online")
     bench.ctl("rotate", "a")

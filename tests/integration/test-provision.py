@@ -229,8 +229,11 @@ def removed_before_it_was_registered(bench):
     bench.ctl("provision", "--count=1", "--prefix=dev-", template(bench))
     done = bench.ctl("provision", "--count=2", "--prefix=dev-", template(bench), status=None)
     check(b"row 2: " in done.stderr and b"has a key already" in done.stderr, done.stderr)
-    bench.ctl("provision", "--count=2", "--prefix=dev-", "--skip-existing", template(bench))
+    said = bench.ctl("provision", "--count=2", "--prefix=dev-", "--skip-existing", template(bench))
     check(bench.get(None, "Devices") == 2, "the second was made")
+    check("1 devices provisioned, 1 skipped" in said, f"what was skipped was not made: {said}")
+    job = bench.ctl_json("provision", "--count=2", "--prefix=dev-", "--skip-existing", template(bench))["jobs"][0]
+    check((job["done"], job["total"]) == (0, 2), f"all are skipped: {job}")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ def wrong_profile(bench):
     check(all(w in agent.text() for w in words), agent.text())
     os.unlink(os.path.join(bench.config, "profiles", "site.json"))
     refused(bench.ctl("reload", status=None), 78, "gatehouse.json:5:", "there is no profile site.json in")
-    devices = [r["device"] for r in json.loads(bench.ctl("--json=short", "list"))]
+    devices = [r["device"] for r in bench.ctl_json("list")["devices"]]
     check(devices == ["a", "b"], f"nothing was taken from what was refused: {devices}")
     # Added meanwhile, a device speaks the words that were taken, whatever is in the file now.
     own_profile(bench, "site", "senml", ('"transport": "coap"', '"transport": "carrier pigeon"'))

@@ -71,15 +71,15 @@ def dead_sensors_look_dead(bench):
                           ("off", "disabled")):
         reason = bench.get(device, "SensorReason")
         check(words in reason and bool(words) == bool(reason), f"{device}: {reason!r}")
-    rows = {r["device"]: r for r in json.loads(bench.ctl("--json=short", "list"))}
+    rows = {r["device"]: r for r in bench.ctl_json("list")["devices"]}
     check({d: r["sensor"] for d, r in rows.items()} == expected, rows)
     check(rows["silent"]["state"] == "online" and rows["silent"]["sensor_reason"] == bench.get("silent", "SensorReason"),
           rows["silent"])
     lines = {line.split()[0]: line for line in bench.ctl("list", "--no-legend").splitlines()}
     check("failed: " + bench.get("silent", "SensorReason") in lines["silent"], lines["silent"])
     check(lines["well"].split() == ["well", "sim", "cloud", "online", "ok"], lines["well"])
-    status = json.loads(bench.ctl("--json=short", "status"))
-    check(status["Sensors"] == {"ok": 1, "failed": 3, "no-driver": 1, "closed": 1}, status)
+    status = bench.ctl_json("status")
+    check(status["sensors"] == {"ok": 1, "failed": 3, "no-driver": 1, "closed": 1}, status)
     text = bench.ctl("status")
     check(" failed: 3" in text and " no-driver: 1" in text, text)
     text = bench.ctl("show", "silent")

@@ -141,8 +141,8 @@ class Fleet:
         f["seconds"] = round(time.monotonic() - started, 2)
         f["syncs"] = self.syncs() - syncs
         f["status"] = done.returncode
-        job = json.loads(done.stdout)
-        f["done"], f["not_rotated"] = job["Done"], job["Failed"]
+        job = json.loads(done.stdout)["result"]["jobs"][0]
+        f["done"], f["not_rotated"] = job["done"], job["failed"]
         events, handshakes = self.events(marks), {}
         for e in events:
             if e["event"] == "session":

@@ -54,10 +54,13 @@ def samples_go_on(w, *devices, seconds=30):
         w.cloud.wait("sample", device, after, seconds)
 
 
+def show(device):
+    return json.loads(ok("gatehousectl", "--json=short", "show", device))["result"]
+
+
 def online(*devices):
     for device in devices:
-        wait_for(f"{device} online", lambda d=device: json.loads(ok("gatehousectl", "--json=short", "show", d))["State"] ==
-                 "online", 90)
+        wait_for(f"{device} online", lambda d=device: show(d)["state"] == "online", 90)
 
 
 def said_in_journal(name, mark, words):
@@ -209,12 +212,12 @@ def confined(w):
 
 def rotated(w):
     """rotate: finished, the new key is in use"""
-    before, mark = json.loads(ok("gatehousectl", "--json=short", "show", "boiler-1")), w.cloud.mark()
+    before, mark = show("boiler-1"), w.cloud.mark()
     ok("gatehousectl", "rotate", "boiler-1", timeout=90)
-    after = json.loads(ok("gatehousectl", "--json=short", "show", "boiler-1"))
-    check(after["MainIdentity"] != before["MainIdentity"] and after["BackupIdentity"] == before["MainIdentity"], after)
-    check(w.cloud.wait("credential", "boiler-1", mark)["identity"] == after["MainIdentity"], "learnt by the cloud")
-    check(w.cloud.wait("session", "boiler-1", mark)["identity"] == after["MainIdentity"], "a session with the new key")
+    after = show("boiler-1")
+    check(after["main_identity"] != before["main_identity"] and after["backup_identity"] == before["main_identity"], after)
+    check(w.cloud.wait("credential", "boiler-1", mark)["identity"] == after["main_identity"], "learnt by the cloud")
+    check(w.cloud.wait("session", "boiler-1", mark)["identity"] == after["main_identity"], "a session with the new key")
     samples_go_on(w, "boiler-1")
 
 
@@ -240,7 +243,7 @@ def registrar(w):
     ok("gatehousectl", "key", "set", "sim-2", "first-3@barn", "/root/sim-2.key", "--encoding=text")
     cloud.wait("sample", "sim-2")
     ok("gatehousectl", "rotate", "sim-2", timeout=90)
-    identity = json.loads(ok("gatehousectl", "--json=short", "show", "sim-2"))["MainIdentity"]
+    identity = show("sim-2")["main_identity"]
     check(identity.endswith("@barn") and identity != "first-3@barn", identity)
     cloud.wait("sample", "sim-2", cloud.mark())
     wait_for("the unit's instances are gone", lambda: "gatehouse-registrar-golioth@" not in
