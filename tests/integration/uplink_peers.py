@@ -12,8 +12,8 @@ import tempfile
 import threading
 import time
 
-from harness import BUILD_DIR
 from ports import free_port
+from waiting import BUILD_DIR, DEADLINE
 
 CLIENT = os.path.join(BUILD_DIR, "tests/tools/uplink-client")
 
@@ -40,20 +40,27 @@ class Lines:
         self.queue, self.seen = queue.Queue(), []
         threading.Thread(target=lines_of, args=(stream, self.queue), daemon=True).start()
 
-    def expect(self, pattern, timeout, unless=None):
+    def expect(self, pattern, unless=None):
         """The first line not yet looked at that matches."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + DEADLINE
         while True:
             try:
                 line = self.queue.get(timeout=max(0.001, end - time.monotonic()))
             except queue.Empty:
-                raise Failed(f"no line like {pattern!r} within {timeout} s; had: {self.seen[-8:]}") from None
+                raise Failed(f"no line like {pattern!r} within {DEADLINE} s; had: {self.seen[-8:]}") from None
             check(line is not None, "the program ended; had:", self.seen[-8:])
             self.seen.append(line)
             check(not unless or not re.search(unless, line), "got", line)
             match = re.search(pattern, line)
             if match:
                 return match
+
+
+    def rest(self):
+        """All lines, once the program has ended."""
+        for line in iter(lambda: self.queue.get(timeout=DEADLINE), None):
+            self.seen.append(line)
+        return self.seen
 
 
 class Client:
@@ -63,13 +70,13 @@ class Client:
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         stack.callback(self.end)
         self.lines = Lines(self.process.stdout)
-        self.expect("^ready", 10)
+        self.expect("^ready")
 
     def end(self):
         if self.process.poll() is None:
             self.say("quit")
             try:
-                status = self.process.wait(10)
+                status = self.process.wait(DEADLINE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
                 raise Failed("the client does not end") from None
@@ -81,8 +88,8 @@ class Client:
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
 
-    def expect(self, pattern, timeout=5, unless=None):
-        return self.lines.expect(pattern, timeout, unless)
+    def expect(self, pattern, unless=None):
+        return self.lines.expect(pattern, unless)
 
     def credential(self, key, identity="device-0", slot="main", n=0):
         self.say(f"credential {n} {slot} {identity} {key.encode().hex()}")
@@ -90,11 +97,11 @@ class Client:
     def connect(self, key, identity="device-0"):
         self.credential(key, identity)
         self.say("start 0 main")
-        self.expect("^state 0 online", 10)
+        self.expect("^state 0 online")
 
-    def put(self, text, path="box", timeout=5, n=0):
+    def put(self, text, path="box", n=0):
         self.say(f"put {n} {path} {text}")
-        return self.expect(rf"^response {n} (\d\.\d\d)", timeout)[1]
+        return self.expect(rf"^response {n} (\d\.\d\d)")[1]
 
     def info(self, n=0):
         self.say(f"info {n}")
@@ -123,12 +130,12 @@ class Server:
                                          "-h", self.hint, "-i", self.keys.name, "-d", "10", "-v", "7"],
                                         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         self.lines = Lines(self.process.stdout)
-        self.lines.expect(rf"created DTLS *endpoint .*:{self.port}", 10)
+        self.lines.expect(rf"created DTLS *endpoint .*:{self.port}")
 
     def stop(self, how=signal.SIGKILL):
         if self.process and self.process.poll() is None:
             self.process.send_signal(how)
-            self.process.wait(10)
+            self.process.wait(DEADLINE)
 
 
 class Proxy:
@@ -188,7 +195,7 @@ def start_peer(stack, command, port, **arguments):
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **arguments)
     stack.callback(process.wait)
     stack.callback(process.kill)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + DEADLINE
     while f":{port:04X} " not in open("/proc/net/udp").read() + open("/proc/net/udp6").read():
         check(time.monotonic() < deadline and process.poll() is None, command[0], "does not come up")
         time.sleep(0.02)

@@ -87,7 +87,7 @@ class Mosquitto:
         began = time.monotonic()
         stream.write(text.encode() + b"\n")
         stream.flush()
-        line = self.seen.expect(rf'^gatehouse/{device}/outcome \d (.*"id":{self.number}[,}}].*)', 10)
+        line = self.seen.expect(rf'^gatehouse/{device}/outcome \d (.*"id":{self.number}[,}}].*)')
         return json.loads(line[1]), (time.monotonic() - began) * 1000
 
     def close(self):

@@ -91,7 +91,7 @@ class Mqtt:
     def arrived(self):
         """(number, time) by device, in the order of arrival."""
         publish(self.broker, "gatehouse/last/telemetry", "[]")
-        self.seen.expect("^gatehouse/last/telemetry ", DRAIN_SECONDS)
+        self.seen.expect("^gatehouse/last/telemetry ")
         found = {d: [] for d in self.devices}
         for line in self.seen.lines.seen:
             topic, *rest = line.split(" ", 2)
