@@ -159,6 +159,8 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, co
         s->refused++;
     /* Whatever was wrong, the ticket may have been the cause. */
     if (result == UPLINK_REFUSED_ANSWER || result == UPLINK_FAILED)
+        s->ticketless = true;
+    if (s->ticketless)
         s->uplink->transport->drop_ticket(s);
     tell_result(s, result, s->making_full, reason);
     if (s->once) {
@@ -196,7 +198,7 @@ void attempt_opened(struct uplink_session *s, bool full)
     session_cancel_attempt(s);
     s->uplink->transport->drop_ticket(s);
     s->online_since = now;
-    s->fresh = false;
+    s->fresh = s->ticketless = false;
     s->refused = 0;
     s->round = (struct resolver_round){0};
     resolver_worked(s->uplink->resolver, &s->open_address);

@@ -281,7 +281,7 @@ static const gnutls_datum_t *find_ticket(struct uplink_session *s, uint64_t gene
 {
     struct coap_session *c = coap(s);
 
-    if (s->fresh || s->once)
+    if (s->fresh || s->ticketless || s->once)
         return NULL;
     if (c->open && s->open_generation == generation && c->ticket.size == 0 && dtls_resumption(c->open, &c->ticket) == 0)
         c->ticket_generation = generation;

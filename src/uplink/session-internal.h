@@ -89,6 +89,7 @@ struct uplink_session {
     bool running, once, freed;
     bool open;        /* a session stands */
     bool fresh;       /* the next handshake has to be a full one */
+    bool ticketless;  /* nor does it offer to resume the session that stands: the last one ended badly */
     bool making_full; /* no ticket was offered */
     bool tell_state, tell_result, result_full;
 };
