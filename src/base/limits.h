@@ -266,6 +266,8 @@
 /* Rotation */
 #define ROTATION_REFUSED_PROBES 5
 #define ROTATION_REFUSED_PROBES_SPAN USEC_PER_HOUR
+#define ROTATION_ASKED_AGE_MAX (5 * USEC_PER_MINUTE) /* a request is sent so long after it was written down */
+#define ROTATION_ACCEPTED_SPAN (24 * USEC_PER_HOUR)  /* so long a key that passed is not given up for its refusals */
 #define ROTATION_RETIRE_PROOF_AGE (5 * USEC_PER_MINUTE)
 #define ROTATION_FALLBACK_INTERVAL (10 * USEC_PER_MINUTE)
 #define ROTATION_MAX_AGE_DEFAULT (90 * USEC_PER_DAY)

@@ -13,6 +13,9 @@
 #define MESSAGE_ROTATION_ALL_ASKED "a546b17a7f774b7ab4cc6438ba8d2581" /* the same, of all devices */
 #define MESSAGE_ROTATION_DONE "50051ae4bd8e40dfbb82bc86712e357a"      /* a rotation took */
 #define MESSAGE_ROTATION_ABANDONED "67aafc2253584966ba9cfd46e2c76fda" /* a rotation was given up */
+#define MESSAGE_FELL_BACK "7473b99d1fa34c1492a4b4d5a4e89bb5"          /* the key before is main again: a fallback */
+#define MESSAGE_WENT_FORWARD "6f3e0e69ae5440f7ad29e399ec5388b2"       /* the newer one is, again */
+#define MESSAGE_LEFT_AT_CLOUD "95a4c5245c4a44c1b301fbaffc914408"      /* removed here, and not at the cloud */
 #define MESSAGE_CONFLICT "fc0f595591e74b0fbc62653fb8dacfaa"          /* somebody else's key stands under our identity */
 #define MESSAGE_PROVISIONED "003711db2ecb4b2db0319e350be6d82f"       /* a person had devices and keys made of a list */
 #define MESSAGE_KEYS_EXPORTED "d3bfd802a55d4927a16ae54aafa10226"     /* the keys of many devices left the agent */

@@ -12,6 +12,7 @@
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
+ *   rotate-news.c  what it tells when it has come to something
  *   calendar.c   which rotations begin, and when            batch.c     a rotation of all devices
  *   points.c     Read and Write                             restored.c  what came from a backup
  *   idle.c       sessions on demand                         message.c   what all use that speak to the cloud
@@ -480,6 +481,12 @@ bool rotate_heard(const struct device *d);
 bool rotate_under_way(const struct device *d);
 /* It no longer counts as one of those that run at once. */
 void rotate_end_turn(struct device *d);
+/* rotate-news.c: what the rotation of this device, `userdata`, has to tell. */
+void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *reason);
+void rotate_moved(void *userdata, enum rotation_move move, const char *reason);
+void rotate_reported(void *userdata, enum rotation_report report, const char *reason);
+/* Its main key is the one before, until the other is accepted again or somebody acts. */
+bool rotate_fallen(const struct device *d);
 
 /* restored.c */
 /* It came from a backup, and the cloud has accepted none of its keys since. */

@@ -39,6 +39,20 @@ static const char *of_silence(const struct device *d, char *buffer, size_t size)
     return buffer;
 }
 
+/* The session stands, on the key before. */
+static const char *of_fallback(const struct vault_entry *entry, char *buffer, size_t size)
+{
+    const char *backup = entry ? vault_credential(entry, VAULT_BACKUP)->identity : "";
+
+    snprintf(
+        buffer, size,
+        "fell back to the key before, as %s was refused: it is tried on and on, and nothing is rotated until it is "
+        "accepted or somebody acts (key promote, key forget, rotate). Does somebody who has the old key stand "
+        "between here and the cloud?",
+        backup);
+    return buffer;
+}
+
 /* The session stands, and the server does not take what it is sent. */
 static const char *of_answer(const struct device *d, char *buffer, size_t size)
 {
@@ -79,6 +93,8 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         return of_answer(d, buffer, sizeof(buffer));
     if (d->report != ROTATION_REPORT_FINE && d->report_reason)
         return d->report_reason;
+    if (rotate_fallen(d))
+        return of_fallback(entry, buffer, sizeof(buffer));
     if (!d->tombstone && sensor_state_bad(d->sensor.shown)) {
         const char *reason = device_sensor_reason(d, buffer, sizeof(buffer));
 

@@ -337,69 +337,7 @@ static void op_set_timer(void *userdata, uint64_t when)
         timer_set(d->fleet->rotation_timers, &d->rotation_timer, when);
 }
 
-/* ── Outcomes ── */
-
-void rotate_end_turn(struct device *d)
-{
-    d->scheduled = false;
-    batch_turn_over(d);
-    turn_release(d);
-}
-
-static void op_finished(void *userdata, enum rotation_outcome outcome, const char *reason)
-{
-    struct device *d = userdata;
-    struct fleet *f = d->fleet;
-    struct job *job = d->job;
-
-    d->job = NULL;
-    if (outcome == ROTATION_REMOVED)
-        batch_gone(d);
-    else
-        batch_ended(d, outcome == ROTATION_DONE, rotation_outcome_name(outcome), reason);
-    rotate_end_turn(d);
-    if (outcome == ROTATION_REMOVED) {
-        if (job)
-            job_finish(f->jobs, job, JOB_CANCELLED);
-        /* Configured again meanwhile: it is then a device without a key. */
-        if (d->tombstone)
-            fleet_tombstone_done(d);
-        else
-            device_changed(d);
-        return;
-    }
-    if (outcome == ROTATION_DONE) {
-        backup_dir_due(f);
-        free(d->rotation_problem);
-        d->rotation_problem = NULL;
-    }
-    log_audit(LOG_INFO, outcome == ROTATION_DONE ? MESSAGE_ROTATION_DONE : MESSAGE_ROTATION_ABANDONED, d->config->id,
-              NOBODY, "rotation %s%s%s", rotation_outcome_name(outcome), reason && reason[0] ? ": " : "", reason ?: "");
-    rotate_schedule(d, true);
-    if (job) {
-        job_progress(f->jobs, job, d->config->id, outcome == ROTATION_DONE, rotation_outcome_name(outcome), reason);
-        job_finish(f->jobs, job, outcome == ROTATION_DONE ? JOB_DONE : JOB_FAILED);
-    }
-    if (f->listener.rotation_finished && !d->tombstone)
-        f->listener.rotation_finished(f->listener.userdata, d, rotation_outcome_name(outcome), reason ?: "");
-}
-
-static void op_report(void *userdata, enum rotation_report report, const char *reason)
-{
-    struct device *d = userdata;
-
-    if (report != d->report && report == ROTATION_REPORT_CONFLICT)
-        log_audit(LOG_WARNING, MESSAGE_CONFLICT, d->config->id, NOBODY, "%s", reason);
-    else if (report != d->report && report != ROTATION_REPORT_FINE)
-        log_warning(d->config->id, "%s",
-                    d->session_state == UPLINK_STATE_ONLINE && d->answer ? device_last_error(d, NULL) : reason);
-    d->report = report;
-    d->report_reason = reason;
-    /* It may take until somebody mends it, and others are waiting for their turn. */
-    if (report != ROTATION_REPORT_FINE)
-        rotate_end_turn(d);
-    device_changed(d);
-}
+/* ── Answers ── */
 
 static void op_reply(void *userdata, enum rotation_event_type act, int r, const char *reason)
 {
@@ -432,8 +370,9 @@ static const struct rotation_ops ops = {
     .close_old = op_close_old,
     .drop_probe = op_drop_probe,
     .set_timer = op_set_timer,
-    .finished = op_finished,
-    .report = op_report,
+    .finished = rotate_finished,
+    .moved = rotate_moved,
+    .report = rotate_reported,
     .reply = op_reply,
     .changed = op_changed,
 };
@@ -516,8 +455,8 @@ void rotate_schedule(struct device *d, bool fresh)
     const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
     struct stamp now;
 
-    if (!machine || !machine->d.has_main || d->tombstone || restored_waits(d) || registration_pending(d) ||
-        !vault_durable(d->fleet->vault, NULL)) {
+    if (!machine || !machine->d.has_main || machine->d.fallen || d->tombstone || restored_waits(d) ||
+        registration_pending(d) || !vault_durable(d->fleet->vault, NULL)) {
         schedule_drop(d->fleet->schedule, &d->schedule);
         return;
     }
@@ -532,7 +471,12 @@ bool rotate_under_way(const struct device *d)
 {
     enum rotation_state state = d->rotation ? rotation_carrier_machine(d->rotation)->d.state : ROTATION_IDLE;
 
-    return state == ROTATION_STAGED || state == ROTATION_OFFERED || state == ROTATION_PROBING;
+    return state == ROTATION_STAGED || (state == ROTATION_OFFERED && !rotate_fallen(d)) || state == ROTATION_PROBING;
+}
+
+bool rotate_fallen(const struct device *d)
+{
+    return d->rotation && rotation_carrier_machine(d->rotation)->d.fallen;
 }
 
 bool rotate_heard(const struct device *d)

@@ -6,17 +6,23 @@
 #include <errno.h>
 #include <string.h>
 
-/* Version 1: version, state, flags (16 bits), three stamps of boot id, boottime, realtime; numbers big-endian. */
-#define VERSION 1
+/* Version 1: version, state, flags (16 bits), three stamps of boot id, boottime, realtime; numbers big-endian.
+ * Version 2: a flag more (fallen), and a fourth stamp (asked). Written only where there is something to say in it, so
+ * that an agent of before reads what it can carry on with. Where it cannot, it says that the state is of a later
+ * version, and leaves the device offline and the blob as it is: it would offer a key that is only to be tried. */
+#define VERSION_1 1
+#define VERSION_2 2
 #define STAMP_SIZE (16 + 8 + 8)
-#define BLOB_SIZE (1 + 1 + 2 + 3 * STAMP_SIZE)
-#define N_FLAGS 11
+#define SIZE_1 (1 + 1 + 2 + 3 * STAMP_SIZE)
+#define SIZE_2 (SIZE_1 + STAMP_SIZE)
+#define N_FLAGS_1 11
+#define N_FLAGS 12
 
 static void flags_of(struct rotation_durable *d, bool *ret[N_FLAGS])
 {
     bool *const flags[N_FLAGS] = {&d->has_main,    &d->has_backup, &d->main_id,    &d->backup_id,
                                   &d->compromised, &d->wanted,     &d->retire_now, &d->give_up,
-                                  &d->removing,    &d->conflict,   &d->unsettled};
+                                  &d->removing,    &d->conflict,   &d->unsettled,  &d->fallen};
 
     memcpy(ret, flags, sizeof(flags));
 }
@@ -37,21 +43,24 @@ static const uint8_t *get_stamp(const uint8_t *p, struct stamp *s)
 
 ssize_t rotation_encode(const struct rotation_durable *d, uint8_t *blob, size_t size)
 {
+    bool v2 = d->fallen || stamp_is_set(&d->asked);
     struct rotation_durable copy = *d;
     bool *flags[N_FLAGS];
     unsigned bits = 0;
     uint8_t *p = blob;
 
-    if (size < BLOB_SIZE)
+    if (size < (v2 ? SIZE_2 : SIZE_1))
         return -ENOBUFS;
     flags_of(&copy, flags);
     for (unsigned i = 0; i < N_FLAGS; i++)
         bits |= (unsigned)*flags[i] << i;
-    *p++ = VERSION;
+    *p++ = v2 ? VERSION_2 : VERSION_1;
     *p++ = (uint8_t)d->state;
     *p++ = (uint8_t)(bits >> 8);
     *p++ = (uint8_t)bits;
     p = put_stamp(put_stamp(put_stamp(p, &d->entered), &d->main_since), &d->backup_since);
+    if (v2)
+        p = put_stamp(p, &d->asked);
     return p - blob;
 }
 
@@ -64,6 +73,9 @@ static bool contradicts(const struct rotation_durable *d)
         return true;
     if (d->state == ROTATION_RETIRING && !d->has_main)
         return true;
+    if ((d->fallen && d->state != ROTATION_OFFERED && d->state != ROTATION_ABANDONING) ||
+        (stamp_is_set(&d->asked) && !d->unsettled))
+        return true;
     return (d->main_id && !d->has_main) || (d->backup_id && !d->has_backup);
 }
 
@@ -73,22 +85,26 @@ int rotation_decode(const void *blob, size_t n, struct rotation_durable *ret)
     struct rotation_durable d = {0};
     bool *flags[N_FLAGS];
     unsigned bits;
+    bool v2;
 
     if (n < 1)
         return -EINVAL;
-    if (p[0] != VERSION)
+    if (p[0] != VERSION_1 && p[0] != VERSION_2)
         return -EPROTONOSUPPORT;
-    if (n != BLOB_SIZE || p[1] >= ROTATION_STATES)
+    v2 = p[0] == VERSION_2;
+    if (n != (v2 ? SIZE_2 : SIZE_1) || p[1] >= ROTATION_STATES)
         return -EINVAL;
     bits = (unsigned)p[2] << 8 | p[3];
-    if (bits >> N_FLAGS)
+    if (bits >> (v2 ? N_FLAGS : N_FLAGS_1))
         return -EINVAL;
     d.state = p[1];
     flags_of(&d, flags);
     for (unsigned i = 0; i < N_FLAGS; i++)
         *flags[i] = bits >> i & 1;
-    get_stamp(get_stamp(get_stamp(p + 4, &d.entered), &d.main_since), &d.backup_since);
-    if (contradicts(&d))
+    p = get_stamp(get_stamp(get_stamp(p + 4, &d.entered), &d.main_since), &d.backup_since);
+    if (v2)
+        get_stamp(p, &d.asked);
+    if (contradicts(&d) || v2 != (d.fallen || stamp_is_set(&d.asked)))
         return -EINVAL;
     *ret = d;
     return 0;

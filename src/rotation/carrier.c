@@ -180,6 +180,9 @@ static void carry_out(struct rotation_carrier *c, const struct rotation_action *
     case ROTATION_DO_FINISHED:
         ops->finished(userdata, a->outcome, a->text);
         break;
+    case ROTATION_DO_MOVED:
+        ops->moved(userdata, a->move, a->text);
+        break;
     case ROTATION_DO_REPORT:
         ops->report(userdata, a->report, a->text);
         break;
@@ -272,5 +275,5 @@ const struct rotation *rotation_carrier_machine(const struct rotation_carrier *c
 
 const char *rotation_carrier_state(const struct rotation_carrier *c)
 {
-    return rotation_state_name(c->machine.d.state);
+    return rotation_shown_state(&c->machine.d);
 }

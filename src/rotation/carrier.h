@@ -41,6 +41,8 @@ struct rotation_ops {
     /* Calls rotation_carrier_event(TIMER) at CLOCK_BOOTTIME `when`; replaces the one before. */
     void (*set_timer)(void *userdata, uint64_t when);
     void (*finished)(void *userdata, enum rotation_outcome outcome, const char *reason);
+    /* The roles were exchanged, and not by a rotation. */
+    void (*moved)(void *userdata, enum rotation_move move, const char *reason);
     void (*report)(void *userdata, enum rotation_report report, const char *reason);
     /* `act` is the operator's event; r 0 or negative errno with a reason. */
     void (*reply)(void *userdata, enum rotation_event_type act, int r, const char *reason);
@@ -66,5 +68,5 @@ void rotation_carrier_committed(struct rotation_carrier *c, int r);
 void rotation_carrier_set_policy(struct rotation_carrier *c, const struct rotation_policy *policy);
 
 const struct rotation *rotation_carrier_machine(const struct rotation_carrier *c);
-/* "idle", "staged", ... */
+/* "idle", "staged", ..., "fallen-back" */
 const char *rotation_carrier_state(const struct rotation_carrier *c);

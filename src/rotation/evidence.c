@@ -19,7 +19,7 @@ static bool passed(uint64_t since, uint64_t now, uint64_t span)
 
 bool evidence_settled(const struct rotation *r, uint64_t now)
 {
-    return passed(r->unsettled_at, now, ROTATION_REQUEST_LIFETIME);
+    return now >= r->unsettled_until;
 }
 
 enum rotation_role rotation_target(const struct rotation_durable *d)
@@ -44,15 +44,28 @@ void evidence_clear(struct rotation *r)
     r->promote = false;
 }
 
-static void observe_restart(struct rotation *r, const struct rotation_policy *p, uint64_t now)
+void evidence_unsettle(struct rotation *r, const struct stamp *since, const struct stamp *now)
+{
+    uint64_t age = stamp_age(since, now);
+
+    if (age == AGE_UNKNOWN)
+        age = 0;
+    if (age >= ROTATION_REQUEST_LIFETIME)
+        return;
+    r->asked = age == 0 ? *now : *since;
+    r->unsettled_until = MAX_OF(now->boottime, UINT64_C(1)) + ROTATION_REQUEST_LIFETIME - age;
+}
+
+/* What was under way may still arrive: counted from when it was sent, which is written down before. */
+static void observe_restart(struct rotation *r, const struct rotation_policy *p, const struct stamp *now)
 {
     bool asking =
         r->d.state == ROTATION_OFFERED ||
         ((r->d.state == ROTATION_RETIRING || r->d.state == ROTATION_ABANDONING) && !target_id(&r->d) && !p->replaces);
 
-    r->started = now;
-    if (r->d.unsettled || (asking && !p->manual))
-        r->unsettled_at = now;
+    r->started = MAX_OF(now->boottime, UINT64_C(1));
+    if (r->d.unsettled || (asking && !p->manual && !r->d.fallen))
+        evidence_unsettle(r, &r->d.asked, now);
 }
 
 bool rotation_way_back(const struct rotation *r)
@@ -72,16 +85,26 @@ static void observe_rejection(struct rotation *r, enum rotation_event_type type,
 static void observe_retry(struct rotation *r, const struct rotation_event *ev)
 {
     if (ev->maybe_sent)
-        r->unsettled_at = event_time(ev);
+        evidence_unsettle(r, &ev->now, &ev->now);
     r->tries++;
+}
+
+/* Whether the cloud accepted backup so lately that a refusal says more of the path than of the key. */
+static bool was_accepted(const struct rotation *r, uint64_t now)
+{
+    return r->d.fallen || (r->passed_at != 0 && !passed(r->passed_at, now, ROTATION_ACCEPTED_SPAN));
 }
 
 static void observe_probe_refused(struct rotation *r, uint64_t now)
 {
     r->tries++;
+    r->promote = r->promote && !rotation_way_back(r);
     if (++r->probe_answers < ANSWERS_BELIEVED)
         return;
     r->probe_answers = 0;
+    /* Refused it is; but it is not on the way to being given up. */
+    if (was_accepted(r, now))
+        r->refused_probes = 0;
     if (r->refused_probes == 0)
         r->refused_at = now;
     if (r->refused_probes < ROTATION_REFUSED_PROBES)
@@ -95,6 +118,7 @@ static void observe_main(struct rotation *r, bool accepted, uint64_t now)
     if (accepted) {
         r->main_answers = 0;
         r->proved_at = now;
+        r->promote = r->promote && !rotation_way_back(r);
         if (rotation_way_back(r)) /* main failed for another reason than backup did */
             r->probe_answers = r->refused_probes = 0;
     } else {
@@ -129,10 +153,17 @@ static void observe_handshake(struct rotation *r, enum rotation_event_type type,
     }
 }
 
+/* Main took the place of a key that others know. */
+static bool is_successor(const struct rotation_durable *d)
+{
+    return d->compromised && (d->state == ROTATION_SWAPPED || d->state == ROTATION_RETIRING);
+}
+
 static void observe_act(struct rotation *r, enum rotation_event_type type)
 {
     if (type == ROTATION_EV_PROMOTE)
-        r->promote = r->d.state == ROTATION_OFFERED || r->d.state == ROTATION_PROBING;
+        r->promote = r->d.state == ROTATION_OFFERED || r->d.state == ROTATION_PROBING ||
+                     (is_successor(&r->d) && r->main_answers >= ANSWERS_BELIEVED);
     else if (type == ROTATION_EV_CONNECT)
         r->tries = 0;
     else if (type == ROTATION_EV_FORGET_BACKUP)
@@ -145,7 +176,7 @@ void evidence_observe(struct rotation *r, const struct rotation_policy *p, const
 
     switch (ev->type) {
     case ROTATION_EV_RESTART:
-        observe_restart(r, p, now);
+        observe_restart(r, p, &ev->now);
         break;
     case ROTATION_EV_OFFER_OK:
     case ROTATION_EV_OFFER_CONFLICT:
@@ -220,7 +251,8 @@ uint64_t evidence_retire_left(const struct rotation *r, const struct rotation_po
 
 static bool probes_spent(const struct rotation *r, uint64_t now)
 {
-    return r->refused_probes >= ROTATION_REFUSED_PROBES && passed(r->refused_at, now, ROTATION_REFUSED_PROBES_SPAN);
+    return r->refused_probes >= ROTATION_REFUSED_PROBES && passed(r->refused_at, now, ROTATION_REFUSED_PROBES_SPAN) &&
+           !was_accepted(r, now);
 }
 
 static bool retire_due(const struct rotation *r, const struct rotation_policy *p, const struct stamp *now)
@@ -240,7 +272,8 @@ static uint32_t facts_standing(const struct rotation *r, const struct rotation_p
     return (p->replaces ? FACT_REPLACES : 0u) | (p->manual ? FACT_MANUAL : 0u) | (p->looks ? FACT_LOOKS : 0u) |
            (p->out_of_band || p->manual ? FACT_OUT_OF_BAND : 0u) | (d->has_main ? FACT_MAIN : 0u) |
            (d->has_backup ? FACT_BACKUP : 0u) | (target_id(d) ? FACT_HAS_ID : 0u) | (d->wanted ? FACT_WANTED : 0u) |
-           (d->removing ? FACT_REMOVING : 0u) | (d->conflict ? FACT_CONFLICT : 0u);
+           (d->removing ? FACT_REMOVING : 0u) | (d->conflict ? FACT_CONFLICT : 0u) | (d->fallen ? FACT_FALLEN : 0u) |
+           (is_successor(d) ? FACT_SUCCESSOR : 0u) | (d->removing && p->out_of_band ? FACT_DETACHED : 0u);
 }
 
 static uint32_t facts_now(const struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev)

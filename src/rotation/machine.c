@@ -39,7 +39,7 @@ static void swap_roles(struct rotation_durable *d, const struct stamp *now)
 
 static void forget_backup(struct rotation_durable *d)
 {
-    d->has_backup = d->backup_id = false;
+    d->has_backup = d->backup_id = d->fallen = false;
     d->backup_since = (struct stamp){0};
     d->compromised = d->compromised && d->wanted;
 }
@@ -59,7 +59,7 @@ static void apply_change(struct rotation_durable *d, enum rotation_change_type c
     case ROTATION_CHANGE_STAGE:
     case ROTATION_CHANGE_SET_BACKUP:
         d->has_backup = true;
-        d->backup_id = false;
+        d->backup_id = d->fallen = false;
         d->backup_since = (struct stamp){0};
         break;
     case ROTATION_CHANGE_SET_MAIN:
@@ -87,7 +87,8 @@ static void apply_change(struct rotation_durable *d, enum rotation_change_type c
 
 static void apply_flags(struct rotation_durable *d, uint8_t set, uint8_t clear)
 {
-    bool *const flags[] = {&d->compromised, &d->wanted, &d->retire_now, &d->give_up, &d->removing, &d->conflict};
+    bool *const flags[] = {&d->compromised, &d->wanted,   &d->retire_now, &d->give_up,
+                           &d->removing,    &d->conflict, &d->fallen};
 
     for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
         if (set & 1u << i)
@@ -97,19 +98,34 @@ static void apply_flags(struct rotation_durable *d, uint8_t set, uint8_t clear)
     }
 }
 
+/* It commits, and then sends what may be carried out late. */
+static bool row_asks(const struct rotation_row *row)
+{
+    return row->send & (SEND_OFFER | SEND_FIND);
+}
+
+/* A request that may take long to arrive is written down before it is sent: after a crash nobody else knows when that
+ * was. */
+static void write_unsettled(struct rotation *r, const struct rotation_row *row, const struct rotation_event *ev)
+{
+    bool asks = row_asks(row);
+
+    r->next.unsettled = asks || !evidence_settled(r, event_time(ev));
+    r->next.asked = asks ? ev->now : r->next.unsettled ? r->asked : (struct stamp){0};
+}
+
 static void build_next(struct rotation *r, const struct rotation_row *row, const struct rotation_event *ev)
 {
-    uint64_t now = event_time(ev);
     bool deletion_cancelled =
         row->change == ROTATION_CHANGE_SWAP && rotation_way_back(r) && r->d.state != ROTATION_SWAPPED;
 
     /* A deletion that was sent may still be carried out, of the key that is main from now on. */
     if (deletion_cancelled)
-        r->unsettled_at = now;
+        evidence_unsettle(r, &ev->now, &ev->now);
     r->next = r->d;
     apply_flags(&r->next, row->set, row->clear);
     apply_change(&r->next, row->change, &ev->now);
-    r->next.unsettled = !evidence_settled(r, now);
+    write_unsettled(r, row, ev);
     if (row->to == ROTATION_ABANDONING && r->cause == ROTATION_EV_OFFER_CONFLICT)
         r->next.conflict = true;
     if (row->to != ROTATION_STATES && row->to != r->d.state) {
@@ -117,6 +133,7 @@ static void build_next(struct rotation *r, const struct rotation_row *row, const
         r->next.entered = ev->now;
     }
     stamp_complete(&r->next.entered, &ev->now);
+    stamp_complete(&r->next.asked, &ev->now);
     stamp_complete(&r->next.backup_since, &ev->now);
     if (r->next.has_main && evidence_undated(&r->next.main_since, &ev->now) &&
         !stamp_complete(&r->next.main_since, &ev->now))
@@ -162,7 +179,7 @@ static void add_timer(struct rotation *r, const struct rotation_policy *p, const
         when += evidence_retire_left(r, p, &ev->now);
         break;
     case DELAY_SETTLE:
-        when = MAX_OF(now, r->unsettled_at + ROTATION_REQUEST_LIFETIME);
+        when = MAX_OF(now, r->unsettled_until);
         break;
     case DELAY_FALLBACK:
         when = MAX_OF(now, r->fallback_at + ROTATION_FALLBACK_INTERVAL);
@@ -192,7 +209,8 @@ static void add_request(struct rotation *r, uint16_t send, struct rotation_actio
             continue;
         r->in_flight = requests[i].request;
         r->probe_turn = !requests[i].probes;
-        r->promote = r->promote && !requests[i].probes;
+        /* Back to a key that others know it is to go on the answer, not before. */
+        r->promote = r->promote && (!requests[i].probes || rotation_way_back(r));
         add(out, requests[i].action)->role = requests[i].probes || requests[i].request == ROTATION_REQUEST_OFFER
                                                  ? ROTATION_BACKUP
                                              : requests[i].request == ROTATION_REQUEST_VERIFY ? ROTATION_MAIN
@@ -213,6 +231,11 @@ static void add_finished(enum rotation_outcome outcome, const char *text, struct
 {
     *add(out, ROTATION_DO_FINISHED) =
         (struct rotation_action){.type = ROTATION_DO_FINISHED, .outcome = outcome, .text = text};
+}
+
+static void add_moved(enum rotation_move move, const char *text, struct rotation_actions *out)
+{
+    *add(out, ROTATION_DO_MOVED) = (struct rotation_action){.type = ROTATION_DO_MOVED, .move = move, .text = text};
 }
 
 /* Why the new key was given up. */
@@ -236,17 +259,24 @@ static void add_row(struct rotation *r, const struct rotation_policy *p, const s
         add(out, ROTATION_DO_CLOSE_OLD);
     if (row->send & SEND_DONE)
         add_finished(ROTATION_DONE, row->text, out);
-    if (row->send & SEND_ABANDONED)
+    /* What was given up to make room for another goes on with that one. */
+    if (row->send & SEND_ABANDONED && !r->d.wanted)
         add_finished(ROTATION_ABANDONED, row->text ? row->text : cause_text(r->cause), out);
     if (row->send & SEND_REMOVED)
         add_finished(ROTATION_REMOVED, row->text, out);
-    if (row->send & SEND_FINE &&
-        (r->report == ROTATION_REPORT_REFUSED || r->d.state == ROTATION_STAGED || r->d.state == ROTATION_SWAPPED))
+    if (row->send & SEND_FINE && (r->report == ROTATION_REPORT_REFUSED || r->report == ROTATION_REPORT_LEFT ||
+                                  r->d.state == ROTATION_STAGED || r->d.state == ROTATION_SWAPPED))
         add_report(r, ROTATION_REPORT_FINE, NULL, out);
     if (row->send & SEND_REFUSED)
         add_report(r, ROTATION_REPORT_REFUSED, row->text, out);
     if (row->send & SEND_CONFLICT)
         add_report(r, ROTATION_REPORT_CONFLICT, row->text, out);
+    if (row->send & SEND_LEFT)
+        add_report(r, ROTATION_REPORT_LEFT, row->text, out);
+    if (row->send & SEND_FELL_BACK)
+        add_moved(ROTATION_FELL_BACK, row->text, out);
+    if (row->send & SEND_FORWARD)
+        add_moved(ROTATION_WENT_FORWARD, row->text, out);
     if (row->send & SEND_REPLY)
         *add(out, ROTATION_DO_REPLY) =
             (struct rotation_action){.type = ROTATION_DO_REPLY, .reply = row->reply, .text = row->text};
@@ -267,10 +297,15 @@ static void enter(struct rotation *r)
         r->proved_at = r->passed_at;
         r->main_answers = 0;
     }
+    if (r->change != ROTATION_CHANGE_STATE && r->change != ROTATION_CHANGE_CLOUD_ID)
+        r->passed_at = 0; /* that was another key */
     if (r->change == ROTATION_CHANGE_SET_MAIN || r->change == ROTATION_CHANGE_FORGET_MAIN) {
         r->proved_at = 0; /* that was another key */
         r->main_answers = 0;
     }
+    /* Who accepted main since a fallback may not have been the cloud. */
+    if (r->d.fallen && !r->next.fallen && !swapped)
+        r->proved_at = 0;
     if (moved || set) /* what was found with another key */
         evidence_clear(r);
     /* The evidence goes along into ABANDONING, and ends with it. */
@@ -283,8 +318,14 @@ static void enter(struct rotation *r)
 static void committed(struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev,
                       struct rotation_actions *out)
 {
+    const struct rotation_row *row = &rotation_table[r->row];
+
     enter(r);
-    add_row(r, p, &rotation_table[r->row], ev, out);
+    /* The disk took so long that what was written down is no longer true. */
+    if (row_asks(row) && stamp_age(&r->d.asked, &ev->now) > ROTATION_ASKED_AGE_MAX)
+        add_timer(r, p, ev, DELAY_AGAIN, out);
+    else
+        add_row(r, p, row, ev, out);
 }
 
 static void commit_failed(struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev,

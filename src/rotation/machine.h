@@ -130,15 +130,17 @@ enum rotation_change_type {
 struct rotation_durable {
     enum rotation_state state;
     bool has_main, has_backup;
-    bool main_id, backup_id;               /* the cloud's id of that credential is known */
-    bool compromised;                      /* the old key retires without waiting */
-    bool wanted;                           /* rotate again once the old key is retired */
-    bool retire_now;                       /* the operator asked to be rid of the old key */
-    bool give_up;                          /* the operator asked to be rid of the new key */
-    bool removing;                         /* the device is a tombstone */
-    bool conflict;                         /* somebody unknown holds our identity: the schedule starts nothing */
-    bool unsettled;                        /* a request's answer was lost less than ROTATION_REQUEST_LIFETIME ago */
-    struct stamp entered;                  /* when this state began */
+    bool main_id, backup_id; /* the cloud's id of that credential is known */
+    bool compromised;        /* the old key retires without waiting */
+    bool wanted;             /* rotate again once the old key is retired */
+    bool retire_now;         /* the operator asked to be rid of the old key */
+    bool give_up;            /* the operator asked to be rid of the new key */
+    bool removing;           /* the device is a tombstone */
+    bool conflict;           /* somebody unknown holds our identity: the schedule starts nothing */
+    bool fallen;             /* backup was main, and was refused: it is only tried, never offered */
+    bool unsettled;          /* a request may be carried out until ROTATION_REQUEST_LIFETIME after `asked` */
+    struct stamp asked;      /* not set: nobody knows, the start counts */
+    struct stamp entered;    /* when this state began */
     struct stamp main_since, backup_since; /* when that key was first main */
 };
 
@@ -151,7 +153,14 @@ enum rotation_request {
     ROTATION_REQUEST_DELETE,
 };
 
-enum rotation_report { ROTATION_REPORT_FINE, ROTATION_REPORT_REFUSED, ROTATION_REPORT_CONFLICT };
+enum rotation_report {
+    ROTATION_REPORT_FINE,
+    ROTATION_REPORT_REFUSED,
+    ROTATION_REPORT_CONFLICT,
+    ROTATION_REPORT_LEFT, /* removed here, while its credentials are left at the cloud */
+};
+/* Roles exchanged for another reason than a rotation. */
+enum rotation_move { ROTATION_FELL_BACK, ROTATION_WENT_FORWARD };
 enum rotation_outcome { ROTATION_DONE, ROTATION_ABANDONED, ROTATION_REMOVED };
 
 struct rotation {
@@ -163,9 +172,10 @@ struct rotation {
     /* what is known since the start; lost in a crash without harm. Times are CLOCK_BOOTTIME, 0: never. */
     enum rotation_request in_flight;
     uint64_t started;
-    uint64_t unsettled_at; /* when the answer was lost */
-    uint64_t proved_at;    /* main passed a fresh handshake and an accepted message */
-    uint64_t passed_at;    /* backup did */
+    uint64_t unsettled_until; /* a request whose answer was lost may be carried out until then */
+    struct stamp asked;       /* when that was */
+    uint64_t proved_at;       /* main passed a fresh handshake and an accepted message */
+    uint64_t passed_at;       /* backup did; forgotten with the key that it was */
     uint64_t fallback_at;
     uint64_t refused_at;  /* the first of refused_probes */
     uint8_t main_answers; /* in a row saying no; 2 make main refused */
@@ -173,7 +183,7 @@ struct rotation {
     uint8_t refused_probes;
     uint8_t tries;                  /* failures in a row, for the backoff */
     bool probe_turn;                /* requests take turns where several make sense; this one is for a probe */
-    bool promote;                   /* the operator wants backup tried now */
+    bool promote;                   /* the operator wants backup tried, or to be main although others know it */
     bool absent;                    /* the cloud said so, with nothing unsettled: the credential is not there */
     enum rotation_event_type cause; /* why the new key is given up */
     enum rotation_report report;
@@ -190,6 +200,7 @@ enum rotation_action_type {
                               was accepted is kept until this, or until an action that is neither this nor COMMIT */
     ROTATION_DO_TIMER,     /* TIMER at `when`; replaces the one before */
     ROTATION_DO_FINISHED,  /* outcome, text */
+    ROTATION_DO_MOVED,     /* move, text */
     ROTATION_DO_REPORT,    /* report, text */
     ROTATION_DO_REPLY,     /* to the operator's act: 0 or a negative errno, text */
 };
@@ -204,6 +215,7 @@ struct rotation_action {
     bool jitter; /* TIMER: a retry, to be spread */
     enum rotation_outcome outcome;
     enum rotation_report report;
+    enum rotation_move move;
     int reply;
     const char *text; /* static */
 };
@@ -230,6 +242,7 @@ ssize_t rotation_encode(const struct rotation_durable *d, uint8_t *blob, size_t 
 /* -EINVAL: not such a blob, or one that contradicts itself; -EPROTONOSUPPORT: of a version unknown here. */
 int rotation_decode(const void *blob, size_t n, struct rotation_durable *ret);
 
-const char *rotation_state_name(enum rotation_state s); /* lower case, as RotationState shows it */
+const char *rotation_state_name(enum rotation_state s);             /* lower case */
+const char *rotation_shown_state(const struct rotation_durable *d); /* as RotationState shows it */
 const char *rotation_event_name(enum rotation_event_type t);
 const char *rotation_outcome_name(enum rotation_outcome o);

@@ -51,14 +51,40 @@ static const char *const event_names[ROTATION_EVENTS] = {
 };
 
 static const char *const fact_names[ROTATION_FACTS] = {
-    "registrar replaces", "registrar manual",    "registrar looks", "out of band",     "main set",  "backup set",
-    "cloud id known",     "rotate wanted",       "device removed",  "conflict stands", "settled",   "main proved",
-    "retirement due",     "main refused",        "backup refused",  "probes spent",    "hopeless",  "absent",
-    "fallback allowed",   "turn of a probe",     "promote asked",   "compromised",     "scheduled", "confirmed",
-    "brings an id",       "a request in flight", "main undated",
+    "registrar replaces",
+    "registrar manual",
+    "registrar looks",
+    "out of band",
+    "main set",
+    "backup set",
+    "cloud id known",
+    "rotate wanted",
+    "device removed",
+    "conflict stands",
+    "settled",
+    "main proved",
+    "retirement due",
+    "main refused",
+    "backup refused",
+    "probes spent",
+    "hopeless",
+    "absent",
+    "fallback allowed",
+    "turn of a probe",
+    "promote asked",
+    "compromised",
+    "scheduled",
+    "confirmed",
+    "brings an id",
+    "a request in flight",
+    "main undated",
+    "fallen back",
+    "main succeeds a compromised key",
+    "removed by another login",
 };
 
-static const char *const flag_names[] = {"compromised", "wanted", "retire-now", "give-up", "removing", "conflict"};
+static const char *const flag_names[] = {"compromised", "wanted",   "retire-now", "give-up",
+                                         "removing",    "conflict", "fallen"};
 
 static const char *const change_names[] = {
     [ROTATION_CHANGE_NONE] = "",
@@ -87,6 +113,9 @@ static const char *const send_names[] = {
     "probe",
     "verify main",
     "delete",
+    "report left",
+    "tell: fell back",
+    "tell: went forward",
 };
 
 static const char *const delay_names[] = {
@@ -102,6 +131,11 @@ static const char *const delay_names[] = {
 const char *rotation_state_name(enum rotation_state s)
 {
     return s < ROTATION_STATES ? state_names[s] : "?";
+}
+
+const char *rotation_shown_state(const struct rotation_durable *d)
+{
+    return d->fallen && d->state == ROTATION_OFFERED ? "fallen-back" : rotation_state_name(d->state);
 }
 
 const char *rotation_event_name(enum rotation_event_type t)

@@ -14,6 +14,7 @@
 #define ABANDONING STATE_BIT(ROTATION_ABANDONING)
 #define NEW_KEY (OFFERED | PROBING)      /* backup is the new key, and may be known to the cloud */
 #define DELETING (RETIRING | ABANDONING) /* backup is being deleted at the cloud */
+#define OLD_KEY (SWAPPED | RETIRING)     /* backup was main before */
 #define TWO_KEYS (SWAPPED | DELETING)    /* backup is a way back */
 #define ANY (IDLE | STAGED | NEW_KEY | TWO_KEYS)
 
@@ -25,6 +26,15 @@
 #define REPLY(r, send_, text_) .send = SEND_REPLY | (send_), .reply = (r), .text = (text_)
 
 /* Ways out, as an operator types them. */
+#define FELL_BACK_FIRST                                                                                                 \
+    "it fell back to the key before: `key promote DEVICE` tries the newer one now, `key forget DEVICE backup --force` " \
+    "if the cloud has that no longer; then `rotate DEVICE`"
+#define NOT_BACK                                                                                                       \
+    "the server refuses the new key, and the key before it is known to others: it is not gone back to by itself, "     \
+    "`key promote DEVICE` does"
+#define LEFT                                                                                                           \
+    "removed here, but left at the cloud, which refuses its key: tried on and on, `device remove DEVICE --force` "     \
+    "gives it up"
 #define SET_FORCED "`key set DEVICE IDENTITY --force` puts this one in its place"
 #define BOTH_REFUSED "with --force if the cloud refuses both keys"
 #define NOT_BOTH_REFUSED                                                                                               \
@@ -46,6 +56,8 @@ const struct rotation_row rotation_table[] = {
 
     /* The new key is given up: with nothing unsettled, and main just passed. */
     {ON(NEW_KEY, TIMER), IF(FACT_PROMOTE, 0), .send = SEND_PROBE, .text = "the operator asked"},
+    {ON(OFFERED, TIMER), IF(FACT_FALLEN | FACT_REMOVING, FACT_OUT_OF_BAND), .send = SEND_PROBE,
+     .text = "who accepts the key before may not be the cloud: nothing is deleted through him"},
     {ON(NEW_KEY, TIMER), IF(FACT_HOPELESS | FACT_SETTLED | FACT_PROVED, 0), COMMIT(STATE, ABANDONING),
      .delay = DELAY_AGAIN, .text = "the new key is given up, or the device is removed"},
     {ON(NEW_KEY, TIMER), IF(FACT_HOPELESS | FACT_MAIN_REFUSED | FACT_PROBE_TURN, 0), .send = SEND_PROBE,
@@ -57,13 +69,16 @@ const struct rotation_row rotation_table[] = {
     {ON(NEW_KEY, TIMER), IF(FACT_HOPELESS, FACT_MAIN_REFUSED), .delay = DELAY_SETTLE,
      .text = "an offer may still arrive"},
 
+    /* Fallen back: who accepts the key before may be anybody who has it. The key that was main is only tried there. */
+    {ON(OFFERED, TIMER), IF(FACT_FALLEN, 0), .send = SEND_PROBE, .text = "is the key that was main accepted again?"},
+
     /* Offered: the same key again until the registrar takes it or refuses it for good. */
     {ON(OFFERED, TIMER), IF(FACT_MANUAL, 0), .send = SEND_PROBE, .text = "has the operator carried it?"},
     {ON(OFFERED, TIMER), IF(FACT_MAIN_REFUSED | FACT_PROBE_TURN, 0), .send = SEND_PROBE,
      .text = "main and backup are tried in turn"},
     {ON(OFFERED, TIMER), IF(FACT_PROBE_TURN, FACT_SETTLED), .send = SEND_PROBE,
      .text = "an answer was lost: perhaps the offer took"},
-    {ON(OFFERED, TIMER), .send = SEND_OFFER, .text = "the same key again"},
+    {ON(OFFERED, TIMER), COMMIT(STATE, STAY), .send = SEND_OFFER, .text = "the same key again"},
     {ON(OFFERED, OFFER_OK), IF(FACT_ID, 0), COMMIT(CLOUD_ID, PROBING), .send = SEND_PROBE, .text = "taken"},
     {ON(OFFERED, OFFER_OK), COMMIT(STATE, PROBING), .send = SEND_PROBE, .text = "taken"},
     {ON(OFFERED, OFFER_CONFLICT), IF(FACT_ABSENT, 0), .send = SEND_CONFLICT, .delay = DELAY_AGAIN,
@@ -83,18 +98,28 @@ const struct rotation_row rotation_table[] = {
     {ON(PROBING, FOUND), .delay = DELAY_AGAIN},
     {ON(PROBING, ABSENT), .delay = DELAY_AGAIN},
     {ON(PROBING, FIND_RETRY), .delay = DELAY_RETRY},
+    {ON(OFFERED | ABANDONING, PROBE_ACCEPTED), IF(FACT_FALLEN, 0), COMMIT(SWAP, SWAPPED),
+     .clear = FLAG_GIVE_UP | FLAG_CONFLICT | FLAG_FALLEN, .send = SEND_CLOSE_OLD | SEND_FORWARD | SEND_FINE,
+     .delay = DELAY_AGAIN, .text = "the key that was main is accepted again"},
     {ON(NEW_KEY, PROBE_ACCEPTED), COMMIT(SWAP, SWAPPED), .clear = FLAG_GIVE_UP | FLAG_CONFLICT,
      .send = SEND_CLOSE_OLD | SEND_DONE | SEND_FINE, .delay = DELAY_AGAIN, .text = "the new key is accepted"},
-    {ON(OFFERED, PROBE_REFUSED), IF(FACT_MANUAL, FACT_MAIN_REFUSED | FACT_HOPELESS), .delay = DELAY_HOURLY},
-    {ON(OFFERED, PROBE_UNREACHABLE), IF(FACT_MANUAL, FACT_HOPELESS), .delay = DELAY_HOURLY},
+    {ON(OFFERED, PROBE_REFUSED), IF(FACT_MANUAL, FACT_MAIN_REFUSED | FACT_HOPELESS | FACT_FALLEN),
+     .delay = DELAY_HOURLY},
+    {ON(OFFERED, PROBE_UNREACHABLE), IF(FACT_MANUAL, FACT_HOPELESS | FACT_FALLEN), .delay = DELAY_HOURLY},
 
     /* Swapped: the old key is kept until it is due, and until main is proved to be a way in without it. */
-    {ON(TWO_KEYS, TIMER), IF(FACT_MAIN_REFUSED | FACT_BACKUP | FACT_FALLBACK, 0), .send = SEND_PROBE,
-     .text = "main is refused: the other key is tried"},
-    {ON(TWO_KEYS, TIMER), IF(FACT_MAIN_REFUSED | FACT_BACKUP, 0), .delay = DELAY_FALLBACK,
+    {ON(OLD_KEY, TIMER), IF(FACT_MAIN_REFUSED | FACT_BACKUP | FACT_PROMOTE, 0), .send = SEND_PROBE,
+     .text = "the operator goes back to it, though others know it"},
+    {ON(TWO_KEYS, TIMER), IF(FACT_MAIN_REFUSED | FACT_BACKUP | FACT_FALLBACK, FACT_SUCCESSOR | FACT_DETACHED),
+     .send = SEND_PROBE, .text = "main is refused: the other key is tried"},
+    {ON(TWO_KEYS, TIMER), IF(FACT_MAIN_REFUSED | FACT_BACKUP, FACT_SUCCESSOR | FACT_DETACHED), .delay = DELAY_FALLBACK,
      .text = "one fallback in ten minutes"},
-    {ON(TWO_KEYS, PROBE_ACCEPTED), IF(FACT_MAIN_REFUSED, 0), COMMIT(SWAP, OFFERED), .clear = FLAG_RETIRE_NOW,
-     .send = SEND_CLOSE_OLD | SEND_FINE, .delay = DELAY_AGAIN, .text = "fallback: the deletion is cancelled"},
+    {ON(OLD_KEY, PROBE_ACCEPTED), IF(FACT_MAIN_REFUSED | FACT_PROMOTE, 0), COMMIT(SWAP, OFFERED), .set = FLAG_FALLEN,
+     .clear = FLAG_RETIRE_NOW, .send = SEND_CLOSE_OLD | SEND_FELL_BACK | SEND_FINE, .delay = DELAY_AGAIN,
+     .text = "main is refused, and the operator asked for the key before, though others know it"},
+    {ON(TWO_KEYS, PROBE_ACCEPTED), IF(FACT_MAIN_REFUSED, FACT_SUCCESSOR), COMMIT(SWAP, OFFERED), .set = FLAG_FALLEN,
+     .clear = FLAG_RETIRE_NOW | FLAG_GIVE_UP, .send = SEND_CLOSE_OLD | SEND_FELL_BACK | SEND_FINE, .delay = DELAY_AGAIN,
+     .text = "main is refused, the deletion of the other key is cancelled"},
     {ON(TWO_KEYS, PROBE_ACCEPTED), .delay = DELAY_AGAIN, .text = "main has come back meanwhile"},
     {ON(SWAPPED, TIMER), IF(0, FACT_RETIRE_DUE), .delay = DELAY_RETIRE},
     {ON(SWAPPED, TIMER), IF(0, FACT_SETTLED), .delay = DELAY_SETTLE, .text = "a request may still arrive"},
@@ -107,8 +132,6 @@ const struct rotation_row rotation_table[] = {
      .text = "committed before the first deletion is sent"},
 
     /* Deleting at the cloud: each attempt wants its own proof that main is a way in. */
-    {ON(RETIRING, TIMER), IF(FACT_REMOVING | FACT_MAIN_REFUSED, FACT_BACKUP), COMMIT(FORGET_ALL, IDLE),
-     .send = SEND_REMOVED, .text = "the cloud accepts it no longer"},
     {ON(DELETING, TIMER), IF(FACT_BACKUP, FACT_PROVED), .send = SEND_VERIFY, .text = "main must pass first"},
     {ON(DELETING, TIMER), IF(0, FACT_SETTLED), .delay = DELAY_SETTLE, .text = "a request may still arrive"},
     {ON(RETIRING, TIMER), IF(FACT_ABSENT | FACT_BACKUP, 0), COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_RETIRE_NOW,
@@ -122,7 +145,8 @@ const struct rotation_row rotation_table[] = {
     {ON(ABANDONING, TIMER), IF(FACT_MANUAL, 0), COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_GIVE_UP,
      .send = SEND_ABANDONED, .delay = DELAY_AGAIN},
     {ON(DELETING, TIMER), IF(FACT_HAS_ID, 0), .send = SEND_DELETE},
-    {ON(DELETING, TIMER), .send = SEND_FIND, .text = "a deletion names the cloud's id"},
+    {ON(DELETING, TIMER), IF(FACT_LOOKS, 0), .send = SEND_FIND, .text = "a deletion names the cloud's id"},
+    {ON(DELETING, TIMER), COMMIT(STATE, STAY), .send = SEND_FIND, .text = "a deletion names the cloud's id"},
     {ON(DELETING, FOUND), IF(FACT_ID, 0), COMMIT(CLOUD_ID, STAY), .delay = DELAY_AGAIN},
     {ON(DELETING, FOUND), .delay = DELAY_RETRY},
     {ON(DELETING, ABSENT), .delay = DELAY_AGAIN},
@@ -136,8 +160,10 @@ const struct rotation_row rotation_table[] = {
     {ON(DELETING, DELETE_RETRY), .delay = DELAY_RETRY},
 
     /* What is heard of main and backup. */
-    {ON(TWO_KEYS, PROBE_REFUSED), IF(FACT_REMOVING | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED | FACT_SETTLED, 0),
-     COMMIT(FORGET_ALL, IDLE), .send = SEND_REMOVED, .text = "the cloud accepts neither key any longer"},
+    {ON(ANY, PROBE_REFUSED), IF(FACT_REMOVING | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED, FACT_OUT_OF_BAND),
+     .send = SEND_LEFT, .delay = DELAY_RETRY, .text = LEFT},
+    {ON(OFFERED, PROBE_REFUSED), IF(FACT_REMOVING | FACT_FALLEN | FACT_BACKUP_REFUSED, FACT_OUT_OF_BAND),
+     .send = SEND_LEFT, .delay = DELAY_RETRY, .text = LEFT},
     {ON(ANY, PROBE_REFUSED), IF(FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED, 0), .send = SEND_REFUSED, .delay = DELAY_RETRY,
      .text = "the server answers, and refuses both keys: another encoding, revoked there, or "
              "the wrong uplink"},
@@ -145,6 +171,8 @@ const struct rotation_row rotation_table[] = {
     {ON(ANY, PROBE_UNREACHABLE), .delay = DELAY_RETRY},
     {ON(ANY, PROBE_LOCAL), .delay = DELAY_RETRY},
     {ON(ANY, VERIFY_ACCEPTED), .send = SEND_FINE, .delay = DELAY_AGAIN},
+    {ON(OLD_KEY, VERIFY_REFUSED), IF(FACT_MAIN_REFUSED | FACT_SUCCESSOR, FACT_PROMOTE), .send = SEND_REFUSED,
+     .delay = DELAY_RETRY, .text = NOT_BACK},
     {ON(TWO_KEYS, VERIFY_REFUSED), IF(FACT_MAIN_REFUSED, FACT_BACKUP_REFUSED), .delay = DELAY_AGAIN},
     {ON(ANY, VERIFY_REFUSED), .delay = DELAY_RETRY},
     {ON(ANY, VERIFY_UNREACHABLE), .delay = DELAY_RETRY},
@@ -152,6 +180,10 @@ const struct rotation_row rotation_table[] = {
     {ON(ANY, MAIN_ACCEPTED), .send = SEND_FINE},
     {ON(IDLE | STAGED, MAIN_REFUSED), IF(FACT_MAIN_REFUSED, 0), .send = SEND_REFUSED, .delay = DELAY_AGAIN,
      .text = "the server answers, and refuses the key: another encoding, revoked there, or the wrong uplink"},
+    {ON(RETIRING, MAIN_REFUSED), IF(FACT_REMOVING | FACT_MAIN_REFUSED, FACT_BACKUP | FACT_OUT_OF_BAND),
+     .send = SEND_LEFT, .text = LEFT},
+    {ON(OLD_KEY, MAIN_REFUSED), IF(FACT_MAIN_REFUSED | FACT_SUCCESSOR, FACT_PROMOTE), .send = SEND_REFUSED,
+     .text = NOT_BACK},
     {ON(NEW_KEY | TWO_KEYS, MAIN_REFUSED), IF(FACT_MAIN_REFUSED, FACT_BACKUP_REFUSED), .delay = DELAY_AGAIN},
     {ON(ANY, RESTART), IF(FACT_CONFLICT, 0), .send = SEND_CONFLICT, .delay = DELAY_AGAIN,
      .text = "somebody else's key stood under our identity: is there a clone of this gateway?"},
@@ -173,6 +205,9 @@ const struct rotation_row rotation_table[] = {
     {ON(ANY, ROTATE), IF(FACT_SCHEDULED | FACT_MANUAL, 0), REPLY(-EPERM, 0, "the operator carries these keys")},
     {ON(ANY, ROTATE), IF(FACT_SCHEDULED | FACT_CONFLICT, 0),
      REPLY(-EPERM, 0, "somebody else's key stood under our identity: a person must look first")},
+    {ON(OFFERED, ROTATE), IF(FACT_SCHEDULED | FACT_FALLEN, 0),
+     REPLY(-EPERM, 0, "it fell back to the key before: a person must look first")},
+    {ON(OFFERED, ROTATE), IF(FACT_FALLEN, 0), REPLY(-EBUSY, 0, FELL_BACK_FIRST)},
     {ON(IDLE, ROTATE), IF(FACT_COMPROMISED, 0), COMMIT(STAGE, STAGED), .set = FLAG_COMPROMISED, .clear = FLAG_CONFLICT,
      REPLY(0, SEND_FINE, "begun"), .delay = DELAY_AGAIN},
     {ON(IDLE, ROTATE), COMMIT(STAGE, STAGED), .clear = FLAG_CONFLICT, REPLY(0, SEND_FINE, "begun"),
@@ -226,6 +261,10 @@ const struct rotation_row rotation_table[] = {
      IF(FACT_CONFIRMED | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED | FACT_SETTLED, FACT_REMOVING | FACT_BUSY),
      COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_GIVE_UP,
      REPLY(0, SEND_ABANDONED, "forgotten, the cloud refuses it and the operator insisted"), .delay = DELAY_AGAIN},
+    {ON(OFFERED, FORGET_BACKUP),
+     IF(FACT_CONFIRMED | FACT_FALLEN | FACT_BACKUP_REFUSED | FACT_SETTLED, FACT_REMOVING | FACT_BUSY),
+     COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_GIVE_UP,
+     REPLY(0, SEND_ABANDONED, "forgotten, the cloud refuses it and the operator insisted"), .delay = DELAY_AGAIN},
     {ON(SWAPPED | RETIRING, FORGET_BACKUP),
      IF(FACT_CONFIRMED | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED | FACT_SETTLED, FACT_REMOVING | FACT_BUSY),
      COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_RETIRE_NOW, REPLY(0, 0, "forgotten"), .delay = DELAY_AGAIN},
@@ -235,6 +274,10 @@ const struct rotation_row rotation_table[] = {
      REPLY(-EBUSY, 0, "main is refused, backup may be the way in: `key forget DEVICE backup`, " BOTH_REFUSED)},
     {ON(NEW_KEY, FORGET_BACKUP), IF(FACT_REPLACES, FACT_CONFIRMED),
      REPLY(-EBUSY, 0, "it may have replaced main at the cloud already: --force if main is the current one there")},
+    {ON(OFFERED, FORGET_BACKUP), IF(FACT_CONFIRMED | FACT_FALLEN, FACT_REMOVING),
+     REPLY(-EAGAIN, 0, "the cloud may accept it: once more when it has refused it"), .delay = DELAY_AGAIN},
+    {ON(OFFERED, FORGET_BACKUP), IF(FACT_FALLEN, FACT_REMOVING),
+     REPLY(-EBUSY, 0, "it was main, and may be the only way in: --force if the cloud has it no longer")},
     {ON(NEW_KEY, FORGET_BACKUP), COMMIT(STATE, STAY), .set = FLAG_GIVE_UP,
      REPLY(0, 0, "forgotten once main has passed and the cloud has deleted it"), .delay = DELAY_AGAIN},
     {ON(SWAPPED, FORGET_BACKUP), COMMIT(STATE, STAY), .set = FLAG_RETIRE_NOW,
@@ -253,6 +296,9 @@ const struct rotation_row rotation_table[] = {
      REPLY(-EAGAIN, 0,
            "the cloud does not know backup yet: it was never offered (`key export DEVICE backup` hands it out)")},
     {ON(IDLE, PROMOTE), REPLY(-ENOENT, 0, "backup is empty: `key set DEVICE IDENTITY` or `rotate DEVICE` fill it")},
+    {ON(OLD_KEY, PROMOTE), IF(FACT_SUCCESSOR | FACT_MAIN_REFUSED, 0),
+     REPLY(0, 0, "the key before is tried, though others know it, and takes over when it is accepted"),
+     .delay = DELAY_AGAIN},
     {ON(ANY, PROMOTE), REPLY(-EBUSY, 0, "backup is the old key: `rotate DEVICE` instead")},
     {ON(STAGED, EXPORT), IF(FACT_MANUAL, 0), COMMIT(STATE, OFFERED), REPLY(0, 0, "the cloud may know this key now"),
      .delay = DELAY_HOURLY},

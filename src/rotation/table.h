@@ -41,8 +41,12 @@ enum rotation_fact {
     FACT_ID = 1u << 24,      /* it brings the cloud's id */
     FACT_BUSY = 1u << 25,    /* a request is in flight */
     FACT_UNDATED = 1u << 26, /* main's age can be written down only now */
+    /* a fallback, and what forbids one */
+    FACT_FALLEN = 1u << 27,    /* backup was main until main was refused */
+    FACT_SUCCESSOR = 1u << 28, /* backup is the key before main, and known to others */
+    FACT_DETACHED = 1u << 29,  /* the device is being removed, and its deletions need none of its keys */
 };
-#define ROTATION_FACTS 27
+#define ROTATION_FACTS 30
 
 /* Flags of the durable part that a row sets or clears; what the change itself implies is not repeated. */
 enum rotation_flag {
@@ -52,6 +56,7 @@ enum rotation_flag {
     FLAG_GIVE_UP = 1u << 3,
     FLAG_REMOVING = 1u << 4,
     FLAG_CONFLICT = 1u << 5,
+    FLAG_FALLEN = 1u << 6,
 };
 
 /* Done in this order, after the commit if the row has one. */
@@ -69,6 +74,9 @@ enum rotation_send {
     SEND_PROBE = 1u << 10,
     SEND_VERIFY = 1u << 11,
     SEND_DELETE = 1u << 12,
+    SEND_LEFT = 1u << 13,      /* report: removed here, left at the cloud */
+    SEND_FELL_BACK = 1u << 14, /* what happened to the roles, for the journal */
+    SEND_FORWARD = 1u << 15,
 };
 
 /* When the machine looks again. */

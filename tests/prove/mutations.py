@@ -5,7 +5,8 @@
 usage: mutations.py [--sample N] [--seed S] [--only TEXT] [--keep]
 
 Each row of src/rotation/table.c is broken in turn: left out, led to another state, robbed of its commit, made to send before it
-is durable, made to send another request; and so are the places in machine.c and carrier.c that keep this order. Every mutant is a
+is durable, made to send another request; and so are the places in machine.c and carrier.c that keep this
+order, and in evidence.c that say what a fallback may do. Every mutant is a
 copy in a scratch directory, compiled together with the exhaustive checker (rotation-model), which must end it with a violation.
 Mutants that behave as the table does are named in EQUIVALENT with the reason; a mutant named there that is caught after all, and
 a name that fits no mutant, are failures too.
@@ -47,8 +48,8 @@ EQUIVALENT = {
     ("row left out", "ON(NEW_KEY, SET_BACKUP)"): OTHER_WORDS,
 }
 
-MACHINE, CARRIER = "src/rotation/machine.c", "src/rotation/carrier.c"
-# Of the code that keeps the order: what is wrong with it, file, text, what stands there instead, and the walk that is known to
+MACHINE, CARRIER, EVIDENCE = "src/rotation/machine.c", "src/rotation/carrier.c", "src/rotation/evidence.c"
+# Of the code that keeps the order, and of what is believed: what is wrong with it, file, text, what stands there instead, and the walk that is known to
 # find it where that takes long.
 PLACES = [
     ("a commit that failed is entered", MACHINE,
@@ -63,7 +64,25 @@ PLACES = [
      "if (ev->type == ROTATION_EV_TIMER && r->in_flight != ROTATION_REQUEST_NONE)", "if (ev->type == ROTATION_EVENTS)"),
     ("a cancelled deletion is thought never sent", MACHINE, "if (deletion_cancelled)", "if (deletion_cancelled && now == 0)",
      "adds; forgets"),
-    ("what is unsettled is not written down", MACHINE, "    r->next.unsettled = !evidence_settled(r, now);\n", ""),
+    ("what is unsettled is not written down", MACHINE, "r->next.unsettled = asks || !evidence_settled(r, event_time(ev));",
+     "r->next.unsettled = asks;"),
+    ("that something is asked is not written down", MACHINE, "bool asks = row_asks(row);", "bool asks = false;"),
+    ("what was written down long ago is sent", MACHINE, "if (row_asks(row) && stamp_age", "if (row == NULL && stamp_age"),
+    ("who was accepted during a fallback is believed after it", MACHINE, "if (r->d.fallen && !r->next.fallen && !swapped)",
+     "if (r->d.fallen && r->next.fallen && !swapped)"),
+    ("a fallback outlives its key", MACHINE, "d->has_backup = d->backup_id = d->fallen = false;",
+     "d->has_backup = d->backup_id = false;"),
+    ("a key that was main is given up for refusals", EVIDENCE, "return r->d.fallen || (r->passed_at", "return (r->passed_at"),
+    ("a key that was just accepted is given up for refusals", EVIDENCE,
+     "return r->d.fallen || (r->passed_at != 0 && !passed(r->passed_at, now, ROTATION_ACCEPTED_SPAN));", "return r->d.fallen;"),
+    ("a key that others know is gone back to", EVIDENCE, "return d->compromised && (d->state", "return d->wanted && (d->state"),
+    ("going back is remembered when it was refused", EVIDENCE,
+     "(is_successor(&r->d) && r->main_answers >= ANSWERS_BELIEVED);", "is_successor(&r->d);"),
+    ("going back is remembered when main has come back", EVIDENCE,
+     "        r->promote = r->promote && !rotation_way_back(r);\n        if (rotation_way_back", "        if (rotation_way_back"),
+    ("going back is remembered when backup was refused", EVIDENCE,
+     "    r->tries++;\n    r->promote = r->promote && !rotation_way_back(r);\n", "    r->tries++;\n"),
+    ("nothing is unsettled after a start", EVIDENCE, "if (r->d.unsettled || (asking", "if (r->d.has_main && !r->d.has_main && (asking"),
     ("the new main has the old one's proof", MACHINE, "        r->proved_at = r->passed_at;\n", ""),
     ("the new main has the old one's refusals", MACHINE, "        r->proved_at = r->passed_at;\n        r->main_answers = 0;\n",
      "        r->proved_at = r->passed_at;\n"),

@@ -109,12 +109,13 @@ bool branch_delete(struct world *w, unsigned variant)
     return false;
 }
 
-/* A handshake with either key; a refusal may come from anywhere and at any time. */
+/* A handshake with either key; a refusal may come from anywhere and at any time, and an acceptance from whoever has the
+ * key. */
 bool branch_handshake(struct world *w, unsigned variant, enum rotation_role role, enum rotation_event_type accepted)
 {
     switch (variant) {
     case 0:
-        if (!accepts(w, role))
+        if (!accepts(w, role) && !(w->known & bit(w->slot[role])))
             return false;
         heard(w, role, accepted, true);
         return true;
@@ -217,7 +218,7 @@ static bool cloud_revokes(struct world *w)
 bool branch_act(struct world *w, unsigned act)
 {
     struct rotation_event ev = event(w, acts[act].type);
-    bool word, main;
+    bool word, main, fallen;
 
     if (act == ACT_REVOKE)
         return cloud_revokes(w);
@@ -233,7 +234,12 @@ bool branch_act(struct world *w, unsigned act)
     w->owed = true;
     w->mistyped = act == ACT_MISTYPE_MAIN;
     w->exporting = ev.type == ROTATION_EV_EXPORT;
+    w->back = w->back || (ev.type == ROTATION_EV_PROMOTE && w->r.d.state >= ROTATION_SWAPPED && w->r.main_answers > 1);
+    fallen = w->r.d.fallen;
     feed(w, &ev);
+    /* Whoever acts on a fallback says that it is the cloud with whom the key before works. */
+    if (fallen && w->r.change != ROTATION_CHANGE_NONE && ev.type != ROTATION_EV_REMOVE)
+        w->known &= (uint8_t)~bit(w->slot[ROTATION_MAIN]);
     return true;
 }
 
@@ -272,7 +278,7 @@ static bool branch_world(struct world *w, unsigned variant)
         return pending;
     case 6: /* the operator has carried an exported key to the cloud */
         if (!policy.manual || !(w->out || w->r.d.state == ROTATION_OFFERED) || w->r.d.state >= ROTATION_SWAPPED ||
-            w->r.d.give_up || pending || accepts(w, ROTATION_BACKUP))
+            w->r.d.give_up || w->r.d.fallen || pending || accepts(w, ROTATION_BACKUP))
             return false;
         cloud_offer(w, w->slot[ROTATION_BACKUP]);
         check_world(w);

@@ -95,6 +95,11 @@ static void op_finished(void *userdata, enum rotation_outcome outcome, const cha
     call(ROTATION_DO_FINISHED, 0, (int)outcome, 0);
 }
 
+static void op_moved(void *userdata, enum rotation_move move, const char *reason)
+{
+    call(ROTATION_DO_MOVED, 0, (int)move, 0);
+}
+
 static void op_report(void *userdata, enum rotation_report report, const char *reason)
 {
     call(ROTATION_DO_REPORT, 0, (int)report, 0);
@@ -118,6 +123,7 @@ static const struct rotation_ops ops = {
     .drop_probe = op_drop_probe,
     .set_timer = op_set_timer,
     .finished = op_finished,
+    .moved = op_moved,
     .report = op_report,
     .reply = op_reply,
 };
@@ -154,6 +160,7 @@ static struct call as_call(const struct rotation_action *a)
 {
     int value = a->type == ROTATION_DO_COMMIT     ? (int)a->change
                 : a->type == ROTATION_DO_FINISHED ? (int)a->outcome
+                : a->type == ROTATION_DO_MOVED    ? (int)a->move
                 : a->type == ROTATION_DO_REPORT   ? (int)a->report
                                                   : a->reply;
 

@@ -9,7 +9,7 @@ struct due {
     int reply; /* to an act */
     enum rotation_change_type change;
     enum rotation_state to;
-    bool compromised, wanted, retire_now, give_up, removing;
+    bool compromised, wanted, retire_now, give_up, removing, fallen;
 };
 
 static bool new_key(const struct rotation *r)
@@ -25,6 +25,12 @@ static bool deleting(const struct rotation *r)
 static bool refused(const struct rotation *r, enum rotation_role role)
 {
     return role == ROTATION_MAIN ? r->main_answers >= 2 : r->refused_probes > 0;
+}
+
+/* Main took the place of a key that others know, to which the operator alone goes back. */
+static bool successor(const struct rotation *r)
+{
+    return r->d.compromised && (r->d.state == ROTATION_SWAPPED || r->d.state == ROTATION_RETIRING) && !r->promote;
 }
 
 static struct due refuse(int reply)
@@ -52,6 +58,8 @@ static struct due due_rotate(const struct rotation *r, const struct rotation_eve
     if (ev->scheduled && (policy.manual || r->d.conflict))
         return refuse(-EPERM);
     due.compromised = ev->compromised;
+    if (r->d.fallen && r->d.state == ROTATION_OFFERED)
+        return refuse(ev->scheduled ? -EPERM : -EBUSY);
     switch (r->d.state) {
     case ROTATION_IDLE:
         due.change = ROTATION_CHANGE_STAGE;
@@ -76,7 +84,7 @@ static struct due due_rotate(const struct rotation *r, const struct rotation_eve
 
 static bool settled(const struct world *w)
 {
-    return w->r.unsettled_at == 0 || w->now - w->r.unsettled_at >= ROTATION_REQUEST_LIFETIME;
+    return w->now >= w->r.unsettled_until;
 }
 
 /* Nothing speaks for backup any more but that it was told to the cloud, perhaps: the operator knows. */
@@ -127,8 +135,11 @@ static struct due due_forget_backup(const struct world *w, const struct rotation
     struct due due = change_to(ROTATION_CHANGE_STATE, r->d.state);
     bool passed = w->proof[ROTATION_MAIN] != 0 && w->now - w->proof[ROTATION_MAIN] <= ROTATION_RETIRE_PROOF_AGE;
 
+    bool insists = may_insist(w) ||
+                   (r->d.fallen && refused(r, ROTATION_BACKUP) && settled(w) && r->in_flight == ROTATION_REQUEST_NONE);
+
     if (r->d.state >= ROTATION_OFFERED && !r->d.removing) {
-        if (confirmed && may_insist(w))
+        if (confirmed && insists)
             return change_to(ROTATION_CHANGE_FORGET_BACKUP, ROTATION_IDLE);
         if (refused(r, ROTATION_MAIN))
             return refuse(confirmed ? -EAGAIN : -EBUSY);
@@ -141,6 +152,8 @@ static struct due due_forget_backup(const struct world *w, const struct rotation
     case ROTATION_OFFERED:
     case ROTATION_PROBING:
         due.give_up = true;
+        if (r->d.fallen && !r->d.removing)
+            return refuse(confirmed ? -EAGAIN : -EBUSY);
         return policy.replaces && !confirmed ? refuse(-EBUSY) : due;
     case ROTATION_SWAPPED:
         due.retire_now = true;
@@ -174,7 +187,7 @@ static struct due due_promote(const struct rotation *r)
         return refuse(-ENOENT);
     if (r->d.state == ROTATION_STAGED)
         return refuse(-EAGAIN);
-    return refuse(new_key(r) ? 0 : -EBUSY);
+    return refuse(new_key(r) || (successor(r) && refused(r, ROTATION_MAIN)) || r->promote ? 0 : -EBUSY);
 }
 
 static struct due due_export(const struct rotation *r)
@@ -199,10 +212,11 @@ static bool due_result(const struct rotation *r, const struct rotation_event *ev
         *due = change_to(brings_id(ev) ? ROTATION_CHANGE_CLOUD_ID : ROTATION_CHANGE_STATE, ROTATION_PROBING);
     else if (ev->type == ROTATION_EV_FOUND && deleting(r) && brings_id(ev))
         *due = change_to(ROTATION_CHANGE_CLOUD_ID, r->d.state);
-    else if (ev->type == ROTATION_EV_PROBE_ACCEPTED && new_key(r))
+    else if (ev->type == ROTATION_EV_PROBE_ACCEPTED && (new_key(r) || r->d.fallen))
         *due = change_to(ROTATION_CHANGE_SWAP, ROTATION_SWAPPED);
-    else if (ev->type == ROTATION_EV_PROBE_ACCEPTED && r->d.state >= ROTATION_SWAPPED && refused(r, ROTATION_MAIN))
-        *due = change_to(ROTATION_CHANGE_SWAP, ROTATION_OFFERED);
+    else if (ev->type == ROTATION_EV_PROBE_ACCEPTED && r->d.state >= ROTATION_SWAPPED && refused(r, ROTATION_MAIN) &&
+             !successor(r))
+        *due = (struct due){.change = ROTATION_CHANGE_SWAP, .to = ROTATION_OFFERED, .fallen = true};
     else if (ev->type == ROTATION_EV_DELETE_OK && deleting(r))
         *due = change_to(over ? ROTATION_CHANGE_FORGET_ALL : ROTATION_CHANGE_FORGET_BACKUP, ROTATION_IDLE);
     else
@@ -256,7 +270,7 @@ static void check_due(struct world *w, const struct due *due, const struct rotat
                 rotation_state_name(due->to));
     if ((due->compromised && !next->compromised) || (due->wanted && !next->wanted) ||
         (due->retire_now && !next->retire_now) || (due->give_up && !next->give_up) ||
-        (due->removing && !next->removing))
+        (due->removing && !next->removing) || (due->fallen && !next->fallen))
         violate(w, "answered: what was asked for is not written down");
     if (due->to == ROTATION_SWAPPED && next->give_up)
         violate(w, "answered: the new key is still given up");
@@ -278,8 +292,9 @@ static bool find_pause(const struct world *before, const struct world *w, enum r
 {
     const struct rotation *r = &w->r;
     bool given_up = r->absent || r->d.give_up || r->d.removing;
-    bool carried = policy.manual && before->r.d.state == ROTATION_OFFERED && !given_up;
-    bool another = r->d.state >= ROTATION_SWAPPED && refused(r, ROTATION_MAIN) && !refused(r, ROTATION_BACKUP);
+    bool carried = policy.manual && before->r.d.state == ROTATION_OFFERED && !given_up && !r->d.fallen;
+    bool another =
+        r->d.state >= ROTATION_SWAPPED && refused(r, ROTATION_MAIN) && !refused(r, ROTATION_BACKUP) && !successor(r);
 
     *least = 1;
     switch (type) {
@@ -333,13 +348,14 @@ static void check_pause(struct world *w, const struct world *before, enum rotati
 static bool way_in_is_due(const struct rotation *r)
 {
     return r->d.state >= ROTATION_OFFERED && r->d.has_backup && refused(r, ROTATION_MAIN) &&
-           !refused(r, ROTATION_BACKUP);
+           !refused(r, ROTATION_BACKUP) && !successor(r);
 }
 
 static void check_words(struct world *w, const struct rotation_event *ev, const struct rotation_actions *actions)
 {
     const struct rotation_action *timer = find_action(actions, ROTATION_DO_TIMER);
     const struct rotation *r = &w->r;
+    bool left = r->d.removing && !policy.out_of_band && !policy.manual;
     bool both = refused(r, ROTATION_MAIN) && (refused(r, ROTATION_BACKUP) || r->d.state <= ROTATION_STAGED);
 
     if (r->change != ROTATION_CHANGE_NONE)
@@ -347,10 +363,20 @@ static void check_words(struct world *w, const struct rotation_event *ev, const 
     if (ev->type == ROTATION_EV_MAIN_REFUSED && r->d.state <= ROTATION_STAGED && both &&
         r->report != ROTATION_REPORT_REFUSED)
         violate(w, "words: nobody is told that the key is refused");
-    if (ev->type == ROTATION_EV_PROBE_REFUSED && both && r->report != ROTATION_REPORT_REFUSED)
+    if (ev->type == ROTATION_EV_PROBE_REFUSED && both &&
+        r->report != (left ? ROTATION_REPORT_LEFT : ROTATION_REPORT_REFUSED))
         violate(w, "words: nobody is told that both keys are refused");
+    if (ev->type == ROTATION_EV_PROBE_REFUSED && left && r->d.fallen && refused(r, ROTATION_BACKUP) &&
+        r->report != ROTATION_REPORT_LEFT)
+        violate(w, "words: nobody is told that a removed device is left at the cloud");
+    if (ev->type == ROTATION_EV_MAIN_REFUSED && left && !r->d.has_backup && refused(r, ROTATION_MAIN) &&
+        r->d.state == ROTATION_RETIRING && r->report != ROTATION_REPORT_LEFT)
+        violate(w, "words: nobody is told that a removed device is left at the cloud");
+    if ((ev->type == ROTATION_EV_MAIN_REFUSED || ev->type == ROTATION_EV_VERIFY_REFUSED) && successor(r) &&
+        refused(r, ROTATION_MAIN) && r->report < ROTATION_REPORT_REFUSED)
+        violate(w, "words: nobody is told why nothing goes back to the key before");
     if ((ev->type == ROTATION_EV_MAIN_ACCEPTED || ev->type == ROTATION_EV_VERIFY_ACCEPTED) &&
-        r->report == ROTATION_REPORT_REFUSED)
+        (r->report == ROTATION_REPORT_REFUSED || r->report == ROTATION_REPORT_LEFT))
         violate(w, "words: nobody is told that the key is accepted again");
     if (ev->type == ROTATION_EV_OFFER_CONFLICT && r->d.state == ROTATION_OFFERED &&
         r->report != ROTATION_REPORT_CONFLICT)
@@ -383,19 +409,27 @@ static void check_committed(struct world *w, const struct world *before, const s
         violate(w, "proof: what is known of one backup is believed of another");
     if (change == ROTATION_CHANGE_SWAP && !find_action(actions, ROTATION_DO_CLOSE_OLD))
         violate(w, "words: the old session stays open");
-    if (change == ROTATION_CHANGE_SWAP && to == ROTATION_SWAPPED && !finished(actions, ROTATION_DONE))
+    if (change == ROTATION_CHANGE_SWAP && (to == ROTATION_OFFERED || before->r.d.fallen)) {
+        const struct rotation_action *moved = find_action(actions, ROTATION_DO_MOVED);
+
+        if (!moved || moved->move != (to == ROTATION_OFFERED ? ROTATION_FELL_BACK : ROTATION_WENT_FORWARD))
+            violate(w, "words: nobody is told which key is main, and why");
+    }
+    if (change == ROTATION_CHANGE_SWAP && to == ROTATION_SWAPPED && !before->r.d.fallen &&
+        !finished(actions, ROTATION_DONE))
         violate(w, "words: nobody is told that the rotation is done");
     if (change == ROTATION_CHANGE_FORGET_ALL && !finished(actions, ROTATION_REMOVED))
         violate(w, "words: nobody is told that the device is removed");
     if (change == ROTATION_CHANGE_FORGET_BACKUP &&
-        (from == ROTATION_ABANDONING || (from < ROTATION_SWAPPED && made_by_act)) &&
+        (from == ROTATION_ABANDONING || (from < ROTATION_SWAPPED && made_by_act)) && !before->r.d.wanted &&
         !finished(actions, ROTATION_ABANDONED))
         violate(w, "words: nobody is told that the new key is given up");
     if (event_type == ROTATION_EV_EXPORT && policy.manual && (!timer || timer->when < w->now + USEC_PER_HOUR))
         violate(w, "pause: none for the operator to carry the key");
     if (to == ROTATION_PROBING && from == ROTATION_OFFERED && !find_action(actions, ROTATION_DO_PROBE))
         violate(w, "taken, but not probed");
-    if (to == ROTATION_OFFERED && from == ROTATION_STAGED && !made_by_act && !find_action(actions, ROTATION_DO_OFFER))
+    if (to == ROTATION_OFFERED && from == ROTATION_STAGED && !made_by_act && !find_action(actions, ROTATION_DO_OFFER) &&
+        w->now - w->r.d.asked.boottime <= ROTATION_ASKED_AGE_MAX)
         violate(w, "ready, but not offered");
 }
 

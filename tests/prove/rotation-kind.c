@@ -78,6 +78,31 @@ static bool insists(struct world *w, enum kindness k)
     return true;
 }
 
+static bool does(struct world *w, enum act act)
+{
+    struct world then = *w;
+
+    if (!branch_act(&then, act) || (then.r.change == ROTATION_CHANGE_NONE && !then.violation[0]))
+        return false;
+    *w = then;
+    return true;
+}
+
+/* What waits for a person after a fallback, or instead of one. */
+static bool looks_after(struct world *w, enum kindness k)
+{
+    const struct rotation_durable *d = &w->r.d;
+    bool successor = d->compromised && (d->state == ROTATION_SWAPPED || d->state == ROTATION_RETIRING);
+
+    if (successor && w->r.main_answers > 1 && !w->r.promote && accepts(w, ROTATION_BACKUP))
+        return branch_act(w, ACT_PROMOTE);
+    if (k != FAIR || accepts(w, ROTATION_BACKUP))
+        return false;
+    if (d->removing && !policy.out_of_band && d->has_backup && (d->fallen || !accepts(w, ROTATION_MAIN)))
+        return does(w, ACT_REMOVE_CONFIRMED);
+    return d->fallen && !d->removing && does(w, ACT_FORGET_CONFIRMED);
+}
+
 static bool kind_step(struct world *w, enum kindness k)
 {
     if (w->r.change != ROTATION_CHANGE_NONE) {
@@ -88,7 +113,9 @@ static bool kind_step(struct world *w, enum kindness k)
         answer_kindly(w, k);
     } else if (w->shut && (k == FAIR || k == LEFT) && insists(w, k)) {
         ;
-    } else if (policy.manual && k != LEFT && w->r.d.state == ROTATION_OFFERED && !w->r.d.give_up &&
+    } else if (looks_after(w, k)) {
+        ;
+    } else if (policy.manual && k != LEFT && w->r.d.state == ROTATION_OFFERED && !w->r.d.give_up && !w->r.d.fallen &&
                !accepts(w, ROTATION_BACKUP)) {
         cloud_offer(w, w->slot[ROTATION_BACKUP]);
     } else if (w->armed) {
@@ -148,12 +175,12 @@ static bool unfinished(const struct world *w, enum kindness k)
     case FAIR:
         return true;
     case AWAY:
-        return lost && d->state >= ROTATION_OFFERED && (accepts(w, ROTATION_BACKUP) ? !d->removing : d->removing);
+        return lost && d->state >= ROTATION_OFFERED && accepts(w, ROTATION_BACKUP) && !d->removing;
     case LEFT:
         return w->shut && !d->removing;
     case MUTE:
         return d->state == ROTATION_OFFERED && !policy.manual && !d->give_up && !d->removing && !w->r.absent &&
-               w->r.refused_probes < ROTATION_REFUSED_PROBES;
+               w->r.refused_probes < ROTATION_REFUSED_PROBES && (!d->fallen || accepts(w, ROTATION_BACKUP));
     case KINDNESSES:
         break;
     }

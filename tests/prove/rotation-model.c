@@ -9,15 +9,20 @@
  *   kept      a key that may have been offered is not overwritten
  *   commit    nothing is sent, and nothing forgotten, that the durable part does not allow
  *   proof     no deletion without main having passed within five minutes
- *   fallback  at most one in ten minutes
+ *   fallback  at most one in ten minutes, and none to a key that others know unless the operator asks
+ *   learns    whoever holds only keys that are no longer main never learns another, nor has a say in what is deleted
  *   answered  each act of the operator gets one reply
  *   owed      what an act or a result must lead to, pauses after failures, words (rotation-contract.c)
  *   carried   the carrier does what the machine says, in that order (rotation-carried.c)
  *   ends      with a fair cloud the rotation comes to its end in a bounded number of steps, main valid; with a
  *             registrar that is away, or whose answers are lost, the key that is accepted is found
  *
- * Time is abstract: it stands still, or passes by six minutes (proofs are stale) or by two hours (all spans are over).
- * Requests whose answer is lost may be carried out late, within the two hours. */
+ * Beside the cloud there is an adversary: he holds every key that was main, from the moment when a rotation put another
+ * in its place, and never the one that is main. He can refuse and drop whatever he likes, and where a key of his is
+ * tried he can accept it.
+ *
+ * Time is abstract: it stands still, or passes by six minutes (proofs are stale) or by 25 hours (all spans are over).
+ * Requests whose answer is lost may be carried out late, within these. */
 #include "rotation-model.h"
 
 #include <stdlib.h>
@@ -51,8 +56,8 @@ static void describe(const struct world *w, const char *what)
            w->slot[1] == NO_KEY          ? "-"
            : accepts(w, ROTATION_BACKUP) ? "accepted"
                                          : "not accepted",
-           (int)r->in_flight, r->unsettled_at ? ", unsettled" : "", r->proved_at ? ", proved" : "", r->main_answers,
-           r->refused_probes);
+           (int)r->in_flight, r->unsettled_until > w->now ? ", unsettled" : "", r->proved_at ? ", proved" : "",
+           r->main_answers, r->refused_probes);
 }
 
 static void print_path(uint32_t i)
@@ -152,8 +157,9 @@ static const struct {
     {"manual, replaces", {.manual = true, .replaces = true}, ALL},
     {"replaces", {.replaces = true}, ALL},
     {"replaces, looks", {.replaces = true, .out_of_band = true, .looks = true}, ALL},
-    /* the two differ in FIND alone */
-    {"adds", {.out_of_band = true}, ALL & ~OPERATOR(REMOVES)},
+    /* these differ in what is asked through the device's own session, and in FIND */
+    {"coap, adds", {0}, OPERATOR(ROTATES) | OPERATOR(FORGETS) | OPERATOR(REMOVES) | OPERATOR(REVOKES)},
+    {"adds", {.out_of_band = true}, OPERATOR(COMPROMISED) | OPERATOR(EMPTIES) | OPERATOR(MISTYPES)},
     {"adds, looks", {.out_of_band = true, .looks = true}, OPERATOR(ROTATES) | OPERATOR(REMOVES)},
 };
 

@@ -14,7 +14,7 @@
 
 #define NOW (UINT64_C(1000) * USEC_PER_HOUR)
 #define SHORT (6 * USEC_PER_MINUTE)
-#define LONG (2 * USEC_PER_HOUR)
+#define LONG (25 * USEC_PER_HOUR)
 #define RETIRE_AFTER (30 * USEC_PER_MINUTE)
 #define KEYS 6
 #define NO_KEY KEYS
@@ -38,6 +38,9 @@ struct world {
     bool owed;           /* a reply to the operator */
     bool gone;           /* the device is removed */
     bool mistyped;       /* the key that waits to be set is one that the cloud does not know */
+    bool back;           /* the operator wants to go back to a key that others know */
+    uint8_t once;        /* bits of keys that were main */
+    uint8_t known;       /* ... and that the adversary has */
     bool shut;           /* so is all that is held: the operator has to find a way out */
     uint64_t proof[2];   /* by role: when the key last passed */
     uint64_t fallback;

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define ROWS_MAX 256
-#define WALKS_MAX 48
+#define WALKS_MAX 64
 #define SEEDS_EACH 24
 
 struct seeds {

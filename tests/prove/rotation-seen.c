@@ -31,7 +31,22 @@ static bool recent(const struct world *w, uint64_t at, uint64_t span)
 }
 
 /* The conflict flag is left out: it tells the schedule alone, and rotations here begin at any time. */
-static void put_durable(struct bits *b, const struct world *w, const struct rotation_durable *d)
+
+/* When it was asked: just now, within its lifetime, longer ago; 0: never, or it makes no difference any more. What is
+ * about to be sent wants to know it more exactly. */
+static unsigned asked_class(const struct world *w, const struct rotation_durable *d, bool asks)
+{
+    bool deleting = d->state == ROTATION_RETIRING || d->state == ROTATION_ABANDONING;
+    bool asking = d->state == ROTATION_OFFERED || (deleting && !(d->has_backup ? d->backup_id : d->main_id));
+
+    if (!d->unsettled)
+        return 0;
+    if (recent(w, d->asked.boottime, ROTATION_REQUEST_LIFETIME))
+        return asks && w->now - d->asked.boottime <= ROTATION_ASKED_AGE_MAX ? 1 : 2;
+    return asking ? 3 : 0;
+}
+
+static void put_durable(struct bits *b, const struct world *w, const struct rotation_durable *d, bool asks)
 {
     const bool flags[] = {d->has_main,
                           d->has_backup,
@@ -42,23 +57,29 @@ static void put_durable(struct bits *b, const struct world *w, const struct rota
                           d->retire_now,
                           d->give_up,
                           d->removing,
-                          d->unsettled && d->state != ROTATION_OFFERED, /* there it is taken to be */
+                          d->fallen,
                           d->state == ROTATION_SWAPPED && recent(w, d->entered.boottime, RETIRE_AFTER)};
 
     put(b, d->state, 3);
     for (size_t i = 0; i < ELEMENTSOF(flags); i++)
         put(b, flags[i], 1);
+    put(b, asked_class(w, d, asks), 2);
 }
 
 static void get_durable(struct bits *b, struct rotation_durable *d)
 {
     bool *const flags[] = {&d->has_main, &d->has_backup, &d->main_id, &d->backup_id, &d->compromised,
-                           &d->wanted,   &d->retire_now, &d->give_up, &d->removing,  &d->unsettled};
+                           &d->wanted,   &d->retire_now, &d->give_up, &d->removing,  &d->fallen};
+
+    unsigned asked;
 
     d->state = get(b, 3);
     for (size_t i = 0; i < ELEMENTSOF(flags); i++)
         *flags[i] = get(b, 1);
     d->entered.boottime = get(b, 1) ? NOW : NOW - LONG;
+    asked = get(b, 2);
+    d->unsettled = asked != 0;
+    d->asked.boottime = asked == 0 ? 0 : asked == 1 ? NOW : asked == 2 ? NOW - SHORT : NOW - LONG;
 }
 
 /* Keys are named anew: main, backup, then the forgotten ones in their order. */
@@ -99,16 +120,19 @@ void pack(const struct world *w, bool with_soon, struct packed *ret)
     const struct rotation *r = &w->r;
     bool pending = r->change != ROTATION_CHANGE_NONE;
     bool new_key = r->d.state == ROTATION_OFFERED || r->d.state == ROTATION_PROBING;
+    bool fresh_key = new_key && !r->d.fallen;
+    bool asks = pending && rotation_table[r->row].send & (SEND_OFFER | SEND_FIND);
 
     memset(ret, 0, sizeof(*ret));
-    put_durable(&b, w, &r->d);
+    put_durable(&b, w, &r->d, false);
     put(&b, r->change, 4);
     put(&b, pending ? r->row : 0, 8);
     if (pending)
-        put_durable(&b, w, &r->next);
+        put_durable(&b, w, &r->next, asks);
     put(&b, pending && recent(w, r->passed_at, ROTATION_RETIRE_PROOF_AGE + 1), 1);
     put(&b, r->in_flight, 3);
-    put(&b, recent(w, r->unsettled_at, ROTATION_REQUEST_LIFETIME), 1);
+    put(&b, (pending || fresh_key) && recent(w, r->passed_at, ROTATION_ACCEPTED_SPAN), 1);
+    put(&b, r->unsettled_until > w->now, 1);
     put(&b, recent(w, r->proved_at, ROTATION_RETIRE_PROOF_AGE + 1), 1);
     put(&b, recent(w, r->fallback_at, ROTATION_FALLBACK_INTERVAL), 1);
     put(&b, r->refused_probes > 0 && recent(w, r->refused_at, ROTATION_REFUSED_PROBES_SPAN), 1);
@@ -125,10 +149,15 @@ void pack(const struct world *w, bool with_soon, struct packed *ret)
     put(&b, w->exporting, 1);
     put(&b, w->mistyped, 1);
     put(&b, w->shut, 1);
+    put(&b, w->back, 1);
     put(&b, policy.manual && w->out, 1);
     put(&b, recent(w, w->proof[ROTATION_MAIN], ROTATION_RETIRE_PROOF_AGE + 1), 1);
     put(&b, r->change == ROTATION_CHANGE_SWAP && recent(w, w->proof[ROTATION_BACKUP], ROTATION_RETIRE_PROOF_AGE + 1),
         1);
+    put(&b, fresh_key && recent(w, w->proof[ROTATION_BACKUP], ROTATION_ACCEPTED_SPAN), 1);
+    put(&b, (w->once & bit(w->slot[ROTATION_BACKUP])) != 0, 1);
+    for (size_t i = 0; i < 2; i++)
+        put(&b, (w->known & bit(w->slot[i])) != 0, 1);
     for (size_t i = 0; i < 2; i++)
         put(&b, w->slot[i] != NO_KEY, 1);
     put(&b, recent(w, w->fallback, ROTATION_FALLBACK_INTERVAL), 1);
@@ -140,6 +169,14 @@ void pack(const struct world *w, bool with_soon, struct packed *ret)
 static uint64_t since(struct bits *b, uint64_t otherwise)
 {
     return get(b, 1) ? NOW : otherwise;
+}
+
+/* Just now, within a day, or so long ago that it makes no difference. */
+static uint64_t passed_since(struct bits *b, bool just)
+{
+    bool lately = get(b, 1);
+
+    return just ? NOW : lately ? NOW - SHORT : 0;
 }
 
 static void unpack_cloud(struct bits *b, struct world *w)
@@ -157,6 +194,7 @@ void unpack(const struct packed *p, struct world *w)
     struct packed copy = *p;
     struct bits b = {.bytes = copy.bytes};
     struct rotation *r = &w->r;
+    bool just;
 
     memset(w, 0, sizeof(*w));
     w->now = NOW;
@@ -166,9 +204,13 @@ void unpack(const struct packed *p, struct world *w)
     r->row = (uint16_t)get(&b, 8);
     if (r->change != ROTATION_CHANGE_NONE)
         get_durable(&b, &r->next);
-    r->passed_at = since(&b, NOW - SHORT);
+    just = get(&b, 1);
     r->in_flight = get(&b, 3);
-    r->unsettled_at = since(&b, 0);
+    r->passed_at = passed_since(&b, just);
+    if (get(&b, 1)) {
+        r->unsettled_until = NOW + ROTATION_REQUEST_LIFETIME;
+        r->asked.boottime = NOW - SHORT;
+    }
     r->proved_at = since(&b, 0);
     r->fallback_at = since(&b, 0);
     r->refused_at = since(&b, NOW - LONG);
@@ -185,9 +227,14 @@ void unpack(const struct packed *p, struct world *w)
     w->exporting = get(&b, 1);
     w->mistyped = get(&b, 1);
     w->shut = get(&b, 1);
+    w->back = get(&b, 1);
     w->out = get(&b, 1);
-    for (size_t i = 0; i < 2; i++)
-        w->proof[i] = since(&b, 0);
+    w->proof[ROTATION_MAIN] = since(&b, 0);
+    just = get(&b, 1);
+    w->proof[ROTATION_BACKUP] = passed_since(&b, just);
+    w->once = get(&b, 1) ? 2 : 0;
+    w->known = (uint8_t)get(&b, 1);
+    w->known |= (uint8_t)(get(&b, 1) << 1);
     for (size_t i = 0; i < 2; i++)
         w->slot[i] = get(&b, 1) ? (uint8_t)i : NO_KEY;
     w->fallback = since(&b, 0);

@@ -41,8 +41,11 @@ static uint8_t fresh_key(struct world *w)
         if (w->late[i].kind != LATE_NONE)
             used |= bit(w->late[i].key);
     for (uint8_t k = 0; k < KEYS; k++)
-        if (!(used & bit(k)))
+        if (!(used & bit(k))) {
+            w->once &= (uint8_t)~bit(k);
+            w->known &= (uint8_t)~bit(k);
             return k;
+        }
     violate(w, "more than %d keys are about", KEYS);
     return 0;
 }
@@ -70,8 +73,11 @@ void cloud_late(struct world *w, size_t i)
         cloud_delete(w, l.key);
 }
 
+/* What was asked longer ago than a request lives is not carried out later still. */
 bool cloud_postpone(struct world *w, enum late_kind kind, uint8_t key)
 {
+    if (kind == LATE_OFFER && w->now - w->r.d.asked.boottime >= ROTATION_REQUEST_LIFETIME)
+        return false;
     for (size_t i = 0; i < late_max; i++) {
         if (w->late[i].kind != LATE_NONE)
             continue;
@@ -108,6 +114,11 @@ static void vault_change(struct world *w, enum rotation_change_type change)
         w->proof[ROTATION_MAIN] = 0;
         break;
     case ROTATION_CHANGE_SWAP:
+        w->once |= bit(key);
+        /* What was main leaks once a rotation has put another in its place; but not because somebody refused it. */
+        if (w->r.d.state < ROTATION_SWAPPED && !w->r.d.fallen)
+            w->known |= bit(key);
+        w->back = false;
         w->slot[ROTATION_MAIN] = w->slot[ROTATION_BACKUP];
         w->slot[ROTATION_BACKUP] = key;
         w->proof[ROTATION_MAIN] = w->proof[ROTATION_BACKUP];
@@ -149,6 +160,10 @@ static void check_abandoning(struct world *w, const struct rotation_durable *nex
             violate(w, "kept: the new key is given up while an offer may arrive");
     if (!proved(w))
         violate(w, "proof: the new key is given up without main having passed");
+    if (w->r.d.fallen && !next->give_up && !next->removing)
+        violate(w, "kept: a key that was main is given up because it is refused");
+    if (w->proof[ROTATION_BACKUP] != 0 && w->now - w->proof[ROTATION_BACKUP] < ROTATION_ACCEPTED_SPAN)
+        spent = false;
     if (!next->give_up && !next->removing && !w->r.absent && (!spent || policy.replaces))
         violate(w, "proof: the new key is given up for nothing");
 }
@@ -183,8 +198,7 @@ static void check_commit(struct world *w, const struct rotation_action *a)
         violate(w, "commit: a new key is thought offered");
     if (from == ROTATION_PROBING && to == ROTATION_OFFERED && policy.looks && !w->r.probe_turn && !w->owed)
         violate(w, "offered again without a look at what the cloud has");
-    if (a->change == ROTATION_CHANGE_FORGET_ALL && !w->owed &&
-        !(w->r.d.removing && (!w->r.d.has_backup || w->r.main_answers > 1)))
+    if (a->change == ROTATION_CHANGE_FORGET_ALL && !w->owed && !(w->r.d.removing && !w->r.d.has_backup))
         violate(w, "held: all keys are forgotten of a device that is not removed");
     if (a->change == ROTATION_CHANGE_CLOUD_ID && w->slot[a->role] != target(w))
         violate(w, "commit: the cloud's id goes to another credential");
@@ -197,8 +211,31 @@ static void check_commit(struct world *w, const struct rotation_action *a)
     if (a->change == ROTATION_CHANGE_SWAP && (w->proof[ROTATION_BACKUP] == 0 || to == from))
         violate(w, "proof: a swap without backup having passed");
     if (a->change == ROTATION_CHANGE_SWAP && to == ROTATION_OFFERED && w->fallback != 0 &&
-        w->now - w->fallback < ROTATION_FALLBACK_INTERVAL)
+        w->now - w->fallback < ROTATION_FALLBACK_INTERVAL && !w->back)
         violate(w, "fallback: two within ten minutes");
+    if (a->change == ROTATION_CHANGE_SWAP && from >= ROTATION_SWAPPED && !w->r.d.fallen && !a->next->fallen)
+        violate(w, "fallback: it is not written down");
+    if (a->change == ROTATION_CHANGE_SWAP && to == ROTATION_SWAPPED && a->next->fallen)
+        violate(w, "fallback: it is still thought one");
+    if (a->change == ROTATION_CHANGE_SWAP && (from == ROTATION_SWAPPED || from == ROTATION_RETIRING) &&
+        w->r.d.compromised && !w->back)
+        violate(w, "fallback: to a key that others know, and nobody asked");
+}
+
+/* The adversary has keys that were main, and is on the path: with one of these he is whom the agent talks to. */
+static void check_learns(struct world *w, const struct rotation_action *a)
+{
+    bool tells = a->type == ROTATION_DO_OFFER || (a->type == ROTATION_DO_FIND && !policy.looks);
+    bool through_him = !policy.out_of_band && (w->known & bit(w->slot[ROTATION_MAIN]));
+
+    if (tells && through_him)
+        violate(w, "learns: whoever has a key that was main is told another");
+    if (a->type == ROTATION_DO_OFFER && (w->once & bit(w->slot[ROTATION_BACKUP])))
+        violate(w, "learns: a key that was main is offered again");
+    if ((a->type == ROTATION_DO_DELETE || a->type == ROTATION_DO_FIND) && through_him)
+        violate(w, "learns: whoever has a key that was main says what stands at the cloud");
+    if (tells && (!w->r.d.unsettled || w->now - w->r.d.asked.boottime > ROTATION_ASKED_AGE_MAX))
+        violate(w, "commit: after a crash nobody would know when it was told");
 }
 
 static void check_send(struct world *w, const struct rotation_action *a)
@@ -210,6 +247,7 @@ static void check_send(struct world *w, const struct rotation_action *a)
         violate(w, "commit: something is sent beside an unanswered commit");
     if (w->slot[a->role] == NO_KEY)
         violate(w, "commit: a request about an empty slot");
+    check_learns(w, a);
     switch (a->type) {
     case ROTATION_DO_OFFER:
         if (s != ROTATION_OFFERED || policy.manual)
@@ -238,6 +276,7 @@ static void check_send(struct world *w, const struct rotation_action *a)
     case ROTATION_DO_CLOSE_OLD:
     case ROTATION_DO_TIMER:
     case ROTATION_DO_FINISHED:
+    case ROTATION_DO_MOVED:
     case ROTATION_DO_REPORT:
     case ROTATION_DO_REPLY:
         break;
@@ -247,9 +286,10 @@ static void check_send(struct world *w, const struct rotation_action *a)
 void check_world(struct world *w)
 {
     uint8_t lost = w->accepted & (uint8_t)~held(w);
+    const struct rotation_row *row = &rotation_table[w->r.row];
 
-    if (w->gone && rotation_table[w->r.row].event != ROTATION_EV_DELETE_OK)
-        return; /* by the operator's word, or because the cloud accepts the last key no longer */
+    if (w->gone && (row->change != ROTATION_CHANGE_FORGET_ALL || row->event == ROTATION_EV_REMOVE))
+        return; /* by the operator's word; after a crash nobody can tell */
     if (lost)
         violate(w, "held: the cloud accepts a key that was forgotten");
     w->shut = w->shut && w->slot[ROTATION_MAIN] != NO_KEY && !(w->accepted & held(w));
@@ -298,6 +338,7 @@ static void act_on(struct world *w, const struct rotation_actions *actions)
             break;
         case ROTATION_DO_CLOSE_OLD:
         case ROTATION_DO_FINISHED:
+        case ROTATION_DO_MOVED:
         case ROTATION_DO_REPORT:
             break;
         }
@@ -345,7 +386,7 @@ void feed(struct world *w, const struct rotation_event *ev)
         violate(w, "the machine does not take %s", rotation_event_name(ev->type));
     if (ev->type != ROTATION_EV_COMMITTED && memcmp(&before.r.d, &w->r.d, sizeof(before.r.d)) != 0)
         violate(w, "commit: the durable part changed by itself");
-    if (ev->type == ROTATION_EV_TIMER)
+    if (ev->type == ROTATION_EV_TIMER || ev->type == ROTATION_EV_COMMITTED)
         check_looks(w, &before.r, &actions);
     act_on(w, &actions);
     contract_check(w, &before, ev, &actions);
@@ -404,7 +445,7 @@ void step_crash(struct world *w, bool after)
         durable_now(w);
     check_conflict(w, &d);
     rotation_restore(&w->r, &d);
-    w->armed = w->owed = w->exporting = w->mistyped = false;
+    w->armed = w->owed = w->exporting = w->mistyped = w->back = false;
     w->proof[0] = w->proof[1] = 0;
     w->fallback = 0;
     w->refusals = 0;
@@ -415,6 +456,8 @@ void heard(struct world *w, enum rotation_role role, enum rotation_event_type ty
 {
     if (accepted)
         w->proof[role] = w->now;
+    if (type == ROTATION_EV_PROBE_REFUSED || (accepted && role == ROTATION_MAIN))
+        w->back = false;
     if (type == ROTATION_EV_PROBE_REFUSED) {
         if (w->refusals < 2)
             w->first_refusal = w->now;

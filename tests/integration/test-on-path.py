@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""An attacker on the path of a device, who holds a key that was once its main key, or no key at all: real handshakes, the real
+agent. Whatever he refuses, drops or answers, he learns no other key, and nothing is lost at the cloud."""
+import contextlib
+
+import harness
+from agent_bench import TEMPERATURE, wait_samples
+from harness import check, wait_for
+from onpath import OnPath
+
+DEVICE = "boiler-1"
+FELL_BACK = "fell back to the key before"
+TRIES = 4  # of the once-main key, by which anything else would have been offered long since
+
+
+@contextlib.contextmanager
+def rotated_bench(bench, uplink=None, agent_options=(), **rotation):
+    """A device that was rotated through the attacker's path, who so far only forwards; both keys are at the cloud. Gives the
+    path, the cloud, the attacker's server that holds the old key, and the agent."""
+    key = bench.new_key()
+    cloud = bench.devcloud([("first-1", key, DEVICE)])
+    attacker = bench.devcloud([("first-1", key, DEVICE)], name="attacker")
+    path = OnPath(cloud.port)
+    try:
+        bench.write_config(path.url, uplink=uplink, rotation={"retire_after": "24h", **rotation})
+        bench.write_device(DEVICE, "sim", points={"x": TEMPERATURE}, interval="100ms")
+        agent = bench.agent(*agent_options)
+        bench.driver("sim")
+        bench.key_set(DEVICE, "first-1", key)
+        bench.wait_property(DEVICE, "State", "online")
+        yield path, cloud, attacker, agent
+    finally:
+        path.end()
+
+
+def tries_of(path, identity, since):
+    return path.identities_since(since).count(identity)
+
+
+def attack(bench, path, attacker, new):
+    """The attacker takes the old key's place; until the agent has tried the new one there again and again."""
+    mark = path.mark()
+    path.lead(attacker.port)
+    bench.wait_property(DEVICE, "MainIdentity", "first-1", 60)
+    bench.wait_property(DEVICE, "State", "online", 30)
+    wait_for(f"{TRIES} tries of {new}", lambda: tries_of(path, new, mark) >= TRIES + 2, 120)
+
+
+def learned_nothing(bench, attacker, new):
+    check([c["identity"] for c in attacker.credentials(DEVICE)] == ["first-1"],
+          f"the attacker was told of {attacker.credentials(DEVICE)}")
+    check(bench.get(DEVICE, "BackupIdentity") == new, f"the key that was main is {new} no more")
+
+
+def comes_back(bench, path, cloud, new):
+    path.lead(cloud.port)
+    bench.wait_property(DEVICE, "MainIdentity", new, 90)
+    bench.wait_property(DEVICE, "RotationState", "swapped", 30)
+    bench.wait_property(DEVICE, "State", "online", 30)
+    wait_samples(cloud, DEVICE, 3, 30)
+
+
+def old_key_gets_no_other(bench):
+    with rotated_bench(bench) as (path, cloud, attacker, agent):
+        bench.ctl("rotate", DEVICE, seconds=60)
+        new, held = bench.get(DEVICE, "MainIdentity"), cloud.credentials(DEVICE)
+        attack(bench, path, attacker, new)
+        learned_nothing(bench, attacker, new)
+        check(agent.text().count(FELL_BACK) == 1, "the fallback is not in the journal, or more than once")
+        check(bench.get(DEVICE, "RotationState") == "fallen-back", bench.get(DEVICE, "RotationState"))
+        check("the key before" in bench.get(DEVICE, "LastError"), bench.get(DEVICE, "LastError"))
+        check(FELL_BACK in bench.ctl("show", DEVICE), "show does not say it")
+        comes_back(bench, path, cloud, new)
+        check(cloud.credentials(DEVICE) == held, f"{held} at the cloud became {cloud.credentials(DEVICE)}")
+        check("accepted again" in agent.text(), "that it went forward again is not in the journal")
+
+
+def restart_forgets_nothing(bench):
+    """The flag is durable, and nothing is on the calendar beside it."""
+    with rotated_bench(bench) as (path, cloud, attacker, agent):
+        bench.ctl("rotate", DEVICE, seconds=60)
+        new = bench.get(DEVICE, "MainIdentity")
+        attack(bench, path, attacker, new)
+        agent.kill()
+        mark = path.mark()
+        agent.start()
+        bench.wait_agent(agent)
+        bench.wait_property(DEVICE, "State", "online", 60)
+        check(bench.get(DEVICE, "RotationState") == "fallen-back", "forgotten with the restart")
+        check(bench.get(DEVICE, "NextRotation") == 0, "a rotation is on the calendar")
+        text = bench.ctl("rotate", DEVICE, status=None, seconds=60).stderr.decode()
+        check("key forget" in text and "fell back" in text, f"rotate says: {text}")
+        wait_for("tries of the key that was main", lambda: tries_of(path, new, mark) >= TRIES, 120)
+        learned_nothing(bench, attacker, new)
+        comes_back(bench, path, cloud, new)
+
+
+if __name__ == "__main__":
+    harness.main(old_key_gets_no_other, restart_forgets_nothing)
