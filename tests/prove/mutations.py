@@ -214,8 +214,8 @@ def sends_first(machine, number):
     text = replace_once(machine, "        commit(r, row, ev, ret);",
                         f"        (void)(row == &rotation_table[{number}] ? add_row(r, p, row, ev, ret) : (void)0), "
                         "commit(r, row, ev, ret);", "machine.c")
-    return replace_once(text, "    add_row(r, p, &rotation_table[r->row], ev, out);",
-                        f"    if (r->row != {number})\n        add_row(r, p, &rotation_table[r->row], ev, out);", "machine.c")
+    return replace_once(text, "        add_row(r, p, row, ev, out);\n}\n\nstatic void commit_failed",
+                        f"        if (r->row != {number})\n            add_row(r, p, row, ev, out);\n}}\n\nstatic void commit_failed", "machine.c")
 
 
 def all_mutants():
