@@ -188,3 +188,25 @@ void reader_duration(struct reader *r, const char *key, uint64_t min, uint64_t m
     duration_format(max, high, sizeof high);
     reader_complain(r, key, "expected a duration from \"%s\" to \"%s\", written like 100ms, 1s, 5min, 24h", low, high);
 }
+
+void reader_choice(struct reader *r, const char *key, const char *const *names, unsigned n, unsigned *value)
+{
+    const char *name = reader_string(r, key);
+    char expected[128] = "";
+
+    if (!name)
+        return;
+    for (unsigned i = 0; i < n; i++) {
+        size_t used = strlen(expected);
+        if (strcmp(names[i], name) == 0) {
+            *value = i;
+            return;
+        }
+        (void)snprintf(expected + used, sizeof expected - used, "%s%s",
+                       i == 0      ? ""
+                       : i + 1 < n ? ", "
+                                   : " or ",
+                       names[i]);
+    }
+    reader_complain(r, key, "\"%s\" is unknown; expected %s", name, expected);
+}

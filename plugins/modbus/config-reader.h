@@ -40,6 +40,17 @@ void reader_duration(struct reader *r, const char *key, uint64_t min, uint64_t m
 int duration_parse(const char *text, uint64_t *ret);
 void duration_format(uint64_t duration, char *text, size_t size);
 
+/* One of n names: its index. */
+void reader_choice(struct reader *r, const char *key, const char *const *names, unsigned n, unsigned *value);
+
+/* config-format.c: what the registers hold. False if the rest cannot be judged. */
+bool modbus_format_read(struct reader *r, struct modbus_point *p);
+void modbus_format_done(struct modbus_format *f);
+/* Says that a key makes no sense for this type; true if the key is there. */
+bool modbus_misplaced(struct reader *r, const char *key, const struct modbus_point *p);
+/* "0x..." -EINVAL */
+int modbus_hex_parse(const char *text, uint64_t *ret);
+
 /* config-point.c: one point; false after a complaint. */
 bool modbus_point_read(const struct modbus_config *config, const struct gatehouse_point *point,
                        gatehouse_complain complain, void *context, struct modbus_point *ret);

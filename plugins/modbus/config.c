@@ -20,29 +20,6 @@ static void read_url(struct reader *r, struct modbus_config *c)
         reader_complain(r, "url", "%s", error);
 }
 
-/* One of a list of names; its index. */
-static void read_choice(struct reader *r, const char *key, const char *const *names, unsigned n, unsigned *value)
-{
-    const char *name = reader_string(r, key);
-    char expected[128] = "";
-
-    if (!name)
-        return;
-    for (unsigned i = 0; i < n; i++) {
-        size_t used = strlen(expected);
-        if (strcmp(names[i], name) == 0) {
-            *value = i;
-            return;
-        }
-        (void)snprintf(expected + used, sizeof expected - used, "%s%s",
-                       i == 0      ? ""
-                       : i + 1 < n ? ", "
-                                   : " or ",
-                       names[i]);
-    }
-    reader_complain(r, key, "\"%s\" is unknown; expected %s", name, expected);
-}
-
 /* A key of serial lines; true if the url is one. */
 static bool serial_only(struct reader *r, const char *key, const struct modbus_config *c)
 {
@@ -59,7 +36,7 @@ static void read_line(struct reader *r, struct modbus_config *c)
     unsigned choice = 0;
 
     if (serial_only(r, "rs485", c)) {
-        read_choice(r, "rs485", rs485, 4, &choice);
+        reader_choice(r, "rs485", rs485, 4, &choice);
         c->serial.rs485 = (enum rs485_mode)choice;
     }
     if (serial_only(r, "rts_delay", c))
@@ -80,7 +57,7 @@ static void read_line(struct reader *r, struct modbus_config *c)
         return;
     }
     choice = 0;
-    read_choice(r, "echo", echo, 3, &choice);
+    reader_choice(r, "echo", echo, 3, &choice);
     c->serial.echo = (enum serial_echo)choice;
     reader_duration(r, "turnaround", 0, TURNAROUND_MAX, &c->turnaround);
 }
@@ -137,6 +114,121 @@ static struct modbus_config *config_new(size_t n_points)
     return c->points ? c : modbus_config_free(c);
 }
 
+/* --- rows and groups --- */
+
+static bool row_point(const struct modbus_point *row, unsigned i, struct modbus_point *ret)
+{
+    struct modbus_point p = *row;
+    char name[NAME_MAX_LENGTH + 1];
+
+    (void)snprintf(name, sizeof name, "%s.%u", row->name, i + 1);
+    p.address = (uint16_t)(row->address + i * row->count);
+    if (!row->has_scale_register) {
+        p.read_address = p.address;
+    } else {
+        unsigned begin = p.address < p.scale_register ? p.address : p.scale_register;
+        unsigned end = p.address + p.count > p.scale_register + 1u ? p.address + p.count : p.scale_register + 1u;
+        p.read_address = (uint16_t)begin;
+        p.read_count = (uint16_t)(end - begin);
+    }
+    p.name = strdup(name);
+    p.unit = row->unit ? strdup(row->unit) : NULL;
+    p.format.choices = NULL;
+    p.format.n_choices = 0;
+    if (row->format.n_choices > 0)
+        p.format.choices = calloc(row->format.n_choices, sizeof *p.format.choices);
+    for (size_t k = 0; p.format.choices && k < row->format.n_choices; k++, p.format.n_choices++) {
+        const struct modbus_choice *c = &row->format.choices[k];
+        p.format.choices[k] = (struct modbus_choice){.raw = c->raw, .name = c->name ? strdup(c->name) : NULL};
+    }
+    *ret = p;
+    return p.name && (!row->unit || p.unit) && p.format.n_choices == row->format.n_choices;
+}
+
+/* Each row becomes as many points as it counts: NAME.1, NAME.2 ... */
+static int expand_rows(struct modbus_config *c)
+{
+    struct modbus_point *all;
+    size_t n = 0;
+    bool good = true;
+
+    for (size_t i = 0; i < c->n_points; i++)
+        n += c->points[i].row;
+    if (n == c->n_points)
+        return 0;
+    all = calloc(n, sizeof *all);
+    if (!all)
+        return -ENOMEM;
+    n = 0;
+    for (size_t i = 0; i < c->n_points; i++) {
+        struct modbus_point *row = &c->points[i];
+        if (row->row == 1) {
+            all[n++] = *row;
+            continue;
+        }
+        for (unsigned k = 0; k < row->row; k++)
+            good &= row_point(row, k, &all[n++]);
+        modbus_point_done(row);
+    }
+    free(c->points);
+    c->points = all;
+    c->n_points = n;
+    return good ? 0 : -ENOMEM;
+}
+
+static void complain_of_group(const struct modbus_point *p, const char *what, gatehouse_complain complain,
+                              void *context)
+{
+    char pointer[128], message[256];
+
+    (void)snprintf(pointer, sizeof pointer, "/points/%s/group", p->name);
+    (void)snprintf(message, sizeof message, "the points of group \"%s\" %s", p->group, what);
+    complain(context, pointer, message);
+}
+
+/* The points of a group are read by one request, whatever stands between them. */
+static bool join_group(struct modbus_config *c, size_t first, unsigned number, gatehouse_complain complain,
+                       void *context)
+{
+    struct modbus_point *f = &c->points[first];
+    unsigned begin = f->read_address, end = f->read_address + f->read_count;
+    unsigned maximum = modbus_table_is_bits(f->table) ? c->limits.max_registers * 16 : c->limits.max_registers;
+
+    for (size_t i = first; i < c->n_points; i++) {
+        struct modbus_point *p = &c->points[i];
+        if (strcmp(p->group, f->group) != 0)
+            continue;
+        p->group_number = number;
+        if (p->table != f->table || p->interval != f->interval || p->poll != f->poll) {
+            complain_of_group(p, "differ in table, interval or poll; they are read together", complain, context);
+            return false;
+        }
+        begin = p->read_address < begin ? p->read_address : begin;
+        end = (unsigned)p->read_address + p->read_count > end ? (unsigned)p->read_address + p->read_count : end;
+    }
+    if (end - begin > maximum) {
+        complain_of_group(f, "are too far apart for one request (max_registers)", complain, context);
+        return false;
+    }
+    for (size_t i = first; i < c->n_points; i++)
+        if (c->points[i].group_number == number) {
+            c->points[i].read_address = (uint16_t)begin;
+            c->points[i].read_count = (uint16_t)(end - begin);
+        }
+    return true;
+}
+
+static bool join_groups(struct modbus_config *c, gatehouse_complain complain, void *context)
+{
+    unsigned number = 0;
+    bool good = true;
+
+    for (size_t i = 0; i < c->n_points; i++)
+        if (c->points[i].group[0] != '\0' && c->points[i].group_number == 0)
+            good &= join_group(c, i, ++number, complain, context);
+    return good;
+}
+
 int modbus_config_read(const char *section, const struct gatehouse_point *points, size_t n_points,
                        gatehouse_complain complain, void *context, struct modbus_config **ret)
 {
@@ -152,12 +244,17 @@ int modbus_config_read(const char *section, const struct gatehouse_point *points
         good = !r.failed;
         json_object_put(r.object);
     }
-    for (size_t i = 0; i < n_points; i++, c->n_points++)
-        if (!modbus_point_read(c, &points[i], complain, context, &c->points[i]))
+    for (size_t i = 0; i < n_points; i++)
+        if (modbus_point_read(c, &points[i], complain, context, &c->points[c->n_points]))
+            c->n_points++;
+        else
             good = false;
-    if (!good || !ret) {
+    int e = good ? expand_rows(c) : 0;
+    if (good && e == 0)
+        good = join_groups(c, complain, context);
+    if (!good || e < 0 || !ret) {
         modbus_config_free(c);
-        return good ? 0 : -EINVAL;
+        return e < 0 ? e : good ? 0 : -EINVAL;
     }
     *ret = c;
     return 0;

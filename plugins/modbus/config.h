@@ -19,10 +19,22 @@ struct modbus_point {
     enum modbus_table table;
     uint16_t address; /* as it goes over the wire, from 0 */
     uint16_t count;
+    unsigned row; /* how many of them stand in a row; 1 once the configuration is read */
     struct modbus_format format;
+    bool has_scale_register; /* an int16 of the same table: the exponent of a power of ten */
+    uint16_t scale_register;
+    char group[GROUP_MAX]; /* "" for none */
+    unsigned group_number; /* from 1 */
+    uint16_t read_address; /* what one request has to cover: itself, its scale register, its group */
+    uint16_t read_count;
+    bool alone;
+    bool poll;
     uint64_t interval;
     bool on_change;
+    uint64_t max_interval; /* 0: none */
     double deadband;
+    bool write_multiple;
+    uint64_t write_interval; /* 0: none */
 };
 
 struct modbus_config {

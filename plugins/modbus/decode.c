@@ -7,66 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct {
-    const char *name;
-    unsigned bits;
-    bool is_signed;
-    bool is_float;
-} types[TYPE_COUNT] = {
-    [TYPE_BIT] = {"bit", 1, false, false},         [TYPE_INT8H] = {"int8h", 8, true, false},
-    [TYPE_INT8L] = {"int8l", 8, true, false},      [TYPE_UINT8H] = {"uint8h", 8, false, false},
-    [TYPE_UINT8L] = {"uint8l", 8, false, false},   [TYPE_INT16] = {"int16", 16, true, false},
-    [TYPE_UINT16] = {"uint16", 16, false, false},  [TYPE_INT32] = {"int32", 32, true, false},
-    [TYPE_UINT32] = {"uint32", 32, false, false},  [TYPE_INT64] = {"int64", 64, true, false},
-    [TYPE_UINT64] = {"uint64", 64, false, false},  [TYPE_FLOAT16] = {"float16", 16, false, true},
-    [TYPE_FLOAT32] = {"float32", 32, false, true}, [TYPE_FLOAT64] = {"float64", 64, false, true},
-    [TYPE_STRING] = {"string", 0, false, false},
-};
-
-/* The first of each width is the default. Those of 64 bits: whole, reversed, bytes swapped in each register, registers
- * reversed, and the two halves swapped. */
-static const struct {
-    unsigned bits;
-    const char *name;
-} orders[] = {
-    {16, "AB"},       {16, "BA"},       {32, "ABCD"},     {32, "DCBA"},     {32, "BADC"},     {32, "CDAB"},
-    {64, "ABCDEFGH"}, {64, "HGFEDCBA"}, {64, "BADCFEHG"}, {64, "GHEFCDAB"}, {64, "EFGHABCD"},
-};
-
-int modbus_type_from_name(const char *name, enum modbus_type *ret)
-{
-    for (unsigned i = 0; i < TYPE_COUNT; i++)
-        if (strcmp(types[i].name, name) == 0) {
-            *ret = (enum modbus_type)i;
-            return 0;
-        }
-    return -EINVAL;
-}
-
-const char *modbus_type_name(enum modbus_type type)
-{
-    return types[type].name;
-}
-
-unsigned modbus_type_bits(enum modbus_type type)
-{
-    return types[type].bits;
-}
-
-bool modbus_type_is_float(enum modbus_type type)
-{
-    return types[type].is_float;
-}
-
-const char *modbus_order(enum modbus_type type, const char *name)
-{
-    unsigned bits = type == TYPE_STRING ? 16 : types[type].bits;
-
-    for (size_t i = 0; i < sizeof orders / sizeof orders[0]; i++)
-        if (orders[i].bits == bits && (!name || strcmp(orders[i].name, name) == 0))
-            return orders[i].name;
-    return NULL;
-}
+/* A double holds any decimal of so many digits. */
+#define DIGITS_EXACT 15
 
 int modbus_decimals_of(double scale)
 {
@@ -82,237 +24,41 @@ int modbus_decimals_of(double scale)
     return -1;
 }
 
+struct modbus_format modbus_format_scaled(const struct modbus_format *f, int exponent)
+{
+    struct modbus_format r = *f;
+
+    for (int i = 0; i < exponent; i++)
+        r.scale *= 10;
+    for (int i = 0; i > exponent; i--)
+        r.scale /= 10;
+    if (r.decimals >= 0 && exponent < 0)
+        r.decimals -= exponent;
+    return r;
+}
+
 unsigned modbus_format_registers(const struct modbus_format *f)
 {
     if (f->type == TYPE_STRING)
-        return (f->length + 1) / 2;
-    return types[f->type].bits <= 16 ? 1 : types[f->type].bits / 16;
+        return text_registers(&f->text);
+    return modbus_type_bits(f->type) <= 16 ? 1 : modbus_type_bits(f->type) / 16;
 }
 
 bool modbus_encode_is_partial(const struct modbus_format *f)
 {
-    return types[f->type].bits != 0 && types[f->type].bits < 16;
+    return f->mask != 0 || (modbus_type_bits(f->type) != 0 && modbus_type_bits(f->type) < 16);
 }
 
-/* --- raw bit patterns --- */
-
-static uint64_t mask_of(enum modbus_type type)
+/* How many bits the mask left. */
+static unsigned width_of(const struct modbus_format *f)
 {
-    return UINT64_MAX >> (64 - types[type].bits);
-}
+    unsigned bits = 0;
 
-static int64_t sign_extend(uint64_t raw, unsigned bits)
-{
-    uint64_t sign = UINT64_C(1) << (bits - 1);
-
-    return (int64_t)((raw ^ sign) - sign);
-}
-
-static uint64_t raw_gather(const struct modbus_format *f, const uint16_t *registers)
-{
-    unsigned n = types[f->type].bits / 8;
-    uint64_t raw = 0;
-
-    for (unsigned i = 0; i < n; i++) {
-        uint64_t byte = i % 2 == 0 ? registers[i / 2] >> 8 : registers[i / 2] & 0xff;
-        unsigned significance = n - 1 - (unsigned)(f->order[i] - 'A');
-        raw |= byte << (8 * significance);
-    }
-    return raw;
-}
-
-static void raw_scatter(const struct modbus_format *f, uint64_t raw, uint16_t *registers)
-{
-    unsigned n = types[f->type].bits / 8;
-
-    for (unsigned i = 0; i < n; i++) {
-        unsigned significance = n - 1 - (unsigned)(f->order[i] - 'A');
-        uint16_t byte = (raw >> (8 * significance)) & 0xff;
-        registers[i / 2] = i % 2 == 0 ? (uint16_t)(byte << 8) : (uint16_t)(registers[i / 2] | byte);
-    }
-}
-
-static uint64_t raw_get(const struct modbus_format *f, const uint16_t *registers)
-{
-    switch (f->type) {
-    case TYPE_BIT:
-        return (registers[0] >> f->bit) & 1;
-    case TYPE_INT8H:
-    case TYPE_UINT8H:
-        return registers[0] >> 8;
-    case TYPE_INT8L:
-    case TYPE_UINT8L:
-        return registers[0] & 0xff;
-    case TYPE_INT16:
-    case TYPE_UINT16:
-    case TYPE_INT32:
-    case TYPE_UINT32:
-    case TYPE_INT64:
-    case TYPE_UINT64:
-    case TYPE_FLOAT16:
-    case TYPE_FLOAT32:
-    case TYPE_FLOAT64:
-        return raw_gather(f, registers);
-    case TYPE_STRING:
-    case TYPE_COUNT:
-        break;
-    }
-    return 0;
-}
-
-static void raw_put(const struct modbus_format *f, uint64_t raw, uint16_t *registers)
-{
-    switch (f->type) {
-    case TYPE_BIT:
-        registers[0] = (uint16_t)((registers[0] & ~(1u << f->bit)) | (unsigned)raw << f->bit);
-        break;
-    case TYPE_INT8H:
-    case TYPE_UINT8H:
-        registers[0] = (uint16_t)((registers[0] & 0x00ff) | raw << 8);
-        break;
-    case TYPE_INT8L:
-    case TYPE_UINT8L:
-        registers[0] = (uint16_t)((registers[0] & 0xff00) | raw);
-        break;
-    case TYPE_INT16:
-    case TYPE_UINT16:
-    case TYPE_INT32:
-    case TYPE_UINT32:
-    case TYPE_INT64:
-    case TYPE_UINT64:
-    case TYPE_FLOAT16:
-    case TYPE_FLOAT32:
-    case TYPE_FLOAT64:
-        raw_scatter(f, raw, registers);
-        break;
-    case TYPE_STRING:
-    case TYPE_COUNT:
-        break;
-    }
-}
-
-/* --- floating point --- */
-
-static double half_to_double(uint16_t h)
-{
-    double sign = h & 0x8000 ? -1 : 1;
-    int exponent = (h >> 10) & 0x1f;
-    int fraction = h & 0x3ff;
-
-    if (exponent == 0x1f)
-        return fraction ? NAN : sign * INFINITY;
-    if (exponent == 0)
-        return sign * ldexp(fraction, -24);
-    return sign * ldexp(fraction + 0x400, exponent - 25);
-}
-
-/* Rounds to the nearest half, ties to even, as IEEE 754 asks. -ERANGE beyond 65504. */
-static int double_to_half(double x, uint16_t *ret)
-{
-    uint16_t sign = signbit(x) ? 0x8000 : 0;
-    double magnitude = fabs(x);
-    int exponent;
-
-    if (magnitude == 0) {
-        *ret = sign;
-        return 0;
-    }
-    (void)frexp(magnitude, &exponent);
-    if (exponent < -13)
-        exponent = -13; /* subnormal: units of 2^-24 */
-    double units = nearbyint(ldexp(magnitude, 11 - exponent));
-    if (units >= 0x800) {
-        units /= 2;
-        exponent++;
-    }
-    if (exponent > 16)
-        return -ERANGE;
-    unsigned bits = (unsigned)units;
-    *ret = bits < 0x400 ? (uint16_t)(sign | bits) : (uint16_t)(sign | (unsigned)(exponent + 14) << 10 | (bits - 0x400));
-    return 0;
-}
-
-/* The shortest decimal that names the same float32: a sensor that sends 21.3f means 21.3, not 21.299999237060547. */
-static double float_to_double(float x)
-{
-    char text[32];
-
-    if (!isfinite(x) || x == truncf(x))
-        return (double)x;
-    for (int digits = 6; digits <= 9; digits++) {
-        (void)snprintf(text, sizeof text, "%.*g", digits, (double)x);
-        if (strtof(text, NULL) == x)
-            return strtod(text, NULL);
-    }
-    return (double)x;
-}
-
-static double pattern_to_double(enum modbus_type type, uint64_t raw)
-{
-    if (type == TYPE_FLOAT16)
-        return half_to_double((uint16_t)raw);
-    if (type == TYPE_FLOAT32) {
-        uint32_t bits = (uint32_t)raw;
-        float x;
-        memcpy(&x, &bits, sizeof x);
-        return float_to_double(x);
-    }
-    double x;
-    memcpy(&x, &raw, sizeof x);
-    return x;
-}
-
-int modbus_pattern_from_double(enum modbus_type type, double number, uint64_t *ret)
-{
-    if (!isfinite(number))
-        return -ERANGE;
-    if (type == TYPE_FLOAT16) {
-        uint16_t half;
-        int r = double_to_half(number, &half);
-        if (r < 0)
-            return r;
-        *ret = half;
-        return 0;
-    }
-    if (type == TYPE_FLOAT32) {
-        float x = (float)number;
-        uint32_t bits;
-        if (!isfinite(x))
-            return -ERANGE;
-        memcpy(&bits, &x, sizeof bits);
-        *ret = bits;
-        return 0;
-    }
-    if (type == TYPE_FLOAT64) {
-        memcpy(ret, &number, sizeof number);
-        return 0;
-    }
-    double whole = nearbyint(number);
-    if (whole < 0)
-        return whole < -0x1p63 ? -ERANGE : modbus_pattern_from_int(type, (int64_t)whole, ret);
-    return whole >= 0x1p64 ? -ERANGE : modbus_pattern_from_uint(type, (uint64_t)whole, ret);
-}
-
-int modbus_pattern_from_uint(enum modbus_type type, uint64_t number, uint64_t *ret)
-{
-    if (types[type].is_float)
-        return modbus_pattern_from_double(type, (double)number, ret);
-    if (number > (types[type].is_signed ? mask_of(type) >> 1 : mask_of(type)))
-        return -ERANGE;
-    *ret = number;
-    return 0;
-}
-
-int modbus_pattern_from_int(enum modbus_type type, int64_t number, uint64_t *ret)
-{
-    if (number >= 0)
-        return modbus_pattern_from_uint(type, (uint64_t)number, ret);
-    if (types[type].is_float)
-        return modbus_pattern_from_double(type, (double)number, ret);
-    if (!types[type].is_signed || number < sign_extend(UINT64_C(1) << (types[type].bits - 1), types[type].bits))
-        return -ERANGE;
-    *ret = (uint64_t)number & mask_of(type);
-    return 0;
+    if (f->mask == 0)
+        return modbus_type_bits(f->type);
+    for (uint64_t mask = f->mask >> f->shift; mask != 0; mask >>= 1)
+        bits++;
+    return bits;
 }
 
 /* --- scaling --- */
@@ -320,122 +66,121 @@ int modbus_pattern_from_int(enum modbus_type type, int64_t number, uint64_t *ret
 /* An integer below 2^53 divided by a power of ten is the double nearest to that decimal. */
 static double round_decimals(double x, int decimals)
 {
-    static const double powers[DECIMALS_MAX + 1] = {1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9};
+    static const double powers[DIGITS_EXACT + 1] = {1,   1e1, 1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                    1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15};
 
-    if (decimals < 0)
+    if (decimals < 0 || decimals > DIGITS_EXACT)
         return x;
     double whole = round(x * powers[decimals]);
     return fabs(whole) < 0x1p53 ? whole / powers[decimals] : x;
 }
 
+/* The decimal that is meant: what a multiplication adds stands behind the fifteenth digit. */
+static double without_dust(double x)
+{
+    char text[40];
+
+    (void)snprintf(text, sizeof text, "%.*g", DIGITS_EXACT, x);
+    return strtod(text, NULL);
+}
+
+/* The product of two decimals has as many places as both together. */
+static double scale_float(const struct modbus_format *f, double x)
+{
+    int a = modbus_decimals_of(x), b = modbus_decimals_of(f->scale), c = modbus_decimals_of(f->offset);
+    double y = x * f->scale + f->offset;
+
+    if (a < 0 || b < 0 || c < 0)
+        return without_dust(y);
+    return round_decimals(y, a + b > c ? a + b : c);
+}
+
 static int double_value(const struct modbus_format *f, double x, struct gatehouse_value *ret)
 {
     if (f->scaled)
-        x = x * f->scale + f->offset;
-    x = round_decimals(x, f->decimals);
-    if (!isfinite(x))
+        x = modbus_type_is_float(f->type) ? scale_float(f, x) : x * f->scale + f->offset;
+    if (f->decimals >= 0)
+        x = round_decimals(x, f->decimals);
+    else if (f->scaled && !modbus_type_is_float(f->type) && fabs(x) < 1e15)
+        x = without_dust(x);
+    if (!isfinite(x) || (f->ranged && (x < f->valid_min || x > f->valid_max)))
         return -ENODATA;
     ret->type = GATEHOUSE_DOUBLE;
     ret->d = x == 0 ? 0 : x; /* no negative zero */
     return 0;
 }
 
-/* --- strings --- */
-
-/* The length of the UTF-8 sequence at s of at most n bytes, 0 if there is none. */
-static size_t utf8_sequence(const unsigned char *s, size_t n)
+static int integer_value(const struct modbus_format *f, uint64_t raw, struct gatehouse_value *ret)
 {
-    size_t length = s[0] < 0x80 ? 1 : s[0] >= 0xc2 && s[0] < 0xe0 ? 2 : (s[0] & 0xf0) == 0xe0 ? 3 : 4;
+    bool is_signed = false;
+    int64_t x = 0;
+    int r = modbus_integer_from_pattern(f->type, raw, width_of(f), &x, &is_signed);
 
-    if (length == 1)
-        return 1;
-    if (s[0] < 0xc2 || s[0] > 0xf4 || length > n)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    if ((s[0] == 0xe0 && s[1] < 0xa0) || (s[0] == 0xed && s[1] > 0x9f) || (s[0] == 0xf0 && s[1] < 0x90) ||
-        (s[0] == 0xf4 && s[1] > 0x8f))
-        return 0;
-    return length;
-}
-
-/* Up to the first NUL, without trailing blanks; bytes that are not UTF-8 and control characters become '?'. */
-static void decode_string(const struct modbus_format *f, const uint16_t *registers, char *text)
-{
-    bool swapped = f->order[0] == 'B';
-    size_t n = 0;
-
-    for (unsigned i = 0; i < f->length; i++) {
-        uint16_t reg = registers[i / 2];
-        unsigned char byte = (unsigned char)((i % 2 == 0) != swapped ? reg >> 8 : reg & 0xff);
-        if (byte == 0)
-            break;
-        text[n++] = (char)byte;
-    }
-    while (n > 0 && text[n - 1] == ' ')
-        n--;
-    text[n] = '\0';
-    for (size_t i = 0; i < n;) {
-        size_t length = utf8_sequence((const unsigned char *)text + i, n - i);
-        if (length == 0 || (unsigned char)text[i] < 0x20 || text[i] == 0x7f) {
-            text[i] = '?';
-            length = 1;
-        }
-        i += length;
-    }
-}
-
-static int encode_string(const struct modbus_format *f, const char *s, uint16_t *registers)
-{
-    bool swapped = f->order[0] == 'B';
-    size_t n = strlen(s);
-
-    if (n > f->length)
-        return -ERANGE;
-    memset(registers, 0, modbus_format_registers(f) * sizeof registers[0]);
-    for (size_t i = 0; i < n; i++) {
-        uint16_t byte = (unsigned char)s[i];
-        registers[i / 2] |= (uint16_t)((i % 2 == 0) != swapped ? byte << 8 : byte);
-    }
+    if (r < 0)
+        return r;
+    double number = is_signed ? (double)x : (double)(uint64_t)x;
+    if (f->scaled)
+        return double_value(f, number, ret);
+    if (f->ranged && (number < f->valid_min || number > f->valid_max))
+        return -ENODATA;
+    if (is_signed)
+        *ret = (struct gatehouse_value){.type = GATEHOUSE_INT, .x = x};
+    else
+        *ret = (struct gatehouse_value){.type = GATEHOUSE_UINT, .t = (uint64_t)x};
     return 0;
 }
 
-/* --- values --- */
+/* --- names and switches --- */
+
+static int bool_value(const struct modbus_format *f, uint64_t raw, struct gatehouse_value *ret)
+{
+    bool on = f->switched ? raw == f->on : raw != 0;
+
+    if (f->switched && !on && raw != f->off)
+        return -ENODATA;
+    *ret = (struct gatehouse_value){.type = GATEHOUSE_BOOL, .b = on != f->invert};
+    return 0;
+}
+
+static const struct modbus_choice *choice_of(const struct modbus_format *f, uint64_t raw)
+{
+    for (size_t i = 0; i < f->n_choices; i++)
+        if (f->choices[i].raw == raw)
+            return &f->choices[i];
+    return NULL;
+}
 
 int modbus_decode(const struct modbus_format *f, const uint16_t *registers, size_t n, char *text,
                   struct gatehouse_value *ret)
 {
+    const struct modbus_choice *choice = NULL;
+
     if (n < modbus_format_registers(f))
         return -EINVAL;
     if (f->type == TYPE_STRING) {
-        decode_string(f, registers, text);
         *ret = (struct gatehouse_value){.type = GATEHOUSE_STRING, .s = text};
-        return 0;
+        return text_decode(&f->text, registers, text);
     }
-
-    uint64_t raw = raw_get(f, registers);
+    uint64_t raw = modbus_raw_get(f->type, f->order, f->bit, registers);
     for (unsigned i = 0; i < f->n_invalid; i++)
         if (raw == f->invalid[i])
             return -ENODATA;
-    if (types[f->type].is_float)
-        return double_value(f, pattern_to_double(f->type, raw), ret);
-    if (f->type == TYPE_BIT) {
-        *ret = (struct gatehouse_value){.type = GATEHOUSE_BOOL, .b = raw != 0};
+    if (f->mask != 0)
+        raw = (raw & f->mask) >> f->shift;
+    if (f->choices && !(choice = choice_of(f, raw)))
+        return -ENODATA;
+    if (choice && choice->name) {
+        *ret = (struct gatehouse_value){.type = GATEHOUSE_STRING, .s = choice->name};
         return 0;
     }
-    if (types[f->type].is_signed) {
-        int64_t x = sign_extend(raw, types[f->type].bits);
-        if (f->scaled)
-            return double_value(f, (double)x, ret);
-        *ret = (struct gatehouse_value){.type = GATEHOUSE_INT, .x = x};
-        return 0;
-    }
-    if (f->scaled)
-        return double_value(f, (double)raw, ret);
-    *ret = (struct gatehouse_value){.type = GATEHOUSE_UINT, .t = raw};
-    return 0;
+    if (f->type == TYPE_BIT || f->switched)
+        return bool_value(f, raw, ret);
+    if (modbus_type_is_float(f->type))
+        return double_value(f, modbus_double_from_pattern(f->type, raw), ret);
+    return integer_value(f, raw, ret);
 }
+
+/* --- writing --- */
 
 static int number_of(const struct gatehouse_value *value, double *ret)
 {
@@ -458,52 +203,134 @@ static int number_of(const struct gatehouse_value *value, double *ret)
     return -EINVAL;
 }
 
+/* true and false, and numbers and texts that mean them. */
+static int bool_of(const struct gatehouse_value *value, bool *ret)
+{
+    double number;
+
+    if (value->type == GATEHOUSE_STRING) {
+        *ret = strcmp(value->s, "on") == 0 || strcmp(value->s, "true") == 0;
+        return *ret || strcmp(value->s, "off") == 0 || strcmp(value->s, "false") == 0 ? 0 : -EINVAL;
+    }
+    if (number_of(value, &number) < 0)
+        return -EINVAL;
+    *ret = number != 0;
+    return number == 0 || number == 1 ? 0 : -ERANGE;
+}
+
+static int pattern_of_number(const struct modbus_format *f, const struct gatehouse_value *value, uint64_t *ret)
+{
+    double number;
+    int r;
+
+    if (!f->scaled && value->type == GATEHOUSE_INT)
+        return modbus_pattern_from_int(f->type, value->x, ret);
+    if (!f->scaled && value->type == GATEHOUSE_UINT)
+        return modbus_pattern_from_uint(f->type, value->t, ret);
+    r = number_of(value, &number);
+    if (r < 0)
+        return r;
+    if (f->scaled)
+        number = without_dust((number - f->offset) / f->scale);
+    return modbus_pattern_from_double(f->type, number, ret);
+}
+
+/* Whether the number fits into what the mask leaves: the bits above it are the sign, or nothing. */
+static bool fits_mask(const struct modbus_format *f, uint64_t raw)
+{
+    unsigned width = width_of(f);
+    uint64_t type_mask = UINT64_MAX >> (64 - modbus_type_bits(f->type)),
+             above = type_mask & ~(UINT64_MAX >> (64 - width));
+
+    if (modbus_type_kind(f->type) == KIND_SIGNED && raw >> (width - 1) & 1)
+        return (raw & above) == above;
+    return (raw & above) == 0;
+}
+
+static int encode_raw(const struct modbus_format *f, const struct gatehouse_value *value, uint64_t *ret)
+{
+    bool on;
+    int r;
+
+    for (size_t i = 0; value->type == GATEHOUSE_STRING && i < f->n_choices; i++)
+        if (f->choices[i].name && strcmp(f->choices[i].name, value->s) == 0) {
+            *ret = f->choices[i].raw;
+            return 0;
+        }
+    if (f->type == TYPE_BIT || f->switched) {
+        r = bool_of(value, &on);
+        if (r == 0)
+            *ret = !f->switched ? (uint64_t)(on != f->invert) : on != f->invert ? f->on : f->off;
+        return r;
+    }
+    r = pattern_of_number(f, value, ret);
+    if (r == 0 && f->mask != 0) {
+        if (!fits_mask(f, *ret))
+            return -ERANGE;
+        *ret &= f->mask >> f->shift;
+    }
+    return r == 0 && f->choices && !choice_of(f, *ret) ? -ERANGE : r;
+}
+
 int modbus_encode(const struct modbus_format *f, const struct gatehouse_value *value, uint16_t *registers, size_t n)
 {
-    uint64_t raw;
-    double number;
+    uint64_t raw = 0;
     int r;
 
     if (n < modbus_format_registers(f))
         return -EINVAL;
     if (f->type == TYPE_STRING)
-        return value->type == GATEHOUSE_STRING ? encode_string(f, value->s, registers) : -EINVAL;
-    if (!f->scaled && value->type == GATEHOUSE_INT)
-        r = modbus_pattern_from_int(f->type, value->x, &raw);
-    else if (!f->scaled && value->type == GATEHOUSE_UINT)
-        r = modbus_pattern_from_uint(f->type, value->t, &raw);
-    else {
-        r = number_of(value, &number);
-        if (r < 0)
-            return r;
-        r = modbus_pattern_from_double(f->type, f->scaled ? (number - f->offset) / f->scale : number, &raw);
-    }
+        return value->type == GATEHOUSE_STRING ? text_encode(&f->text, value->s, registers) : -EINVAL;
+    r = encode_raw(f, value, &raw);
     if (r < 0)
         return r;
-    raw_put(f, raw, registers);
+    if (f->mask != 0)
+        raw = (modbus_raw_get(f->type, f->order, f->bit, registers) & ~f->mask) | raw << f->shift;
+    modbus_raw_put(f->type, f->order, f->bit, raw, registers);
     return 0;
+}
+
+/* --- words --- */
+
+static void choices_text(const struct modbus_format *f, char *text, size_t size)
+{
+    size_t n = (size_t)snprintf(text, size, "one of");
+
+    for (size_t i = 0; i < f->n_choices && n < size; i++)
+        n += f->choices[i].name
+                 ? (size_t)snprintf(text + n, size - n, "%s %s", i ? "," : "", f->choices[i].name)
+                 : (size_t)snprintf(text + n, size - n, "%s %llu", i ? "," : "", (unsigned long long)f->choices[i].raw);
+}
+
+static void numbers_text(const struct modbus_format *f, char *text, size_t size)
+{
+    uint64_t max;
+    int64_t min;
+
+    modbus_type_range(f->type, &min, &max);
+    if (f->mask != 0) {
+        max = UINT64_MAX >> (64 - width_of(f)) >> (min < 0);
+        min = min < 0 ? -(int64_t)max - 1 : 0;
+    }
+    if (!f->scaled) {
+        (void)snprintf(text, size, "%lld to %llu", (long long)min, (unsigned long long)max);
+        return;
+    }
+    double a = round_decimals((double)min * f->scale + f->offset, f->decimals);
+    double b = round_decimals((double)max * f->scale + f->offset, f->decimals);
+    (void)snprintf(text, size, "%.15g to %.15g", a < b ? a : b, a < b ? b : a);
 }
 
 void modbus_range_text(const struct modbus_format *f, char *text, size_t size)
 {
-    unsigned bits = types[f->type].bits;
-
-    if (f->type == TYPE_STRING) {
-        (void)snprintf(text, size, "a text of at most %u bytes", f->length);
-    } else if (f->type == TYPE_BIT) {
+    if (f->type == TYPE_STRING)
+        (void)snprintf(text, size, "a text of at most %u %s", f->text.length, f->text.latin1 ? "characters" : "bytes");
+    else if (f->choices)
+        choices_text(f, text, size);
+    else if (f->type == TYPE_BIT || f->switched)
         (void)snprintf(text, size, "true or false");
-    } else if (types[f->type].is_float) {
-        (void)snprintf(text, size, "what a %s can hold", types[f->type].name);
-    } else if (!f->scaled && types[f->type].is_signed) {
-        (void)snprintf(text, size, "%lld to %lld", (long long)sign_extend(UINT64_C(1) << (bits - 1), bits),
-                       (long long)(mask_of(f->type) >> 1));
-    } else if (!f->scaled) {
-        (void)snprintf(text, size, "0 to %llu", (unsigned long long)mask_of(f->type));
-    } else {
-        double low = types[f->type].is_signed ? (double)sign_extend(UINT64_C(1) << (bits - 1), bits) : 0;
-        double high = (double)(types[f->type].is_signed ? mask_of(f->type) >> 1 : mask_of(f->type));
-        double a = round_decimals(low * f->scale + f->offset, f->decimals);
-        double b = round_decimals(high * f->scale + f->offset, f->decimals);
-        (void)snprintf(text, size, "%.15g to %.15g", a < b ? a : b, a < b ? b : a);
-    }
+    else if (modbus_type_is_float(f->type))
+        (void)snprintf(text, size, "what a %s can hold", modbus_type_name(f->type));
+    else
+        numbers_text(f, text, size);
 }

@@ -27,6 +27,15 @@ struct last_value {
     bool known;
     struct gatehouse_value value; /* a string is in `text` */
     char *text;
+    uint64_t reported_at; /* CLOCK_MONOTONIC */
+};
+
+/* The value written last to a point with write_interval, which is written again and again. */
+struct heartbeat {
+    uint64_t due;                 /* CLOCK_MONOTONIC; 0: nothing was written yet */
+    struct gatehouse_value value; /* a string is in `text` */
+    char *text;
+    bool failing; /* it has been said */
 };
 
 struct modbus_device {
@@ -39,15 +48,21 @@ struct modbus_device {
     struct device_request *requests; /* room for one an item */
     size_t n_requests;
     struct last_value *last;
-    struct backoff backoff; /* of the unit: silent, or refusing everything */
-    uint64_t retry_at;      /* the unit is left alone until then */
-    unsigned tries;         /* unanswered repetitions of a request */
-    unsigned unanswered;    /* requests in a row that were given up */
-    bool failed;            /* the state says so */
-    uint64_t missed;        /* ticks left out because the bus was too slow */
+    struct heartbeat *beats; /* one a point; NULL if no point has a write_interval */
+    struct backoff backoff;  /* of the unit: silent, or refusing everything */
+    uint64_t retry_at;       /* the unit is left alone until then */
+    unsigned tries;          /* unanswered repetitions of a request */
+    unsigned unanswered;     /* requests in a row that were given up */
+    bool failed;             /* the state says so */
+    uint64_t missed;         /* ticks left out because the bus was too slow */
     uint64_t missed_said_at;
     char text[VALUE_TEXT_MAX];
 };
+
+/* device.c: puts the values that are to be repeated, and are due; when the next one is, UINT64_MAX for never. */
+uint64_t device_beat(struct modbus_device *d);
+/* The format to use with what was read from p's read_address on. -ENODATA: the scale register has no value. */
+int device_format(const struct modbus_point *p, const uint16_t *registers, struct modbus_format *ret);
 
 /* device-poll.c: plans all anew, due from then on. -ENOMEM. */
 int device_plan(struct modbus_device *d, uint64_t due);

@@ -19,8 +19,14 @@ int device_plan(struct modbus_device *d, uint64_t due)
     d->n_items = 0;
     for (size_t i = 0; i < n; i++) {
         const struct modbus_point *p = &d->config->points[i];
-        d->items[d->n_items++] = (struct plan_item){
-            .table = p->table, .address = p->address, .count = p->count, .interval = p->interval, .point = i};
+        if (p->poll)
+            d->items[d->n_items++] = (struct plan_item){.table = p->table,
+                                                        .address = p->read_address,
+                                                        .count = p->read_count,
+                                                        .interval = p->interval,
+                                                        .group = p->group_number,
+                                                        .alone = p->alone,
+                                                        .point = i};
     }
     d->n_requests = plan_make(d->items, d->n_items, &d->config->limits, plans);
     for (size_t i = 0; i < d->n_requests; i++)
@@ -273,6 +279,8 @@ static bool read_due(struct modbus_device *d, uint64_t *ret_next)
             ran = true;
             break;
         case OUTCOME_SILENT:
+            /* A little later than now: then whatever else is due on this bus by now goes first. */
+            now = monotonic_now() + GIVE_WAY;
             *ret_next = d->retry_at > now ? d->retry_at : now;
             return ran && !d->failed && d->unanswered == 0;
         case OUTCOME_AWAY:
@@ -283,10 +291,14 @@ static bool read_due(struct modbus_device *d, uint64_t *ret_next)
 
 int device_poll(struct modbus_device *d, uint64_t *ret_next)
 {
+    uint64_t beat = device_beat(d);
+
     *ret_next = UINT64_MAX;
-    if (d->n_requests == 0)
-        return 0;
-    if (read_due(d, ret_next))
+    if (d->n_requests > 0 && read_due(d, ret_next))
         device_say_state(d);
+    if (beat < *ret_next)
+        *ret_next = beat;
+    if (d->config->close_after_poll && *ret_next > monotonic_now())
+        server_disconnect(d->server);
     return 0;
 }

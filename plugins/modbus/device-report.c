@@ -41,24 +41,35 @@ static bool has_changed(const struct modbus_point *p, const struct last_value *l
 static void remember(struct last_value *last, const struct gatehouse_value *value)
 {
     free(last->text);
-    *last = (struct last_value){.known = true, .value = *value};
+    *last = (struct last_value){.known = true, .value = *value, .reported_at = monotonic_now()};
     if (value->type == GATEHOUSE_STRING) {
         last->value.s = NULL;
         last->text = strdup(value->s);
     }
 }
 
-static void report_point(struct modbus_device *d, size_t point, const uint16_t *registers, size_t n, uint64_t time)
+static bool is_wanted(const struct modbus_point *p, const struct last_value *last, const struct gatehouse_value *value)
+{
+    if (!p->on_change || has_changed(p, last, value))
+        return true;
+    /* Half an interval early: it is this tick's business, not the next one's. */
+    return p->max_interval > 0 && monotonic_now() + p->interval / 2 >= last->reported_at + p->max_interval;
+}
+
+/* `registers` begin at what the point reads. */
+static void report_point(struct modbus_device *d, size_t point, const uint16_t *registers, uint64_t time)
 {
     const struct modbus_point *p = &d->config->points[point];
     struct last_value *last = &d->last[point];
+    struct modbus_format format;
     struct gatehouse_value value;
 
-    if (modbus_decode(&p->format, registers, n, d->text, &value) < 0) {
-        last->known = false; /* a sentinel, or not a number: no sample, and the next value is a change */
+    if (device_format(p, registers, &format) < 0 ||
+        modbus_decode(&format, registers + (p->address - p->read_address), p->count, d->text, &value) < 0) {
+        last->known = false; /* no value: no sample, and the next one is a change */
         return;
     }
-    if (p->on_change && !has_changed(p, last, &value))
+    if (!is_wanted(p, last, &value))
         return;
     if (modbus_host->report(d->host, p->name, time, &value, p->unit, GATEHOUSE_GOOD) == 0 && p->on_change)
         remember(last, &value);
@@ -70,10 +81,8 @@ void device_report(struct modbus_device *d, const struct plan_request *plan, con
 
     (void)clock_gettime(CLOCK_REALTIME, &t);
     uint64_t time = (uint64_t)t.tv_sec * SEC + (uint64_t)t.tv_nsec / 1000;
-    for (size_t i = plan->first; i < plan->first + plan->n; i++) {
-        unsigned start = (unsigned)d->config->points[d->items[i].point].address - plan->address;
-        report_point(d, d->items[i].point, values + start, plan->count - start, time);
-    }
+    for (size_t i = plan->first; i < plan->first + plan->n; i++)
+        report_point(d, d->items[i].point, values + (d->items[i].address - plan->address), time);
 }
 
 /* --- the state that the user sees --- */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <syslog.h>
 
 /* --- making and ending --- */
 
@@ -21,6 +22,17 @@ static struct server_terms terms_of(const struct modbus_config *c)
                                  .turnaround = c->turnaround,
                                  .close_on_timeout = c->close_on_timeout,
                                  .check_transaction = c->check_transaction};
+}
+
+static int make_beats(struct modbus_device *d)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < d->config->n_points; i++)
+        any |= d->config->points[i].write_interval > 0;
+    if (any)
+        d->beats = calloc(d->config->n_points, sizeof *d->beats);
+    return any && !d->beats ? -ENOMEM : 0;
 }
 
 int device_new(struct gatehouse_device *host_device, struct modbus_config *config, struct modbus_device **ret,
@@ -38,7 +50,7 @@ int device_new(struct gatehouse_device *host_device, struct modbus_config *confi
     d->items = calloc(n, sizeof *d->items);
     d->requests = calloc(n, sizeof *d->requests);
     d->last = calloc(n, sizeof *d->last);
-    if (d->items && d->requests && d->last)
+    if (d->items && d->requests && d->last && make_beats(d) == 0)
         r = server_get(&config->url, &config->serial, &d->server, error, error_size);
     if (r == 0)
         r = device_plan(d, monotonic_now());
@@ -57,6 +69,9 @@ struct modbus_device *device_free(struct modbus_device *d)
         return NULL;
     if (d->last)
         device_forget_values(d);
+    for (size_t i = 0; d->beats && i < d->config->n_points; i++)
+        free(d->beats[i].text);
+    free(d->beats);
     server_put(d->server);
     modbus_config_free(d->config);
     free(d->items);
@@ -109,6 +124,7 @@ static bool is_repeated(const struct modbus_device *d, const struct modbus_failu
     return failure->kind == FAILURE_UNIT ? !d->failed : pdu_exception_passes(failure->exception);
 }
 
+/* All that the point's value depends on: read_count registers from read_address on. */
 static int read_registers(struct modbus_device *d, const struct modbus_point *p, uint16_t *registers, char *error,
                           size_t error_size)
 {
@@ -117,17 +133,30 @@ static int read_registers(struct modbus_device *d, const struct modbus_point *p,
     int r;
 
     for (unsigned tries = 0;; tries++) {
-        r = server_read(d->server, &d->terms, p->table, p->address, p->count, registers, &failure);
+        r = server_read(d->server, &d->terms, p->table, p->read_address, p->read_count, registers, &failure);
         if (r == 0 || !is_repeated(d, &failure, tries, &wait))
             break;
         wait_for(wait);
     }
     if (r < 0)
-        (void)snprintf(error, error_size, "cannot read %s %u: %s", modbus_table_name(p->table), p->address,
+        (void)snprintf(error, error_size, "cannot read %s %u: %s", modbus_table_name(p->table), p->read_address,
                        failure.text);
     else
         welcome_back(d);
     return r;
+}
+
+int device_format(const struct modbus_point *p, const uint16_t *registers, struct modbus_format *ret)
+{
+    if (!p->has_scale_register) {
+        *ret = p->format;
+        return 0;
+    }
+    int exponent = (int16_t)registers[p->scale_register - p->read_address];
+    if (exponent < -SCALE_EXPONENT_MAX || exponent > SCALE_EXPONENT_MAX)
+        return -ENODATA;
+    *ret = modbus_format_scaled(&p->format, exponent);
+    return 0;
 }
 
 /* A unit that is busy has not carried it out, and is asked again; one that has accepted it has it. What was not
@@ -139,8 +168,7 @@ static int write_registers(struct modbus_device *d, const struct modbus_point *p
     int r;
 
     for (unsigned tries = 0;; tries++) {
-        r = server_write(d->server, &d->terms, p->table, p->address, p->count, registers, d->config->write_multiple,
-                         &failure);
+        r = server_write(d->server, &d->terms, p->table, p->address, p->count, registers, p->write_multiple, &failure);
         if (r == 0 || failure.exception != EXCEPTION_BUSY || tries >= d->config->retries)
             break;
         wait_for(d->config->retry_wait);
@@ -159,7 +187,8 @@ int device_read(struct modbus_device *d, const char *point, struct gatehouse_val
                 size_t error_size)
 {
     const struct modbus_point *p = find_point(d, point, error, error_size);
-    uint16_t registers[VALUE_REGISTERS_MAX];
+    uint16_t registers[READ_BITS_MAX];
+    struct modbus_format format;
     int r;
 
     if (!p)
@@ -167,32 +196,113 @@ int device_read(struct modbus_device *d, const char *point, struct gatehouse_val
     r = read_registers(d, p, registers, error, error_size);
     if (r < 0)
         return r;
-    r = modbus_decode(&p->format, registers, p->count, d->text, ret_value);
+    r = device_format(p, registers, &format);
+    if (r == 0)
+        r = modbus_decode(&format, registers + (p->address - p->read_address), p->count, d->text, ret_value);
     if (r < 0)
-        (void)snprintf(error, error_size, "the device says that it has no valid value");
+        (void)snprintf(error, error_size, "the device has no valid value there");
     return r;
 }
 
-static int encode(const struct modbus_point *p, const struct gatehouse_value *value, uint16_t *registers, char *error,
-                  size_t error_size)
+static int encode(const struct modbus_format *format, const struct modbus_point *p, const struct gatehouse_value *value,
+                  uint16_t *registers, char *error, size_t error_size)
 {
-    char range[96];
-    int r = modbus_encode(&p->format, value, registers, p->count);
+    char range[256];
+    int r = modbus_encode(format, value, registers, p->count);
 
     if (r < 0) {
-        modbus_range_text(&p->format, range, sizeof range);
+        modbus_range_text(format, range, sizeof range);
         (void)snprintf(error, error_size, "%s: expected %s",
                        r == -ERANGE ? "beyond what the register can hold" : "not a value of this type", range);
     }
     return r;
 }
 
-/* A bit or half of a register is read, changed and written back: not atomic at the device. */
+/* A bit or part of a register is read, changed and written back: not atomic at the device. */
+static int write_point(struct modbus_device *d, const struct modbus_point *p, const struct gatehouse_value *value,
+                       struct gatehouse_value *ret_value, char *error, size_t error_size)
+{
+    bool partial = p->table == TABLE_HOLDING && modbus_encode_is_partial(&p->format);
+    uint16_t present[READ_BITS_MAX] = {0}, *registers = present + (p->address - p->read_address);
+    struct modbus_format format = p->format;
+    int r = 0;
+
+    /* What cannot be written at all is refused before the device is asked for the rest of the register. */
+    if (!p->has_scale_register)
+        r = encode(&format, p, value, registers, error, error_size);
+    if (r == 0 && (partial || p->has_scale_register)) {
+        r = read_registers(d, p, present, error, error_size);
+        if (r == 0 && device_format(p, present, &format) < 0) {
+            (void)snprintf(error, error_size, "the device has no valid scale in register %u", p->scale_register);
+            r = -ENODATA;
+        }
+        if (r == 0)
+            r = encode(&format, p, value, registers, error, error_size);
+    }
+    if (r == 0)
+        r = write_registers(d, p, registers, error, error_size);
+    if (r == 0 && modbus_decode(&format, registers, p->count, d->text, ret_value) < 0)
+        *ret_value = *value;
+    return r;
+}
+
+/* --- what is written again and again --- */
+
+static void keep_beating(struct modbus_device *d, const struct modbus_point *p, const struct gatehouse_value *value)
+{
+    struct heartbeat *beat;
+
+    if (p->write_interval == 0)
+        return;
+    beat = &d->beats[p - d->config->points];
+    free(beat->text);
+    *beat = (struct heartbeat){.due = monotonic_now() + p->write_interval, .value = *value};
+    if (value->type == GATEHOUSE_STRING) {
+        beat->text = strdup(value->s);
+        beat->value.s = beat->text ? beat->text : "";
+    }
+    modbus_host->wake(d->host);
+}
+
+static void beat_once(struct modbus_device *d, size_t i, uint64_t now)
+{
+    const struct modbus_point *p = &d->config->points[i];
+    struct heartbeat *beat = &d->beats[i];
+    struct gatehouse_value set = beat->value;
+    char error[256] = "", text[384];
+    int r = write_point(d, p, &beat->value, &set, error, sizeof error);
+
+    if (r < 0 && !beat->failing) {
+        (void)snprintf(text, sizeof text, "the repeated write of %s failed: %s", p->name, error);
+        modbus_host->log(d->host, LOG_WARNING, text);
+    }
+    beat->failing = r < 0;
+    beat->due += ((now - beat->due) / p->write_interval + 1) * p->write_interval;
+}
+
+uint64_t device_beat(struct modbus_device *d)
+{
+    uint64_t now = monotonic_now(), next = UINT64_MAX;
+
+    for (size_t i = 0; d->beats && i < d->config->n_points; i++) {
+        if (d->beats[i].due == 0)
+            continue;
+        /* A unit that is away is not waited for twice. */
+        if (d->beats[i].due <= now && now >= d->retry_at && now >= server_retry_at(d->server))
+            beat_once(d, i, now);
+        else if (d->beats[i].due <= now)
+            d->beats[i].due += ((now - d->beats[i].due) / d->config->points[i].write_interval + 1) *
+                               d->config->points[i].write_interval;
+        if (d->beats[i].due < next)
+            next = d->beats[i].due;
+    }
+    return next;
+}
+
 int device_write(struct modbus_device *d, const char *point, const struct gatehouse_value *value,
                  struct gatehouse_value *ret_value, char *error, size_t error_size)
 {
     const struct modbus_point *p = find_point(d, point, error, error_size);
-    uint16_t registers[VALUE_REGISTERS_MAX] = {0};
     int r;
 
     if (!p)
@@ -201,20 +311,8 @@ int device_write(struct modbus_device *d, const char *point, const struct gateho
         (void)snprintf(error, error_size, "%s is not writable", point);
         return -EACCES;
     }
-    r = encode(p, value, registers, error, error_size);
-    if (r < 0)
-        return r;
-    if (p->table == TABLE_HOLDING && modbus_encode_is_partial(&p->format)) {
-        r = read_registers(d, p, registers, error, error_size);
-        if (r == 0)
-            r = encode(p, value, registers, error, error_size);
-        if (r < 0)
-            return r;
-    }
-    r = write_registers(d, p, registers, error, error_size);
-    if (r < 0)
-        return r;
-    if (modbus_decode(&p->format, registers, p->count, d->text, ret_value) < 0)
-        *ret_value = *value;
-    return 0;
+    r = write_point(d, p, value, ret_value, error, error_size);
+    if (r == 0)
+        keep_beating(d, p, value);
+    return r;
 }

@@ -26,6 +26,11 @@
 #define VALUE_TEXT_MAX 256 /* a string value with its NUL */
 #define VALUE_REGISTERS_MAX WRITE_REGISTERS_MAX
 #define SENTINELS_MAX 8
+#define CHOICES_MAX 64
+#define ROW_MAX 125
+#define GROUP_MAX 33       /* with its NUL */
+#define NAME_MAX_LENGTH 64 /* of a point */
+#define SCALE_EXPONENT_MAX 10
 #define DECIMALS_MAX 9
 
 #define HOST_MAX 256 /* with its NUL: a DNS name has at most 253 characters */
@@ -34,6 +39,7 @@
 #define INTERVAL_MIN (10 * MSEC)
 #define INTERVAL_MAX DAY
 #define INTERVAL_DEFAULT (10 * SEC)
+#define WRITE_INTERVAL_MIN (100 * MSEC)
 #define TIMEOUT_MIN (10 * MSEC)
 #define TIMEOUT_MAX MINUTE
 #define TIMEOUT_DEFAULT (1 * SEC)
@@ -75,6 +81,9 @@
 #define RESOLVE_DEADLINE (120 * SEC)
 /* A poll gives the bus back after this long, so that a write waits for one request and not for all of them. */
 #define POLL_SLICE (20 * MSEC)
+
+/* After a time-out. */
+#define GIVE_WAY (1 * MSEC)
 
 #define BACKOFF_MIN (1 * SEC)
 #define BACKOFF_MAX (30 * SEC)

@@ -30,7 +30,9 @@ struct plan_item {
     uint16_t address;
     uint16_t count; /* at least 1; address + count <= ADDRESSES */
     uint64_t interval;
-    size_t point; /* the caller's */
+    unsigned group; /* items of one group cover the same and stay together; 0: none */
+    bool alone;     /* shares its request with nobody */
+    size_t point;   /* the caller's */
 };
 
 /* One request: items[first .. first + n) are read by it. */

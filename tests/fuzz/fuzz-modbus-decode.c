@@ -19,11 +19,12 @@ struct head {
     uint8_t scaled;
     uint8_t decimals;
     uint16_t scale;
+    uint64_t mask;
     uint64_t invalid;
 };
 
-static const char *const orders[] = {"AB",       "BA",       "ABCD",     "DCBA",     "BADC",    "CDAB",
-                                     "ABCDEFGH", "HGFEDCBA", "BADCFEHG", "GHEFCDAB", "EFGHABCD"};
+static const char *const orders[] = {"AB",       "BA",       "ABCD",     "DCBA",     "BADC",     "CDAB",
+                                     "ABCDEFGH", "HGFEDCBA", "BADCFEHG", "GHEFCDAB", "EFGHABCD", "CDABGHEF"};
 
 static void check(bool good)
 {
@@ -53,7 +54,11 @@ static bool make_format(const struct head *h, struct modbus_format *f)
 {
     *f = (struct modbus_format){.type = (enum modbus_type)(h->type % TYPE_COUNT),
                                 .bit = h->bit % 16,
-                                .length = 1 + h->length % STRING_BYTES_MAX,
+                                .text = {.length = 1 + h->length % (STRING_BYTES_MAX / 2),
+                                         .packing = (enum text_packing)(h->decimals / 11 % 3),
+                                         .words_reversed = h->bit & 16,
+                                         .bytes_swapped = h->bit & 32,
+                                         .latin1 = h->bit & 64},
                                 .scaled = h->scaled & 1,
                                 .scale = 1,
                                 .decimals = h->decimals % (DECIMALS_MAX + 2) - 1,
@@ -63,8 +68,14 @@ static bool make_format(const struct head *h, struct modbus_format *f)
         f->scale = (1 + h->scale) * 0.001;
         f->offset = h->scale - 1000.0;
     }
+    f->invert = h->scaled & 4 && f->type == TYPE_BIT;
+    unsigned bits = modbus_type_bits(f->type);
+    if (h->scaled & 8 && bits >= 16 && bits < 64 + 1 && modbus_type_kind(f->type) <= KIND_SIGNED) {
+        f->mask = h->mask & (UINT64_MAX >> (64 - bits));
+        f->shift = f->mask ? (unsigned)__builtin_ctzll(f->mask) : 0;
+    }
     f->order = modbus_order(f->type, orders[h->order % (sizeof orders / sizeof orders[0])]);
-    return f->order || modbus_encode_is_partial(f);
+    return f->order || (bits > 0 && bits < 16);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -87,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (modbus_decode(&f, registers, n, text, &value) == 0) {
         check(n >= modbus_format_registers(&f));
         check(value.type != GATEHOUSE_DOUBLE || isfinite(value.d));
-        check(value.type != GATEHOUSE_STRING || strlen(value.s) <= f.length);
+        check(value.type != GATEHOUSE_STRING || strlen(value.s) <= 2 * f.text.length);
         int r = modbus_encode(&f, &value, back, n);
         check(r == 0 || f.scaled || f.decimals >= 0);
         if (r == 0 && !f.scaled && f.decimals < 0 && modbus_decode(&f, back, n, again_text, &again) == 0)

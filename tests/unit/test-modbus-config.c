@@ -11,6 +11,8 @@
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 #define URL "\"url\": \"tcp://127.0.0.1\""
+#define IN "{\"table\": \"input\", \"address\": 0, "
+#define I16 IN "\"type\": \"int16\", "
 #define SERIAL "\"url\": \"rtu:/dev/ttyUSB0\""
 
 struct complaints {
@@ -205,7 +207,7 @@ static const struct {
     {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"length\": 2}", "/points/p/length",
      "no meaning for type int16"},
     {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int32\", \"order\": \"AB\"}", "/points/p/order",
-     "ABCD, DCBA, BADC or CDAB"},
+     "ABCD, DCBA, BADC, CDAB"},
     {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int8h\", \"order\": \"AB\"}", "/points/p/order",
      "no meaning"},
     {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"scale\": 0}", "/points/p/scale", "0"},
@@ -227,6 +229,56 @@ static const struct {
     {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"interval\": \"50ms\"}", NULL, NULL},
     {NULL, "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\", \"sclae\": 1}", "/points/p/sclae",
      "unknown key"},
+    {NULL, I16 "\"max_interval\": \"1min\"}", "/points/p/max_interval", "works only with \"on_change\""},
+    {NULL, I16 "\"on_change\": true, \"max_interval\": \"2d\"}", "/points/p/max_interval", "\"1d\""},
+    {NULL, I16 "\"poll\": 0}", "/points/p/poll", "true or false"},
+    {NULL, I16 "\"poll\": false, \"on_change\": true}", "/points/p/on_change", "no meaning with"},
+    {NULL, I16 "\"mask\": \"0x0ff0\", \"shift\": 4}", NULL, NULL},
+    {NULL, I16 "\"mask\": 65536}", "/points/p/mask", "1 to 65535"},
+    {NULL, I16 "\"mask\": 0}", "/points/p/mask", "1 to 65535"},
+    {NULL, I16 "\"mask\": \"0x0ff0\", \"shift\": 5}", "/points/p/shift", "0 to 4"},
+    {NULL, I16 "\"shift\": 4}", "/points/p/shift", "works only with \"mask\""},
+    {NULL, IN "\"type\": \"float32\", \"mask\": 1}", "/points/p/mask", "no meaning for type float32"},
+    {NULL, IN "\"type\": \"bcd16\", \"mask\": 1}", "/points/p/mask", "no meaning for type bcd16"},
+    {NULL, I16 "\"valid_min\": 5, \"valid_max\": 4}", "/points/p/valid_min", "more than valid_max"},
+    {NULL, I16 "\"valid_min\": \"x\"}", "/points/p/valid_min", "number"},
+    {NULL, IN "\"type\": \"string\", \"length\": 4, \"valid_min\": 1}", "/points/p/valid_min", "no meaning"},
+    {NULL, I16 "\"on\": 1}", "/points/p/on", "belong together"},
+    {NULL, I16 "\"on\": 1, \"off\": 1}", "/points/p/off", "same"},
+    {NULL, I16 "\"on\": 70000, \"off\": 1}", "/points/p/on", "raw value of type int16"},
+    {NULL, I16 "\"on\": 1, \"off\": 0, \"scale\": 2}", "/points/p/on", "scale or offset"},
+    {NULL, I16 "\"invert\": true}", "/points/p/invert", "no meaning"},
+    {NULL, "{\"table\": \"coil\", \"address\": 0, \"invert\": true}", NULL, NULL},
+    {NULL, I16 "\"values\": []}", "/points/p/values", "1 to 64 names"},
+    {NULL, I16 "\"values\": [\"a\", \"a\"]}", "/points/p/values", "none twice"},
+    {NULL, I16 "\"values\": [\"a\", 1]}", "/points/p/values", "names"},
+    {NULL, I16 "\"values\": {\"x\": \"a\"}}", "/points/p/values", "{\"1\": \"off\"}"},
+    {NULL, I16 "\"values\": [1, 70000]}", "/points/p/values", "raw values that are allowed"},
+    {NULL, I16 "\"values\": [\"a\"], \"scale\": 2}", "/points/p/values", "scale or offset"},
+    {NULL, I16 "\"values\": [0, 5], \"scale\": 2}", NULL, NULL},
+    {NULL, I16 "\"write_interval\": \"1s\"}", "/points/p/write_interval", "writable"},
+    {NULL, I16 "\"write_multiple\": 1}", "/points/p/write_multiple", "true or false"},
+    {NULL, I16 "\"count\": 126}", "/points/p/count", "1 to 125"},
+    {NULL, "{\"table\": \"input\", \"address\": 65530, \"type\": \"int16\", \"count\": 7}", "/points/p/address",
+     "7 registers"},
+    {NULL, I16 "\"scale_register\": 124}", NULL, NULL},
+    {NULL, I16 "\"scale_register\": 125}", "/points/p/scale_register", "126 registers apart"},
+    {NULL, I16 "\"scale_register\": \"40001\"}", "/points/p/scale_register", "in the table holding"},
+    {NULL, "{\"table\": \"coil\", \"address\": 0, \"scale_register\": 1}", "/points/p/scale_register", "coil"},
+    {NULL, I16 "\"group\": \"\"}", "/points/p/group", "1 to 32"},
+    {NULL, I16 "\"group\": \"g\", \"alone\": true}", "/points/p/alone", "\"group\""},
+    {NULL, IN "\"type\": \"string\", \"length\": 124, \"chars\": \"low\"}", "/points/p/length", "1 to 123"},
+    {NULL, IN "\"type\": \"string\", \"length\": 4, \"chars\": \"one\"}", "/points/p/chars", "two, low or high"},
+    {NULL, IN "\"type\": \"string\", \"length\": 4, \"words\": \"back\"}", "/points/p/words", "forward or reversed"},
+    {NULL, IN "\"type\": \"string\", \"length\": 4, \"charset\": \"ascii\"}", "/points/p/charset", "utf8 or latin1"},
+    {NULL, IN "\"type\": \"string\", \"length\": 4, \"chars\": \"low\", \"order\": \"BA\"}", "/points/p/order",
+     "no meaning"},
+    {NULL, I16 "\"charset\": \"latin1\"}", "/points/p/charset", "no meaning"},
+    {NULL, IN "\"type\": \"int64\", \"order\": \"CDAB\"}", NULL, NULL},
+    {NULL, IN "\"type\": \"int64\", \"order\": \"ABDC\"}", "/points/p/order", "GHEFCDAB"},
+    {"{" SERIAL ", \"unit\": 0}", I16 "\"poll\": true}", "/points/p", "\"poll\": false"},
+    {"{" SERIAL ", \"unit\": 0}", I16 "\"poll\": false}", NULL, NULL},
+    {"{" URL ", \"unit\": 0}", I16 "\"poll\": true}", NULL, NULL},
     {"{" URL ", \"max_registers\": 2}", "{\"table\": \"input\", \"address\": 0, \"type\": \"int64\"}", "/points/p/type",
      "max_registers is 2"},
     {"{" URL ", \"address_base\": 1}", "{\"table\": \"input\", \"address\": 0, \"type\": \"int16\"}",
@@ -267,6 +319,46 @@ static void test_all_mistakes_at_once(void **state)
     assert_int_equal(c.n, 4); /* the url, the unit, an address, what cannot be written */
 }
 
+/* Points of one group differ in nothing that matters to the request that reads them all. */
+static void test_groups_and_rows(void **state)
+{
+    const struct gatehouse_point points[] = {
+        {.name = "a", .config = "{\"table\": \"input\", \"address\": 5, \"type\": \"int16\", \"group\": \"g\"}"},
+        {.name = "b", .config = "{\"table\": \"input\", \"address\": 90, \"type\": \"int32\", \"group\": \"g\"}"},
+        {.name = "row",
+         .unit = "V",
+         .config = "{\"table\": \"input\", \"address\": 10, \"type\": \"uint32\", \"count\": 3, "
+                   "\"values\": {\"1\": \"on\"}}"},
+    };
+    struct gatehouse_point bad[2] = {points[0], points[1]};
+    struct complaints complaints = {0};
+    struct modbus_config *c = NULL;
+
+    (void)state;
+    assert_int_equal(modbus_config_read("{" URL "}", points, N(points), complain, &complaints, &c), 0);
+    assert_int_equal(c->n_points, 5);
+    assert_int_equal(c->points[0].read_address, 5);
+    assert_int_equal(c->points[0].read_count, 87);
+    assert_int_equal(c->points[1].read_address, 5);
+    assert_int_equal(c->points[1].read_count, 87);
+    assert_int_equal(c->points[0].group_number, c->points[1].group_number);
+    assert_string_equal(c->points[2].name, "row.1");
+    assert_string_equal(c->points[4].name, "row.3");
+    assert_string_equal(c->points[4].unit, "V");
+    assert_int_equal(c->points[4].address, 14);
+    assert_int_equal(c->points[4].read_address, 14);
+    assert_string_equal(c->points[4].format.choices[0].name, "on");
+    modbus_config_free(c);
+
+    bad[1].config = "{\"table\": \"holding\", \"address\": 90, \"type\": \"int32\", \"group\": \"g\"}";
+    assert_int_equal(modbus_config_read("{" URL "}", bad, 2, complain, &complaints, NULL), -EINVAL);
+    assert_string_equal(complaints.pointer, "/points/b/group");
+    complaints = (struct complaints){0};
+    bad[1].config = "{\"table\": \"input\", \"address\": 130, \"type\": \"int32\", \"group\": \"g\"}";
+    assert_int_equal(modbus_config_read("{" URL "}", bad, 2, complain, &complaints, NULL), -EINVAL);
+    assert_non_null(strstr(complaints.message, "too far apart"));
+}
+
 static void test_reading(void **state)
 {
     const struct gatehouse_point points[] = {
@@ -305,8 +397,11 @@ static void test_reading(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_urls),     cmocka_unit_test(test_serial_modes),
-        cmocka_unit_test(test_mistakes), cmocka_unit_test(test_all_mistakes_at_once),
+        cmocka_unit_test(test_urls),
+        cmocka_unit_test(test_serial_modes),
+        cmocka_unit_test(test_mistakes),
+        cmocka_unit_test(test_all_mistakes_at_once),
+        cmocka_unit_test(test_groups_and_rows),
         cmocka_unit_test(test_reading),
     };
 

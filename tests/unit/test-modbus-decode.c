@@ -271,7 +271,8 @@ static const struct {
     {"AB", 2, {0x0000}, ""},
     {"AB", 2, {0xc3a9}, "\xc3\xa9"},
     {"AB", 3, {0xc3a9, 0xc300}, "\xc3\xa9?"},
-    {"AB", 4, {0xff41, 0x0a42}, "?A?B"},
+    {"AB", 4, {0xfe41, 0x0a42}, "?A?B"},
+    {"AB", 4, {0x41ff, 0x4242}, "A"},    /* 0xff ends it */
     {"AB", 4, {0xeda0, 0x8041}, "???A"}, /* a surrogate */
     {"AB", 4, {0xf09f, 0x9880}, "\xf0\x9f\x98\x80"},
     {"AB", 4, {0xc080, 0x4141}, "??AA"}, /* overlong */
@@ -284,7 +285,8 @@ static void test_strings(void **state)
         struct modbus_format f = format(TYPE_STRING, strings[i].order, 0);
         struct gatehouse_value v;
         char text[VALUE_TEXT_MAX];
-        f.length = strings[i].length;
+        f.text.length = strings[i].length;
+        f.text.bytes_swapped = f.order[0] == 'B';
         assert_int_equal(modbus_decode(&f, strings[i].registers, 4, text, &v), 0);
         assert_int_equal(v.type, GATEHOUSE_STRING);
         assert_string_equal(v.s, strings[i].text);
@@ -292,7 +294,8 @@ static void test_strings(void **state)
     struct modbus_format f = format(TYPE_STRING, "BA", 0);
     struct gatehouse_value three = S("abc"), five = S("abcde");
     uint16_t registers[2] = {0xffff, 0xffff}, expected[2] = {0x6261, 0x0063};
-    f.length = 4;
+    f.text.length = 4;
+    f.text.bytes_swapped = true;
     assert_int_equal(modbus_encode(&f, &three, registers, 2), 0);
     assert_memory_equal(registers, expected, sizeof registers);
     assert_int_equal(modbus_encode(&f, &five, registers, 2), -ERANGE);
