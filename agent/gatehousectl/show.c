@@ -86,6 +86,82 @@ static int list_devices(struct ctl *c, json_object **ret)
     return 0;
 }
 
+/* "FILE:LINE:COLUMN: TEXT", as the agent says it elsewhere. */
+static char *mistake_text(json_object *mistake)
+{
+    const char *file = json_object_get_string(json_object_array_get_idx(mistake, 0));
+    const char *said = json_object_get_string(json_object_array_get_idx(mistake, 3));
+    int line = json_object_get_int(json_object_array_get_idx(mistake, 1));
+    int column = json_object_get_int(json_object_array_get_idx(mistake, 2)), r;
+    char *ret;
+
+    if (line > 0)
+        r = asprintf(&ret, "%s:%d:%d: %s", file, line, column, said);
+    else
+        r = asprintf(&ret, "%s%s%s", file, file[0] ? ": " : "", said);
+    return r < 0 ? NULL : ret;
+}
+
+/* The file's name is mostly that of the device. */
+static json_object *mistake_row(json_object *mistake, const char *reason)
+{
+    static const char *const empty[] = {"path", "driver", "uplink"};
+    const char *file = json_object_get_string(json_object_array_get_idx(mistake, 0));
+    const char *name = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+    size_t n = strlen(name), end = strlen(".json");
+    json_object *row = json_object_new_object();
+
+    if (n > end && strcmp(name + n - end, ".json") == 0)
+        n -= end;
+    json_object_object_add(row, "device", json_object_new_string_len(name, (int)n));
+    for (size_t i = 0; i < ELEMENTSOF(empty); i++)
+        json_object_object_add(row, empty[i], json_object_new_string(""));
+    json_object_object_add(row, "state", json_object_new_string("bad-setting"));
+    json_object_object_add(row, "sensor", json_object_new_string(""));
+    json_object_object_add(row, "sensor_reason", json_object_new_string(reason));
+    return row;
+}
+
+static bool has_reason(json_object *rows, const char *reason)
+{
+    for (size_t i = 0; i < json_object_array_length(rows); i++)
+        if (strcmp(text(json_object_array_get_idx(rows, i), "sensor_reason"), reason) == 0)
+            return true;
+    return false;
+}
+
+/* A row for each mistake that no device's row tells of. Exit status. */
+static int add_mistakes(struct ctl *c, json_object *rows, json_object *ret)
+{
+    _cleanup_json_ json_object *properties = json_object_new_object();
+    json_object *mistakes;
+    int r = ctl_property(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Mistakes", properties);
+
+    if (r != 0)
+        return r;
+    mistakes = json_object_object_get(properties, "Mistakes");
+    for (size_t i = 0; i < json_object_array_length(mistakes); i++) {
+        json_object *mistake = json_object_array_get_idx(mistakes, i);
+        _cleanup_free_ char *reason = mistake_text(mistake);
+
+        if (reason && !has_reason(rows, reason))
+            json_object_array_add(ret, mistake_row(mistake, reason));
+    }
+    return 0;
+}
+
+static void print_mistakes(json_object *mistakes)
+{
+    const char *label = "bad-setting";
+
+    for (size_t i = 0; i < json_object_array_length(mistakes); i++) {
+        _cleanup_free_ char *reason = mistake_text(json_object_array_get_idx(mistakes, i));
+
+        printf("%16s%s %s\n", label, label[0] ? ":" : " ", reason ?: "");
+        label = "";
+    }
+}
+
 /* How many rows say what under a key. */
 static json_object *count(json_object *rows, const char *key)
 {
@@ -130,6 +206,7 @@ static void print_status(struct ctl *c, json_object *status)
         printf("%16s%s %s: %s\n", label, label[0] ? ":" : " ", sensor, json_object_get_string(devices));
         label = "";
     }
+    print_mistakes(json_object_object_get(status, "Mistakes"));
     printf("%16s: %" PRIu64 " samples", "waiting", number(status, "Spooled"));
     if (json_object_get_double(json_object_object_get(status, "SpoolHours")) > 0)
         printf(", room for %.1f hours more", json_object_get_double(json_object_object_get(status, "SpoolHours")));
@@ -159,21 +236,36 @@ int verb_status(struct ctl *c, int argc, char **argv)
     if (print_text_wanted(c))
         print_status(c, status);
     name_tuples(status, "Drivers", (const char *const[]){"name", "version", "state", "error"}, 4);
+    name_tuples(status, "Mistakes", (const char *const[]){"file", "line", "column", "text"}, 4);
     c->result = TAKE_PTR(status);
     return 0;
 }
 
+static void print_row(json_object *row, int width)
+{
+    const char *sensor = text(row, "sensor"), *reason = text(row, "sensor_reason");
+
+    printf("%-*s %-12s %-12s %-13s %s%s%s\n", width, text(row, "device"), text(row, "driver"), text(row, "uplink"),
+           text(row, "state"), sensor, sensor[0] && reason[0] ? ": " : "", reason);
+}
+
 int verb_list(struct ctl *c, int argc, char **argv)
 {
-    _cleanup_json_ json_object *rows = NULL;
-    size_t n, width = strlen("DEVICE");
+    _cleanup_json_ json_object *rows = NULL, *mistakes = json_object_new_array();
+    size_t n, bad, width = strlen("DEVICE");
     int r = list_devices(c, &rows);
 
+    if (r == 0)
+        r = add_mistakes(c, rows, mistakes);
     if (r != 0)
         return r;
     json_object_object_add(ctl_result(c), "devices", json_object_get(rows));
+    json_object_object_add(ctl_result(c), "mistakes", json_object_get(mistakes));
     if (!print_text_wanted(c))
         return 0;
+    bad = json_object_array_length(mistakes);
+    for (size_t i = 0; i < bad; i++)
+        json_object_array_add(rows, json_object_get(json_object_array_get_idx(mistakes, i)));
     n = json_object_array_length(rows);
     for (size_t i = 0; i < n; i++)
         width = MAX_OF(width, strlen(text(json_object_array_get_idx(rows, i), "device")));
@@ -183,12 +275,10 @@ int verb_list(struct ctl *c, int argc, char **argv)
     for (size_t i = 0; i < n; i++) {
         json_object *row = json_object_array_get_idx(rows, i);
 
-        printf("%-*s %-12s %-12s %-13s %s%s%s\n", (int)width, text(row, "device"), text(row, "driver"),
-               text(row, "uplink"), text(row, "state"), text(row, "sensor"), text(row, "sensor_reason")[0] ? ": " : "",
-               text(row, "sensor_reason"));
+        print_row(row, (int)width);
     }
     if (!c->no_legend)
-        printf("\n%zu devices.\n", n);
+        printf(bad > 0 ? "\n%zu devices, %zu with bad settings.\n" : "\n%zu devices.\n", n - bad, bad);
     return 0;
 }
 

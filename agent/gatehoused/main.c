@@ -33,6 +33,7 @@ struct agent {
     struct arena *arena;
     struct vault *vault;
     struct config *config;
+    struct mistakes mistakes; /* in what was not loaded */
     struct fleet *fleet;
     struct bus *bus;
 };
@@ -43,6 +44,7 @@ static void agent_done(struct agent *a)
     fleet_free(a->fleet);
     vault_free(a->vault);
     arena_free(a->arena);
+    mistakes_done(&a->mistakes);
     config_unref(a->config);
     sd_event_unref(a->event);
 }
@@ -50,19 +52,17 @@ static void agent_done(struct agent *a)
 static int load_config(struct agent *a)
 {
     const struct config_paths paths = {.config_dir = a->options.config_dir, .state_dir = a->options.state_dir};
-    struct mistakes mistakes = {0};
     char text[ERROR_TEXT_MAX];
-    int r = config_load(&paths, a->options.check_config ? CONFIG_STRICT : CONFIG_LENIENT, &a->config, &mistakes);
+    int r = config_load(&paths, a->options.check_config ? CONFIG_STRICT : CONFIG_LENIENT, &a->config, &a->mistakes);
 
     if (r >= 0)
-        r = fleet_check_profiles(a->config, a->options.config_dir, &mistakes);
-    for (size_t i = 0; i < mistakes.n; i++) {
-        mistake_format(&mistakes.list[i], text, sizeof(text));
-        log_error(mistakes.list[i].device, "%s", text);
+        r = fleet_check_profiles(a->config, a->options.config_dir, &a->mistakes);
+    for (size_t i = 0; i < a->mistakes.n; i++) {
+        mistake_format(&a->mistakes.list[i], text, sizeof(text));
+        log_error(a->mistakes.list[i].device, "%s", text);
     }
-    if (r < 0 && mistakes.n == 0)
+    if (r < 0 && a->mistakes.n == 0)
         log_error(NULL, "cannot read the configuration in %s: %s", a->options.config_dir, strerrordesc_np(-r));
-    mistakes_done(&mistakes);
     return r < 0 ? EXIT_CONFIG : 0;
 }
 
@@ -139,6 +139,7 @@ static void tell_status(struct agent *a, const char *state)
 {
     struct fleet_totals totals;
     char text[256];
+    size_t mistakes = fleet_mistakes(a->fleet, NULL, NULL);
     int bad = 0;
 
     fleet_totals(a->fleet, &totals);
@@ -150,6 +151,9 @@ static void tell_status(struct agent *a, const char *state)
             snprintf(text + n, sizeof(text) - n, "%s%" PRIu32 " %s", bad++ ? ", " : "; sensors: ", totals.sensors[i],
                      sensor_state_name((enum sensor_state)i));
         }
+    if (mistakes > 0)
+        snprintf(text + strlen(text), sizeof(text) - strlen(text), "; %zu mistake%s in files: see gatehousectl status",
+                 mistakes, mistakes == 1 ? "" : "s");
     sd_notifyf(0, "%sSTATUS=%s", state, text);
 }
 
@@ -257,6 +261,7 @@ static int start(struct agent *a)
         .config = a->config,
         .link = {.runtime_dir = a->options.runtime_dir, .self_naming = a->options.by_hand},
         .paths = {.config_dir = a->options.config_dir, .state_dir = a->options.state_dir},
+        .mistakes = &a->mistakes,
         .registrar_dir = a->options.registrar_dir,
     };
     const struct bus_ops ops = {.ready = on_ready, .name_lost = on_name_lost, .changed = on_changed, .userdata = a};

@@ -49,11 +49,17 @@ static void emit_device(struct bus *b, const char *id)
 /* Once a round, as of each device. */
 static void emit_fleet(struct bus *b)
 {
+    struct fleet_totals totals;
+
     if (!b->fleet_changed)
         return;
     b->fleet_changed = false;
     sd_bus_emit_properties_changed(b->connection, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Devices", "Online",
                                    "Drivers", "VaultState", NULL);
+    fleet_totals(b->fleet, &totals);
+    if (totals.mistakes_version != b->mistakes_told)
+        sd_bus_emit_properties_changed(b->connection, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Mistakes", NULL);
+    b->mistakes_told = totals.mistakes_version;
     b->ops.changed(b->ops.userdata);
 }
 

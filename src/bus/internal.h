@@ -28,6 +28,7 @@ struct bus {
     sd_event_source *changed_timer;
     uint64_t changed_last; /* CLOCK_BOOTTIME of the last round */
     bool fleet_changed;
+    uint64_t mistakes_told;     /* fleet_totals.mistakes_version, as signalled last */
     struct managed_walk *walks; /* answers in the making, the first of them now */
     sd_event_source *walk_source;
 };

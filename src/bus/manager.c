@@ -5,6 +5,7 @@
 #include "bus/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -267,6 +268,34 @@ static int get_drivers(sd_bus *connection, const char *path, const char *interfa
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+static void append_mistake(const struct mistake *mistake, void *userdata)
+{
+    (void)sd_bus_message_append(userdata, "(suus)", mistake->file, mistake->line, mistake->column, mistake->text);
+}
+
+static void count_mistake(const struct mistake *mistake, void *userdata)
+{
+    ++*(size_t *)userdata;
+}
+
+static int get_mistakes(sd_bus *connection, const char *path, const char *interface, const char *property,
+                        sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    size_t listed = 0, all;
+    char more[64];
+    int r = sd_bus_message_open_container(reply, 'a', "(suus)");
+
+    if (r < 0)
+        return r;
+    all = fleet_mistakes(b->fleet, count_mistake, &listed);
+    fleet_mistakes(b->fleet, append_mistake, reply);
+    snprintf(more, sizeof(more), "+%zu more", all - listed);
+    if (all > listed)
+        r = sd_bus_message_append(reply, "(suus)", "", 0, 0, more);
+    return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 #define ANYONE SD_BUS_VTABLE_UNPRIVILEGED /* who may is decided by policy_check, not by sd-bus's own rule */
 
@@ -303,6 +332,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Spooled", "t", get_total, 0, 0),
     SD_BUS_PROPERTY("SpoolHours", "d", get_total, 0, 0),
     SD_BUS_PROPERTY("Drivers", "a(ssss)", get_drivers, 0, CHANGES),
+    SD_BUS_PROPERTY("Mistakes", "a(suus)", get_mistakes, 0, CHANGES),
     SD_BUS_SIGNAL_WITH_ARGS("RotationFinished", SD_BUS_ARGS("s", device, "s", outcome, "s", reason), 0),
     SD_BUS_SIGNAL_WITH_ARGS("Sample", SD_BUS_ARGS("s", device, "s", point, "t", time, "v", value, "s", unit), 0),
     SD_BUS_SIGNAL_WITH_ARGS("Lagged", SD_BUS_ARGS("t", samples), 0),

@@ -45,7 +45,9 @@ int config_read_file(const char *path, char **ret_text, size_t *ret_size, struct
     if (r == -ENOMEM)
         return r;
     if (r < 0) {
-        mistakes_add(mistakes, path, 0, 0, NULL, "%s", e.text);
+        const char *text = strncmp(e.text, path, strlen(path)) == 0 ? e.text + strlen(path) + 1 : e.text;
+
+        mistakes_add(mistakes, path, 0, 0, NULL, "%s", text);
         return -EBADMSG;
     }
     return 0;

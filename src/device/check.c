@@ -15,7 +15,7 @@ struct check {
     size_t n, next, open;
     bool busy; /* within `go` */
     struct mistakes mistakes;
-    void (*done)(const struct mistakes *mistakes, void *userdata);
+    void (*done)(struct mistakes *mistakes, void *userdata);
     void *userdata;
 };
 
@@ -79,7 +79,7 @@ static void go(struct check *c)
 }
 
 int check_devices(struct fleet *f, struct config_device *const *devices, size_t n,
-                  void (*done)(const struct mistakes *mistakes, void *userdata), void *userdata)
+                  void (*done)(struct mistakes *mistakes, void *userdata), void *userdata)
 {
     struct check *c = calloc(1, sizeof(*c));
 

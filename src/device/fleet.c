@@ -211,8 +211,10 @@ static int make_devices(struct fleet *f)
             r = fleet_insert(f, d);
         if (r == -ENOMEM)
             return r;
-        if (r < 0)
+        if (r < 0) {
             log_error(f->config->devices[i]->id, "not loaded: %s", e.text);
+            mistakes_not_started(f, f->config->devices[i], &e);
+        }
     }
     return 0;
 }
@@ -266,6 +268,8 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
     f->paths = (struct config_paths){.config_dir = f->config_dir, .state_dir = f->state_dir};
     if (!f->config_dir || !f->state_dir || !f->registrar_dir)
         return -ENOMEM;
+    if (options->mistakes)
+        mistakes_take(&f->mistakes, options->mistakes);
     r = read_profiles(f, e);
     if (r >= 0)
         r = make_parts(f, options, e);
@@ -330,6 +334,8 @@ struct fleet *fleet_free(struct fleet *f)
     workers_free(f->workers);
     workers_free(f->resolvers);
     profiles_done(&f->profiles);
+    mistakes_done(&f->mistakes);
+    mistakes_done(&f->refused);
     config_unref(f->config);
     sd_event_unref(f->event);
     free(f->config_dir);
@@ -415,6 +421,7 @@ void fleet_totals(struct fleet *f, struct fleet_totals *ret)
         .devices = (uint32_t)f->n_devices,
         .online = f->online,
         .sensors = f->sensors,
+        .mistakes_version = f->mistakes_version,
         .spooled = counts.queued,
         .spool_hours = spool_hours(f->spool, clock_boottime()),
     };

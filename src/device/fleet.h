@@ -26,6 +26,7 @@ struct fleet_options {
     struct config *config; /* a reference is taken */
     struct link_host_options link;
     struct config_paths paths; /* for reload, AddDevice, RemoveDevice */
+    struct mistakes *mistakes; /* what was not loaded; taken. NULL: none */
     const char *registrar_dir; /* where registrars of their own process listen */
 };
 
@@ -40,9 +41,13 @@ struct fleet_listener {
     void *userdata;
 };
 
+/* Of the files: what was not loaded, why the last reload was refused, and what plugins complain of. */
+typedef void (*fleet_mistake_fn)(const struct mistake *mistake, void *userdata);
+
 struct fleet_totals {
     uint32_t devices, online;
-    const uint32_t *sensors; /* how many are in each enum sensor_state; the fleet's */
+    const uint32_t *sensors;   /* how many are in each enum sensor_state; the fleet's */
+    uint64_t mistakes_version; /* another one: they have changed */
     uint64_t spooled;
     double spool_hours;
 };
@@ -65,6 +70,9 @@ struct vault *fleet_vault(struct fleet *f);
 /* For what is local to this machine and may block all the same: files, passwd look-ups. */
 struct workers *fleet_workers(struct fleet *f);
 void fleet_totals(struct fleet *f, struct fleet_totals *ret);
+
+/* Each of at most MISTAKES_MAX (`each` NULL: none); how many there are. */
+size_t fleet_mistakes(struct fleet *f, fleet_mistake_fn each, void *userdata);
 
 struct device *fleet_find(struct fleet *f, const char *id);
 /* The first device whose id is behind `after` (NULL: the first of all). NULL at the end. O(log n). */

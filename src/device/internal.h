@@ -23,6 +23,7 @@
  *   server-time.c  a cloud's time for samples, where the clock was never set
  *   profiles.c   what each uplink's cloud is told, as it was read
  *   introduce.c  who it is to a broker: client id and will
+ *   mistakes.c   what is wrong in the files
  *   sensor.c     the state of its sensor                availability.c  ... as the cloud hears of it
  */
 
@@ -188,6 +189,8 @@ struct device {
     struct downlink *downlink;     /* NULL: it takes no commands */
     struct {
         enum sensor_state reported, shown;
+        size_t pointer;             /* how long the place is with which these words begin; 0: they are of no place */
+        unsigned line, column;      /* of it; 0: not known */
         char *said;                 /* the driver's own words */
         char *reason;               /* as shown: with file, line and column */
         struct sensor_place *place; /* being looked for */
@@ -247,6 +250,9 @@ struct fleet {
     struct device *tombstones;
     uint32_t online;
     uint32_t sensors[SENSOR_STATES];
+    struct mistakes mistakes; /* in files that were not loaded */
+    struct mistakes refused;  /* in the configuration that the last reload did not take */
+    uint64_t mistakes_version;
     uint64_t started; /* CLOCK_BOOTTIME */
     uint8_t boot_id[16];
     struct fleet_listener listener;
@@ -330,7 +336,7 @@ void fleet_exhume(struct fleet *f, const char *id, const char *uplink);
 /* check.c: what the plugins that are there say of these devices; `done` once, possibly before the return. 0 or -ENOMEM.
  */
 int check_devices(struct fleet *f, struct config_device *const *devices, size_t n,
-                  void (*done)(const struct mistakes *mistakes, void *userdata), void *userdata);
+                  void (*done)(struct mistakes *mistakes, void *userdata), void *userdata);
 
 /* reload.c: as many mistakes as an error text holds, a line each; returns r */
 int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);
@@ -550,6 +556,21 @@ void sensor_driver_changed(struct device *d);
 /* It has another configuration; with other texts its driver opens it anew. */
 void sensor_configured(struct device *d, bool other_texts);
 void sensor_done(struct device *d);
+
+/* Whether its file is at fault, by what its plugin says; a view, valid as long as the device's texts. */
+bool sensor_mistake(const struct device *d, struct mistake *ret);
+
+/* mistakes.c */
+/* All of the second are then the first's. */
+void mistakes_take(struct mistakes *to, struct mistakes *from);
+/* A reload has taken all files. */
+void mistakes_loaded(struct fleet *f);
+/* It has not, for these mistakes, or another reason. */
+void mistakes_refused(struct fleet *f, const struct mistakes *why, const struct error *e);
+/* The file is good, and the device could not be made. */
+void mistakes_not_started(struct fleet *f, const struct config_device *config, const struct error *e);
+/* A plugin complains of something else than before. */
+void mistakes_of_plugins(struct fleet *f);
 
 /* availability.c */
 /* Whether samples are to be expected may have changed: the cloud hears of it, if its profile has a place for that. */

@@ -139,7 +139,7 @@ static void on_stored(int r, void *userdata)
         fleet_changed(f);
 }
 
-static void on_checked(const struct mistakes *mistakes, void *userdata)
+static void on_checked(struct mistakes *mistakes, void *userdata)
 {
     struct membership *m = userdata;
     int r = -ECANCELED;

@@ -226,7 +226,7 @@ static void first_pass_done(struct provision *p)
     read_page(p);
 }
 
-static void on_plugins(const struct mistakes *mistakes, void *userdata)
+static void on_plugins(struct mistakes *mistakes, void *userdata)
 {
     struct provision *p = userdata;
 

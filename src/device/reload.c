@@ -64,8 +64,10 @@ static void follow(struct fleet *f, const struct config *before)
             continue;
         }
         fleet_exhume(f, config->id, config->uplink);
-        if (fleet_start_device(f, config, &e) < 0)
+        if (fleet_start_device(f, config, &e) < 0) {
             log_error(config->id, "not loaded: %s", e.text);
+            mistakes_not_started(f, config, &e);
+        }
     }
     if (drivers_update_all(f, before, &e) < 0)
         log_error(NULL, "%s", e.text);
@@ -105,6 +107,7 @@ static int apply(struct reload *reload, struct error *e)
         exchange(reload);
         return r;
     }
+    mistakes_loaded(f);
     spooling_follow(f);
     calendar_set_policy(f);
     follow(f, reload->config);
@@ -130,6 +133,8 @@ static int load(void *userdata)
 static void finish(struct reload *reload, int r, const struct error *e)
 {
     reload->fleet->changing = false;
+    if (r < 0 && !reload->fleet->stopping)
+        mistakes_refused(reload->fleet, &reload->mistakes, e);
     reload->done(r, e, reload->userdata);
     profiles_done(&reload->profiles);
     config_unref(reload->config);
@@ -210,7 +215,7 @@ void reload_leave(struct fleet *f)
     finish(reload, error_set(&e, -ECANCELED, "the agent is stopping"), &e);
 }
 
-static void on_checked(const struct mistakes *mistakes, void *userdata)
+static void on_checked(struct mistakes *mistakes, void *userdata)
 {
     struct reload *reload = userdata;
     struct error e = {0};
@@ -218,9 +223,10 @@ static void on_checked(const struct mistakes *mistakes, void *userdata)
 
     if (reload->fleet->stopping)
         r = error_set(&e, -ECANCELED, "the agent is stopping");
-    else if (mistakes->n_all > 0)
+    else if (mistakes->n_all > 0) {
         r = fleet_say_mistakes(-EBADMSG, mistakes, &e);
-    else
+        mistakes_take(&reload->mistakes, mistakes);
+    } else
         r = pause_changed(reload);
     if (r < 0)
         finish(reload, r, &e);

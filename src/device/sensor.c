@@ -76,6 +76,8 @@ static void update(struct device *d)
     enum sensor_state before = d->sensor.shown, now = shown(d);
 
     device_changed(d);
+    if (d->sensor.counted && d->sensor.pointer > 0)
+        mistakes_of_plugins(d->fleet);
     if (before == now)
         return;
     d->sensor.shown = now;
@@ -99,12 +101,18 @@ static struct sensor_place *place_free(struct sensor_place *p)
 
 static void forget(struct device *d)
 {
+    struct mistake m;
+
+    if (d->sensor.counted && sensor_mistake(d, &m))
+        mistakes_of_plugins(d->fleet);
     if (d->sensor.place)
         d->sensor.place->device = NULL;
     d->sensor.place = NULL;
     free(d->sensor.reason);
     free(d->sensor.said);
     d->sensor.reason = d->sensor.said = NULL;
+    d->sensor.line = d->sensor.column = 0;
+    d->sensor.pointer = 0;
     d->sensor.reported = SENSOR_UNKNOWN;
 }
 
@@ -136,6 +144,8 @@ static void on_located(int r, void *userdata)
 
     if (d) {
         d->sensor.place = NULL;
+        d->sensor.line = r >= 0 ? p->line : 0;
+        d->sensor.column = r >= 0 ? p->column : 0;
         if (r >= 0 && asprintf(&reason, "%s:%u:%u%s", p->config->file, p->line, p->column, text) >= 0) {
             free(d->sensor.reason);
             d->sensor.reason = reason;
@@ -150,15 +160,14 @@ static void on_located(int r, void *userdata)
 /* Whether the words begin with a place, which is now being looked for. */
 static bool begin_locating(struct device *d, bool news)
 {
-    const char *text = d->sensor.said && d->sensor.said[0] == '/' ? strstr(d->sensor.said, ": ") : NULL;
-    struct sensor_place *p = text ? calloc(1, sizeof(*p)) : NULL;
+    struct sensor_place *p = d->sensor.pointer > 0 ? calloc(1, sizeof(*p)) : NULL;
 
     if (!p)
         return false;
     p->device = d;
     p->news = news;
     p->config = config_device_ref(d->config);
-    p->pointer = strndup(d->sensor.said, (size_t)(text - d->sensor.said));
+    p->pointer = strndup(d->sensor.said, d->sensor.pointer);
     if (!p->pointer || workers_submit(d->fleet->workers, locate, on_located, p) < 0) {
         place_free(p);
         return false;
@@ -170,12 +179,26 @@ static bool begin_locating(struct device *d, bool news)
 static void report(struct device *d, enum sensor_state state, const char *reason)
 {
     forget(d);
+    if (reason[0] == '/' && strstr(reason, ": "))
+        d->sensor.pointer = (size_t)(strstr(reason, ": ") - reason);
     d->sensor.reported = state;
     d->sensor.said = strdup(reason);
     d->sensor.reason = strdup(reason);
     if (!begin_locating(d, true))
         write_down(d);
     update(d);
+}
+
+bool sensor_mistake(const struct device *d, struct mistake *ret)
+{
+    if (d->sensor.shown != SENSOR_FAILED || d->sensor.pointer == 0 || !d->sensor.said)
+        return false;
+    *ret = (struct mistake){.file = d->config->file,
+                            .line = d->sensor.line,
+                            .column = d->sensor.column,
+                            .device = d->config->id,
+                            .text = d->sensor.line > 0 ? d->sensor.said + d->sensor.pointer + 2 : d->sensor.said};
+    return true;
 }
 
 void sensor_reported(struct device *d, const char *state, const char *reason)

@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What is wrong in the files, as long as it is: what was not loaded, why the last reload was refused, and what plugins
+ * complain of later. */
+#include "device/internal.h"
+
+#include <string.h>
+
+static void changed(struct fleet *f)
+{
+    f->mistakes_version++;
+    fleet_changed(f);
+}
+
+void mistakes_take(struct mistakes *to, struct mistakes *from)
+{
+    mistakes_done(to);
+    *to = *from;
+    *from = (struct mistakes){0};
+}
+
+void mistakes_loaded(struct fleet *f)
+{
+    mistakes_done(&f->mistakes);
+    mistakes_done(&f->refused);
+    changed(f);
+}
+
+void mistakes_refused(struct fleet *f, const struct mistakes *why, const struct error *e)
+{
+    mistakes_done(&f->refused);
+    for (size_t i = 0; i < why->n; i++) {
+        const struct mistake *m = &why->list[i];
+
+        mistakes_add(&f->refused, m->file, m->line, m->column, m->device, "%s", m->text);
+    }
+    f->refused.n_all = why->n_all;
+    if (why->n_all == 0)
+        mistakes_add(&f->refused, f->config->file, 0, 0, NULL, "reload refused: %s", e->text);
+    changed(f);
+}
+
+void mistakes_not_started(struct fleet *f, const struct config_device *config, const struct error *e)
+{
+    mistakes_add(&f->mistakes, config->file, 0, 0, config->id, "%s", e->text);
+    changed(f);
+}
+
+void mistakes_of_plugins(struct fleet *f)
+{
+    changed(f);
+}
+
+/* ── What is shown ── */
+
+static bool same(const struct mistake *a, const struct mistake *b)
+{
+    return a->line == b->line && a->column == b->column && strcmp(a->file, b->file) == 0 &&
+           strcmp(a->text, b->text) == 0;
+}
+
+static bool has(const struct mistakes *m, const struct mistake *one)
+{
+    for (size_t i = 0; i < m->n; i++)
+        if (same(&m->list[i], one))
+            return true;
+    return false;
+}
+
+/* A file that was bad at the start is so at a reload. */
+static size_t refused_beside(const struct fleet *f)
+{
+    size_t n = f->refused.n_all;
+
+    for (size_t i = 0; i < f->refused.n; i++)
+        n -= has(&f->mistakes, &f->refused.list[i]);
+    return n;
+}
+
+static size_t of_plugins(struct fleet *f, size_t room, fleet_mistake_fn each, void *userdata)
+{
+    struct mistake m;
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n_devices; i++)
+        if (sensor_mistake(f->devices[i], &m) && n++ < room && each)
+            each(&m, userdata);
+    return n;
+}
+
+size_t fleet_mistakes(struct fleet *f, fleet_mistake_fn each, void *userdata)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->mistakes.n && n < MISTAKES_MAX; i++, n++)
+        if (each)
+            each(&f->mistakes.list[i], userdata);
+    for (size_t i = 0; i < f->refused.n && n < MISTAKES_MAX; i++)
+        if (!has(&f->mistakes, &f->refused.list[i]) && n++ < MISTAKES_MAX && each)
+            each(&f->refused.list[i], userdata);
+    return f->mistakes.n_all + refused_beside(f) + of_plugins(f, MISTAKES_MAX - n, each, userdata);
+}

@@ -1,0 +1,135 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What is wrong in the files is seen as long as it is: Mistakes on D-Bus, `bad-setting` in status and list, what systemctl
+shows; and `gatehoused --check-config` finds what it can before anything is loaded."""
+import os
+import socket
+
+import harness
+from agent_bench import TEMPERATURE, sim_bench
+from harness import check, wait_for
+
+
+def mistakes(bench):
+    return bench.get(None, "Mistakes")
+
+
+def wait_mistakes(bench, *expected):
+    """(end of the file's name, line or None, words) of each, in any order."""
+    def fits():
+        found = mistakes(bench)
+        return len(found) == len(expected) and all(
+            any(m[0].endswith(file) and (line is None or m[1] == line) and words in m[3] for m in found)
+            for file, line, words in expected)
+    wait_for(lambda: f"{expected}; there are {mistakes(bench)}", fits)
+
+
+def write_text(bench, name, text):
+    with open(os.path.join(bench.config, name), "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def spoil(bench):
+    """Every way for a file to be left out."""
+    write_text(bench, "devices.d/comma.json", '{ "device": "comma",\n  "uplink": "cloud", }\n')
+    bench.write_json("devices.d/uplink.json", {"device": "uplink", "uplink": "clod", "driver": "sim", "points": {}})
+    os.mkdir(os.path.join(bench.config, "devices.d", "folder.json"))
+    for name in ("one", "two"):
+        bench.write_json(f"devices.d/{name}.json", {"device": "twin", "uplink": "cloud", "driver": "sim", "points": {}})
+
+
+def mend(bench):
+    os.rmdir(os.path.join(bench.config, "devices.d", "folder.json"))
+    for name in ("comma", "uplink", "one", "two"):
+        os.unlink(os.path.join(bench.config, f"devices.d/{name}.json"))
+
+
+SPOILED = [("comma.json", 2, "comma"), ("uplink.json", 3, "there is no uplink"), ("folder.json", 0, "regular file"),
+           ("one.json", 2, "neither is loaded"), ("two.json", 2, "neither is loaded")]
+
+
+def not_loaded(bench):
+    """Also after a restart, when nothing else tells of them."""
+    agent, *_ = sim_bench(bench)
+    check(mistakes(bench) == [], "none yet")
+    spoil(bench)
+    agent.restart()
+    bench.wait_agent(agent)
+    wait_mistakes(bench, *SPOILED)
+    check(bench.get(None, "Devices") == 1, "the good one is loaded")
+    text = bench.ctl("status")
+    check("bad-setting" in text and f"{bench.config}/devices.d/comma.json:2:" in text, text)
+    rows = bench.ctl_json("list")["mistakes"]
+    check(all(r["state"] == "bad-setting" for r in rows), rows)
+    check(sorted(r["device"] for r in rows) == ["comma", "folder", "one", "two", "uplink"], rows)
+    lines = bench.ctl("list").splitlines()
+    row, = [line for line in lines if line.startswith("uplink ")]
+    check("bad-setting" in row and f"{bench.config}/devices.d/uplink.json:3:" in row, row)
+    check("1 devices, 5 with bad settings." in lines[-1], lines[-1])
+    since = bench.monitor.mark()
+    mend(bench)
+    bench.ctl("reload")
+    wait_mistakes(bench)
+    wait_for("that they are gone", lambda: any(
+        "Mistakes" in data[1] and data[1]["Mistakes"]["data"] == []
+        for _, data in bench.monitor.signals("PropertiesChanged", since)))
+    check("bad-setting" not in bench.ctl("status") + bench.ctl("list"), "and from the lists")
+
+
+def refused_reload(bench):
+    """What was wrong stays, and so does why the reload was refused, until one is not."""
+    agent, *_ = sim_bench(bench)
+    write_text(bench, "devices.d/comma.json", '{ "device": "comma",\n  "uplink": "cloud", }\n')
+    agent.restart()
+    bench.wait_agent(agent)
+    wait_mistakes(bench, ("comma.json", 2, "comma"))
+    bench.write_json("devices.d/uplink.json", {"device": "uplink", "uplink": "clod", "driver": "sim", "points": {}})
+    bench.ctl("reload", status=None)
+    wait_mistakes(bench, ("comma.json", 2, "comma"), ("uplink.json", 3, "there is no uplink"))
+    write_text(bench, "gatehouse.json", '{ "uplinks": {}, "colour": 1 }')
+    bench.ctl("reload", status=None)
+    wait_for(lambda: str(mistakes(bench)), lambda: any(m[0].endswith("gatehouse.json") and "colour" in m[3] for m in mistakes(bench)))
+    check(bench.get(None, "Devices") == 1, "what runs goes on")
+
+
+def of_a_plugin(bench):
+    """What a driver refuses when it comes, with the place in the file, until it is mended; with the driver there a reload
+    is refused, and says the same."""
+    agent, driver, *_ = sim_bench(bench)
+    driver.stop()
+    bench.write_device("odd", "sim", points={"x": dict(TEMPERATURE, phase="late")}, interval="100ms")
+    bench.ctl("reload")
+    check(mistakes(bench) == [], "nobody could look yet")
+    driver.start()
+    with open(os.path.join(bench.config, "devices.d/odd.json"), encoding="utf-8") as f:
+        line = next(i for i, text in enumerate(f, 1) if "phase" in text)
+    wait_mistakes(bench, ("odd.json", line, "unknown key"))
+    rows = bench.ctl_json("list")["devices"]
+    check([(r["device"], r["sensor"]) for r in rows] == [("boiler-1", "ok"), ("odd", "failed")], f"a row a device: {rows}")
+    check(f"odd.json:{line}:" in bench.ctl("status"), "status has the place")
+    bench.write_device("odd", "sim", points={"x": dict(TEMPERATURE, phase=1)}, interval="200ms")
+    bench.ctl("reload", status=None)
+    check(all(m[0].endswith("odd.json") and m[1] == line for m in mistakes(bench)) and mistakes(bench), mistakes(bench))
+    bench.write_device("odd", "sim", points={"x": TEMPERATURE}, interval="100ms")
+    bench.ctl("reload")
+    wait_mistakes(bench)
+    bench.wait_property("odd", "SensorState", "ok")
+
+
+def told_to_systemd(bench):
+    path = bench.path("notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind(path)
+        s.settimeout(10 * harness.STRETCH)
+        bench.devcloud()
+        bench.write_config("coaps://127.0.0.1:1")
+        write_text(bench, "devices.d/comma.json", '{ "device": "comma",\n  "uplink": "cloud", }\n')
+        bench.agent(env={"NOTIFY_SOCKET": path}, wait=False)
+        said = ""
+        while "STATUS=" not in said:
+            said = s.recv(65536).decode()
+    check("0 of 0 devices online; 1 mistake in files" in said, said)
+
+
+if __name__ == "__main__":
+    harness.main(not_loaded, refused_reload, of_a_plugin, told_to_systemd)
