@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* "vault": { "backup": DIR }: a sealed backup in DIR after rotations, so that one that is put back has keys which the
- * cloud accepts. Many rotations in a row make one: at most one a minute. */
+ * cloud accepts. Many rotations in a row make one: at most one a minute. DIR is mostly on the vault's own card: of a
+ * vault that is bound it opens with the bind value too. */
 #include "base/clock.h"
 #include "base/durable.h"
 #include "base/log.h"
@@ -71,7 +72,7 @@ static int begin(struct fleet *f, struct backup_file *b)
 {
     if (snprintf(b->path, sizeof(b->path), "%s/" BACKUP_FILE, f->config->vault.backup) >= (int)sizeof(b->path))
         return error_set(&b->error, -ENAMETOOLONG, "%s: the path is too long", f->config->vault.backup);
-    return vault_backup(f->vault, on_sealed, b, &b->error);
+    return vault_backup(f->vault, VAULT_BACKUP_THIS_BOARD, on_sealed, b, &b->error);
 }
 
 static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
@@ -110,6 +111,21 @@ void backup_dir_due(struct fleet *f)
     sd_event_add_time(f->event, &f->backup_timer, CLOCK_BOOTTIME,
                       f->backup_last ? MAX_OF(now, f->backup_last + BACKUP_INTERVAL) : now, USEC_PER_SEC / 10, on_due,
                       f);
+}
+
+/* One from before the vault was bound would open without. */
+void backup_dir_begin(struct fleet *f)
+{
+    uint8_t begin[BACKUP_BEGIN_SIZE];
+    _cleanup_close_ int fd = -EBADF;
+    char path[PATH_MAX];
+
+    if (!f->config->vault.backup || !f->config->vault.bind ||
+        snprintf(path, sizeof(path), "%s/" BACKUP_FILE, f->config->vault.backup) >= (int)sizeof(path))
+        return;
+    fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (fd >= 0 && read(fd, begin, sizeof(begin)) == (ssize_t)sizeof(begin) && backup_is_unbound(begin))
+        backup_dir_due(f);
 }
 
 void backup_dir_leave(struct fleet *f)

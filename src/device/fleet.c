@@ -292,6 +292,7 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
     r = batch_resume(f, e);
     if (r < 0)
         return r;
+    backup_dir_begin(f);
     *ret = TAKE_PTR(f);
     return 0;
 }

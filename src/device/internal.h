@@ -353,6 +353,7 @@ void backup_leave(struct fleet *f);
 
 /* backup-dir.c: something has changed that the backup should have. */
 void backup_dir_due(struct fleet *f);
+void backup_dir_begin(struct fleet *f); /* blocks: before the loop runs */
 void backup_dir_leave(struct fleet *f);
 
 /* uplinks.c */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #define MAGIC "GHVB"
+#define FORMAT_BOUND 2
 
 struct making {
     struct vault *vault;
@@ -31,12 +32,12 @@ void backup_head(const struct sealed_keys *sealed, const uint8_t wrap[WRAP_SIZE]
     uint8_t *p = put(ret, MAGIC, 4);
 
     memset(p, 0, BACKUP_HEAD_SIZE - 4);
-    *p++ = VAULT_FORMAT;
+    *p++ = wrap ? VAULT_FORMAT : FORMAT_BOUND;
     p = put(p, sealed->vault_id, VAULT_ID_SIZE);
     for (int i = 0; i < 8; i++)
         *p++ = (uint8_t)(sealed->epoch >> (56 - 8 * i));
     p = put(p, sealed->keyfile_check, KEYFILE_CHECK_SIZE);
-    p = put(p, wrap, WRAP_SIZE);
+    p = put(p, wrap ?: sealed->wrap, WRAP_SIZE);
     p = put(p, sealed->index, WRAP_SIZE);
     p = put(p, sealed->fingerprint, WRAP_SIZE);
     p = put(p, sealed->identity, WRAP_SIZE);
@@ -45,6 +46,11 @@ void backup_head(const struct sealed_keys *sealed, const uint8_t wrap[WRAP_SIZE]
         return;
     p = put(p, sealed->recovery_check, KEYFILE_CHECK_SIZE);
     put(p, sealed->recovery, WRAP_SIZE);
+}
+
+bool backup_is_unbound(const uint8_t begin[BACKUP_BEGIN_SIZE])
+{
+    return memcmp(begin, MAGIC, 4) == 0 && begin[4] == VAULT_FORMAT;
 }
 
 static const uint8_t *take(const uint8_t *p, void *to, size_t n)
@@ -60,13 +66,14 @@ int backup_parse(const uint8_t *data, size_t n, struct backup *ret)
 
     if (n < BACKUP_HEAD_SIZE + SEAL_OVERHEAD + 1 || memcmp(data, MAGIC, 4) != 0)
         return -EBADMSG;
-    if (data[4] != VAULT_FORMAT)
+    if (data[4] != VAULT_FORMAT && data[4] != FORMAT_BOUND)
         return -EPROTONOSUPPORT;
+    b.sealed.bound = data[4] == FORMAT_BOUND;
     p = take(p, b.sealed.vault_id, VAULT_ID_SIZE);
     for (int i = 0; i < 8; i++)
         b.sealed.epoch = b.sealed.epoch << 8 | *p++;
     p = take(p, b.sealed.keyfile_check, KEYFILE_CHECK_SIZE);
-    p = take(p, b.wrap, WRAP_SIZE);
+    p = take(p, b.sealed.bound ? b.sealed.wrap : b.wrap, WRAP_SIZE);
     p = take(p, b.sealed.index, WRAP_SIZE);
     p = take(p, b.sealed.fingerprint, WRAP_SIZE);
     p = take(p, b.sealed.identity, WRAP_SIZE);
@@ -92,9 +99,10 @@ static struct making *making_free(struct making *m)
 }
 DEFINE_FREEP(struct making, making_free)
 
-static int making_new(struct vault *v, struct making **ret, struct error *e)
+static int making_new(struct vault *v, enum vault_backup_for who, struct making **ret, struct error *e)
 {
     _cleanup_(making_freep) struct making *m = calloc(1, sizeof(*m));
+    bool bound = who == VAULT_BACKUP_THIS_BOARD && v->sealed.bound;
     uint8_t wrap[WRAP_SIZE];
     int r;
 
@@ -103,12 +111,12 @@ static int making_new(struct vault *v, struct making **ret, struct error *e)
     if (v->rekey || (v->batch && v->batch->rekey))
         return error_set(e, -EBUSY, "the vault is being rekeyed: wait for the end of it");
     m->vault = v;
-    r = keys_seal_backup(&v->keys, v->backup_key, wrap);
+    r = bound ? 0 : keys_seal_backup(&v->keys, v->backup_key, wrap);
     if (r >= 0)
         r = derive_key(v->keys.vault, v->keys.vault_id, LABEL_BACKUP, &m->key);
     if (r < 0)
         return error_errno(e, r, "cannot seal a backup");
-    backup_head(&v->sealed, wrap, m->head);
+    backup_head(&v->sealed, bound ? NULL : wrap, m->head);
     *ret = TAKE_PTR(m);
     return 0;
 }
@@ -162,10 +170,11 @@ static void on_run(int r, void *userdata)
     m->done(r, r < 0 ? NULL : TAKE_PTR(m->data), m->size, r < 0 ? &m->error : NULL, m->userdata);
 }
 
-int vault_backup(struct vault *vault, vault_backup_done_fn *done, void *userdata, struct error *e)
+int vault_backup(struct vault *vault, enum vault_backup_for who, vault_backup_done_fn *done, void *userdata,
+                 struct error *e)
 {
     struct making *m = NULL;
-    int r = making_new(vault, &m, e);
+    int r = making_new(vault, who, &m, e);
 
     if (r < 0)
         return r;
@@ -183,7 +192,7 @@ int vault_backup(struct vault *vault, vault_backup_done_fn *done, void *userdata
 int vault_backup_sync(struct vault *vault, const char *file, struct error *e)
 {
     _cleanup_(making_freep) struct making *m = NULL;
-    int r = making_new(vault, &m, e);
+    int r = making_new(vault, VAULT_BACKUP_ANY_BOARD, &m, e);
 
     if (r < 0)
         return r;

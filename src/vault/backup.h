@@ -4,9 +4,14 @@
 /* Backups of the vault, and putting one back.
  *
  * A backup is the whole database, sealed under HKDF(vault key, "gatehouse v1 backup"). Its head has the vault key
- * twice: under HKDF(keyfile, "gatehouse v1 backup"), without the bind value, since a backup is for another board too,
- * and under the recovery key, if there was one. So it opens with the keyfile of its time, or that recovery key, and
- * with nothing else. "GHVB", format, vault id, epoch, keyfile check, wrap, the three subkeys, whether there is a
+ * twice: under the keyfile, and under the recovery key, if there was one. So it opens with the keyfile of its time, or
+ * that recovery key, and with nothing else.
+ *
+ * Format 1 has the first wrap under HKDF(keyfile, "gatehouse v1 backup"), without the bind value, since a backup that
+ * somebody asks for is for another board too. Format 2 has the vault's own wrap there, under keyfile and bind value:
+ * for those that are made by themselves and lie where the vault lies, or binding it would be worth nothing.
+ *
+ * "GHVB", format, vault id, epoch, keyfile check, wrap, the three subkeys, whether there is a
  * recovery wrap, its check, the wrap; then nonce, ciphertext, tag, with all before as associated data. */
 
 #include "vault/keys.h"
@@ -14,11 +19,17 @@
 
 /* ── Making one: loop thread, open vault ── */
 
+enum vault_backup_for {
+    VAULT_BACKUP_ANY_BOARD,
+    VAULT_BACKUP_THIS_BOARD, /* of a bound vault: opens with the bind value too; of another the same as above */
+};
+
 /* `data` is the callee's (free) on r = 0, otherwise NULL. */
 typedef void vault_backup_done_fn(int r, uint8_t *data, size_t n, const struct error *e, void *userdata);
 /* A copy of what is committed, sealed on the worker; `done` is called on the loop, once, never from within. -EBUSY
  * during a rekey. */
-int vault_backup(struct vault *vault, vault_backup_done_fn *done, void *userdata, struct error *e);
+int vault_backup(struct vault *vault, enum vault_backup_for who, vault_backup_done_fn *done, void *userdata,
+                 struct error *e);
 /* The same, blocking, into a new file of mode 0600. */
 int vault_backup_sync(struct vault *vault, const char *file, struct error *e);
 
@@ -52,13 +63,19 @@ int vault_restore(sd_event *event, struct arena *arena, const struct vault_resto
 #define BACKUP_HEAD_SIZE (4 + 1 + VAULT_ID_SIZE + 8 + 2 * KEYFILE_CHECK_SIZE + 5 * WRAP_SIZE + 1)
 
 struct backup {
-    struct sealed_keys sealed; /* but for the wrap of the keyfile */
-    uint8_t wrap[WRAP_SIZE];   /* under the keyfile, without bind */
+    struct sealed_keys sealed; /* of format 1 without the wrap of the keyfile; `bound`: of format 2 */
+    uint8_t wrap[WRAP_SIZE];   /* of format 1: under the keyfile, without bind */
     const uint8_t *head;
     const uint8_t *box;
     size_t box_size;
 };
 
+/* What any backup begins with. */
+#define BACKUP_BEGIN_SIZE 5
+/* Whether it is a backup that opens without the bind value. */
+bool backup_is_unbound(const uint8_t begin[BACKUP_BEGIN_SIZE]);
+
+/* `wrap` NULL: the vault's own, for format 2. */
 void backup_head(const struct sealed_keys *sealed, const uint8_t wrap[WRAP_SIZE], uint8_t ret[BACKUP_HEAD_SIZE]);
 /* *ret points into `data`. -EBADMSG, -EPROTONOSUPPORT: of a later format. */
 int backup_parse(const uint8_t *data, size_t n, struct backup *ret);

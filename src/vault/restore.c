@@ -47,6 +47,12 @@ static int open_with_keyfile(struct restoring *g, const struct backup *b, struct
         return error_set(e, -EKEYREJECTED,
                          "this is not the backup's keyfile: a backup opens with the keyfile of its time%s",
                          b->sealed.has_recovery ? ", or with the recovery key of its time" : "");
+    if (match > 0 && b->sealed.bound) {
+        r = keys_open(next ?: keyfile, g->options->bind, g->options->bind_size, &b->sealed, &g->keys, e);
+        return r == -EKEYREJECTED ? error_prefix(e, r, "it was made by itself and is for its own board%s",
+                                                 b->sealed.has_recovery ? ", or opens with the recovery key" : "")
+                                  : r;
+    }
     r = match < 0 ? match : derive_key(next ?: keyfile, b->sealed.vault_id, LABEL_BACKUP, &key);
     return r < 0 ? error_errno(e, r, "cannot derive the backup's key")
                  : keys_open_backup(key, &b->sealed, b->wrap, &g->keys, e);

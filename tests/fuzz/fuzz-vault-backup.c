@@ -16,7 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     if (b.box != data + BACKUP_HEAD_SIZE || b.box_size != size - BACKUP_HEAD_SIZE || b.box_size <= SEAL_OVERHEAD)
         abort();
-    backup_head(&b.sealed, b.wrap, head);
+    backup_head(&b.sealed, b.sealed.bound ? NULL : b.wrap, head);
     /* Without a recovery wrap its place is zero, whatever stood there. */
     if (memcmp(head, data,
                b.sealed.has_recovery ? BACKUP_HEAD_SIZE : BACKUP_HEAD_SIZE - KEYFILE_CHECK_SIZE - WRAP_SIZE) != 0)

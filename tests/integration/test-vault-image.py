@@ -42,6 +42,45 @@ def reset_for_image(bench):
     check(bench.get("d1", "State") == "no-credential", "a key is left")
 
 
+def restored_by(bench, file, *options, stdin=b""):
+    return subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir",
+                           bench.state, "--keyfile", bench.keyfile, "--restore", file, "--force", *options], stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), input=stdin, timeout=60)
+
+
+def backup_of_a_bound_vault(bench):
+    """What is written by itself beside the vault does not open without what the vault is bound to."""
+    directory, stick = bench.path("backups"), bench.path("stick")
+    file = os.path.join(directory, "vault.backup")
+    os.mkdir(directory)
+    agent, _, cloud, _ = sim_bench(bench, ["d1", "d2"], vault={"backup": directory})
+    recovery = re.search(r"(?m)^[0-9a-f -]{64,}$", bench.ctl("vault", "recovery-key")).group(0).encode()
+    bench.ctl("rotate", "d1")
+    wait_for("a backup", lambda: os.path.exists(file))
+    check(restored_by(bench, file).returncode == 75, "under a running agent")
+    agent.stop()
+    with open(stick, "wb") as f:
+        f.write(os.urandom(16))
+    unbound = harness.read_bytes(file)
+    bench.write_config(cloud.url, vault={"backup": directory, "bind": "file:" + stick})
+    agent.start()
+    bench.wait_agent(agent)
+    wait_for("another in place of the one that opens without", lambda: harness.read_bytes(file)[4] == 2)
+    agent.stop()
+    check(unbound[:5] == b"GHVB\1", "as it was before")
+    bench.write_config(cloud.url)
+    done = restored_by(bench, file)
+    check(done.returncode != 0 and b"its own board" in done.stdout, done.stdout)
+    done = restored_by(bench, file, "--recover", stdin=recovery)
+    check(done.returncode == 0, done.stdout)
+    bench.write_config(cloud.url, vault={"bind": "file:" + stick})
+    done = restored_by(bench, file)
+    check(done.returncode == 0, done.stdout)
+    agent.start()
+    bench.wait_agent(agent)
+    bench.wait_property("d1", "State", "online")
+
+
 def backup_after_rotation(bench):
     directory = bench.path("backups")
     os.mkdir(directory)
@@ -213,4 +252,4 @@ def move_to_a_new_board(bench):
 
 
 if __name__ == "__main__":
-    harness.main(reset_for_image, backup_after_rotation, clone_is_noticed, move_to_a_new_board)
+    harness.main(reset_for_image, backup_after_rotation, backup_of_a_bound_vault, clone_is_noticed, move_to_a_new_board)

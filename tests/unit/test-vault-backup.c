@@ -323,6 +323,42 @@ static void on_backup(int r, uint8_t *data, size_t n, const struct error *e, voi
     *path = 0;
 }
 
+/* Made by itself, of a vault that is bound: it opens where the vault would have. */
+static void test_bound(void **state)
+{
+    struct scratch *s = *state;
+    struct restore r = {.options.force = true};
+    char path[128], written[128];
+
+    s->vault = vault_free(s->vault);
+    s->options.bind = "a board's serial";
+    s->options.bind_size = 16;
+    s->options.adopt_bind = true;
+    open_again(s);
+    assert_int_equal(scratch_put(s, "a", VAULT_MAIN, "a-1", 1, NULL), 0);
+    for (int who = VAULT_BACKUP_ANY_BOARD; who <= VAULT_BACKUP_THIS_BOARD; who++) {
+        static const struct {
+            const char *bind;
+            size_t size;
+        } binds[] = {{NULL, 0}, {"another's serial", 16}, {"a board's serial", 16}};
+
+        backup_path(s, path);
+        strcpy(written, path);
+        assert_int_equal(vault_backup(s->vault, (enum vault_backup_for)who, on_backup, written, NULL), 0);
+        while (*written)
+            assert_true(sd_event_run(s->event, 10 * USEC_PER_SEC) > 0);
+        for (size_t i = 0; i < ELEMENTSOF(binds); i++) {
+            s->options.bind = binds[i].bind;
+            s->options.bind_size = binds[i].size;
+            assert_int_equal(restore(s, &r), who == VAULT_BACKUP_ANY_BOARD || i == 2 ? 1 : -EKEYREJECTED);
+            if (who == VAULT_BACKUP_THIS_BOARD && i < 2)
+                assert_non_null(strstr(r.e.text, "its own board"));
+        }
+        open_again(s);
+        scratch_expect_key(s, "a", VAULT_MAIN, 1);
+    }
+}
+
 /* Online, among commits: what was committed before it is in it. */
 static void test_online(void **state)
 {
@@ -335,7 +371,7 @@ static void test_online(void **state)
     assert_int_equal(scratch_put(s, "a", VAULT_MAIN, "a-1", 1, NULL), 0);
     backup_path(s, path);
     strcpy(written, path);
-    assert_int_equal(vault_backup(s->vault, on_backup, written, NULL), 0);
+    assert_int_equal(vault_backup(s->vault, VAULT_BACKUP_ANY_BOARD, on_backup, written, NULL), 0);
     assert_int_equal(vault_rekey(s->vault, scratch_key(s, 1000, KEYFILE_SIZE), NULL, NULL, &e), -EBUSY);
     assert_int_equal(scratch_put_in(c, s, VAULT_MAIN, "late-1", 9, NULL), 0);
     assert_int_equal(vault_commit(s->vault, c, NULL, NULL), 0);
@@ -360,6 +396,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_vaults_backup, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_damaged_backup, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_held_by_an_agent, scratch_setup, scratch_teardown),
+        cmocka_unit_test_setup_teardown(test_bound, scratch_setup, scratch_teardown),
         cmocka_unit_test_setup_teardown(test_online, scratch_setup, scratch_teardown),
     };
 
