@@ -165,7 +165,7 @@ static int serve(struct program *p, const struct options *o)
 
     if (r < 0) {
         log_error(NULL, "%s", e.text);
-        return r;
+        return r == -ENOENT ? -ELIBACC : r;
     }
     r = add_sources(p);
     if (r >= 0)
@@ -217,5 +217,6 @@ int main(int argc, char **argv)
     sd_event_source_disable_unref(p.stop_timer);
     sd_event_unref(p.driver.event);
     plugin_close(&p.driver.plugin);
-    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    /* A plugin that is not installed does not come by starting again. */
+    return r == -ELIBACC ? EXIT_CONFIG : r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

@@ -27,6 +27,30 @@ int care_backup(struct vault *vault, const struct options *o)
     return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+void care_ways_back(const struct options *o, const struct config *config, const char *vault)
+{
+    const char *keyfile = o->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT;
+
+    if (access(vault, F_OK) < 0) {
+        log_error(NULL, "there is no vault yet: gatehousectl vault init --keyfile %s makes a keyfile for a new one",
+                  keyfile);
+        return;
+    }
+    log_error(NULL,
+              "the vault %s opens with its own keyfile only (`bind`: %s). No other keyfile is made. Three ways back:",
+              vault, config->vault.bind ?: "not configured");
+    log_error(NULL, "1. put a copy of its keyfile to %s, mode 0400, and bring back the value of `bind`", keyfile);
+    log_error(NULL,
+              "2. with the recovery key: if the keyfile is lost, gatehousectl vault init --keyfile %s; then gatehoused "
+              "--recover --keyfile %s",
+              keyfile, keyfile);
+    log_error(
+        NULL,
+        "3. from a backup, with the keyfile of its time or its recovery key: gatehoused --restore FILE --keyfile %s, with "
+        "--backup-keyfile OLD or --recover",
+        keyfile);
+}
+
 /* What restoring and recovering need. */
 struct care {
     struct arena *arena;

@@ -103,11 +103,10 @@ static int open_vault(struct agent *a)
     explicit_bzero(&bind, sizeof(bind));
     if (r < 0) {
         log_error(NULL, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
-        if (r == -EKEYREJECTED)
-            log_error(NULL,
-                      "`bind` is %s; the recovery key opens it nevertheless (--recover), and a backup of it can be "
-                      "put back (--restore)",
-                      a->config->vault.bind ?: "not configured");
+        if (r == -EKEYREJECTED || r == -ENOKEY) {
+            care_ways_back(&a->options, a->config, path);
+            return EXIT_CONFIG;
+        }
         return r == -EBUSY ? EXIT_LOCKED : EXIT_FAILURE;
     }
     if (!vault_durable(a->vault, &why) || why)

@@ -72,7 +72,9 @@ int keyfile_check_bytes(const struct secret *key, struct error *e)
                 : 0;
 }
 
-static int read_checked(struct arena *arena, const char *path, bool credential, struct secret **ret, struct error *e)
+/* `shown`: the file as its owner knows it. */
+static int read_checked(struct arena *arena, const char *path, const char *shown, bool credential, struct secret **ret,
+                        struct error *e)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     _cleanup_(secret_freep) struct secret *key = NULL;
@@ -80,43 +82,47 @@ static int read_checked(struct arena *arena, const char *path, bool credential, 
     int r;
 
     if (fd < 0 || fstat(fd, &st) < 0)
-        return error_errno(e, -errno, "cannot open keyfile %s", path);
+        return error_errno(e, -errno, "cannot open keyfile %s", shown);
     if (!S_ISREG(st.st_mode))
-        return error_set(e, -EINVAL, "keyfile %s is not a regular file", path);
-    r = credential ? 0 : check_owner(path, &st, e);
+        return error_set(e, -EINVAL, "keyfile %s is not a regular file", shown);
+    r = credential ? 0 : check_owner(shown, &st, e);
     if (r >= 0)
-        r = check_size(path, &st, e);
+        r = check_size(shown, &st, e);
     if (r < 0)
         return r;
     r = secret_new(arena, &key);
     if (r < 0)
-        return error_errno(e, r, "no room in the key arena for keyfile %s", path);
-    r = read_key(fd, path, key, e);
+        return error_errno(e, r, "no room in the key arena for keyfile %s", shown);
+    r = read_key(fd, shown, key, e);
     if (r < 0)
         return r;
     r = keyfile_check_bytes(key, e);
     if (r < 0)
-        return error_prefix(e, r, "keyfile %s", path);
+        return error_prefix(e, r, "keyfile %s", shown);
     *ret = TAKE_PTR(key);
     return 0;
 }
 
-static int read_credential(struct arena *arena, const char *name, struct secret **ret, struct error *e)
+/* The unit loads the whole of KEYFILE_DIR; a path below the service manager's own directory would help nobody. */
+static int read_credential(struct arena *arena, const char *name, const char *file, struct secret **ret,
+                           struct error *e)
 {
     const char *directory = getenv("CREDENTIALS_DIRECTORY");
-    char credential[PATH_MAX];
+    char credential[PATH_MAX], shown[128];
 
     if (!directory)
         return error_set(e, -ENOENT, "no keyfile: neither --keyfile nor $CREDENTIALS_DIRECTORY (LoadCredential=key:%s)",
                          KEYFILE_DIR);
     if (snprintf(credential, sizeof(credential), "%s/%s", directory, name) >= (int)sizeof(credential))
         return error_set(e, -ENAMETOOLONG, "$CREDENTIALS_DIRECTORY is too long");
-    return read_checked(arena, credential, true, ret, e);
+    snprintf(shown, sizeof(shown), "%s/%s (the credential %s)", KEYFILE_DIR, file, name);
+    return read_checked(arena, credential, shown, true, ret, e);
 }
 
 int keyfile_read(struct arena *arena, const char *path, struct secret **ret, struct error *e)
 {
-    return path ? read_checked(arena, path, false, ret, e) : read_credential(arena, CREDENTIAL_KEY, ret, e);
+    return path ? read_checked(arena, path, path, false, ret, e)
+                : read_credential(arena, CREDENTIAL_KEY, KEYFILE_CURRENT, ret, e);
 }
 
 int keyfile_read_next(struct arena *arena, const char *path, struct secret **ret, struct error *e)
@@ -124,8 +130,8 @@ int keyfile_read_next(struct arena *arena, const char *path, struct secret **ret
     char next[PATH_MAX];
 
     if (!path)
-        return read_credential(arena, CREDENTIAL_KEY_NEXT, ret, e);
+        return read_credential(arena, CREDENTIAL_KEY_NEXT, "next", ret, e);
     if (keyfile_next_path(path, next, sizeof(next)) < 0)
         return error_set(e, -ENAMETOOLONG, "%s: the path is too long", path);
-    return read_checked(arena, next, false, ret, e);
+    return read_checked(arena, next, next, false, ret, e);
 }

@@ -174,7 +174,7 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
     if (r < 0)
         return r;
     if (r == 0)
-        r = unread < 0 ? error_set(e, unread, "%s", unreadable.text) : create(v, options, keyfile, e);
+        r = unread < 0 ? error_set(e, -ENOKEY, "%s", unreadable.text) : create(v, options, keyfile, e);
     if (r >= 0)
         r = store_open(v->store, &v->sealed, e);
     if (r < 0)
@@ -183,7 +183,7 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
     if (r < 0)
         return error_errno(e, r, "cannot look at the keyfile");
     if (!keyfile)
-        return error_set(e, unread, "%s", unreadable.text);
+        return error_set(e, -ENOKEY, "%s", unreadable.text);
     r = options->adopt_bind && options->bind && !v->sealed.bound
             ? adopt_bind(v, options, keyfile, e)
             : keys_open(keyfile, options->bind, options->bind_size, &v->sealed, &v->keys, e);

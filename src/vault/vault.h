@@ -62,7 +62,8 @@ struct vault_options {
 };
 
 /* Makes vault.db if there is no such file, otherwise opens it; blocks, so before the loop runs. -EBUSY: held by another
- * process. -EKEYREJECTED: the keyfile or the bind value is not the vault's. -EPERM: the keyfile is open to others.
+ * process. -EKEYREJECTED: the keyfile or the bind value is not the vault's. -ENOKEY: no keyfile can be read, or it is
+ * open to others.
  * -EBADMSG: corrupt. -EMEDIUMTYPE: not a vault. -EPROTONOSUPPORT: of a later format. -EROFS, -ENOSPC. */
 int vault_open(sd_event *event, struct arena *arena, const struct vault_options *options, struct vault **ret,
                struct error *e);

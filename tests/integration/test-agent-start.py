@@ -128,13 +128,16 @@ def keyfiles(bench):
                               (good + b"\n", 0o400, "33 bytes"), (b"", 0o400, "it is empty"), (good, 0o440, "group"),
                               (good, 0o404, "others"), (good, 0o420, "group")):
         put(data, mode)
-        refuses(bench, 1, other, keyfile=other)
+        refuses(bench, 78, other, keyfile=other)
         text = run(bench, keyfile=other).stdout
         check(any(w in text for w in (words, "chmod")), f"{words!r} is not in: {text}")
         after = files(bench.state)
         check(after == before, f"after {words} these are not as before: {[p for p in {*before, *after} if before.get(p) != after.get(p)]}")
-    refuses(bench, 1, "nowhere", keyfile=bench.path("nowhere"))
-    refuses(bench, 1, bench.config, keyfile=bench.config)
+    refuses(bench, 78, "nowhere", keyfile=bench.path("nowhere"))
+    refuses(bench, 78, bench.config, keyfile=bench.config)
+    text = run(bench, keyfile=bench.path("nowhere")).stdout
+    for way in (f"put a copy of its keyfile to {bench.path('nowhere')}", "gatehoused --recover", "gatehoused --restore FILE"):
+        check(way in text, f"a way back is not told: {way}: {text}")
     check(files(bench.state) == before, "the vault was written to")
     agent.start()
     bench.wait_agent(agent)

@@ -53,7 +53,7 @@ def keyfile_lost(bench):
     agent.stop()
     new_keyfile(bench)
     agent.start()
-    check(agent.wait() == 1, "the vault opens with any keyfile")
+    check(agent.wait() == 78, "the vault opens with any keyfile")
     status, said = run_agent(bench, "--recover", stdin="0" + text[1:] if text[0] != "0" else "1" + text[1:])
     check(status == 1 and "mistyped" in said, said)
     status, said = run_agent(bench, "--recover", stdin=text.upper().replace("-", " ") + "\n")
@@ -80,7 +80,7 @@ def board_exchanged(bench):
     with open(value, "wb") as f:
         f.write(secrets.token_bytes(16))
     agent.start()
-    check(agent.wait() == 1 and "the value of `bind` has changed" in agent.text(), "the error does not name the bind value")
+    check(agent.wait() == 78 and "the value of `bind` has changed" in agent.text(), "the error does not name the bind value")
     check(f"file:{value}" in agent.text() and "--recover" in agent.text(), "nor which one, nor the way out")
     status, said = run_agent(bench, "--recover", stdin=text)
     check(status == 0 and "bind" in said, said)

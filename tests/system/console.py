@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a user has in a booted system: a shell to type into, systemd's answers, the journal, and what the development cloud
 prints. For the cases that run in there."""
+import ctypes
 import json
 import os
 import re
 import subprocess
 import time
+
+CLONE_FS = 0x200
 
 
 class Failure(Exception):
@@ -42,6 +45,33 @@ def ok(*command, **options):
     status, text = run(*command, **options)
     check(status == 0, f"{' '.join(command)} ended with status {status}: {text[-1500:]}")
     return text
+
+
+def opens_inside(pid, uid, gid, path, flags=os.O_RDONLY):
+    """Whether a user could open a file where a process sees it: in its mount namespace and below its root, in which nothing of ours
+    may be executed."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    child = os.fork()
+    if child == 0:
+        status = 2
+        try:
+            space, root = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY), os.open(f"/proc/{pid}/root", os.O_PATH)
+            if libc.unshare(CLONE_FS) == 0 and libc.setns(space, 0) == 0:
+                os.fchdir(root)
+                os.chroot(".")
+                os.setgroups([])
+                os.setresgid(gid, gid, gid)
+                os.setresuid(uid, uid, uid)
+                status = 1
+                os.read(os.open(path, flags, 0o600), 1) if flags == os.O_RDONLY else os.open(path, flags, 0o600)
+                status = 0
+        except OSError:
+            pass
+        finally:
+            os._exit(status)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    check(status in (0, 1), f"the namespace of {pid} cannot be entered")
+    return status == 0
 
 
 class Shell:

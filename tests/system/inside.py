@@ -13,7 +13,7 @@ import sys
 import time
 import traceback
 
-from console import Cloud, Failure, Shell, check, cursor, journal, ok, read, run, unit, wait_for
+from console import Cloud, Failure, Shell, check, cursor, journal, ok, opens_inside, read, run, unit, wait_for
 
 SHARED = "/t"
 KEYS = "/etc/gatehouse/keys"
@@ -22,7 +22,7 @@ EXAMPLES = "/usr/share/doc/gatehouse/examples"
 AGENT, MODBUS, SIM = "gatehouse.service", "gatehouse-driver@modbus.service", "gatehouse-driver@sim.service"
 MANAGER = ("org.gatehouse1", "/org/gatehouse1", "org.gatehouse1.Manager")
 WARNING = 4
-EXPOSURE_MAX = {AGENT: 1.3, MODBUS: 1.3, SIM: 1.3, "gatehouse-keyfile.service": 1.3}
+EXPOSURE_MAX = {AGENT: 1.3, MODBUS: 1.3, SIM: 1.3, "gatehouse-keyfile.service": 1.3, "gatehouse-registrar-golioth@x.service": 1.3}
 OWN_UNITS = (AGENT, MODBUS, SIM, "gatehouse-keyfile.service")
 
 
@@ -200,14 +200,13 @@ def confined(w):
         pid, uid = unit(driver, "MainPID"), ok("id", "-u", user).strip()
         check(f"Uid:\t{uid}\t{uid}" in read(f"/proc/{pid}/status"), f"{driver} runs as {user}")
         check("Seccomp:\t2" in read(f"/proc/{pid}/status"), "its system calls are filtered")
-        # With the root of the process as well: the namespace's own may be another one.
-        inside = ("nsenter", "-t", pid, "-m", "-r", "--", "setpriv", f"--reuid={uid}", f"--regid={os.stat(f'/proc/{pid}').st_gid}",
-                  "--clear-groups", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all")
-        ok(*inside, "head", "-c1", f"/proc/{pid}/maps")
+        who = (pid, int(uid), os.stat(f"/proc/{pid}").st_gid)
+        check(opens_inside(*who, f"/proc/{pid}/maps"), "its own memory's map")
         for place in places:
             ok("head", "-c1", place)
-            check(status_of(*inside, "head", "-c1", place) != 0, f"{driver} can read {place}")
-        check(status_of(*inside, "touch", "/run/gatehouse/x", "/etc/x", "/usr/x") != 0, f"{driver} can write to the system")
+            check(not opens_inside(*who, place), f"{driver} can read {place}")
+        for place in ("/run/gatehouse/x", "/etc/x", "/usr/x"):
+            check(not opens_inside(*who, place, os.O_WRONLY | os.O_CREAT), f"{driver} can write {place}")
 
 
 def rotated(w):
@@ -371,11 +370,19 @@ def no_second_key(w):
     """a vault without its keyfile: no other key is made, and the error says what is missing"""
     ok("systemctl", "stop", AGENT)
     os.rename(KEYS + "/current", "/root/kept")
-    mark = cursor()
+    mark, restarts = cursor(), unit(AGENT, "NRestarts")
     run("systemctl", "start", AGENT)
-    said_in_journal(AGENT, mark, "key_current")
+    for words in (f"cannot open keyfile {KEYS}/current", f"put a copy of its keyfile to {KEYS}/current",
+                  f"gatehoused --recover --keyfile {KEYS}/current", "gatehoused --restore FILE"):
+        said_in_journal(AGENT, mark, words)
+    wait_for("given up", lambda: state(AGENT) == "failed")
+    check(unit(AGENT, "ExecMainStatus") == "78" and unit(AGENT, "NRestarts") == restarts, "it does not loop")
     check(os.listdir(KEYS) == [], "no key was made")
-    ok("systemctl", "stop", AGENT)
+    os.rmdir(KEYS)
+    run("systemctl", "start", AGENT)
+    wait_for("given up", lambda: state(AGENT) == "failed")
+    check(unit(AGENT, "NRestarts") == restarts, "nor without the directory")
+    os.mkdir(KEYS, 0o700)
     os.rename("/root/kept", KEYS + "/current")
     again()
     online("boiler-1")
@@ -384,7 +391,14 @@ def no_second_key(w):
 def removed(w):
     """a plugin removed: its driver ends, the rest goes on; all removed and installed again: the same keys"""
     ok("apt-get", "remove", "gatehouse-plugin-modbus", timeout=120)
-    check(state(MODBUS) != "active" and active(AGENT, SIM), "only the plugin's driver ended")
+    check(state(MODBUS) == "inactive" and active(AGENT, SIM), f"only the plugin's driver ended: {state(MODBUS)}")
+    ok("systemctl", "restart", AGENT)
+    wait_for("the agent and the other driver", lambda: active(AGENT, SIM))
+    check(state(MODBUS) == "inactive", f"the driver of a plugin that is gone: {state(MODBUS)}")
+    run("systemctl", "start", MODBUS)
+    wait_for("it to end", lambda: state(MODBUS) == "failed")
+    check(unit(MODBUS, "NRestarts") == "0" and unit(MODBUS, "ExecMainStatus") == "78", "it loops")
+    ok("systemctl", "reset-failed", MODBUS)
     samples_go_on(w, "sim-1")
     ok("apt-get", "remove", "gatehouse", "gatehouse-devcloud", timeout=120)
     check(not active(AGENT) and not active(SIM), "all of it ended")
@@ -392,6 +406,35 @@ def removed(w):
     ok("apt-get", "install", "gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus", timeout=120)
     online("sim-1", "boiler-1")
     samples_go_on(w, "sim-1", "boiler-1")
+
+
+def log_level(w):
+    """systemctl service-log-level speaks to the agent"""
+    check(ok("systemctl", "service-log-level", "gatehouse").strip() == "info", "as it begins")
+    ok("systemctl", "service-log-level", "gatehouse", "debug")
+    check(ok("systemctl", "service-log-level", "gatehouse").strip() == "debug", "as it was set")
+    ok("systemctl", "service-log-level", "gatehouse", "info")
+    check(status_of("systemctl", "service-log-level", "gatehouse", "debug", user="nobody") != 0, "nobody sets it")
+
+
+def executes_nothing_else(w):
+    """neither agent nor driver can execute another program, or a file that they write"""
+    for name, program in ((AGENT, "/usr/sbin/gatehoused"), (SIM, "/usr/libexec/gatehouse/gatehouse-driver"),
+                          (MODBUS, "/usr/libexec/gatehouse/gatehouse-driver")):
+        mounts = [line.split() for line in read(f"/proc/{unit(name, 'MainPID')}/mountinfo").splitlines()]
+        # the last one on a place hides those before
+        options = {m[4]: m[5].split(",") for m in mounts}
+        check("noexec" not in options[program], f"{name}: itself: {options}")
+        for place in ("/", "/usr/bin", "/etc", "/tmp", "/var/tmp", "/var/lib/gatehouse", "/run", "/run/gatehouse", "/dev/shm", "/home"):
+            covers = max((m for m in options if (place + "/").startswith(m.rstrip("/") + "/")), key=len)
+            check("noexec" in options[covers], f"{name} may execute what is in {place}: {covers} is {options[covers]}")
+
+
+def purged(w):
+    """purge says what it leaves, and leaves it"""
+    text = ok("apt-get", "purge", "gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus", timeout=120)
+    check("left in place: /etc/gatehouse /var/lib/gatehouse" in text and "rm -r /etc/gatehouse /var/lib/gatehouse" in text, text)
+    check(open(KEYS + "/current", "rb").read() == w.keyfile and os.path.exists("/var/lib/gatehouse/vault.db"), "keyfile and vault stay")
 
 
 def exposure(w):
@@ -416,8 +459,8 @@ def no_key_told(w):
 
 
 CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, administrator, confined, rotated, registrar,
-         driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, removed,
-         exposure, no_key_told)
+         driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, removed, log_level,
+         executes_nothing_else, exposure, no_key_told, purged)
 
 
 def main():
