@@ -100,7 +100,8 @@ int fleet_backup(struct fleet *f, int fd, uint32_t caller, struct job **ret_job,
     b->fleet = f;
     b->caller = caller;
     b->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    r = b->fd < 0 ? error_errno(e, -errno, "cannot keep the descriptor") : vault_backup(f->vault, VAULT_BACKUP_ANY_BOARD, on_sealed, b, e);
+    r = b->fd < 0 ? error_errno(e, -errno, "cannot keep the descriptor")
+                  : vault_backup(f->vault, VAULT_BACKUP_ANY_BOARD, on_sealed, b, e);
     if (r < 0) {
         safe_close(b->fd);
         free(b);
