@@ -67,6 +67,8 @@
 /* Writes to a device, whoever asks for them */
 #define WRITES_PER_SEC 10
 #define WRITE_BURST 20
+#define REFUSED_WRITES_SAID 10                      /* lines about writes of one device that were refused, */
+#define REFUSED_WRITES_INTERVAL (30 * USEC_PER_SEC) /* in so long; the others are counted in the next */
 
 /* Sessions on demand */
 #define IDLE_TIMEOUT_DEFAULT (30 * USEC_PER_SEC)
@@ -173,6 +175,10 @@
 #define TURN_BUDGET                                                                                                    \
     (5 * USEC_PER_MSEC) /* beyond it what is ready waits for another turn: a handshake takes long on small machines */
 #define SOCKETS_PER_TURN 32 /* sockets read in one turn of the loop */
+/* What a session hears at most: COAP_MIDS_PER_SEC, twice where responses come separately, fits. */
+#define DATAGRAMS_PER_SEC 500
+#define DATAGRAMS_BURST 1000
+#define DATAGRAMS_REST (100 * USEC_PER_MSEC) /* unread, when more have come */
 #define TIMERS_PER_TURN 64
 #define NETWORK_SETTLE (1 * USEC_PER_SEC)
 #define NETWORK_MESSAGES_PER_TURN 64
@@ -233,8 +239,11 @@
 #define MQTT_KEEPALIVE_MIN 5                  /* seconds, what libmosquitto takes */
 #define MQTT_PACKET_MAX (256 * 1024)          /* what a broker may send in one packet */
 #define MQTT_READ_TURN (20 * 1024) /* taken off a connection in one turn: the largest record of TLS, and more */
-#define MQTT_UNREAD_MAX 1000       /* messages that we answer while the broker does not read */
-#define MQTT_REQUESTS_MAX 64       /* waiting or in flight, a session */
+#define MQTT_PACKETS_PER_SEC 500   /* read off a connection */
+#define MQTT_PACKETS_BURST 1000
+#define MQTT_READ_REST (100 * USEC_PER_MSEC) /* unread, when more have come */
+#define MQTT_UNREAD_MAX 1000                 /* messages that we answer while the broker does not read */
+#define MQTT_REQUESTS_MAX 64                 /* waiting or in flight, a session */
 #define MQTT_SUBSCRIPTIONS_MAX 16
 #define MQTT_AWAY_KNOWN                                                                                                \
     (1 * USEC_PER_SEC) /* for so long what one child found out, that nobody is there, counts for all */
@@ -257,8 +266,10 @@
 #define COMMAND_CONTAINERS_MAX (8 * COMMANDS_MAX)       /* arrays and maps in a message in CBOR: one byte may be one */
 #define COMMAND_ID_MAX 128                              /* as JSON text, or as a level of a topic */
 #define COMMANDS_AT_ONCE 16                             /* of one device */
-#define COMMANDS_REMEMBERED 32                          /* whose repeats are known */
-#define OUTCOME_AGAIN (10 * USEC_PER_SEC)               /* until an outcome that was not heard is told again */
+#define COMMANDS_PER_SEC 50 /* heard of one device's cloud; what is more is left without an answer */
+#define COMMANDS_BURST 200
+#define COMMANDS_REMEMBERED 32                 /* whose repeats are known */
+#define OUTCOME_AGAIN (10 * USEC_PER_SEC)      /* until an outcome that was not heard is told again */
 #define AVAILABILITY_AGAIN (10 * USEC_PER_SEC) /* until the state of a sensor that was not heard is told again */
 #define OUTCOME_TRIES 10                       /* to tell the cloud what became of a command */
 #define COMMAND_PAYLOAD_MAX 16384              /* a message with commands */

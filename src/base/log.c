@@ -120,22 +120,48 @@ static void send_audit(int level, const char *message_id, const char *device, co
     sd_journal_sendv(iov, n);
 }
 
-void log_audit(int level, const char *message_id, const char *device, uint32_t uid, const char *format, ...)
+static void write_audit(int level, const char *message_id, const char *device, uint32_t uid,
+                        char text[static LINE_SIZE])
 {
-    char text[LINE_SIZE], who[16] = "";
-    va_list ap;
-    size_t n;
+    char who[16] = "";
+    size_t n = strlen(text);
 
-    va_start(ap, format);
-    vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
     if (uid != NOBODY) {
-        n = strlen(text);
         snprintf(who, sizeof(who), "%u", uid);
-        snprintf(text + n, sizeof(text) - n, " (by uid %s)", who);
+        snprintf(text + n, LINE_SIZE - n, " (by uid %s)", who);
     }
     if (to_journal || geteuid() == 0)
         send_audit(level, message_id, device, who, text);
     if (!to_journal)
         emit(level, device, text);
+}
+
+void log_audit(int level, const char *message_id, const char *device, uint32_t uid, const char *format, ...)
+{
+    char text[LINE_SIZE];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    write_audit(level, message_id, device, uid, text);
+}
+
+void log_audit_limited(struct ratelimit *limit, int level, const char *message_id, const char *device, uint32_t uid,
+                       const char *format, ...)
+{
+    char text[LINE_SIZE];
+    uint64_t denied = limit->denied;
+    va_list ap;
+    size_t n;
+
+    if (!ratelimit_take(limit, clock_boottime(), 1))
+        return;
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    n = strlen(text);
+    if (denied > 0)
+        snprintf(text + n, sizeof(text) - n, " (and %llu like it not shown)", (unsigned long long)denied);
+    write_audit(level, message_id, device, uid, text);
 }

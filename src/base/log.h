@@ -32,6 +32,11 @@ void log_write(int level, const char *device, const char *format, ...) __attribu
 void log_audit(int level, const char *message_id, const char *device, uint32_t uid, const char *format, ...)
     __attribute__((format(printf, 5, 6)));
 
+/* The same for acts that a stranger can have refused without end: at the rate of `limit`, with the number left out
+ * before. */
+void log_audit_limited(struct ratelimit *limit, int level, const char *message_id, const char *device, uint32_t uid,
+                       const char *format, ...) __attribute__((format(printf, 6, 7)));
+
 /* For what a stranger can provoke: written at the rate of `limit`, with the number left out before. */
 void log_limited(struct ratelimit *limit, int level, const char *device, const char *format, ...)
     __attribute__((format(printf, 4, 5)));

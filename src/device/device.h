@@ -94,6 +94,9 @@ struct device_asker {
 };
 int device_write(struct device *d, const char *point, const struct sample_value *value,
                  const struct device_asker *asker, device_done done, void *userdata, struct error *e);
+/* Writes down that the point was not even asked for; at a bounded rate, since a cloud can go on for ever. */
+void device_write_refused(struct device *d, const struct device_asker *asker, const char *wanted, const char *point,
+                          const char *reason);
 typedef void (*device_value)(int r, const struct sample_value *value, uint64_t time, const struct error *e,
                              void *userdata);
 int device_read(struct device *d, const char *point, device_value done, void *userdata, struct error *e);

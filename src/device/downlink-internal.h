@@ -39,6 +39,7 @@ struct downlink {
     struct remembered remembered[COMMANDS_REMEMBERED];
     unsigned next;
     sd_event_source *tell;       /* what is untold again */
+    struct ratelimit heard;      /* messages with commands */
     struct ratelimit complaints; /* of what the cloud sends, and does not hear */
     size_t n_listening;
     struct listening listening[];

@@ -103,8 +103,8 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
     }
     asker_words(d, c, words, sizeof(words));
     if (l->n_running >= COMMANDS_AT_ONCE) {
-        log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, d->config->id, NOBODY,
-                  "%s wanted %s of %s of %s: too many commands at once", words, value, c->point, d->config->id);
+        device_write_refused(d, &(struct device_asker){.uid = NOBODY, .words = words}, value, c->point,
+                             "too many commands at once");
         outcome_tell_once(d, c, PROFILE_BUSY, "too many commands at once");
         return;
     }
@@ -138,6 +138,14 @@ static void on_payload(struct listening *at, const struct uplink_response *respo
     struct error e = {0};
     int r = device_names(d, &names);
 
+    /* Before it is parsed, which is what costs. An observed state that is dropped here comes again after its Max-Age.
+     */
+    if (!ratelimit_take(&l->heard, clock_boottime(), 1)) {
+        log_limited(&l->complaints, LOG_WARNING, d->config->id,
+                    "the cloud of uplink %s sends more than %d commands a second: some are not heard",
+                    d->config->uplink, COMMANDS_PER_SEC);
+        return;
+    }
     idle_touch(d);
     if (r >= 0)
         r = response->payload_size > COMMAND_PAYLOAD_MAX
@@ -275,6 +283,7 @@ static struct downlink *downlink_new(struct device *d)
         return NULL;
     l->device = d;
     ratelimit_init(&l->complaints, 30 * USEC_PER_SEC, 10);
+    ratelimit_init(&l->heard, COMMANDS_BURST * USEC_PER_SEC / COMMANDS_PER_SEC, COMMANDS_BURST);
     l->n_listening = n;
     for (size_t i = 0; i < n; i++)
         l->listening[i] = (struct listening){.downlink = l, .source = i};

@@ -184,7 +184,7 @@ struct device {
     struct batch_place batch;
     char *rotation_problem;
 
-    struct ratelimit *writes;      /* NULL: nothing was ever written */
+    struct write_limits *writes;   /* NULL: nothing was ever written */
     struct announcing *announcing; /* NULL: it has been, or is not to be */
     struct downlink *downlink;     /* NULL: it takes no commands */
     struct {

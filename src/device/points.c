@@ -130,16 +130,39 @@ static struct point_call *call_new(struct device *d, const char *point, void *us
     return call;
 }
 
-/* A token for a write, if there is one. Kept only for devices that are written to. */
+/* Kept only for devices that are written to. */
+struct write_limits {
+    struct ratelimit writes;
+    struct ratelimit cloud, callers; /* lines about what was refused; neither takes the other's */
+};
+
+static struct write_limits *limits(struct device *d)
+{
+    if (d->writes)
+        return d->writes;
+    d->writes = malloc(sizeof(*d->writes));
+    if (!d->writes)
+        return NULL;
+    ratelimit_init(&d->writes->writes, WRITE_BURST * USEC_PER_SEC / WRITES_PER_SEC, WRITE_BURST);
+    ratelimit_init(&d->writes->cloud, REFUSED_WRITES_INTERVAL, REFUSED_WRITES_SAID);
+    ratelimit_init(&d->writes->callers, REFUSED_WRITES_INTERVAL, REFUSED_WRITES_SAID);
+    return d->writes;
+}
+
+/* A token for a write, if there is one. */
 static bool rate_allows(struct device *d)
 {
-    if (!d->writes) {
-        d->writes = malloc(sizeof(*d->writes));
-        if (!d->writes)
-            return false;
-        ratelimit_init(d->writes, WRITE_BURST * USEC_PER_SEC / WRITES_PER_SEC, WRITE_BURST);
-    }
-    return ratelimit_take(d->writes, clock_boottime(), 1);
+    return limits(d) && ratelimit_take(&d->writes->writes, clock_boottime(), 1);
+}
+
+void device_write_refused(struct device *d, const struct device_asker *asker, const char *wanted, const char *point,
+                          const char *reason)
+{
+    if (!limits(d))
+        return;
+    log_audit_limited(asker->uid == NOBODY ? &d->writes->cloud : &d->writes->callers, LOG_WARNING, MESSAGE_WRITE_FAILED,
+                      d->config->id, asker->uid, "%s wanted %s of %s of %s: %s", asker->words, wanted, point,
+                      d->config->id, reason);
 }
 
 static int write_begin(struct device *d, const char *point, const struct sample_value *value, struct point_call *call,
@@ -176,8 +199,7 @@ int device_write(struct device *d, const char *point, const struct sample_value 
     r = call->point && call->id && call->wanted && call->asker ? write_begin(d, point, value, call, e) : -ENOMEM;
     if (r < 0) {
         if (r != -ENOMEM)
-            log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, d->config->id, asker->uid, "%s wanted %s of %s: %s",
-                      asker->words, call->wanted, call->point, e->text);
+            device_write_refused(d, asker, call->wanted, point, e->text);
         call_free(call);
     }
     return r;

@@ -27,6 +27,7 @@ static int begins(struct mqtt_frames *f, struct error *e)
                          QOS(f->first));
     if (TYPE(f->first) == TYPE_PUBLISH && QOS(f->first) == 1)
         f->published++;
+    f->packets++;
     f->left = f->length;
     f->part = f->left > 0 ? PART_REST : PART_FIRST;
     return 0;

@@ -15,6 +15,7 @@ struct mqtt_frames {
     uint8_t length_bytes; /* of it, read */
     uint8_t first;        /* type and flags */
     uint8_t part;         /* what comes next */
+    uint32_t packets;     /* begun so far */
     uint32_t published;   /* PUBLISH of QoS 1 so far: each makes libmosquitto answer */
 };
 

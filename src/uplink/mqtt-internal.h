@@ -4,6 +4,7 @@
 /* What mqtt.c (a connection), mqtt-read.c (what comes in over it) and mqtt-tls.c (its TLS) know of each other. Nobody
  * else includes this. */
 
+#include "base/ratelimit.h"
 #include "uplink/mqtt-frames.h"
 #include "uplink/mqtt.h"
 
@@ -46,6 +47,9 @@ struct mqtt {
     uint64_t bytes_in, bytes_out; /* when last looked */
     uint64_t read_max;            /* OpenSSL may read on while it has read less than that in all */
     struct mqtt_frames frames;    /* of what came in */
+    struct ratelimit rate;        /* of the packets in it */
+    uint32_t paid;                /* frames.packets that `rate` has let pass */
+    uint64_t rests_until;         /* nothing is read until then; 0: it does not rest */
     uint32_t answered;            /* frames.published when the broker last took all that there was to send */
     int local_error;              /* of the key callback */
     int no_connection;            /* errno, if OpenSSL was the first to see it; 0 */
@@ -68,11 +72,16 @@ static inline bool mqtt_is_open(const struct mqtt *m)
 
 /* Makes m->mosquitto. */
 int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error *e);
+/* Begins the connection of m->mosquitto to m->address. */
+int mqtt_connect_to(struct mqtt *m, struct error *e);
 
 /* OpenSSL reads from the socket for this connection. */
 void mqtt_read_watch(struct mqtt *m, SSL *ssl);
 /* The handshake is done: nothing is read but by mqtt_read_record(). */
 void mqtt_read_close(struct mqtt *m);
+/* Whether the broker may be read on. One that sends more than MQTT_PACKETS_PER_SEC rests: what it sends waits in its
+ * own buffers. */
+bool mqtt_read_allowed(struct mqtt *m, uint64_t now);
 /* A turn of the loop in which something may have come begins. */
 void mqtt_read_begin(struct mqtt *m, SSL *ssl, uint64_t *ret_max);
 /* Takes the next record off the socket, as long as not more than `max` have been read in all. 1: it holds what

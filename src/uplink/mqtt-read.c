@@ -2,6 +2,7 @@
 /* What comes in over a connection, before libmosquitto sees it: it would go on reading for as long as a packet lasts
  * and bytes come, and would believe any length. So once the handshake is done OpenSSL is let at the socket only to take
  * one record after the other, and in what they hold the packets' headers are looked at. */
+#include "base/cleanup.h"
 #include "base/limits.h"
 #include "uplink/mqtt-internal.h"
 
@@ -33,6 +34,23 @@ void mqtt_read_watch(struct mqtt *m, SSL *ssl)
 void mqtt_read_close(struct mqtt *m)
 {
     m->read_max = 0;
+}
+
+bool mqtt_read_allowed(struct mqtt *m, uint64_t now)
+{
+    uint32_t due = MIN_OF(m->frames.packets - m->paid, (uint32_t)MQTT_PACKETS_BURST);
+
+    if (now < m->rests_until)
+        return false;
+    m->rests_until = 0;
+    if (due == 0)
+        return true;
+    if (ratelimit_take(&m->rate, now, due)) {
+        m->paid = m->frames.packets;
+        return true;
+    }
+    m->rests_until = MAX_OF(ratelimit_next(&m->rate, now, due), now + MQTT_READ_REST);
+    return false;
 }
 
 void mqtt_read_begin(struct mqtt *m, SSL *ssl, uint64_t *ret_max)

@@ -3,9 +3,12 @@
 #include "base/limits.h"
 #include "uplink/mqtt-internal.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <netdb.h>
+#include <string.h>
 #include <sys/socket.h>
 
 /* ── What libmosquitto calls ── */
@@ -150,4 +153,29 @@ int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error
     mosquitto_subscribe_v5_callback_set(mosquitto, on_subscribe);
     mosquitto_message_v5_callback_set(mosquitto, on_message);
     return set_options(m, options, e);
+}
+
+int mqtt_connect_to(struct mqtt *m, struct error *e)
+{
+    bool six = m->address.any.sa_family == AF_INET6;
+    char host[NI_MAXHOST];
+    int r;
+
+    /* A literal address is looked up nowhere. */
+    if (getnameinfo(&m->address.any, m->address.size, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
+        return error_set(e, -EAFNOSUPPORT, "not an address for TCP");
+    errno = 0;
+    r = mosquitto_connect_async(m->mosquitto, host, ntohs(six ? m->address.v6.sin6_port : m->address.v4.sin_port),
+                                (int)m->keepalive);
+    if (m->local_error < 0)
+        return m->local_error;
+    if (r == MOSQ_ERR_ERRNO && errno != 0) {
+        r = -errno;
+        return r == -ECONNREFUSED ? error_set(e, r, "nothing listens there") : error_errno(e, r, "no connection");
+    }
+    if (r == MOSQ_ERR_TLS)
+        return -EPROTO; /* so soon has the other side hung up */
+    if (r != MOSQ_ERR_SUCCESS || mosquitto_socket(m->mosquitto) < 0)
+        return error_set(e, -EIO, "libmosquitto: %s", mosquitto_strerror(r));
+    return 0;
 }

@@ -138,7 +138,7 @@ static bool note_traffic(struct mqtt *m, uint64_t now)
 static void await(struct mqtt *m)
 {
     SSL *ssl = mqtt_ssl(m);
-    uint32_t events = EPOLLIN | EPOLLRDHUP;
+    uint32_t events = m->rests_until ? 0 : EPOLLIN | EPOLLRDHUP;
 
     if (!m->source)
         return;
@@ -288,6 +288,10 @@ static int read_all(struct mqtt *m, uint64_t now)
         return read_taken(m, now);
     mqtt_read_begin(m, mqtt_ssl(m), &max);
     do {
+        if (!mqtt_read_allowed(m, now)) {
+            m->ops->rearm(m->userdata);
+            return MOSQ_ERR_SUCCESS;
+        }
         r = mqtt_read_record(m, mqtt_ssl(m), max);
         if (r <= 0)
             return r == -ENOTCONN ? MOSQ_ERR_CONN_LOST : MOSQ_ERR_SUCCESS;
@@ -390,7 +394,9 @@ uint64_t mqtt_deadline(const struct mqtt *m)
     if (m->broken)
         return 0;
     if (m->phase != MQTT_OPEN)
-        return m->deadline;
+        return m->rests_until ? MIN_OF(m->deadline, m->rests_until) : m->deadline;
+    if (m->rests_until)
+        return m->rests_until;
     return m->pinged_at ? MIN_OF(m->look_at, m->pinged_at + MQTT_ANSWER_TIMEOUT) : m->look_at;
 }
 
@@ -417,6 +423,14 @@ static void ping(struct mqtt *m, uint64_t now)
     await(m);
 }
 
+/* epoll tells of what has come meanwhile. */
+static void wake(struct mqtt *m)
+{
+    m->rests_until = 0;
+    await(m);
+    m->ops->rearm(m->userdata);
+}
+
 void mqtt_tick(struct mqtt *m, uint64_t now)
 {
     struct mqtt *before;
@@ -426,6 +440,8 @@ void mqtt_tick(struct mqtt *m, uint64_t now)
     before = enter(m);
     if (m->broken)
         over(m);
+    else if (m->rests_until && now >= m->rests_until)
+        wake(m);
     else if (m->phase == MQTT_TCP)
         fail(m, MQTT_UNREACHABLE, "no answer to the attempt to connect");
     else if (m->phase == MQTT_TLS && m->bytes_in == 0)
@@ -457,6 +473,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->tcp_timeout = options->tcp_timeout;
     m->alert = m->connack = m->gone = -1;
     m->deadline = m->read_max = USEC_INFINITY;
+    ratelimit_init(&m->rate, MQTT_PACKETS_BURST * USEC_PER_SEC / MQTT_PACKETS_PER_SEC, MQTT_PACKETS_BURST);
     r = mqtt_set_up(m, options, e);
     if (r < 0)
         return r;
@@ -475,31 +492,6 @@ struct mqtt *mqtt_free(struct mqtt *m)
     return NULL;
 }
 
-static int connect_to(struct mqtt *m, struct error *e)
-{
-    bool six = m->address.any.sa_family == AF_INET6;
-    char host[NI_MAXHOST];
-    int r;
-
-    /* A literal address is looked up nowhere. */
-    if (getnameinfo(&m->address.any, m->address.size, host, sizeof(host), NULL, 0, NI_NUMERICHOST) != 0)
-        return error_set(e, -EAFNOSUPPORT, "not an address for TCP");
-    errno = 0;
-    r = mosquitto_connect_async(m->mosquitto, host, ntohs(six ? m->address.v6.sin6_port : m->address.v4.sin_port),
-                                (int)m->keepalive);
-    if (m->local_error < 0)
-        return m->local_error;
-    if (r == MOSQ_ERR_ERRNO && errno != 0) {
-        r = -errno;
-        return r == -ECONNREFUSED ? error_set(e, r, "nothing listens there") : error_errno(e, r, "no connection");
-    }
-    if (r == MOSQ_ERR_TLS)
-        return -EPROTO; /* so soon has the other side hung up */
-    if (r != MOSQ_ERR_SUCCESS || mosquitto_socket(m->mosquitto) < 0)
-        return error_set(e, -EIO, "libmosquitto: %s", mosquitto_strerror(r));
-    return 0;
-}
-
 void mqtt_begin(struct mqtt *m, uint64_t now)
 {
     struct mqtt *before = enter(m);
@@ -507,7 +499,7 @@ void mqtt_begin(struct mqtt *m, uint64_t now)
     int r;
 
     m->what = &what;
-    r = connect_to(m, &what);
+    r = mqtt_connect_to(m, &what);
     m->what = NULL;
     m->deadline = now + m->tcp_timeout;
     m->events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;

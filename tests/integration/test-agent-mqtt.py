@@ -156,7 +156,9 @@ def outcome_while_away(bench, stack, leave, come_back):
     publish(cloud.broker, topic, json.dumps({"id": 7, "point": "setpoint", "value": 21}))
     other = json.loads(cloud.seen.expect(rf"^gatehouse/{DEVICE}/outcome \d (.*)")[1])
     check(other == outcome, other)
-    check([v for _, v in cloud.server.served(1, "holding", 10, "write")] == [200, 210], "another command with the same id")
+    # The server's word for it may come a moment after the outcome.
+    wait_for("another command with the same id",
+             lambda: [v for _, v in cloud.server.served(1, "holding", 10, "write")] == [200, 210], 5)
 
 
 @case

@@ -142,6 +142,22 @@ def bus_writes_are_written_down(bench):
     agent.wait_text("a caller on the bus wanted 99 of setpoint of boiler-1: 99 is beyond the limits")
 
 
+def a_flood_is_a_few_lines(bench):
+    """What a cloud is refused again and again leaves as many lines as somebody can read, and their number; a write that is done
+    beside it, and one that a caller on the bus is refused, leave theirs."""
+    server, cloud, agent, _ = start(bench)
+    mark = cloud.mark()
+    for n in range(120):
+        cloud.do("command", device=DEVICE, point="flow", value=n)
+    wait_for("some outcomes", lambda: len(cloud.find_events("outcome", since=mark)) >= 20, 15)
+    bench.ctl("write", DEVICE, "setpoint", "4", status=1)
+    agent.wait_text("a caller on the bus wanted 4 of setpoint of boiler-1")
+    bench.ctl("write", DEVICE, "setpoint", "20")
+    agent.wait_text("a caller on the bus had 20 written to setpoint of boiler-1")
+    refused = agent.text().count("of flow of boiler-1")
+    check(0 < refused <= 15, f"{refused} lines about what the cloud was refused")
+
+
 def without_writable_points_nobody_listens(bench):
     _, _, cloud, _ = sim_bench(bench, ["d1"])
     cloud.wait_event("sample", device="d1")
@@ -152,4 +168,4 @@ def without_writable_points_nobody_listens(bench):
 
 if __name__ == "__main__":
     harness.main(register_is_written, refused_in_words, driver_away, shown_again_not_done_again, without_an_id_it_is_a_state, heard_after_a_rotation,
-                 too_many_are_refused, bus_writes_are_written_down, without_writable_points_nobody_listens)
+                 too_many_are_refused, bus_writes_are_written_down, a_flood_is_a_few_lines, without_writable_points_nobody_listens)

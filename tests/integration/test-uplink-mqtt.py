@@ -13,7 +13,9 @@ import signal
 import socket
 import struct
 import subprocess
+import sys
 import tempfile
+import threading
 import time
 
 from cases import Cases
@@ -520,17 +522,74 @@ def a_broker_that_breaks_the_rules_is_named(stack):
     check(sum(line == "message 0 c x" for line in client.lines.seen) == 101, "not all came")
 
 
-@case
-def a_broker_that_does_not_read_is_left(stack):
+class DeafRelay:
+    """Between the client and its broker: from deaf() on it reads nothing more of the client's, of which little fits into the buffers
+    between."""
+
+    def __init__(self, stack, port):
+        self.front, self.hears = socket.socket(), threading.Event()
+        self.front.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        self.front.bind(("127.0.0.1", 0))
+        self.front.listen()
+        self.port, self.broker = self.front.getsockname()[1], port
+        self.hears.set()
+        stack.callback(self.front.close)
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def deaf(self):
+        self.hears.clear()
+
+    def serve(self):
+        with contextlib.suppress(OSError):  # until it is closed
+            while True:
+                client, _ = self.front.accept()
+                with contextlib.suppress(OSError):
+                    broker = socket.create_connection(("127.0.0.1", self.broker))
+                    threading.Thread(target=self.pass_on, args=(client, broker, self.hears), daemon=True).start()
+                    threading.Thread(target=self.pass_on, args=(broker, client, None), daemon=True).start()
+
+    @staticmethod
+    def pass_on(source, sink, hears):
+        with contextlib.suppress(OSError):
+            while not hears or hears.wait():
+                data = source.recv(65536)
+                if not data:
+                    break
+                if not hears or hears.is_set():
+                    sink.sendall(data)
+            sink.shutdown(socket.SHUT_RDWR)
+
+
+@cases.only_if_named
+def deaf_broker_with_small_buffers(stack):
+    begin = threading.Event()
+
     def pieces(_):
+        begin.wait(20)
         while True:
             yield (bytes([0x32, 7, 0, 1]) + b"c\0\1\0x") * 1000
 
     broker = HostileBroker(stack, "device-0", KEY, pieces)
-    client = MqttClient(stack, broker.port)
+    relay = DeafRelay(stack, broker.port)
+    client = MqttClient(stack, relay.port)
     client.credential(KEY)
     client.say("start 0 main")
-    client.expect("^state 0 (backing-off|connecting) .*does not read what we answer")
+    client.expect("^state 0 online", 20)
+    relay.deaf()
+    begin.set()
+    client.expect("^state 0 (backing-off|connecting) .*does not read what we answer", 60)
+
+
+@case
+def a_broker_that_does_not_read_is_left(_):
+    """It sends messages that want an answer; those pile up here only so far. In a namespace whose sockets hold little."""
+    unshare = ["unshare", "-rn"]
+    if not shutil.which("ip") or subprocess.run([*unshare, "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        return
+    small = "ip link set lo up && echo 4096 4096 4096 >/proc/sys/net/ipv4/tcp_wmem && exec \"$@\""
+    result = subprocess.run([*unshare, "sh", "-c", small, "sh", sys.executable, __file__, "deaf_broker_with_small_buffers"],
+                            capture_output=True, text=True, timeout=120)
+    check(result.returncode == 0, result.stdout, result.stderr)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "uplink/sockets.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 
 #include <setjmp.h>
@@ -108,11 +109,65 @@ static void one_may_remove_and_free_all_others(void **state)
     assert_int_equal(n_read, 1);
 }
 
+/* A peer that sends without end is read as often as one may send, the others as soon as they have something. */
+static void a_flood_on_one_socket_rests(void **state)
+{
+    uint64_t until = clock_boottime() + USEC_PER_SEC / 2;
+    size_t others = 0, before;
+    struct owner *flooded;
+
+    run(*state);
+    flooded = owners[0];
+    before = n_read;
+    while (clock_boottime() < until) {
+        while (write(flooded->ends[1], "x", 1) == 1)
+            ;
+        assert_int_equal(write(owners[1]->ends[1], "y", 1), 1);
+        others++;
+        run(*state);
+        if (others == 100)
+            break; /* the other one may not be told to rest */
+    }
+    while (clock_boottime() < until) {
+        while (write(flooded->ends[1], "x", 1) == 1)
+            ;
+        run(*state);
+    }
+    assert_in_range(n_read - before - others, DATAGRAMS_BURST / 2,
+                    DATAGRAMS_BURST + DATAGRAMS_PER_SEC / 2 + DATAGRAMS_PER_SEC / 10);
+    /* It is heard again when it has rested. */
+    before = n_read;
+    until = clock_boottime() + 10 * USEC_PER_SEC;
+    while (n_read == before && clock_boottime() < until) {
+        (void)!write(flooded->ends[1], "x", 1);
+        run(*state);
+    }
+    assert_true(n_read > before);
+}
+
+/* One that rests can be removed, and leaves nothing behind for the timer. */
+static void one_that_rests_may_be_removed(void **state)
+{
+    uint64_t until = clock_boottime() + 2 * DATAGRAMS_REST;
+
+    for (size_t i = 0; i < 2 * DATAGRAMS_BURST; i++) {
+        (void)!write(owners[0]->ends[1], "x", 1);
+        run(*state);
+    }
+    n_read = 0;
+    drop(0);
+    while (clock_boottime() < until)
+        run(*state);
+    assert_int_equal(n_read, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(all_are_read_a_few_in_each_turn, setup, teardown),
         cmocka_unit_test_setup_teardown(one_may_remove_and_free_all_others, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_flood_on_one_socket_rests, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_rests_may_be_removed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
