@@ -8,8 +8,10 @@ for another's shows. A manner is a function (line, request, answer) that sends w
 import fcntl
 import os
 import select
+import shutil
 import socket
 import struct
+import sys
 import threading
 import time
 import tty
@@ -219,3 +221,17 @@ class Server:
 
     def refuse(self, request, code):
         return self.wrap(request, exception(request, code))
+
+
+def main():
+    """lines.py LINK: a clean line at LINK, for members of dialout, until it is ended."""
+    link = sys.argv[1]
+    line = Line(lambda line, request: line.send(line.answer(request)), link)
+    line.plug()
+    shutil.chown(os.ttyname(line.slave), group="dialout")
+    os.chmod(os.ttyname(line.slave), 0o660)
+    line.thread.join()
+
+
+if __name__ == "__main__":
+    main()

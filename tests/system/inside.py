@@ -22,7 +22,7 @@ EXAMPLES = "/usr/share/doc/gatehouse/examples"
 AGENT, MODBUS, SIM = "gatehouse.service", "gatehouse-driver@modbus.service", "gatehouse-driver@sim.service"
 MANAGER = ("org.gatehouse1", "/org/gatehouse1", "org.gatehouse1.Manager")
 WARNING = 4
-EXPOSURE_MAX = {AGENT: 1.3, MODBUS: 1.3, SIM: 1.3, "gatehouse-keyfile.service": 1.3, "gatehouse-registrar-golioth@x.service": 1.3}
+EXPOSURE_MAX = {AGENT: 1.3, MODBUS: 1.5, SIM: 1.3, "gatehouse-keyfile.service": 1.3, "gatehouse-registrar-golioth@x.service": 1.3}
 OWN_UNITS = (AGENT, MODBUS, SIM, "gatehouse-keyfile.service")
 
 
@@ -147,6 +147,28 @@ def modbus(w):
     w.cloud.wait("sample", "sim-1", seconds=60)
     online("boiler-1", "sim-1")
     wait_for(lambda: unit(AGENT, "StatusText"), lambda: unit(AGENT, "StatusText") == "2 of 2 devices online")
+
+
+def serial(w):
+    """a serial line that is plugged in for the first time while the driver runs: its values can be read"""
+    device = {"device": "meter-1", "uplink": "cloud", "driver": "modbus",
+              "modbus": {"url": "rtu:/dev/serial-test?baud=19200", "unit": 1, "interval": "1s"},
+              "points": {"a": {"table": "input", "address": 10, "type": "uint16"}}}
+    write("/etc/gatehouse/devices.d/meter-1.json", json.dumps(device))
+    ok("systemctl", "reload", AGENT)
+
+    def read_it():
+        return run("gatehousectl", "read", "meter-1", "a")
+    wait_for(read_it, lambda: "no such device" in read_it()[1])
+    ok("systemd-run", "--quiet", "--unit=serial-line", "python3", SHARED + "/lines.py", "/dev/serial-test")
+    wait_for(read_it, lambda: read_it()[0] == 0 and "2571" in read_it()[1], 30)
+    devices = unit(MODBUS, "DeviceAllow")
+    check("char-ttyUSB" in devices and "/dev/char/188:0" in devices, devices)
+    text = "\n".join(str(e.get("MESSAGE", "")) for e in journal())
+    check("stat device" not in text and "/dev/char/" not in text, "the numbers of absent devices are taken without a word")
+    os.unlink("/etc/gatehouse/devices.d/meter-1.json")
+    ok("systemctl", "reload", AGENT)
+    ok("systemctl", "stop", "serial-line")
 
 
 def calls(w):
@@ -458,7 +480,7 @@ def no_key_told(w):
     check("sim-1" in text or "boiler-1" in text, "the journal was looked at")
 
 
-CASES = (installed, quiet, keyfile, first_sample, modbus, calls, stranger, administrator, confined, rotated, registrar,
+CASES = (installed, quiet, keyfile, first_sample, modbus, serial, calls, stranger, administrator, confined, rotated, registrar,
          driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, removed, log_level,
          executes_nothing_else, exposure, no_key_told, purged)
 

@@ -129,6 +129,7 @@ class System:
         for name in INSIDE:
             shutil.copy(os.path.join(roots.HERE, name), self.shared)
         shutil.copy(os.path.join(ROOT, "tests", "peers", "pymodbus-server.py"), self.shared)
+        shutil.copy(os.path.join(ROOT, "tests", "prove", "lines.py"), self.shared)
         with open(os.path.join(self.shared, "install"), "w", encoding="utf-8") as f:
             f.write("\n".join(readme_commands()) + "\n")
         self.file("etc/systemd/system/cases.service", UNIT)
