@@ -106,9 +106,13 @@ void device_say_state(struct modbus_device *d)
     char reason[256], more[32] = "";
 
     if (refused == 0) {
-        modbus_host->device_state(d->host, GATEHOUSE_STATE_OK, NULL);
+        /* Each call wakes the host's main thread, and this one comes with every poll. */
+        if (!d->said_ok)
+            modbus_host->device_state(d->host, GATEHOUSE_STATE_OK, NULL);
+        d->said_ok = true;
         return;
     }
+    d->said_ok = false;
     const struct plan_item *item = &d->items[first->plan.first];
     if (refused > 1)
         (void)snprintf(more, sizeof more, ", and %zu more", refused - 1);
@@ -121,12 +125,14 @@ void device_say_state(struct modbus_device *d)
 
 void device_say_silent(struct modbus_device *d, const char *reason)
 {
+    d->said_ok = false;
     modbus_host->device_state(d->host, GATEHOUSE_STATE_DEGRADED, reason);
 }
 
 void device_say_failed(struct modbus_device *d, const char *reason)
 {
     d->failed = true;
+    d->said_ok = false;
     d->tries = 0;
     device_forget_values(d);
     for (size_t i = 0; i < d->n_requests; i++) {
