@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The main job, to look at: three Modbus devices, the agent, a development cloud on loopback.
 
-usage: demo.py [--for SECONDS]
+usage: demo.py [--serial] [--for SECONDS]
 
-Without --for it stays until Ctrl-C. With it, status 0 means: samples of every device arrived over its own session, the register
+With --serial the three are on one serial line, a pseudo terminal at 19200 baud. Without --for it stays until Ctrl-C. With it, status 0 means: samples of every device arrived over its own session, the register
 was written, the rotation finished, and every value that the Modbus server served is in the cloud, none twice. The last line is
 JSON with the figures.
 """
@@ -15,9 +15,11 @@ import signal
 import sys
 import time
 
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration"))
+TESTS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path[:0] = [os.path.join(TESTS, "integration"), os.path.join(TESTS, "prove")]
 import harness  # noqa: E402
 from harness import check, wait_for  # noqa: E402
+from lines import Gateway, Line  # noqa: E402
 
 DEVICES = ("boiler-1", "boiler-2", "boiler-3")
 WRITTEN, ROTATED = "boiler-1", "boiler-2"
@@ -56,23 +58,28 @@ def follow(show, what, condition, seconds):
     return wait_for(what, step, seconds)
 
 
-def write_files(bench, cloud, modbus):
+def write_files(bench, cloud, url):
     bench.write_config(cloud.url, rotation={"retire_after": "3s"})
     for unit, device in enumerate(DEVICES, 1):
-        bench.write_device(device, "modbus", url=f"tcp://127.0.0.1:{modbus.port}", unit=unit, interval="1s", points={
+        bench.write_device(device, "modbus", url=url, unit=unit, interval="1s", points={
             "flow_temp": {"table": "input", "address": 0, "type": "int16", "scale": 0.1, "unit": "Cel"},
             "reads": {"table": "input", "address": 2, "type": "uint16"},
             "setpoint": {"table": "holding", "address": 10, "type": "int16", "scale": 0.1, "unit": "Cel",
                          "writable": True, "min": 5, "max": 30}})
 
 
-def start(bench):
-    say("Starting a Modbus TCP server with three devices, a development cloud, the agent and its Modbus driver,")
-    say("all on loopback, on a D-Bus of their own.")
+def start(bench, serial):
+    say(f"Starting {'a serial line' if serial else 'a Modbus TCP server'} with three devices, a development cloud, the agent and its "
+        "Modbus driver,")
+    say("all on this machine, on a D-Bus of their own.")
     keys = {device: bench.new_key() for device in DEVICES}
     modbus = bench.modbus_server(devices=len(DEVICES))
     cloud = bench.devcloud([(f"first-{i}", keys[d], d) for i, d in enumerate(DEVICES, 1)])
-    write_files(bench, cloud, modbus)
+    url = f"tcp://127.0.0.1:{modbus.port}"
+    if serial:
+        url = f"rtu:{Line(Gateway(modbus.port)).path}?baud=19200&parity=even"
+        say(f"The line is {url}")
+    write_files(bench, cloud, url)
     bench.agent()
     driver = bench.driver("modbus")
     for i, device in enumerate(DEVICES, 1):
@@ -123,9 +130,9 @@ def compare(bench, modbus, cloud):
     return figures
 
 
-def run(bench, seconds):
+def run(bench, serial, seconds):
     started = time.monotonic()
-    modbus, cloud, driver = start(bench)
+    modbus, cloud, driver = start(bench, serial)
     show = Show(cloud)
     follow(show, "samples of every device", lambda: all(cloud.samples(d, "reads") for d in DEVICES), 15)
     write_register(bench, show, modbus)
@@ -152,11 +159,12 @@ def run(bench, seconds):
 def main():
     parser = argparse.ArgumentParser(prog="./dev demo")
     parser.add_argument("--for", dest="seconds", type=float, help="end by itself after so many seconds")
-    seconds = parser.parse_args().seconds
+    parser.add_argument("--serial", action="store_true", help="the devices are on one serial line")
+    options = parser.parse_args()
     bench = harness.Bench()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        return run(bench, seconds)
+        return run(bench, options.serial, options.seconds)
     except KeyboardInterrupt:
         say("\nEnded.")
         return 0

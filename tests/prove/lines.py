@@ -165,6 +165,35 @@ class Line:
         return framed(bytes([request.unit]) + exception(request, code))
 
 
+class Gateway:
+    """A manner: what is behind the line is a Modbus TCP server; bytes come at the line's rate. Units that the server does not have
+    are silent, as on any line."""
+    ABSENT = 11
+
+    def __init__(self, port, baud=19200):
+        self.socket, self.byte, self.transaction = socket.create_connection(("127.0.0.1", port)), 11 / baud, 0
+
+    def __call__(self, line, request):
+        self.transaction = (self.transaction + 1) & 0xFFFF
+        self.socket.sendall(struct.pack(">HHHB", self.transaction, 0, len(request.pdu) + 1, request.unit) + request.pdu)
+        head = self._take(7)
+        pdu = self._take(struct.unpack(">H", head[4:6])[0] - 1)
+        if pdu[0] & 0x80 and pdu[1] == self.ABSENT:
+            return
+        answer = framed(bytes([request.unit]) + pdu)
+        time.sleep(self.byte * (len(request.frame) + len(answer)))
+        line.send(answer)
+
+    def _take(self, n):
+        data = b""
+        while len(data) < n:
+            more = self.socket.recv(n - len(data))
+            if not more:
+                raise ConnectionError("the Modbus server is gone")
+            data += more
+        return data
+
+
 class Server:
     """A Modbus TCP server, a thread a connection."""
 
