@@ -54,7 +54,7 @@ struct modbus_device {
     unsigned tries;          /* unanswered repetitions of a request */
     unsigned unanswered;     /* requests in a row that were given up */
     bool failed;             /* the state says so */
-    bool said_ok;           /* the state says that */
+    bool said_ok;            /* the state says that */
     uint64_t missed;         /* ticks left out because the bus was too slow */
     uint64_t missed_said_at;
     char text[VALUE_TEXT_MAX];

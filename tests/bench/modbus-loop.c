@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* The least that reading a Modbus server takes: libmodbus in a loop on a grid of ticks, and nothing done with the values.
+/* The least that reading a Modbus server takes: libmodbus in a loop on a grid of ticks, and nothing done with the
+ * values.
  *
  * usage: modbus-loop PORT INTERVAL_US REGISTERS
  *
