@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* gatehouse-driver NAME: hosts one plugin and speaks for it on the private bus. */
+/* gatehouse-driver NAME: hosts one plugin and speaks the driver protocol for it. */
 #include "base/id.h"
 #include "base/log.h"
 #include "base/names.h"

@@ -87,28 +87,48 @@
 #define MISTAKES_MAX 200 /* listed; beyond, only counted */
 #define MISTAKE_TEXT_MAX 2048
 
-/* The private bus */
-#define LINK_FRAME_MAX (1024 * 1024)
+/* The driver protocol. What is counted is counted of a uid, over all its connections. */
+#define LINK_PACKET_MAX (64 * 1024)
+#define LINK_PACKET_CHARGED 512 /* bytes that a packet counts for at least: so many small ones cost as much */
 #define LINK_BYTES_PER_SEC (1024 * 1024)
 #define LINK_SAMPLES_PER_SEC 5000
+#define LINK_CONNECTS 10 /* of a uid in LINK_CONNECTS_INTERVAL */
+#define LINK_CONNECTS_INTERVAL USEC_PER_MINUTE
+#define LINK_STATES 6 /* of a device in LINK_STATES_INTERVAL that are handed on; then the last one wins */
+#define LINK_STATES_INTERVAL USEC_PER_MINUTE
+#define LINK_STATES_CHECK (1 * USEC_PER_SEC) /* between looks at those that wait */
+#define LINK_STATES_PER_TURN 100             /* of those that waited */
+#define LINK_COMPLAINTS 5                    /* lines logged of a uid in LINK_COMPLAINTS_INTERVAL */
+#define LINK_COMPLAINTS_INTERVAL (30 * USEC_PER_SEC)
 #define LINK_DEVICES_MAX 4096
-#define LINK_REPORT_MAX 1000 /* samples in one Report */
+#define LINK_REPORT_MAX 1000        /* samples in one report */
+#define LINK_REPORT_DEVICES_MAX 100 /* in one report of ours */
+#define LINK_REPORT_BYTES_MAX 60000 /* likewise, before the packet is full */
+#define LINK_SAMPLE_BYTES_MAX 512   /* the largest sample, with its heads */
+#define LINK_TEXTS_MAX 60000        /* of a device's texts in one packet; longer ones take several */
+#define LINK_MEMBER_MAX 4096        /* a text among what a scan found, or its options */
+#define LINK_MEMBERS_MAX 64         /* of one that was found */
+#define LINK_ERRNO_MAX 4095
 #define LINK_CREDITS 4000
-#define LINK_CREDITS_MIN 50       /* an answer waits until at least as many are free */
-#define LINK_ACCEPTS_PER_TURN 16  /* drivers that connect, in one turn of the loop */
-#define LINK_ANSWERS_MAX 1024     /* complaints, or values read, in one answer */
-#define LINK_DESCRIPTORS_MAX 16   /* that one turn may pass */
-#define LINK_MESSAGES_PER_TURN 64 /* of one driver, that are read in one turn of the loop */
+#define LINK_CREDITS_MIN 50         /* an answer waits until at least as many are free */
+#define LINK_ACCEPTS_PER_TURN 16    /* drivers that connect, in one turn of the loop */
+#define LINK_ACCEPTS_PER_SEC 1000   /* the rest waits in the backlog */
+#define LINK_ANSWERS_MAX 1024       /* complaints, or values read, in one answer */
+#define LINK_PACKETS_PER_TURN 16    /* of one driver, that are read or written in one turn of the loop */
+#define LINK_OUT_MAX (1024 * 1024)  /* bytes of requests that wait for a driver that does not read */
+#define LINK_OUT_UNREAD (64 * 1024) /* while more wait, what it sends is not read either */
 #define LINK_HELLO_TIMEOUT (10 * USEC_PER_SEC)
 #define LINK_DRIVERS_MAX 64
-#define LINK_STRANGERS_MAX 64 /* connections that have not said Hello */
+#define LINK_ACCOUNTS_MAX 128
+#define LINK_STRANGERS_MAX 64 /* connections that have not said hello */
 #define LINK_STRANGERS_UID_MAX 8
 #define LINK_CALLS_MAX 256 /* outstanding at a driver */
 #define LINK_CALL_TIMEOUT (35 * USEC_PER_SEC)
 #define LINK_SCAN_TIMEOUT (10 * USEC_PER_MINUTE)
 #define LINK_REPORTS_IN_FLIGHT 8
+#define LINK_REPORT_INTERVAL (5 * USEC_PER_MSEC) /* between reports: what comes meanwhile travels together */
 #define LINK_RECONNECT_MIN (100 * USEC_PER_MSEC)
-#define LINK_RECONNECT_MAX (5 * USEC_PER_SEC)
+#define LINK_RECONNECT_MAX (10 * USEC_PER_SEC)
 #define LINK_RETRY_BUSY (1 * USEC_PER_SEC)
 #define PEER_UIDS_MAX 64
 #define PEER_KEPT_FOR USEC_PER_MINUTE

@@ -32,10 +32,7 @@
 #define ACTION_WRITE "org.gatehouse1.write"
 #define ADMIN_GROUP "gatehouse-admin" /* its members have all of these but those that give and take keys */
 
-/* The private bus between the agent and its drivers */
-#define LINK_INTERFACE_HOST "org.gatehouse1.DriverHost"
-#define LINK_INTERFACE_DRIVER "org.gatehouse1.Driver"
-#define LINK_PATH "/org/gatehouse1/link"
+/* The driver protocol */
 #define LINK_SOCKET "driver.sock"
 #define DRIVER_USER_PREFIX "gatehouse-" /* the driver NAME runs as the user gatehouse-NAME */
 

@@ -41,3 +41,19 @@ uint64_t ratelimit_next(struct ratelimit *l, uint64_t now, uint64_t n)
     refill(l, now);
     return l->tokens_us >= cost(l, n) ? now : now + (cost(l, n) - l->tokens_us);
 }
+
+void ratelimit_charge(struct ratelimit *l, uint64_t now, uint64_t n)
+{
+    if (l->burst == 0)
+        return;
+    refill(l, now);
+    l->tokens_us -= MIN_OF(l->tokens_us, cost(l, n));
+}
+
+uint64_t ratelimit_tokens(struct ratelimit *l, uint64_t now)
+{
+    if (l->burst == 0)
+        return UINT64_MAX;
+    refill(l, now);
+    return l->tokens_us * l->burst / l->interval;
+}

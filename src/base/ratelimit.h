@@ -19,3 +19,7 @@ void ratelimit_init(struct ratelimit *l, uint64_t interval, uint64_t burst);
 bool ratelimit_take(struct ratelimit *l, uint64_t now, uint64_t n);
 /* When n tokens will be there (now, if they are). */
 uint64_t ratelimit_next(struct ratelimit *l, uint64_t now, uint64_t n);
+/* Takes n tokens, or all if there are fewer. */
+void ratelimit_charge(struct ratelimit *l, uint64_t now, uint64_t n);
+/* How many there are. */
+uint64_t ratelimit_tokens(struct ratelimit *l, uint64_t now);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The value of a sample, as the private bus, the spool, the payloads and the D-Bus objects hand it to each other.
+/* The value of a sample, as the driver protocol, the spool, the payloads and the D-Bus objects hand it to each other.
  *
  * A value is a view: its string belongs to whoever made it. Who keeps one makes a copy with sample_value_copy() and
  * gives that back to sample_value_done(). Pure, any thread. */
@@ -29,7 +29,7 @@ struct sample_value {
     };
 };
 
-/* Quality flags, as they go over the private bus. */
+/* Quality flags, as in the driver protocol. */
 enum sample_quality {
     SAMPLE_GOOD = 0,
     SAMPLE_BOOTTIME = 1 << 0, /* the time is CLOCK_BOOTTIME: the clock was not yet synchronised */

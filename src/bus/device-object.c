@@ -3,7 +3,7 @@
 #include "base/messages.h"
 #include "base/names.h"
 #include "bus/internal.h"
-#include "link/wire.h"
+#include "bus/value.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -248,7 +248,7 @@ static int method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
     r = sd_bus_message_read(m, "s", &point);
     if (r < 0)
         return r;
-    if (wire_read_any(m, &value) < 0)
+    if (bus_read_value(m, &value) < 0)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
                                 "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes");
     r = device_write(userdata, point, &value,
@@ -265,7 +265,7 @@ static void on_value(int r, const struct sample_value *value, uint64_t time, con
     if (r >= 0)
         r = sd_bus_message_new_method_return(m, &reply);
     if (r >= 0)
-        r = wire_append_value(reply, value);
+        r = bus_append_value(reply, value);
     if (r >= 0)
         r = sd_bus_message_append(reply, "t", time);
     if (r >= 0)

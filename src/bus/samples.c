@@ -7,7 +7,7 @@
 
 #include "base/names.h"
 #include "bus/internal.h"
-#include "link/wire.h"
+#include "bus/value.h"
 
 #include <errno.h>
 #include <json-c/linkhash.h>
@@ -113,7 +113,7 @@ static void send_sample(struct subscriber *s, struct device *d, const struct sam
     if (r >= 0)
         r = sd_bus_message_append(m, "sst", device_id(d), sample->point, sample->time);
     if (r >= 0)
-        r = wire_append_value(m, &sample->value);
+        r = bus_append_value(m, &sample->value);
     if (r >= 0)
         r = sd_bus_message_append(m, "s", sample->unit ?: "");
     if (r >= 0)

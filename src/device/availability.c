@@ -6,6 +6,7 @@
 #include "device/internal.h"
 
 #include <errno.h>
+#include <string.h>
 
 static void complain(struct device *d, int r, uint8_t answered)
 {

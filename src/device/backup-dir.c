@@ -14,6 +14,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Freed by its own end, which may come when the fleet is gone. */
 struct backup_file {

@@ -36,8 +36,8 @@ static void check_free(struct check *c)
     free(c);
 }
 
-static void on_complaints(int r, const struct link_failure *failure, const struct link_complaint *complaints, size_t n,
-                          void *userdata)
+static void on_complaints(int r, const struct link_failure *failure, const struct packet_complaint *complaints,
+                          size_t n, void *userdata)
 {
     struct question *q = userdata;
     struct check *c = q->check;

@@ -1,271 +1,357 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/json.h"
-#include "base/limits.h"
-#include "base/names.h"
+#include "base/text.h"
 #include "link/client-internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 struct link_call {
-    sd_bus_message *message;
+    struct line *line; /* the answer goes where the question came from, or nowhere */
+    uint64_t serial;
 };
 
-static struct link_call *call_new(sd_bus_message *m)
-{
-    struct link_call *call = malloc(sizeof(*call));
+/* ---- Answers ---- */
 
-    if (call)
-        call->message = sd_bus_message_ref(m);
-    return call;
+static void answer_begin(struct link_call *call, struct cbor_writer *w, void *buffer, int r)
+{
+    cbor_writer_init(w, buffer, LINK_PACKET_MAX);
+    packet_begin(w, PACKET_ANSWER, call->serial, 2);
+    cbor_put_uint(w, (uint64_t)-r);
 }
 
-static void call_free(struct link_call *call)
+static void answer_end(struct link_call *call, const struct cbor_writer *w)
 {
-    sd_bus_message_unref(call->message);
+    (void)line_send(call->line, w);
+    line_unref(call->line);
     free(call);
+}
+
+static void put_cut(struct cbor_writer *w, const char *text)
+{
+    char cut[ERROR_TEXT_MAX];
+
+    snprintf(cut, sizeof(cut), "%s", text);
+    text_trim(cut);
+    cbor_put_text(w, cut);
 }
 
 void link_call_fail(struct link_call *call, int r, const char *text)
 {
-    (void)wire_reply_error(call->message, r, text);
-    call_free(call);
-}
+    uint8_t buffer[ERROR_TEXT_MAX + 64];
+    struct cbor_writer w;
 
-/* Sends a reply that was built, or says why it could not be. A connection that is gone needs no answer. */
-static void finish(struct link_call *call, int r, sd_bus_message *reply)
-{
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    if (r < 0 && r != -ENOTCONN) {
-        link_call_fail(call, r, "the answer could not be sent");
-        return;
-    }
-    call_free(call);
+    answer_begin(call, &w, buffer, r < 0 && r >= -LINK_ERRNO_MAX ? r : -EIO);
+    put_cut(&w, text);
+    answer_end(call, &w);
 }
 
 void link_call_value(struct link_call *call, const struct sample_value *value)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r = sd_bus_message_new_method_return(call->message, &m);
+    uint8_t buffer[LINK_SAMPLE_BYTES_MAX];
+    struct cbor_writer w;
 
-    if (r >= 0)
-        r = wire_append_value(m, value);
-    finish(call, r, m);
+    answer_begin(call, &w, buffer, 0);
+    cbor_put_value(&w, value);
+    answer_end(call, &w);
+}
+
+/* 0, for what has nothing to tell. */
+static void call_done(struct link_call *call)
+{
+    const struct sample_value nothing = {.type = SAMPLE_UINT, .t = 0};
+
+    link_call_value(call, &nothing);
+}
+
+/* A list as long as the packet has room for: item() writes the i-th. */
+static void answer_list(struct link_call *call, size_t n,
+                        void (*item)(struct cbor_writer *w, const void *list, size_t i), const void *list)
+{
+    _cleanup_free_ uint8_t *buffer = malloc(LINK_PACKET_MAX), *items = malloc(LINK_PACKET_MAX);
+    struct cbor_writer w, inner;
+    size_t count = 0, length = 0;
+
+    if (!buffer || !items) {
+        link_call_fail(call, -ENOMEM, "out of memory");
+        return;
+    }
+    cbor_writer_init(&inner, items, LINK_TEXTS_MAX);
+    while (count < MIN_OF(n, (size_t)LINK_ANSWERS_MAX)) {
+        item(&inner, list, count);
+        if (inner.full)
+            break;
+        length = cbor_written(&inner);
+        count++;
+    }
+    answer_begin(call, &w, buffer, 0);
+    cbor_put_array(&w, count);
+    cbor_put_items(&w, items, length);
+    answer_end(call, &w);
+}
+
+static void put_value(struct cbor_writer *w, const void *list, size_t i)
+{
+    cbor_put_value(w, (const struct sample_value *)list + i);
 }
 
 void link_call_values(struct link_call *call, const struct sample_value *values, size_t n)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r = sd_bus_message_new_method_return(call->message, &m);
+    answer_list(call, n, put_value, values);
+}
 
-    if (r >= 0)
-        r = sd_bus_message_open_container(m, 'a', "v");
-    for (size_t i = 0; i < n && r >= 0; i++)
-        r = wire_append_value(m, &values[i]);
-    if (r >= 0)
-        r = sd_bus_message_close_container(m);
-    finish(call, r, m);
+static void put_complaint(struct cbor_writer *w, const void *list, size_t i)
+{
+    const char *const(*complaints)[2] = list;
+
+    cbor_put_array(w, 2);
+    put_cut(w, complaints[i][0]);
+    put_cut(w, complaints[i][1]);
 }
 
 void link_call_complaints(struct link_call *call, const char *const (*complaints)[2], size_t n)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r = sd_bus_message_new_method_return(call->message, &m);
-
-    if (r >= 0)
-        r = sd_bus_message_open_container(m, 'a', "(ss)");
-    for (size_t i = 0; i < n && r >= 0; i++)
-        r = sd_bus_message_append(m, "(ss)", complaints[i][0], complaints[i][1]);
-    if (r >= 0)
-        r = sd_bus_message_close_container(m);
-    finish(call, r, m);
+    answer_list(call, n, put_complaint, complaints);
 }
 
-static int append_found(sd_bus_message *m, json_object *object)
+static void put_found(struct cbor_writer *w, const void *list, size_t i)
 {
-    const char *id = json_get_string(object, "id");
-    int r = sd_bus_message_open_container(m, 'r', "sa{sv}");
-
-    if (r >= 0)
-        r = sd_bus_message_append_basic(m, 's', id ?: "");
-    if (r >= 0)
-        r = wire_append_dict(m, object);
-    return r < 0 ? r : sd_bus_message_close_container(m);
+    packet_put_map(w, json_object_array_get_idx(list, i));
 }
 
 void link_call_found(struct link_call *call, json_object *found)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r = sd_bus_message_new_method_return(call->message, &m);
-
-    if (r >= 0)
-        r = sd_bus_message_open_container(m, 'a', "(sa{sv})");
-    for (size_t i = 0; i < json_object_array_length(found) && r >= 0; i++)
-        r = append_found(m, json_object_array_get_idx(found, i));
-    if (r >= 0)
-        r = sd_bus_message_close_container(m);
-    finish(call, r, m);
+    answer_list(call, json_object_array_length(found), put_found, found);
 }
 
-/* Reads one "(sa{sv})" of SetDevices; the strings live as long as m. 1, or 0 at the end. */
-static int read_device(sd_bus_message *m, struct link_device *ret)
+/* ---- A device's texts, in parts ---- */
+
+void incoming_reset(struct incoming *in)
 {
-    struct link_device device = {.section = "{}", .points = "{}"};
-    int r = sd_bus_message_enter_container(m, 'r', "sa{sv}");
-
-    if (r <= 0)
-        return r;
-    r = sd_bus_message_read_basic(m, 's', &device.id);
-    if (r >= 0)
-        r = sd_bus_message_enter_container(m, 'a', "{sv}");
-    while (r >= 0) {
-        const char *key, *text;
-
-        r = sd_bus_message_read(m, "{sv}", &key, "s", &text);
-        if (r <= 0)
-            break;
-        if (strcmp(key, "driver") == 0)
-            device.section = text;
-        else if (strcmp(key, "points") == 0)
-            device.points = text;
+    for (size_t i = 0; i < in->n; i++) {
+        free((char *)in->devices[i].id);
+        free((char *)in->devices[i].section);
+        free((char *)in->devices[i].points);
     }
-    if (r >= 0)
-        r = sd_bus_message_exit_container(m);
-    if (r >= 0)
-        r = sd_bus_message_exit_container(m);
-    if (r < 0)
-        return r;
-    *ret = device;
-    return 1;
+    free(in->devices);
+    *in = (struct incoming){.n = 0};
 }
 
-static int on_set_devices(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int append(const char **text, const char *more)
 {
-    _cleanup_free_ struct link_device *devices = calloc(LINK_DEVICES_MAX, sizeof(*devices));
-    const struct link_client_ops *ops;
-    size_t n = 0;
-    int r;
+    size_t n = *text ? strlen(*text) : 0, m = strlen(more) + 1;
+    char *longer = realloc((char *)*text, n + m);
 
-    if (!devices)
+    if (!longer)
         return -ENOMEM;
-    r = sd_bus_message_enter_container(m, 'a', "(sa{sv})");
-    while (r >= 0 && n < LINK_DEVICES_MAX) {
-        r = read_device(m, &devices[n]);
-        if (r <= 0)
-            break;
-        n++;
-    }
-    if (r < 0)
-        return r;
-    ops = client_ops(userdata, &userdata);
-    ops->set_devices(devices, n, userdata);
-    return sd_bus_reply_method_return(m, "");
+    memcpy(longer + n, more, m);
+    *text = longer;
+    return 0;
 }
 
-static int on_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static struct link_device *device_to_grow(struct incoming *in, const char *id)
 {
-    const struct link_client_ops *ops = client_ops(userdata, &userdata);
+    struct link_device *last = in->n > 0 ? &in->devices[in->n - 1] : NULL;
+
+    if (last && !in->whole)
+        return strcmp(last->id, id) == 0 ? last : NULL;
+    if (in->n == LINK_DEVICES_MAX)
+        return NULL;
+    if (in->n == in->allocated) {
+        size_t allocated = MAX_OF(2 * in->allocated, (size_t)16);
+        struct link_device *grown = reallocarray(in->devices, allocated, sizeof(*grown));
+
+        if (!grown)
+            return NULL;
+        in->devices = grown;
+        in->allocated = allocated;
+    }
+    in->devices[in->n] = (struct link_device){.id = strdup(id)};
+    return in->devices[in->n].id ? &in->devices[in->n++] : NULL;
+}
+
+static int read_texts(struct incoming *in, struct cbor_reader *r)
+{
+    const char *id, *section, *points;
+    struct link_device *device;
+    struct sample_value more;
+
+    if (cbor_read_text(r, DEVICE_ID_MAX + 1, &id) < 0 || cbor_read_text(r, LINK_PACKET_MAX, &section) < 0 ||
+        cbor_read_text(r, LINK_PACKET_MAX, &points) < 0 || cbor_read_value(r, 1, &more) < 0)
+        return -EBADMSG;
+    device = device_to_grow(in, id);
+    if (!device || more.type != SAMPLE_BOOL)
+        return -EBADMSG;
+    in->whole = !more.b;
+    return append(&device->section, section) < 0 || append(&device->points, points) < 0 ? -ENOMEM : 0;
+}
+
+/* ---- What the agent asks ---- */
+
+static struct link_call *call_new(struct link_client *c, uint64_t serial)
+{
+    struct link_call *call = malloc(sizeof(*call));
+
+    if (call)
+        *call = (struct link_call){line_ref(c->line), serial};
+    return call;
+}
+
+static int on_end(struct link_client *c)
+{
+    struct incoming set = c->set;
+
+    if (!set.under_way || (set.n > 0 && !set.whole))
+        return -EBADMSG;
+    c->set = (struct incoming){.n = 0};
+    c->ops->set_devices(set.devices, set.n, c->userdata);
+    incoming_reset(&set);
+    return 0;
+}
+
+static int on_device(struct link_client *c, struct cbor_reader *r)
+{
+    return c->set.under_way ? read_texts(&c->set, r) : -EBADMSG;
+}
+
+static int on_check(struct link_client *c, uint64_t serial, struct cbor_reader *r)
+{
+    _cleanup_free_ char *text = NULL;
+    struct link_call *call;
+    int read;
+
+    if (serial != c->check_serial)
+        incoming_reset(&c->check);
+    c->check_serial = serial;
+    read = read_texts(&c->check, r);
+    if (read < 0 || !c->check.whole)
+        return read;
+    if (asprintf(&text, "{\"section\":%s,\"points\":%s}", c->check.devices[0].section, c->check.devices[0].points) <
+        0) {
+        text = NULL;
+        return -ENOMEM;
+    }
+    call = call_new(c, serial);
+    if (!call)
+        return -ENOMEM;
+    c->ops->check_config(call, c->check.devices[0].id, text, c->userdata);
+    incoming_reset(&c->check);
+    return 0;
+}
+
+static int on_point(struct link_client *c, enum packet_kind kind, uint64_t serial, struct cbor_reader *r)
+{
     const char *device, *point;
     struct sample_value value;
     struct link_call *call;
-    int r = sd_bus_message_read(m, "ss", &device, &point);
 
-    if (r >= 0)
-        r = wire_read_value(m, &value);
-    if (r < 0)
-        return r;
-    call = call_new(m);
+    if (cbor_read_text(r, DEVICE_ID_MAX + 1, &device) < 0 || cbor_read_text(r, DEVICE_ID_MAX + 1, &point) < 0 ||
+        (kind == PACKET_WRITE && cbor_read_value(r, SAMPLE_TEXT_MAX, &value) < 0))
+        return -EBADMSG;
+    call = call_new(c, serial);
     if (!call)
         return -ENOMEM;
-    ops->write(call, device, point, &value, userdata);
-    return 1;
+    if (kind == PACKET_WRITE)
+        c->ops->write(call, device, point, &value, c->userdata);
+    else
+        c->ops->read(call, device, point, c->userdata);
+    return 0;
 }
 
-static int on_read(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    const struct link_client_ops *ops = client_ops(userdata, &userdata);
-    const char *device, *point;
-    struct link_call *call;
-    int r = sd_bus_message_read(m, "ss", &device, &point);
-
-    if (r < 0)
-        return r;
-    call = call_new(m);
-    if (!call)
-        return -ENOMEM;
-    ops->read(call, device, point, userdata);
-    return 1;
-}
-
-static int on_check_config(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    const struct link_client_ops *ops = client_ops(userdata, &userdata);
-    const char *device, *text;
-    struct link_call *call;
-    int r = sd_bus_message_read(m, "ss", &device, &text);
-
-    if (r < 0)
-        return r;
-    call = call_new(m);
-    if (!call)
-        return -ENOMEM;
-    ops->check_config(call, device, text, userdata);
-    return 1;
-}
-
-typedef void (*options_fn)(struct link_call *call, json_object *options, void *userdata);
-
-static int with_options(sd_bus_message *m, options_fn op, void *userdata)
+static int on_options(struct link_client *c, enum packet_kind kind, uint64_t serial, struct cbor_reader *r)
 {
     _cleanup_json_ json_object *options = NULL;
     struct link_call *call;
-    int r = wire_read_dict(m, &options);
+    int read = packet_read_map(r, &options);
 
-    if (r < 0)
-        return r;
-    call = call_new(m);
+    if (read < 0)
+        return read;
+    call = call_new(c, serial);
     if (!call)
         return -ENOMEM;
-    op(call, options, userdata);
-    return 1;
+    if (kind == PACKET_SCAN)
+        c->ops->scan(call, options, c->userdata);
+    else
+        c->ops->read_raw(call, options, c->userdata);
+    return 0;
 }
 
-static int on_scan(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int on_secret(struct link_client *c, uint64_t serial, struct cbor_reader *r, int passed)
 {
-    const struct link_client_ops *ops = client_ops(userdata, &userdata);
+    _cleanup_close_ int fd = passed;
+    const char *device;
+    struct link_call *call;
+    int done;
 
-    return with_options(m, ops->scan, userdata);
+    if (fd < 0 || cbor_read_text(r, DEVICE_ID_MAX + 1, &device) < 0)
+        return -EBADMSG;
+    call = call_new(c, serial);
+    if (!call)
+        return -ENOMEM;
+    done = c->ops->secret ? c->ops->secret(device, TAKE_FD(fd), c->userdata) : -EOPNOTSUPP;
+    if (done < 0)
+        link_call_fail(call, done, done == -EOPNOTSUPP ? "the plugin takes no secrets" : strerror(-done));
+    else
+        call_done(call);
+    return 0;
 }
 
-static int on_read_raw(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int on_quit(struct link_client *c, uint64_t serial)
 {
-    const struct link_client_ops *ops = client_ops(userdata, &userdata);
+    struct link_call *call = call_new(c, serial);
 
-    return with_options(m, ops->read_raw, userdata);
+    if (!call)
+        return -ENOMEM;
+    call_done(call);
+    c->ops->quit(c->userdata);
+    return 0;
 }
 
-static int on_quit(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int on_request(struct link_client *c, enum packet_kind kind, uint64_t serial, size_t n, struct cbor_reader *r)
 {
-    const struct link_client_ops *ops = client_ops(userdata, &userdata);
-
-    ops->quit(userdata);
-    return sd_bus_reply_method_return(m, "");
+    switch (kind) {
+    case PACKET_BEGIN:
+        incoming_reset(&c->set);
+        c->set.under_way = true;
+        return 0;
+    case PACKET_DEVICE:
+        return n == 4 ? on_device(c, r) : -EBADMSG;
+    case PACKET_END:
+        return on_end(c);
+    case PACKET_WRITE:
+        return n == 3 ? on_point(c, kind, serial, r) : -EBADMSG;
+    case PACKET_READ:
+        return n == 2 ? on_point(c, kind, serial, r) : -EBADMSG;
+    case PACKET_CHECK:
+        return n == 4 ? on_check(c, serial, r) : -EBADMSG;
+    case PACKET_SCAN:
+    case PACKET_RAW:
+        return n == 1 ? on_options(c, kind, serial, r) : -EBADMSG;
+    case PACKET_QUIT:
+        return on_quit(c, serial);
+    case PACKET_SECRET: /* has a descriptor */
+    case PACKET_HELLO:
+    case PACKET_REPORT:
+    case PACKET_STATE:
+    case PACKET_ANSWER:
+    case PACKET_WELCOME:
+    case PACKET_CREDIT:
+    case PACKET_BYE:
+    case PACKET_KINDS:
+        break;
+    }
+    return -EBADMSG;
 }
 
-static const sd_bus_vtable vtable[] = {
-    SD_BUS_VTABLE_START(0),
-    SD_BUS_METHOD("SetDevices", "a(sa{sv})", "", on_set_devices, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Write", "ssv", "v", on_write, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Read", "ss", "v", on_read, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("CheckConfig", "ss", "a(ss)", on_check_config, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Scan", "a{sv}", "a(sa{sv})", on_scan, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("ReadRaw", "a{sv}", "av", on_read_raw, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Quit", "", "", on_quit, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_VTABLE_END,
-};
-
-int client_add_methods(sd_bus *bus, struct link_client *c)
+int client_packet(struct link_client *c, enum packet_kind kind, uint64_t serial, size_t n, struct cbor_reader *r,
+                  int passed)
 {
-    return sd_bus_add_object_vtable(bus, NULL, LINK_PATH, LINK_INTERFACE_DRIVER, vtable, c);
+    if (kind == PACKET_SECRET && n == 1)
+        return on_secret(c, serial, r, passed);
+    if (passed >= 0) {
+        safe_close(passed);
+        return -EBADMSG;
+    }
+    return on_request(c, kind, serial, n, r);
 }

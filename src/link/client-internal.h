@@ -1,12 +1,84 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Between client.c (connection and reports) and client-call.c (what the agent asks of us). Included by these only. */
+/* What the files of the driver's end share: client.c (connection), client-report.c (samples and states under way) and
+ * client-call.c (the set of devices, and what the agent asks of us). Included by these only. */
 
+#include "base/limits.h"
+#include "base/map.h"
 #include "link/client.h"
+#include "link/outbox.h"
 
-/* client-call.c */
-int client_add_methods(sd_bus *bus, struct link_client *c);
+#include <sys/queue.h>
+#include <sys/un.h>
+
+struct flight;
+struct told;
+TAILQ_HEAD(flight_list, flight);
+TAILQ_HEAD(told_list, told);
+
+/* One connection; outlived by the calls that came over it. */
+struct line {
+    unsigned refs;
+    int fd; /* negative: closed */
+    struct outbox out;
+    sd_event_source *io;
+};
+
+/* The set of devices as it comes in. */
+struct incoming {
+    struct link_device *devices; /* with copies of their texts */
+    size_t n, allocated;
+    bool whole; /* the last one is */
+    bool under_way;
+};
+
+struct link_client {
+    sd_event *event;
+    const struct link_client_ops *ops;
+    void *userdata;
+    char *name, *version;
+    struct sockaddr_un address;
+    struct line *line;
+    bool accepted; /* hello was answered */
+    uint64_t backoff, last_serial;
+    sd_event_source *connect_timer, *flush_source, *report_timer, *busy_timer;
+    uint8_t *in, *out; /* LINK_PACKET_MAX each */
+    struct incoming set;
+    struct incoming check; /* the device to be checked, in parts */
+    uint64_t check_serial;
+    /* client-report.c */
+    struct link_queue *queue;
+    struct flight_list flights;
+    size_t n_flights, samples_in_flight;
+    size_t available; /* credits left */
+    size_t report_max;
+    uint64_t next_report;
+    bool busy; /* the agent asked for a pause */
+    uint64_t refused;
+    struct told_list told; /* states that could not be sent yet */
+    struct map told_of;
+};
 
 /* client.c */
-const struct link_client_ops *client_ops(struct link_client *c, void **ret_userdata);
+int client_send(struct link_client *c, const struct cbor_writer *w);
+int line_send(struct line *l, const struct cbor_writer *w);
+struct line *line_ref(struct line *l);
+struct line *line_unref(struct line *l);
+void client_disconnect(struct link_client *c, int r, const char *reason);
+
+/* client-report.c */
+int client_reports_init(struct link_client *c);
+void client_reports_done(struct link_client *c);
+/* All that is under way goes back, in its order; states are forgotten. */
+void client_reports_reset(struct link_client *c);
+int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_reader *r);
+/* What the agent may have still, before the end. */
+void client_send_last(struct link_client *c);
+void client_send_told(struct link_client *c);
+
+/* client-call.c */
+/* A packet that is neither welcome nor credit. The descriptor is the callee's. Negative: it is malformed. */
+int client_packet(struct link_client *c, enum packet_kind kind, uint64_t serial, size_t n, struct cbor_reader *r,
+                  int passed);
+void incoming_reset(struct incoming *in);

@@ -2,200 +2,61 @@
 #include "link/client.h"
 
 #include "base/clock.h"
-#include "base/json.h"
-#include "base/limits.h"
 #include "base/names.h"
 #include "link/client-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
-/* A Report without its answer. */
-struct flight {
-    TAILQ_ENTRY(flight) link;
-    struct link_client *client;
-    struct link_queue_batch batch;
-    sd_bus_slot *slot;
-};
-TAILQ_HEAD(flight_list, flight);
+/* ---- One connection ---- */
 
-struct link_client {
-    sd_event *event;
-    const struct link_client_ops *ops;
-    void *userdata;
-    char *name, *version;
-    struct sockaddr_un address;
-    sd_bus *bus;
-    bool accepted; /* Hello was answered */
-    uint64_t backoff;
-    sd_event_source *connect_timer, *flush_source, *busy_timer;
-    struct link_queue *queue;
-    struct flight_list flights;
-    size_t n_flights, samples_in_flight;
-    size_t available; /* credits left */
-    size_t report_max;
-    bool busy; /* the agent asked for a pause */
-    uint64_t refused;
-};
-
-static void disconnect(struct link_client *c, int r, const char *reason);
-
-static int schedule_flush(struct link_client *c)
+struct line *line_ref(struct line *l)
 {
-    return sd_event_source_set_enabled(c->flush_source, SD_EVENT_ONESHOT);
+    l->refs++;
+    return l;
 }
 
-static void flight_end(struct flight *f)
+static void line_close(struct line *l)
 {
-    struct link_client *c = f->client;
-
-    TAILQ_REMOVE(&c->flights, f, link);
-    c->n_flights--;
-    c->samples_in_flight -= f->batch.n;
+    l->io = sd_event_source_disable_unref(l->io);
+    outbox_done(&l->out);
+    l->fd = safe_close(l->fd);
 }
 
-static void flight_free(struct flight *f)
+struct line *line_unref(struct line *l)
 {
-    sd_bus_slot_unref(f->slot);
-    free(f);
+    if (l && --l->refs == 0) {
+        line_close(l);
+        free(l);
+    }
+    return NULL;
 }
 
-static int pause_reports(struct link_client *c)
+static void line_watch(struct line *l)
 {
-    int r = sd_event_source_set_time(c->busy_timer, clock_boottime() + LINK_RETRY_BUSY);
+    (void)sd_event_source_set_io_events(l->io, EPOLLIN | (outbox_empty(&l->out) ? 0 : EPOLLOUT));
+}
 
+int line_send(struct line *l, const struct cbor_writer *w)
+{
+    int r;
+
+    if (w->full)
+        return -E2BIG;
+    if (l->fd < 0)
+        return -ENOTCONN;
+    r = outbox_send(&l->out, l->fd, w->start, cbor_written(w), -EBADF);
     if (r >= 0)
-        r = sd_event_source_set_enabled(c->busy_timer, SD_EVENT_ONESHOT);
-    c->busy = r >= 0;
+        line_watch(l);
     return r;
 }
 
-static int on_busy_over(sd_event_source *source, uint64_t usec, void *userdata)
+int client_send(struct link_client *c, const struct cbor_writer *w)
 {
-    struct link_client *c = userdata;
-
-    c->busy = false;
-    return schedule_flush(c);
-}
-
-static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    struct flight *f = userdata;
-    struct link_client *c = f->client;
-    uint32_t credits;
-    int r;
-
-    /* The connection broke: sd-bus ends the calls one by one, but they are to go back in their order. */
-    if (!sd_bus_is_open(c->bus)) {
-        disconnect(c, -ENOTCONN, "the agent closed the connection");
-        return 1;
-    }
-    r = sd_bus_message_is_method_error(m, NULL) ? wire_error_errno(sd_bus_message_get_error(m))
-                                                : sd_bus_message_read(m, "u", &credits);
-    flight_end(f);
-    if (r >= 0) {
-        /* What is still under way may not have been there when the agent counted. */
-        c->available = credits > c->samples_in_flight ? credits - c->samples_in_flight : 0;
-        link_queue_batch_done(&f->batch);
-    } else if (r == -EINVAL || r == -ENODEV) {
-        c->refused += f->batch.n;
-        link_queue_batch_done(&f->batch);
-    } else {
-        link_queue_batch_back(c->queue, &f->batch);
-        r = pause_reports(c);
-    }
-    flight_free(f);
-    return r < 0 ? r : schedule_flush(c);
-}
-
-static int send_batch(struct link_client *c, struct flight *f)
-{
-    /* One message needs its samples in a row. */
-    _cleanup_free_ struct sample *samples = malloc(f->batch.n * sizeof(*samples));
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    struct queued *s;
-    size_t n = 0;
-    int r;
-
-    if (!samples)
-        return -ENOMEM;
-    TAILQ_FOREACH(s, &f->batch.samples, by_device)
-    samples[n++] = s->sample;
-    r = sd_bus_message_new_method_call(c->bus, &m, NULL, LINK_PATH, LINK_INTERFACE_HOST, "Report");
-    if (r >= 0)
-        r = sd_bus_message_append_basic(m, 's', TAILQ_FIRST(&f->batch.samples)->device);
-    if (r >= 0)
-        r = wire_append_samples(m, samples, n);
-    return r < 0 ? r : sd_bus_call_async(c->bus, &f->slot, m, on_answer, f, UINT64_MAX);
-}
-
-/* Sends one Report. 1: there may be more to send; 0: nothing, or not now. */
-static int send_next(struct link_client *c)
-{
-    /* After a refusal nobody is left who would bring credits: one sample asks for them. */
-    size_t allowed = c->n_flights == 0 && c->available == 0 ? 1 : MIN_OF(c->available, c->report_max);
-    struct flight *f;
-    int r;
-
-    if (!c->accepted || c->busy || c->n_flights >= LINK_REPORTS_IN_FLIGHT || allowed == 0 ||
-        link_queue_length(c->queue) == 0)
-        return 0;
-    f = calloc(1, sizeof(*f));
-    if (!f)
-        return pause_reports(c);
-    f->client = c;
-    if (!link_queue_take(c->queue, allowed, &f->batch)) {
-        free(f);
-        return 0;
-    }
-    r = send_batch(c, f);
-    if (r < 0) {
-        link_queue_batch_back(c->queue, &f->batch);
-        free(f);
-        return r == -ENOMEM ? pause_reports(c) : r;
-    }
-    TAILQ_INSERT_TAIL(&c->flights, f, link);
-    c->n_flights++;
-    c->samples_in_flight += f->batch.n;
-    c->available -= MIN_OF(c->available, f->batch.n);
-    return 1;
-}
-
-static int on_flush(sd_event_source *source, void *userdata)
-{
-    struct link_client *c = userdata;
-    int r;
-
-    do
-        r = send_next(c);
-    while (r > 0);
-    if (r < 0)
-        disconnect(c, r, strerror(-r));
-    return 0;
-}
-
-void link_client_push(struct link_client *c, struct queued *sample)
-{
-    link_queue_push(c->queue, sample);
-    (void)schedule_flush(c);
-}
-
-int link_client_device_state(struct link_client *c, const char *device, const char *state, const char *reason)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r;
-
-    if (!c->accepted)
-        return -ENOTCONN;
-    r = sd_bus_message_new_method_call(c->bus, &m, NULL, LINK_PATH, LINK_INTERFACE_HOST, "DeviceState");
-    if (r >= 0)
-        r = sd_bus_message_set_expect_reply(m, 0);
-    if (r >= 0)
-        r = sd_bus_message_append(m, "sss", device, state, reason);
-    return r < 0 ? r : sd_bus_send(c->bus, m, NULL);
+    return c->line ? line_send(c->line, w) : -ENOTCONN;
 }
 
 static void reconnect_later(struct link_client *c)
@@ -205,142 +66,221 @@ static void reconnect_later(struct link_client *c)
     c->backoff = MIN_OF(c->backoff * 2, LINK_RECONNECT_MAX);
 }
 
-static void disconnect(struct link_client *c, int r, const char *reason)
+void client_disconnect(struct link_client *c, int r, const char *reason)
 {
-    struct flight *f;
+    struct line *line = TAKE_PTR(c->line);
 
-    if (!c->bus)
+    if (!line)
         return;
-    /* The newest first: each goes to the front, and the oldest is to end up there. */
-    while ((f = TAILQ_LAST(&c->flights, flight_list))) {
-        flight_end(f);
-        link_queue_batch_back(c->queue, &f->batch);
-        flight_free(f);
-    }
+    client_reports_reset(c);
+    incoming_reset(&c->set);
+    incoming_reset(&c->check);
     c->accepted = false;
-    c->available = 0;
-    sd_bus_close(c->bus);
-    c->bus = sd_bus_unref(c->bus);
+    line_close(line);
+    line_unref(line);
     reconnect_later(c);
     c->ops->connection(r, reason, c->userdata);
 }
 
-static int on_disconnected(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    disconnect(userdata, -ENOTCONN, "the agent closed the connection");
-    return 1;
-}
+/* ---- What the agent says ---- */
 
-static int read_hello(struct link_client *c, sd_bus_message *m)
+static int read_limit(struct link_client *c, struct cbor_reader *r)
 {
-    _cleanup_json_ json_object *limits = NULL;
-    json_object *o;
-    int r = wire_read_dict(m, &limits);
+    const char *key;
+    uint64_t value;
 
-    if (r < 0)
-        return r;
-    if (json_object_object_get_ex(limits, "credits", &o))
-        c->available = (size_t)MAX_OF(json_object_get_int64(o), INT64_C(0));
-    if (json_object_object_get_ex(limits, "report-samples", &o))
-        c->report_max = (size_t)MIN_OF(MAX_OF(json_object_get_int64(o), INT64_C(1)), (int64_t)LINK_REPORT_MAX);
+    if (cbor_read_text(r, DEVICE_ID_MAX, &key) < 0 || cbor_read_uint(r, UINT64_MAX, &value) < 0)
+        return -EBADMSG;
+    if (strcmp(key, "report-samples") == 0)
+        c->report_max = (size_t)MIN_OF(MAX_OF(value, UINT64_C(1)), (uint64_t)LINK_REPORT_MAX);
     return 0;
 }
 
-static int on_hello_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int read_limits(struct link_client *c, struct cbor_reader *r)
 {
-    const sd_bus_error *e = sd_bus_message_get_error(m);
-    struct link_client *c = userdata;
-    int r;
+    size_t n;
 
-    if (sd_bus_message_is_method_error(m, NULL)) {
-        disconnect(c, wire_error_errno(e), e->message ?: e->name);
-        return 1;
-    }
-    r = read_hello(c, m);
-    if (r < 0) {
-        disconnect(c, r, "the agent's answer to Hello is malformed");
-        return 1;
+    if (cbor_read_map(r, &n) < 0)
+        return -EBADMSG;
+    for (size_t i = 0; i < n; i++)
+        if (read_limit(c, r) < 0)
+            return -EBADMSG;
+    return 0;
+}
+
+static int on_welcome(struct link_client *c, struct cbor_reader *r)
+{
+    size_t n;
+
+    if (cbor_read_map(r, &n) < 0)
+        return -EBADMSG;
+    for (size_t i = 0; i < n; i++) {
+        const char *key;
+        uint64_t credits;
+
+        if (cbor_read_text(r, DEVICE_ID_MAX, &key) < 0)
+            return -EBADMSG;
+        if (strcmp(key, "credits") == 0 && cbor_read_uint(r, SIZE_MAX, &credits) >= 0)
+            c->available = (size_t)credits;
+        else if (r->error || strcmp(key, "limits") != 0 || read_limits(c, r) < 0)
+            return cbor_fail(r, "a welcome that is not known");
     }
     c->accepted = true;
     c->backoff = LINK_RECONNECT_MIN;
     c->ops->connection(0, NULL, c->userdata);
-    return schedule_flush(c);
+    return sd_event_source_set_enabled(c->flush_source, SD_EVENT_ONESHOT);
 }
+
+static int on_bye(struct link_client *c, struct cbor_reader *r)
+{
+    const char *text;
+
+    if (cbor_read_text(r, ERROR_TEXT_MAX, &text) < 0)
+        return -EBADMSG;
+    client_disconnect(c, -ECONNREFUSED, text);
+    return 0;
+}
+
+static int on_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_reader *r)
+{
+    uint64_t credits;
+
+    if (n < 1 || n > 2 || cbor_read_uint(r, SIZE_MAX, &credits) < 0)
+        return -EBADMSG;
+    return client_credit(c, serial, (size_t)credits, n == 2 ? r : NULL);
+}
+
+static int dispatch(struct link_client *c, size_t size, int passed)
+{
+    struct cbor_reader r;
+    enum packet_kind kind;
+    uint64_t serial;
+    size_t n;
+
+    cbor_reader_init(&r, c->in, size);
+    if (packet_open(&r, &kind, &serial, &n) < 0) {
+        safe_close(passed);
+        return -EBADMSG;
+    }
+    if (passed < 0 && kind == PACKET_WELCOME && n == 1)
+        return on_welcome(c, &r);
+    if (passed < 0 && kind == PACKET_CREDIT)
+        return on_credit(c, serial, n, &r);
+    if (passed < 0 && kind == PACKET_BYE && n == 1)
+        return on_bye(c, &r);
+    return client_packet(c, kind, serial, n, &r, passed);
+}
+
+/* 1: a packet, 0: none now, -ENOTCONN: the end. */
+static int receive(struct link_client *c, size_t *ret_size, int *ret_passed)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {c->in, LINK_PACKET_MAX};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    ssize_t n = recvmsg(c->line->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    const struct cmsghdr *h;
+
+    /* The agent closed without having read all: said once, before what it still had to say. */
+    if (n < 0 && errno == ECONNRESET)
+        n = recvmsg(c->line->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    h = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 0;
+    if (n <= 0)
+        return -ENOTCONN;
+    *ret_passed = -EBADF;
+    if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS && h->cmsg_len == CMSG_LEN(sizeof(int)))
+        memcpy(ret_passed, CMSG_DATA(h), sizeof(int));
+    *ret_size = (size_t)n;
+    return 1;
+}
+
+static void read_some(struct link_client *c)
+{
+    const struct line *line = c->line;
+
+    for (unsigned i = 0; i < LINK_PACKETS_PER_TURN && c->line == line; i++) {
+        size_t size;
+        int passed, r = receive(c, &size, &passed);
+
+        if (r == 0)
+            return;
+        if (r < 0) {
+            client_disconnect(c, r, "the agent closed the connection");
+            return;
+        }
+        r = dispatch(c, size, passed);
+        if (r < 0 && c->line == line)
+            client_disconnect(c, r, r == -EBADMSG ? "the agent sent what this driver does not know" : strerror(-r));
+    }
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    struct link_client *c = userdata;
+
+    if (events & EPOLLOUT) {
+        /* An error of the socket's is met again by reading, behind what the agent said before. */
+        if (outbox_flush(&c->line->out, fd) < 0)
+            outbox_done(&c->line->out);
+        else
+            client_send_told(c);
+        line_watch(c->line);
+    }
+    if (events & ~(uint32_t)EPOLLOUT)
+        read_some(c);
+    return 0;
+}
+
+/* ---- Connecting ---- */
 
 static int say_hello(struct link_client *c)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r = sd_bus_message_new_method_call(c->bus, &m, NULL, LINK_PATH, LINK_INTERFACE_HOST, "Hello");
+    struct cbor_writer w;
 
-    if (r >= 0)
-        r = sd_bus_message_append(m, "sua{sv}", c->name, (uint32_t)LINK_ABI, 1, "version", "s", c->version);
-    return r < 0 ? r : sd_bus_call_async(c->bus, NULL, m, on_hello_answer, c, LINK_HELLO_TIMEOUT);
+    cbor_writer_init(&w, c->out, LINK_PACKET_MAX);
+    packet_begin(&w, PACKET_HELLO, ++c->last_serial, 1);
+    cbor_put_map(&w, 3);
+    cbor_put_text(&w, "name");
+    cbor_put_text(&w, c->name);
+    cbor_put_text(&w, "abi");
+    cbor_put_uint(&w, LINK_ABI);
+    cbor_put_text(&w, "version");
+    cbor_put_text_n(&w, c->version, MIN_OF(strlen(c->version), (size_t)DEVICE_ID_MAX));
+    return client_send(c, &w);
 }
 
-static int open_socket(struct link_client *c)
+static int connect_line(struct link_client *c)
 {
-    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct line *l = calloc(1, sizeof(*l));
+    int r;
 
-    if (fd < 0)
+    if (!l)
+        return -ENOMEM;
+    l->refs = 1;
+    outbox_init(&l->out);
+    c->line = l;
+    l->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (l->fd < 0 || connect(l->fd, (const struct sockaddr *)&c->address, sizeof(c->address)) < 0)
         return -errno;
-    if (connect(fd, (const struct sockaddr *)&c->address, sizeof(c->address)) < 0)
-        return -errno;
-    return TAKE_FD(fd);
-}
-
-static int start_bus(struct link_client *c)
-{
-    _cleanup_close_ int fd = open_socket(c);
-    int r = fd < 0 ? fd : sd_bus_new(&c->bus);
-
-    if (r >= 0)
-        r = sd_bus_set_fd(c->bus, fd, fd);
-    if (r < 0)
-        return r;
-    TAKE_FD(fd);
-    r = sd_bus_match_signal(c->bus, NULL, "org.freedesktop.DBus.Local", "/org/freedesktop/DBus/Local",
-                            "org.freedesktop.DBus.Local", "Disconnected", on_disconnected, c);
-    if (r >= 0)
-        r = client_add_methods(c->bus, c);
-    if (r >= 0)
-        r = sd_bus_start(c->bus);
-    if (r >= 0)
-        r = sd_bus_attach_event(c->bus, c->event, SD_EVENT_PRIORITY_NORMAL);
+    r = sd_event_add_io(c->event, &l->io, l->fd, EPOLLIN, on_io, c);
     return r < 0 ? r : say_hello(c);
 }
 
 static int on_connect(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct link_client *c = userdata;
-    int r = start_bus(c);
+    int r = connect_line(c);
 
     if (r >= 0)
         return 0;
-    if (c->bus) {
-        sd_bus_close(c->bus);
-        c->bus = sd_bus_unref(c->bus);
-    }
+    c->line = line_unref(c->line);
     reconnect_later(c);
     c->ops->connection(r, strerror(-r), c->userdata);
     return 0;
-}
-
-static int add_sources(struct link_client *c)
-{
-    int r = sd_event_add_time(c->event, &c->connect_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_connect, c);
-
-    if (r >= 0)
-        r = sd_event_add_time(c->event, &c->busy_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_busy_over, c);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(c->busy_timer, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_add_defer(c->event, &c->flush_source, on_flush, c);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(c->flush_source, SD_EVENT_OFF);
-    /* After all that may push. */
-    if (r >= 0)
-        r = sd_event_source_set_priority(c->flush_source, SD_EVENT_PRIORITY_NORMAL + 10);
-    return r;
 }
 
 int link_client_new(sd_event *event, const struct link_client_options *options, const struct link_client_ops *ops,
@@ -352,6 +292,7 @@ int link_client_new(sd_event *event, const struct link_client_options *options, 
     if (!c)
         return -ENOMEM;
     TAILQ_INIT(&c->flights);
+    TAILQ_INIT(&c->told);
     c->event = sd_event_ref(event);
     c->ops = ops;
     c->userdata = userdata;
@@ -365,11 +306,13 @@ int link_client_new(sd_event *event, const struct link_client_options *options, 
                          options->runtime_dir, LINK_SOCKET, sizeof(c->address.sun_path) - 1);
     c->name = strdup(options->name);
     c->version = strdup(options->version);
-    if (!c->name || !c->version)
+    c->in = malloc(LINK_PACKET_MAX);
+    c->out = malloc(LINK_PACKET_MAX);
+    if (!c->name || !c->version || !c->in || !c->out)
         return -ENOMEM;
-    r = link_queue_new(DRIVER_QUEUE_MAX, &c->queue);
+    r = client_reports_init(c);
     if (r >= 0)
-        r = add_sources(c);
+        r = sd_event_add_time(c->event, &c->connect_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_connect, c);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(c);
@@ -378,44 +321,22 @@ int link_client_new(sd_event *event, const struct link_client_options *options, 
 
 struct link_client *link_client_free(struct link_client *c)
 {
-    struct flight *f;
-
     if (!c)
         return NULL;
-    while ((f = TAILQ_FIRST(&c->flights))) {
-        flight_end(f);
-        link_queue_batch_done(&f->batch);
-        flight_free(f);
-    }
-    sd_bus_close_unref(c->bus);
+    client_send_last(c);
+    client_reports_reset(c);
+    client_reports_done(c);
+    incoming_reset(&c->set);
+    incoming_reset(&c->check);
+    if (c->line)
+        line_close(c->line);
+    line_unref(c->line);
     sd_event_source_disable_unref(c->connect_timer);
-    sd_event_source_disable_unref(c->busy_timer);
-    sd_event_source_disable_unref(c->flush_source);
-    link_queue_free(c->queue);
-    sd_event_unref(c->event);
     free(c->name);
     free(c->version);
+    free(c->in);
+    free(c->out);
+    sd_event_unref(c->event);
     free(c);
     return NULL;
-}
-
-const struct link_client_ops *client_ops(struct link_client *c, void **ret_userdata)
-{
-    *ret_userdata = c->userdata;
-    return c->ops;
-}
-
-uint64_t link_client_dropped(const struct link_client *c)
-{
-    return link_queue_dropped(c->queue);
-}
-
-uint64_t link_client_refused(const struct link_client *c)
-{
-    return c->refused;
-}
-
-size_t link_client_pending(const struct link_client *c)
-{
-    return link_queue_length(c->queue) + c->samples_in_flight;
 }

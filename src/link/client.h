@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The driver's end of the private bus.
+/* The driver's end of the driver protocol (doc/driver-protocol.md).
  *
- * Connects by itself, again and again (LINK_RECONNECT_MIN to LINK_RECONNECT_MAX), says Hello, and keeps samples in a
+ * Connects by itself, again and again (LINK_RECONNECT_MIN to LINK_RECONNECT_MAX), says hello, and keeps samples in a
  * bounded queue until the agent has answered for them: what was under way when the connection broke is sent again, what
- * the agent will never take is dropped. What is pushed in one turn of the loop travels in one Report per device, with
- * LINK_REPORTS_IN_FLIGHT of them under way and never more samples than the agent gave credits for.
+ * the agent will never take is dropped. A report has the samples of many devices; what comes within
+ * LINK_REPORT_INTERVAL of the last one travels together, LINK_REPORTS_IN_FLIGHT of them are under way at most, and
+ * never more samples than the agent gave credits for. Of the states of a device that cannot be sent at once the last
+ * one wins.
  *
  * Loop thread. Strings handed to a callback live for the call. The client may not be freed from within a callback. */
 
 #include "base/error.h"
+#include "link/packet.h"
 #include "link/queue.h"
-#include "link/wire.h"
 
 #include <systemd/sd-event.h>
 
@@ -32,6 +34,8 @@ struct link_client_ops {
     void (*check_config)(struct link_call *call, const char *device, const char *text, void *userdata);
     void (*scan)(struct link_call *call, json_object *options, void *userdata);
     void (*read_raw)(struct link_call *call, json_object *options, void *userdata);
+    /* A sensor's bind key is behind fd, which is the callee's. 0, or why it is of no use. */
+    int (*secret)(const char *device, int fd, void *userdata);
     void (*quit)(void *userdata);
 };
 
@@ -44,12 +48,13 @@ struct link_client_options {
 /* ops is not copied. -ENAMETOOLONG, with words. */
 int link_client_new(sd_event *event, const struct link_client_options *options, const struct link_client_ops *ops,
                     void *userdata, struct link_client **ret, struct error *e);
+/* Sends first what the agent may have and the socket takes. */
 struct link_client *link_client_free(struct link_client *c);
 DEFINE_FREEP(struct link_client, link_client_free)
 
 /* Takes the sample (queued_new()), which must be valid. */
 void link_client_push(struct link_client *c, struct queued *sample);
-/* -ENOTCONN: say it again when the agent sends the devices. */
+/* -ENOTCONN: say it again when the agent sends the devices. -ENOMEM. */
 int link_client_device_state(struct link_client *c, const char *device, const char *state, const char *reason);
 
 /* Samples lost because the queue was full, and those that the agent refused. */
@@ -62,7 +67,8 @@ void link_call_value(struct link_call *call, const struct sample_value *value);
 void link_call_values(struct link_call *call, const struct sample_value *values, size_t n);
 /* n times two texts: JSON pointer and message. */
 void link_call_complaints(struct link_call *call, const char *const (*complaints)[2], size_t n);
-/* A JSON array of objects; the member "id" of each stands before the others. */
+/* A JSON array of objects. Of these, as of complaints, those that a packet has no room for are left out. */
 void link_call_found(struct link_call *call, json_object *found);
-/* What r stands for is said in link/wire.h; `text` is for people. */
+/* r: -ENODEV (device), -ENOENT (point), -EACCES (not writable), -EOPNOTSUPP, or the plugin's own; `text` is for
+ * people. */
 void link_call_fail(struct link_call *call, int r, const char *text);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
-#include "base/limits.h"
 #include "base/names.h"
 #include "link/host-internal.h"
 
@@ -9,14 +9,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A call that the driver owes an answer to. */
+/* What a driver was asked, and who wants to know. */
 struct call {
-    LIST_ENTRY(call) link;
-    struct conn *conn;
-    sd_bus_slot *slot;
-    /* Reads the reply (NULL on failure) and tells the caller. */
-    void (*finish)(struct call *call, int r, const struct link_failure *failure, sd_bus_message *reply);
+    struct dialog_request request; /* first */
     union {
+        link_done_fn done;
         link_value_fn value;
         link_values_fn values;
         link_complaints_fn complaints;
@@ -25,267 +22,289 @@ struct call {
     void *userdata;
 };
 
-static const struct link_failure bad_answer = {ERROR_INVALID_ARGUMENT, "the driver's answer is malformed"};
+static const struct {
+    int r;
+    const char *name;
+} error_names[] = {
+    {-ENODEV, ERROR_NO_SUCH_DEVICE}, {-ENOENT, ERROR_NO_SUCH_POINT},
+    {-EACCES, ERROR_NOT_WRITABLE},   {-EBUSY, ERROR_BUSY},
+    {-ENOTCONN, ERROR_DRIVER_AWAY},  {-EINVAL, ERROR_INVALID_ARGUMENT},
+};
 
-/* Out of the connection's list before anybody is told: what is told may close the connection. */
-static void finish(struct call *call, int r, const struct link_failure *failure, sd_bus_message *reply)
+static const char *error_name(int r)
 {
-    LIST_REMOVE(call, link);
-    call->conn->n_calls--;
-    call->finish(call, r, failure, reply);
-    sd_bus_slot_unref(call->slot);
+    for (size_t i = 0; i < ELEMENTSOF(error_names); i++)
+        if (error_names[i].r == r)
+            return error_names[i].name;
+    return NULL;
+}
+
+static struct call *call_of(struct dialog_request *q)
+{
+    return (struct call *)(void *)q;
+}
+
+/* Tells the caller, who may not be told twice. */
+static void finish(struct call *call, const struct dialog_answer *a, const struct link_failure *failure)
+{
+    const struct sample_value *value = a->r < 0 ? NULL : a->values;
+    size_t n = a->r < 0 ? 0 : a->n;
+
+    switch (call->request.kind) {
+    case PACKET_WRITE:
+    case PACKET_READ:
+        call->done.value(a->r, failure, value, call->userdata);
+        break;
+    case PACKET_RAW:
+        call->done.values(a->r, failure, value, n, call->userdata);
+        break;
+    case PACKET_CHECK:
+        call->done.complaints(a->r, failure, a->complaints, n, call->userdata);
+        break;
+    case PACKET_SCAN:
+        call->done.found(a->r, failure, a->r < 0 ? NULL : a->found, call->userdata);
+        break;
+    case PACKET_SECRET:
+        call->done.done(a->r, failure, call->userdata);
+        break;
+    case PACKET_QUIT:
+    case PACKET_HELLO:
+    case PACKET_REPORT:
+    case PACKET_STATE:
+    case PACKET_ANSWER:
+    case PACKET_WELCOME:
+    case PACKET_CREDIT:
+    case PACKET_BEGIN:
+    case PACKET_DEVICE:
+    case PACKET_END:
+    case PACKET_BYE:
+    case PACKET_KINDS:
+        break;
+    }
+}
+
+static void fail(struct call *call, int r, const char *words)
+{
+    const struct dialog_answer a = {.r = r};
+    char text[ERROR_TEXT_MAX];
+    const struct link_failure failure = {error_name(r), text};
+
+    /* It will be logged: a driver may not write lines of ours. */
+    snprintf(text, sizeof(text), "%s", words[0] ? words : strerrordesc_np(-r) ?: "an error without a name");
+    host_clean(text);
+    finish(call, &a, &failure);
+}
+
+void conn_answer(struct conn *c, struct dialog_answer *a)
+{
+    struct call *call = call_of(a->request);
+    json_object *found = TAKE_PTR(a->found);
+    struct dialog_answer answer = *a;
+
+    answer.found = found;
+    if (!a->request->given_up && a->r < 0)
+        fail(call, a->r, a->text);
+    else if (!a->request->given_up)
+        finish(call, &answer, NULL);
+    json_object_put(found);
     free(call);
 }
 
 void conn_end_calls(struct conn *c, int r, const char *text)
 {
-    const struct link_failure failure = {ERROR_DRIVER_AWAY, text};
+    struct dialog_request *q;
 
-    while (!LIST_EMPTY(&c->calls))
-        finish(LIST_FIRST(&c->calls), r, &failure, NULL);
+    while ((q = dialog_end(&c->dialog))) {
+        if (!q->given_up)
+            fail(call_of(q), r, text);
+        free(call_of(q));
+    }
 }
 
-static int on_reply(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static void set_timer(struct conn *c)
 {
-    const sd_bus_error *e = sd_bus_message_get_error(m);
-    struct call *call = userdata;
+    uint64_t next = dialog_next_deadline(&c->dialog);
 
-    if (sd_bus_message_is_method_error(m, NULL)) {
-        char text[ERROR_TEXT_MAX];
-        const struct link_failure failure = {e->name, text};
-
-        /* It will be logged: a driver may not write lines of ours. */
-        snprintf(text, sizeof(text), "%s", e->message ?: e->name);
-        host_clean(text);
-        finish(call, wire_error_errno(e), &failure, m);
-    } else
-        finish(call, 0, NULL, m);
-    return 1;
+    (void)sd_event_source_set_time(c->call_timer, next);
+    (void)sd_event_source_set_enabled(c->call_timer, next == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
-static int call_begin(struct link_host *h, const char *driver, const char *member, struct conn **ret_conn,
-                      sd_bus_message **ret)
+int conn_calls_overdue(sd_event_source *source, uint64_t usec, void *userdata)
 {
+    _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
+    struct dialog_request *q;
+
+    while (c->host && (q = dialog_overdue(&c->dialog, clock_boottime())))
+        fail(call_of(q), -ETIMEDOUT, "the driver did not answer");
+    if (c->host)
+        set_timer(c);
+    return 0;
+}
+
+/* A request under way to be written, in the host's buffer. */
+struct question {
+    struct conn *conn;
+    struct call *call;
+    struct cbor_writer w;
+};
+
+static int ask_begin(struct link_host *h, const char *driver, enum packet_kind kind, const struct call *model,
+                     struct question *ret)
+{
+    const uint64_t timeout = kind == PACKET_SCAN ? LINK_SCAN_TIMEOUT : LINK_CALL_TIMEOUT;
     struct link_driver *d = link_host_find_driver(h, driver);
-
-    if (!d || !d->conn)
-        return -ENOTCONN;
-    if (d->conn->n_calls == LINK_CALLS_MAX)
-        return -EBUSY;
-    *ret_conn = d->conn;
-    return sd_bus_message_new_method_call(d->conn->bus, ret, NULL, LINK_PATH, LINK_INTERFACE_DRIVER, member);
-}
-
-static int call_send(struct conn *c, sd_bus_message *m, uint64_t timeout, const struct call *model)
-{
-    struct call *call = malloc(sizeof(*call));
+    struct call *call;
     int r;
 
+    if (!d || !d->conn || !d->conn->welcomed)
+        return -ENOTCONN;
+    call = malloc(sizeof(*call));
     if (!call)
         return -ENOMEM;
     *call = *model;
-    call->conn = c;
-    r = sd_bus_call_async(c->bus, &call->slot, m, on_reply, call, timeout);
+    r = dialog_ask(&d->conn->dialog, &call->request, kind, clock_boottime() + timeout);
     if (r < 0) {
         free(call);
         return r;
     }
-    LIST_INSERT_HEAD(&c->calls, call, link);
-    c->n_calls++;
+    *ret = (struct question){.conn = d->conn, .call = call};
+    cbor_writer_init(&ret->w, h->out, LINK_PACKET_MAX);
     return 0;
 }
 
-static void finish_value(struct call *call, int r, const struct link_failure *failure, sd_bus_message *reply)
+static int ask_end(struct question *q, int r)
 {
-    struct sample_value v;
-
-    if (r >= 0 && wire_read_value(reply, &v) < 0) {
-        r = -EBADMSG;
-        failure = &bad_answer;
+    if (r >= 0) {
+        set_timer(q->conn);
+        return 0;
     }
-    call->done.value(r, failure, r < 0 ? NULL : &v, call->userdata);
+    dialog_unask(&q->conn->dialog, &q->call->request);
+    free(q->call);
+    return r;
+}
+
+static int send_question(struct question *q, int passed)
+{
+    return ask_end(q, conn_request(q->conn, &q->w, passed));
+}
+
+static void put_names(struct question *q, const char *device, const char *point, size_t more)
+{
+    packet_begin(&q->w, q->call->request.kind, q->call->request.serial, (point ? 2 : 1) + more);
+    cbor_put_text(&q->w, device);
+    if (point)
+        cbor_put_text(&q->w, point);
 }
 
 int link_host_write(struct link_host *h, const char *driver, const char *device, const char *point,
                     const struct sample_value *value, link_value_fn done, void *userdata)
 {
-    const struct call model = {.finish = finish_value, .done.value = done, .userdata = userdata};
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    struct conn *c;
+    const struct call model = {.done.value = done, .userdata = userdata};
+    struct question q;
     int r;
 
     if (!id_valid(device) || !id_valid(point) || !sample_value_valid(value))
         return -EINVAL;
-    r = call_begin(h, driver, "Write", &c, &m);
-    if (r >= 0)
-        r = sd_bus_message_append(m, "ss", device, point);
-    if (r >= 0)
-        r = wire_append_value(m, value);
-    return r < 0 ? r : call_send(c, m, LINK_CALL_TIMEOUT, &model);
+    r = ask_begin(h, driver, PACKET_WRITE, &model, &q);
+    if (r < 0)
+        return r;
+    put_names(&q, device, point, 1);
+    cbor_put_value(&q.w, value);
+    return send_question(&q, -EBADF);
 }
 
 int link_host_read(struct link_host *h, const char *driver, const char *device, const char *point, link_value_fn done,
                    void *userdata)
 {
-    const struct call model = {.finish = finish_value, .done.value = done, .userdata = userdata};
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    struct conn *c;
+    const struct call model = {.done.value = done, .userdata = userdata};
+    struct question q;
     int r;
 
     if (!id_valid(device) || !id_valid(point))
         return -EINVAL;
-    r = call_begin(h, driver, "Read", &c, &m);
-    if (r >= 0)
-        r = sd_bus_message_append(m, "ss", device, point);
-    return r < 0 ? r : call_send(c, m, LINK_CALL_TIMEOUT, &model);
+    r = ask_begin(h, driver, PACKET_READ, &model, &q);
+    if (r < 0)
+        return r;
+    put_names(&q, device, point, 0);
+    return send_question(&q, -EBADF);
 }
 
-static int read_complaints(sd_bus_message *m, struct link_complaint *complaints)
-{
-    size_t n = 0;
-    int r = sd_bus_message_enter_container(m, 'a', "(ss)");
-
-    while (r >= 0 && n < LINK_ANSWERS_MAX) {
-        r = sd_bus_message_read(m, "(ss)", &complaints[n].pointer, &complaints[n].message);
-        if (r == 0)
-            break;
-        n++;
-    }
-    return r < 0 ? r : (int)n;
-}
-
-static void finish_complaints(struct call *call, int r, const struct link_failure *failure, sd_bus_message *reply)
-{
-    _cleanup_free_ struct link_complaint *complaints = calloc(LINK_ANSWERS_MAX, sizeof(*complaints));
-    int n = 0;
-
-    if (r >= 0)
-        n = complaints ? read_complaints(reply, complaints) : -ENOMEM;
-    if (n < 0) {
-        r = -EBADMSG;
-        failure = &bad_answer;
-        n = 0;
-    }
-    call->done.complaints(r, failure, complaints, (size_t)n, call->userdata);
-}
-
+/* As many packets as the texts take; the driver answers the last. */
 int link_host_check_config(struct link_host *h, const char *driver, const struct link_device *device,
                            link_complaints_fn done, void *userdata)
 {
-    const struct call model = {.finish = finish_complaints, .done.complaints = done, .userdata = userdata};
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    _cleanup_free_ char *text = NULL;
-    struct conn *c;
+    const struct call model = {.done.complaints = done, .userdata = userdata};
+    struct question q;
+    bool more = true;
+    size_t at = 0;
     int r;
 
     if (!id_valid(device->id))
         return -EINVAL;
-    if (asprintf(&text, "{\"section\":%s,\"points\":%s}", device->section, device->points) < 0) {
-        text = NULL;
-        return -ENOMEM;
+    r = ask_begin(h, driver, PACKET_CHECK, &model, &q);
+    if (r < 0)
+        return r;
+    while (r >= 0 && more) {
+        cbor_writer_init(&q.w, h->out, LINK_PACKET_MAX);
+        more = packet_put_texts(&q.w, PACKET_CHECK, q.call->request.serial, device, &at);
+        r = conn_request(q.conn, &q.w, -EBADF);
     }
-    r = call_begin(h, driver, "CheckConfig", &c, &m);
-    if (r >= 0)
-        r = sd_bus_message_append(m, "ss", device->id, text);
-    return r < 0 ? r : call_send(c, m, LINK_CALL_TIMEOUT, &model);
+    return ask_end(&q, r);
 }
 
-static int read_found(sd_bus_message *m, json_object *found)
+static int ask_with_options(struct link_host *h, const char *driver, enum packet_kind kind, json_object *options,
+                            const struct call *model)
 {
-    int r = sd_bus_message_enter_container(m, 'a', "(sa{sv})");
+    struct question q;
+    int r = ask_begin(h, driver, kind, model, &q);
 
-    while (r >= 0) {
-        const char *id;
-        json_object *object;
-
-        r = sd_bus_message_enter_container(m, 'r', "sa{sv}");
-        if (r <= 0)
-            return r;
-        r = sd_bus_message_read_basic(m, 's', &id);
-        if (r >= 0)
-            r = wire_read_dict(m, &object);
-        if (r < 0)
-            return r;
-        json_object_object_add(object, "id", json_object_new_string(id));
-        if (json_object_array_add(found, object) < 0) {
-            json_object_put(object);
-            return -ENOMEM;
-        }
-        r = sd_bus_message_exit_container(m);
-    }
-    return r;
-}
-
-static void finish_found(struct call *call, int r, const struct link_failure *failure, sd_bus_message *reply)
-{
-    _cleanup_json_ json_object *found = json_object_new_array();
-
-    if (r >= 0 && (!found || read_found(reply, found) < 0)) {
-        r = -EBADMSG;
-        failure = &bad_answer;
-    }
-    call->done.found(r, failure, r < 0 ? NULL : found, call->userdata);
+    if (r < 0)
+        return r;
+    packet_begin(&q.w, kind, q.call->request.serial, 1);
+    packet_put_map(&q.w, options);
+    return send_question(&q, -EBADF);
 }
 
 int link_host_scan(struct link_host *h, const char *driver, json_object *options, link_found_fn done, void *userdata)
 {
-    const struct call model = {.finish = finish_found, .done.found = done, .userdata = userdata};
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    struct conn *c;
-    int r = call_begin(h, driver, "Scan", &c, &m);
+    const struct call model = {.done.found = done, .userdata = userdata};
 
-    if (r >= 0)
-        r = wire_append_dict(m, options);
-    return r < 0 ? r : call_send(c, m, LINK_SCAN_TIMEOUT, &model);
-}
-
-static int read_values(sd_bus_message *m, struct sample_value *values)
-{
-    int r = sd_bus_message_enter_container(m, 'a', "v");
-    size_t n = 0;
-
-    while (r >= 0 && n < LINK_ANSWERS_MAX && sd_bus_message_at_end(m, 0) == 0) {
-        r = wire_read_value(m, &values[n]);
-        n++;
-    }
-    return r < 0 ? r : (int)n;
-}
-
-static void finish_values(struct call *call, int r, const struct link_failure *failure, sd_bus_message *reply)
-{
-    _cleanup_free_ struct sample_value *values = calloc(LINK_ANSWERS_MAX, sizeof(*values));
-    int n = 0;
-
-    if (r >= 0)
-        n = values ? read_values(reply, values) : -ENOMEM;
-    if (n < 0) {
-        r = -EBADMSG;
-        failure = &bad_answer;
-        n = 0;
-    }
-    call->done.values(r, failure, values, (size_t)n, call->userdata);
+    return ask_with_options(h, driver, PACKET_SCAN, options, &model);
 }
 
 int link_host_read_raw(struct link_host *h, const char *driver, json_object *options, link_values_fn done,
                        void *userdata)
 {
-    const struct call model = {.finish = finish_values, .done.values = done, .userdata = userdata};
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    struct conn *c;
-    int r = call_begin(h, driver, "ReadRaw", &c, &m);
+    const struct call model = {.done.values = done, .userdata = userdata};
 
-    if (r >= 0)
-        r = wire_append_dict(m, options);
-    return r < 0 ? r : call_send(c, m, LINK_CALL_TIMEOUT, &model);
+    return ask_with_options(h, driver, PACKET_RAW, options, &model);
+}
+
+int link_host_secret(struct link_host *h, const char *driver, const char *device, int fd, link_done_fn done,
+                     void *userdata)
+{
+    const struct call model = {.done.done = done, .userdata = userdata};
+    struct link_driver *d = link_host_find_driver(h, driver);
+    struct question q;
+    int r;
+
+    if (d && !host_device_find(d, device))
+        return -ENODEV;
+    r = ask_begin(h, driver, PACKET_SECRET, &model, &q);
+    if (r < 0)
+        return r;
+    put_names(&q, device, NULL, 0);
+    return send_question(&q, fd);
 }
 
 int link_host_quit(struct link_host *h, const char *driver)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    struct conn *c;
-    int r = call_begin(h, driver, "Quit", &c, &m);
+    const struct call model = {.userdata = NULL};
+    struct question q;
+    int r = ask_begin(h, driver, PACKET_QUIT, &model, &q);
 
-    if (r >= 0)
-        r = sd_bus_message_set_expect_reply(m, 0);
-    return r < 0 ? r : sd_bus_send(c->bus, m, NULL);
+    if (r < 0)
+        return r;
+    packet_begin(&q.w, PACKET_QUIT, q.call->request.serial, 0);
+    return send_question(&q, -EBADF);
 }

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
-#include "base/id.h"
-#include "base/json.h"
 #include "base/log.h"
-#include "base/names.h"
-#include "base/text.h"
 #include "link/host-internal.h"
 
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <systemd/sd-id128.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
 
 struct conn *conn_ref(struct conn *c)
 {
@@ -26,19 +23,18 @@ struct conn *conn_unref(struct conn *c)
     return NULL;
 }
 
-static struct link_report *report_free(struct link_report *report)
+static void drop_sources(struct conn *c)
 {
-    sd_bus_message_unref(report->message);
-    conn_unref(report->conn);
-    free(report);
-    return NULL;
+    sd_event_source **sources[] = {&c->io, &c->hello_timer, &c->resume_timer, &c->held_timer, &c->call_timer};
+
+    for (size_t i = 0; i < ELEMENTSOF(sources); i++)
+        *sources[i] = sd_event_source_disable_unref(*sources[i]);
 }
 
 void conn_close(struct conn *c, const char *reason)
 {
     struct link_host *h = c->host;
     struct link_driver *d = c->driver;
-    struct link_report *report;
 
     if (!h)
         return;
@@ -47,472 +43,425 @@ void conn_close(struct conn *c, const char *reason)
     LIST_REMOVE(c, link);
     if (!d)
         h->n_strangers--;
+    if (c->account)
+        c->account->n_conns--;
     peer_names_cancel(h->names, c);
-    conn_end_calls(c, h->ops->report ? -ENOTCONN : -ECANCELED, reason ?: "the driver went away");
-    while ((report = TAILQ_FIRST(&c->held))) {
-        TAILQ_REMOVE(&c->held, report, link);
-        report_free(report);
+    if (d) {
+        d->conn = d->conn == c ? NULL : d->conn;
+        d->pins++;
     }
-    sd_event_source_disable_unref(c->hello_timer);
-    sd_event_source_disable_unref(c->held_timer);
-    sd_bus_close(c->bus);
-    c->bus = sd_bus_unref(c->bus);
-    c->guard = guard_free(c->guard);
+    conn_end_calls(c, h->ops->report ? -ENOTCONN : -ECANCELED, reason ?: "the driver disconnected");
+    conn_drop_held(c);
+    drop_sources(c);
+    outbox_done(&c->out);
+    outbox_done(&c->behind);
     c->fd = safe_close(c->fd);
     conn_unref(c); /* the host's */
-    if (d && d->conn == c) {
-        d->conn = NULL;
-        snprintf(d->last_error, sizeof(d->last_error), "%s", reason ?: "the driver went away");
+    if (d && !d->conn) {
+        host_driver_reset(d);
+        snprintf(d->last_error, sizeof(d->last_error), "%s", reason ?: "the driver disconnected");
         if (h->ops->driver_changed)
             h->ops->driver_changed(d, h->userdata);
+    }
+    if (d) {
+        d->pins--;
         host_driver_forget(d);
     }
     conn_unref(c);
 }
 
-/* Drops a message: counted, answered if the caller wants to know, and logged at a bounded rate. Always negative or
- * positive: 0 would mean to sd-bus, and to whoever checks before acting, that nobody has dealt with the message. */
-static int refuse(struct conn *c, sd_bus_message *m, int r, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
-static int refuse(struct conn *c, sd_bus_message *m, int r, const char *format, ...)
+/* ---- Out ---- */
+
+/* What it is watched for: nothing at all while the rate forbids reading, or a peer that is gone would wake us for ever.
+ */
+static void watch(struct conn *c)
 {
+    bool resting = sd_event_source_get_enabled(c->resume_timer, NULL) > 0;
+    uint32_t events = 0;
+
+    if (!resting && c->out.bytes <= LINK_OUT_UNREAD)
+        events |= EPOLLIN;
+    if (!outbox_empty(&c->out) || c->set.phase != SET_DONE)
+        events |= EPOLLOUT;
+    if (events)
+        (void)sd_event_source_set_io_events(c->io, events);
+    (void)sd_event_source_set_enabled(c->io, events ? SD_EVENT_ON : SD_EVENT_OFF);
+}
+
+/* The peer takes nothing more. What it said before is still read, to its end. */
+static void go_deaf(struct conn *c)
+{
+    c->deaf = true;
+    c->set.phase = SET_DONE;
+    outbox_done(&c->out);
+    outbox_done(&c->behind);
+}
+
+/* The driver would wait for ever for what could not be sent: it is to find its connection ended. */
+static void give_up(struct conn *c, int r)
+{
+    if (r >= 0)
+        return;
+    (void)shutdown(c->fd, SHUT_RDWR);
+    go_deaf(c);
+}
+
+void conn_send(struct conn *c, const struct cbor_writer *w)
+{
+    if (c->deaf)
+        return;
+    give_up(c, w->full ? -E2BIG : outbox_send(&c->out, c->fd, w->start, cbor_written(w), -EBADF));
+    watch(c);
+}
+
+int conn_request(struct conn *c, const struct cbor_writer *w, int passed)
+{
+    size_t n = cbor_written(w);
+
+    if (w->full)
+        return -E2BIG;
+    if (c->deaf || !c->welcomed)
+        return -ENOTCONN;
+    if (c->out.bytes + c->behind.bytes + n > LINK_OUT_MAX)
+        return -EBUSY;
+    if (c->set.phase != SET_DONE)
+        return outbox_append(&c->behind, w->start, n, passed);
+    give_up(c, outbox_send(&c->out, c->fd, w->start, n, passed));
+    watch(c);
+    return 0;
+}
+
+static void write_set(struct conn *c, struct cbor_writer *w)
+{
+    struct link_driver *d = c->driver;
+    struct host_device *device;
+    struct link_device view;
+
+    switch (c->set.phase) {
+    case SET_BEGIN:
+        packet_begin(w, PACKET_BEGIN, 0, 0);
+        c->set.phase = d->n_devices > 0 ? SET_DEVICES : SET_END;
+        break;
+    case SET_DEVICES:
+        device = &d->devices[c->set.next];
+        view = (struct link_device){device->id, device->section, device->points};
+        if (packet_put_texts(w, PACKET_DEVICE, 0, &view, &c->set.at))
+            break;
+        c->set.at = 0;
+        if (++c->set.next == d->n_devices)
+            c->set.phase = SET_END;
+        break;
+    case SET_END:
+        packet_begin(w, PACKET_END, 0, 0);
+        c->set.phase = SET_DONE;
+        break;
+    case SET_DONE:
+        break;
+    }
+}
+
+/* The set is written packet by packet as the driver takes it, so that it never waits here in a second copy. */
+static void write_more(struct conn *c)
+{
+    give_up(c, outbox_flush(&c->out, c->fd));
+    for (unsigned i = 0; i < LINK_PACKETS_PER_TURN && c->welcomed && c->set.phase != SET_DONE && outbox_empty(&c->out);
+         i++) {
+        struct cbor_writer w;
+
+        cbor_writer_init(&w, c->host->out, LINK_PACKET_MAX);
+        write_set(c, &w);
+        conn_send(c, &w);
+    }
+    if (c->set.phase == SET_DONE)
+        outbox_move(&c->out, &c->behind);
+}
+
+void conn_send_devices(struct conn *c)
+{
+    c->set.phase = c->deaf ? SET_DONE : SET_BEGIN;
+    c->set.next = c->set.at = 0;
+    if (c->welcomed)
+        watch(c);
+}
+
+/* ---- In ---- */
+
+/* Closes it for a rule that was broken: told the driver, and logged at a bounded rate. */
+static void violated(struct conn *c, const char *words)
+{
+    struct link_host *h = c->host;
     char text[ERROR_TEXT_MAX];
-    va_list ap;
+    struct cbor_writer w;
 
-    va_start(ap, format);
-    vsnprintf(text, sizeof(text), format, ap);
-    va_end(ap);
-    if (c->driver) {
+    snprintf(text, sizeof(text), "connection closed: %s", words);
+    host_clean(text);
+    cbor_writer_init(&w, h->out, LINK_PACKET_MAX);
+    packet_begin(&w, PACKET_BYE, 0, 1);
+    cbor_put_text(&w, text);
+    conn_send(c, &w);
+    if (c->driver)
         c->driver->counts.refused++;
-        log_limited(&c->driver->complaints, LOG_WARNING, NULL, "driver %s: refused %s: %s", c->driver->name,
-                    sd_bus_message_get_member(m), text);
-    } else if (c->host)
-        host_stranger(c->host, "refused %s: %s", sd_bus_message_get_member(m), text);
-    r = wire_reply_error(m, r, text);
-    return r == 0 ? 1 : r; /* 0: the call was marked as one that expects no answer */
+    if (c->account)
+        log_limited(&c->account->complaints, LOG_WARNING, NULL, "driver %s: %s", c->name, text);
+    else
+        host_stranger(h, "%s", text);
+    conn_close(c, text);
 }
 
-/* What a peer says may be printed only in the shape that it should have. */
-static const char *id_shown(const char *id)
+static void put_welcome(struct conn *c)
 {
-    return id_valid(id) ? id : "(no valid id)";
+    static const struct {
+        const char *name;
+        uint64_t value;
+    } limits[] = {
+        {"samples-per-second", LINK_SAMPLES_PER_SEC},
+        {"bytes-per-second", LINK_BYTES_PER_SEC},
+        {"report-samples", LINK_REPORT_MAX},
+        {"packet-bytes", LINK_PACKET_MAX},
+        {"devices", LINK_DEVICES_MAX},
+        {"connects-per-minute", LINK_CONNECTS},
+    };
+    struct cbor_writer w;
+
+    cbor_writer_init(&w, c->host->out, LINK_PACKET_MAX);
+    packet_begin(&w, PACKET_WELCOME, c->hello_serial, 1);
+    cbor_put_map(&w, 2);
+    cbor_put_text(&w, "credits");
+    cbor_put_uint(&w, conn_credits(c));
+    cbor_put_text(&w, "limits");
+    cbor_put_map(&w, ELEMENTSOF(limits));
+    for (size_t i = 0; i < ELEMENTSOF(limits); i++) {
+        cbor_put_text(&w, limits[i].name);
+        cbor_put_uint(&w, limits[i].value);
+    }
+    conn_send(c, &w);
 }
 
-void host_clean(char *text)
+/* Without credits the driver would have nothing to wait for: it is welcomed when there are some. */
+static void welcome(struct conn *c)
 {
-    text_trim(text);
-    for (; *text; text++)
-        if ((unsigned char)*text < 0x20 || *text == 0x7f)
-            *text = ' ';
-}
-
-static uint64_t rate_tokens(struct ratelimit *l)
-{
-    (void)ratelimit_next(l, clock_boottime(), 0); /* lets flow in what is due */
-    return l->tokens_us * l->burst / l->interval;
-}
-
-static uint32_t credits(struct conn *c)
-{
-    uint64_t window = LINK_CREDITS - MIN_OF(c->unanswered, (size_t)LINK_CREDITS);
-
-    return (uint32_t)MIN_OF(window, rate_tokens(&c->driver->samples));
-}
-
-static void answer(struct link_report *report)
-{
-    (void)sd_bus_reply_method_return(report->message, "u", credits(report->conn));
-    report_free(report);
-}
-
-static int hold(struct conn *c, struct link_report *report)
-{
-    uint64_t when = ratelimit_next(&c->driver->samples, clock_boottime(), LINK_CREDITS_MIN);
-    int r = sd_event_source_set_time(c->held_timer, when);
-
-    if (r >= 0)
-        r = sd_event_source_set_enabled(c->held_timer, SD_EVENT_ONESHOT);
-    if (r >= 0)
-        TAILQ_INSERT_TAIL(&c->held, report, link);
-    return r;
+    if (!conn_may_answer(c))
+        return;
+    c->welcomed = true;
+    put_welcome(c);
+    conn_send_devices(c);
 }
 
 static int on_held(sd_event_source *source, uint64_t usec, void *userdata)
 {
     _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
-    struct link_report *report;
 
-    while (c->host && (report = TAILQ_FIRST(&c->held))) {
-        TAILQ_REMOVE(&c->held, report, link);
-        answer(report);
-    }
-    return 0;
-}
-
-void link_report_done(struct link_report *report, int r)
-{
-    struct conn *c = report->conn;
-
-    c->unanswered -= report->n;
-    if (!c->host) {
-        report_free(report);
-        return;
-    }
-    if (r < 0) {
-        (void)wire_reply_error(report->message, r == -EINVAL || r == -ENODEV ? r : -EBUSY, strerror(-r));
-        report_free(report);
-        return;
-    }
-    /* An answer without credits would leave the driver with nothing to wait for. */
-    if (rate_tokens(&c->driver->samples) < LINK_CREDITS_MIN && hold(c, report) >= 0)
-        return;
-    answer(report);
-}
-
-static int report_new(struct conn *c, sd_bus_message *m, size_t n, struct link_report **ret)
-{
-    struct link_report *report = calloc(1, sizeof(*report));
-
-    if (!report)
-        return -ENOMEM;
-    report->conn = conn_ref(c);
-    report->message = sd_bus_message_ref(m);
-    report->n = n;
-    *ret = report;
-    return 0;
-}
-
-static int on_report(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
-    struct link_report *report;
-    struct link_driver *d = c->driver;
-    const char *device;
-    int r, n;
-
-    if (!d)
-        return refuse(c, m, -EINVAL, "it comes before Hello");
-    r = sd_bus_message_read(m, "s", &device);
-    n = r < 0 ? r : wire_read_samples(m, c->host->samples, LINK_REPORT_MAX);
-    if (n == -E2BIG)
-        return refuse(c, m, -EINVAL, "more than %d samples in one report", LINK_REPORT_MAX);
-    if (n < 0)
-        return refuse(c, m, -EINVAL, "a point, value, unit or flag that is not allowed");
-    if (!host_device_find(d, device))
-        return refuse(c, m, -ENODEV, "the device %s is not one of this driver's", id_shown(device));
-    if (c->unanswered + (size_t)n > LINK_CREDITS || !ratelimit_take(&d->samples, clock_boottime(), (uint64_t)n))
-        return refuse(c, m, -EBUSY, "more samples than it had credits for");
-    r = report_new(c, m, (size_t)n, &report);
-    if (r < 0)
-        return r;
-    d->counts.reports++;
-    d->counts.samples += (uint64_t)n;
-    c->unanswered += (size_t)n;
-    if (n == 0)
-        link_report_done(report, 0);
+    if (!c->welcomed)
+        welcome(c);
     else
-        c->host->ops->report(d, report, device, c->host->samples, (size_t)n, c->host->userdata);
-    return 1;
-}
-
-static const char *const device_state_names[] = {
-    [DEVICE_STATE_OK] = "ok",
-    [DEVICE_STATE_DEGRADED] = "degraded",
-    [DEVICE_STATE_FAILED] = "failed",
-    [DEVICE_STATE_CLOSED] = "closed",
-};
-
-static enum device_state device_state_parse(const char *name)
-{
-    for (size_t i = DEVICE_STATE_OK; i < ELEMENTSOF(device_state_names); i++)
-        if (strcmp(device_state_names[i], name) == 0)
-            return (enum device_state)i;
-    return DEVICE_STATE_UNKNOWN;
-}
-
-static int on_device_state(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
-    const char *id, *name, *reason;
-    struct host_device *device;
-    enum device_state state;
-    char *copy;
-    int r;
-
-    if (!c->driver)
-        return refuse(c, m, -EINVAL, "it comes before Hello");
-    r = sd_bus_message_read(m, "sss", &id, &name, &reason);
-    if (r < 0)
-        return r;
-    device = host_device_find(c->driver, id);
-    if (!device)
-        return refuse(c, m, -ENODEV, "the device %s is not one of this driver's", id_shown(id));
-    state = device_state_parse(name);
-    if (state == DEVICE_STATE_UNKNOWN || strlen(reason) >= ERROR_TEXT_MAX)
-        return refuse(c, m, -EINVAL, "no such state, or too long a reason");
-    if (device->state != state || strcmp(device->reason ?: "", reason) != 0) {
-        copy = strdup(reason);
-        if (!copy)
-            return -ENOMEM;
-        host_clean(copy);
-        free(device->reason);
-        device->reason = copy;
-        device->state = state;
-        if (c->host->ops->device_state)
-            c->host->ops->device_state(c->driver, id, name, copy, c->host->userdata);
-    }
-    return sd_bus_reply_method_return(m, "");
-}
-
-/* What it may be called: its uid's word, or its own where the uid is ours. */
-static int check_name(struct conn *c, sd_bus_message *m, const char *name, uint32_t abi)
-{
-    if (c->driver)
-        return refuse(c, m, -EINVAL, "it was said already");
-    if (abi != LINK_ABI)
-        return refuse(c, m, -EINVAL, "the driver speaks version %u of the private bus, this agent version %u", abi,
-                      LINK_ABI);
-    if (!id_valid(name))
-        return refuse(c, m, -EINVAL, "a driver's name is " ID_RULE);
-    if (!c->self_naming && strcmp(name, c->name) != 0)
-        return refuse(c, m, -EACCES, "the user " DRIVER_USER_PREFIX "%s is not the driver %s", c->name, name);
+        conn_answer_held(c);
     return 0;
-}
-
-static int read_hello_options(sd_bus_message *m, char *version, size_t size)
-{
-    _cleanup_json_ json_object *options = NULL;
-    int r = wire_read_dict(m, &options);
-
-    if (r < 0)
-        return r;
-    json_object_object_foreach (options, key, value) {
-        if (strcmp(key, "version") != 0 || !json_object_is_type(value, json_type_string))
-            return -EINVAL;
-        if (strlen(json_object_get_string(value)) >= size)
-            return -EINVAL;
-        snprintf(version, size, "%s", json_object_get_string(value));
-        host_clean(version);
-    }
-    return 0;
-}
-
-static int reply_hello(struct conn *c, sd_bus_message *m)
-{
-    return sd_bus_reply_method_return(
-        m, "a{sv}", 6, "credits", "u", credits(c), "samples-per-second", "u", (uint32_t)LINK_SAMPLES_PER_SEC,
-        "bytes-per-second", "u", (uint32_t)LINK_BYTES_PER_SEC, "report-samples", "u", (uint32_t)LINK_REPORT_MAX,
-        "message-bytes", "u", (uint32_t)LINK_FRAME_MAX, "devices", "u", (uint32_t)LINK_DEVICES_MAX);
 }
 
 /* c becomes the connection of d. */
-static int take_over(struct conn *c, struct link_driver *d, const char *version, sd_bus_message *m)
+static void take_over(struct conn *c, struct link_driver *d, const struct packet *p)
 {
     struct link_host *h = c->host;
     struct conn *before = d->conn;
-    int r;
 
     c->driver = d;
     d->conn = c; /* first: a driver without connection and devices is forgotten */
     h->n_strangers--;
     if (before)
         conn_close(before, "another connection of the same driver took its place");
-    sd_event_source_set_enabled(c->hello_timer, SD_EVENT_OFF);
-    snprintf(d->version, sizeof(d->version), "%s", version);
+    (void)sd_event_source_set_enabled(c->hello_timer, SD_EVENT_OFF);
+    snprintf(d->version, sizeof(d->version), "%s", p->text);
+    host_clean(d->version);
     d->counts.connections++;
     d->last_error[0] = 0; /* of the connection before */
-    for (size_t i = 0; i < d->n_devices; i++)
-        d->devices[i].state = DEVICE_STATE_UNKNOWN;
-    r = reply_hello(c, m);
-    if (r >= 0)
-        r = conn_send_devices(c);
-    if (r < 0)
-        return r;
+    host_driver_reset(d);
+    c->hello_serial = p->serial;
+    welcome(c);
     if (h->ops->driver_changed)
         h->ops->driver_changed(d, h->userdata);
-    return 1;
 }
 
-static int on_hello(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static void on_hello(struct conn *c, const struct packet *p)
 {
-    _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
-    char version[DEVICE_ID_MAX + 1] = "";
-    struct link_driver *d;
-    const char *name;
-    uint32_t abi;
-    int r = sd_bus_message_read(m, "su", &name, &abi);
-
-    if (r < 0)
-        return r;
-    r = check_name(c, m, name, abi);
-    if (r != 0)
-        return r;
-    if (read_hello_options(m, version, sizeof(version)) < 0)
-        return refuse(c, m, -EINVAL, "an option that is not known");
-    d = host_driver_get(c->host, name);
-    if (!d)
-        return refuse(c, m, -EBUSY, "there are %d drivers already", LINK_DRIVERS_MAX);
-    return take_over(c, d, version, m);
-}
-
-static const struct {
-    const char *member, *signature;
-} methods[] = {{"Hello", "sua{sv}"}, {"Report", "s" WIRE_SAMPLES}, {"DeviceState", "sss"}};
-
-/* Sees every message first: what sd-bus would refuse by itself is to be counted as well. */
-static int on_message(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
-
-    if (!sd_bus_message_is_method_call(m, NULL, NULL))
-        return 0;
-    for (size_t i = 0; i < ELEMENTSOF(methods); i++)
-        if (sd_bus_message_is_method_call(m, LINK_INTERFACE_HOST, methods[i].member))
-            return sd_bus_message_has_signature(m, methods[i].signature)
-                       ? 0
-                       : refuse(c, m, -EINVAL, "its signature is not %s", methods[i].signature);
-    return refuse(c, m, -EOPNOTSUPP, "there is no such method");
-}
-
-static const sd_bus_vtable vtable[] = {
-    SD_BUS_VTABLE_START(0),
-    SD_BUS_METHOD("Hello", "sua{sv}", "a{sv}", on_hello, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("Report", "s" WIRE_SAMPLES, "u", on_report, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_METHOD("DeviceState", "sss", "", on_device_state, SD_BUS_VTABLE_UNPRIVILEGED),
-    SD_BUS_VTABLE_END,
-};
-
-static int on_devices_set(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    struct conn *c = userdata;
-
-    if (sd_bus_message_is_method_error(m, NULL) && c->driver) {
-        snprintf(c->driver->last_error, sizeof(c->driver->last_error), "it did not take its devices: %s",
-                 sd_bus_message_get_error(m)->message ?: "no reason given");
-        host_clean(c->driver->last_error);
-    }
-    return 1;
-}
-
-int conn_send_devices(struct conn *c)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    struct link_driver *d = c->driver;
-    int r = sd_bus_message_new_method_call(c->bus, &m, NULL, LINK_PATH, LINK_INTERFACE_DRIVER, "SetDevices");
-
-    if (r >= 0)
-        r = sd_bus_message_open_container(m, 'a', "(sa{sv})");
-    for (size_t i = 0; i < d->n_devices && r >= 0; i++)
-        r = sd_bus_message_append(m, "(sa{sv})", d->devices[i].id, 2, "driver", "s", d->devices[i].section, "points",
-                                  "s", d->devices[i].points);
-    if (r >= 0)
-        r = sd_bus_message_close_container(m);
-    if (r >= 0)
-        r = sd_bus_call_async(c->bus, NULL, m, on_devices_set, c, LINK_CALL_TIMEOUT);
-    return r;
-}
-
-static void on_guard_closed(int r, const char *reason, void *userdata)
-{
-    _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
     struct link_host *h = c->host;
-    char text[ERROR_TEXT_MAX];
+    struct link_driver *d;
 
-    if (r < 0) {
-        snprintf(text, sizeof(text), "connection closed: %s", reason);
-        if (c->driver)
-            log_limited(&c->driver->complaints, LOG_WARNING, NULL, "driver %s: %s", c->driver->name, text);
-        else
-            host_stranger(h, "%s", text);
-        conn_close(c, text);
+    if (!c->account) {
+        snprintf(c->name, sizeof(c->name), "%s", p->device);
+        c->account = host_account(h, c->uid, p->device);
+        if (!c->account) {
+            violated(c, "too many drivers have been here");
+            return;
+        }
+        c->account->n_conns++;
+        c->account->last = clock_boottime();
+        if (!ratelimit_take(&c->account->connects, c->account->last, 1)) {
+            violated(c, "it connects too often");
+            return;
+        }
+    }
+    d = host_driver_get(h, p->device);
+    if (!d)
+        violated(c, "there are too many drivers already");
+    else
+        take_over(c, d, p);
+}
+
+/* What breaks the rules is never handed on; the packet's strings live until the next one is read. */
+static void on_packet(struct conn *c, size_t n, int flags)
+{
+    struct link_host *h = c->host;
+    struct error e = {""};
+
+    if (flags & (MSG_TRUNC | MSG_CTRUNC)) {
+        violated(c, flags & MSG_TRUNC ? "a packet that is too large" : "a descriptor that nobody asked for");
         return;
     }
-    /* What it said before it went still counts. The bus holds no more than a socket's buffer of it. */
-    while (c->bus && sd_bus_process(c->bus, NULL) > 0)
-        ;
-    conn_close(c, NULL);
+    if (dialog_receive(&c->dialog, h->in, n, &h->packet, &h->answer, &e) < 0)
+        violated(c, e.text);
+    else if (h->packet.kind == PACKET_HELLO)
+        on_hello(c, &h->packet);
+    else if (h->packet.kind == PACKET_REPORT)
+        conn_report(c, &h->packet);
+    else if (h->packet.kind == PACKET_STATE)
+        host_driver_state(c->driver, &h->packet);
+    else
+        conn_answer(c, &h->answer);
 }
 
-/* Message for message in turns of its own, a driver of many devices would cost the loop a wait for each. */
-static void on_guard_passed(void *userdata)
+/* Until the rate allows a whole packet more. */
+static bool must_rest(struct conn *c)
+{
+    uint64_t now = clock_boottime(), when;
+
+    if (!c->account)
+        return false;
+    when = ratelimit_next(&c->account->bytes, now, LINK_PACKET_MAX);
+    if (when <= now)
+        return false;
+    (void)sd_event_source_set_time(c->resume_timer, when);
+    (void)sd_event_source_set_enabled(c->resume_timer, SD_EVENT_ONESHOT);
+    return true;
+}
+
+/* A packet; without room for descriptors the kernel takes back those that come. 0: nothing more, or its end. */
+static bool read_one(struct conn *c)
+{
+    struct iovec iov = {c->host->in, LINK_PACKET_MAX};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t n = recvmsg(c->fd, &m, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return false;
+    /* It closed without having read all: said once, before what it still had to say. */
+    if (n < 0 && errno == ECONNRESET && !c->deaf) {
+        go_deaf(c);
+        return true;
+    }
+    if (n <= 0) {
+        conn_close(c, NULL);
+        return false;
+    }
+    if (c->account)
+        ratelimit_charge(&c->account->bytes, clock_boottime(), (uint64_t)MAX_OF(n, (ssize_t)LINK_PACKET_CHARGED));
+    on_packet(c, (size_t)n, m.msg_flags);
+    return true;
+}
+
+static void read_more(struct conn *c)
+{
+    size_t samples = 0;
+
+    for (unsigned i = 0; i < LINK_PACKETS_PER_TURN && samples < LINK_REPORT_MAX; i++) {
+        if (c->out.bytes > LINK_OUT_UNREAD || must_rest(c) || !read_one(c) || !c->host)
+            return;
+        samples += c->host->packet.n_samples;
+    }
+}
+
+static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
 
-    for (unsigned i = 0; i < LINK_MESSAGES_PER_TURN && c->bus && sd_bus_process(c->bus, NULL) > 0; i++)
-        ;
+    if (events & EPOLLOUT)
+        write_more(c);
+    if (events & ~(uint32_t)EPOLLOUT)
+        read_more(c);
+    if (c->host)
+        watch(c);
+    return 0;
+}
+
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    watch(userdata);
+    return 0;
 }
 
 static int on_hello_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct conn *c = userdata;
 
-    host_stranger(c->host, "closed a connection that did not say Hello within %u s",
+    host_stranger(c->host, "closed a connection that did not say hello within %u s",
                   (unsigned)(LINK_HELLO_TIMEOUT / USEC_PER_SEC));
     conn_close(c, NULL);
     return 0;
 }
 
-static int start_bus(struct conn *c, int fd)
-{
-    sd_id128_t id;
-    int r = sd_bus_new(&c->bus);
-
-    if (r < 0) {
-        safe_close(fd);
-        return r;
-    }
-    r = sd_bus_set_fd(c->bus, fd, fd);
-    if (r < 0) {
-        safe_close(fd);
-        return r;
-    }
-    r = sd_id128_randomize(&id);
-    if (r >= 0)
-        r = sd_bus_set_server(c->bus, 1, id);
-    /* The uid was checked on the peer's own socket; the pair that sd-bus sees has ours at both ends. */
-    if (r >= 0)
-        r = sd_bus_set_anonymous(c->bus, 1);
-    if (r >= 0)
-        r = sd_bus_add_filter(c->bus, NULL, on_message, c);
-    if (r >= 0)
-        r = sd_bus_add_object_vtable(c->bus, NULL, LINK_PATH, LINK_INTERFACE_HOST, vtable, c);
-    if (r >= 0)
-        r = sd_bus_start(c->bus);
-    return r < 0 ? r : sd_bus_attach_event(c->bus, c->host->event, SD_EVENT_PRIORITY_NORMAL);
-}
-
 int conn_start(struct conn *c)
 {
-    int fd, r = guard_new(c->host->event, TAKE_FD(c->fd), on_guard_closed, on_guard_passed, c, &c->guard, &fd);
+    dialog_init(&c->dialog, c->self_naming ? NULL : c->name);
+    return sd_event_source_set_enabled(c->io, SD_EVENT_ON);
+}
 
-    return r < 0 ? r : start_bus(c, fd);
+static int add_timer(struct conn *c, sd_event_source **ret, sd_event_time_handler_t handler)
+{
+    int r = sd_event_add_time(c->host->event, ret, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, handler, c);
+
+    return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+static int add_sources(struct conn *c, int fd)
+{
+    int r = sd_event_add_io(c->host->event, &c->io, fd, EPOLLIN, on_io, c);
+
+    if (r >= 0)
+        r = sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+    if (r >= 0)
+        r = add_timer(c, &c->resume_timer, on_resume);
+    if (r >= 0)
+        r = add_timer(c, &c->held_timer, on_held);
+    if (r >= 0)
+        r = add_timer(c, &c->call_timer, conn_calls_overdue);
+    if (r >= 0)
+        r = add_timer(c, &c->hello_timer, on_hello_timeout);
+    if (r >= 0)
+        r = sd_event_source_set_time(c->hello_timer, clock_boottime() + LINK_HELLO_TIMEOUT);
+    return r < 0 ? r : sd_event_source_set_enabled(c->hello_timer, SD_EVENT_ONESHOT);
 }
 
 int conn_new(struct link_host *h, int fd, struct conn **ret)
 {
-    _cleanup_free_ struct conn *c = calloc(1, sizeof(*c));
+    struct conn *c = calloc(1, sizeof(*c));
     int r;
 
     if (!c)
         return -ENOMEM;
     c->refs = 1;
+    c->host = h;
     TAILQ_INIT(&c->held);
-    r = sd_event_add_time(h->event, &c->hello_timer, CLOCK_BOOTTIME, clock_boottime() + LINK_HELLO_TIMEOUT, 0,
-                          on_hello_timeout, c);
-    if (r < 0)
-        return r;
-    r = sd_event_add_time(h->event, &c->held_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_held, c);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(c->held_timer, SD_EVENT_OFF);
+    outbox_init(&c->out);
+    outbox_init(&c->behind);
+    dialog_init(&c->dialog, NULL);
+    r = add_sources(c, fd);
     if (r < 0) {
-        sd_event_source_disable_unref(c->hello_timer);
-        sd_event_source_disable_unref(c->held_timer);
+        drop_sources(c);
+        conn_unref(c);
         return r;
     }
-    c->host = h;
     c->fd = fd;
     LIST_INSERT_HEAD(&h->conns, c, link);
     h->n_strangers++;
-    *ret = TAKE_PTR(c);
+    *ret = c;
     return 0;
 }

@@ -1,32 +1,40 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the three files of the agent's end share: host.c (socket, names, drivers), host-conn.c (one connection and what
- * it may say) and host-call.c (what is asked of it). Included by these only. */
+/* What the files of the agent's end share: host.c (socket and names), host-driver.c (drivers, their devices and what
+ * these say of themselves), host-conn.c (one connection), host-report.c (samples and their answers) and host-call.c
+ * (what is asked of a driver). Included by these only. */
 
 #include "base/limits.h"
 #include "base/ratelimit.h"
-#include "link/guard.h"
+#include "link/dialog.h"
 #include "link/host.h"
+#include "link/outbox.h"
 #include "link/peer.h"
 
 #include <sys/queue.h>
+#include <sys/types.h>
 
 struct conn;
-struct call;
-
-enum device_state {
-    DEVICE_STATE_UNKNOWN,
-    DEVICE_STATE_OK,
-    DEVICE_STATE_DEGRADED,
-    DEVICE_STATE_FAILED,
-    DEVICE_STATE_CLOSED,
-};
+struct report;
 
 struct host_device {
     char *id, *section, *points;
-    enum device_state state;
+    enum link_state state;
     char *reason;
+    bool untold; /* the embedder does not know yet */
+    struct ratelimit telling;
+};
+
+/* What is counted of a uid; of a name, where peers name themselves. */
+struct account {
+    uid_t uid;
+    char name[DEVICE_ID_MAX + 1]; /* "" unless it names itself */
+    bool used;
+    unsigned n_conns;
+    uint64_t last;
+    struct ratelimit connects, bytes, samples;
+    struct ratelimit complaints; /* lines logged */
 };
 
 struct link_driver {
@@ -37,40 +45,36 @@ struct link_driver {
     char last_error[ERROR_TEXT_MAX];
     struct host_device *devices; /* by id */
     size_t n_devices;
-    struct conn *conn; /* NULL: away */
+    struct conn *conn; /* NULL: disconnected */
+    unsigned pins;     /* callbacks run that may give it other devices, and it is still needed */
     struct link_driver_counts counts;
-    struct ratelimit samples;    /* LINK_SAMPLES_PER_SEC; kept over reconnects */
-    struct ratelimit complaints; /* what is logged about it */
 };
 TAILQ_HEAD(driver_list, link_driver);
-
-struct link_report {
-    TAILQ_ENTRY(link_report) link; /* in conn->held */
-    struct conn *conn;
-    sd_bus_message *message;
-    size_t n;
-};
-TAILQ_HEAD(report_list, link_report);
-
-LIST_HEAD(call_list, call);
+TAILQ_HEAD(report_list, report);
 
 /* Counted: the host holds it while it is open, a report while it is unanswered, a handler while it runs. */
 struct conn {
     LIST_ENTRY(conn) link; /* in host->conns */
     unsigned refs;
     struct link_host *host;     /* NULL once closed */
-    struct link_driver *driver; /* NULL before Hello */
-    struct guard *guard;
-    sd_bus *bus;
-    sd_event_source *hello_timer, *held_timer;
-    int fd; /* of the peer while it has no name yet */
+    struct link_driver *driver; /* NULL before hello */
+    struct account *account;    /* likewise, of one that names itself */
+    struct dialog dialog;
+    struct outbox out;
+    struct outbox behind; /* requests, to be sent after the set of devices */
+    sd_event_source *io, *hello_timer, *resume_timer, *held_timer, *call_timer;
+    int fd;
     uid_t uid;
     bool self_naming;             /* it says its name itself */
+    bool deaf;                    /* it takes no more, but may have said something */
     char name[DEVICE_ID_MAX + 1]; /* what its uid says */
-    size_t unanswered;            /* samples */
     struct report_list held;      /* accepted, the answer waits for the rate */
-    struct call_list calls;
-    size_t n_calls;
+    uint64_t hello_serial;
+    bool welcomed;
+    struct { /* the set of devices on its way */
+        enum { SET_DONE, SET_BEGIN, SET_DEVICES, SET_END } phase;
+        size_t next, at; /* device, and how much of its texts is sent */
+    } set;
 };
 LIST_HEAD(conn_list, conn);
 
@@ -81,33 +85,61 @@ struct link_host {
     bool self_naming;
     char *path;
     int fd;
-    sd_event_source *listen_source, *pause_timer;
+    sd_event_source *listen_source, *pause_timer, *tell_timer;
+    struct ratelimit accepts;
     struct peer_names *names;
     struct driver_list drivers;
     struct conn_list conns;
     size_t n_strangers;
-    struct sample *samples;      /* LINK_REPORT_MAX, for the report being read */
+    struct account accounts[LINK_ACCOUNTS_MAX];
     struct ratelimit complaints; /* about strangers */
+    uint8_t *in, *out;           /* LINK_PACKET_MAX each, for the packet being read and the one being written */
+    struct packet packet;        /* its arrays, and those of `answer`, for the packet being read */
+    struct dialog_answer answer;
 };
 
 /* host.c */
+void host_stranger(struct link_host *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* NULL: all are taken by others' connections. */
+struct account *host_account(struct link_host *h, uid_t uid, const char *name);
+
+/* host-driver.c */
 struct link_driver *host_driver_get(struct link_host *h, const char *name); /* NULL: no memory, or too many */
 /* Frees d if it has neither devices nor a connection, so that names that came and went leave room for others. */
 void host_driver_forget(struct link_driver *d);
+void host_drivers_done(struct link_host *h);
 struct host_device *host_device_find(struct link_driver *d, const char *id);
-void host_stranger(struct link_host *h, const char *format, ...) __attribute__((format(printf, 2, 3)));
-
-/* host-conn.c */
+/* All that was said of its devices is over. */
+void host_driver_reset(struct link_driver *d);
+void host_driver_state(struct link_driver *d, const struct packet *p);
+/* The timer behind states that wait. */
+int host_tell_states(sd_event_source *source, uint64_t usec, void *host);
 /* What a driver said, made fit to be shown and logged: whole characters, no controls. */
 void host_clean(char *text);
+
+/* host-conn.c */
 int conn_new(struct link_host *h, int fd, struct conn **ret); /* takes fd on success */
 int conn_start(struct conn *c);
-/* Ends it; `reason` (NULL: it went away) becomes the driver's last error. */
+/* Ends it; `reason` (NULL: it disconnected) becomes the driver's last error. */
 void conn_close(struct conn *c, const char *reason);
 struct conn *conn_ref(struct conn *c);
 struct conn *conn_unref(struct conn *c);
 DEFINE_FREEP(struct conn, conn_unref)
-int conn_send_devices(struct conn *c);
+/* Sends what `w` wrote, now or later. A driver that cannot get it finds its connection ended, in a turn to come. */
+void conn_send(struct conn *c, const struct cbor_writer *w);
+/* Likewise, behind the set of devices. -E2BIG, -EBUSY (it does not read), -ENOTCONN. */
+int conn_request(struct conn *c, const struct cbor_writer *w, int passed);
+void conn_send_devices(struct conn *c);
+
+/* host-report.c */
+void conn_report(struct conn *c, const struct packet *p);
+void conn_answer_held(struct conn *c);
+/* Whether the rate allows an answer now; otherwise the timer of what is held is set. */
+bool conn_may_answer(struct conn *c);
+uint32_t conn_credits(struct conn *c);
+void conn_drop_held(struct conn *c);
 
 /* host-call.c */
+void conn_answer(struct conn *c, struct dialog_answer *a);
 void conn_end_calls(struct conn *c, int r, const char *text);
+int conn_calls_overdue(sd_event_source *source, uint64_t usec, void *conn);

@@ -30,140 +30,38 @@ void host_stranger(struct link_host *h, const char *format, ...)
     log_limited(&h->complaints, LOG_WARNING, NULL, "%s: %s", h->path, text);
 }
 
-struct link_driver *link_host_find_driver(struct link_host *h, const char *name)
+static struct account *free_account(struct link_host *h)
 {
-    struct link_driver *d;
+    struct account *best = NULL;
 
-    TAILQ_FOREACH(d, &h->drivers, link)
-    if (strcmp(d->name, name) == 0)
-        return d;
-    return NULL;
+    for (size_t i = 0; i < LINK_ACCOUNTS_MAX; i++) {
+        struct account *a = &h->accounts[i];
+
+        if (!a->used)
+            return a;
+        if (a->n_conns == 0 && (!best || a->last < best->last))
+            best = a;
+    }
+    return best;
 }
 
-struct link_driver *host_driver_get(struct link_host *h, const char *name)
+struct account *host_account(struct link_host *h, uid_t uid, const char *name)
 {
-    struct link_driver *d = link_host_find_driver(h, name), *other;
-    size_t n = 0;
+    struct account *a;
 
-    if (d)
-        return d;
-    TAILQ_FOREACH(other, &h->drivers, link)
-    n++;
-    if (n == LINK_DRIVERS_MAX)
+    for (size_t i = 0; i < LINK_ACCOUNTS_MAX; i++)
+        if (h->accounts[i].used && h->accounts[i].uid == uid && strcmp(h->accounts[i].name, name) == 0)
+            return &h->accounts[i];
+    a = free_account(h);
+    if (!a)
         return NULL;
-    d = calloc(1, sizeof(*d));
-    if (!d)
-        return NULL;
-    d->host = h;
-    snprintf(d->name, sizeof(d->name), "%s", name);
-    ratelimit_init(&d->samples, USEC_PER_SEC, LINK_SAMPLES_PER_SEC);
-    ratelimit_init(&d->complaints, 30 * USEC_PER_SEC, 5);
-    TAILQ_INSERT_TAIL(&h->drivers, d, link);
-    return d;
-}
-
-static int compare_devices(const void *a, const void *b)
-{
-    return strcmp(((const struct host_device *)a)->id, ((const struct host_device *)b)->id);
-}
-
-struct host_device *host_device_find(struct link_driver *d, const char *id)
-{
-    struct host_device key = {.id = (char *)id};
-
-    if (d->n_devices == 0)
-        return NULL;
-    return bsearch(&key, d->devices, d->n_devices, sizeof(*d->devices), compare_devices);
-}
-
-static struct host_device *devices_free(struct host_device *devices, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        free(devices[i].id);
-        free(devices[i].section);
-        free(devices[i].points);
-        free(devices[i].reason);
-    }
-    free(devices);
-    return NULL;
-}
-
-/* What a device that stays as it is said last is not asked again. */
-static void keep_states(struct link_driver *d, struct host_device *devices, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        struct host_device *old = host_device_find(d, devices[i].id);
-
-        if (!old || strcmp(old->section, devices[i].section) != 0 || strcmp(old->points, devices[i].points) != 0)
-            continue;
-        devices[i].state = old->state;
-        devices[i].reason = TAKE_PTR(old->reason);
-    }
-}
-
-static int copy_devices(const struct link_device *from, size_t n, struct host_device **ret)
-{
-    struct host_device *devices = calloc(n + 1, sizeof(*devices));
-    int r = devices ? 0 : -ENOMEM;
-
-    for (size_t i = 0; i < n && r == 0; i++) {
-        if (!id_valid(from[i].id))
-            r = -EINVAL;
-        else if (!(devices[i].id = strdup(from[i].id)) || !(devices[i].section = strdup(from[i].section)) ||
-                 !(devices[i].points = strdup(from[i].points)))
-            r = -ENOMEM;
-    }
-    if (r == 0)
-        qsort(devices, n, sizeof(*devices), compare_devices);
-    for (size_t i = 1; i < n && r == 0; i++)
-        if (strcmp(devices[i - 1].id, devices[i].id) == 0)
-            r = -EINVAL;
-    if (r < 0) {
-        if (devices)
-            devices_free(devices, n);
-        return r;
-    }
-    *ret = devices;
-    return 0;
-}
-
-void host_driver_forget(struct link_driver *d)
-{
-    if (d->conn || d->n_devices > 0)
-        return;
-    TAILQ_REMOVE(&d->host->drivers, d, link);
-    devices_free(d->devices, d->n_devices);
-    free(d);
-}
-
-int link_host_set_devices(struct link_host *h, const char *driver, const struct link_device *devices, size_t n)
-{
-    struct host_device *copy;
-    struct link_driver *d;
-    int r;
-
-    if (!id_valid(driver))
-        return -EINVAL;
-    if (n > LINK_DEVICES_MAX)
-        return -E2BIG;
-    if (n == 0 && !link_host_find_driver(h, driver))
-        return 0;
-    r = copy_devices(devices, n, &copy);
-    if (r < 0)
-        return r;
-    d = host_driver_get(h, driver);
-    if (!d) {
-        devices_free(copy, n);
-        return -ENOMEM;
-    }
-    keep_states(d, copy, n);
-    devices_free(d->devices, d->n_devices);
-    d->devices = copy;
-    d->n_devices = n;
-    if (d->conn)
-        return conn_send_devices(d->conn);
-    host_driver_forget(d);
-    return 0;
+    *a = (struct account){.uid = uid, .used = true};
+    snprintf(a->name, sizeof(a->name), "%s", name);
+    ratelimit_init(&a->connects, LINK_CONNECTS_INTERVAL, LINK_CONNECTS);
+    ratelimit_init(&a->bytes, USEC_PER_SEC, LINK_BYTES_PER_SEC);
+    ratelimit_init(&a->samples, USEC_PER_SEC, LINK_SAMPLES_PER_SEC);
+    ratelimit_init(&a->complaints, LINK_COMPLAINTS_INTERVAL, LINK_COMPLAINTS);
+    return a;
 }
 
 static void on_name(const char *name, void *userdata)
@@ -196,6 +94,17 @@ static size_t strangers_of(const struct link_host *h, uid_t uid)
     return n;
 }
 
+/* Of a uid that may not name itself: all is counted of it from now on. */
+static int open_account(struct link_host *h, struct conn *c)
+{
+    c->account = host_account(h, c->uid, "");
+    if (!c->account)
+        return -EBUSY;
+    c->account->n_conns++;
+    c->account->last = clock_boottime();
+    return ratelimit_take(&c->account->connects, c->account->last, 1) ? 0 : -EDQUOT;
+}
+
 /* Finds out who it is; until then nothing of it is read. */
 static int receive(struct link_host *h, int fd)
 {
@@ -214,24 +123,27 @@ static int receive(struct link_host *h, int fd)
     if (r < 0)
         return r;
     c->uid = peer.uid;
-    if (ours) {
-        c->self_naming = true;
+    c->self_naming = ours;
+    if (ours)
         r = conn_start(c);
-    } else
+    else
+        r = open_account(h, c);
+    if (r >= 0 && !ours)
         r = peer_names_find(h->names, peer.uid, on_name, c);
     if (r < 0) {
-        host_stranger(h, "closed a connection of uid %u: %s", (unsigned)peer.uid, strerror(-r));
+        host_stranger(h, "closed a connection of uid %u: %s", (unsigned)peer.uid,
+                      r == -EDQUOT ? "it connects too often" : strerror(-r));
         conn_close(c, NULL);
     }
     return 0;
 }
 
-static int pause_accepting(struct link_host *h)
+static int pause_accepting(struct link_host *h, uint64_t until)
 {
     int r = sd_event_source_set_enabled(h->listen_source, SD_EVENT_OFF);
 
     if (r >= 0)
-        r = sd_event_source_set_time(h->pause_timer, clock_boottime() + ACCEPT_PAUSE);
+        r = sd_event_source_set_time(h->pause_timer, until);
     return r < 0 ? r : sd_event_source_set_enabled(h->pause_timer, SD_EVENT_ONESHOT);
 }
 
@@ -245,17 +157,22 @@ static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_connection(sd_event_source *source, int listen_fd, uint32_t events, void *userdata)
 {
     struct link_host *h = userdata;
+    uint64_t now = clock_boottime();
 
     for (unsigned i = 0; i < LINK_ACCEPTS_PER_TURN; i++) {
-        int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK), r;
+        int fd, r;
 
+        if (ratelimit_next(&h->accepts, now, 1) > now)
+            return pause_accepting(h, ratelimit_next(&h->accepts, now, LINK_ACCEPTS_PER_TURN));
+        fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
         if (fd < 0 && (errno == EAGAIN || errno == EINTR || errno == ECONNABORTED))
             return 0;
         if (fd < 0) {
             /* Out of descriptors or memory: the connection stays in the backlog, so do not spin on it. */
             host_stranger(h, "cannot accept a connection: %s", strerror(errno));
-            return pause_accepting(h);
+            return pause_accepting(h, now + ACCEPT_PAUSE);
         }
+        ratelimit_charge(&h->accepts, now, 1);
         r = receive(h, fd);
         if (r < 0) {
             host_stranger(h, "closed a connection: %s", strerror(-r));
@@ -275,7 +192,7 @@ static int listen_at(struct link_host *h, struct error *e)
                          "%s: a socket's path has at most %zu characters; use a shorter --runtime-dir", h->path,
                          sizeof(address.sun_path) - 1);
     memcpy(address.sun_path, h->path, strlen(h->path));
-    h->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    h->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (h->fd < 0)
         return error_errno(e, -errno, "cannot make a socket");
     /* The name that a killed agent has left behind; two agents at a time are told apart by the vault's lock. */
@@ -291,7 +208,27 @@ static int listen_at(struct link_host *h, struct error *e)
         r = sd_event_add_time(h->event, &h->pause_timer, CLOCK_BOOTTIME, 0, 0, on_pause_over, h);
     if (r >= 0)
         r = sd_event_source_set_enabled(h->pause_timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_time(h->event, &h->tell_timer, CLOCK_BOOTTIME, 0, 0, host_tell_states, h);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(h->tell_timer, SD_EVENT_OFF);
     return r < 0 ? error_errno(e, r, "cannot watch %s", h->path) : 0;
+}
+
+static int allocate(struct link_host *h, const char *runtime_dir)
+{
+    h->in = malloc(LINK_PACKET_MAX);
+    h->out = malloc(LINK_PACKET_MAX);
+    h->packet.parts = calloc(LINK_REPORT_MAX, sizeof(*h->packet.parts));
+    h->packet.samples = calloc(LINK_REPORT_MAX, sizeof(*h->packet.samples));
+    h->answer.values = calloc(LINK_ANSWERS_MAX, sizeof(*h->answer.values));
+    h->answer.complaints = calloc(LINK_ANSWERS_MAX, sizeof(*h->answer.complaints));
+    if (asprintf(&h->path, "%s/%s", runtime_dir, LINK_SOCKET) < 0)
+        h->path = NULL;
+    return h->in && h->out && h->packet.parts && h->packet.samples && h->answer.values && h->answer.complaints &&
+                   h->path
+               ? 0
+               : -ENOMEM;
 }
 
 int link_host_new(sd_event *event, struct workers *workers, const struct link_host_options *options,
@@ -308,15 +245,11 @@ int link_host_new(sd_event *event, struct workers *workers, const struct link_ho
     h->self_naming = options->self_naming;
     h->fd = -EBADF;
     TAILQ_INIT(&h->drivers);
-    ratelimit_init(&h->complaints, 30 * USEC_PER_SEC, 5);
-    h->samples = calloc(LINK_REPORT_MAX, sizeof(*h->samples));
-    if (!h->samples)
-        return -ENOMEM;
-    if (asprintf(&h->path, "%s/%s", options->runtime_dir, LINK_SOCKET) < 0) {
-        h->path = NULL;
-        return -ENOMEM;
-    }
-    r = peer_names_new(workers, &h->names);
+    ratelimit_init(&h->complaints, LINK_COMPLAINTS_INTERVAL, LINK_COMPLAINTS);
+    ratelimit_init(&h->accepts, USEC_PER_SEC, LINK_ACCEPTS_PER_SEC);
+    r = allocate(h, options->runtime_dir);
+    if (r >= 0)
+        r = peer_names_new(workers, &h->names);
     if (r >= 0)
         r = listen_at(h, e);
     if (r < 0)
@@ -336,58 +269,26 @@ void link_host_stop(struct link_host *h)
 struct link_host *link_host_free(struct link_host *h)
 {
     static const struct link_host_ops silent;
-    struct link_driver *d;
 
     if (!h)
         return NULL;
     h->ops = &silent;
-    while (!LIST_EMPTY(&h->conns))
-        conn_close(LIST_FIRST(&h->conns), NULL);
-    while ((d = TAILQ_FIRST(&h->drivers))) {
-        TAILQ_REMOVE(&h->drivers, d, link);
-        devices_free(d->devices, d->n_devices);
-        free(d);
-    }
-    sd_event_source_disable_unref(h->listen_source);
-    sd_event_source_disable_unref(h->pause_timer);
+    link_host_stop(h);
+    host_drivers_done(h);
+    sd_event_source_disable_unref(h->tell_timer);
     if (h->fd >= 0) {
         safe_close(h->fd);
         (void)unlink(h->path);
     }
     peer_names_free(h->names);
     free(h->path);
-    free(h->samples);
+    free(h->in);
+    free(h->out);
+    free(h->packet.parts);
+    free(h->packet.samples);
+    free(h->answer.values);
+    free(h->answer.complaints);
     sd_event_unref(h->event);
     free(h);
     return NULL;
-}
-
-struct link_driver *link_host_next_driver(struct link_host *h, struct link_driver *after)
-{
-    return after ? TAILQ_NEXT(after, link) : TAILQ_FIRST(&h->drivers);
-}
-
-const char *link_driver_name(const struct link_driver *d)
-{
-    return d->name;
-}
-
-const char *link_driver_version(const struct link_driver *d)
-{
-    return d->version;
-}
-
-bool link_driver_connected(const struct link_driver *d)
-{
-    return d->conn != NULL;
-}
-
-const char *link_driver_last_error(const struct link_driver *d)
-{
-    return d->last_error;
-}
-
-const struct link_driver_counts *link_driver_counts(const struct link_driver *d)
-{
-    return &d->counts;
 }

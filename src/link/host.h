@@ -1,19 +1,20 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* The agent's end of the private bus: RUNTIME_DIR/driver.sock.
+/* The agent's end of the driver protocol (doc/driver-protocol.md): RUNTIME_DIR/driver.sock.
  *
- * Whoever connects is named by its uid before a byte of it is parsed: user gatehouse-NAME is the driver NAME, unknown
- * uids are closed. Only when the agent runs by hand (self_naming) may a peer of the agent's own uid name itself. A
- * second connection of a name replaces the first. A driver speaks only for the devices that link_host_set_devices()
- * gave it; what is malformed, out of state or over a limit is dropped, counted and answered with an error.
+ * A peer is named by its uid before a byte of it is parsed: user gatehouse-NAME is the driver NAME, unknown uids are
+ * closed. Only when the agent runs by hand (self_naming) may a peer of the agent's own uid name itself. A second
+ * connection of a name replaces the first. A driver speaks only for the devices that link_host_set_devices() gave it; a
+ * connection that breaks a rule is closed, with a line in the journal at a bounded rate. Limits are counted of a uid
+ * (of a name, where peers name themselves), and last longer than its connections.
  *
  * Loop thread. Strings and samples handed to a callback live for the call. A struct link_driver lives while
  * it is connected or has devices; keep its name, not the pointer. The host may not be freed from within a callback. */
 
 #include "base/error.h"
 #include "base/worker.h"
-#include "link/wire.h"
+#include "link/packet.h"
 
 #include <stdbool.h>
 
@@ -28,7 +29,8 @@ struct link_host_ops {
      * once and before the host is freed. */
     void (*report)(struct link_driver *driver, struct link_report *token, const char *device,
                    const struct sample *samples, size_t n, void *userdata);
-    /* "ok", "degraded", "failed", "closed", with a reason that may be "". Only when it changes. May be NULL. */
+    /* "ok", "degraded", "failed", "closed", with a reason that may be "". Only when it changes, and of a device that
+     * changes too often the last one, late. May be NULL. */
     void (*device_state)(struct link_driver *driver, const char *device, const char *state, const char *reason,
                          void *userdata);
 };
@@ -41,15 +43,14 @@ struct link_host_options {
 /* ops is not copied. -EADDRINUSE, -EACCES, -ENAMETOOLONG, with words. */
 int link_host_new(sd_event *event, struct workers *workers, const struct link_host_options *options,
                   const struct link_host_ops *ops, void *userdata, struct link_host **ret, struct error *e);
-/* Calls outstanding end with -ECANCELED; the socket's name is removed. */
-/* No connection any more, before the loop ends: its end flushes each, which waits for the peer of one that is just
- * being made, and that talks through this very loop. */
+/* Closes all connections and takes no new ones. */
 void link_host_stop(struct link_host *h);
+/* Calls outstanding end with -ECANCELED; the socket's name is removed. */
 struct link_host *link_host_free(struct link_host *h);
 DEFINE_FREEP(struct link_host, link_host_free)
 
-/* Accepts samples: r 0, the driver forgets them. r < 0: the driver keeps them and tries again after a second, but for
- * -EINVAL and -ENODEV, which make it drop them. */
+/* Accepts samples: r 0, the driver forgets them. r < 0: the driver keeps them and tries again after a second, except
+ * for -EINVAL and -ENODEV, which make it drop them. */
 void link_report_done(struct link_report *token, int r);
 
 /* The whole set of a driver's devices; copied, and sent again whenever the driver connects. A device whose texts did
@@ -64,15 +65,12 @@ struct link_failure {
     const char *name; /* of the D-Bus error */
     const char *text;
 };
-struct link_complaint {
-    const char *pointer; /* JSON pointer into {"section": ..., "points": ...} */
-    const char *message;
-};
+typedef void (*link_done_fn)(int r, const struct link_failure *failure, void *userdata);
 typedef void (*link_value_fn)(int r, const struct link_failure *failure, const struct sample_value *value,
                               void *userdata);
 typedef void (*link_values_fn)(int r, const struct link_failure *failure, const struct sample_value *values, size_t n,
                                void *userdata);
-typedef void (*link_complaints_fn)(int r, const struct link_failure *failure, const struct link_complaint *complaints,
+typedef void (*link_complaints_fn)(int r, const struct link_failure *failure, const struct packet_complaint *complaints,
                                    size_t n, void *userdata);
 /* `found` is a JSON array of objects, the caller's only for the call. */
 typedef void (*link_found_fn)(int r, const struct link_failure *failure, json_object *found, void *userdata);
@@ -88,6 +86,9 @@ int link_host_check_config(struct link_host *h, const char *driver, const struct
 int link_host_scan(struct link_host *h, const char *driver, json_object *options, link_found_fn done, void *userdata);
 int link_host_read_raw(struct link_host *h, const char *driver, json_object *options, link_values_fn done,
                        void *userdata);
+/* Hands over a sensor's bind key: one descriptor, which stays the caller's. */
+int link_host_secret(struct link_host *h, const char *driver, const char *device, int fd, link_done_fn done,
+                     void *userdata);
 /* Asks the driver to close its devices and end; systemd starts it again. */
 int link_host_quit(struct link_host *h, const char *driver);
 
@@ -99,7 +100,7 @@ struct link_driver_counts {
     uint64_t connections;
     uint64_t reports;
     uint64_t samples;
-    uint64_t refused; /* messages dropped: malformed, out of state, over a limit */
+    uint64_t refused; /* samples, states and connections */
 };
 const char *link_driver_name(const struct link_driver *d);
 const char *link_driver_version(const struct link_driver *d); /* "" before its first Hello */

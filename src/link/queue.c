@@ -6,6 +6,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define SAMPLE_OVERHEAD 32 /* heads, time, a number, flags */
+
 /* Exists as long as it has samples that wait. */
 struct queue_device {
     struct map_node node; /* by id */
@@ -95,6 +97,7 @@ struct queued *queued_new(const char *device, const struct sample *sample)
     if (!s)
         return NULL;
     at = s->strings;
+    s->size = n + SAMPLE_OVERHEAD;
     s->of = NULL;
     s->device = put_string(&at, device);
     s->sample = *sample;
@@ -144,7 +147,7 @@ void link_queue_push(struct link_queue *q, struct queued *s)
     q->length++;
 }
 
-bool link_queue_take(struct link_queue *q, size_t max, struct link_queue_batch *ret)
+bool link_queue_take(struct link_queue *q, size_t max, size_t max_size, struct link_queue_batch *ret)
 {
     struct queue_device *d = TAILQ_FIRST(&q->turns);
     struct queued *s;
@@ -152,7 +155,11 @@ bool link_queue_take(struct link_queue *q, size_t max, struct link_queue_batch *
     if (!d || max == 0)
         return false;
     TAILQ_INIT(&ret->samples);
+    ret->size = 0;
     for (ret->n = 0; ret->n < max && (s = TAILQ_FIRST(&d->samples)); ret->n++) {
+        if (ret->n > 0 && ret->size + s->size > max_size)
+            break;
+        ret->size += s->size;
         TAILQ_REMOVE(&d->samples, s, by_device);
         TAILQ_REMOVE(&q->samples, s, by_age);
         TAILQ_INSERT_TAIL(&ret->samples, s, by_device);

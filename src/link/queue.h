@@ -8,7 +8,7 @@
  * the front of its device. Loop thread, but for queued_new(), which any thread may call. */
 
 #include "base/cleanup.h"
-#include "link/wire.h"
+#include "base/sample.h"
 
 #include <stdbool.h>
 #include <sys/queue.h>
@@ -22,6 +22,7 @@ struct queued {
     TAILQ_ENTRY(queued) by_device; /* of one device's, or of one batch's */
     struct queue_device *of;
     const char *device;
+    size_t size; /* bytes that it takes in a report, at most */
     struct sample sample;
     char strings[];
 };
@@ -30,7 +31,7 @@ TAILQ_HEAD(queued_list, queued);
 /* What is under way in one call, at least one sample. */
 struct link_queue_batch {
     struct queued_list samples; /* by_device */
-    size_t n;
+    size_t n, size;
 };
 
 int link_queue_new(size_t max, struct link_queue **ret);
@@ -42,9 +43,9 @@ struct queued *queued_new(const char *device, const struct sample *sample);
 /* Takes s, also when that means to drop it (out of memory, or max is 0). */
 void link_queue_push(struct link_queue *q, struct queued *s);
 
-/* At most `max` samples of the device whose turn it is; false when there is none. The batch is the caller's until one
- * of the two below. */
-bool link_queue_take(struct link_queue *q, size_t max, struct link_queue_batch *ret);
+/* At most `max` samples and `max_size` bytes, but one sample at least, of the device whose turn it is; false when there
+ * is none. The batch is the caller's until one of the two below. */
+bool link_queue_take(struct link_queue *q, size_t max, size_t max_size, struct link_queue_batch *ret);
 void link_queue_batch_done(struct link_queue_batch *b);
 /* Puts it back in front; when the queue is full the oldest go. */
 void link_queue_batch_back(struct link_queue *q, struct link_queue_batch *b);

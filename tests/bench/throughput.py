@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""What a sample costs on its whole way: driver, private bus, spool, SenML, DTLS, acknowledgement.
+"""What a sample costs on its whole way: driver, driver protocol, spool, SenML, DTLS, acknowledgement.
 
 usage: throughput.py [--devices N] [--seconds S] [--durability outage|always|memory] [--profile DIRECTORY]
 

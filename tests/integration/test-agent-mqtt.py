@@ -236,26 +236,26 @@ def status_is_told(bench, stack):
 
 def follows_both(bench, stack, profile):
     cloud = Cloud(bench, stack, profile=profile, timeout="300ms").online()
-    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online", 10)
     cloud.server.kill()
     bench.wait_property(DEVICE, "SensorState", "failed")
-    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
     check(bench.get(DEVICE, "State") == "online", "the session is not the sensor's matter")
     cloud.server.start()
-    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online", 20)
     cloud.driver.kill()
     bench.wait_property(DEVICE, "SensorState", "no-driver")
-    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
     cloud.driver.start()
-    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d online", 20)
     # What the broker keeps for who comes later is the last of it, also across a new session.
     cloud.server.kill()
     bench.wait_property(DEVICE, "SensorState", "failed")
-    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
     bench.call(DEVICE, "Disconnect")
     bench.call(DEVICE, "Connect")
     bench.wait_property(DEVICE, "State", "online")
-    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline")
+    cloud.seen.expect(rf"^gatehouse/{DEVICE}/status \d offline", 10)
 
 
 @case

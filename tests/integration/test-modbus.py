@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The real gatehouse-driver with the Modbus plugin between a Modbus server process and the agent's end of the private bus
+"""The real gatehouse-driver with the Modbus plugin between a Modbus server process and the agent's end of the driver protocol
 (tests/tools/link-host.c): every value that the server says it served arrives, once, in order."""
 import importlib.util
 import os

@@ -574,10 +574,10 @@ def deaf_broker_with_small_buffers(stack):
     client = MqttClient(stack, relay.port)
     client.credential(KEY)
     client.say("start 0 main")
-    client.expect("^state 0 online")
+    client.expect("^state 0 online", 20)
     relay.deaf()
     begin.set()
-    client.expect("^state 0 (backing-off|connecting) .*does not read what we answer")
+    client.expect("^state 0 (backing-off|connecting) .*does not read what we answer", 60)
 
 
 @case

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The agent's end of the private bus as a program: commands in, events out, a JSON object a line.
+/* The agent's end of the driver protocol as a program: commands in, events out, a JSON object a line.
  *
  *   {"do": "devices", "driver": D, "devices": [{"id": I, "section": {}, "points": {}}...]}
  *   {"do": "write", "driver": D, "device": I, "point": P, "value": V}    read, check, scan, read_raw, quit likewise
@@ -160,8 +160,8 @@ static void on_values(int r, const struct link_failure *failure, const struct sa
     put(o);
 }
 
-static void on_complaints(int r, const struct link_failure *failure, const struct link_complaint *complaints, size_t n,
-                          void *userdata)
+static void on_complaints(int r, const struct link_failure *failure, const struct packet_complaint *complaints,
+                          size_t n, void *userdata)
 {
     json_object *o = done_event(r, failure), *list = json_object_new_array();
 

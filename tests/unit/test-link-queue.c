@@ -45,7 +45,7 @@ static void assert_take(struct link_queue *q, size_t max, const char *expected)
 {
     struct link_queue_batch b;
 
-    assert_true(link_queue_take(q, max, &b));
+    assert_true(link_queue_take(q, max, SIZE_MAX, &b));
     assert_batch(&b, expected);
     link_queue_batch_done(&b);
 }
@@ -56,7 +56,7 @@ static void test_devices_in_turn(void **state)
     struct link_queue_batch b;
 
     assert_int_equal(link_queue_new(100, &q), 0);
-    assert_false(link_queue_take(q, 10, &b));
+    assert_false(link_queue_take(q, 10, SIZE_MAX, &b));
     for (int i = 1; i <= 5; i++)
         push(q, "a", i);
     push(q, "b", 6);
@@ -64,7 +64,7 @@ static void test_devices_in_turn(void **state)
     assert_take(q, 2, "a:1,2");
     assert_take(q, 2, "b:6");
     assert_take(q, 10, "a:3,4,5,7");
-    assert_false(link_queue_take(q, 10, &b));
+    assert_false(link_queue_take(q, 10, SIZE_MAX, &b));
     assert_int_equal(link_queue_dropped(q), 0);
 }
 
@@ -92,8 +92,8 @@ static void test_put_back(void **state)
     assert_int_equal(link_queue_new(5, &q), 0);
     for (int i = 1; i <= 4; i++)
         push(q, "a", i);
-    assert_true(link_queue_take(q, 2, &first));
-    assert_true(link_queue_take(q, 2, &second));
+    assert_true(link_queue_take(q, 2, SIZE_MAX, &first));
+    assert_true(link_queue_take(q, 2, SIZE_MAX, &second));
     push(q, "a", 5);
     push(q, "a", 6);
     /* the newest first, as after a broken connection; there is room for three of the four */
@@ -110,12 +110,12 @@ static void test_put_back_into_a_full_queue(void **state)
 
     assert_int_equal(link_queue_new(1, &q), 0);
     push(q, "a", 1);
-    assert_true(link_queue_take(q, 1, &b));
+    assert_true(link_queue_take(q, 1, SIZE_MAX, &b));
     push(q, "b", 2);
     link_queue_batch_back(q, &b);
     assert_int_equal(link_queue_dropped(q), 1);
     assert_take(q, 10, "b:2");
-    assert_false(link_queue_take(q, 10, &b));
+    assert_false(link_queue_take(q, 10, SIZE_MAX, &b));
 }
 
 static void test_strings_are_copied(void **state)
