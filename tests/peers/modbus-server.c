@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 
-/* A Modbus TCP server for the demo and the tests, on libmodbus; not installed. Units 1 to --devices, several clients at
- * once, SIGTERM or SIGINT ends it with status 0. The first line on standard output is the port.
+/* A Modbus server for the demo and the tests, on libmodbus; not installed. Over TCP units 1 to --devices, several
+ * clients at once; with --rtu on a serial line of 19200 baud, even parity, unit 1 (libmodbus answers for one). SIGTERM
+ * or SIGINT ends it with status 0. The first line on standard output is the port, 0 for a serial line.
  *
  * Every unit U has
  *   input 0, 1       flow and return temperature, int16, 0.1 Cel, changing every --interval
@@ -55,6 +56,7 @@
 
 struct options {
     const char *address;
+    const char *rtu; /* the serial device; NULL: TCP */
     int port;
     int devices;
     const char *log;
@@ -217,11 +219,14 @@ static bool covers(int address, int count, int wanted)
 
 static bool answer(struct client *c, const uint8_t *request, int size)
 {
-    int unit = request[6] == 0 || request[6] == 255 ? 1 : request[6];
-    int function = request[7];
-    int address = size > 9 ? request[8] << 8 | request[9] : 0;
+    const uint8_t *pdu = request + modbus_get_header_length(c->line);
+    int pdu_size = size - modbus_get_header_length(c->line), asked = pdu[-1];
+    int exception_size = modbus_get_header_length(c->line) + 2 + (options.rtu ? 2 : 0);
+    int unit = asked == 0 || asked == 255 ? 1 : asked;
+    int function = pdu[0];
+    int address = pdu_size > 2 ? pdu[1] << 8 | pdu[2] : 0;
     bool single = function == MODBUS_FC_WRITE_SINGLE_COIL || function == MODBUS_FC_WRITE_SINGLE_REGISTER;
-    int count = single ? 1 : size > 11 ? request[10] << 8 | request[11] : 0;
+    int count = single ? 1 : pdu_size > 4 ? pdu[3] << 8 | pdu[4] : 0;
     bool input = function == MODBUS_FC_READ_INPUT_REGISTERS, holding = function == MODBUS_FC_READ_HOLDING_REGISTERS;
 
     if (options.slow_ms > 0)
@@ -240,7 +245,7 @@ static bool answer(struct client *c, const uint8_t *request, int size)
         units[unit]->tab_input_registers[COUNTER]++;
     /* An exception is shorter than any answer with values, and only then has nothing been read or written. */
     int sent = modbus_reply(c->line, request, size, units[unit]);
-    if (sent > 9)
+    if (sent > exception_size)
         log_request(unit, function, address, count);
     return sent >= 0;
 }
@@ -299,6 +304,32 @@ static void serve_all(int listener, const sigset_t *unblocked)
     }
 }
 
+/* --- a serial line --- */
+
+static int serve_line(const char *path, const sigset_t *unblocked)
+{
+    struct client c = {.line = modbus_new_rtu(path, 19200, 'E', 8, 1)};
+    uint8_t request[MODBUS_RTU_MAX_ADU_LENGTH];
+
+    if (!c.line || modbus_set_slave(c.line, 1) < 0 || modbus_connect(c.line) < 0) {
+        fprintf(stderr, "modbus-server: %s: %s\n", path, modbus_strerror(errno));
+        modbus_free(c.line);
+        return 1;
+    }
+    puts("0");
+    fflush(stdout);
+    while (!stopping) {
+        struct pollfd p = {.fd = modbus_get_socket(c.line), .events = POLLIN};
+        if (ppoll(&p, 1, NULL, unblocked) <= 0)
+            continue;
+        int n = modbus_receive(c.line, request);
+        if (n > 0 && !answer(&c, request, n))
+            break;
+    }
+    drop(&c);
+    return 0;
+}
+
 /* --- starting --- */
 
 static int listen_on(const char *address, int port)
@@ -323,7 +354,7 @@ static int listen_on(const char *address, int port)
 static int usage(FILE *out, int status)
 {
     fputs(
-        "usage: modbus-server [--address A] [--port N] [--devices N] [--log FILE] [--interval MS]\n"
+        "usage: modbus-server [--address A] [--port N | --rtu DEVICE] [--devices N] [--log FILE] [--interval MS]\n"
         "                     [--slow MS] [--exception-unit U] [--silent-unit U] [--drop-after ANSWERS]\n"
         "Port 0 (the default) takes a free one; the port is printed. The interval is how often temperatures change.\n",
         out);
@@ -348,6 +379,7 @@ static int parse_options(int argc, char **argv)
     static const struct option names[] = {
         {"address", required_argument, NULL, 'a'},
         {"port", required_argument, NULL, 'p'},
+        {"rtu", required_argument, NULL, 'r'},
         {"devices", required_argument, NULL, 'n'},
         {"log", required_argument, NULL, 'l'},
         {"interval", required_argument, NULL, 'i'},
@@ -368,6 +400,9 @@ static int parse_options(int argc, char **argv)
             break;
         case 'l':
             options.log = optarg;
+            break;
+        case 'r':
+            options.rtu = optarg;
             break;
         case 'p':
             good = number(optarg, 0, 65535, &options.port);
@@ -427,6 +462,8 @@ int main(int argc, char **argv)
     (void)sigaction(SIGTERM, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     (void)signal(SIGPIPE, SIG_IGN);
+    if (options.rtu)
+        return serve_line(options.rtu, &unblocked);
     int listener = listen_on(options.address, options.port);
     if (listener < 0)
         return 1;

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A Modbus TCP server on pymodbus (3.0 to 3.8): a peer that shares no code with the plugin's library.
+"""A Modbus server on pymodbus (3.0 to 3.8): a peer that shares no code with anything of ours.
 
-usage: pymodbus-server.py [--port N] [--devices N] [--log FILE]
+usage: pymodbus-server.py [--port N] [--rtu [DEVICE]] [--devices N] [--log FILE]
+
+Over TCP; with --rtu and a serial device on that line (19200 baud), with --rtu alone RTU frames inside TCP.
 
 Units 1 to N. Input 2 is a counter, one more at each read of it, the first read gives 1; inputs 0, 1, 4 are fixed
 temperatures and a humidity; holding 0..99 are writable, 10 is at first 200; coils 0..15 are writable. The first line on
@@ -18,7 +20,7 @@ import sys
 import time
 
 from pymodbus.datastore import ModbusServerContext
-from pymodbus.server import StartAsyncTcpServer
+from pymodbus.server import StartAsyncSerialServer, StartAsyncTcpServer
 
 COUNTER = 2
 TABLES = {1: "coil", 2: "discrete", 3: "holding", 4: "input", 5: "coil", 6: "holding", 15: "coil", 16: "holding"}
@@ -70,6 +72,15 @@ class Unit:
             os.write(self.log, "".join(lines).encode())
 
 
+def rtu_framer():
+    try:
+        from pymodbus.framer import FramerType
+        return FramerType.RTU
+    except ImportError:
+        from pymodbus.transaction import ModbusRtuFramer
+        return ModbusRtuFramer
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -94,14 +105,21 @@ async def serve(options):
     units = {number: Unit(number, log) for number in range(1, options.devices + 1)}
     for end in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(end, os._exit, 0)
+    context = ModbusServerContext(slaves=units, single=False)
+    if options.rtu:
+        print(0, flush=True)
+        await StartAsyncSerialServer(context=context, framer=rtu_framer(), port=options.rtu, baudrate=19200, timeout=0.1)
+        return
     announcing = asyncio.ensure_future(announce(port))
-    await StartAsyncTcpServer(context=ModbusServerContext(slaves=units, single=False), address=("127.0.0.1", port))
+    framer = {} if options.rtu is None else {"framer": rtu_framer()}
+    await StartAsyncTcpServer(context=context, address=("127.0.0.1", port), **framer)
     announcing.cancel()
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--rtu", nargs="?", const="")
     parser.add_argument("--devices", type=int, default=1)
     parser.add_argument("--log")
     asyncio.run(serve(parser.parse_args()))

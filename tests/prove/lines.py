@@ -165,6 +165,23 @@ class Line:
         return framed(bytes([request.unit]) + exception(request, code))
 
 
+class Pair:
+    """Two pseudo terminals that are one line: what is written to one end is read at the other."""
+
+    def __init__(self):
+        (a, self.slave_a), (b, self.slave_b) = os.openpty(), os.openpty()
+        for slave in (self.slave_a, self.slave_b):
+            tty.setraw(slave)
+        self.ends = os.ttyname(self.slave_a), os.ttyname(self.slave_b)
+        for source, sink in ((a, b), (b, a)):
+            threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+
+    @staticmethod
+    def _copy(source, sink):
+        while True:
+            os.write(sink, os.read(source, 512))
+
+
 class Gateway:
     """A manner: what is behind the line is a Modbus TCP server; bytes come at the line's rate. Units that the server does not have
     are silent, as on any line."""
