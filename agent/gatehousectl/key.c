@@ -123,14 +123,16 @@ static bool is_empty(json_object *properties, const char *name)
     return !(json_get_string(properties, name) ?: "")[0];
 }
 
-/* Backup beside a main that may be in use; --force puts a key in the place of a refused main that it corrects. */
+/* Backup beside a main that may be in use; --force puts a key in the place of a damaged main, or of
+ * a refused one that it corrects. */
 static const char *slot_to_set(const struct ctl *c, json_object *properties, const char *identity)
 {
     const char *main = json_get_string(properties, "MainIdentity") ?: "";
-    bool refused = strcmp(json_get_string(properties, "State") ?: "", "refused") == 0;
+    const char *state = json_get_string(properties, "State") ?: "";
+    bool refused = strcmp(state, "refused") == 0, damaged = strcmp(state, "damaged") == 0;
     bool corrects = strcmp(main, identity) == 0 || is_empty(properties, "BackupIdentity");
 
-    return !main[0] || (c->force && refused && corrects) ? "main" : "backup";
+    return !main[0] || (c->force && (damaged || (refused && corrects))) ? "main" : "backup";
 }
 
 /* The key as a descriptor to hand over, and its length. */

@@ -29,4 +29,5 @@
 #define MESSAGE_SPOOL_CORRUPT "4911ca6f1b494c26879b0fb131d743da"     /* the spool was damaged, and a new one is begun */
 #define MESSAGE_VAULT_RESET "3f737d17bff5453697b11a2b002c6db5"       /* keyfile and vault were removed */
 #define MESSAGE_WRITTEN "a50aaa7057424c1080aafadfe56f6d48"           /* a point was written */
+#define MESSAGE_DAMAGED "52686557887f4ba7b5bf4a9d4340b16c"           /* what the vault has of a device does not open */
 #define MESSAGE_WRITE_FAILED "73b8857572e44c5483d9b6126df2bb7f" /* somebody wanted a point written, and it was not */

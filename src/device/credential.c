@@ -103,8 +103,8 @@ static int begin(struct device *d, enum rotation_event_type type, device_done do
 {
     if (d->act.type != ROTATION_EV_RESTART || d->act.reading)
         return error_set(e, -EBUSY, "%s: another change of its keys is under way", d->config->id);
-    if (!d->rotation)
-        return error_set(e, -EBUSY, "%s: %s", d->config->id, d->rotation_problem ?: "it cannot be used");
+    if (!d->rotation && type != ROTATION_EV_SET_MAIN)
+        return damage_refuses(d, VAULT_MAIN, false, e);
     d->act = (struct act){.type = type, .done = done, .userdata = userdata};
     return 0;
 }
@@ -128,6 +128,7 @@ static void submit(struct device *d, bool confirmed)
 static void on_key(int r, struct secret *key, const struct error *e, void *userdata)
 {
     struct device *d = userdata;
+    struct error error = {0};
 
     d->act.reading = NULL;
     if (r < 0) {
@@ -135,17 +136,27 @@ static void on_key(int r, struct secret *key, const struct error *e, void *userd
         return;
     }
     d->act.key = key;
-    submit(d, d->act.force);
+    if (!d->act.mends) {
+        submit(d, d->act.force);
+        return;
+    }
+    r = damage_mend(d, &error);
+    if (r < 0)
+        finish(d, r, &error);
 }
 
 int device_set_credential(struct device *d, enum vault_slot slot, const char *identity, int fd,
                           enum vault_encoding encoding, bool force, device_done done, void *userdata, struct error *e)
 {
-    int r = begin(d, slot == VAULT_MAIN ? ROTATION_EV_SET_MAIN : ROTATION_EV_SET_BACKUP, done, userdata, e);
+    bool damaged = device_damaged(d);
+    int r = damaged ? damage_refuses(d, slot, force, e) : 0;
 
+    if (r >= 0)
+        r = begin(d, slot == VAULT_MAIN ? ROTATION_EV_SET_MAIN : ROTATION_EV_SET_BACKUP, done, userdata, e);
     if (r < 0)
         return r;
     d->act.force = force;
+    d->act.mends = damaged;
     d->act.identity = strdup(identity);
     r = d->act.identity ? vault_key_read(d->fleet->arena, d->fleet->event, fd, encoding, on_key, d, &d->act.reading, e)
                         : -ENOMEM;
@@ -193,8 +204,17 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
 {
     int r = begin(d, slot == VAULT_MAIN ? ROTATION_EV_FORGET_MAIN : ROTATION_EV_FORGET_BACKUP, done, userdata, e);
 
-    if (r >= 0)
+    if (r < 0)
+        return r;
+    if (slot == VAULT_MAIN || !force || !damage_of_backup(d)) {
         submit(d, force);
+        return 0;
+    }
+    r = damage_mend(d, e);
+    if (r < 0) {
+        d->act.done = NULL;
+        act_clear(d);
+    }
     return r;
 }
 

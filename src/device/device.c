@@ -69,6 +69,8 @@ struct device *device_free(struct device *d)
 
 void device_start(struct device *d)
 {
+    if (!d->tombstone)
+        damage_tell(d);
     if (d->rotation)
         rotation_carrier_start(d->rotation);
     if (rotate_under_way(d) && !d->uplink->registrar->traits.manual)
@@ -128,7 +130,11 @@ static bool usable(const struct vault_entry *entry, enum vault_slot slot)
 
 enum device_state device_state(const struct device *d)
 {
-    if (!d->config->enabled || d->disconnected)
+    if (!d->config->enabled)
+        return DEVICE_DISABLED;
+    if (device_damaged(d))
+        return DEVICE_DAMAGED;
+    if (d->disconnected)
         return DEVICE_DISABLED;
     if (!usable(device_entry(d), VAULT_MAIN))
         return DEVICE_NO_CREDENTIAL;
@@ -172,6 +178,8 @@ const char *device_state_name(enum device_state state)
         return "restored";
     case DEVICE_DISABLED:
         return "disabled";
+    case DEVICE_DAMAGED:
+        return "damaged";
     case DEVICE_IDLE:
         return "idle";
     }

@@ -40,7 +40,8 @@ enum device_state {
     DEVICE_CONFLICT,
     DEVICE_RESTORED,
     DEVICE_DISABLED,
-    DEVICE_IDLE, /* its session is made on demand, and there is none */
+    DEVICE_DAMAGED, /* what the vault has of it does not open */
+    DEVICE_IDLE,    /* its session is made on demand, and there is none */
 };
 
 /* What show prints; texts are the device's and valid until the loop turn ends. Times: CLOCK_REALTIME, 0 = never. */

@@ -100,6 +100,7 @@ struct delivery {
 /* An act of the operator that waits for its commit. */
 struct act {
     enum rotation_event_type type; /* ROTATION_EV_RESTART: none */
+    bool mends;                    /* what is damaged: not a matter of the rotation, which does not know of it */
     char *identity;
     struct secret *key;
     bool force;
@@ -175,6 +176,7 @@ struct device {
     } registration;
     bool unoffered; /* backup was made here since the start, and no offer of it can have reached the cloud */
     struct pending_commit *pending;
+    struct pending_commit *mending;   /* a key in place of what is damaged; no other commit meanwhile */
     struct pending_commit *accepting; /* it is being committed that it is no longer to be taken as restored */
     struct act act;
     struct job *job;
@@ -512,6 +514,25 @@ void act_clear(struct device *d);
 void act_failed(struct device *d, int r, const struct error *e);
 /* RemoveDevice: `done` once it is committed that the cloud is to delete its credentials. */
 void device_begin_removal(struct device *d, device_done done, void *userdata);
+
+/* damage.c */
+/* The device stops: its main key, or all that the vault has of it, does not open, or contradicts itself. */
+bool device_damaged(const struct device *d);
+/* What is damaged, and the ways out; of an entry in quarantine, or a device that is damaged. */
+const char *damage_words(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size);
+/* Once, to the journal; nothing if all is well. */
+void damage_tell(const struct device *d);
+/* Of a damaged device: -EBUSY with the way out unless main is set by force. */
+int damage_refuses(const struct device *d, enum vault_slot slot, bool force, struct error *e);
+/* Whether only backup is, which an operator may forget by force. */
+bool damage_of_backup(const struct device *d);
+/* Commits the key of the act in place of what is damaged, or forgets it, and begins the device anew, which ends the
+ * act; less than 0: not begun. */
+int damage_mend(struct device *d, struct error *e);
+/* Whether the cloud can be asked to delete its credentials although they do not open. */
+bool damage_deletable(const struct device *d);
+/* Forgets what is damaged and says what is left at the cloud. `done` (may be NULL) once that is durable. */
+int damage_forget(struct vault *vault, const struct vault_entry *entry, vault_done_fn *done, void *userdata);
 
 /* registration.c */
 /* Whether the uplink's cloud can be told of a key that no session has yet. */

@@ -81,8 +81,8 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
 {
     static char buffer[2 * ERROR_TEXT_MAX]; /* read within this loop turn */
 
-    if (entry && vault_quarantine(entry))
-        return vault_quarantine(entry);
+    if (entry && (vault_quarantine(entry) || device_damaged(d)))
+        return damage_words(d, entry, buffer, sizeof(buffer));
     if (registration_pending(d))
         return registration_reason(d);
     if (d->report == ROTATION_REPORT_CONFLICT && d->report_reason)

@@ -54,7 +54,7 @@ int fleet_begin_change(struct fleet *f, struct error *e)
  * what the vault says. */
 static void settle(struct device *d)
 {
-    if (d->pending)
+    if (d->pending || d->mending)
         vault_flush(d->fleet->vault);
 }
 
@@ -289,6 +289,11 @@ int fleet_load_tombstones(struct fleet *f)
         r = config_device_bare(vault_entry_device(entry), vault_entry_uplink(entry), &config);
         if (r >= 0)
             r = device_new(f, config, &d, &e);
+        if (r >= 0 && device_damaged(d) && !damage_deletable(d)) {
+            damage_forget(f->vault, entry, NULL, NULL);
+            device_free(d);
+            continue;
+        }
         if (r < 0) {
             log_warning(vault_entry_device(entry), "its credentials wait to be deleted at the cloud: %s", e.text);
             continue;
@@ -321,7 +326,12 @@ static int apply_removed(struct fleet *f, struct membership *m)
         return r;
     config_unref(f->config);
     f->config = TAKE_PTR(config);
-    if (m->keep || !device_entry(d) || !d->rotation) {
+    if (!m->keep && device_damaged(d) && !damage_deletable(d)) {
+        r = damage_forget(f->vault, device_entry(d), m->removed, m->userdata);
+        fleet_drop(f, d, true);
+        if (r < 0)
+            m->removed(r, &m->error, m->userdata);
+    } else if (m->keep || !device_entry(d)) {
         fleet_drop(f, d, true);
         m->removed(0, NULL, m->userdata);
     } else {

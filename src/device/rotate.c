@@ -132,8 +132,10 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
         vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
     struct pending_commit *pending;
     struct error e = {0};
-    int r = restored_allows(d, commit->change);
+    int r = d->mending ? -EBUSY : restored_allows(d, commit->change);
 
+    if (d->mending)
+        return r;
     if (r < 0) {
         act_failed(d, r, &(struct error){"it was restored, and the cloud has not accepted one of its keys since"});
         return r;
@@ -411,8 +413,7 @@ int rotate_init(struct device *d, struct error *e)
     if (r == -EINVAL || r == -EPROTONOSUPPORT || r == -EBADMSG) {
         d->rotation_problem = strdup(r == -EPROTONOSUPPORT ? "its rotation state is of a later version"
                                                            : "its rotation state in the vault contradicts its keys");
-        log_error(d->config->id, "%s: the device stays offline", d->rotation_problem ?: "");
-        return 0;
+        return 0; /* damage_tell() says so */
     }
     if (r >= 0)
         r = timers_reserve(d->fleet->rotation_timers);
@@ -427,6 +428,8 @@ void rotate_done(struct device *d)
         registrar_call_cancel(d->registrar_call);
     if (d->pending)
         d->pending->device = NULL;
+    if (d->mending)
+        d->mending->device = NULL;
     if (d->rotation) {
         timer_stop(d->fleet->rotation_timers, &d->rotation_timer);
         timers_release(d->fleet->rotation_timers);
@@ -497,8 +500,8 @@ int rotate_allowed(const struct device *d, bool compromised, struct error *e)
 {
     const char *why;
 
-    if (!d->rotation)
-        return error_set(e, -EBUSY, "%s: %s", d->config->id, d->rotation_problem ?: "its rotation cannot begin");
+    if (device_damaged(d))
+        return damage_refuses(d, VAULT_MAIN, false, e);
     if (!vault_durable(d->fleet->vault, &why))
         return error_set(e, -ESTALE, "no key is rotated while a commit may not last: %s", why);
     if (restored_waits(d))

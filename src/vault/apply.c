@@ -20,6 +20,22 @@ static void forget(struct vault_change *c, unsigned physical)
         c->after.registration = VAULT_REGISTERED;
 }
 
+bool change_resets(const struct vault_change *c)
+{
+    for (const struct step *step = c->first; step; step = step->next)
+        if (step->type == STEP_RESET)
+            return true;
+    return false;
+}
+
+int change_held_slot(const struct vault_entry *entry, const uint8_t *digest)
+{
+    for (int i = 0; i < 2; i++)
+        if (entry->slots[i].has_digest && memcmp(entry->slots[i].digest, digest, DIGEST_KEPT) == 0)
+            return i;
+    return -1;
+}
+
 /* A quarantine ends with what caused it. */
 static void review_quarantine(struct vault_entry *entry)
 {
@@ -29,16 +45,18 @@ static void review_quarantine(struct vault_entry *entry)
     entry->quarantine = NULL;
 }
 
-static int check_put(const struct vault_change *c, const struct step *step, const struct credential *now,
-                     const struct credential *other, struct error *e)
+static int check_put(const struct vault_change *c, const struct step *step, unsigned physical, struct error *e)
 {
+    const struct credential *now = &c->after.slots[physical], *other = &c->after.slots[1 - physical];
+    bool held = now->has_digest && memcmp(now->digest, step->digest, DIGEST_KEPT) == 0;
     const char *identity = step->identity->text;
 
     if (!(step->flags & VAULT_SHARES_IDENTITY) && other->view.present && !other->view.quarantined &&
         strcmp(other->view.identity, identity) == 0)
         return error_set(e, -EADDRINUSE, "the other slot of %s has the identity %s", c->entry->device, identity);
-    /* Not reserved: the key was in this very slot when the step was made. It must still be. */
-    if (!step->key_reserved && !(now->has_digest && memcmp(now->digest, step->digest, DIGEST_KEPT) == 0))
+    /* Not reserved: the key was in this very slot when the step was made. It must still be, or have been reset. */
+    if (!step->key_reserved && !held &&
+        !(change_resets(c) && change_held_slot(c->entry, step->digest) == (int)physical))
         return error_set(e, -EEXIST, "device %s has or had this very key", c->entry->device);
     return 0;
 }
@@ -80,7 +98,7 @@ static int apply_put(struct vault_change *c, const struct step *step, struct err
     unsigned physical = entry_physical(&c->after, step->slot);
     struct credential *now = &c->after.slots[physical];
     struct credential next = {.view = {.present = true, .identity = "", .cloud_id = ""}, .has_digest = true};
-    int r = check_put(c, step, now, &c->after.slots[1 - physical], e);
+    int r = check_put(c, step, physical, e);
 
     if (r < 0)
         return r;
@@ -117,7 +135,7 @@ static int apply_rotation(struct vault_entry *entry, const struct step *step)
     return 0;
 }
 
-static void apply_remove(struct vault_change *c)
+static void clear(struct vault_change *c)
 {
     struct vault_entry *after = &c->after;
 
@@ -129,7 +147,22 @@ static void apply_remove(struct vault_change *c)
     after->rotation_size = after->unknown_size = 0;
     after->main_slot = 0;
     after->registration = VAULT_REGISTERED;
-    after->live = after->state_lost = after->restored = false;
+    after->state_lost = after->restored = false;
+}
+
+static void apply_remove(struct vault_change *c)
+{
+    clear(c);
+    c->after.live = false;
+}
+
+/* A key that is put again stays in the slot under which the index of keys has it. */
+static void apply_reset(struct vault_change *c)
+{
+    clear(c);
+    for (const struct step *step = c->first; step; step = step->next)
+        if (step->type == STEP_PUT && !step->key_reserved && change_held_slot(c->entry, step->digest) >= 0)
+            c->after.main_slot = (uint8_t)change_held_slot(c->entry, step->digest);
 }
 
 /* What needs a credential in its slot. */
@@ -154,6 +187,7 @@ static int apply_detail(struct vault_change *c, const struct step *step, struct 
     case STEP_ROTATION:
     case STEP_COUNTER:
     case STEP_RESTORED:
+    case STEP_RESET:
     case STEP_REMOVE:
         break;
     }
@@ -164,9 +198,10 @@ static int apply_step(struct vault_change *c, const struct step *step, struct er
 {
     struct vault_entry *after = &c->after;
 
-    if (after->state_lost && step->type != STEP_REMOVE)
-        return error_set(e, -EBADMSG, "the state record of %s does not open: remove its credentials first",
-                         c->entry->device);
+    if (after->state_lost && step->type != STEP_REMOVE && step->type != STEP_RESET)
+        return error_set(e, -EBADMSG,
+                         "the state record of %s does not open: `key set %s IDENTITY --force` begins again",
+                         c->entry->device, c->entry->device);
     if (step->type != STEP_REMOVE)
         after->live = true;
     switch (step->type) {
@@ -188,6 +223,9 @@ static int apply_step(struct vault_change *c, const struct step *step, struct er
         return 0;
     case STEP_RESTORED:
         after->restored = step->value != 0;
+        return 0;
+    case STEP_RESET:
+        apply_reset(c);
         return 0;
     case STEP_REMOVE:
         apply_remove(c);

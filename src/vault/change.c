@@ -93,11 +93,12 @@ static int check_form(const char *identity, const struct secret *key, unsigned f
     return 0;
 }
 
+/* After a reset, which slot was main is not known. */
 static bool holds_key(const struct vault_change *c, enum vault_slot slot, const uint8_t *digest)
 {
-    const struct credential *now = &c->entry->slots[entry_physical(c->entry, slot)];
-
-    return now->has_digest && memcmp(now->digest, digest, DIGEST_KEPT) == 0;
+    if (change_resets(c))
+        return change_held_slot(c->entry, digest) >= 0;
+    return change_held_slot(c->entry, digest) == (int)entry_physical(c->entry, slot);
 }
 
 static int check_key(const struct vault_change *c, enum vault_slot slot, const uint8_t *digest, bool *ret_reserve,
@@ -218,6 +219,11 @@ int vault_change_swap(struct vault_change *c)
 int vault_change_forget(struct vault_change *c, enum vault_slot slot)
 {
     return add_step(c, STEP_FORGET, slot, NULL, 0, NULL);
+}
+
+int vault_change_reset(struct vault_change *c)
+{
+    return add_step(c, STEP_RESET, VAULT_MAIN, NULL, 0, NULL);
 }
 
 int vault_change_remove(struct vault_change *c)

@@ -281,7 +281,7 @@ static int load_slot(struct vault *v, struct vault_entry *entry, unsigned physic
     return r < 0 ? r : load_key(v, entry, c, key);
 }
 
-/* Without its state nobody knows the roles or what the cloud may know: only removal is left. The counters are set past
+/* Without its state nobody knows the roles or what the cloud may know: it is removed, or begun again. The counters are set past
  * whatever may have been given out. */
 static int load_lost(struct vault_entry *entry, const struct store_row *row)
 {
@@ -294,6 +294,10 @@ static int load_lost(struct vault_entry *entry, const struct store_row *row)
         if (!row->slots[i].record)
             continue;
         c->view.present = c->view.quarantined = true;
+        if (row->slots[i].digest) {
+            memcpy(c->digest, row->slots[i].digest, DIGEST_KEPT);
+            c->has_digest = true;
+        }
         if (record_parse(row->slots[i].record, row->slots[i].size, &header) >= 0) {
             entry->generation = MAX_OF(entry->generation, header.generation);
             c->view.kind = header.kind;
@@ -390,4 +394,9 @@ enum vault_registration vault_registration(const struct vault_entry *entry)
 const char *vault_quarantine(const struct vault_entry *entry)
 {
     return entry->quarantine;
+}
+
+bool vault_state_lost(const struct vault_entry *entry)
+{
+    return entry->state_lost;
 }

@@ -74,6 +74,7 @@ enum step_type {
     STEP_REGISTRATION,
     STEP_AUTHENTICATED,
     STEP_RESTORED,
+    STEP_RESET,
     STEP_REMOVE,
 };
 
@@ -199,6 +200,10 @@ void index_done(struct vault *v);
 
 /* apply.c: carries the steps out on a copy of the entry. */
 int change_prepare(struct vault_change *c);
+/* Whether it begins the entry again. */
+bool change_resets(const struct vault_change *c);
+/* The physical slot that holds, or held before it was damaged, the key of this digest; -1: none. */
+int change_held_slot(const struct vault_entry *entry, const uint8_t *digest);
 /* The copy becomes the entry; cannot fail. */
 void change_apply(struct vault_change *c);
 /* Lets go of what change_prepare() made. */

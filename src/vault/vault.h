@@ -110,8 +110,10 @@ bool vault_restored(const struct vault_entry *entry);
 const void *vault_rotation(const struct vault_entry *entry, size_t *ret_size);
 enum vault_registration vault_registration(const struct vault_entry *entry);
 /* Why something of this entry is in quarantine, or NULL. A state record that does not open quarantines both slots; the
- * entry then takes nothing but vault_change_remove(). */
+ * entry then takes nothing but vault_change_remove() and vault_change_reset(). */
 const char *vault_quarantine(const struct vault_entry *entry);
+/* Its state record does not open. */
+bool vault_state_lost(const struct vault_entry *entry);
 
 /* 10 base32 characters of HMAC(identity key, device id): names a device without telling which. */
 /* The same for equal keys, under a key of the vault: to find those that come twice. */
@@ -168,6 +170,9 @@ int vault_change_restored(struct vault_change *c, bool restored);
 /* Of the credential that main then has. -ENOENT: it has none. */
 int vault_change_registration(struct vault_change *c, enum vault_registration registration);
 int vault_change_authenticated(struct vault_change *c, enum vault_slot slot, uint64_t when);
+/* To begin again with an entry that is damaged: everything of it but its counters is dropped, and a put into main that
+ * follows in the same change may be of a key that it held, as far as that is known. */
+int vault_change_reset(struct vault_change *c);
 /* Everything of the entry but its identity counter; its keys stay in the index as retired. */
 int vault_change_remove(struct vault_change *c);
 

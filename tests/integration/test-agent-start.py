@@ -193,7 +193,7 @@ def one_bad_record(bench):
     agent.start()
     bench.wait_agent(agent)
     bench.wait_property("b", "State", "online")
-    check(bench.get("a", "State") == "no-credential" and bench.get("a", "LastError"), "the state and the reason are shown")
+    check(bench.get("a", "State") == "damaged" and bench.get("a", "LastError"), "the state and the reason are shown")
     job = bench.ctl_json("vault", "verify", status=None)["result"]["jobs"][0]
     check(job["state"] == "failed" and [r["device"] for r in job["results"]] == ["a"], job)
 

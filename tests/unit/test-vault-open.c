@@ -331,6 +331,52 @@ static void test_quarantine(void **state)
     }
 }
 
+/* Begun again: with either of the keys that stood there, from paper, or a new one; never with one that was retired, or
+ * another device's. */
+static void test_reset(void **state)
+{
+    static const char *const damages[] = {
+        "UPDATE entry SET state = x'00' WHERE device = 'a'",
+        "UPDATE entry SET state = x'00' WHERE device = 'a'; UPDATE record SET record = x'00' WHERE device = 'a'",
+        "SELECT 1", /* a rotation that contradicts its keys: the vault itself sees nothing */
+    };
+
+    for (size_t i = 0; i < 3 * ELEMENTSOF(damages); i++) {
+        struct scratch *s = *state;
+        struct vault_change *c;
+        unsigned key = (unsigned)(i % 3) + 2; /* main, backup, a new one */
+
+        s->vault = vault_free(s->vault);
+        unlink(s->path);
+        assert_int_equal(scratch_open(s, NULL), 0);
+        assert_int_equal(scratch_put(s, "a", VAULT_MAIN, "a-0", 1, NULL), 0);
+        assert_int_equal(scratch_put(s, "a", VAULT_MAIN, "a-1", 2, NULL), 0);
+        assert_int_equal(scratch_put(s, "a", VAULT_BACKUP, "a-2", 3, NULL), 0);
+        assert_int_equal(scratch_put(s, "b", VAULT_MAIN, "b-1", 5, NULL), 0);
+        tamper(s, damages[i / 3]);
+        assert_int_equal(scratch_open(s, NULL), 0);
+        for (unsigned other = 1; other <= 5; other += 4) {
+            c = vault_change_new(s->vault, "a", "cloud");
+            vault_change_reset(c);
+            scratch_put_in(c, s, VAULT_MAIN, "a-3", other, NULL);
+            assert_int_equal(vault_commit_sync(s->vault, c, NULL), -EEXIST);
+        }
+        c = vault_change_new(s->vault, "a", "cloud");
+        vault_change_reset(c);
+        scratch_put_in(c, s, VAULT_MAIN, "a-1", key, NULL);
+        assert_int_equal(vault_commit_sync(s->vault, c, NULL), 0);
+        scratch_reopen(s);
+        assert_null(vault_quarantine(vault_find(s->vault, "a", "cloud")));
+        scratch_expect_key(s, "a", VAULT_MAIN, key);
+        assert_false(vault_credential(vault_find(s->vault, "a", "cloud"), VAULT_BACKUP)->present);
+        /* The keys that were not put again are retired for ever. */
+        for (unsigned old = 1; old <= 3; old++)
+            if (old != key)
+                assert_int_equal(scratch_put(s, "a", VAULT_BACKUP, "a-9", old, NULL), -EEXIST);
+        assert_int_equal(vault_verify_sync(s->vault, &(struct vault_verify_handler){0}, NULL), 0);
+    }
+}
+
 /* An old record of the same slot is no more taken back than a foreign one. */
 static void test_old_record_put_back(void **state)
 {
@@ -434,6 +480,7 @@ int main(void)
         OPEN_TEST(test_second_opener_and_crash),
         OPEN_TEST(test_disk_full),
         OPEN_TEST(test_quarantine),
+        OPEN_TEST(test_reset),
         OPEN_TEST(test_old_record_put_back),
         OPEN_TEST(test_nothing_left_but_the_index),
         OPEN_TEST(test_batch_fails_whole),
