@@ -31,6 +31,11 @@ bool damage_of_backup(const struct device *d)
     return entry && !device_damaged(d) && vault_credential(entry, VAULT_BACKUP)->quarantined;
 }
 
+bool damage_stops_rotation(const struct device *d)
+{
+    return device_damaged(d) || (damage_of_backup(d) && !vault_credential(device_entry(d), VAULT_BACKUP)->cloud_id[0]);
+}
+
 const char *damage_words(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size)
 {
     const char *id = d->config->id, *why = vault_quarantine(entry);

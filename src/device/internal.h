@@ -526,6 +526,8 @@ void damage_tell(const struct device *d);
 int damage_refuses(const struct device *d, enum vault_slot slot, bool force, struct error *e);
 /* Whether only backup is, which an operator may forget by force. */
 bool damage_of_backup(const struct device *d);
+/* No new key before that is put right: there is no main, or the old one could not be deleted at the cloud. */
+bool damage_stops_rotation(const struct device *d);
 /* Commits the key of the act in place of what is damaged, or forgets it, and begins the device anew, which ends the
  * act; less than 0: not begun. */
 int damage_mend(struct device *d, struct error *e);

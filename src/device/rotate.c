@@ -500,7 +500,7 @@ int rotate_allowed(const struct device *d, bool compromised, struct error *e)
 {
     const char *why;
 
-    if (device_damaged(d))
+    if (damage_stops_rotation(d))
         return damage_refuses(d, VAULT_MAIN, false, e);
     if (!vault_durable(d->fleet->vault, &why))
         return error_set(e, -ESTALE, "no key is rotated while a commit may not last: %s", why);

@@ -120,6 +120,11 @@ def after_a_rotation(bench):
         if bench.get("bad", "State") == "damaged":
             told(bench, agent, "bad")
             bench.ctl("key", "set", "bad", identity, "--encoding=hex", "--force", stdin=new.hex().encode())
+        else:  # the old one: deleted at the cloud by its id, and without one not at all
+            done = bench.ctl("rotate", "bad", status=None)
+            if done.returncode != 0:
+                refused(done, 1, "key forget bad backup --force")
+                bench.ctl("key", "forget", "bad", "backup", "--force")
         bench.wait_property("bad", "State", "online")
 
 
