@@ -2,6 +2,7 @@
 /* What the operator does with keys by hand. Each is an event of the device's rotation, which knows whether it is safe,
  * commits it, and replies. One at a time. */
 #include "base/log.h"
+#include "device/damage.h"
 #include "device/internal.h"
 
 #include <errno.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A device whose record in the vault does not open, or whose rotation contradicts its keys, stops; the others run. Two
  * ways lead out: an operator puts a key in its place by force, or removes the device. Neither needs what is damaged. */
+#include "device/damage.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/messages.h"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
+#include "device/damage.h"
 #include "device/internal.h"
 
 #include <errno.h>

@@ -515,27 +515,6 @@ void act_failed(struct device *d, int r, const struct error *e);
 /* RemoveDevice: `done` once it is committed that the cloud is to delete its credentials. */
 void device_begin_removal(struct device *d, device_done done, void *userdata);
 
-/* damage.c */
-/* The device stops: its main key, or all that the vault has of it, does not open, or contradicts itself. */
-bool device_damaged(const struct device *d);
-/* What is damaged, and the ways out; of an entry in quarantine, or a device that is damaged. */
-const char *damage_words(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size);
-/* Once, to the journal; nothing if all is well. */
-void damage_tell(const struct device *d);
-/* Of a damaged device: -EBUSY with the way out unless main is set by force. */
-int damage_refuses(const struct device *d, enum vault_slot slot, bool force, struct error *e);
-/* Whether only backup is, which an operator may forget by force. */
-bool damage_of_backup(const struct device *d);
-/* No new key before that is put right: there is no main, or the old one could not be deleted at the cloud. */
-bool damage_stops_rotation(const struct device *d);
-/* Commits the key of the act in place of what is damaged, or forgets it, and begins the device anew, which ends the
- * act; less than 0: not begun. */
-int damage_mend(struct device *d, struct error *e);
-/* Whether the cloud can be asked to delete its credentials although they do not open. */
-bool damage_deletable(const struct device *d);
-/* Forgets what is damaged and says what is left at the cloud. `done` (may be NULL) once that is durable. */
-int damage_forget(struct vault *vault, const struct vault_entry *entry, vault_done_fn *done, void *userdata);
-
 /* registration.c */
 /* Whether the uplink's cloud can be told of a key that no session has yet. */
 bool registration_possible(const struct shared_uplink *u);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Of all that may be wrong with a device, the one thing that its user should look at first, and in which words. */
+#include "device/damage.h"
 #include "device/internal.h"
 
 #include <stdio.h>

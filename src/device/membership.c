@@ -2,6 +2,7 @@
 /* Devices that come and go over D-Bus: their files are written and removed on a worker. And devices that were removed
  * here but not yet at the cloud. */
 #include "base/log.h"
+#include "device/damage.h"
 #include "device/internal.h"
 
 #include <errno.h>

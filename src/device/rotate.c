@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "device/damage.h"
 #include "device/internal.h"
 #include "rotation/identity.h"
 

@@ -281,8 +281,8 @@ static int load_slot(struct vault *v, struct vault_entry *entry, unsigned physic
     return r < 0 ? r : load_key(v, entry, c, key);
 }
 
-/* Without its state nobody knows the roles or what the cloud may know: it is removed, or begun again. The counters are set past
- * whatever may have been given out. */
+/* Without its state nobody knows the roles or what the cloud may know: it is removed, or begun again. The counters are
+ * set past whatever may have been given out. */
 static int load_lost(struct vault_entry *entry, const struct store_row *row)
 {
     entry->live = entry->state_lost = true;
