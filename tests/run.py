@@ -17,15 +17,27 @@ import time
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
 CORES = os.cpu_count() or 1
-# Tests of whole programs mostly wait: for servers, for deadlines, for lines that are cut. So more of them run than there are cores.
-# What measures times is not parallel (tests/prove/meson.build).
-WAITING = ["--num-processes", str(2 * CORES)]
+# Tests of whole programs mostly wait: for servers, for deadlines, for lines that are cut. So many more of them run than there are
+# cores. What measures times is not parallel (tests/prove/meson.build).
+WAITING = ["--num-processes", str(5 * CORES)]
+MEMORY = "/dev/shm"
+MEMORY_LEAST = 2 << 30  # free there, for what tests write
+AT_ONCE = 3
+SLOWEST = 10  # shown, so that what becomes slow is seen
+AT_ONCE_LEAST = 6 << 30  # of the machine's memory, for steps beside one another
 SUITES = ("lint", "unit", "integration", "prove", "builds", "fuzz", "asan", "valgrind", "system")
 
 
 class Count:
     def __init__(self):
         self.passed, self.failed, self.skipped = 0, [], []
+        self.took = []  # (seconds, test)
+
+    def add_all(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skipped += other.skipped
+        self.took += other.took
 
     def add(self, name, result, why=""):
         if result == "OK":
@@ -36,78 +48,127 @@ class Count:
             self.failed.append(name)
 
 
-def build(directory, *options, env=None, targets=()):
-    environment = dict(os.environ, **(env or {}))
-    if not os.path.exists(os.path.join(directory, "build.ninja")):
-        subprocess.run(["meson", "setup", directory, "-Dwerror=true", *options], cwd=ROOT, env=environment, check=True,
-                       stdout=subprocess.DEVNULL)
-    subprocess.run(["ninja", "--quiet", "-C", directory, *targets], cwd=ROOT, env=environment, check=True)
+class Step:
+    """One part of the run. Beside others it says what it has to say when it has ended."""
+
+    def __init__(self, name, run, beside=False):
+        self.name, self.run, self.count = name, run, Count()
+        self.output = tempfile.TemporaryFile("w+", errors="replace") if beside else None  # None: as it comes
+
+    def call(self, *command, env=None, check=False, quiet=False):
+        done = subprocess.run(command, cwd=ROOT, env=dict(os.environ, **(env or {})), check=check,
+                              stdout=subprocess.DEVNULL if quiet else self.output,
+                              stderr=subprocess.STDOUT if self.output and not quiet else self.output)
+        return done.returncode
+
+    def say(self, text):
+        print(text, file=self.output, flush=True)
+
+    def __call__(self):
+        begun = time.monotonic()
+        try:
+            self.run(self)
+        except subprocess.CalledProcessError as e:
+            self.count.failed.append(f"{self.name}: {' '.join(e.cmd)} ended with status {e.returncode}")
+        except Exception as e:  # whatever it was, the other steps count
+            self.count.failed.append(f"{self.name}: {e!r}")
+        self.say(f"{self.name} took {time.monotonic() - begun:.0f} s")
+        return self
+
+    def show(self):
+        if self.output:
+            self.output.seek(0)
+            shutil.copyfileobj(self.output, sys.stdout)
+            sys.stdout.flush()
 
 
-def meson_test(count, directory, label, *arguments, env=None):
+def build(step, directory, *options, env=None, targets=()):
+    if not os.path.exists(os.path.join(ROOT, directory, "build.ninja")):
+        step.call("meson", "setup", directory, "-Dwerror=true", *options, env=env, check=True, quiet=True)
+    step.call("ninja", "--quiet", "-C", directory, *targets, env=env, check=True)
+
+
+def scratch_directory():
+    """Where tests write. Much of it is written durably: on a disk that others use too, that takes most of their time. The path is
+    short, for the sake of sockets."""
+    try:
+        free = os.statvfs(MEMORY)
+        if free.f_bavail * free.f_frsize >= MEMORY_LEAST:
+            return tempfile.TemporaryDirectory(prefix="gh-", dir=MEMORY, ignore_cleanup_errors=True)
+    except OSError:
+        pass
+    return tempfile.TemporaryDirectory(prefix="gh-", ignore_cleanup_errors=True)
+
+
+def meson_test(step, directory, label, *arguments, env=None):
     """Runs `meson test` and counts from its log of results, a JSON object a line."""
-    log = os.path.join(ROOT, directory, "meson-logs", "testlog.json")
-    if os.path.exists(log):
-        os.unlink(log)
-    environment = dict(os.environ, BUILD_DIR=os.path.join(ROOT, directory), **(env or {}))
-    status = subprocess.run(["meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *arguments], cwd=ROOT,
-                            env=environment).returncode
+    logs, count = os.path.join(ROOT, directory, "meson-logs"), step.count
+    before = {f for f in os.listdir(logs) if f.startswith("testlog")} if os.path.isdir(logs) else set()
+    for log in before:
+        os.unlink(os.path.join(logs, log))
+    with scratch_directory() as scratch:
+        status = step.call("meson", "test", "-C", directory, "--no-rebuild", "--print-errorlogs", *arguments,
+                           env={"BUILD_DIR": os.path.join(ROOT, directory), "TMPDIR": scratch, **(env or {})})
     # with --wrapper the log's name holds the wrapper's
-    logs = [os.path.join(ROOT, directory, "meson-logs", f) for f in os.listdir(os.path.join(ROOT, directory, "meson-logs"))
-            if f.startswith("testlog") and f.endswith(".json")]
-    newest = max(logs, key=os.path.getmtime, default=None)
-    seen = 0
-    if newest:
-        for line in open(newest):
-            entry = json.loads(line)
-            seen += 1
-            why = (entry.get("stdout") or entry.get("stderr") or "").strip().splitlines()
-            count.add(f"{label}: {entry['name']}", {"OK": "OK", "SKIP": "SKIP"}.get(entry["result"], "FAIL"),
-                      why[-1] if why else "")
-    if status != 0 and not count.failed:
+    results = [os.path.join(logs, f) for f in os.listdir(logs) if f.startswith("testlog") and f.endswith(".json")]
+    seen, failed = 0, len(count.failed)
+    for line in open(results[0], encoding="utf-8") if results else ():
+        entry = json.loads(line)
+        seen += 1
+        why = (entry.get("stdout") or entry.get("stderr") or "").strip().splitlines()
+        count.add(f"{label}: {entry['name']}", {"OK": "OK", "SKIP": "SKIP"}.get(entry["result"], "FAIL"),
+                  why[-1] if why else "")
+        count.took.append((entry.get("duration", 0), f"{label}: {entry['name']}"))
+    if status != 0 and len(count.failed) == failed:
         count.failed.append(f"{label}: meson test ended with status {status}")
     if seen == 0:
         count.failed.append(f"{label}: no test ran")
 
 
-def run_plain(count, suites):
-    build("build")
-    for suite in suites:
-        meson_test(count, "build", suite, "--suite", suite, *(WAITING if suite in ("integration", "prove") else []))
+def suites(names):
+    return [argument for name in names for argument in ("--suite", name)]
 
 
-def run_builds(count):
+def run_plain(step, wanted):
+    """What is quick first: who made a slip need not wait for the rest."""
+    build(step, "build")
+    quick, rest = ([s for s in wanted if (s in ("lint", "unit")) == is_quick] for is_quick in (True, False))
+    if quick:
+        meson_test(step, "build", "plain", *suites(quick), "--num-processes", str(2 * CORES))
+    if rest:
+        meson_test(step, "build", "plain", *suites(rest), *WAITING)
+
+
+def run_builds(step):
     """What packagers and others build: the warnings of other optimisers and of another compiler, and the units there."""
     for name, options, env in (("release", ["--buildtype=release"], {}), ("clang", [], {"CC": "clang"})):
         compiler = env.get("CC", "cc")
         if not shutil.which(compiler):
-            count.add(f"builds: {name}", "SKIP", f"{compiler} is not installed")
+            step.count.add(f"builds: {name}", "SKIP", f"{compiler} is not installed")
             continue
         try:
-            build(f"build-{name}", *options, env=env)
+            build(step, f"build-{name}", *options, env=env)
         except subprocess.CalledProcessError as e:
-            count.add(f"builds: {name}: {' '.join(e.cmd)} ended with status {e.returncode}", "FAIL")
+            step.count.add(f"builds: {name}: {' '.join(e.cmd)} ended with status {e.returncode}", "FAIL")
             continue
-        count.add(f"builds: {name}", "OK")
-        meson_test(count, f"build-{name}", f"{name} unit", "--suite", "unit")
+        step.count.add(f"builds: {name}", "OK")
+        meson_test(step, f"build-{name}", name, *suites(["unit"]))
 
 
-def run_asan(count):
-    build("build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1")
+def run_asan(step):
+    build(step, "build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1")
     env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1",
            "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
-    meson_test(count, "build-asan", "asan unit", "--suite", "unit", "--timeout-multiplier", "4", env=env)
-    meson_test(count, "build-asan", "asan integration", "--suite", "integration", "--timeout-multiplier", "4", *WAITING, env=env)
+    meson_test(step, "build-asan", "asan", *suites(["unit", "integration"]), *WAITING, env=env)
 
 
-def run_valgrind(count):
+def run_valgrind(step):
     if not shutil.which("valgrind"):
-        count.add("valgrind", "SKIP", "valgrind is not installed")
+        step.count.add("valgrind", "SKIP", "valgrind is not installed")
         return
-    build("build-valgrind", "-Dzero_init=false")  # it is to see what was not set
+    build(step, "build-valgrind", "-Dzero_init=false")  # it is to see what was not set
     wrapper = "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --trace-children=no"
-    meson_test(count, "build-valgrind", "valgrind", "--suite", "unit", "--wrapper", wrapper, "--timeout-multiplier", "20",
-               env={"GATEHOUSE_SLOW": "1"})
+    meson_test(step, "build-valgrind", "valgrind", *suites(["unit"]), "--wrapper", wrapper)
 
 
 def fuzz(target):
@@ -122,37 +183,37 @@ def fuzz(target):
         return subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
 
 
-def run_fuzz(count):
-    clang = subprocess.run(["which", "clang"], stdout=subprocess.DEVNULL).returncode == 0
-    if not clang:
-        count.add("fuzz", "SKIP", "clang is not installed")
+def run_fuzz(step):
+    if not shutil.which("clang"):
+        step.count.add("fuzz", "SKIP", "clang is not installed")
         return
     targets = sorted(f[:-2] for f in os.listdir(os.path.join(ROOT, "tests", "fuzz")) if re.fullmatch(r"fuzz-.*\.c", f))
-    build("build-fuzz", "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Db_pie=false",
+    build(step, "build-fuzz", "-Dfuzz=true", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Db_pie=false",
           env={"CC": "clang"}, targets=[f"tests/fuzz/{t}" for t in targets])
     with concurrent.futures.ThreadPoolExecutor(CORES) as pool:
         for target, done in zip(targets, pool.map(fuzz, targets)):
             runs = re.search(r"number_of_executed_units:\s*(\d+)", done.stdout)
-            print(f"fuzz {target}: {runs.group(1) if runs else '?'} runs, status {done.returncode}", flush=True)
+            step.say(f"fuzz {target}: {runs.group(1) if runs else '?'} runs, status {done.returncode}")
             if done.returncode != 0:
-                print(done.stdout[-6000:])
-            count.add(f"fuzz: {target}", "OK" if done.returncode == 0 else "FAIL")
+                step.say(done.stdout[-6000:])
+            step.count.add(f"fuzz: {target}", "OK" if done.returncode == 0 else "FAIL")
 
 
-def run_system(count):
+def run_system(step):
     if os.geteuid() != 0:
-        count.add("system", "SKIP", "booting systems needs root")
+        step.count.add("system", "SKIP", "booting systems needs root")
         return
-    done = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "system", "system.py")], stdout=subprocess.PIPE, text=True)
-    print(done.stdout, flush=True)
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "system", "system.py")], stdout=subprocess.PIPE, text=True,
+                          stderr=step.output)
+    step.say(done.stdout)
     try:
         cases = json.loads(done.stdout.splitlines()[-1])["cases"]
     except (IndexError, ValueError, KeyError):
-        count.add(f"system: no result, status {done.returncode}", "FAIL")
+        step.count.add(f"system: no result, status {done.returncode}", "FAIL")
         return
     for suite, results in cases.items():
         for case, passed in results.items():
-            count.add(f"system: {suite}: {case}", "OK" if passed else "FAIL")
+            step.count.add(f"system: {suite}: {case}", "OK" if passed else "FAIL")
 
 
 def main():
@@ -161,19 +222,23 @@ def main():
     if unknown:
         print(f"run.py: no suite '{unknown[0]}'; there are: {' '.join(SUITES)}", file=sys.stderr)
         return 2
-    count = Count()
-    started = time.monotonic()
+    count, started = Count(), time.monotonic()
     plain = [s for s in ("lint", "unit", "integration", "prove") if s in wanted]
-    steps = [("plain", lambda c: run_plain(c, plain))] if plain else []
-    steps += [s for s in (("builds", run_builds), ("fuzz", run_fuzz), ("asan", run_asan), ("valgrind", run_valgrind),
-                            ("system", run_system)) if s[0] in wanted]
-    for name, run in steps:
-        begun = time.monotonic()
-        try:
-            run(count)
-        except subprocess.CalledProcessError as e:
-            count.failed.append(f"{name}: {' '.join(e.cmd)} ended with status {e.returncode}")
-        print(f"{name} took {time.monotonic() - begun:.0f} s", flush=True)
+    if plain:
+        count.add_all(Step("plain", lambda step: run_plain(step, plain))().count)
+    # What follows measures no times: it may run side by side, for half of it waits.
+    rest = [(name, run) for name, run in (("system", run_system), ("asan", run_asan), ("builds", run_builds), ("fuzz", run_fuzz),
+                                     ("valgrind", run_valgrind))
+            if name in wanted]
+    at_once = AT_ONCE if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= AT_ONCE_LEAST else 1
+    if rest:
+        print(f"{', '.join(name for name, _ in rest)}: {at_once} at a time, each is shown when it has ended", flush=True)
+        with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+            for done in concurrent.futures.as_completed([pool.submit(Step(name, run, beside=True)) for name, run in rest]):
+                done.result().show()
+                count.add_all(done.result().count)
+    for seconds, name in sorted(count.took, reverse=True)[:SLOWEST]:
+        print(f"slowest: {seconds:6.1f} s  {name}")
     for name in count.skipped:
         print(f"skipped: {name}")
     for name in count.failed:
