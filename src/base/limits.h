@@ -240,6 +240,11 @@
 /* RFC 4787 section 4.3 has a NAT keep a UDP binding for two minutes at least, and Linux keeps an answered one just
  * that: a ping at 100 s leaves time to be repeated. */
 #define COAP_KEEPALIVE (100 * USEC_PER_SEC)
+/* The first ping of a session. Linux keeps a UDP binding 30 s if all of its datagrams fell into its first two seconds,
+ * and 120 s otherwise. */
+#define COAP_SETTLE_AFTER (3 * USEC_PER_SEC)
+#define COAP_SETTLE_JITTER (2 * USEC_PER_SEC)
+#define COAP_SETTLED_BY (2 * USEC_PER_SEC)
 #define COAP_KEEPALIVE_MIN (5 * USEC_PER_SEC)
 #define COAP_KEEPALIVE_MAX USEC_PER_DAY
 #define COAP_OBSERVE_NUMBERS_AGE (128 * USEC_PER_SEC) /* RFC 7641 section 3.4: then a lower number is a newer one */

@@ -33,7 +33,7 @@ int coap_endpoint_new(const struct coap_endpoint_options *options, struct coap_e
     ep->body_max = options->body_max ? options->body_max : COAP_BODY_MAX;
     ep->random.state = options->seed;
     ep->keepalive = options->keepalive ? options->keepalive : USEC_INFINITY;
-    ep->deadline = ep->ping_at = USEC_INFINITY;
+    ep->deadline = ep->ping_at = ep->connected_at = USEC_INFINITY;
     ep->connected = true;
     coap_rtt_init(&ep->rtt);
     coap_mids_init(&ep->mids, &ep->random);
@@ -381,13 +381,31 @@ static void schedule_ping(struct coap_endpoint *ep)
         ep->ping_at = MAX_OF(ep->sent_at + half, ep->now) + coap_random_upto(&ep->random, half);
 }
 
+/* What is outstanding is sent again if it is not answered. A request that was acknowledged, and that the peer holds
+ * until it has something to say, is not. */
+static bool is_outstanding(const struct coap_endpoint *ep)
+{
+    for (const struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->state == COAP_SENT)
+            return true;
+    return false;
+}
+
+/* A young session is silent if nothing was sent since its first seconds: see COAP_SETTLE_AFTER. */
+static bool is_silent(const struct coap_endpoint *ep)
+{
+    if (ep->connected_at != USEC_INFINITY)
+        return ep->sent_at < ep->connected_at + COAP_SETTLED_BY;
+    return ep->now - ep->sent_at >= ep->keepalive / 2;
+}
+
 static void look_for_silence(struct coap_endpoint *ep)
 {
-    /* Whatever is under way is sent again if it is not answered. */
-    if (!ep->first && ep->now - ep->sent_at >= ep->keepalive / 2) {
+    if (!is_outstanding(ep) && is_silent(ep)) {
         (void)coap_ping(ep, ep->now, NULL, NULL, NULL);
         ep->sent_at = ep->now;
     }
+    ep->connected_at = USEC_INFINITY;
     schedule_ping(ep);
 }
 
@@ -453,8 +471,9 @@ void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
         return;
     coap_enter(ep, now);
     ep->connected = true;
-    ep->sent_at = ep->now;
-    schedule_ping(ep);
+    ep->sent_at = ep->connected_at = ep->now;
+    if (ep->keepalive != USEC_INFINITY)
+        ep->ping_at = ep->now + COAP_SETTLE_AFTER + coap_random_upto(&ep->random, COAP_SETTLE_JITTER);
     ep->suspect = ep->tell_suspect = ep->tell_answered = ep->doubt = false;
     ep->unanswered = 0;
     /* The peer's message ids are another session's now (RFC 7252 section 9.1.1). */

@@ -86,6 +86,7 @@ struct coap_endpoint {
     struct coap_loss loss;
     uint64_t now, deadline, hold_until;
     uint64_t keepalive, sent_at, ping_at; /* ping_at: when to look whether a ping is due; USEC_INFINITY: never */
+    uint64_t connected_at;                /* USEC_INFINITY: the session's first ping was sent, or not needed */
     uint64_t row_from;                    /* transmissions before this do not add to `unanswered` */
     uint64_t sent, received, retransmitted, duplicates, malformed, unknown_token, rejected;
     size_t body_max;

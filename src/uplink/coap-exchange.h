@@ -51,8 +51,9 @@ struct coap_endpoint_options {
     unsigned block_size; /* largest block, 16..1024, a power of two; 0: 1024 */
     size_t body_max;     /* of a request or response in blocks; 0: COAP_BODY_MAX */
     /* The longest time without a datagram sent, after which the peer is pinged: for NATs on the way, and to find out
-     * that it is gone. Comes half to wholly so late, at random, so that many endpoints do not ping at once. 0 or
-     * USEC_INFINITY: never. */
+     * that it is gone. Comes half to wholly so late, at random, so that many endpoints do not ping at once; requests
+     * that the peer has acknowledged and holds do not put it off. The first ping comes COAP_SETTLE_AFTER a session
+     * stands, if nothing else is sent meanwhile. 0 or USEC_INFINITY: never. */
     uint64_t keepalive;
     uint64_t seed; /* for tests: tokens, message ids and jitter follow from it; 0: from gnutls_rnd */
 };
