@@ -176,6 +176,7 @@
 /* DTLS */
 #define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)
 #define DTLS_FINISHED_SILENCE (8 * USEC_PER_SEC)
+#define DTLS_ALERT_SILENCE (2 * USEC_PER_SEC)  /* after an alert in clear text that anybody may have sent */
 #define DTLS_FLIGHT_SILENCE (4 * USEC_PER_SEC) /* after a part of the server's flight: the rest does not come */
 #define DTLS_RETRANSMIT (1 * USEC_PER_SEC)
 #define DTLS_MTU 1280

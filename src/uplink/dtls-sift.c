@@ -85,3 +85,31 @@ size_t dtls_sift(uint8_t *datagram, size_t n, bool encrypted_only, uint64_t *dro
         ++*dropped;
     return kept;
 }
+
+size_t dtls_sift_alerts(uint8_t *datagram, size_t n, int *ret_alert)
+{
+    size_t at = 0, kept = 0;
+    bool found = false;
+
+    while (n - at >= RECORD_HEADER) {
+        const uint8_t *h = datagram + at;
+        size_t record = RECORD_HEADER + ((size_t)h[11] << 8 | h[12]);
+
+        if (record > n - at)
+            break; /* not sifted */
+        if (h[0] == TYPE_ALERT && (h[3] << 8 | h[4]) == 0) {
+            const uint8_t *alert = h + RECORD_HEADER;
+            bool ends =
+                record >= RECORD_HEADER + 2 && (alert[0] == GNUTLS_AL_FATAL || alert[1] == GNUTLS_A_CLOSE_NOTIFY);
+
+            if (ends && !found)
+                *ret_alert = alert[1];
+            found = found || ends;
+        } else {
+            memmove(datagram + kept, h, record);
+            kept += record;
+        }
+        at += record;
+    }
+    return kept;
+}

@@ -39,10 +39,12 @@ struct dtls {
     int fd;
     uint64_t started_at, finished_at; /* our first flight, our Finished */
     uint64_t heard_at, flight_at;     /* the last datagram of the handshake, of the server's flight; 0: none */
+    uint64_t alert_at;                /* the first alert that anybody may have sent after our Finished, 0: none */
     uint64_t first_answer, retransmit_at;
     struct dtls_counters counters;
     size_t mtu; /* of a datagram, without IP and UDP headers */
     unsigned busy;
+    int alert;          /* its description */
     int icmp;           /* the last error that the network reported, 0: none */
     int local_error;    /* of the key callback */
     struct error *what; /* its words, only while a handshake step runs */
@@ -235,30 +237,12 @@ static bool was_answered(const struct dtls *d)
     return d->heard_at != 0 && d->finished_at != 0;
 }
 
-#define LIKELY_CAUSES                                                                                                  \
-    "is the identity registered there, and is the key the same bytes on both sides? A key shown as text may be meant " \
-    "as ASCII, hex or base64"
-
 static void handshake_failed(struct dtls *d, int r)
 {
     bool alert = r == GNUTLS_E_FATAL_ALERT_RECEIVED || r == GNUTLS_E_WARNING_ALERT_RECEIVED;
-    /* What GnuTLS makes of a close_notify in a handshake. */
-    bool hung_up = r == GNUTLS_E_UNEXPECTED_PACKET || r == GNUTLS_E_PREMATURE_TERMINATION;
     struct error e = {0};
 
-    if (was_answered(d) && alert && gnutls_alert_get(d->session) == GNUTLS_A_UNKNOWN_PSK_IDENTITY)
-        error_set(&e, 0, "the server does not know our identity (alert: %s): " LIKELY_CAUSES, alert_text(d));
-    else if (was_answered(d) && alert)
-        error_set(&e, 0, "the server answered but did not accept key or identity (alert: %s): " LIKELY_CAUSES,
-                  alert_text(d));
-    else if (was_answered(d))
-        error_set(&e, 0, "the server answered but ended the handshake after our proof of the key%s%s: " LIKELY_CAUSES,
-                  hung_up ? "" : ", ", hung_up ? "" : gnutls_strerror(r));
-    else if (alert)
-        error_set(&e, 0, "the server broke the handshake off (alert: %s): does it take one of the configured suites?",
-                  alert_text(d));
-    else
-        error_set(&e, 0, "the handshake broke off: %s", gnutls_strerror(r));
+    dtls_say_broken(&e, was_answered(d), alert ? (int)gnutls_alert_get(d->session) : -1, r);
     fail(d, was_answered(d) ? DTLS_ANSWERED : DTLS_FAILED, e.text);
 }
 
@@ -324,22 +308,20 @@ static uint64_t silence_ends(const struct dtls *d)
         end = MIN_OF(end, d->flight_at + DTLS_FLIGHT_SILENCE);
     if (d->heard_at == 0)
         end = MIN_OF(end, d->started_at + d->first_answer);
+    if (d->alert_at != 0)
+        end = MIN_OF(end, MAX_OF(d->alert_at, d->heard_at) + DTLS_ALERT_SILENCE);
     return end;
 }
 
 static void handshake_silence(struct dtls *d)
 {
-    if (was_answered(d))
-        fail(
-            d, DTLS_ANSWERED,
-            "the server answered but fell silent after our proof of the key, as servers do that do not accept it: " LIKELY_CAUSES);
-    else if (d->heard_at != 0)
-        fail(
-            d, DTLS_FAILED,
-            "the server began the handshake and fell silent: packets lost, an overloaded server, or one that takes none of "
-            "the configured suites");
+    struct error e = {0};
+
+    if (d->alert_at != 0)
+        dtls_say_broken(&e, true, d->alert, 0);
     else
-        fail(d, DTLS_UNREACHABLE, "no answer: is the server up, and does a firewall let UDP through?");
+        dtls_say_silent(&e, was_answered(d), d->heard_at != 0);
+    fail(d, was_answered(d) ? DTLS_ANSWERED : d->heard_at != 0 ? DTLS_FAILED : DTLS_UNREACHABLE, e.text);
 }
 
 void dtls_begin(struct dtls *d, uint64_t now)
@@ -409,12 +391,29 @@ static bool is_of_server_flight(const uint8_t *datagram)
            datagram[RECORD_HEADER_SIZE] != GNUTLS_HANDSHAKE_HELLO_VERIFY_REQUEST;
 }
 
+/* Between our Finished and the server's, an alert in clear text can come from anybody: GnuTLS would end the handshake,
+ * and the key would be thought refused. If it is the server's, nothing else comes behind it. */
+static void remember_alert(struct dtls *d)
+{
+    struct dtls_shared *s = d->shared;
+    int alert = -1;
+
+    s->pending = dtls_sift_alerts(s->datagram, s->pending, &alert);
+    if (alert < 0 || d->alert_at != 0)
+        return;
+    d->alert = alert;
+    d->alert_at = clock_boottime();
+    d->ops->rearm(d->userdata);
+}
+
 static void process(struct dtls *d, size_t n)
 {
     struct dtls_shared *s = d->shared;
 
     d->counters.datagrams_in++;
     s->pending = dtls_sift(s->datagram, n, d->open, &d->counters.dropped);
+    if (!d->open && d->finished_at != 0)
+        remember_alert(d);
     if (s->pending == 0)
         return;
     s->pending_for = d;

@@ -10,6 +10,9 @@
  * common (suites, credentials callback, buffers for one datagram) is a struct dtls_shared, so an idle session is
  * GnuTLS's state and little else.
  *
+ * After our Finished only silence decides: an alert in clear text, which anybody can send, gives it its words, and two
+ * seconds instead of eight.
+ *
  * Datagrams are sifted before GnuTLS sees them: an empty one would end a session there, and in an open session whatever
  * is not encrypted (epoch 0) can only be forged or left over. Bad, replayed and sifted records are dropped and counted.
  *
@@ -109,3 +112,11 @@ void dtls_counters(const struct dtls *d, struct dtls_counters *ret);
  * only what a server may say in a PSK handshake, with `encrypted_only` nothing. Returns the size kept and counts the
  * others. Pure; for dtls.c and its tests. */
 size_t dtls_sift(uint8_t *datagram, size_t n, bool encrypted_only, uint64_t *dropped);
+
+/* Of what was sifted, takes the alerts in clear text out; ret: the description of the first that would end a handshake,
+ * untouched if there is none. Returns the size kept. Pure, likewise. */
+size_t dtls_sift_alerts(uint8_t *datagram, size_t n, int *ret_alert);
+
+/* Why a handshake ended, in dtls-words.c: `answered` as DTLS_ANSWERED, `alert` its description or -1, `r` of GnuTLS. */
+void dtls_say_broken(struct error *e, bool answered, int alert, int r);
+void dtls_say_silent(struct error *e, bool answered, bool heard);

@@ -9,6 +9,21 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n);
 
+/* What is left holds no alert in clear text, and is sifted as it was. */
+static void take_alerts(uint8_t *in, size_t n)
+{
+    uint64_t dropped = 0;
+    int alert = -1, again = -1;
+    size_t kept = dtls_sift_alerts(in, n, &alert);
+
+    if (kept > n || alert > UINT8_MAX || (kept == n && alert >= 0))
+        abort();
+    if (kept > 0 && (dtls_sift(in, kept, false, &dropped) != kept || dropped != 0))
+        abort();
+    if (dtls_sift_alerts(in, kept, &again) != kept || again >= 0)
+        abort();
+}
+
 static void sift(const uint8_t *data, size_t n, bool encrypted_only)
 {
     _cleanup_free_ uint8_t *in = malloc(n + 1);
@@ -24,6 +39,7 @@ static void sift(const uint8_t *data, size_t n, bool encrypted_only)
     for (size_t at = 0; encrypted_only && at < kept; at += 13 + (size_t)(in[at + 11] << 8 | in[at + 12]))
         if (in[at + 3] == 0 && in[at + 4] == 0)
             abort();
+    take_alerts(in, kept);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)

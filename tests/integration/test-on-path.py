@@ -96,5 +96,24 @@ def restart_forgets_nothing(bench):
         comes_back(bench, path, cloud, new)
 
 
+def alerts_of_anybody_decide_nothing(bench):
+    """A clear-text alert after each proof of a key, while the cloud's own answer is on its way: connected, rotated and retired
+    all the same. Where nothing else comes, it gives the reason its words."""
+    with rotated_bench(bench) as (path, cloud, attacker, agent):
+        path.forge_alerts(True)
+        agent.kill()
+        agent.start()
+        bench.wait_agent(agent)
+        bench.wait_property(DEVICE, "State", "online", 30)
+        bench.ctl("rotate", DEVICE, seconds=60)
+        check(path.alerts >= 2, f"{path.alerts} alerts were forged")
+        wait_samples(cloud, DEVICE, 3)
+        cloud.kill()
+        refusing = bench.devcloud([("another", bench.new_key(), "another")], name="refusing")
+        path.forge_alerts(())
+        path.lead(refusing.port)
+        bench.wait_property(DEVICE, "LastError", lambda text: "did not accept key or identity (alert: " in text, 60)
+
+
 if __name__ == "__main__":
-    harness.main(old_key_gets_no_other, restart_forgets_nothing)
+    harness.main(old_key_gets_no_other, restart_forgets_nothing, alerts_of_anybody_decide_nothing)

@@ -135,12 +135,33 @@ static void test_cut(void **state)
     assert_int_equal(dtls_sift(whole, n, true, &(uint64_t){0}), 0);
 }
 
+/* Alerts in clear text are taken out, the first that would end a handshake is told, and encrypted ones are left. */
+static void test_alerts(void **state)
+{
+    static const struct record records[] = {{21, 0, 2}, {22, 1, 40}, {21, 0, 2}, {21, 1, 26}, {21, 0, 2}, {0}};
+    static const struct record left[] = {{22, 1, 40}, {21, 1, 26}, {0}};
+    uint8_t in[256], expected[256];
+    size_t n = put(in, records), n_left = put(expected, left);
+    int alert = -1;
+
+    memcpy(in + 13, (const uint8_t[]){1, 100}, 2);                      /* a warning: no renegotiation */
+    memcpy(in + 15 + 53 + 13, (const uint8_t[]){2, 40}, 2);             /* fatal */
+    memcpy(in + n - 2, (const uint8_t[]){1, GNUTLS_A_CLOSE_NOTIFY}, 2); /* a later one */
+    assert_int_equal(dtls_sift_alerts(in, n, &alert), n_left);
+    assert_memory_equal(in, expected, n_left);
+    assert_int_equal(alert, 40);
+    alert = -1;
+    assert_int_equal(dtls_sift_alerts(in, n_left, &alert), n_left);
+    assert_int_equal(alert, -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sift),
         cmocka_unit_test(test_handshake_messages),
         cmocka_unit_test(test_cut),
+        cmocka_unit_test(test_alerts),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
