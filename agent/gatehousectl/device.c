@@ -77,14 +77,15 @@ int verb_device_remove(struct ctl *c, int argc, char **argv)
 {
     _cleanup_free_ char *path = NULL;
     const char *id = argv[0];
-    int r = ctl_device(c, id, &path);
+    /* What is forced may have been removed before, and is seen no more. */
+    int r = c->force ? 0 : ctl_device(c, id, &path);
 
     if (r != 0)
         return r;
     if (!confirmed(c, id))
         return EXIT_FAILURE;
-    r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "RemoveDevice", NULL, "sa{sv}", id, 1, "keep", "b",
-                 (int)c->keep);
+    r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "RemoveDevice", NULL, "sa{sv}", id, 2, "keep", "b",
+                 (int)c->keep, "force", "b", (int)c->force);
     if (r != 0)
         return r;
     ctl_result_text(c, "device", id);

@@ -138,7 +138,7 @@ const struct verb verbs[] = {
         .run = verb_device_remove,
         .summary = "remove a device that was added this way",
         .details = "It asks first. Without a terminal to ask at it needs --yes.",
-        .options = {{OPTION_KEEP, NULL}},
+        .options = {{OPTION_FORCE, "forget its credentials, also if they are left at the cloud"}, {OPTION_KEEP, NULL}},
     },
     {
         .name = "provision",

@@ -137,9 +137,23 @@ static int method_add_device(sd_bus_message *m, void *userdata, sd_bus_error *er
     return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
 }
 
-static int take_keep(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+struct removal {
+    bool keep, force;
+};
+
+static int take_removal(sd_bus_message *m, const char *key, const char *signature, void *userdata)
 {
-    return bus_take_flag(m, key, "keep", userdata);
+    struct removal *removal = userdata;
+
+    return strcmp(key, "keep") == 0 ? bus_take_flag(m, key, "keep", &removal->keep)
+                                    : bus_take_flag(m, key, "force", &removal->force);
+}
+
+static const char *removal_text(const struct removal *removal)
+{
+    return removal->keep    ? "it is removed, its keys are kept"
+           : removal->force ? "it is removed, its keys are forgotten here whatever stands at the cloud"
+                            : "it is removed, with its keys";
 }
 
 static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -147,7 +161,7 @@ static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error 
     struct bus *b = userdata;
     struct audited *audited;
     struct error e = {0};
-    bool keep = false;
+    struct removal removal = {0};
     const char *id;
     int r = policy_check(b, m, ACTION_MANAGE_DEVICES, error);
 
@@ -155,12 +169,14 @@ static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error 
         return r < 0 ? r : 1;
     r = sd_bus_message_read(m, "s", &id);
     if (r >= 0)
-        r = bus_read_options(m, take_keep, &keep, error);
+        r = bus_read_options(m, take_removal, &removal, error);
     if (r < 0)
         return r;
-    audited = audited_new(b, m, MESSAGE_DEVICE_REMOVED, id,
-                          keep ? "it is removed, its keys are kept" : "it is removed, with its keys");
-    r = audited ? fleet_remove_device(b->fleet, id, keep, audited_done, audited, &e) : -ENOMEM;
+    if (removal.keep && removal.force)
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                "keep and force: either its keys are kept, or forgotten");
+    audited = audited_new(b, m, MESSAGE_DEVICE_REMOVED, id, "%s", removal_text(&removal));
+    r = audited ? fleet_remove_device(b->fleet, id, removal.keep, removal.force, audited_done, audited, &e) : -ENOMEM;
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 

@@ -219,7 +219,7 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
     return r;
 }
 
-void device_begin_removal(struct device *d, device_done done, void *userdata)
+void device_begin_removal(struct device *d, bool force, device_done done, void *userdata)
 {
     struct error e = {0};
     bool unknown = registration_unknown(d);
@@ -231,7 +231,7 @@ void device_begin_removal(struct device *d, device_done done, void *userdata)
     if (r < 0)
         done(r, &e, userdata);
     else
-        submit(d, unknown); /* what was never offered need not be deleted anywhere */
+        submit(d, unknown || force); /* what was never offered need not be deleted anywhere */
 }
 
 void device_connect(struct device *d)

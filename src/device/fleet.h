@@ -84,7 +84,8 @@ typedef void (*device_added)(int r, struct device *d, const struct error *e, voi
 int fleet_reload(struct fleet *f, device_done done, void *userdata, struct error *e);
 int fleet_add_device(struct fleet *f, const char *id, const char *config_text, device_added done, void *userdata,
                      struct error *e);
-int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done done, void *userdata, struct error *e);
+int fleet_remove_device(struct fleet *f, const char *id, bool keep, bool force, device_done done, void *userdata,
+                        struct error *e);
 /* The vault under another keyfile, whose bytes are in `fd` (the caller keeps it). */
 int fleet_rekey(struct fleet *f, int fd, device_done done, void *userdata, struct error *e);
 /* Likewise a second key that opens it, without keyfile and bind value. */

@@ -331,7 +331,8 @@ void fleet_changed(struct fleet *f);
 void fleet_drop(struct fleet *f, struct device *d, bool forget);
 int fleet_start_device(struct fleet *f, struct config_device *config, struct error *e);
 int fleet_load_tombstones(struct fleet *f);
-void fleet_tombstone_done(struct device *d);
+/* `how`: what became of its credentials. */
+void fleet_tombstone_done(struct device *d, const char *how);
 /* It is configured again: its tombstone, if there is one, makes room, and its own rotation goes on with the removal. */
 void fleet_exhume(struct fleet *f, const char *id, const char *uplink);
 
@@ -513,7 +514,8 @@ void act_clear(struct device *d);
  */
 void act_failed(struct device *d, int r, const struct error *e);
 /* RemoveDevice: `done` once it is committed that the cloud is to delete its credentials. */
-void device_begin_removal(struct device *d, device_done done, void *userdata);
+/* `force`: its credentials are forgotten, whatever stands at the cloud. */
+void device_begin_removal(struct device *d, bool force, device_done done, void *userdata);
 
 /* registration.c */
 /* Whether the uplink's cloud can be told of a key that no session has yet. */

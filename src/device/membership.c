@@ -14,7 +14,7 @@ struct membership {
     struct fleet *fleet;
     struct config_device *device; /* a reference */
     char *text;
-    bool keep;
+    bool keep, force;
     struct error error;
     device_added added;
     device_done removed;
@@ -175,7 +175,11 @@ static int check_new(struct fleet *f, const char *id, struct error *e)
     if (fleet_find(f, id))
         return error_set(e, -EBUSY, "there is a device '%s' already", id);
     if (find_tombstone(f, id, NULL))
-        return error_set(e, -EBUSY, "'%s' was removed, but the cloud has not yet deleted its credentials", id);
+        return error_set(
+            e, -EBUSY,
+            "'%s' was removed, but the cloud has not yet deleted its credentials; `device remove %s --force` "
+            "forgets them here",
+            id, id);
     return 0;
 }
 
@@ -253,9 +257,9 @@ static int on_exhume(sd_event_source *source, void *userdata)
 }
 
 /* Called from within the device's own rotation, so that it is freed a little later. */
-void fleet_tombstone_done(struct device *d)
+void fleet_tombstone_done(struct device *d, const char *how)
 {
-    log_notice(d->config->id, "removed at the cloud too");
+    log_notice(d->config->id, "%s", how);
     session_stop(d, UPLINK_BYE_FOR_GOOD);
     if (!d->exhume && sd_event_add_defer(d->fleet->event, &d->exhume, on_exhume, d) < 0)
         log_error(d->config->id, "no memory to free it");
@@ -337,7 +341,7 @@ static int apply_removed(struct fleet *f, struct membership *m)
         m->removed(0, NULL, m->userdata);
     } else {
         bury(f, d);
-        device_begin_removal(d, m->removed, m->userdata);
+        device_begin_removal(d, m->force, m->removed, m->userdata);
     }
     if (drivers_update(f, m->device->driver, &m->error) < 0)
         log_error(NULL, "%s", m->error.text);
@@ -358,7 +362,26 @@ static void on_unlinked(int r, void *userdata)
         m->removed(r, &m->error, m->userdata);
 }
 
-int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done done, void *userdata, struct error *e)
+/* Removed before, and still waiting for the cloud. */
+static int remove_tombstone(struct fleet *f, const char *id, bool force, device_done done, void *userdata,
+                            struct error *e)
+{
+    struct device *d = find_tombstone(f, id, NULL);
+
+    if (!d || d->exhume)
+        return error_set(e, -ENODEV, "there is no device '%s'", id);
+    if (!force)
+        return error_set(
+            e, -EBUSY,
+            "'%s' was removed, its credentials wait to be deleted at the cloud: --force forgets them here, "
+            "and leaves them there",
+            id);
+    device_begin_removal(d, true, done, userdata);
+    return 0;
+}
+
+int fleet_remove_device(struct fleet *f, const char *id, bool keep, bool force, device_done done, void *userdata,
+                        struct error *e)
 {
     _cleanup_(membership_freep) struct membership *m = NULL;
     struct device *d = fleet_find(f, id);
@@ -367,7 +390,7 @@ int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done 
     if (r < 0)
         return r;
     if (!d)
-        return error_set(e, -ENODEV, "there is no device '%s'", id);
+        return remove_tombstone(f, id, force, done, userdata, e);
     if (!d->config->removable)
         return error_set(e, -EROFS, "%s belongs to %s, which is the administrator's to remove", id, d->config->file);
     if (!keep && d->act.type != ROTATION_EV_RESTART)
@@ -375,8 +398,12 @@ int fleet_remove_device(struct fleet *f, const char *id, bool keep, device_done 
     m = calloc(1, sizeof(*m));
     if (!m)
         return -ENOMEM;
-    *m = (struct membership){
-        .fleet = f, .device = config_device_ref(d->config), .keep = keep, .removed = done, .userdata = userdata};
+    *m = (struct membership){.fleet = f,
+                             .device = config_device_ref(d->config),
+                             .keep = keep,
+                             .force = force,
+                             .removed = done,
+                             .userdata = userdata};
     r = begin(f, m, unlink_file, on_unlinked);
     if (r >= 0)
         TAKE_PTR(m);

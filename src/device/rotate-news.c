@@ -31,7 +31,7 @@ void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *
             job_finish(f->jobs, job, JOB_CANCELLED);
         /* Configured again meanwhile: it is then a device without a key. */
         if (d->tombstone)
-            fleet_tombstone_done(d);
+            fleet_tombstone_done(d, reason);
         else
             device_changed(d);
         return;

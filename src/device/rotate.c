@@ -126,6 +126,12 @@ static int describe(struct device *d, const struct rotation_commit *commit, stru
     return -EINVAL;
 }
 
+/* Whether the registrar could be asked now: over a session of the device, or a login of its own. */
+static bool can_ask(const struct device *d)
+{
+    return d->uplink->registrar->traits.out_of_band || d->session_state == UPLINK_STATE_ONLINE;
+}
+
 static int op_commit(void *userdata, const struct rotation_commit *commit)
 {
     struct device *d = userdata;
@@ -133,9 +139,9 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
         vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
     struct pending_commit *pending;
     struct error e = {0};
-    int r = d->mending ? -EBUSY : restored_allows(d, commit->change);
+    int r = d->mending ? -EBUSY : commit->again && !can_ask(d) ? -ENOTCONN : restored_allows(d, commit->change);
 
-    if (d->mending)
+    if (d->mending || r == -ENOTCONN)
         return r;
     if (r < 0) {
         act_failed(d, r, &(struct error){"it was restored, and the cloud has not accepted one of its keys since"});
@@ -232,7 +238,7 @@ static int call_registrar(struct device *d, registrar_method method, enum rotati
     struct error e = {0};
     int r;
 
-    if (!d->uplink->registrar->traits.out_of_band && d->session_state != UPLINK_STATE_ONLINE)
+    if (!can_ask(d))
         return -ENOTCONN;
     if (restored_waits(d))
         return -EAGAIN;

@@ -7,8 +7,8 @@
 #include <string.h>
 
 /* Version 1: version, state, flags (16 bits), three stamps of boot id, boottime, realtime; numbers big-endian.
- * Version 2: a flag more (fallen), and a fourth stamp (asked). Written only where there is something to say in it, so
- * that an agent of before reads what it can carry on with. Where it cannot, it says that the state is of a later
+ * Version 2: a flag more (fallen), and a fourth stamp (asked). Written only where these say something, so that an agent
+ * of before reads what it can carry on with. Where it cannot, it says that the state is of a later
  * version, and leaves the device offline and the blob as it is: it would offer a key that is only to be tried. */
 #define VERSION_1 1
 #define VERSION_2 2
@@ -43,23 +43,22 @@ static const uint8_t *get_stamp(const uint8_t *p, struct stamp *s)
 
 ssize_t rotation_encode(const struct rotation_durable *d, uint8_t *blob, size_t size)
 {
-    bool v2 = d->fallen || stamp_is_set(&d->asked);
     struct rotation_durable copy = *d;
     bool *flags[N_FLAGS];
     unsigned bits = 0;
     uint8_t *p = blob;
 
-    if (size < (v2 ? SIZE_2 : SIZE_1))
+    if (size < (d->dated ? SIZE_2 : SIZE_1))
         return -ENOBUFS;
     flags_of(&copy, flags);
     for (unsigned i = 0; i < N_FLAGS; i++)
         bits |= (unsigned)*flags[i] << i;
-    *p++ = v2 ? VERSION_2 : VERSION_1;
+    *p++ = d->dated ? VERSION_2 : VERSION_1;
     *p++ = (uint8_t)d->state;
     *p++ = (uint8_t)(bits >> 8);
     *p++ = (uint8_t)bits;
     p = put_stamp(put_stamp(put_stamp(p, &d->entered), &d->main_since), &d->backup_since);
-    if (v2)
+    if (d->dated)
         p = put_stamp(p, &d->asked);
     return p - blob;
 }
@@ -104,7 +103,8 @@ int rotation_decode(const void *blob, size_t n, struct rotation_durable *ret)
     p = get_stamp(get_stamp(get_stamp(p + 4, &d.entered), &d.main_since), &d.backup_since);
     if (v2)
         get_stamp(p, &d.asked);
-    if (contradicts(&d) || v2 != (d.fallen || stamp_is_set(&d.asked)))
+    d.dated = v2;
+    if (contradicts(&d))
         return -EINVAL;
     *ret = d;
     return 0;

@@ -127,6 +127,7 @@ static int commit(struct rotation_carrier *c, const struct rotation_action *a)
     struct rotation_commit commit = {.change = a->change,
                                      .role = a->role,
                                      .cloud_id = a->change == ROTATION_CHANGE_CLOUD_ID ? a->cloud_id : NULL,
+                                     .again = a->again,
                                      .blob = blob,
                                      .blob_size = (size_t)n};
 

@@ -21,6 +21,7 @@ struct rotation_commit {
     enum rotation_change_type change;
     enum rotation_role role; /* CLOUD_ID: whose */
     const char *cloud_id;    /* CLOUD_ID; otherwise NULL */
+    bool again;              /* the same is asked once more: not worth a write where it cannot be */
     const void *blob;
     size_t blob_size;
 };

@@ -56,15 +56,18 @@ void evidence_unsettle(struct rotation *r, const struct stamp *since, const stru
     r->unsettled_until = MAX_OF(now->boottime, UINT64_C(1)) + ROTATION_REQUEST_LIFETIME - age;
 }
 
+bool evidence_asking(const struct rotation_durable *d)
+{
+    bool deleting = d->state == ROTATION_RETIRING || d->state == ROTATION_ABANDONING;
+
+    return d->state == ROTATION_OFFERED || (deleting && !target_id(d));
+}
+
 /* What was under way may still arrive: counted from when it was sent, which is written down before. */
 static void observe_restart(struct rotation *r, const struct rotation_policy *p, const struct stamp *now)
 {
-    bool asking =
-        r->d.state == ROTATION_OFFERED ||
-        ((r->d.state == ROTATION_RETIRING || r->d.state == ROTATION_ABANDONING) && !target_id(&r->d) && !p->replaces);
-
     r->started = MAX_OF(now->boottime, UINT64_C(1));
-    if (r->d.unsettled || (asking && !p->manual && !r->d.fallen))
+    if (r->d.unsettled || (evidence_asking(&r->d) && !r->d.dated && !p->manual))
         evidence_unsettle(r, &r->d.asked, now);
 }
 

@@ -18,6 +18,8 @@ void evidence_clear(struct rotation *r);
 /* enum rotation_fact, of this moment. */
 uint32_t evidence_facts(const struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev);
 
+/* In this state something may be told to the cloud. */
+bool evidence_asking(const struct rotation_durable *d);
 /* A request of `since` may be carried out late. Unknown when that was, it is `now`. */
 void evidence_unsettle(struct rotation *r, const struct stamp *since, const struct stamp *now);
 /* Whether nothing sent can be carried out late any more. */

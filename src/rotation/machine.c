@@ -132,6 +132,7 @@ static void build_next(struct rotation *r, const struct rotation_row *row, const
         r->next.state = row->to;
         r->next.entered = ev->now;
     }
+    r->next.dated = r->next.fallen || r->next.unsettled || evidence_asking(&r->next);
     stamp_complete(&r->next.entered, &ev->now);
     stamp_complete(&r->next.asked, &ev->now);
     stamp_complete(&r->next.backup_since, &ev->now);
@@ -350,6 +351,7 @@ static void commit(struct rotation *r, const struct rotation_row *row, const str
     r->change = row->change;
     r->row = (uint16_t)(row - rotation_table);
     a->change = row->change;
+    a->again = row_asks(row) && r->next.state == r->d.state;
     a->role = row->change == ROTATION_CHANGE_CLOUD_ID ? rotation_target(&r->d) : ROTATION_BACKUP;
     a->next = &r->next;
     a->cloud_id = ev->cloud_id;

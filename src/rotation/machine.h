@@ -140,6 +140,7 @@ struct rotation_durable {
     bool fallen;             /* backup was main, and was refused: it is only tried, never offered */
     bool unsettled;          /* a request may be carried out until ROTATION_REQUEST_LIFETIME after `asked` */
     struct stamp asked;      /* not set: nobody knows, the start counts */
+    bool dated;              /* `unsettled` and `asked` say all: written by an agent that has the latter */
     struct stamp entered;    /* when this state began */
     struct stamp main_since, backup_since; /* when that key was first main */
 };
@@ -213,6 +214,7 @@ struct rotation_action {
     const char *cloud_id;                /* the event's */
     uint64_t when;
     bool jitter; /* TIMER: a retry, to be spread */
+    bool again;  /* COMMIT: nothing changes but that the same is asked once more, which follows it */
     enum rotation_outcome outcome;
     enum rotation_report report;
     enum rotation_move move;

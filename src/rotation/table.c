@@ -32,6 +32,7 @@
 #define NOT_BACK                                                                                                       \
     "the server refuses the new key, and the key before it is known to others: it is not gone back to by itself, "     \
     "`key promote DEVICE` does"
+#define LEFT_AS_IT_IS "removed here; what the cloud has of it is left at the cloud"
 #define LEFT                                                                                                           \
     "removed here, but left at the cloud, which refuses its key: tried on and on, `device remove DEVICE --force` "     \
     "gives it up"
@@ -137,7 +138,7 @@ const struct rotation_row rotation_table[] = {
     {ON(RETIRING, TIMER), IF(FACT_ABSENT | FACT_BACKUP, 0), COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_RETIRE_NOW,
      .delay = DELAY_AGAIN, .text = "not at the cloud any more"},
     {ON(RETIRING, TIMER), IF(FACT_ABSENT, 0), COMMIT(FORGET_ALL, IDLE), .send = SEND_REMOVED,
-     .text = "not at the cloud any more"},
+     .text = "removed at the cloud too: it is not there any more"},
     {ON(ABANDONING, TIMER), IF(FACT_ABSENT, 0), COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_GIVE_UP,
      .send = SEND_ABANDONED, .delay = DELAY_AGAIN},
     {ON(ABANDONING, TIMER), IF(FACT_REPLACES, 0), COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_GIVE_UP,
@@ -154,7 +155,7 @@ const struct rotation_row rotation_table[] = {
     {ON(RETIRING, DELETE_OK), IF(FACT_BACKUP, 0), COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_RETIRE_NOW,
      .delay = DELAY_AGAIN, .text = "the cloud confirmed the deletion"},
     {ON(RETIRING, DELETE_OK), COMMIT(FORGET_ALL, IDLE), .send = SEND_REMOVED,
-     .text = "the cloud confirmed the deletion"},
+     .text = "removed at the cloud too, which confirmed it"},
     {ON(ABANDONING, DELETE_OK), COMMIT(FORGET_BACKUP, IDLE), .clear = FLAG_GIVE_UP, .send = SEND_ABANDONED,
      .delay = DELAY_AGAIN},
     {ON(DELETING, DELETE_RETRY), .delay = DELAY_RETRY},
@@ -190,10 +191,10 @@ const struct rotation_row rotation_table[] = {
     {ON(ANY, RESTART), .delay = DELAY_AGAIN, .text = "from the durable part"},
 
     /* The operator and the schedule. */
-    {ON(ANY, REMOVE), IF(FACT_CONFIRMED, 0), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, "removed")},
-    {ON(ANY, REMOVE), IF(FACT_MANUAL, 0), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, "removed")},
-    {ON(ANY, REMOVE), IF(FACT_REPLACES, 0), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, "removed")},
-    {ON(IDLE, REMOVE), IF(0, FACT_MAIN), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, "removed")},
+    {ON(ANY, REMOVE), IF(FACT_CONFIRMED, 0), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, LEFT_AS_IT_IS)},
+    {ON(ANY, REMOVE), IF(FACT_MANUAL, 0), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, LEFT_AS_IT_IS)},
+    {ON(ANY, REMOVE), IF(FACT_REPLACES, 0), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, LEFT_AS_IT_IS)},
+    {ON(IDLE, REMOVE), IF(0, FACT_MAIN), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, "removed, it had no key")},
     {ON(ANY, REMOVE), IF(FACT_REMOVING, 0), REPLY(0, 0, "is being removed")},
     {ON(ANY, REMOVE), COMMIT(STATE, STAY), .set = FLAG_REMOVING,
      REPLY(0, 0, "its credentials are deleted at the cloud"), .delay = DELAY_AGAIN},

@@ -3,6 +3,7 @@
 """An attacker on the path of a device, who holds a key that was once its main key, or no key at all: real handshakes, the real
 agent. Whatever he refuses, drops or answers, he learns no other key, and nothing is lost at the cloud."""
 import contextlib
+import json
 
 import harness
 from agent_bench import TEMPERATURE, wait_samples
@@ -96,6 +97,50 @@ def restart_forgets_nothing(bench):
         comes_back(bench, path, cloud, new)
 
 
+def removal_leaves_it_at_the_cloud(bench):
+    """Refusals do not make the agent forget a removed device: it says that it is left at the cloud, keeps what deletes it, and
+    deletes it when the cloud is back; or forgets it when it is told to."""
+    for device in (DEVICE, "boiler-2"):
+        bench.keys.append(key := bench.new_key())
+        cloud = bench.devcloud([(f"first-{device}", key, device)], name=f"cloud-{device}")
+        refusing = bench.devcloud([("another", bench.new_key(), "another")], name=f"refusing-{device}")
+        path = OnPath(cloud.port)
+        try:
+            bench.write_config(path.url)
+            if device == DEVICE:
+                agent = bench.agent()
+                bench.driver("sim")
+            else:
+                agent.restart()
+                bench.wait_agent(agent)
+            text = json.dumps({"device": device, "uplink": "cloud", "driver": "sim", "sim": {}, "points": {"x": TEMPERATURE}})
+            bench.call(None, "AddDevice", "sa{sv}", device, "1", "config", "s", text)
+            bench.key_set(device, f"first-{device}", key)
+            bench.wait_property(device, "State", "online")
+            path.lead(refusing.port)
+            bench.wait_property(device, "State", lambda state: state != "online", 60)
+            bench.ctl("device", "remove", device, "--yes")
+            wait_for("left at the cloud", lambda: f"{device}: warning: removed here, but left at the cloud" in agent.text(), 120)
+            mark = path.mark()
+            wait_for("tries to come in again", lambda: len(path.identities_since(mark)) >= 3, 120)
+            agent.kill()  # its tombstone is durable
+            agent.start()
+            bench.wait_agent(agent)
+            again = bench.ctl("device", "remove", device, "--yes", status=None).stderr.decode()
+            check("no such device" in again.lower() or "there is no device" in again, again)
+            if device == DEVICE:
+                path.lead(cloud.port)
+                agent.wait_text("removed at the cloud too", 120)
+                check(cloud.credentials(device) == [], "its credential is still at the cloud")
+            else:
+                bench.ctl("device", "remove", device, "--yes", "--force")
+                agent.wait_text("left at the cloud\n", 30)
+                check(len(cloud.credentials(device)) == 1, "its credential is gone from the cloud")
+                bench.call(None, "AddDevice", "sa{sv}", device, "1", "config", "s", text)
+        finally:
+            path.end()
+
+
 def alerts_of_anybody_decide_nothing(bench):
     """A clear-text alert after each proof of a key, while the cloud's own answer is on its way: connected, rotated and retired
     all the same. Where nothing else comes, it gives the reason its words."""
@@ -116,4 +161,5 @@ def alerts_of_anybody_decide_nothing(bench):
 
 
 if __name__ == "__main__":
-    harness.main(old_key_gets_no_other, restart_forgets_nothing, alerts_of_anybody_decide_nothing)
+    harness.main(old_key_gets_no_other, restart_forgets_nothing, removal_leaves_it_at_the_cloud,
+                 alerts_of_anybody_decide_nothing)

@@ -46,6 +46,7 @@ EQUIVALENT = {
     ("row left out", "ON(IDLE, FORGET_MAIN)"): OTHER_WORDS,
     ("row left out", "ON(ANY, SET_MAIN), IF(FACT_MAIN_REFUSED, 0)"): OTHER_WORDS,
     ("row left out", "ON(NEW_KEY, SET_BACKUP)"): OTHER_WORDS,
+    ("row left out", "ON(DELETING, TIMER), IF(FACT_LOOKS, 0)"): "the row behind it asks the same, after a write that is not needed",
 }
 
 MACHINE, CARRIER, EVIDENCE = "src/rotation/machine.c", "src/rotation/carrier.c", "src/rotation/evidence.c"
@@ -62,7 +63,7 @@ PLACES = [
      "if (answered != ROTATION_REQUEST_NONE && answered != r->in_flight)", "if (answered > ROTATION_REQUEST_DELETE)"),
     ("a timer begins a second request", MACHINE,
      "if (ev->type == ROTATION_EV_TIMER && r->in_flight != ROTATION_REQUEST_NONE)", "if (ev->type == ROTATION_EVENTS)"),
-    ("a cancelled deletion is thought never sent", MACHINE, "if (deletion_cancelled)", "if (deletion_cancelled && now == 0)",
+    ("a cancelled deletion is thought never sent", MACHINE, "if (deletion_cancelled)", "if (deletion_cancelled && ev->now.boottime == 0)",
      "adds; forgets"),
     ("what is unsettled is not written down", MACHINE, "r->next.unsettled = asks || !evidence_settled(r, event_time(ev));",
      "r->next.unsettled = asks;"),

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "rotation-model.h"
 
+#include "rotation/evidence.h"
+
 #include <stdlib.h>
 
 /* ── Worlds as keys: what differs only in what can make no difference is one world ── */
@@ -36,14 +38,11 @@ static bool recent(const struct world *w, uint64_t at, uint64_t span)
  * about to be sent wants to know it more exactly. */
 static unsigned asked_class(const struct world *w, const struct rotation_durable *d, bool asks)
 {
-    bool deleting = d->state == ROTATION_RETIRING || d->state == ROTATION_ABANDONING;
-    bool asking = d->state == ROTATION_OFFERED || (deleting && !(d->has_backup ? d->backup_id : d->main_id));
-
     if (!d->unsettled)
         return 0;
     if (recent(w, d->asked.boottime, ROTATION_REQUEST_LIFETIME))
         return asks && w->now - d->asked.boottime <= ROTATION_ASKED_AGE_MAX ? 1 : 2;
-    return asking ? 3 : 0;
+    return evidence_asking(d) ? 3 : 0;
 }
 
 static void put_durable(struct bits *b, const struct world *w, const struct rotation_durable *d, bool asks)
@@ -79,6 +78,7 @@ static void get_durable(struct bits *b, struct rotation_durable *d)
     d->entered.boottime = get(b, 1) ? NOW : NOW - LONG;
     asked = get(b, 2);
     d->unsettled = asked != 0;
+    d->dated = d->fallen || d->unsettled || evidence_asking(d);
     d->asked.boottime = asked == 0 ? 0 : asked == 1 ? NOW : asked == 2 ? NOW - SHORT : NOW - LONG;
 }
 

@@ -262,7 +262,7 @@ static void test_an_older_agent_refuses_what_it_cannot_know(void **state)
     assert_int_equal(rotation_encode(&d, blob, sizeof(blob)), 100);
     assert_int_equal(blob[0], 1);
     d.state = ROTATION_OFFERED;
-    d.fallen = true;
+    d.fallen = d.dated = true;
     assert_int_equal(rotation_encode(&d, blob, sizeof(blob)), 132);
     assert_int_equal(blob[0], 2);
     assert_int_equal(rotation_decode(blob, 132, &d), 0);
