@@ -8,30 +8,36 @@ static bool same_text(const char *a, const char *b)
     return a == b || (a && b && strcmp(a, b) == 0);
 }
 
-static bool same_limits(const struct config_device *a, const struct config_device *b)
+static bool same_point(const struct config_point *a, const struct config_point *b)
 {
-    /* With equal points_text the points are the same but for their limits. */
+    return strcmp(a->name, b->name) == 0 && same_text(a->unit, b->unit) && a->writable == b->writable &&
+           a->min == b->min && a->max == b->max;
+}
+
+static bool same_points(const struct config_device *a, const struct config_device *b)
+{
     for (size_t i = 0; i < a->n_points && i < b->n_points; i++)
-        if (a->points[i].min != b->points[i].min || a->points[i].max != b->points[i].max)
+        if (!same_point(&a->points[i], &b->points[i]))
             return false;
     return a->n_points == b->n_points;
 }
 
-static unsigned compare_devices(const struct config_device *a, const struct config_device *b)
+unsigned config_device_changes(const struct config_device *a, const struct config_device *b)
 {
     unsigned what = 0;
 
     if (a == b)
         return 0;
-    if (strcmp(a->driver, b->driver) != 0 || strcmp(a->section, b->section) != 0 ||
-        strcmp(a->points_text, b->points_text) != 0)
+    if (!config_device_same_texts(a, b))
         what |= CONFIG_DEVICE_DRIVER;
     if (strcmp(a->uplink, b->uplink) != 0)
         what |= CONFIG_DEVICE_UPLINK;
-    /* All are looked up when they are needed. */
-    if (!same_limits(a, b) || !same_text(a->hardware_id, b->hardware_id) || a->on_demand != b->on_demand ||
-        a->idle_timeout != b->idle_timeout)
+    if (a->on_demand != b->on_demand || a->idle_timeout != b->idle_timeout)
         what |= CONFIG_DEVICE_OWN;
+    if (!same_points(a, b))
+        what |= CONFIG_DEVICE_POINTS;
+    if (!same_text(a->hardware_id, b->hardware_id))
+        what |= CONFIG_DEVICE_NAMES;
     if (a->enabled != b->enabled)
         what |= CONFIG_DEVICE_ENABLED;
     return what;
@@ -83,7 +89,7 @@ static void diff_devices(const struct config *before, const struct config *after
         i += order <= 0;
         k += order >= 0;
         if (order == 0)
-            one.what = compare_devices(a, b);
+            one.what = config_device_changes(a, b);
         if (order != 0 || one.what)
             d->devices[d->n_devices++] = one;
     }

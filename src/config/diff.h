@@ -8,8 +8,10 @@
 enum config_device_change {
     CONFIG_DEVICE_DRIVER = 1 << 0,  /* driver, section or points: the driver closes and opens it anew */
     CONFIG_DEVICE_UPLINK = 1 << 1,  /* another uplink: credentials belong to (device, uplink) */
-    CONFIG_DEVICE_OWN = 1 << 2,     /* min or max of a point, hardware_id, session: the agent alone looks at those */
+    CONFIG_DEVICE_OWN = 1 << 2,     /* session: the agent alone looks at it, when it is needed */
     CONFIG_DEVICE_ENABLED = 1 << 3, /* switched on or off */
+    CONFIG_DEVICE_POINTS = 1 << 4,  /* which points there are, and what the cloud is told of them or may do with them */
+    CONFIG_DEVICE_NAMES = 1 << 5,   /* hardware_id: paths, topics and the client id are made of it */
 };
 
 enum config_uplink_change {
@@ -44,6 +46,8 @@ struct config_diff {
     unsigned global;
 };
 
+/* A set of enum config_device_change; 0 if nothing is different. */
+unsigned config_device_changes(const struct config_device *a, const struct config_device *b);
 /* A set of enum config_uplink_change; 0 if nothing is different. */
 unsigned config_uplink_changes(const struct config_uplink *a, const struct config_uplink *b);
 

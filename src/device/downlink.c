@@ -300,7 +300,10 @@ bool downlink_busy(const struct device *d)
 void downlink_online(struct device *d)
 {
     if (!takes_commands(d)) {
-        downlink_done(d);
+        if (downlink_busy(d)) /* the cloud waits for what became of the last ones */
+            downlink_leave(d);
+        else
+            downlink_done(d);
         return;
     }
     if (!d->downlink)

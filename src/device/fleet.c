@@ -356,6 +356,7 @@ static int on_stop(sd_event_source *source, void *userdata)
         struct device *d = f->devices[--f->stop.left];
 
         probe_drop(d);
+        session_keep_authenticated(d);
         session_stop(d, UPLINK_BYE_FOR_GOOD);
     }
     if (f->stop.left > 0)

@@ -394,6 +394,9 @@ void session_adopt_probe(struct device *d);
 void session_linger_end(struct device *d);
 /* The server accepted, or refused with 4.01 or 4.03, something on the ordinary session. */
 void session_accepted(struct device *d);
+/* The vault learns when its main key was last accepted, as exactly as it is known: before the device goes. */
+void session_keep_authenticated(struct device *d);
+void session_other_points(struct device *d);
 void session_refused(struct device *d);
 /* The server does not say of each message whether it was allowed, and none has come back yet over this connection: what
  * it acknowledges may go nowhere. */

@@ -75,6 +75,7 @@ static void forget_samples(struct device *d)
 void fleet_drop(struct fleet *f, struct device *d, bool forget)
 {
     settle(d);
+    session_keep_authenticated(d);
     fleet_remove(f, d);
     if (forget)
         forget_samples(d);

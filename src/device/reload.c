@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "config/diff.h"
 #include "device/internal.h"
 
 #include <errno.h>
@@ -26,34 +27,63 @@ struct reload {
 static bool keeps_running(const struct device *d, const struct config_device *config, const struct config *all,
                           const struct profiles *profiles)
 {
-    return strcmp(d->config->uplink, config->uplink) == 0 && shared_uplink_current(d->uplink, all, profiles);
+    return !(config_device_changes(d->config, config) & (CONFIG_DEVICE_UPLINK | CONFIG_DEVICE_NAMES)) &&
+           shared_uplink_current(d->uplink, all, profiles);
 }
 
 static void exchange_settings(struct device *d, struct config_device *config)
 {
-    bool other_texts = !config_device_same_texts(d->config, config);
-    bool was_enabled = d->config->enabled, was_on_demand = d->config->on_demand;
+    unsigned changes = config_device_changes(d->config, config);
 
     config_device_unref(d->config);
     d->config = config_device_ref(config);
-    if (was_enabled && !config->enabled)
+    if (changes & CONFIG_DEVICE_ENABLED && !config->enabled)
         probe_abort(d);
-    if (was_enabled != config->enabled || was_on_demand != config->on_demand)
+    if (changes & (CONFIG_DEVICE_ENABLED | CONFIG_DEVICE_OWN))
         session_start(d);
-    sensor_configured(d, other_texts || was_enabled != config->enabled);
+    if (changes & CONFIG_DEVICE_POINTS)
+        session_other_points(d);
+    sensor_configured(d, changes & (CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_ENABLED));
+}
+
+/* When the keys of devices that are made anew were last accepted: the vault knows that later than they. */
+struct carried {
+    const char *id; /* in the order of the devices, the first on top */
+    uint64_t authenticated;
+};
+
+static void carry(struct carried *stack, size_t *n, const struct device *d, const struct config_device *config)
+{
+    if (config && strcmp(d->config->uplink, config->uplink) == 0)
+        stack[(*n)++] = (struct carried){config->id, d->last_authenticated};
+}
+
+/* `d` NULL: it could not be made. */
+static void hand_on(const struct carried *stack, size_t *n, const char *id, struct device *d)
+{
+    if (*n == 0 || strcmp(stack[*n - 1].id, id) != 0)
+        return;
+    --*n;
+    if (d)
+        d->last_authenticated = MAX_OF(d->last_authenticated, stack[*n].authenticated);
 }
 
 /* Brings the devices in line with f->config, which is the new one. Whoever did not change is not touched. */
 static void follow(struct fleet *f, const struct config *before)
 {
+    _cleanup_free_ struct carried *stack = calloc(f->n_devices + 1, sizeof(*stack));
     struct error e = {0};
+    size_t n = 0;
 
     for (size_t i = f->n_devices; i-- > 0;) {
         struct device *d = f->devices[i];
         const struct config_device *config = config_device(f->config, d->config->id);
 
-        if (!config || !keeps_running(d, config, f->config, &f->profiles))
-            fleet_drop(f, d, !config);
+        if (config && keeps_running(d, config, f->config, &f->profiles))
+            continue;
+        if (stack)
+            carry(stack, &n, d, config);
+        fleet_drop(f, d, !config);
     }
     for (size_t i = 0; i < f->config->n_devices; i++) {
         struct config_device *config = f->config->devices[i];
@@ -68,6 +98,7 @@ static void follow(struct fleet *f, const struct config *before)
             log_error(config->id, "not loaded: %s", e.text);
             mistakes_not_started(f, config, &e);
         }
+        hand_on(stack, &n, config->id, fleet_find(f, config->id));
     }
     if (drivers_update_all(f, before, &e) < 0)
         log_error(NULL, "%s", e.text);

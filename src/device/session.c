@@ -160,10 +160,37 @@ static const struct uplink_session_ops lingering_ops = {.state = on_lingering_st
 static const struct uplink_session_ops session_ops = {
     .state = on_state, .result = on_result, .introduce = device_introduce};
 
+static void commit_authenticated(struct device *d)
+{
+    struct vault_change *change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
+
+    if (!change)
+        return;
+    vault_change_authenticated(change, VAULT_MAIN, d->last_authenticated);
+    vault_commit(d->fleet->vault, change, NULL, NULL);
+}
+
+void session_keep_authenticated(struct device *d)
+{
+    const struct vault_entry *entry = device_entry(d);
+    const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
+
+    if (main && main->present && !main->quarantined && main->last_authenticated < d->last_authenticated)
+        commit_authenticated(d);
+}
+
+/* The samples and commands of other points go over the same session; what was said of them holds no longer. */
+void session_other_points(struct device *d)
+{
+    if (d->session_state != UPLINK_STATE_ONLINE)
+        return;
+    announce_begin(d);
+    downlink_online(d);
+}
+
 static void note_authenticated(struct device *d)
 {
     const struct vault_entry *entry = device_entry(d);
-    struct vault_change *change;
     uint64_t now;
 
     if (!entry || !clock_synchronized())
@@ -174,11 +201,7 @@ static void note_authenticated(struct device *d)
         clock_boottime() < d->authenticated_next)
         return;
     d->authenticated_next = clock_boottime() + AUTHENTICATED_WRITE_AGAIN;
-    change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
-    if (!change)
-        return;
-    vault_change_authenticated(change, VAULT_MAIN, now);
-    vault_commit(d->fleet->vault, change, NULL, NULL);
+    commit_authenticated(d);
 }
 
 void session_answered(struct device *d, uint8_t code)

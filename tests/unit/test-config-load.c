@@ -357,10 +357,13 @@ static void test_diff(void **state)
         {FULL("sim", "cloud", "\"a\":1", "1", "true"), CONFIG_DEVICE_DRIVER},
         {FULL("ble", "cloud", "", "1", "true"), CONFIG_DEVICE_DRIVER},
         {FULL("sim", "other", "", "1", "true"), CONFIG_DEVICE_UPLINK},
-        {FULL("sim", "cloud", "", "2", "true"), CONFIG_DEVICE_OWN},
+        {FULL("sim", "cloud", "", "2", "true"), CONFIG_DEVICE_POINTS},
+        {FULL("sim", "cloud", "", "1", "true, \"hardware_id\": \"serial-1\""), CONFIG_DEVICE_NAMES},
+        {FULL("sim", "cloud", "", "1", "true, \"session\": \"on-demand\""), CONFIG_DEVICE_OWN},
+        {FULL("sim", "cloud", "", "1, \"unit\": \"Cel\"", "true"), CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_POINTS},
         {FULL("sim", "cloud", "", "1", "false"), CONFIG_DEVICE_ENABLED},
         {FULL("ble", "other", "", "2", "false"),
-         CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_UPLINK | CONFIG_DEVICE_OWN | CONFIG_DEVICE_ENABLED},
+         CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_UPLINK | CONFIG_DEVICE_POINTS | CONFIG_DEVICE_ENABLED},
     };
     struct tree *t = *state;
     struct config *before, *after;
