@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "config-reader.h"
+#include "template.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -229,8 +230,8 @@ static bool join_groups(struct modbus_config *c, gatehouse_complain complain, vo
     return good;
 }
 
-int modbus_config_read(const char *section, const struct gatehouse_point *points, size_t n_points,
-                       gatehouse_complain complain, void *context, struct modbus_config **ret)
+static int read_all(const char *section, const struct gatehouse_point *points, size_t n_points,
+                    gatehouse_complain complain, void *context, struct modbus_config **ret)
 {
     struct modbus_config *c = config_new(n_points);
     struct reader r;
@@ -258,6 +259,67 @@ int modbus_config_read(const char *section, const struct gatehouse_point *points
     }
     *ret = c;
     return 0;
+}
+
+/* Complaints about what only the template says have no place in the device's own configuration but the template's name.
+ */
+struct relay {
+    gatehouse_complain complain;
+    void *context;
+    const char *name;
+    const char *section;
+    const struct gatehouse_point *points;
+    size_t n_points;
+};
+
+/* Whether the device's own configuration has what the pointer names. */
+static bool is_own(const struct relay *r, const char *pointer)
+{
+    json_object *section = NULL, *found = NULL;
+    bool own = true;
+
+    if (strncmp(pointer, "/section/", 9) == 0) {
+        section = json_tokener_parse(r->section);
+        own = json_object_object_get_ex(section, pointer + 9, &found);
+        json_object_put(section);
+        return own;
+    }
+    if (strncmp(pointer, "/points/", 8) != 0)
+        return true;
+    size_t n = strcspn(pointer + 8, "/");
+    for (size_t i = 0; i < r->n_points; i++)
+        if (strlen(r->points[i].name) == n && strncmp(r->points[i].name, pointer + 8, n) == 0)
+            return true;
+    return false;
+}
+
+static void relay(void *context, const char *pointer, const char *message)
+{
+    struct relay *r = context;
+    char text[768];
+
+    if (is_own(r, pointer)) {
+        r->complain(r->context, pointer, message);
+        return;
+    }
+    (void)snprintf(text, sizeof text, "template %s: %s: %s", r->name, pointer + 1, message);
+    r->complain(r->context, "/section/template", text);
+}
+
+int modbus_config_read(const char *section, const struct gatehouse_point *points, size_t n_points,
+                       gatehouse_complain complain, void *context, struct modbus_config **ret)
+{
+    struct template t = {0};
+    int r = template_apply(section, points, n_points, complain, context, &t);
+
+    if (r < 0)
+        return r;
+    if (r == 0)
+        return read_all(section, points, n_points, complain, context, ret);
+    struct relay through = {complain, context, t.name, section, points, n_points};
+    r = read_all(t.section, t.points, t.n_points, relay, &through, ret);
+    template_done(&t);
+    return r;
 }
 
 struct modbus_config *modbus_config_free(struct modbus_config *c)

@@ -30,6 +30,7 @@
 #define ROW_MAX 125
 #define GROUP_MAX 33       /* with its NUL */
 #define NAME_MAX_LENGTH 64 /* of a point */
+#define TEMPLATE_SIZE_MAX (256 * 1024)
 #define SCALE_EXPONENT_MAX 10
 #define DECIMALS_MAX 9
 

@@ -41,7 +41,7 @@ def main():
     readme = (PLUGIN / "README.md").read_text()
     problems = []
     for what, read, documented, in_schema in (
-            ("device", keys_read("config.c"), keys_documented(readme, "The device"),
+            ("device", keys_read("config.c") | set(re.findall(r'object_get_ex\(section, "(\w+)"', (PLUGIN / "template.c").read_text())), keys_documented(readme, "The device"),
              set(schema["properties"]["modbus"]["properties"])),
             ("point", keys_read("config-point.c", "config-format.c"), keys_documented(readme, "A point"),
              set(schema["$defs"]["point"]["properties"]) - AGENT)):
