@@ -111,6 +111,8 @@ static int open_vault(struct agent *a)
     }
     if (!vault_durable(a->vault, &why) || why)
         log_warning(NULL, "%s", why);
+    if (vault_put_back(a->vault))
+        log_error(NULL, "%s: %s", path, vault_put_back(a->vault));
     if (vault_opened_with_next(a->vault))
         finish_rekey(a);
     return 0;

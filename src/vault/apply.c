@@ -322,6 +322,8 @@ int change_prepare(struct vault_change *c)
     for (const struct step *step = c->first; r >= 0 && step; step = step->next)
         r = apply_step(c, step, &reason);
     if (r >= 0) {
+        c->version = before->version;
+        c->after.version = before->version + 1;
         review_quarantine(&c->after);
         r = make_rows(c, before);
     }

@@ -63,11 +63,14 @@ static void batch_fill(struct vault_batch *b)
         b->r = rekey_prepare(b->rekey, &b->error);
         return;
     }
+    b->versions = v->versions;
     while (v->waiting.first && b->changes.count < VAULT_BATCH_MAX) {
         struct vault_change *c = commit_queue_pop(&v->waiting);
 
-        if (change_prepare(c) >= 0)
+        if (change_prepare(c) >= 0) {
             b->forgets = b->forgets || c->forgets;
+            versions_move(&b->versions, c->entry->id, c->version, c->after.version);
+        }
         commit_queue_push(&b->changes, c);
     }
     b->forgets = b->forgets || v->checkpoint_due;
@@ -76,13 +79,20 @@ static void batch_fill(struct vault_batch *b)
 static int write_changes(struct vault_batch *b)
 {
     struct store *store = b->vault->store;
-    int r = store_begin(store, &b->error);
+    uint8_t sealed[VERSIONS_SEALED_SIZE];
+    int r = versions_seal(b->vault->keys.state, b->vault->keys.vault_id, &b->versions, sealed);
+
+    if (r < 0)
+        return error_errno(&b->error, r, "cannot seal the vault's record of versions");
+    r = store_begin(store, &b->error);
 
     if (r < 0)
         return r;
     for (const struct vault_change *c = b->changes.first; r >= 0 && c; c = c->next)
         if (c->failed >= 0)
             r = store_write(store, &c->write, &b->error);
+    if (r >= 0)
+        r = store_write_versions(store, sealed, sizeof(sealed), &b->error);
     if (r < 0) {
         store_rollback(store);
         return r;
@@ -143,6 +153,8 @@ static int batch_apply(struct vault_batch *b)
             applied++;
         }
     }
+    if (applied > 0)
+        v->versions = b->versions;
     if (b->rekey && b->r >= 0) {
         rekey_apply(b->rekey);
         v->checkpoint_due = !b->checkpointed;

@@ -54,6 +54,8 @@ int entry_get(struct vault *v, const char *device, const char *uplink, struct va
     if (r >= 0)
         r = name_intern(v, uplink, &entry->uplink);
     if (r >= 0)
+        r = keys_entry_id(&v->keys, device, uplink, &entry->id);
+    if (r >= 0)
         r = map_insert(&v->entries, &entry->node, entry_hash(device, uplink));
     if (r < 0) {
         free(entry);
@@ -141,8 +143,11 @@ int entry_copy(const struct vault_entry *from, struct vault_entry *to)
                                .main_slot = from->main_slot,
                                .registration = from->registration,
                                .state_lost = from->state_lost,
+                               .put_back = from->put_back,
                                .identity_counter = from->identity_counter,
                                .generation = from->generation,
+                               .version = from->version,
+                               .id = from->id,
                                .rotation_size = from->rotation_size,
                                .unknown_size = from->unknown_size};
     r = credential_copy(&from->slots[0], &to->slots[0]);
@@ -167,6 +172,7 @@ void entry_to_state(const struct vault_entry *entry, struct state *ret)
                           .registration = entry->registration,
                           .identity_counter = entry->identity_counter,
                           .generation = entry->generation,
+                          .version = entry->version,
                           .rotation_size = entry->rotation_size,
                           .unknown_size = entry->unknown_size};
     if (entry->rotation_size > 0)
@@ -236,7 +242,9 @@ static int load_key(struct vault *v, struct vault_entry *entry, struct credentia
         r = keys_index(&v->keys, key, digest);
     if (r < 0)
         return r;
-    memcpy(c->digest, digest, DIGEST_KEPT);
+    /* What the file has in this slot counts, also where that is another key. */
+    if (!c->has_digest)
+        memcpy(c->digest, digest, DIGEST_KEPT);
     c->has_digest = true;
     if (!key_row_find(v, digest))
         r = key_row_add(v, digest, entry->device, true);
@@ -325,6 +333,7 @@ int entry_load(struct vault *v, struct vault_entry *entry, const struct store_ro
     entry->registration = state.registration;
     entry->identity_counter = state.identity_counter;
     entry->generation = state.generation;
+    entry->version = state.version;
     r = copy_bytes(state.rotation, state.rotation_size, &entry->rotation);
     if (r >= 0)
         r = copy_bytes(state.unknown, state.unknown_size, &entry->unknown);

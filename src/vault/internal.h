@@ -11,6 +11,7 @@
 #include "vault/state.h"
 #include "vault/store.h"
 #include "vault/vault.h"
+#include "vault/versions.h"
 #include "vault/volatile.h"
 
 #include <pthread.h>
@@ -35,8 +36,11 @@ struct vault_entry {
     struct credential slots[2]; /* physical */
     char *quarantine;           /* why, or NULL */
     bool state_lost;            /* its state record does not open */
+    bool put_back;              /* or is an older one, which is as bad */
     bool restored;              /* from a backup, and none of its keys has authenticated since */
     uint64_t identity_counter, generation;
+    uint64_t version; /* rises with each change; 0: of a writer that counted none */
+    uint64_t id;      /* of device and uplink, for struct versions */
     uint8_t *rotation, *unknown;
     uint16_t rotation_size, unknown_size;
     struct vault_entry *projected; /* what it will be after the changes of the batch in the making */
@@ -102,6 +106,7 @@ struct vault_change {
     void *userdata;
     /* From here on while it is in a batch */
     struct vault_entry after;
+    uint64_t version; /* before it */
     bool forgets;
     uint8_t *state; /* sealed */
     struct store_write write;
@@ -118,6 +123,7 @@ struct vault_batch {
     struct vault *vault;
     struct rekey *rekey; /* it alone, with no changes; otherwise NULL */
     struct queue changes;
+    struct versions versions; /* afterwards */
     bool forgets, checkpointed;
     int r;
     struct error error;
@@ -143,6 +149,8 @@ struct vault {
     bool opened_with_next;     /* the keyfile of a rekey that was cut short */
     struct rekey *rekey;       /* waits for its turn */
     struct map names, entries, key_rows, identities;
+    struct versions versions; /* of the entries as they are committed */
+    const char *put_back;     /* what could not be told of them, or NULL */
     size_t n_live;
     struct queue waiting;
     size_t pending;
@@ -197,6 +205,9 @@ struct identity_row *identity_find(const struct vault *v, const char *text);
 int identity_ref(struct vault *v, const char *text, const char *device, struct identity_row **ret);
 void identity_unref(struct vault *v, struct identity_row *row);
 void index_done(struct vault *v);
+
+/* put-back.c: puts into quarantine what is older than the vault says, after all rows were loaded. */
+int put_back_look(struct vault *v, struct error *e);
 
 /* apply.c: carries the steps out on a copy of the entry. */
 int change_prepare(struct vault_change *c);

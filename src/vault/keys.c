@@ -5,6 +5,7 @@
 
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
+#include <stdio.h>
 #include <string.h>
 
 #define MAGIC_WRAP "GHVW"
@@ -358,6 +359,21 @@ int keys_fingerprint(const struct vault_keys *keys, const struct secret *key, ch
 
     if (r >= 0)
         hex_encode(digest, FINGERPRINT_SIZE, ret_text);
+    return r;
+}
+
+/* No name has a slash: it is never what keys_opaque_id() computes from. */
+int keys_entry_id(const struct vault_keys *keys, const char *device, const char *uplink, uint64_t *ret_id)
+{
+    char text[2 * DEVICE_ID_MAX + 2];
+    uint8_t digest[DIGEST_SIZE];
+    int n = snprintf(text, sizeof(text), "%s/%s", device, uplink), r;
+
+    if (n >= (int)sizeof(text))
+        return -ENAMETOOLONG;
+    r = hmac_sha256(keys->identity, text, (size_t)n, digest);
+    if (r >= 0)
+        memcpy(ret_id, digest, sizeof(*ret_id));
     return r;
 }
 

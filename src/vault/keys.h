@@ -72,4 +72,6 @@ void keys_done(struct vault_keys *keys);
 /* HMAC under the index key: equal keys collide whatever encoding they came in. */
 int keys_index(const struct vault_keys *keys, const struct secret *key, uint8_t ret_digest[DIGEST_SIZE]);
 int keys_fingerprint(const struct vault_keys *keys, const struct secret *key, char ret_text[FINGERPRINT_TEXT_SIZE]);
+/* A number for a device and uplink that nobody without the vault can compute; a rekey carries it over. */
+int keys_entry_id(const struct vault_keys *keys, const char *device, const char *uplink, uint64_t *ret_id);
 int keys_opaque_id(const struct vault_keys *keys, const char *device, char ret_id[OPAQUE_ID_SIZE]);

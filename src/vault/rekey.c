@@ -143,6 +143,7 @@ static int write_row(struct rekey *k, const struct rekey_row *row, struct error 
 int rekey_run(struct rekey *k, struct error *e)
 {
     struct store *store = k->vault->store;
+    uint8_t versions[VERSIONS_SEALED_SIZE];
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < k->n; i++) {
@@ -152,10 +153,17 @@ int rekey_run(struct rekey *k, struct error *e)
     }
     if (r < 0)
         return r;
+    if (!k->recovery) {
+        r = versions_seal(k->keys.state, k->keys.vault_id, &k->vault->versions, versions);
+        if (r < 0)
+            return error_errno(e, r, "cannot seal the vault's record of versions anew");
+    }
     r = store_begin(store, e);
     if (r < 0)
         return r;
     r = store_write_keys(store, &k->sealed, e);
+    if (r >= 0 && !k->recovery)
+        r = store_write_versions(store, versions, sizeof(versions), e);
     for (size_t i = 0; r >= 0 && i < k->n; i++)
         r = write_row(k, &k->rows[i], e);
     if (r < 0) {

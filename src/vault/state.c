@@ -17,6 +17,7 @@ enum {
     TAG_ROTATION = 0x0005,
     TAG_RESTORED = 0x0006,
     TAG_REGISTRATION = 0x0007,
+    TAG_VERSION = 0x0008,
     TAG_SLOT_GENERATION = 0x0010, /* there: the slot is filled */
     TAG_SLOT_SINCE = 0x0011,
     TAG_SLOT_AUTHENTICATED = 0x0012,
@@ -24,7 +25,7 @@ enum {
     TAG_SLOT_STEP = 0x0010,
 };
 
-_Static_assert(9 * 12 + 5 * 5 + 3 * 4 + VAULT_ROTATION_MAX + 2 * CLOUD_ID_MAX + STATE_UNKNOWN_MAX <= VAULT_STATE_MAX,
+_Static_assert(10 * 12 + 5 * 5 + 3 * 4 + VAULT_ROTATION_MAX + 2 * CLOUD_ID_MAX + STATE_UNKNOWN_MAX <= VAULT_STATE_MAX,
                "a full state must fit");
 
 struct writer {
@@ -71,6 +72,7 @@ size_t state_encode(const struct state *state, uint8_t data[VAULT_STATE_MAX])
     put_u8(&w, TAG_MAIN_SLOT, state->main_slot);
     put_u64(&w, TAG_IDENTITY_COUNTER, state->identity_counter);
     put_u64(&w, TAG_GENERATION, state->generation);
+    put_u64(&w, TAG_VERSION, state->version);
     if (state->registration != VAULT_REGISTERED)
         put_u8(&w, TAG_REGISTRATION, (uint8_t)state->registration);
     if (state->rotation_size > 0)
@@ -165,6 +167,8 @@ static int get(struct state *s, unsigned tag, const uint8_t *tlv, size_t n)
         return get_u64(value, n, &s->identity_counter);
     case TAG_GENERATION:
         return get_u64(value, n, &s->generation);
+    case TAG_VERSION:
+        return get_u64(value, n, &s->version);
     case TAG_REGISTRATION:
         return get_registration(value, n, &s->registration);
     case TAG_ROTATION:

@@ -31,6 +31,7 @@ struct state {
     enum vault_registration registration;
     uint64_t identity_counter;
     uint64_t generation; /* the highest given in this entry */
+    uint64_t version;    /* how often the entry was changed (vault/versions.h) */
     struct state_slot slots[2];
     uint8_t rotation[VAULT_ROTATION_MAX];
     size_t rotation_size;

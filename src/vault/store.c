@@ -29,6 +29,9 @@ static const char *const statements[N_STATEMENTS] = {
                              " ON CONFLICT (device, uplink, slot) DO UPDATE SET record = excluded.record",
     [STATEMENT_DELETE_RECORD] = "DELETE FROM record WHERE device = ?1 AND uplink = ?2 AND slot = ?3",
     [STATEMENT_RETIRE_KEY] = "UPDATE key SET slot = NULL WHERE device = ?1 AND uplink = ?2 AND slot = ?3",
+    [STATEMENT_PUT_VERSIONS] = "INSERT INTO subkey (name, sealed) VALUES ('versions', ?1)"
+                               " ON CONFLICT (name) DO UPDATE SET sealed = excluded.sealed",
+    [STATEMENT_READ_VERSIONS] = "SELECT sealed FROM subkey WHERE name = 'versions'",
     [STATEMENT_PUT_KEY] = "INSERT INTO key (device, uplink, slot, digest) VALUES (?1, ?2, ?3, ?4)",
 };
 
@@ -95,6 +98,19 @@ int store_write(struct store *s, const struct store_write *w, struct error *e)
     }
     if (rc == SQLITE_OK)
         rc = write_slots(s, w);
+    return rc == SQLITE_OK ? 0 : store_failed(s, rc, e, "write");
+}
+
+/* Among the vault's own keys, which a version that knows of none leaves alone. */
+int store_write_versions(struct store *s, const uint8_t *sealed, size_t n, struct error *e)
+{
+    sqlite3_stmt *st;
+    int rc = statement(s, STATEMENT_PUT_VERSIONS, &st);
+
+    if (rc == SQLITE_OK) {
+        sqlite3_bind_blob(st, 1, sealed, (int)n, SQLITE_STATIC);
+        rc = database_run(st);
+    }
     return rc == SQLITE_OK ? 0 : store_failed(s, rc, e, "write");
 }
 
@@ -174,6 +190,26 @@ static void read_row(sqlite3_stmt *st, struct store_row *row)
         if (digest_size != DIGEST_SIZE)
             row->slots[i].digest = NULL;
     }
+}
+
+int store_read_versions(struct store *s, uint8_t *ret, size_t size, size_t *ret_size, struct error *e)
+{
+    sqlite3_stmt *st;
+    int rc = statement(s, STATEMENT_READ_VERSIONS, &st);
+
+    *ret_size = 0;
+    if (rc == SQLITE_OK)
+        rc = sqlite3_step(st);
+    if (rc == SQLITE_ROW) {
+        size_t n;
+        const uint8_t *data = blob(st, 0, &n);
+
+        /* Of another size it opens no better than without its end. */
+        *ret_size = MIN_OF(n, size);
+        memcpy(ret, data, *ret_size);
+    }
+    sqlite3_reset(st);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? 0 : store_failed(s, rc, e, "read");
 }
 
 int store_read(struct store *s, const char *after_device, const char *after_uplink, size_t limit,

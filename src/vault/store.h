@@ -78,6 +78,10 @@ struct store_write {
 int store_begin(struct store *s, struct error *e);
 /* Within a transaction: the vault's keys, sealed anew; there are no other wraps then. */
 int store_write_keys(struct store *s, const struct sealed_keys *keys, struct error *e);
+/* The one record of struct versions, within a transaction. */
+int store_write_versions(struct store *s, const uint8_t *sealed, size_t n, struct error *e);
+/* *ret_size 0: there is none; cut to `size`. */
+int store_read_versions(struct store *s, uint8_t *ret, size_t size, size_t *ret_size, struct error *e);
 int store_write(struct store *s, const struct store_write *w, struct error *e);
 /* Durable when it returns 0; after a failure nothing was changed. */
 int store_commit(struct store *s, struct error *e);

@@ -222,6 +222,8 @@ static int load(struct vault *v, const struct vault_options *options, struct err
     if (r >= 0)
         r = store_read(v->store, "", "", 0, on_row, v, e);
     if (r >= 0)
+        r = put_back_look(v, e);
+    if (r >= 0)
         store_accept(v->store);
     return r;
 }

@@ -75,6 +75,10 @@ DEFINE_FREEP(struct vault, vault_free)
  * would then be a lock-out. *ret_why (may be NULL) is then the reason; with true it is NULL or a warning. */
 bool vault_durable(const struct vault *vault, const char **ret_why);
 
+/* What is wrong with the vault as a whole, since parts of it were put back to an older version and it cannot be told
+ * whose; NULL: nothing. An entry of which that can be told is in quarantine. */
+const char *vault_put_back(const struct vault *vault);
+
 /* ── Reading ── */
 
 struct vault_credential {

@@ -141,10 +141,24 @@ static void drop_problems(struct verification *f, bool report)
     f->problems = NULL;
 }
 
+/* Rows that open, but are not the latest: seen when the vault was opened. */
+static void report_put_back(struct verification *f)
+{
+    for (const struct vault_entry *entry = vault_next(f->vault, NULL); entry; entry = vault_next(f->vault, entry)) {
+        if (!entry->put_back || !entry->state_lost)
+            continue;
+        f->n_problems++;
+        if (f->handler.problem)
+            f->handler.problem(entry->device, entry->uplink, entry->quarantine, f->userdata);
+    }
+}
+
 /* Reports what a slice found; 1 if another is to follow. */
 static int end_slice(struct verification *f, int r)
 {
     drop_problems(f, r >= 0);
+    if (r == 0)
+        report_put_back(f);
     f->n_entries += f->n_slice;
     if (r >= 0 && f->handler.progress)
         f->handler.progress(f->n_entries, MAX_OF(f->n_entries, vault_entries(f->vault)), f->userdata);

@@ -117,6 +117,8 @@ int main(int argc, char **argv)
     json_object_object_add(all, "problems", problems = json_object_new_array());
     if (vault_verify_sync(vault, &handler, NULL) < 0)
         note("the vault", argv[1], "cannot be verified");
+    if (vault_put_back(vault))
+        note("the vault", argv[1], vault_put_back(vault));
     for (const struct vault_entry *entry = vault_next(vault, NULL); entry; entry = vault_next(vault, entry))
         json_object_array_add(entries, look(vault, entry));
     puts(json_object_to_json_string_ext(all, JSON_C_TO_STRING_PLAIN));

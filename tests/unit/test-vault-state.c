@@ -12,8 +12,11 @@
 
 static struct state full(void)
 {
-    struct state s = {
-        .main_slot = 1, .identity_counter = UINT64_MAX, .generation = 9, .rotation_size = VAULT_ROTATION_MAX};
+    struct state s = {.main_slot = 1,
+                      .identity_counter = UINT64_MAX,
+                      .generation = 9,
+                      .version = UINT64_MAX,
+                      .rotation_size = VAULT_ROTATION_MAX};
 
     memset(s.rotation, 0xa5, sizeof(s.rotation));
     for (int i = 0; i < 2; i++) {
@@ -44,7 +47,7 @@ static void test_round_trip(void **state)
 /* Two tags of a later version, one with a number among ours. */
 static void test_unknown_kept(void **state)
 {
-    static const uint8_t data[] = {0, 2, 0, 1, 1, 0, 8, 0, 2, 'h', 'i', 0x12, 0x34, 0, 0};
+    static const uint8_t data[] = {0, 2, 0, 1, 1, 0, 9, 0, 2, 'h', 'i', 0x12, 0x34, 0, 0};
     uint8_t again[VAULT_STATE_MAX], third[VAULT_STATE_MAX];
     struct state s, back;
     size_t n;

@@ -41,6 +41,8 @@ static inline void scratch_reopen(struct scratch *s)
     s->vault = vault_free(s->vault);
     if (scratch_open(s, &e) < 0)
         fail_msg("cannot open again: %s", e.text);
+    /* Nobody has put anything back. */
+    assert_null(vault_put_back(s->vault));
 }
 
 static inline void scratch_write(const char *path, const void *data, size_t n, mode_t mode)
