@@ -180,6 +180,50 @@ def the_backup_is_damaged(bench):
     cloud.wait_event("session", since=since, device="bad")
 
 
+def rows_of(db, device, tables):
+    return {t: db.execute(f"SELECT * FROM {t} WHERE device = ?", (device,)).fetchall() for t in tables}
+
+
+def put_back(db, device, rows):
+    for table in reversed(list(rows)):
+        db.execute(f"DELETE FROM {table} WHERE device = ?", (device,))
+    for table, values in rows.items():
+        for row in values:
+            db.execute(f"INSERT INTO {table} VALUES ({', '.join('?' * len(row))})", row)
+
+
+def rows_put_back(bench, tables):
+    """To before a rotation: all of it opens, and would be the key that was given up."""
+    agent, _, cloud, _ = sim_bench(bench, ("bad", "other"), rotation={"retire_after": "1h"})
+    with stopped_vault(bench, agent) as db:
+        before = rows_of(db, "bad", tables)
+    for device in ("bad", "other"):
+        bench.wait_property(device, "State", "online")
+        bench.ctl("rotate", device)
+    identity = bench.get("other", "MainIdentity")
+    since = cloud.mark()
+    with stopped_vault(bench, agent) as db:
+        put_back(db, "bad", before)
+    told(bench, agent, "bad")
+    check("its rows are older than the vault" in bench.get("bad", "LastError"), bench.get("bad", "LastError"))
+    check(bench.get("other", "MainIdentity") == identity, "the other is as it was")
+    verify = bench.ctl_json("vault", "verify", status=1)["jobs"][0]
+    check(verify["failed"] == 1, verify)
+    wait_samples(cloud, "other", 3)
+    check(not cloud.find_events("session", since=since, device="bad"), "an old key is used")
+    key = bench.new_key()
+    cloud.do("add-credential", identity="another-bad", key=key.hex(), device="bad")
+    out_again(bench, agent, cloud, "bad", "another-bad", key)
+
+
+def rows_put_back_whole(bench):
+    rows_put_back(bench, ("entry", "record", "key"))
+
+
+def rows_put_back_without_the_index(bench):
+    rows_put_back(bench, ("entry", "record"))
+
+
 if __name__ == "__main__":
     harness.main(the_same_key_again, another_key, the_state_is_lost, everything_is_lost, after_a_rotation, another_device_has_it,
-                 removed, the_backup_is_damaged, needs=("busctl",))
+                 removed, the_backup_is_damaged, rows_put_back_whole, rows_put_back_without_the_index, needs=("busctl",))
