@@ -93,11 +93,12 @@ def scratch_directory():
     short, for the sake of sockets."""
     try:
         free = os.statvfs(MEMORY)
-        if free.f_bavail * free.f_frsize >= MEMORY_LEAST:
-            return tempfile.TemporaryDirectory(prefix="gh-", dir=MEMORY, ignore_cleanup_errors=True)
+        parent = MEMORY if free.f_bavail * free.f_frsize >= MEMORY_LEAST else None
     except OSError:
-        pass
-    return tempfile.TemporaryDirectory(prefix="gh-", ignore_cleanup_errors=True)
+        parent = None
+    scratch = tempfile.TemporaryDirectory(prefix="gh-", dir=parent, ignore_cleanup_errors=True)
+    os.chmod(scratch.name, 0o755)  # some tests are other users too
+    return scratch
 
 
 def meson_test(step, directory, label, *arguments, env=None):

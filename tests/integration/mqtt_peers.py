@@ -127,8 +127,8 @@ class Subscriber:
             self.process.kill()
             self.process.wait(DEADLINE)
 
-    def expect(self, pattern):
-        return self.lines.expect(pattern)
+    def expect(self, pattern, seconds=DEADLINE):
+        return self.lines.expect(pattern, seconds)
 
 
 class HostileBroker:

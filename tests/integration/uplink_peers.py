@@ -40,14 +40,15 @@ class Lines:
         self.queue, self.seen = queue.Queue(), []
         threading.Thread(target=lines_of, args=(stream, self.queue), daemon=True).start()
 
-    def expect(self, pattern, unless=None):
-        """The first line not yet looked at that matches."""
-        end = time.monotonic() + DEADLINE
+    def expect(self, pattern, seconds=DEADLINE, unless=None):
+        """The first line not yet looked at that matches. `seconds` matters only beyond DEADLINE."""
+        limit = max(seconds, DEADLINE)
+        end = time.monotonic() + limit
         while True:
             try:
                 line = self.queue.get(timeout=max(0.001, end - time.monotonic()))
             except queue.Empty:
-                raise Failed(f"no line like {pattern!r} within {DEADLINE} s; had: {self.seen[-8:]}") from None
+                raise Failed(f"no line like {pattern!r} within {limit} s; had: {self.seen[-8:]}") from None
             check(line is not None, "the program ended; had:", self.seen[-8:])
             self.seen.append(line)
             check(not unless or not re.search(unless, line), "got", line)
@@ -88,8 +89,8 @@ class Client:
         self.process.stdin.write(text + "\n")
         self.process.stdin.flush()
 
-    def expect(self, pattern, unless=None):
-        return self.lines.expect(pattern, unless)
+    def expect(self, pattern, seconds=DEADLINE, unless=None):
+        return self.lines.expect(pattern, seconds, unless)
 
     def credential(self, key, identity="device-0", slot="main", n=0):
         self.say(f"credential {n} {slot} {identity} {key.encode().hex()}")
