@@ -215,7 +215,8 @@ int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error 
     SSL_CTX_set_psk_use_session_callback(s->tls, psk_tls13);
     SSL_CTX_set_info_callback(s->tls, on_tls_event);
     if (SSL_CTX_set_min_proto_version(s->tls, TLS1_2_VERSION) != 1 || SSL_CTX_set_cipher_list(s->tls, list) != 1 ||
-        SSL_CTX_set_ciphersuites(s->tls, SHA256_SUITES) != 1 || SSL_CTX_set1_groups_list(s->tls, "X25519:P-256") != 1) {
+        SSL_CTX_set_ciphersuites(s->tls, SHA256_SUITES) != 1 ||
+        SSL_CTX_set1_groups_list(s->tls, "X25519:P-256:P-384") != 1) {
         ERR_clear_error();
         return error_set(e, -ENOTSUP,
                          "OpenSSL cannot offer these suites (%s): is a system-wide crypto policy in the way?", list);

@@ -90,8 +90,10 @@ int suites_priority(const char *const *names, gnutls_priority_t *ret, struct err
     r = check(names, e);
     if (r < 0)
         return r;
-    /* No suite here signs anything, but without a signature algorithm GnuTLS takes DTLS 1.2 off the list. */
-    strbuf_puts(&text, "NONE:+VERS-DTLS1.2:+COMP-NULL:+SIGN-ECDSA-SHA256:+GROUP-X25519:+GROUP-SECP256R1");
+    /* P-384 last: some servers have nothing else. No suite here signs anything, but without a signature algorithm
+     * GnuTLS takes DTLS 1.2 off the list. */
+    strbuf_puts(&text, "NONE:+VERS-DTLS1.2:+COMP-NULL:+SIGN-ECDSA-SHA256:+GROUP-X25519:+GROUP-SECP256R1"
+                       ":+GROUP-SECP384R1");
     add_parts(&text, names, part_kx);
     add_parts(&text, names, part_ciphers);
     add_parts(&text, names, part_mac);

@@ -337,6 +337,17 @@ def renegotiation_is_refused(stack):
 
 
 @case
+def server_that_has_only_p384(stack):
+    if not shutil.which("openssl"):
+        return
+    port = free_port()
+    start_peer(stack, ["openssl", "s_server", "-dtls1_2", "-accept", f"127.0.0.1:{port}", "-nocert", "-psk", KEY.encode().hex(), "-groups",
+                       "P-384", "-cipher", "ECDHE-PSK-CHACHA20-POLY1305"], port, stdin=subprocess.PIPE)
+    client = Client(stack, port, "ecdhe-psk")
+    client.connect(KEY)
+
+
+@case
 def no_key_stays_in_memory(stack):
     """Not in heap, stack or arena: between handshakes only the sealed record is left. The same search finds what a
     client was told in clear text, so it does search."""

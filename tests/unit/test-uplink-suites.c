@@ -68,9 +68,10 @@ static void test_only_psk(void **state)
     assert_int_equal(n, 1);
     assert_int_equal(list[0], GNUTLS_DTLS1_2);
     n = gnutls_priority_group_list(priority, &list);
-    assert_int_equal(n, 2);
+    assert_int_equal(n, 3);
     assert_int_equal(list[0], GNUTLS_GROUP_X25519);
     assert_int_equal(list[1], GNUTLS_GROUP_SECP256R1);
+    assert_int_equal(list[2], GNUTLS_GROUP_SECP384R1);
     gnutls_priority_deinit(priority);
 }
 
