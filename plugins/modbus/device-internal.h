@@ -60,6 +60,8 @@ struct modbus_device {
     char text[VALUE_TEXT_MAX];
 };
 
+/* device.c: how the configuration wants the unit talked to. */
+struct server_terms device_terms(const struct modbus_config *c);
 /* device.c: puts the values that are to be repeated, and are due; when the next one is, UINT64_MAX for never. */
 uint64_t device_beat(struct modbus_device *d);
 /* The format to use with what was read from p's read_address on. -ENODATA: the scale register has no value. */

@@ -11,7 +11,7 @@
 
 /* --- making and ending --- */
 
-static struct server_terms terms_of(const struct modbus_config *c)
+struct server_terms device_terms(const struct modbus_config *c)
 {
     uint64_t pause = c->url.transport == TRANSPORT_RTU ? c->gap : 0;
 
@@ -45,7 +45,7 @@ int device_new(struct gatehouse_device *host_device, struct modbus_config *confi
     if (!d)
         return -ENOMEM;
     d->host = host_device;
-    d->terms = terms_of(config);
+    d->terms = device_terms(config);
     d->config = config;
     d->items = calloc(n, sizeof *d->items);
     d->requests = calloc(n, sizeof *d->requests);

@@ -49,7 +49,9 @@ size_t frame_encode(const struct frame_request *r, uint8_t *adu)
 
 size_t frame_answer_size(const struct frame_request *r)
 {
-    return pdu_answer_size(r->pdu, r->pdu_size) + (r->framing == FRAMING_TCP ? MBAP_SIZE : RTU_OVERHEAD);
+    size_t size = pdu_answer_size(r->pdu, r->pdu_size);
+
+    return (size > 0 ? size : PDU_MAX) + (r->framing == FRAMING_TCP ? MBAP_SIZE : RTU_OVERHEAD);
 }
 
 static void drop(struct frame_buffer *b, size_t n)
@@ -129,12 +131,13 @@ static bool is_foreign_request(const struct frame_request *r, const uint8_t *at,
 /* The size that the answer has if it begins here; 0 if it does not. */
 static size_t rtu_size(const struct frame_request *r, const uint8_t *at, size_t n)
 {
-    size_t size = pdu_answer_size(r->pdu, r->pdu_size);
+    size_t size;
 
     if (n < 2 || at[0] != r->unit)
         return 0;
     if (at[1] == (r->pdu[0] | PDU_EXCEPTION))
         return RTU_EXCEPTION_SIZE;
+    size = pdu_answer_size_of(r->pdu, r->pdu_size, at + 1, n - 1);
     if (at[1] != r->pdu[0] || size == 0)
         return 0;
     if (n < size + RTU_OVERHEAD)

@@ -107,14 +107,69 @@ size_t pdu_answer_size(const uint8_t *request, size_t size)
     }
 }
 
+/* --- identification --- */
+
+#define IDENTIFY_TYPE 14
+#define IDENTIFY_BASIC 1
+#define IDENTIFY_HEAD 7 /* function, type, category, conformity, more follows, next object, how many */
+
+size_t pdu_identify(uint8_t *pdu)
+{
+    const uint8_t request[] = {PDU_ENCAPSULATED, IDENTIFY_TYPE, IDENTIFY_BASIC, 0};
+
+    memcpy(pdu, request, sizeof request);
+    return sizeof request;
+}
+
+/* Each object is its id, its length and so many bytes. */
+static size_t identification_size(const uint8_t *answer, size_t n)
+{
+    size_t at = IDENTIFY_HEAD;
+
+    if (n >= 2 && answer[1] != IDENTIFY_TYPE)
+        return 0;
+    if (n < IDENTIFY_HEAD)
+        return n + 1;
+    for (unsigned i = 0; i < answer[6]; i++) {
+        if (at + 2 > n)
+            return n + 1;
+        at += 2u + answer[at + 1];
+    }
+    return at <= PDU_MAX ? at : 0;
+}
+
+void pdu_identification(const uint8_t *answer, size_t size, struct pdu_identification *ret)
+{
+    size_t at = IDENTIFY_HEAD;
+
+    *ret = (struct pdu_identification){0};
+    for (unsigned i = 0; i < answer[6] && at + 2 <= size; i++, at += 2u + answer[at + 1]) {
+        unsigned id = answer[at], n = answer[at + 1];
+        if (id >= 3)
+            continue;
+        char *text = ret->texts[id];
+        for (unsigned k = 0; k < n && k + 1 < sizeof ret->texts[0] && at + 2 + k < size; k++) {
+            uint8_t byte = answer[at + 2 + k];
+            text[k] = (char)(byte >= 0x20 && byte < 0x7f ? byte : '?');
+        }
+    }
+}
+
+size_t pdu_answer_size_of(const uint8_t *request, size_t size, const uint8_t *answer, size_t n)
+{
+    return request[0] == PDU_ENCAPSULATED ? identification_size(answer, n) : pdu_answer_size(request, size);
+}
+
 bool pdu_answers(const uint8_t *request, size_t request_size, const uint8_t *answer, size_t answer_size)
 {
     if (answer_size < 2 || (answer[0] & ~PDU_EXCEPTION) != request[0])
         return false;
     if (answer[0] & PDU_EXCEPTION)
         return true;
-    if (answer_size != pdu_answer_size(request, request_size))
+    if (answer_size != pdu_answer_size_of(request, request_size, answer, answer_size))
         return false;
+    if (request[0] == PDU_ENCAPSULATED)
+        return true;
     /* A read says how many bytes follow; a write repeats the place, and what was written or how much. */
     if (request[0] <= PDU_READ_INPUT)
         return answer[1] == answer_size - 2;

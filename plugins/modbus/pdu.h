@@ -20,6 +20,7 @@ enum pdu_function {
     PDU_WRITE_REGISTER = 6,
     PDU_WRITE_COILS = 15,
     PDU_WRITE_REGISTERS = 16,
+    PDU_ENCAPSULATED = 43,
 };
 #define PDU_EXCEPTION 0x80
 
@@ -49,6 +50,17 @@ size_t pdu_read(enum modbus_table table, uint16_t address, uint16_t count, uint8
 size_t pdu_write(enum modbus_table table, uint16_t address, uint16_t count, const uint16_t *values, bool multiple,
                  uint8_t *pdu);
 
+/* Function 43/14, the basic identification: who made the unit, which product it is, its version. */
+struct pdu_identification {
+    char texts[3][64];
+};
+size_t pdu_identify(uint8_t *pdu);
+/* The texts of an answer for which pdu_answers holds. */
+void pdu_identification(const uint8_t *answer, size_t size, struct pdu_identification *ret);
+
+/* The size that a good answer to this request has, of which the first n bytes are there: more than n as long as that
+ * cannot be told. 0: it is none. */
+size_t pdu_answer_size_of(const uint8_t *request, size_t size, const uint8_t *answer, size_t n);
 /* The size that a good answer to this request has; 0 if it depends on the answer. */
 size_t pdu_answer_size(const uint8_t *request, size_t size);
 /* Whether a PDU answers the request: a good answer of the right size and, of a write, the right place; or an exception

@@ -2,6 +2,7 @@
 #include "config.h"
 #include "device.h"
 #include "host.h"
+#include "look.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -120,6 +121,8 @@ const struct gatehouse_plugin *gatehouse_plugin_entry(void)
         .poll = poll_device,
         .write = write_point,
         .read = read_point,
+        .scan = look_scan,
+        .read_raw = look_read,
     };
 
     return &plugin;

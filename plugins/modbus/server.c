@@ -328,6 +328,20 @@ int server_read(struct modbus_server *s, const struct server_terms *terms, enum 
     return r;
 }
 
+int server_identify(struct modbus_server *s, const struct server_terms *terms, struct pdu_identification *ret,
+                    struct modbus_failure *ret_failure)
+{
+    struct question q = {.write = false};
+    struct frame_answer answer;
+    int r;
+
+    q.pdu_size = pdu_identify(q.pdu);
+    r = ask(s, terms, &q, &answer, ret_failure);
+    if (r == 0)
+        pdu_identification(answer.pdu, answer.pdu_size, ret);
+    return r;
+}
+
 int server_write(struct modbus_server *s, const struct server_terms *terms, enum modbus_table table, uint16_t address,
                  uint16_t count, const uint16_t *values, bool multiple, struct modbus_failure *ret_failure)
 {

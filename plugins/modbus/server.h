@@ -9,6 +9,7 @@
 
 #include "backoff.h"
 #include "line.h"
+#include "pdu.h"
 #include "plan.h"
 
 #include <stdbool.h>
@@ -57,6 +58,9 @@ void server_disconnect(struct modbus_server *s);
  * exception), -ETIMEDOUT or -EHOSTUNREACH. */
 int server_read(struct modbus_server *s, const struct server_terms *terms, enum modbus_table table, uint16_t address,
                 uint16_t count, uint16_t *values, struct modbus_failure *ret_failure);
+/* Who made the unit and what it is. As server_read. */
+int server_identify(struct modbus_server *s, const struct server_terms *terms, struct pdu_identification *ret,
+                    struct modbus_failure *ret_failure);
 /* Writes by function 5 or 6 when it is one and `multiple` is false, else by 15 or 16. Never sent twice: whether an
  * unanswered write was carried out is not known. */
 int server_write(struct modbus_server *s, const struct server_terms *terms, enum modbus_table table, uint16_t address,

@@ -35,7 +35,9 @@ static struct frame_request make_request(const struct head *h)
                               .check_transaction = h->manner & 2,
                               .unit = h->unit};
 
-    if (h->manner & 4)
+    if ((h->manner & 0xc0) == 0xc0)
+        r.pdu_size = pdu_identify(r.pdu);
+    else if (h->manner & 4)
         r.pdu_size = pdu_write(modbus_table_is_bits(table) ? TABLE_COIL : TABLE_HOLDING, h->address, count, values,
                                h->manner & 8, r.pdu);
     else
@@ -80,6 +82,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct frame_request r = make_request(&h);
     enum frame_verdict v = feed(&r, data, size, 1, &a, &end_a);
     if (v == FRAME_GOOD) {
+        struct pdu_identification id;
+        if (r.pdu[0] == PDU_ENCAPSULATED && pdu_exception(a.pdu) < 0)
+            pdu_identification(a.pdu, a.pdu_size, &id);
         check(pdu_answers(r.pdu, r.pdu_size, a.pdu, a.pdu_size));
         if (r.framing == FRAMING_RTU) {
             const uint8_t *end = data + end_a;

@@ -12,7 +12,7 @@ from agent_peers import pymodbus_interpreter
 from harness import check
 
 sys.path.insert(0, os.path.join(harness.ROOT, "tests", "prove"))
-from lines import Pair  # noqa: E402
+from lines import framed, Line, Pair, Server  # noqa: E402
 
 INTERVAL = "20ms"
 POINTS = {"counter": {"table": "input", "address": 2, "type": "uint16"},
@@ -135,6 +135,55 @@ def pymodbus_rtu_inside_tcp(bench):
     pymodbus(bench, None, "--rtu")
 
 
+def identity(line, request):
+    """Unit 3 tells by function 43, unit 5 is SunSpec, unit 6 refuses all; the others are silent."""
+    units = line.units
+    if request.unit == 6:
+        return bytes([request.function | 0x80, 2])
+    if request.unit == 3 and request.function == 43:
+        return bytes([43, 14, 1, 1, 0, 0, 3]) + b"".join(bytes([i, len(t)]) + t for i, t in enumerate((b"ACME", b"M-1", b"2.0")))
+    if request.unit == 5 or (request.unit == 3 and request.address < 100):
+        return units.answer(request)
+    return bytes([request.function | 0x80, 1]) if request.unit == 3 else None
+
+
+def units_are_found_and_read(bench):
+    def over_tcp(line, request):
+        pdu = identity(line, request)
+        if pdu:
+            line.send(request, line.wrap(request, pdu))
+
+    def over_serial(line, request):
+        pdu = identity(line, request)
+        if pdu:
+            line.send(framed(bytes([request.unit]) + pdu))
+    server, line = Server(over_tcp), Line(over_serial)
+    sunspec = [0x5375, 0x6E53] + [0] * 66
+    for at, text in ((4, "Fron"), (20, "Symo"), (44, "1.0 "), (52, "SN42")):
+        sunspec[at:at + 2] = [ord(text[0]) << 8 | ord(text[1]), ord(text[2]) << 8 | ord(text[3])]
+    host = link_host(bench)
+    try:
+        bench.driver("modbus")
+        host.driver(True)
+        for url, units in ((f"tcp://127.0.0.1:{server.port}", server.units), (f"rtu:{line.path}?baud=115200", line.units)):
+            units.set.update({(5, 40000 + i): value for i, value in enumerate(sunspec)})
+            options = {"url": url, "units": "2-7", "timeout": "100ms"}
+            found = host.ask("scan", driver="modbus", options=options)["found"]
+            check([(f["unit"], f.get("maker"), f.get("model"), f.get("version"), f.get("serial")) for f in found] ==
+                  [(3, "ACME", "M-1", "2.0", None), (5, "Fron", "Symo", "1.0", "SN42"), (6, None, None, None, None)], found)
+            units.set.update({(3, 10): 0x41AA, (3, 11): 0x6666})
+            done = host.ask("read_raw", driver="modbus", options={"url": url, "unit": 3, "read": "holding:10:2:float32,input:20:3"})
+            check(done["r"] == 0 and done["values"] == [21.3] + [(257 * a + 3) & 0xFFFF for a in (20, 21, 22)], done)
+            for read, words in (("input:0:3:float32", "expected"), ("inputs:0", "unknown table"), (None, "expected"),
+                                ("input:0:1:int12", "expected"), ("input:200", "exception 1, illegal function")):
+                done = host.ask("read_raw", driver="modbus", options={"url": url, "unit": 3, "read": read})
+                check(done["r"] < 0 and words in done["text"], done)
+        done = host.ask("scan", driver="modbus", options={"url": url, "units": "7-2"})
+        check(done["r"] == -22 and "1-247" in done["text"], done)
+    finally:
+        host.stop()
+
+
 if __name__ == "__main__":
     harness.main(what_is_served_arrives, mistakes_have_their_place, libmodbus_on_a_serial_line, pymodbus_on_a_serial_line,
-                 pymodbus_rtu_inside_tcp)
+                 pymodbus_rtu_inside_tcp, units_are_found_and_read)

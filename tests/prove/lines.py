@@ -36,7 +36,7 @@ def framed(data):
 class Request:
     def __init__(self, unit, pdu, frame, at, transaction=0):
         self.unit, self.pdu, self.frame, self.at, self.transaction = unit, pdu, frame, at, transaction
-        self.function, self.address, self.count = pdu[0], *struct.unpack(">HH", pdu[1:5])
+        self.function, self.address, self.count = pdu[0], *struct.unpack(">HH", pdu[1:5].ljust(4, b"\0"))
 
     def covers(self, address):
         return self.function in READS and self.address <= address < self.address + self.count
@@ -143,8 +143,8 @@ class Line:
             if not pending and self.last_sent:
                 self.gaps.append(time.monotonic() - self.last_sent)
             pending += data
-            while len(pending) >= 8:
-                size = 9 + pending[6] if pending[1] in (15, 16) else 8
+            while len(pending) >= 7:
+                size = 9 + pending[6] if pending[1] in (15, 16) else 7 if pending[1] == 43 else 8
                 if len(pending) < size:
                     break
                 frame, pending = pending[:size], pending[size:]

@@ -258,6 +258,36 @@ static void test_tcp_server_itself(void **state)
     assert_int_equal(noise.other_units, 1);
 }
 
+/* An answer that says its own length, in pieces and with noise around it. */
+static void test_identification(void **state)
+{
+    struct bytes rtu_in = make("00 2B | 01 2B 0E 01 01 00 00 03 00 03 41 42 43 01 01 58 02 02 31 07 CRC 55");
+    struct bytes tcp_in = make("01 02 00 00 00 14 01 2B 0E 01 01 00 00 03 00 03 41 42 43 01 01 58 02 02 31 07");
+    struct bytes lies = make("01 02 00 00 00 0B 01 2B 0E 01 01 00 00 03 00 FF 41");
+
+    (void)state;
+    for (int framing = FRAMING_TCP; framing <= FRAMING_RTU; framing++) {
+        struct frame_request r = {
+            .framing = (enum framing)framing, .transaction = 0x0102, .check_transaction = true, .unit = 1};
+        const struct bytes *in = framing == FRAMING_RTU ? &rtu_in : &tcp_in;
+        r.pdu_size = pdu_identify(r.pdu);
+        for (size_t step = 1; step <= in->n; step++) {
+            struct pdu_identification id;
+            struct frame_answer a;
+            struct frame_noise noise;
+            assert_int_equal(feed(&r, in, step, &a, &noise), FRAME_GOOD);
+            pdu_identification(a.pdu, a.pdu_size, &id);
+            assert_string_equal(id.texts[0], "ABC");
+            assert_string_equal(id.texts[1], "X");
+            assert_string_equal(id.texts[2], "1?");
+        }
+        struct frame_answer a;
+        struct frame_noise noise;
+        if (framing == FRAMING_TCP)
+            assert_int_equal(feed(&r, &lies, 3, &a, &noise), FRAME_ODD);
+    }
+}
+
 /* Half a late answer stays, so that the next frame is found behind it; whole ones go. */
 static void test_flush(void **state)
 {
@@ -329,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_echo),
         cmocka_unit_test(test_tcp),
         cmocka_unit_test(test_tcp_server_itself),
+        cmocka_unit_test(test_identification),
         cmocka_unit_test(test_flush),
         cmocka_unit_test(test_writes),
         cmocka_unit_test(test_bits),
