@@ -343,9 +343,21 @@
 #define REGISTRAR_CLOCK_RETRY (30 * USEC_PER_SEC)
 
 /* D-Bus */
-#define POLICY_REQUESTS_MAX 2048       /* calls whose senders are being asked for */
-#define POLICY_REQUESTS_SENDER_MAX 512 /* of one sender */
+#define POLICY_REQUESTS_MAX 512       /* calls whose senders are being asked for */
+#define POLICY_REQUESTS_SENDER_MAX 64 /* of one sender */
 #define POLICY_REQUEST_KEPT (30 * USEC_PER_SEC)
+#define BUS_QUEUED_MAX 1024             /* messages that the bus has not taken: beyond, nothing is said that can wait */
+#define BUS_OPTIONS_MAX 16              /* in one call */
+#define CALLERS_MAX 4096                /* connections that have called, and are still there */
+#define CALLERS_UNKNOWN_MAX (64 * 1024) /* bytes, before it is asked whose connection it is */
+#define CALLERS_UNREAD_MAX (32 * 1024 * 1024)      /* bytes of answers that one connection has not read */
+#define CALLERS_USER_UNREAD_MAX CALLERS_UNREAD_MAX /* and all of one user, other than root and our own */
+#define CALLERS_PING_EVERY (256 * 1024)            /* bytes; an answer shows that they were read */
+#define CALLERS_FORGIVEN_PER_SEC (16 * 1024)       /* bytes, of who answers no ping */
+#define CALLERS_PING_AGAIN USEC_PER_MINUTE
+#define CALLERS_USER_BURST UINT64_C(67108864) /* bytes of answers that one such user may ask for at once */
+#define CALLERS_USER_PER_SEC UINT64_C(4194304)
+#define CALLERS_TOLD_EVERY (1 * USEC_PER_SEC) /* that it is over its limit */
 #define JOBS_KEPT 64
 #define JOB_KEPT_FOR (10 * USEC_PER_MINUTE)
 #define BUS_CHANGED_INTERVAL (1 * USEC_PER_SEC)
@@ -358,6 +370,6 @@
 #define MANAGED_OBJECTS_PER_TURN 64 /* of GetManagedObjects */
 #define JOB_RESULTS_PER_TURN 1000
 #define MANAGED_WALKS_MAX 64 /* that wait for their answers */
-#define MANAGED_WALKS_SENDER_MAX 4
+#define MANAGED_WALKS_SENDER_MAX 1
 /* gatehousectl's: what a driver does may take that long */
 #define CALL_TIMEOUT (LINK_CALL_TIMEOUT + 5 * USEC_PER_SEC)

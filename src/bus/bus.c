@@ -124,6 +124,7 @@ static void disconnect(struct bus *b)
     b->clock_question = sd_bus_slot_unref(b->clock_question);
     policy_done(b);
     samples_done(b);
+    limits_done(b);
     managed_reset(b);
     changed_reset(b);
     b->connection = sd_bus_close_unref(b->connection);
@@ -173,6 +174,8 @@ static int set_up(struct bus *b)
 {
     int r = sd_bus_set_exit_on_disconnect(b->connection, false);
 
+    if (r >= 0)
+        r = limits_register(b);
     if (r >= 0)
         r = managed_register(b);
     if (r >= 0)

@@ -76,7 +76,8 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
     if (!b->connection)
         return 0;
-    if (b->walks) { /* what they were told stays true until they have it */
+    if (b->walks ||
+        bus_congested(b)) { /* what they were told stays true until they have it, and what nobody takes has to wait */
         arm(b, clock_boottime() + WALK_DELAY);
         return 0;
     }

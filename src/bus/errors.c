@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/limits.h"
 #include "base/names.h"
 #include "bus/internal.h"
 
@@ -86,6 +87,8 @@ int bus_take_compromised(sd_bus_message *m, const char *key, const char *signatu
 
 int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_error *error)
 {
+    const char *seen[BUS_OPTIONS_MAX];
+    size_t n = 0;
     int r = sd_bus_message_enter_container(m, 'a', "{sv}");
 
     if (r < 0)
@@ -93,13 +96,21 @@ int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_
     while ((r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
         const char *key, *contents;
 
+        if (n == BUS_OPTIONS_MAX)
+            return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "over %d options", BUS_OPTIONS_MAX);
+
         r = sd_bus_message_read(m, "s", &key);
+        for (size_t i = 0; r >= 0 && i < n; i++)
+            if (strcmp(seen[i], key) == 0)
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "option '%.64s' is given twice", key);
+        if (r >= 0)
+            seen[n++] = key;
         if (r >= 0)
             r = sd_bus_message_peek_type(m, NULL, &contents);
         if (r >= 0)
             r = take ? take(m, key, contents, userdata) : -ENOENT;
         if (r == -ENOENT)
-            return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s knows no option '%s'",
+            return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s knows no option '%.64s'",
                                      sd_bus_message_get_member(m), key);
         if (r == -ENXIO)
             return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "option '%s' is of another type than '%s'", key,

@@ -10,6 +10,8 @@
 struct policy_request;
 struct subscriber;
 struct managed_walk;
+struct callers;
+struct held;
 
 struct bus {
     sd_event *event;
@@ -21,6 +23,8 @@ struct bus {
     sd_bus_slot *clock_question; /* one under way */
     struct policy_request *policy_requests;
     uint32_t caller; /* the uid of who policy_check() has just let through */
+    struct callers *callers;
+    struct held *held; /* calls of senders whose uid is being asked for */
     struct subscriber *subscribers;
     size_t n_subscribers;
     /* device ids with changes not yet signalled, oldest first: for the next round; of the one under way */
@@ -37,6 +41,16 @@ struct bus {
  * handler, it will be called again with the same message. Negative: no, error is set. Ask before any effect. */
 int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error);
 void policy_done(struct bus *b);
+/* Whether m has been put back into the queue by it. */
+bool policy_knows(struct bus *b, sd_bus_message *m);
+
+/* limits.c: a caller's answers are bounded */
+int limits_register(struct bus *b);
+void limits_done(struct bus *b);
+/* A long answer has been sent to it. */
+void limits_answered(struct bus *b, const char *sender);
+/* The bus does not take what is sent: what can wait has to. */
+bool bus_congested(const struct bus *b);
 
 /* audit.c: an act that is written down once it is done. Made after policy_check() has let the call through; `text` says
  * what was done ("its main key is set"), and never a key. NULL: out of memory. The two ends answer the call and free
@@ -94,6 +108,8 @@ int managed_register(struct bus *b);
 /* Nobody is there to be answered. */
 void managed_reset(struct bus *b);
 void managed_device_gone(struct bus *b);
+/* Whether an answer to this sender is in the making. */
+bool managed_under_way(const struct bus *b, const char *sender);
 
 /* provision.c: methods of the manager */
 int provision_call(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -160,9 +160,21 @@ static int on_turn(sd_event_source *source, void *userdata)
 
     if (r < 0)
         sd_bus_reply_method_errno(b->walks->call, r, NULL);
-    if (r <= 0 && b->walks)
+    if (r <= 0 && b->walks) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = sd_bus_message_ref(b->walks->call);
+
         drop_first(b);
+        limits_answered(b, sd_bus_message_get_sender(call));
+    }
     return 0;
+}
+
+bool managed_under_way(const struct bus *b, const char *sender)
+{
+    for (const struct managed_walk *w = b->walks; w; w = w->next)
+        if (strcmp(sd_bus_message_get_sender(w->call) ?: "", sender) == 0)
+            return true;
+    return false;
 }
 
 static bool has_room(const struct bus *b, const char *sender)
@@ -183,7 +195,9 @@ static int enqueue(struct bus *b, sd_bus_message *m, uint32_t job, sd_bus_error 
     struct managed_walk *w, **end;
 
     if (!has_room(b, sd_bus_message_get_sender(m)))
-        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "too many ask for much at once: come again");
+        return sd_bus_error_set(
+            error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+            "a long answer to this caller, or to too many others, is being made: wait for it, and try again");
     w = calloc(1, sizeof(*w));
     if (!w)
         return -ENOMEM;
@@ -242,6 +256,9 @@ int managed_init(struct bus *b)
 {
     int r = sd_event_add_defer(b->event, &b->walk_source, on_turn, b);
 
+    /* A source that is always ready goes before all others of its priority, in each turn. */
+    if (r >= 0)
+        r = sd_event_source_set_priority(b->walk_source, SD_EVENT_PRIORITY_NORMAL + 1);
     return r < 0 ? r : sd_event_source_set_enabled(b->walk_source, SD_EVENT_OFF);
 }
 

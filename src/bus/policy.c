@@ -45,6 +45,11 @@ static struct policy_request **find(struct bus *b, sd_bus_message *m)
     return NULL;
 }
 
+bool policy_knows(struct bus *b, sd_bus_message *m)
+{
+    return find(b, m) != NULL;
+}
+
 static void drop(struct policy_request **link)
 {
     struct policy_request *request = *link;

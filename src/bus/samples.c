@@ -103,7 +103,7 @@ static void send_sample(struct subscriber *s, struct device *d, const struct sam
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     int r;
 
-    if (s->unanswered >= SUBSCRIBER_QUEUE_MAX) {
+    if (s->unanswered >= SUBSCRIBER_QUEUE_MAX || bus_congested(s->bus)) {
         s->lagged++;
         return;
     }
@@ -139,12 +139,16 @@ void samples_send(struct bus *b, struct device *d, const struct sample *sample)
 static int read_devices(struct bus *b, sd_bus_message *m, struct subscriber *s, sd_bus_error *error)
 {
     const char *id;
+    size_t n = 0;
     int r = sd_bus_message_enter_container(m, 'a', "s");
 
     if (r < 0)
         return r;
     while ((r = sd_bus_message_read(m, "s", &id)) > 0) {
         char *copy;
+
+        if (n++ >= DEVICES_MAX)
+            return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "over %d devices", DEVICES_MAX);
 
         if (!fleet_find(b->fleet, id))
             return sd_bus_error_setf(error, ERROR_NO_SUCH_DEVICE, "there is no device '%s'", id);

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""What anybody local can do to the agent over the bus: ask and not read, ask very much at once, pass descriptors. Its memory
+and the turns of its loop stay bounded, and everybody else is answered as before."""
+import os
+import re
+import time
+
+import harness
+from agent_bench import sim_bench
+from dbus_client import (CALL, DESTINATION, ERROR, FIELD_TYPES, INTERFACE, MEMBER, PATH, REPLY_SERIAL, RETURN, SIGNATURE,
+                         Client, Error, Writer, split)
+from harness import check, wait_for
+
+ROOT, MANAGER = "/org/gatehouse1", "org.gatehouse1.Manager"
+OBJECTS = "org.freedesktop.DBus.ObjectManager"
+LIMITS = "org.freedesktop.DBus.Error.LimitsExceeded"
+INVALID = "org.gatehouse1.Error.InvalidArgument"
+STRANGER = 65534
+MIB = 1 << 20
+ATTACK = 4  # seconds
+
+
+def resident(process):
+    with open(f"/proc/{process.pid}/statm", encoding="ascii") as f:
+        return int(f.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def open_files(process):
+    return len(os.listdir(f"/proc/{process.pid}/fd"))
+
+
+class Flood:
+    """A caller that sends as fast as the bus takes it, and reads nothing."""
+
+    def __init__(self, bench, message, uid=STRANGER):
+        os.chmod(bench.dir, 0o711)  # the bus's socket is in it
+        self.client = Client(bench, uid=uid)
+        self.client.socket.setblocking(False)
+        self.message, self.sent, self.pending = message, 0, b""
+
+    def go(self):
+        """Until the bus takes no more."""
+        while True:
+            if not self.pending:
+                self.client.serial += 1
+                self.pending = self.message(self.client.serial)
+            try:
+                n = self.client.socket.send(self.pending)
+            except BlockingIOError:
+                return
+            self.pending = self.pending[n:]
+            self.sent += not self.pending
+
+
+def call_bytes(path, interface, member, signature="", *values):
+    """serial -> the bytes of a method call."""
+    body = Writer()
+    for kind, value in zip(split(signature), values):
+        body.put(kind, value)
+    fields = {PATH: path, INTERFACE: interface, MEMBER: member, DESTINATION: harness.BUS_NAME}
+    if signature:
+        fields[SIGNATURE] = signature
+
+    def make(serial):
+        head = Writer()
+        for part, value in zip("yyyyuu", (ord("l"), CALL, 0, 1, len(body.data), serial)):
+            head.put(part, value)
+        head.put("a(yv)", [(code, (FIELD_TYPES[code], value)) for code, value in fields.items()])
+        head.align(8)
+        return bytes(head.data + body.data)
+    return make
+
+
+def many_devices(bench, n):
+    """Devices without keys: what matters is that there are many to tell of."""
+    bench.write_config("coaps://127.0.0.1:1")
+    for i in range(n):
+        bench.write_device(f"device-{i:05}", "sim", points={"x": {}})
+    agent = bench.agent()
+    wait_for("all devices", lambda: bench.get(None, "Devices") == n)
+    return agent
+
+
+def attack(bench, agent, floods, seconds=ATTACK):
+    """What the memory of the agent and of the bus daemon grew by at most meanwhile, while another caller is answered: by the
+    deadline that any call has, or this fails."""
+    daemon = next(p for p in bench.processes if p.name == "dbus-daemon")
+    with Client(bench) as other:
+        other.call(ROOT, MANAGER, "GetDevice", "s", "device-00001")
+        before = most = resident(agent), resident(daemon)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            for flood in floods:
+                flood.go()
+            other.call(ROOT, MANAGER, "GetDevice", "s", "device-00001")
+            most = max(most[0], resident(agent)), max(most[1], resident(daemon))
+    return [(m - b) / MIB for m, b in zip(most, before)]
+
+
+def bounded(bench, message, connections=4, devices=2000):
+    """What was not read is kept by the bus daemon, until it is full and takes nothing more of the agent, which then keeps it
+    itself: neither may happen."""
+    agent = many_devices(bench, devices)
+    floods = [Flood(bench, message) for _ in range(connections)]
+    grown, unread = attack(bench, agent, floods)
+    sent = sum(f.sent for f in floods)
+    print(f"{sent} calls; the agent's memory +{grown:.1f} MiB, the bus daemon's +{unread:.1f} MiB")
+    check(grown < 16, f"the agent's memory grew by {grown:.0f} MiB while {sent} calls were sent")
+    check(unread < 100, f"{unread:.0f} MiB of answers were left with the bus daemon while {sent} calls were sent")
+    for f in floods:
+        f.client.close()
+    with Client(bench) as c:
+        found, = c.call(ROOT, OBJECTS, "GetManagedObjects")
+        check(len(found) >= devices, "others are answered, and who reads gets all")
+
+
+def objects_unread(bench):
+    bounded(bench, call_bytes(ROOT, OBJECTS, "GetManagedObjects"))
+
+
+def lists_unread(bench):
+    bounded(bench, call_bytes(ROOT, MANAGER, "ListDevices", "a{sv}", {}))
+
+
+def properties_unread(bench):
+    bounded(bench, call_bytes(ROOT, "org.freedesktop.DBus.Properties", "GetAll", "s", MANAGER))
+
+
+def trees_unread(bench):
+    bounded(bench, call_bytes(ROOT + "/device", "org.freedesktop.DBus.Introspectable", "Introspect"))
+
+
+def readers_are_not_limited(bench):
+    """Who reads may go on asking: nothing is held against a caller that takes what it asked for."""
+    many_devices(bench, 1000)
+    with Client(bench) as c:
+        for _ in range(400):
+            rows, = c.call(ROOT, MANAGER, "ListDevices", "a{sv}", {})
+            check(len(rows) == 1000, "all of them")
+
+
+def one_walk_a_sender(bench):
+    many_devices(bench, 2000)
+    with Client(bench) as c:
+        serials = {c.send(ROOT, OBJECTS, "GetManagedObjects", "", (), harness.BUS_NAME) for _ in range(3)}
+        answers = []
+        while serials:
+            m = c.receive()
+            if m.kind in (RETURN, ERROR) and m.fields[REPLY_SERIAL] in serials:
+                serials.remove(m.fields[REPLY_SERIAL])
+                answers.append("all" if m.kind == RETURN else m.fields[4])
+        check(sorted(answers) == ["all", LIMITS, LIMITS], answers)
+
+
+class Pairs(dict):
+    """What a dictionary of Python's cannot hold: one key twice."""
+
+    def __init__(self, pairs):
+        super().__init__(pairs)
+        self.pairs = pairs
+
+    def items(self):
+        return self.pairs
+
+
+def options_are_few(bench):
+    """Repeated options, and more than sixteen, are refused."""
+    sim_bench(bench, connect=False)
+    with Client(bench) as c:
+        for options, words in (([("limit", ("u", 10)), ("limit", ("u", 11))], "twice"),
+                               ([(f"x{i}", ("u", 1)) for i in range(20)], "no option"),
+                               ([("after", ("s", "a" * 1000)), ("after", ("s", "b"))], "twice")):
+            try:
+                c.call(ROOT, MANAGER, "ListDevices", "a{sv}", Pairs(options))
+                check(False, f"{options} are taken")
+            except Error as e:
+                check(e.name == INVALID and words in e.text, e)
+
+
+def many_options_hold_nothing(bench):
+    """30 MiB of repeated options are refused at the second one, and not read to their end: what the agent takes of a
+    processor meanwhile is what moving the message takes."""
+    many_devices(bench, 2)
+    message = call_bytes(ROOT, MANAGER, "ListDevices", "a{sv}", Pairs([("limit", ("u", 10))] * (30 * MIB // 24)))
+    agent = next(p for p in bench.processes if p.name == "gatehoused")
+    with Client(bench) as c:
+        times = []
+        for serial in range(100, 103):
+            data, before = message(serial), processor(agent)
+            c.socket.sendall(data)
+            check(not c.answered(serial), "refused")
+            times.append(processor(agent) - before)
+    print(f"{[round(t, 3) for t in times]} s of a processor each")
+    check(min(times) < 0.3 * slow(), f"{times} s of a processor for one message")
+
+
+def processor(process):
+    """Seconds that the agent has had of it."""
+    with open(f"/proc/{process.pid}/schedstat", encoding="ascii") as f:
+        return int(f.read().split()[0]) / 1e9
+
+
+def slow():
+    return getattr(harness, "STRETCH", 1)
+
+
+def descriptors(bench):
+    """Sixteen descriptors a call, and answers not waited for."""
+    agent = many_devices(bench, 2)
+    before, most = open_files(agent), 0
+    os.chmod(bench.dir, 0o711)
+    clients = [Client(bench, uid=STRANGER) for _ in range(8)]
+    read, write = os.pipe()
+    end = time.monotonic() + ATTACK
+    for c in clients:
+        c.socket.setblocking(False)
+    while time.monotonic() < end:
+        for c in clients:
+            try:
+                c.send(ROOT, MANAGER, "Backup", "ha{sv}", (read, {}), harness.BUS_NAME)
+            except BlockingIOError:
+                c.socket.close()
+                clients[clients.index(c)] = c = Client(bench, uid=STRANGER)
+                c.socket.setblocking(False)
+        most = max(most, open_files(agent))
+    os.close(read)
+    os.close(write)
+    check(most - before < 1024, f"{most - before} descriptors more were open")
+    wait_for("them to be closed", lambda: open_files(agent) <= before + 4)
+
+
+if __name__ == "__main__":
+    harness.main(objects_unread, lists_unread, properties_unread, trees_unread, readers_are_not_limited, one_walk_a_sender,
+                 options_are_few,
+                 many_options_hold_nothing, descriptors)
