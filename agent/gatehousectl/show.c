@@ -191,6 +191,17 @@ static void name_tuples(json_object *o, const char *key, const char *const *name
     json_object_object_add(o, key, named);
 }
 
+static void print_orphans(json_object *orphans)
+{
+    for (size_t i = 0; i < json_object_array_length(orphans); i++) {
+        json_object *o = json_object_array_get_idx(orphans, i);
+
+        printf("%16s  %s of %s, which is not configured or not loaded\n", "",
+               json_object_get_string(json_object_array_get_idx(o, 1)),
+               json_object_get_string(json_object_array_get_idx(o, 0)));
+    }
+}
+
 static void print_status(struct ctl *c, json_object *status)
 {
     json_object *drivers = json_object_object_get(status, "Drivers");
@@ -210,7 +221,10 @@ static void print_status(struct ctl *c, json_object *status)
     printf("%16s: %" PRIu64 " samples", "waiting", number(status, "Spooled"));
     if (json_object_get_double(json_object_object_get(status, "SpoolHours")) > 0)
         printf(", room for %.1f hours more", json_object_get_double(json_object_object_get(status, "SpoolHours")));
+    if (text(status, "SpoolProblem")[0])
+        printf(", and no more can be kept: %s", text(status, "SpoolProblem"));
     putchar('\n');
+    print_orphans(json_object_object_get(status, "Orphans"));
     for (size_t i = 0; i < json_object_array_length(drivers); i++) {
         json_object *d = json_object_array_get_idx(drivers, i);
         const char *error = json_object_get_string(json_object_array_get_idx(d, 3));
@@ -236,6 +250,7 @@ int verb_status(struct ctl *c, int argc, char **argv)
     if (print_text_wanted(c))
         print_status(c, status);
     name_tuples(status, "Drivers", (const char *const[]){"name", "version", "state", "error"}, 4);
+    name_tuples(status, "Orphans", (const char *const[]){"device", "samples"}, 2);
     name_tuples(status, "Mistakes", (const char *const[]){"file", "line", "column", "text"}, 4);
     c->result = TAKE_PTR(status);
     return 0;

@@ -160,6 +160,9 @@
 #define SPOOL_REJECTED_MAX 1000                  /* kept in the table, of at most some 400 bytes each */
 #define SPOOL_REJECTED_WAITING 64                /* to be written there */
 #define SPOOL_RATE_WINDOW (10 * USEC_PER_MINUTE) /* over which the rate is counted */
+#define SPOOL_ROOM_MIN (64 * 1024)               /* bytes free on the disk, below which nothing is sure to be written */
+#define SPOOL_ORPHANS_INTERVAL USEC_PER_HOUR     /* samples of devices that are not configured are looked at so often */
+#define SPOOL_ORPHANS_SHOWN 100                  /* such devices on D-Bus */
 #define SPOOL_CORRUPT_MAX 3                      /* damaged files kept */
 #define REJECTED_PER_TURN 64                     /* samples of one device found to be such as cannot be sent */
 

@@ -258,6 +258,8 @@ static int get_total(sd_bus *connection, const char *path, const char *interface
         return sd_bus_message_append(reply, "t", totals.spooled);
     if (strcmp(property, "SpoolHours") == 0)
         return sd_bus_message_append(reply, "d", totals.spool_hours);
+    if (strcmp(property, "SpoolProblem") == 0)
+        return sd_bus_message_append(reply, "s", totals.spool_problem);
     return sd_bus_message_append(reply, "u", strcmp(property, "Online") == 0 ? totals.online : totals.devices);
 }
 
@@ -312,6 +314,34 @@ static int get_mistakes(sd_bus *connection, const char *path, const char *interf
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
+/* How many there is room for yet, and where. */
+struct orphans {
+    sd_bus_message *reply;
+    unsigned left;
+    int r;
+};
+
+static void append_orphan(const char *id, uint64_t samples, void *userdata)
+{
+    struct orphans *o = userdata;
+
+    if (o->r >= 0 && o->left > 0) {
+        o->left--;
+        o->r = sd_bus_message_append(o->reply, "(st)", id, samples);
+    }
+}
+
+static int get_orphans(sd_bus *connection, const char *path, const char *interface, const char *property,
+                       sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+    struct bus *b = userdata;
+    struct orphans o = {reply, SPOOL_ORPHANS_SHOWN, sd_bus_message_open_container(reply, 'a', "(st)")};
+
+    if (o.r >= 0)
+        fleet_orphans(b->fleet, append_orphan, &o);
+    return o.r < 0 ? o.r : sd_bus_message_close_container(reply);
+}
+
 #define CHANGES SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 #define ANYONE SD_BUS_VTABLE_UNPRIVILEGED /* who may is decided by policy_check, not by sd-bus's own rule */
 
@@ -347,6 +377,8 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Online", "u", get_total, 0, CHANGES),
     SD_BUS_PROPERTY("Spooled", "t", get_total, 0, 0),
     SD_BUS_PROPERTY("SpoolHours", "d", get_total, 0, 0),
+    SD_BUS_PROPERTY("SpoolProblem", "s", get_total, 0, 0),
+    SD_BUS_PROPERTY("Orphans", "a(st)", get_orphans, 0, 0),
     SD_BUS_PROPERTY("Drivers", "a(ssss)", get_drivers, 0, CHANGES),
     SD_BUS_PROPERTY("Mistakes", "a(suus)", get_mistakes, 0, CHANGES),
     SD_BUS_SIGNAL_WITH_ARGS("RotationFinished", SD_BUS_ARGS("s", device, "s", outcome, "s", reason), 0),

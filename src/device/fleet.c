@@ -416,6 +416,7 @@ struct vault *fleet_vault(struct fleet *f)
 
 void fleet_totals(struct fleet *f, struct fleet_totals *ret)
 {
+    static char problem[ERROR_TEXT_MAX];
     struct spool_counts counts;
 
     spool_counts(f->spool, &counts);
@@ -426,5 +427,6 @@ void fleet_totals(struct fleet *f, struct fleet_totals *ret)
         .mistakes_version = f->mistakes_version,
         .spooled = counts.queued,
         .spool_hours = spool_hours(f->spool, clock_boottime()),
+        .spool_problem = spool_problem(f->spool, problem, sizeof(problem)) ?: "",
     };
 }

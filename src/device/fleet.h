@@ -50,6 +50,7 @@ struct fleet_totals {
     uint64_t mistakes_version; /* another one: they have changed */
     uint64_t spooled;
     double spool_hours;
+    const char *spool_problem; /* why samples cannot be kept, "" if they can; valid until the loop turn ends */
 };
 
 /* What the configuration's files alone cannot show: that each uplink's profile is there and right. Needs no fleet.
@@ -73,6 +74,9 @@ void fleet_totals(struct fleet *f, struct fleet_totals *ret);
 
 /* Each of at most MISTAKES_MAX (`each` NULL: none); how many there are. */
 size_t fleet_mistakes(struct fleet *f, fleet_mistake_fn each, void *userdata);
+
+/* Devices that have samples and are not there: their files were taken away, or are not loaded. */
+void fleet_orphans(struct fleet *f, void (*each)(const char *id, uint64_t samples, void *userdata), void *userdata);
 
 struct device *fleet_find(struct fleet *f, const char *id);
 /* The first device whose id is behind `after` (NULL: the first of all). NULL at the end. O(log n). */

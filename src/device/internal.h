@@ -263,6 +263,8 @@ struct fleet {
     struct backup_job *backup;
     struct backup_file *backup_file; /* being made after a rotation */
     sd_event_source *backup_timer;
+    sd_event_source *orphan_timer; /* samples of devices that are not there */
+    bool orphans_told;
     uint64_t backup_last; /* CLOCK_BOOTTIME, 0: never */
     bool backup_wanted;   /* another one, after that */
     struct workers *bulk; /* lists in and out, which may take as long as their readers like */

@@ -33,12 +33,56 @@ static void on_more(const char *id, void *userdata)
         delivery_kick(d);
 }
 
+/* ── Of devices that are not there ── */
+
+void fleet_orphans(struct fleet *f, void (*each)(const char *id, uint64_t samples, void *userdata), void *userdata)
+{
+    for (struct spool_device *d = spool_next(f->spool, NULL); d; d = spool_next(f->spool, d)) {
+        struct spool_counts counts;
+
+        if (fleet_find(f, spool_device_id(d)))
+            continue;
+        spool_device_counts(d, &counts);
+        if (counts.queued > 0)
+            each(spool_device_id(d), counts.queued, userdata);
+    }
+}
+
+static void tell_orphan(const char *id, uint64_t samples, void *userdata)
+{
+    struct fleet *f = userdata;
+
+    log_limited(&f->spool_complaints, LOG_WARNING, id,
+                "%llu samples wait, and the device is not configured, or not loaded: they are sent when it is, and "
+                "dropped when they are too old (spool.max_age)",
+                (unsigned long long)samples);
+}
+
+/* Nobody else looks at these, so that they would never be too old. */
+static int on_orphans(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct fleet *f = userdata;
+
+    for (struct spool_device *d = spool_next(f->spool, NULL); d; d = spool_next(f->spool, d))
+        if (!fleet_find(f, spool_device_id(d)))
+            spool_age(d, clock_boottime());
+    sd_event_source_set_time(source, clock_boottime() + SPOOL_ORPHANS_INTERVAL);
+    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    return 0;
+}
+
+/* What an earlier run left is known now. */
 static void on_more_of_all(void *userdata)
 {
     struct fleet *f = userdata;
 
-    if (!f->stopping)
-        fleet_kick_all(f);
+    if (f->stopping)
+        return;
+    fleet_kick_all(f);
+    if (f->orphans_told)
+        return;
+    f->orphans_told = true;
+    fleet_orphans(f, tell_orphan, f);
 }
 
 static void on_disk(const struct error *e, void *userdata)
@@ -99,6 +143,9 @@ int spooling_begin(struct fleet *f, struct error *e)
     ratelimit_init(&f->spool_complaints, 30 * USEC_PER_SEC, 5);
     server_time_init(f);
     ratelimit_init(&f->rejections, 30 * USEC_PER_SEC, 20);
+    if (sd_event_add_time(f->event, &f->orphan_timer, CLOCK_BOOTTIME, clock_boottime() + SPOOL_ORPHANS_INTERVAL,
+                          USEC_PER_MINUTE, on_orphans, f) < 0)
+        return -ENOMEM;
     return spool_new(&wanted, &options, &f->spool, e);
 }
 
@@ -115,6 +162,7 @@ void spooling_end(struct fleet *f)
 {
     struct error e = {0};
 
+    f->orphan_timer = sd_event_source_disable_unref(f->orphan_timer);
     if (spool_flush(f->spool, &e) < 0)
         log_error(NULL, "%s", e.text);
 }

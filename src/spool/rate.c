@@ -2,6 +2,12 @@
 /* How fast samples come, and how long there is room for them. */
 #include "spool/internal.h"
 
+#include <libgen.h>
+#include <limits.h>
+#include <math.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
 void count_rate(struct spool *s, uint64_t now, size_t n)
 {
     if (s->rate.begun == 0)
@@ -12,6 +18,29 @@ void count_rate(struct spool *s, uint64_t now, size_t n)
         s->rate.begun = now;
     }
     s->rate.samples += n;
+}
+
+/* Of the file system of spool.db, for whom it is; without end where nothing is written. statvfs() asks the kernel,
+ * which knows it without the disk. */
+static double disk_room(const struct spool *s)
+{
+    struct statvfs st;
+    char directory[PATH_MAX];
+
+    if (!writes(s) || snprintf(directory, sizeof(directory), "%s", s->path) >= (int)sizeof(directory) ||
+        statvfs(dirname(directory), &st) < 0)
+        return INFINITY;
+    return (double)st.f_bavail * (double)st.f_frsize;
+}
+
+const char *spool_problem(const struct spool *s, char *buffer, size_t size)
+{
+    if (s->failing)
+        return s->last.text;
+    if (disk_room(s) >= SPOOL_ROOM_MIN)
+        return NULL;
+    snprintf(buffer, size, "%s: the disk is full", s->path);
+    return buffer;
 }
 
 double spool_hours(const struct spool *s, uint64_t now)
@@ -25,6 +54,7 @@ double spool_hours(const struct spool *s, uint64_t now)
         return 0;
     if (writes(s)) {
         room = (double)s->settings.max_bytes - (double)s->disk;
+        room = MIN_OF(room, disk_room(s) < SPOOL_ROOM_MIN || s->failing ? 0.0 : disk_room(s));
         if (s->rate.row_samples > 0)
             each = (double)s->rate.bytes / (double)s->rate.row_samples;
     }

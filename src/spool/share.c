@@ -355,3 +355,28 @@ void drop_old(struct spool_device *d, uint64_t now)
     while (next_is_old(d, oldest) && evict(d, false))
         ;
 }
+
+/* ---- Looking at all of them ---- */
+
+struct spool_device *spool_next(const struct spool *s, const struct spool_device *previous)
+{
+    const struct map_node *node = previous ? &previous->node : NULL;
+
+    while ((node = map_next(&s->devices, node))) {
+        struct spool_device *d = MAP_ENTRY(node, struct spool_device, node);
+
+        if (d->heap_index != NOT_IN_HEAP)
+            return d;
+    }
+    return NULL;
+}
+
+const char *spool_device_id(const struct spool_device *d)
+{
+    return d->id;
+}
+
+void spool_age(struct spool_device *d, uint64_t now)
+{
+    drop_old(d, now);
+}

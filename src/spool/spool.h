@@ -128,5 +128,14 @@ void spool_reject(struct spool_device *d, size_t n, const char *reason);
 void spool_device_counts(const struct spool_device *d, struct spool_counts *ret);
 /* Of all devices, those forgotten included. */
 void spool_counts(const struct spool *s, struct spool_counts *ret);
-/* How long what comes, at the rate of the last minutes, has room yet; 0 while nothing has come. */
+/* How long what comes, at the rate of the last minutes, has room yet, on its disk too; 0 while nothing has come, or
+ * where there is no room. */
 double spool_hours(const struct spool *s, uint64_t now);
+/* Why samples cannot be kept as the durability asks, or NULL: the disk fails or is full. Into the buffer, or static. */
+const char *spool_problem(const struct spool *s, char *buffer, size_t size);
+/* Devices that have samples, one after the other, `previous` NULL for the first; NULL at the end. Those too that nobody
+ * asks for: what an earlier run left of a device that there is no longer. */
+struct spool_device *spool_next(const struct spool *s, const struct spool_device *previous);
+const char *spool_device_id(const struct spool_device *d);
+/* Drops what is older than max_age, as is done each time that the device is looked at. */
+void spool_age(struct spool_device *d, uint64_t now);

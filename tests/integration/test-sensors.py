@@ -8,27 +8,7 @@ import socket
 import harness
 from agent_bench import TEMPERATURE, modbus_device, sim_bench
 from harness import check, wait_for
-
-
-class Notified:
-    """STATUS= as the service manager keeps it: the last one."""
-
-    def __init__(self, bench):
-        self.path = bench.path("notify")
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.path)
-        self.socket.setblocking(False)
-        self.status = ""
-
-    def last(self):
-        while True:
-            try:
-                data = self.socket.recv(65536).decode()
-            except BlockingIOError:
-                return self.status
-            for line in data.splitlines():
-                if line.startswith("STATUS="):
-                    self.status = line[len("STATUS="):]
+from notified import Notified
 
 
 def many(bench):

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "spool-scratch.h"
 
 #define DEVICES 5
@@ -210,9 +211,36 @@ static void test_outage(void **state)
         play(SPOOL_OUTAGE, 100 + i, 600);
 }
 
+/* What an earlier run left of a device that nobody asks for any more is found, and is too old one day as well. */
+static void test_of_nobody(void **state)
+{
+    const struct sample sample = number("x", UINT64_C(1700000000) * USEC_PER_SEC, 1);
+    struct spool_device *d;
+    struct scratch x;
+    int answer = 0;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    spool_append(spool_device(x.spool, "gone"), clock_boottime(), &sample, 1, on_answer, &answer);
+    assert_int_equal(answer, 1);
+    scratch_kill(&x);
+    scratch_start(&x);
+    d = spool_next(x.spool, NULL);
+    assert_non_null(d);
+    assert_string_equal(spool_device_id(d), "gone");
+    assert_null(spool_next(x.spool, d));
+    spool_age(d, clock_boottime());
+    assert_int_equal(counts_of(&x, "gone").queued, 1);
+    spool_age(d, clock_boottime() + SPOOL_AGE_DEFAULT + USEC_PER_MINUTE);
+    assert_int_equal(counts_of(&x, "gone").queued, 0);
+    assert_int_equal(counts_of(&x, "gone").dropped, 1);
+    assert_null(spool_next(x.spool, NULL));
+    scratch_done(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_of_nobody),
         cmocka_unit_test(test_always),
         cmocka_unit_test(test_outage),
     };
