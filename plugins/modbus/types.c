@@ -276,8 +276,8 @@ static uint64_t pattern_of(enum modbus_type type, bool negative, uint64_t magnit
 
 int modbus_pattern_from_uint(enum modbus_type type, uint64_t number, uint64_t *ret)
 {
-    uint64_t max;
-    int64_t min;
+    uint64_t max = 0; /* of a type without one nothing is in range */
+    int64_t min = 0;
 
     if (types[type].kind == KIND_FLOAT)
         return modbus_pattern_from_double(type, (double)number, ret);
@@ -290,8 +290,8 @@ int modbus_pattern_from_uint(enum modbus_type type, uint64_t number, uint64_t *r
 
 int modbus_pattern_from_int(enum modbus_type type, int64_t number, uint64_t *ret)
 {
-    uint64_t max;
-    int64_t min;
+    uint64_t max = 0; /* of a type without one nothing is in range */
+    int64_t min = 0;
 
     if (number >= 0)
         return modbus_pattern_from_uint(type, (uint64_t)number, ret);

@@ -13,26 +13,26 @@
 #define BIND_NOW "LD_BIND_NOW="
 #define SELF "/proc/self/exe"
 
-/* A name that ends with '_' stands for all that begin so. What of it has a name at the time of writing is in
- * UnsetEnvironment= of the units too (systemd has no patterns there). */
+/* A name that ends with '_' stands for all that begin so. The units unset the known ones by name, since
+ * UnsetEnvironment= has no patterns (systemd/meson.build). */
 static const char *const forbidden[] = {
-    /* Each TLS library: the secrets of sessions, to be read by whoever captures them. */
+    /* Any TLS library: a file for the secrets of sessions. */
     "SSLKEYLOGFILE",
-    /* OpenSSL, and those that use its names: certificates, engines and providers, what the processor can do, traces. */
+    /* OpenSSL, and libraries that read its names: certificates, engines, providers, processor features, traces. */
     "SSL_",
     "OPENSSL_",
     "OSSL_",
     "CTLOG_FILE",
     "QLOGDIR",
-    /* GnuTLS and below it: its debugging output has keys, its priority file other suites. */
+    /* GnuTLS and the libraries below it: debugging output with keys, a file of other suites. */
     "GNUTLS_",
     "DEBUG_ALLOW_KEY_USAGE_VIOLATIONS",
     "NETTLE_",
     "P11_KIT_",
-    /* The back end and the authorities of HTTPS; where the database puts temporary files. */
+    /* The TLS back end and authorities of libcurl; the directory of SQLite's temporary files. */
     "CURL_",
     "SQLITE_",
-    /* Calls would go on through the loader, which stores the registers. */
+    /* Calls that keep going through the loader, which stores the registers. */
     "LD_AUDIT",
     "LD_BIND_NOT",
     "LD_PROFILE",
@@ -97,13 +97,15 @@ int startup_clean(char **argv, struct error *e)
 
     environment = startup_environment(environ, &r);
     if (r < 0)
-        return error_errno(e, r, "cannot begin");
+        return error_errno(e, r, "cannot prepare the environment");
     if (!environment)
         return 0;
     if (getauxval(AT_SECURE))
-        return error_set(e, -EPERM,
-                         "started with other rights than its caller's, so the loader would not bind at once: set "
-                         "LD_BIND_NOW=1 in its environment, and no variable of a TLS library");
+        return error_set(
+            e, -EPERM,
+            "cannot bind all symbols before a key is read: the loader ignores variables for a program with "
+            "more rights than its caller; remove the set-uid bit, file capabilities, or the transition of a "
+            "security module");
     /* By its name, which `ps` then shows; by the link where it was replaced meanwhile. */
     n = readlink(SELF, path, sizeof(path) - 1);
     if (n > 0) {
@@ -111,8 +113,9 @@ int startup_clean(char **argv, struct error *e)
         execve(path, argv, environment);
     }
     execve(SELF, argv, environment);
-    return error_errno(e, -errno,
-                       "cannot execute itself once more (%s) so that all symbols are bound before a key is read; set "
-                       "LD_BIND_NOW=1 in its environment, and no variable of a TLS library, to start without that",
-                       SELF);
+    return error_errno(
+        e, -errno,
+        "cannot bind all symbols before a key is read: executing %s once more failed; set LD_BIND_NOW=1 and "
+        "unset the variables of TLS libraries in its environment",
+        SELF);
 }

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* How a program that holds keys begins: with every symbol bound, and without the variables by which a library would
- * write keys down, or choose other ciphers, engines or certificates than its caller.
+/* The start of a program that holds keys: all symbols bound, and none of the variables by which a library would write
+ * keys to a file, or take other ciphers, engines or certificates than its caller asks for.
  *
  * Lazy binding stores the vector registers on the stack at the first call of each function, with what a copy of a key
- * has left in them. How the libraries below ours are bound is the loader's decision, and some variables are read before
- * main(): so the program executes itself once more, in the same process (no fork: systemd's main process, its
- * descriptors and signals stay). A unit that sets LD_BIND_NOW=1 itself, and unsets the others, saves that.
+ * left in them. The loader decides how the libraries below ours are bound, and some variables are read before main().
+ * So the program executes itself once more in the same process, without a fork: main process, descriptors and signals
+ * stay. A unit that sets LD_BIND_NOW=1 and unsets the others saves that.
  *
- * Main thread, first thing in main(), before there is a key. To debug with a tool that does not follow an exec, set
+ * Main thread, first thing in main(), before any key is read. For a tool that does not follow an exec (valgrind), set
  * LD_BIND_NOW=1. */
 
 #include "base/error.h"

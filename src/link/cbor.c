@@ -90,7 +90,7 @@ static int peek(struct cbor_reader *r, struct head *ret, size_t *ret_length)
 static int read_head(struct cbor_reader *r, enum major major, const char *otherwise, uint64_t *ret)
 {
     struct head h = {.argument = 0};
-    size_t length;
+    size_t length = 0;
 
     if (peek(r, &h, &length) < 0)
         return -EBADMSG;
@@ -202,7 +202,7 @@ int cbor_read_value(struct cbor_reader *r, size_t size, struct sample_value *ret
 {
     struct head h = {.argument = 0};
     const char *text;
-    size_t length;
+    size_t length = 0;
 
     if (peek(r, &h, &length) < 0)
         return -EBADMSG;
