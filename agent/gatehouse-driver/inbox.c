@@ -3,22 +3,21 @@
 
 #include "base/limits.h"
 #include "base/log.h"
+#include "lane.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 
-static int on_inbox(sd_event_source *source, int fd, uint32_t events, void *userdata)
+/* All that is there, samples first: a device's last ones come before the note that it is closed. */
+static void empty(struct inbox *b)
 {
     struct queued_list samples = TAILQ_HEAD_INITIALIZER(samples);
     struct note_list notes = TAILQ_HEAD_INITIALIZER(notes);
-    struct inbox *b = userdata;
     struct queued *s;
     struct note *n;
-    uint64_t count;
 
-    (void)!read(fd, &count, sizeof(count));
     pthread_mutex_lock(&b->mutex);
     TAILQ_CONCAT(&samples, &b->samples, by_age);
     TAILQ_CONCAT(&notes, &b->notes, link);
@@ -33,20 +32,65 @@ static int on_inbox(sd_event_source *source, int fd, uint32_t events, void *user
         b->note(n, b->userdata);
         free(n);
     }
+}
+
+static void clear(int fd)
+{
+    uint64_t count;
+
+    (void)!read(fd, &count, sizeof(count));
+}
+
+/* Samples that come soon after others wait for those to come, and all are taken in one turn. */
+static int on_samples(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    struct inbox *b = userdata;
+    uint64_t now = clock_monotonic();
+
+    if (now < b->rest_until && sd_event_source_set_time(b->rest_timer, b->rest_until) >= 0 &&
+        sd_event_source_set_enabled(b->rest_timer, SD_EVENT_ONESHOT) >= 0)
+        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
+    b->rest_until = now + LINK_REPORT_INTERVAL;
+    clear(fd);
+    empty(b);
+    return 0;
+}
+
+static int on_rest_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct inbox *b = userdata;
+    int r = sd_event_source_set_enabled(b->sample_source, SD_EVENT_ON);
+
+    b->rest_until = 0;
+    return r < 0 ? r : on_samples(b->sample_source, b->sample_fd, 0, b);
+}
+
+static int on_notes(sd_event_source *source, int fd, uint32_t events, void *userdata)
+{
+    clear(fd);
+    empty(userdata);
     return 0;
 }
 
 int inbox_init(struct inbox *b, sd_event *event, void (*sample)(struct queued *sample, void *userdata),
                void (*note)(const struct note *note, void *userdata), void *userdata)
 {
-    *b = (struct inbox){.sample = sample, .note = note, .userdata = userdata};
+    int r;
+
+    *b = (struct inbox){.sample_fd = -EBADF, .note_fd = -EBADF, .sample = sample, .note = note, .userdata = userdata};
     pthread_mutex_init(&b->mutex, NULL);
     TAILQ_INIT(&b->samples);
     TAILQ_INIT(&b->notes);
-    b->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (b->event_fd < 0)
+    b->sample_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    b->note_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (b->sample_fd < 0 || b->note_fd < 0)
         return -errno;
-    return sd_event_add_io(event, &b->source, b->event_fd, EPOLLIN, on_inbox, b);
+    r = sd_event_add_io(event, &b->sample_source, b->sample_fd, EPOLLIN, on_samples, b);
+    if (r >= 0)
+        r = sd_event_add_io(event, &b->note_source, b->note_fd, EPOLLIN, on_notes, b);
+    if (r >= 0)
+        r = sd_event_add_time(event, &b->rest_timer, CLOCK_MONOTONIC, 0, 1, on_rest_over, b);
+    return r < 0 ? r : sd_event_source_set_enabled(b->rest_timer, SD_EVENT_OFF);
 }
 
 void inbox_done(struct inbox *b)
@@ -62,17 +106,20 @@ void inbox_done(struct inbox *b)
         TAILQ_REMOVE(&b->notes, n, link);
         free(n);
     }
-    sd_event_source_disable_unref(b->source);
-    safe_close(b->event_fd);
+    sd_event_source_disable_unref(b->sample_source);
+    sd_event_source_disable_unref(b->note_source);
+    sd_event_source_disable_unref(b->rest_timer);
+    safe_close(b->sample_fd);
+    safe_close(b->note_fd);
     pthread_mutex_destroy(&b->mutex);
 }
 
-static void signal_loop(struct inbox *b)
+static void signal_loop(int fd)
 {
     uint64_t one = 1;
 
     /* It fails only when the counter is full, and then the loop is awake already. */
-    (void)!write(b->event_fd, &one, sizeof(one));
+    (void)!write(fd, &one, sizeof(one));
 }
 
 void inbox_put_samples(struct inbox *b, struct queued_list *samples, size_t n)
@@ -91,7 +138,7 @@ void inbox_put_samples(struct inbox *b, struct queued_list *samples, size_t n)
     }
     pthread_mutex_unlock(&b->mutex);
     if (first)
-        signal_loop(b);
+        signal_loop(b->sample_fd);
 }
 
 void inbox_put_note(struct inbox *b, const struct note *note, const char *reason)
@@ -108,5 +155,5 @@ void inbox_put_note(struct inbox *b, const struct note *note, const char *reason
     pthread_mutex_lock(&b->mutex);
     TAILQ_INSERT_TAIL(&b->notes, copy, link);
     pthread_mutex_unlock(&b->mutex);
-    signal_loop(b);
+    signal_loop(b->note_fd);
 }

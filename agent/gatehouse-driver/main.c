@@ -199,7 +199,7 @@ static int serve(struct program *p, const struct options *o)
 int main(int argc, char **argv)
 {
     struct options o = {.runtime_dir = RUNTIME_DIR, .plugin_dir = GATEHOUSE_PLUGIN_DIR, .level = LOG_INFO};
-    struct program p = {.driver.inbox.event_fd = -EBADF};
+    struct program p = {.driver.inbox = {.sample_fd = -EBADF, .note_fd = -EBADF}};
     char program_name[sizeof("gatehouse-driver ") + DEVICE_ID_MAX];
     int r = parse_options(argc, argv, &o);
 
@@ -212,7 +212,7 @@ int main(int argc, char **argv)
     if (r >= 0)
         r = serve(&p, &o);
     driver_done(&p.driver);
-    if (p.driver.inbox.source)
+    if (p.driver.inbox.sample_source)
         inbox_done(&p.driver.inbox);
     sd_event_source_disable_unref(p.stop_timer);
     sd_event_unref(p.driver.event);

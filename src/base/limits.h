@@ -126,7 +126,8 @@
 #define LINK_CALL_TIMEOUT (35 * USEC_PER_SEC)
 #define LINK_SCAN_TIMEOUT (10 * USEC_PER_MINUTE)
 #define LINK_REPORTS_IN_FLIGHT 8
-#define LINK_REPORT_INTERVAL (5 * USEC_PER_MSEC) /* between reports: what comes meanwhile travels together */
+#define LINK_REPORT_INTERVAL (4 * USEC_PER_MSEC) /* between reports: what comes meanwhile travels together */
+#define LINK_REPORT_SLACK (USEC_PER_MSEC / 2)    /* not worth to be woken once more for */
 #define LINK_RECONNECT_MIN (100 * USEC_PER_MSEC)
 #define LINK_RECONNECT_MAX (10 * USEC_PER_SEC)
 #define LINK_RETRY_BUSY (1 * USEC_PER_SEC)

@@ -187,7 +187,7 @@ static int on_flush(sd_event_source *source, void *userdata)
     uint64_t now = clock_boottime();
 
     while (may_send(c)) {
-        if (now < c->next_report && link_queue_length(c->queue) < c->report_max)
+        if (now + LINK_REPORT_SLACK < c->next_report && link_queue_length(c->queue) < c->report_max)
             return start_timer(c->report_timer, c->next_report);
         send_next(c);
         c->next_report = now + LINK_REPORT_INTERVAL;

@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a sample costs on its whole way: driver, driver protocol, spool, SenML, DTLS, acknowledgement.
 
-usage: throughput.py [--devices N] [--seconds S] [--durability outage|always|memory] [--profile DIRECTORY]
+usage: throughput.py [--devices N] [--seconds S] [--rates N,...] [--durability outage|always|memory] [--profile DIRECTORY]
+                     [--against BUILD [--rounds N]]
 
 DEVICES devices of the plugin sim report to one agent, and that to one development cloud, first at 1,000 samples a second, then
 at as many as a driver may send, 5,000. For each: samples that arrived a second, how many a pack holds, CPU of each process for a
 thousand samples (user and system), and how old a sample is when it arrives. --profile: perf records the agent meanwhile, if it
-is there, and DIRECTORY gets what it says of each function.
+is there, and DIRECTORY gets what it says of each function. --against: another build directory, as of the commit before, is
+measured too, in turn with this one and as often (ROUNDS); the medians of both, and their ratios.
 
 Holds if as many arrive as were sent, in order, and none is dropped. The last line is JSON.
 """
@@ -89,32 +91,67 @@ class Run:
             check(self.bench.get(d, "Dropped") == 0, f"{d}: drops")
 
 
+def measure(build, rate, options):
+    """One run of one build, or None if something was lost."""
+    harness.BUILD_DIR = build
+    run = None
+    try:
+        run = Run(options.devices, rate, options.durability)
+        result = run.measure(options.seconds, options.profile)
+        print(build, result, flush=True)
+        run.compare()
+        return result
+    except harness.Failure as e:
+        print(e)
+        if run:
+            run.bench.tails()
+        return None
+    finally:
+        if run:
+            run.bench.close()
+            run.bench.remove()
+
+
+def ratios(ours, theirs):
+    """Of the medians, by what was measured."""
+    def median(runs, key):
+        return statistics.median(r[key] for r in runs)
+    return {key: round(median(ours, key) / max(median(theirs, key), 1e-9), 2) for key in ours[0] if key != "wanted"}
+
+
+def compare_builds(rate, options):
+    """This build and the other in turn, so that what else the machine does meets both."""
+    builds = [os.path.abspath(options.against), harness.BUILD_DIR]
+    runs = {build: [] for build in builds}
+    for _ in range(options.rounds):
+        for build in builds:
+            runs[build].append(measure(build, rate, options))
+    theirs, ours = runs.values()
+    if None in theirs + ours:
+        return None
+    return {"wanted": rate, "ratios": ratios(ours, theirs), "runs": ours, "against": theirs}
+
+
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench throughput")
     parser.add_argument("--devices", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rates", type=lambda text: [int(n) for n in text.split(",")], default=RATES, metavar="N,...")
     parser.add_argument("--durability", choices=("outage", "always", "memory"), default="outage")
     parser.add_argument("--profile", metavar="DIRECTORY")
+    parser.add_argument("--against", metavar="BUILD")
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     if options.profile and not shutil.which("perf"):
         parser.error("perf is not installed")
-    runs, ok = [], True
-    for rate in RATES:
-        run = None
-        try:
-            run = Run(options.devices, rate, options.durability)
-            runs.append(run.measure(options.seconds, options.profile))
-            print(runs[-1], flush=True)
-            run.compare()
-        except harness.Failure as e:
-            print(e)
-            ok = False
-            if run:
-                run.bench.tails()
-        finally:
-            if run:
-                run.bench.close()
-                run.bench.remove()
+    if options.against and not os.path.isdir(options.against):
+        parser.error(f"{options.against}: there is no such directory")
+    runs = []
+    for rate in options.rates:
+        runs.append(compare_builds(rate, options) if options.against else measure(harness.BUILD_DIR, rate, options))
+        if options.against and runs[-1]:
+            print(f"ratios at {rate}/s: {runs[-1]['ratios']}", flush=True)
+    ok = None not in runs
     print(json.dumps({"bench": "throughput", "ok": ok, "devices": options.devices, "durability": options.durability,
                       "runs": runs}))
     return 0 if ok else 1

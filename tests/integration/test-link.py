@@ -341,7 +341,7 @@ class LinkTest(unittest.TestCase):
         self.assertEqual(run().returncode, 2)
         self.assertEqual(run("../x").returncode, 2)
         missing = run("none", "--plugin-dir", self.directory)
-        self.assertEqual(missing.returncode, 1)
+        self.assertEqual(missing.returncode, 78)
         self.assertIn("there is no plugin %s/none.so" % self.directory, missing.stderr)
         with open(self.directory + "/none.so", "w") as f:
             f.write("no ELF")
