@@ -19,8 +19,8 @@ struct ctl {
     bool quiet, no_legend, no_pager, yes, help, version;
     const char *json, *host; /* host NULL: this machine */
     /* options of single verbs */
-    bool all, force, keep, compromised, for_image, registered, skip;
-    const char *encoding, *keyfile, *state_dir, *type, *format, *template, *count, *prefix, *uplink;
+    bool all, force, keep, compromised, for_image, no_wait, registered, skip;
+    const char *encoding, *keyfile, *state_dir, *type, *format, *template, *count, *prefix, *uplink, *timeout;
     sd_bus *bus;
     json_object *result; /* by ctl_result() */
 };
@@ -45,11 +45,20 @@ int ctl_to_json(sd_bus_message *m, json_object **ret);
 int ctl_property(struct ctl *c, const char *path, const char *interface, const char *name, json_object *properties);
 
 /* job.c */
-/* Waits for a job's end; its properties with the results. `progress`: shown meanwhile, on a terminal. Exit status. */
-int job_wait(struct ctl *c, const char *path, bool progress, json_object **ret_properties);
+/* How a job is waited for. */
+struct job_watch {
+    bool progress;                              /* shown meanwhile, on a terminal */
+    uint64_t until;                             /* CLOCK_BOOTTIME; 0: for ever */
+    int (*look)(struct ctl *c, void *userdata); /* every now and then, may be NULL; its exit status ends the wait */
+    void *userdata;
+};
+
+/* Waits for a job's end; its properties with the results, or of one that still runs at `until`. Exit status. */
+int job_wait(struct ctl *c, const char *path, const struct job_watch *watch, json_object **ret_properties);
+bool job_ended(json_object *properties);
 /* Waits with progress, adds the job to the result and prints its outcome, and what did not go well. Exit status:
- * EXIT_PARTIAL if something did. */
-int job_outcome(struct ctl *c, const char *path);
+ * EXIT_PARTIAL if something did. `until`: as in struct job_watch. */
+int job_outcome(struct ctl *c, const char *path, uint64_t until);
 /* As people give it. */
 const char *job_number(const char *path);
 /* Puts a job's properties, which this takes, among the `jobs` of the result, with its number. */
@@ -77,6 +86,11 @@ void print_warning(const char *format, ...) __attribute__((format(printf, 1, 2))
 void print_json(struct ctl *c, json_object *o);
 /* Under --json: the envelope of result, status and errors that every verb ends with. */
 void print_envelope(struct ctl *c, const char *verb, int status);
+/* Microseconds as local time, "never" for 0; PRINT_TIME_MAX bytes. Returns `text`. */
+#define PRINT_TIME_MAX 64
+const char *print_time_text(uint64_t usec, char text[PRINT_TIME_MAX]);
+/* What a rotation waits for and until when, of a device's properties; 0 if it waits for nothing. */
+int print_waits(json_object *device, char *text, size_t size);
 /* microseconds as local time, "never" for 0 */
 void print_time(const char *label, uint64_t usec);
 /* Sends what is printed from here on through $PAGER, if standard output is a terminal and there are many rows. */

@@ -2,6 +2,7 @@
 /* Long operations of the agent: watching, listing, ending them. */
 #include "ctl.h"
 
+#include "base/clock.h"
 #include "base/limits.h"
 
 #include <errno.h>
@@ -11,8 +12,9 @@
 #include <time.h>
 
 #define PROGRESS_INTERVAL (USEC_PER_SEC / 2)
+#define LOOK_INTERVAL USEC_PER_SEC
 
-static bool ended(json_object *properties)
+bool job_ended(json_object *properties)
 {
     const char *state = json_get_string(properties, "State");
 
@@ -37,7 +39,7 @@ static uint64_t count(json_object *properties, const char *name)
 /* A line that is written over, for people only. */
 static void show_progress(json_object *properties)
 {
-    bool end = ended(properties);
+    bool end = job_ended(properties);
 
     fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 ", %" PRIu64 " failed%s", count(properties, "Done"),
             count(properties, "Total"), count(properties, "Failed"), end ? "\n" : "   ");
@@ -56,9 +58,21 @@ static int await_signal(struct ctl *c, uint64_t timeout)
     return r < 0 ? ctl_failed(c, "cannot wait for the job", r, NULL) : 0;
 }
 
-int job_wait(struct ctl *c, const char *path, bool progress, json_object **ret_properties)
+/* Until it is looked at again; 0: the time is over. */
+static uint64_t look_again(const struct job_watch *watch, bool progress)
+{
+    uint64_t wait = progress ? PROGRESS_INTERVAL : watch->look ? LOOK_INTERVAL : UINT64_MAX;
+    uint64_t now = clock_boottime();
+
+    if (watch->until == 0)
+        return wait;
+    return watch->until <= now ? 0 : MIN_OF(wait, watch->until - now);
+}
+
+int job_wait(struct ctl *c, const char *path, const struct job_watch *watch, json_object **ret_properties)
 {
     _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL, *gone = NULL;
+    bool progress = watch->progress && !c->quiet && c->output == OUTPUT_TEXT && isatty(STDERR_FILENO);
     int r = ctl_connect(c);
 
     if (r != 0)
@@ -69,21 +83,24 @@ int job_wait(struct ctl *c, const char *path, bool progress, json_object **ret_p
                                 "NameOwnerChanged", on_signal, NULL);
     if (r < 0)
         return ctl_failed(c, "cannot wait for the job", r, NULL);
-    progress = progress && !c->quiet && c->output == OUTPUT_TEXT && isatty(STDERR_FILENO);
     for (;;) {
         _cleanup_json_ json_object *properties = NULL;
+        uint64_t wait;
 
         r = ctl_properties(c, path, BUS_INTERFACE_JOB, &properties);
         if (r != 0)
             return r;
         if (progress)
             show_progress(properties);
-        if (ended(properties)) {
+        wait = look_again(watch, progress);
+        if (job_ended(properties) || wait == 0) {
             r = ctl_property(c, path, BUS_INTERFACE_JOB, "Results", properties);
             *ret_properties = r == 0 ? TAKE_PTR(properties) : NULL;
             return r;
         }
-        r = await_signal(c, progress ? PROGRESS_INTERVAL : UINT64_MAX);
+        r = watch->look ? watch->look(c, watch->userdata) : 0;
+        if (r == 0)
+            r = await_signal(c, wait);
         if (r != 0)
             return r;
     }
@@ -102,12 +119,12 @@ static void print_failures(json_object *results)
     }
 }
 
-int job_outcome(struct ctl *c, const char *path)
+int job_outcome(struct ctl *c, const char *path, uint64_t until)
 {
     _cleanup_json_ json_object *properties = NULL;
     uint64_t done, failed, total;
     const char *state;
-    int r = job_wait(c, path, true, &properties);
+    int r = job_wait(c, path, &(struct job_watch){.progress = true, .until = until}, &properties);
 
     if (r != 0)
         return r;
@@ -197,7 +214,7 @@ int verb_job_wait(struct ctl *c, int argc, char **argv)
     _cleanup_free_ char *path = NULL;
     int r = job_path(argv[0], &path);
 
-    return r != 0 ? r : job_outcome(c, path);
+    return r != 0 ? r : job_outcome(c, path, 0);
 }
 
 int verb_job_cancel(struct ctl *c, int argc, char **argv)

@@ -124,15 +124,33 @@ void print_warning(const char *format, ...)
 
 /* ── Words ── */
 
-void print_time(const char *label, uint64_t usec)
+const char *print_time_text(uint64_t usec, char text[PRINT_TIME_MAX])
 {
     time_t seconds = (time_t)(usec / 1000000);
-    char text[64] = "never";
     struct tm tm;
 
+    snprintf(text, PRINT_TIME_MAX, "never");
     if (usec > 0 && localtime_r(&seconds, &tm))
-        strftime(text, sizeof(text), "%a %Y-%m-%d %H:%M:%S %Z", &tm);
-    printf("%16s: %s\n", label, text);
+        strftime(text, PRINT_TIME_MAX, "%a %Y-%m-%d %H:%M:%S %Z", &tm);
+    return text;
+}
+
+void print_time(const char *label, uint64_t usec)
+{
+    char text[PRINT_TIME_MAX];
+
+    printf("%16s: %s\n", label, print_time_text(usec, text));
+}
+
+int print_waits(json_object *device, char *text, size_t size)
+{
+    const char *reason = json_get_string(device, "RotationReason") ?: "";
+    uint64_t until = json_object_get_uint64(json_object_object_get(device, "RotationUntil"));
+    char when[PRINT_TIME_MAX];
+
+    if (until > 0 && reason[0])
+        return snprintf(text, size, "%s, until %s", reason, print_time_text(until, when));
+    return snprintf(text, size, "%s", reason);
 }
 
 void print_say(struct ctl *c, const char *format, ...)

@@ -104,7 +104,7 @@ static int finish(struct ctl *c, const char *path)
 {
     _cleanup_json_ json_object *job = NULL;
     uint64_t made, skipped;
-    int r = job_wait(c, path, true, &job);
+    int r = job_wait(c, path, &(struct job_watch){.progress = true}, &job);
     bool done;
 
     if (r != 0)

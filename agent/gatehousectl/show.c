@@ -307,6 +307,8 @@ static void print_credential(const char *label, const char *identity, const char
 
 static void print_device(json_object *d)
 {
+    char waits[1024];
+
     printf("%s\n%16s: %s\n", text(d, "Id"), "state", text(d, "State"));
     printf("%16s: %s%s%s\n", "sensor", text(d, "SensorState"), text(d, "SensorReason")[0] ? ": " : "",
            text(d, "SensorReason"));
@@ -318,6 +320,8 @@ static void print_device(json_object *d)
     if (text(d, "MainIdentity")[0])
         print_time("main since", number(d, "MainSince"));
     printf("%16s: %s\n", "rotation", text(d, "RotationState"));
+    if (print_waits(d, waits, sizeof(waits)) > 0)
+        printf("%16s: %s\n", "waits for", waits);
     print_time("next rotation", number(d, "NextRotation"));
     print_time("authenticated", number(d, "LastAuthenticated"));
     if (text(d, "Suite")[0])

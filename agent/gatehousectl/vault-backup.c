@@ -22,7 +22,7 @@ static int backup(struct ctl *c, int fd)
         return r;
     if (sd_bus_message_read(reply, "o", &path) < 0)
         return EXIT_FAILURE;
-    r = job_wait(c, path, true, &job);
+    r = job_wait(c, path, &(struct job_watch){.progress = true}, &job);
     if (r != 0)
         return r;
     if (strcmp(json_get_string(job, "State") ?: "", "done") == 0)

@@ -51,7 +51,7 @@ int verb_vault_verify(struct ctl *c, int argc, char **argv)
         return r;
     if (sd_bus_message_read(reply, "o", &path) < 0)
         return EXIT_FAILURE;
-    r = job_wait(c, path, true, &job);
+    r = job_wait(c, path, &(struct job_watch){.progress = true}, &job);
     if (r != 0)
         return r;
     results = json_object_object_get(job, "Results");

@@ -37,7 +37,11 @@ const struct verb verbs[] = {
         .max = 10000,
         .run = verb_rotate,
         .summary = "give devices a new key, and wait for it",
-        .options = {{OPTION_ALL, "every device"}, {OPTION_COMPROMISED, NULL}},
+        .details =
+            "It tells what it waits for, and until when. Ended while it waits, the rotation goes on; so it does after\n"
+            "--timeout, with status 1.",
+        .options =
+            {{OPTION_ALL, "every device"}, {OPTION_COMPROMISED, NULL}, {OPTION_NO_WAIT, NULL}, {OPTION_TIMEOUT, NULL}},
     },
     {
         .name = "job list",

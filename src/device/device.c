@@ -213,6 +213,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .backup_identity = backup && backup->present ? backup->identity : "",
         .backup_fingerprint = backup && backup->present ? backup->fingerprint : "",
         .rotation_state = d->rotation ? rotation_carrier_state(d->rotation) : "idle",
+        .rotation_reason = "",
         .next_rotation = 0,
         .last_authenticated = main && main->present ? main->last_authenticated : 0,
         .suite = info.established ? info.suite : "",
@@ -223,6 +224,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .dropped = counts.dropped,
         .rejected = counts.rejected,
     };
+    ret->rotation_reason = rotate_waits(d, &ret->rotation_until);
     if (d->last_authenticated)
         ret->last_authenticated = d->last_authenticated;
     if (d->schedule.due != USEC_INFINITY && d->schedule.due > 0)

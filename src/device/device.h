@@ -54,6 +54,8 @@ struct device_status {
     uint64_t main_since;
     const char *backup_identity, *backup_fingerprint;
     const char *rotation_state;
+    const char *rotation_reason; /* what it waits for, "": nothing */
+    uint64_t rotation_until;     /* 0: not known */
     uint64_t next_rotation;
     uint64_t last_authenticated;
     const char *suite;

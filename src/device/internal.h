@@ -162,6 +162,7 @@ struct device {
     struct probe probe;
 
     struct rotation_carrier *rotation;
+    uint64_t rotation_when;      /* when that comes, CLOCK_BOOTTIME; 0: not set */
     struct timer rotation_timer; /* of the fleet's `rotation_timers` */
     enum rotation_report report;
     const char *report_reason; /* static */
@@ -496,6 +497,9 @@ bool rotate_heard(const struct device *d);
 bool rotate_under_way(const struct device *d);
 /* It no longer counts as one of those that run at once. */
 void rotate_end_turn(struct device *d);
+/* rotate-waits.c: what it waits for, "": nothing; valid within the loop turn. Until when, as far as that is known, by
+ * CLOCK_REALTIME; 0: not known. */
+const char *rotate_waits(const struct device *d, uint64_t *ret_until);
 /* rotate-news.c: what the rotation of this device, `userdata`, has to tell. */
 void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *reason);
 void rotate_moved(void *userdata, enum rotation_move move, const char *reason);

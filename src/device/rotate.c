@@ -340,6 +340,7 @@ static void op_set_timer(void *userdata, uint64_t when)
 {
     struct device *d = userdata;
 
+    d->rotation_when = when == USEC_INFINITY ? 0 : when;
     if (when == USEC_INFINITY)
         timer_stop(d->fleet->rotation_timers, &d->rotation_timer);
     else

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What a rotation waits for, in words, and until when: as `rotate` tells while it waits, and `show` at any time. */
+#include "base/clock.h"
+#include "base/limits.h"
+#include "device/internal.h"
+
+#include <stdio.h>
+
+struct waits {
+    char *text;
+    size_t size;
+    uint64_t until; /* CLOCK_BOOTTIME, 0: nobody knows */
+};
+
+static const char *for_text(struct waits *w, uint64_t until, const char *text, const char *why)
+{
+    w->until = until;
+    snprintf(w->text, w->size, "%s%s%s", text, why && why[0] ? ": " : "", why && why[0] ? why : "");
+    return w->text;
+}
+
+/* A session of the device, where its registrar has no other way. */
+static const char *for_session(const struct device *d, struct waits *w)
+{
+    return for_text(w, 0, "a session, over which the cloud is asked", d->session_reason ?: "");
+}
+
+static bool is_connected(const struct device *d)
+{
+    return rotate_heard(d);
+}
+
+static const char *for_new_key(const struct device *d, const struct rotation *m, struct waits *w)
+{
+    uint64_t settled = m->unsettled_until;
+    bool rejected = m->absent || m->d.give_up || d->report == ROTATION_REPORT_CONFLICT;
+
+    if (m->d.fallen)
+        return for_text(w, d->rotation_when, "the newer key to be accepted again, which is tried", "");
+    if (rejected && settled > clock_boottime())
+        return for_text(w, settled, "an earlier offer of the new key, which may still arrive", d->rotation_problem);
+    if (m->in_flight == ROTATION_REQUEST_OFFER)
+        return for_text(w, 0, "the registrar's answer to the new key", "");
+    if (m->in_flight == ROTATION_REQUEST_PROBE)
+        return for_text(w, 0, "the cloud's answer to a session with the new key", "");
+    if (d->uplink->registrar->traits.manual)
+        return for_text(w, d->rotation_when, "the new key, which the operator carries, to be accepted: it is tried",
+                        "");
+    if (m->d.state == ROTATION_PROBING)
+        return for_text(w, d->rotation_when, "the cloud to accept the new key, which it has: it is tried", "");
+    if (!is_connected(d))
+        return for_session(d, w);
+    return for_text(w, d->rotation_when, "the registrar, which is asked again", d->rotation_problem);
+}
+
+static const char *for_old_key(const struct device *d, const struct rotation *m, struct waits *w)
+{
+    const char *what = m->d.wanted ? "the old key to be deleted at the cloud, before another is made"
+                                   : "the time to delete the old key at the cloud";
+
+    if (d->uplink->registrar->traits.manual && !d->uplink->registrar->traits.replaces && !m->d.retire_now)
+        return for_text(w, 0, "the operator to delete the old key at the cloud, and then here (key forget)", "");
+    if (m->unsettled_until > clock_boottime())
+        return for_text(w, m->unsettled_until, "a request that may still arrive, before the old key is deleted", "");
+    if (!is_connected(d))
+        return for_session(d, w);
+    return for_text(w, d->rotation_when, what, "");
+}
+
+static const char *for_deletion(const struct device *d, const struct rotation *m, struct waits *w)
+{
+    if (m->unsettled_until > clock_boottime())
+        return for_text(w, m->unsettled_until, "a request that may still arrive, before a key is deleted", "");
+    if (!is_connected(d))
+        return for_session(d, w);
+    return for_text(w, d->rotation_when, "the cloud to confirm that a key is deleted", d->rotation_problem);
+}
+
+static const char *in_words(const struct device *d, const struct rotation *m, struct waits *w)
+{
+    if (m->change != ROTATION_CHANGE_NONE)
+        return for_text(w, 0, "the vault, into which a step is being written", "");
+    switch (m->d.state) {
+    case ROTATION_IDLE:
+        return m->d.wanted ? for_text(w, d->rotation_when, "its beginning", d->rotation_problem) : "";
+    case ROTATION_STAGED:
+        if (d->uplink->registrar->traits.manual)
+            return for_text(w, 0, "the operator to carry the new key to the cloud (key export)", "");
+        return for_text(w, d->rotation_when, "the vault, to offer the new key", d->rotation_problem);
+    case ROTATION_OFFERED:
+    case ROTATION_PROBING:
+        return for_new_key(d, m, w);
+    case ROTATION_SWAPPED:
+        return for_old_key(d, m, w);
+    case ROTATION_RETIRING:
+    case ROTATION_ABANDONING:
+        return for_deletion(d, m, w);
+    case ROTATION_STATES:
+        break;
+    }
+    return "";
+}
+
+const char *rotate_waits(const struct device *d, uint64_t *ret_until)
+{
+    static char buffer[2 * ERROR_TEXT_MAX]; /* read within this loop turn */
+    struct waits w = {.text = buffer, .size = sizeof(buffer)};
+    uint64_t now = clock_boottime();
+    const char *text;
+
+    *ret_until = 0;
+    if (!d->rotation)
+        return d->rotation_problem ?: "";
+    text = in_words(d, rotation_carrier_machine(d->rotation), &w);
+    if (text[0] && w.until > now && w.until != USEC_INFINITY)
+        *ret_until = clock_realtime() + (w.until - now);
+    return text;
+}
