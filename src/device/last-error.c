@@ -14,11 +14,26 @@ static bool has_both(const struct vault_entry *entry)
     return backup && backup->present && !backup->quarantined;
 }
 
+/* The key before is held, but known to others: it was not even tried. */
+static bool succeeds_compromised(const struct device *d)
+{
+    const struct rotation *m = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
+
+    return m && m->d.compromised && m->refused_probes == 0 &&
+           (m->d.state == ROTATION_SWAPPED || m->d.state == ROTATION_RETIRING);
+}
+
 /* What the session's last attempt ended with: it names the server and, if it was refused, the identity. */
 static const char *of_session(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size)
 {
     if (d->report != ROTATION_REPORT_REFUSED || !has_both(entry))
         return d->session_reason;
+    if (succeeds_compromised(d)) {
+        snprintf(buffer, size,
+                 "%s. The key before it is known to others, and is not gone back to by itself: `key promote %s` does",
+                 d->session_reason, d->config->id);
+        return buffer;
+    }
     snprintf(buffer, size, "both keys are refused; the main one: %s", d->session_reason);
     return buffer;
 }

@@ -9,6 +9,7 @@ import harness
 from agent_bench import TEMPERATURE, wait_samples
 from harness import check, wait_for
 from onpath import OnPath
+from registrar_peers import API_KEY, PROJECT, TENANT, Registrar
 
 DEVICE = "boiler-1"
 FELL_BACK = "fell back to the key before"
@@ -97,6 +98,43 @@ def restart_forgets_nothing(bench):
         comes_back(bench, path, cloud, new)
 
 
+def compromised_key_is_not_gone_back_to(bench):
+    """Finished, but its old key not yet deleted: the attacker who has that refuses the new one. The device is offline, says why,
+    and goes back when the operator says so."""
+    cloud = bench.devcloud([], project=PROJECT, tenant=TENANT, api_key=API_KEY)
+    registrar = Registrar(bench, cloud, "golioth")
+    key = bench.new_key(64, text=True)
+    registrar.put(DEVICE, "first-1", key)
+    old = registrar.identity("first-1")
+    attacker = bench.devcloud([(old, key, DEVICE)], name="attacker")
+    path = OnPath(cloud.port)
+    try:
+        bench.write_config(path.url, uplink={"registrar": dict(registrar.settings)})
+        bench.write_device(DEVICE, "sim", points={"x": TEMPERATURE}, interval="100ms")
+        agent = bench.agent("--registrar-dir", registrar.directory)
+        bench.driver("sim")
+        bench.ctl("key", "set", DEVICE, old, "--encoding=text", stdin=key)
+        bench.wait_property(DEVICE, "State", "online")
+        cloud.do("refuse", code="503", method="DELETE", times=0)
+        bench.ctl("rotate", DEVICE, "--compromised", seconds=60)
+        new = bench.get(DEVICE, "MainIdentity")
+        mark, before = path.mark(), len(attacker.events())
+        path.lead(attacker.port)
+        bench.wait_property(DEVICE, "State", "refused", 60)
+        bench.wait_property(DEVICE, "LastError", lambda text: "key promote" in text, 60)
+        wait_for("tries of the new key", lambda: tries_of(path, new, mark) >= 6, 120)
+        check(tries_of(path, old, mark) == 0, "the compromised key was tried")
+        check(bench.get(DEVICE, "MainIdentity") == new and not attacker.find_events("session", since=before), "it went back")
+        check("key before it is known to others" in agent.text(), "the journal does not say why")
+        bench.ctl("key", "promote", DEVICE)
+        bench.wait_property(DEVICE, "MainIdentity", old, 60)
+        check(FELL_BACK in agent.text(), "that it went back is not in the journal")
+        path.lead(cloud.port)
+        bench.wait_property(DEVICE, "MainIdentity", new, 120)
+    finally:
+        path.end()
+
+
 def removal_leaves_it_at_the_cloud(bench):
     """Refusals do not make the agent forget a removed device: it says that it is left at the cloud, keeps what deletes it, and
     deletes it when the cloud is back; or forgets it when it is told to."""
@@ -161,5 +199,5 @@ def alerts_of_anybody_decide_nothing(bench):
 
 
 if __name__ == "__main__":
-    harness.main(old_key_gets_no_other, restart_forgets_nothing, removal_leaves_it_at_the_cloud,
+    harness.main(old_key_gets_no_other, restart_forgets_nothing, compromised_key_is_not_gone_back_to, removal_leaves_it_at_the_cloud,
                  alerts_of_anybody_decide_nothing)
