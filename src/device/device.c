@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "device/damage.h"
 #include "device/internal.h"
+#include "device/rotate-words.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -497,13 +497,6 @@ bool rotate_heard(const struct device *d);
 bool rotate_under_way(const struct device *d);
 /* It no longer counts as one of those that run at once. */
 void rotate_end_turn(struct device *d);
-/* rotate-waits.c: what it waits for, "": nothing; valid within the loop turn. Until when, as far as that is known, by
- * CLOCK_REALTIME; 0: not known. */
-const char *rotate_waits(const struct device *d, uint64_t *ret_until);
-/* rotate-news.c: what the rotation of this device, `userdata`, has to tell. */
-void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *reason);
-void rotate_moved(void *userdata, enum rotation_move move, const char *reason);
-void rotate_reported(void *userdata, enum rotation_report report, const char *reason);
 /* Its main key is the one before, until the other is accepted again or somebody acts. */
 bool rotate_fallen(const struct device *d);
 

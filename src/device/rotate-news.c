@@ -4,6 +4,7 @@
 #include "base/messages.h"
 #include "base/names.h"
 #include "device/internal.h"
+#include "device/rotate-words.h"
 
 #include <stdlib.h>
 

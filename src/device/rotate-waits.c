@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "device/internal.h"
+#include "device/rotate-words.h"
 
 #include <stdio.h>
 

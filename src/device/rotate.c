@@ -7,6 +7,7 @@
 #include "base/names.h"
 #include "device/damage.h"
 #include "device/internal.h"
+#include "device/rotate-words.h"
 #include "rotation/identity.h"
 
 #include <errno.h>

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a rotation says: rotate-news.c when it has come to something, rotate-waits.c while it waits. Loop thread. */
+
+#include "rotation/machine.h"
+
+#include <stdint.h>
+
+struct device;
+
+/* What it waits for, "": nothing; valid within the loop turn. Until when, as far as that is known, by
+ * CLOCK_REALTIME; 0: not known. */
+const char *rotate_waits(const struct device *d, uint64_t *ret_until);
+/* What the rotation of this device, `userdata`, has to tell: as the carrier's ops. */
+void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *reason);
+void rotate_moved(void *userdata, enum rotation_move move, const char *reason);
+void rotate_reported(void *userdata, enum rotation_report report, const char *reason);
