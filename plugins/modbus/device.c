@@ -92,14 +92,24 @@ static const struct modbus_point *find_point(const struct modbus_device *d, cons
     return NULL;
 }
 
-/* The unit has answered, so it is polled again at once rather than when its backoff ends. */
-static void welcome_back(struct modbus_device *d)
+/* A unit that has answered is polled again at once rather than when its backoff ends. Where nothing is polled, the
+ * state is what is found out here. */
+static void note_outcome(struct modbus_device *d, int r, const struct modbus_failure *failure)
 {
-    if (!d->failed)
+    if (r < 0 && failure->exception < 0) {
+        if (d->n_requests == 0)
+            device_say_failed(d, failure->text);
         return;
-    d->retry_at = 0;
-    d->backoff.delay = 0;
-    modbus_host->wake(d->host);
+    }
+    if (d->failed) {
+        d->retry_at = 0;
+        d->backoff.delay = 0;
+        modbus_host->wake(d->host);
+    }
+    if (d->n_requests == 0) {
+        d->failed = false;
+        device_say_state(d);
+    }
 }
 
 static void wait_for(uint64_t duration)
@@ -141,8 +151,7 @@ static int read_registers(struct modbus_device *d, const struct modbus_point *p,
     if (r < 0)
         (void)snprintf(error, error_size, "cannot read %s %u: %s", modbus_table_name(p->table), p->read_address,
                        failure.text);
-    else
-        welcome_back(d);
+    note_outcome(d, r, &failure);
     return r;
 }
 
@@ -178,8 +187,7 @@ static int write_registers(struct modbus_device *d, const struct modbus_point *p
     if (r < 0)
         (void)snprintf(error, error_size, "cannot write %s %u: %s", modbus_table_name(p->table), p->address,
                        failure.text);
-    else
-        welcome_back(d);
+    note_outcome(d, r, &failure);
     return r;
 }
 
@@ -272,6 +280,11 @@ static void beat_once(struct modbus_device *d, size_t i, uint64_t now)
     char error[256] = "", text[384];
     int r = write_point(d, p, &beat->value, &set, error, sizeof error);
 
+    /* It is not waited for at each beat: others on the bus would wait too. */
+    if (r == -ETIMEDOUT) {
+        d->retry_at = monotonic_now() + backoff_next_up_to(&d->backoff, d->config->degrade_for);
+        device_say_failed(d, error);
+    }
     if (r < 0 && !beat->failing) {
         (void)snprintf(text, sizeof text, "the repeated write of %s failed: %s", p->name, error);
         modbus_host->log(d->host, LOG_WARNING, text);

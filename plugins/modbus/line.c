@@ -277,7 +277,7 @@ struct waiting {
     bool echo_dropped;
 };
 
-/* Learns from the answer to a request that its echo cannot be mistaken for. */
+/* Learns from the answer to a request that its echo cannot be mistaken for, or from complete silence. */
 static void learn_echo(struct line *l, const struct waiting *w, const struct frame_noise *noise)
 {
     if (l->settings->echo != ECHO_AUTO || framing_of(l) != FRAMING_RTU)
@@ -345,6 +345,20 @@ static int receive(struct line *l, struct waiting *w, uint64_t deadline, uint64_
     }
 }
 
+/* An answer that came damaged does not come again. */
+static bool has_come(const struct waiting *w, const struct frame_noise *noise)
+{
+    return noise->bad_crc > 0 || noise->bytes + 2 >= frame_answer_size(w->request);
+}
+
+static void conclude(struct line *l, const struct waiting *w, int r, uint64_t timeout, const struct frame_noise *noise)
+{
+    if (r == -ETIMEDOUT && !echo_is_answer(w->request) && (w->echo_dropped || noise->bytes == 0))
+        learn_echo(l, w, noise);
+    if ((r == -ETIMEDOUT && !has_come(w, noise)) || (r == 0 && is_owed(l, w->request)))
+        owe(l, w->request, timeout);
+}
+
 int line_exchange(struct line *l, const struct line_terms *terms, const uint8_t *pdu, size_t pdu_size,
                   struct frame_answer *ret, struct frame_noise *ret_noise)
 {
@@ -378,7 +392,7 @@ int line_exchange(struct line *l, const struct line_terms *terms, const uint8_t 
         return 0;
     }
     r = receive(l, &w, l->last_byte + timeout, timeout, ret, ret_noise);
-    if (request.framing == FRAMING_RTU && (r == -ETIMEDOUT || (r == 0 && is_owed(l, &request))))
-        owe(l, &request, timeout);
+    if (request.framing == FRAMING_RTU)
+        conclude(l, &w, r, timeout, ret_noise);
     return r;
 }

@@ -355,7 +355,7 @@ int server_write(struct modbus_server *s, const struct server_terms *terms, enum
     /* The answer to function 5 or 6 looks like the line's echo of the request. Whether there is one shows in a read. */
     if (line_echo_is_unknown(&s->line) && terms->unit != 0 && count == 1 && !multiple) {
         r = server_read(s, terms, table, address, count, now, ret_failure);
-        if (r < 0 && r != -EREMOTEIO)
+        if (r < 0 && line_echo_is_unknown(&s->line))
             return r;
     }
     q.pdu_size = pdu_write(table, address, count, values, multiple, q.pdu);

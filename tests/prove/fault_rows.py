@@ -246,6 +246,31 @@ class Heartbeat(Fault):
         return None if times[4] - times[0] > 0.7 else f"five writes within {times[4] - times[0]:.2f} s"
 
 
+class DeadHeartbeat(Fault):
+    name = "a unit that dies under a \"write_interval\" of 100 ms is not waited for each time"
+    points = {"set": dict(POINTS["set"], write_interval="100ms", poll=False)}
+    section = {"timeout": "200ms"}
+    enough = 0
+
+    def play(self, line, request):
+        if not self.turn:
+            line.send(request, line.answer(request))
+
+    def right(self, bench):
+        bench.write("set", 7)
+        bench.state("ok")
+        harness.wait_for("five writes", lambda: len(bench.line.units.written) >= 5)
+        self.turn = 1
+        bench.state("failed")
+        n = self.requests(bench, 2.5)
+        if n > 3:
+            return f"asked {n} times in 2.5 s"
+        self.turn = 0
+        since = bench.mark()
+        bench.state("ok", since)
+        return None
+
+
 class OnDemand(Fault):
     name = "\"poll\": false is read when asked for, \"alone\" in a request of its own, a group in one"
     points = {"counter": POINTS["counter"], "never": dict(POINTS["a"], poll=False),
@@ -288,4 +313,4 @@ class ScaleRegister(Fault):
 
 ROWS = (AnyCode, ShortRefusal, BusyOnce, GatewayOnce, KeepsConnection, DeadCosts, WriteFirst, Duplicates, Swallowed, LateTcp,
         WrongTransaction, OtherUnitTcp, OneTime, Dust,
-        MaxInterval, Heartbeat, OnDemand, Closes, ScaleRegister)
+        MaxInterval, Heartbeat, DeadHeartbeat, OnDemand, Closes, ScaleRegister)

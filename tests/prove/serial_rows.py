@@ -85,6 +85,21 @@ class EchoUnknown(Echo):
     enough = 0
 
 
+class WriteOnly(Row):
+    name = "a unit that answers writes and no reads, and the first request is a write"
+    section = {"interval": "1h", "timeout": "200ms"}
+    points = {"set": dict(POINTS["set"], poll=False)}
+    enough = 0
+
+    def play(self, line, request):
+        if request.function == 6:
+            line.send(line.answer(request))
+
+    def right(self, bench):
+        r, value = bench.write("set", 4)
+        return None if (r, value) == (0, 4) and bench.state("ok") else f"write: {r} {value}"
+
+
 class HeadLost(Row):
     name = "RTS dropped too late: every third answer lacks its first byte"
 
@@ -340,6 +355,7 @@ class Exceptions(Row):
         return None if re.match(r"point a: exception (0|7|85|128), a code|point a: exception 7, neg", reason) else reason
 
 
-ROWS = (Clean, Zero, Ones, Echo, EchoConfigured, EchoUnknown, HeadLost, Noise, Pieces, Halves, Glued, Stale, Late, Foreign, Broadcast,
+ROWS = (Clean, Zero, Ones, Echo, EchoConfigured, EchoUnknown, WriteOnly,
+        HeadLost, Noise, Pieces, Halves, Glued, Stale, Late, Foreign, Broadcast,
         OtherUnit, Slow, Clock, Gap, Pause, Silence, WrongBaud, Kernel485, Busy, Absent, ToAll, Exceptions)
 assert crc(b"\x02\x07") == b"\x41\x12"
