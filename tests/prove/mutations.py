@@ -83,7 +83,7 @@ PLACES = [
      "        r->promote = r->promote && !rotation_way_back(r);\n        if (rotation_way_back", "        if (rotation_way_back"),
     ("going back is remembered when backup was refused", EVIDENCE,
      "    r->tries++;\n    r->promote = r->promote && !rotation_way_back(r);\n", "    r->tries++;\n"),
-    ("nothing is unsettled after a start", EVIDENCE, "if (r->d.unsettled || (asking", "if (r->d.has_main && !r->d.has_main && (asking"),
+    ("nothing is unsettled after a start", EVIDENCE, "if (r->d.unsettled || (evidence_asking(", "if (r->in_flight == ROTATION_REQUEST_PROBE && (evidence_asking("),
     ("the new main has the old one's proof", MACHINE, "        r->proved_at = r->passed_at;\n", ""),
     ("the new main has the old one's refusals", MACHINE, "        r->proved_at = r->passed_at;\n        r->main_answers = 0;\n",
      "        r->proved_at = r->passed_at;\n"),
