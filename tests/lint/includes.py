@@ -25,6 +25,8 @@ PLUGIN_HEADERS = {"gatehouse/plugin.h"}
 # The header that hands out key bytes, and who may see it.
 KEY_HEADER = "vault/key.h"
 KEY_READERS = re.compile(r"^(src/vault/|src/uplink/|src/registrar/offer\.c$|tests/)")
+# getopt_long() takes any beginning of an option's name for the option: base/options.h does not.
+OPTION_READERS = re.compile(r"^(src/base/options\.h$|tests/)")
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]')
 
 
@@ -39,6 +41,8 @@ def problem_of(path, quote, header):
         return "a path that climbs"
     if header == KEY_HEADER and not KEY_READERS.match(path):
         return "it hands out key bytes: only src/vault, src/uplink and src/registrar/offer.c may"
+    if header == "getopt.h" and not OPTION_READERS.match(path):
+        return "options are read by base/options.h, which takes no abbreviations"
     if quote == "<" and target in FOLDERS:
         return f'ours, so write "{header}"'
     if path.startswith("plugins/"):
@@ -74,6 +78,7 @@ CLEAN = [
     ("src/vault/key.h", '#include "base/error.h"\n#include <stddef.h>\n'),
     ("src/uplink/session.c", '#include "uplink/session.h"\n\n#include "vault/key.h"\n'),
     ("src/registrar/offer.c", '#include "vault/key.h"\n'),
+    ("src/base/options.h", '#include <getopt.h>\n'),
     ("plugins/modbus/decode.c", '#include "decode.h"\n#include <gatehouse/plugin.h>\n'),
     ("agent/gatehoused/main.c", '#include "bus/manager.h"\n#include "vault/vault.h"\n'),
 ]
@@ -90,6 +95,7 @@ PLANTED = [
     ("include/gatehouse/plugin.h", '#include "base/error.h"\n'),
     ("agent/gatehousectl/x.c", '#include "vault/key.h"\n'),
     ("src/registrar/coap.c", '#include "vault/key.h"\n'),
+    ("agent/gatehoused/options.c", '#include <getopt.h>\n'),
     ("src/vault/y.c", '#include "../uplink/session.h"\n'),
 ]
 
