@@ -96,6 +96,10 @@
 #define LINK_CONNECTS_INTERVAL USEC_PER_MINUTE
 #define LINK_STATES 6 /* of a device in LINK_STATES_INTERVAL that are handed on; then the last one wins */
 #define LINK_STATES_INTERVAL USEC_PER_MINUTE
+#define LINK_ALL_STATES_INTERVAL                                                                                       \
+    (5 * USEC_PER_MINUTE)       /* in which a driver's devices, as many as there may be, change once each */
+#define DRIVER_JOURNAL_LINES 60 /* of a driver's devices in DRIVER_JOURNAL_INTERVAL; then how many there were */
+#define DRIVER_JOURNAL_INTERVAL USEC_PER_MINUTE
 #define LINK_STATES_CHECK (1 * USEC_PER_SEC) /* between looks at those that wait */
 #define LINK_STATES_PER_TURN 100             /* of those that waited */
 #define LINK_COMPLAINTS 5                    /* lines logged of a uid in LINK_COMPLAINTS_INTERVAL */

@@ -116,15 +116,20 @@ static void forget(struct device *d)
     d->sensor.reported = SENSOR_UNKNOWN;
 }
 
+/* At a rate for each driver: one that has nothing else to do must not push others' lines out of the journal. */
 static void write_down(struct device *d)
 {
     const char *name = sensor_state_name(d->sensor.reported), *reason = d->sensor.reason ?: "";
+    struct link_driver *driver = link_host_find_driver(d->fleet->link, d->config->driver);
+    struct ratelimit *journal = driver ? link_driver_journal(driver) : NULL;
 
+    if (!journal)
+        return;
     if (!sensor_state_bad(d->sensor.reported)) {
-        log_info(d->config->id, "sensor %s", name);
+        log_limited(journal, LOG_INFO, d->config->id, "sensor %s", name);
         return;
     }
-    log_warning(d->config->id, "sensor %s%s%s", name, reason[0] ? ": " : "", reason);
+    log_limited(journal, LOG_WARNING, d->config->id, "sensor %s%s%s", name, reason[0] ? ": " : "", reason);
     message_log(d, d->config->driver, reason[0] ? reason : name);
 }
 

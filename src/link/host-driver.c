@@ -34,6 +34,7 @@ struct link_driver *host_driver_get(struct link_host *h, const char *name)
         return NULL;
     d->host = h;
     snprintf(d->name, sizeof(d->name), "%s", name);
+    ratelimit_init(&d->journal, DRIVER_JOURNAL_INTERVAL, DRIVER_JOURNAL_LINES);
     TAILQ_INSERT_TAIL(&h->drivers, d, link);
     return d;
 }
@@ -183,6 +184,18 @@ static void tell(struct link_driver *d, struct host_device *device)
         d->host->ops->device_state(d, device->id, link_state_name(device->state), device->reason, d->host->userdata);
 }
 
+/* Each device may change now and then, and all of them together not all the time. */
+static bool may_tell(struct link_driver *d, struct host_device *device, uint64_t now)
+{
+    struct ratelimit *all = &d->conn->account->states;
+
+    if (ratelimit_next(&device->telling, now, 1) > now || ratelimit_next(all, now, 1) > now)
+        return false;
+    ratelimit_charge(&device->telling, now, 1);
+    ratelimit_charge(all, now, 1);
+    return true;
+}
+
 static void tell_later(struct link_host *h, uint64_t when)
 {
     (void)sd_event_source_set_time(h->tell_timer, when);
@@ -211,7 +224,7 @@ void host_driver_state(struct link_driver *d, const struct packet *p)
     free(device->reason);
     device->reason = reason;
     device->state = p->state;
-    if (ratelimit_take(&device->telling, now, 1)) {
+    if (may_tell(d, device, now)) {
         tell(d, device);
         return;
     }
@@ -228,7 +241,7 @@ static bool tell_untold(struct link_driver *d, uint64_t now, size_t *room)
     for (size_t i = 0; i < d->n_devices; i++) {
         if (!d->devices[i].untold)
             continue;
-        if (*room > 0 && ratelimit_take(&d->devices[i].telling, now, 1)) {
+        if (*room > 0 && d->conn && may_tell(d, &d->devices[i], now)) {
             (*room)--;
             tell(d, &d->devices[i]);
         } else
@@ -269,6 +282,11 @@ const char *link_driver_version(const struct link_driver *d)
 bool link_driver_connected(const struct link_driver *d)
 {
     return d->conn != NULL;
+}
+
+struct ratelimit *link_driver_journal(struct link_driver *d)
+{
+    return &d->journal;
 }
 
 const char *link_driver_last_error(const struct link_driver *d)

@@ -33,7 +33,7 @@ struct account {
     bool used;
     unsigned n_conns;
     uint64_t last;
-    struct ratelimit connects, bytes, samples;
+    struct ratelimit connects, bytes, samples, states;
     struct ratelimit complaints; /* lines logged */
 };
 
@@ -48,6 +48,7 @@ struct link_driver {
     struct conn *conn; /* NULL: disconnected */
     unsigned pins;     /* callbacks run that may give it other devices, and it is still needed */
     struct link_driver_counts counts;
+    struct ratelimit journal; /* what is logged of its devices */
 };
 TAILQ_HEAD(driver_list, link_driver);
 TAILQ_HEAD(report_list, report);

@@ -60,6 +60,7 @@ struct account *host_account(struct link_host *h, uid_t uid, const char *name)
     ratelimit_init(&a->connects, LINK_CONNECTS_INTERVAL, LINK_CONNECTS);
     ratelimit_init(&a->bytes, USEC_PER_SEC, LINK_BYTES_PER_SEC);
     ratelimit_init(&a->samples, USEC_PER_SEC, LINK_SAMPLES_PER_SEC);
+    ratelimit_init(&a->states, LINK_ALL_STATES_INTERVAL, LINK_DEVICES_MAX);
     ratelimit_init(&a->complaints, LINK_COMPLAINTS_INTERVAL, LINK_COMPLAINTS);
     return a;
 }

@@ -13,6 +13,7 @@
  * it is connected or has devices; keep its name, not the pointer. The host may not be freed from within a callback. */
 
 #include "base/error.h"
+#include "base/ratelimit.h"
 #include "base/worker.h"
 #include "link/packet.h"
 
@@ -105,5 +106,7 @@ struct link_driver_counts {
 const char *link_driver_name(const struct link_driver *d);
 const char *link_driver_version(const struct link_driver *d); /* "" before its first Hello */
 bool link_driver_connected(const struct link_driver *d);
+/* For what is logged of its devices: log_limited(). */
+struct ratelimit *link_driver_journal(struct link_driver *d);
 const char *link_driver_last_error(const struct link_driver *d); /* "" if none */
 const struct link_driver_counts *link_driver_counts(const struct link_driver *d);

@@ -72,5 +72,30 @@ def breach(bench):
     check(all(s["value"] != 99.5 for s in cloud.samples("g", "load")), "nobody speaks for another's device")
 
 
+def storm(bench):
+    """Devices that change their state without end, each time with a place in their file: the journal gets a few lines, and what is
+    shown in the end is what was said last."""
+    devices = [f"d{i}" for i in range(40)]
+    bench.write_config("coaps://127.0.0.1:1")
+    for device in devices:
+        bench.write_device(device, "noisy", {"x": {}}, interval=1)
+    agent = bench.agent()
+    bench.wait_agent(agent)
+    peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    peer.settimeout(harness.DEADLINE)
+    peer.connect(os.path.join(bench.runtime, "driver.sock"))
+    peer.send(cbor2.dumps(["hello", 1, {"name": "noisy", "abi": 2, "version": ""}]))
+    said(peer, "end")
+    for i in range(100):
+        for device in devices:
+            peer.send(cbor2.dumps(["state", 2, device, "failed" if i % 2 else "degraded", f"/noisy/interval: no {i}"]))
+    for device in devices:
+        bench.wait_property(device, "SensorReason", lambda reason: reason.endswith("no 99"))
+        check(f"{device}.json:" in bench.get(device, "SensorReason"), bench.get(device, "SensorReason"))
+    lines = [line for line in agent.text().splitlines() if ": sensor " in line or "warning: sensor" in line]
+    check(len(lines) <= 120, f"{len(lines)} lines")
+    peer.close()
+
+
 if __name__ == "__main__":
-    harness.main(samples_and_writes, breach)
+    harness.main(samples_and_writes, breach, storm)
