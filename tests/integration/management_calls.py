@@ -4,17 +4,15 @@ was registered: for the tests of gatehouse-devcloud."""
 import base64
 import http.client
 import json
-import re
 import ssl
-import subprocess
 import urllib.parse
 
-from harness import STRETCH, check
+import coap_client
+from coap_client import COAP_CLIENT  # noqa: F401
+from waiting import DEADLINE, check
 
-COAP_CLIENT = "coap-client-gnutls"
 PROJECT, TENANT = "green-field", "acme"
 API_KEY = "an-api-key-of-the-test"
-ACCEPTED = re.compile(r"^v:1 t:ACK c:2\.04", re.MULTILINE)
 
 
 class Lost(Exception):
@@ -35,8 +33,8 @@ class Caller:
         self.cloud, self.headers = cloud, headers
         self.trust = ssl.create_default_context(cafile=cloud.ca)
 
-    def call(self, method, path, body=None, seconds=20, **headers):
-        connection = http.client.HTTPSConnection("127.0.0.1", self.cloud.https_port, timeout=seconds * STRETCH,
+    def call(self, method, path, body=None, seconds=DEADLINE, **headers):
+        connection = http.client.HTTPSConnection("127.0.0.1", self.cloud.https_port, timeout=seconds,
                                                  context=self.trust)
         data = body if isinstance(body, (bytes, type(None))) else json.dumps(body).encode()
         sent = {**self.headers, **({"content-type": "application/json"} if data is not None else {}), **headers}
@@ -109,13 +107,10 @@ def psk(auth_id, *secrets, **more):
             "secrets": [s if isinstance(s, dict) else {"key": base64.b64encode(s).decode()} for s in secrets]}
 
 
-def let_in(cloud, identity, key, seconds=3):
+def let_in(cloud, identity, key):
     """Whether a DTLS-PSK client with this key is let in as boiler-1, and its message accepted."""
-    done = subprocess.run([COAP_CLIENT, "-v", "7", "-B", str(seconds), "-u", identity, "-k", key.decode(), "-m", "post",
-                           "-t", "110", "-e", '[{"bn":"boiler-1:","n":"_probe","vb":true}]', cloud.url + "/telemetry"],
-                          stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                          timeout=60 * STRETCH)
-    return bool(ACCEPTED.search(done.stdout.decode(errors="replace")))
+    probe = '[{"bn":"boiler-1:","n":"_probe","vb":true}]'
+    return coap_client.code_of(coap_client.say(cloud, identity, key, "post", "telemetry", probe, "110")) == "2.04"
 
 
 def both(bench, credentials=(), **options):

@@ -18,7 +18,7 @@ import threading
 import urllib.parse
 
 import harness
-from harness import STRETCH, check
+from harness import DEADLINE, check
 
 PROJECT, TENANT = "green-field", "acme"
 API_KEY = "an-api-key-of-the-test"
@@ -56,10 +56,10 @@ class Registrar(harness.Process):
                               "hex": bytes.hex}[request["encoding"]](key)
         return {**request, **more}
 
-    def ask(self, request, seconds=90):
+    def ask(self, request, seconds=DEADLINE):
         data = request if isinstance(request, bytes) else json.dumps(request).encode()
         with socket.socket(socket.AF_UNIX) as s:
-            s.settimeout(seconds * STRETCH)
+            s.settimeout(seconds)
             s.connect(self.socket)
             s.sendall(data)
             s.shutdown(socket.SHUT_WR)
@@ -80,7 +80,7 @@ class Registrar(harness.Process):
 
 def manage(cloud, method, path, body=None, **headers):
     """A management call by somebody else: (status, headers, JSON)."""
-    connection = http.client.HTTPSConnection("127.0.0.1", cloud.https_port, timeout=20 * STRETCH,
+    connection = http.client.HTTPSConnection("127.0.0.1", cloud.https_port, timeout=DEADLINE,
                                              context=ssl.create_default_context(cafile=cloud.ca))
     try:
         data = None if body is None else json.dumps(body)

@@ -109,7 +109,7 @@ def registrar_answers_nonsense(bench):
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(registrar.socket)
             listener.listen()
-            listener.settimeout(60 * harness.STRETCH)
+            listener.settimeout(harness.DEADLINE)
             bench.call("boiler-1", "Connect")  # no longer wait than need be
             connection, _ = listener.accept()
             with connection:

@@ -23,7 +23,7 @@ def run(bench, *options, keyfile=None):
     argv = [harness.program(AGENT), "--config-dir", bench.config, "--state-dir", bench.state, "--runtime-dir", bench.runtime,
             "--keyfile", keyfile or bench.keyfile, "--allow-volatile-state", *options]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env=dict(os.environ, **bench.env), timeout=20 * harness.STRETCH)
+                          env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     with open(bench.path("run.out"), "a", encoding="utf-8") as f:
         f.write(f"$ gatehoused {' '.join(options)} -> {done.returncode}\n{done.stdout}")
     return done

@@ -49,7 +49,7 @@ class Journal:
 def by_hand(bench, *options, stdin=b""):
     done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir",
                            bench.state, "--keyfile", bench.keyfile, *options], input=stdin, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=60)
+                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     check(done.returncode == 0, f"{options}: {done.stdout.decode()}")
 
 

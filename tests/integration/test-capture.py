@@ -62,7 +62,7 @@ class Capture(harness.Process):
         options = [x for field in fields for x in ("-e", field)]
         done = subprocess.run(["tshark", "-r", self.file, "-d", f"udp.port=={port},dtls", "-Y", display, "-T", "fields",
                                *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
-                              timeout=60 * harness.STRETCH)
+                              timeout=harness.DEADLINE)
         check(done.returncode == 0, f"tshark: {done.stderr}")
         return [line.split("\t") for line in done.stdout.splitlines()]
 

@@ -86,7 +86,7 @@ def no_abbreviations(bench):
             ("agent/gatehouse-registrar/gatehouse-registrar", ["r", "--ty=exec"], "--type"),
             ("agent/gatehouse-devcloud/gatehouse-devcloud", ["--psk=" + bench.path("p")], "--psk-file")):
         done = subprocess.run([harness.program(program), *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, env=home, timeout=20 * harness.STRETCH)
+                              stderr=subprocess.PIPE, env=home, timeout=harness.DEADLINE)
         check(done.returncode == 2 and f"did you mean '{full}'" in done.stderr.decode(), f"{program} {words}: {done}")
     check(not os.path.exists(bench.path("s")), "nothing was looked for there")
 

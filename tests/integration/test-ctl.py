@@ -91,7 +91,7 @@ def strangers_are_denied(bench):
         with open(bench.path("device.json"), "rb") as stdin:
             return subprocess.run(["setpriv", "--reuid", STRANGER, "--clear-groups", harness.program(CTL), *arguments],
                                   stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                  env=dict(os.environ, **bench.env), timeout=30 * harness.STRETCH)
+                                  env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     with open(bench.path("device.json"), "w", encoding="utf-8") as f:
         f.write("0123456789abcdef")
     if as_stranger("--version").returncode != 0:

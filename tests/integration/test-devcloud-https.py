@@ -10,7 +10,7 @@ import stat
 import subprocess
 
 import harness
-from harness import STRETCH, check
+from harness import DEADLINE, check
 from management_calls import (API_KEY, COAP_CLIENT, PROJECT, TENANT, Golioth, Hono, both, check_status, let_in,
                               one_golioth_device, psk)
 
@@ -227,20 +227,20 @@ def requests_are_told_and_recorded(bench):
 def curl_trusts_the_certificate(bench):
     cloud, golioth, _ = both(bench)
     url = f"{cloud.https_url}{golioth.base}/devices"
-    command = ["curl", "-sS", "-m", str(20 * STRETCH), "-H", "x-api-key: " + API_KEY]
-    done = subprocess.run([*command, "--cacert", cloud.ca, url], stdout=subprocess.PIPE, check=False, timeout=60 * STRETCH)
+    command = ["curl", "-sS", "-m", str(DEADLINE), "-H", "x-api-key: " + API_KEY]
+    done = subprocess.run([*command, "--cacert", cloud.ca, url], stdout=subprocess.PIPE, check=False, timeout=DEADLINE)
     check(done.returncode == 0 and json.loads(done.stdout)["total"] == 0, done)
-    strangers = subprocess.run([*command, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=60 * STRETCH)
+    strangers = subprocess.run([*command, url], stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=DEADLINE)
     check(strangers.returncode == 60, f"nobody else does: {strangers}")
     by_name = subprocess.run([*command, "--cacert", cloud.ca, url.replace("127.0.0.1", "localhost")], stdout=subprocess.PIPE,
-                             check=False, timeout=60 * STRETCH)
+                             check=False, timeout=DEADLINE)
     check(by_name.returncode == 0, by_name)
 
 
 def connections_are_kept(bench):
     """Several calls over one connection; and many connections do not hide the CoAP endpoint from a restart of it."""
     cloud, golioth, device, key = one_golioth_device(bench)
-    connections = [http.client.HTTPSConnection("127.0.0.1", cloud.https_port, timeout=20 * STRETCH, context=golioth.trust)
+    connections = [http.client.HTTPSConnection("127.0.0.1", cloud.https_port, timeout=DEADLINE, context=golioth.trust)
                    for _ in range(80)]
     for i in range(3):
         body = json.dumps({"identity": f"k-{i}", "preSharedKey": bench.new_key(64, text=True).decode()})
@@ -262,7 +262,7 @@ def options_are_checked(bench):
     for more, word in ((["--https-port", "0"], "--https-ca"), (["--https-port", "70000"], "65535"),
                        (["--https-port", "0", "--https-cert", "a", "--hono-tenant", "t"], "--https-key"),
                        (["--https-port", "0", "--https-ca", bench.path("ca")], "--hono-tenant")):
-        done = subprocess.run(base + more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, text=True, timeout=20 * STRETCH)
+        done = subprocess.run(base + more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, text=True, timeout=DEADLINE)
         check(done.returncode == 2 and word in done.stderr, f"{more}: {done}")
 
 

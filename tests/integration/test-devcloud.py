@@ -8,49 +8,40 @@ import re
 import subprocess
 import time
 
+import coap_client
 import harness
-from harness import STRETCH, check, wait_for
+from coap_client import COAP_CLIENT
+from harness import DEADLINE, check, wait_for
 
-CLIENT = "coap-client-gnutls"
-CODE = re.compile(r"^v:1 t:(?:ACK|CON|NON) c:([245]\.\d\d)", re.MULTILINE)
 FORMATS = {"senml": "110", "json": "50"}
 
 
 class Answer:
     def __init__(self, text):
-        codes = CODE.findall(text)
-        self.code = codes[-1] if codes else None
-        self.text = text
+        self.code, self.text = coap_client.code_of(text), text
 
     def id(self):
         return json.loads(re.findall(r'\{"id":"[^"]*"\}', self.text)[-1])["id"]
 
 
 class Child:
-    """What one sensor would do, a session a request, for which it waits `seconds`."""
+    """What one sensor would do, a session a request; `seconds` where no answer is to come."""
 
     def __init__(self, cloud, identity, key):
         self.cloud, self.identity, self.key = cloud, identity, key
 
-    def command(self, method, path, body=None, form=None, seconds=5, more=()):
-        command = [CLIENT, "-v", "7", "-B", str(seconds), "-u", self.identity, "-k", self.key.decode(), "-m",
-                   method, *more]
-        if body is not None:
-            command += ["-e", body]
-        if form:
-            command += ["-t", FORMATS.get(form, form)]
-        return [*command, f"{self.cloud.url}/{path}"]
+    def command(self, method, path, body=None, form=None, seconds=DEADLINE, more=()):
+        return coap_client.command_of(self.cloud, self.identity, self.key, method, path, body, FORMATS.get(form, form), seconds, more)
 
-    def request(self, method, path, body=None, form=None, seconds=5, more=()):
-        done = subprocess.run(self.command(method, path, body, form, seconds, more), stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120 * STRETCH)
-        return Answer(done.stdout.decode(errors="replace"))
+    def request(self, method, path, body=None, form=None, seconds=DEADLINE, more=()):
+        return Answer(coap_client.say(self.cloud, self.identity, self.key, method, path, body, FORMATS.get(form, form),
+                                      seconds=seconds, more=more))
 
-    def send(self, value, device="boiler-1", seconds=5, **more):
+    def send(self, value, device="boiler-1", seconds=DEADLINE, **more):
         pack = json.dumps([{"bn": device + ":", "n": "flow_temp", "u": "Cel", "v": value, "t": -1}])
         return self.request("post", "telemetry", pack, "senml", seconds, **more)
 
-    def offer(self, identity, key, seconds=5):
+    def offer(self, identity, key, seconds=DEADLINE):
         text = key if isinstance(key, str) else base64.b64encode(key).decode()
         return self.request("post", "credentials", json.dumps({"identity": identity, "key": text}), "json", seconds)
 
@@ -117,10 +108,10 @@ def probe_is_not_counted(bench):
 
 def wrong_key_and_unknown_identity(bench):
     cloud, child = one_device(bench)
-    check(Child(cloud, "abc-1", bench.new_key(text=True)).send(1, seconds=3).code is None, "a wrong key gets no answer")
-    check(Child(cloud, "nobody", child.key).send(1, seconds=3).code is None, "an unknown identity gets no answer")
+    check(Child(cloud, "abc-1", bench.new_key(text=True)).send(1).code is None, "a wrong key gets no answer")
+    check(Child(cloud, "nobody", child.key).send(1).code is None, "an unknown identity gets no answer")
     cloud.wait_event("handshake-failed", identity="nobody", reason="unknown identity")
-    cloud.wait_event("handshake-failed", identity="abc-1", device="boiler-1", seconds=10)
+    cloud.wait_event("handshake-failed", identity="abc-1", device="boiler-1")
     check(child.send(2).code == "2.04", "the right key still does")
     check([e["value"] for e in cloud.samples("boiler-1")] == [2], "and nothing else arrived")
 
@@ -139,7 +130,7 @@ def credentials_add_up(bench):
     check(set(shown) == {"abc-1", "abc-2"} and shown["abc-2"]["id"] == added.id(), shown)
     check(second.delete(shown["abc-1"]["id"]).code == "2.02", "the old one is deleted")
     check(second.delete(shown["abc-1"]["id"]).code == "4.04", "it is gone")
-    check(child.send(3, seconds=3).code is None, "and does not authenticate")
+    check(child.send(3).code is None, "and does not authenticate")
     check([e["value"] for e in cloud.samples("boiler-1")] == [1, 2], "samples of one device under two identities")
 
 
@@ -166,7 +157,7 @@ def replaces(bench):
     key = bench.new_key(text=True)
     answer = child.offer("abc-1", key)
     check(answer.code == "2.04" and answer.id() != before["id"], f"replaced: {answer.code}")
-    check(child.send(1, seconds=3).code is None, "the old key is displaced")
+    check(child.send(1).code is None, "the old key is displaced")
     check(Child(cloud, "abc-1", key).send(2).code == "2.04", "by the new one")
     after = cloud.credentials("boiler-1")
     check(len(after) == 1 and after[0]["fingerprint"] != before["fingerprint"], after)
@@ -201,7 +192,7 @@ def lose_before_and_after(bench):
     cloud, child = one_device(bench)
     cloud.do("lose-before-apply", path="credentials")
     key = bench.new_key(text=True)
-    lost = child.offer("abc-2", key, seconds=5)
+    lost = child.offer("abc-2", key, seconds=10)
     check(lost.code is None and lost.text.count("c:POST") >= 2, f"its repeats are not answered either: {lost.text}")
     check(len(cloud.credentials("boiler-1")) == 1, "nothing was registered")
     cloud.do("lose-after-apply", path="credentials")
@@ -217,19 +208,19 @@ def slow(bench):
     cloud, child = one_device(bench)
     cloud.do("slow", ms=3500, path="telemetry")
     started = time.monotonic()
-    check(child.send(1, seconds=15).code == "2.04", "answered at last")
+    check(child.send(1).code == "2.04", "answered at last")
     check(time.monotonic() - started >= 3.5, "not before its time")
     check(cloud.stats("boiler-1")["packs"] == 1, "taken once, though it may have been repeated")
+    cloud.do("slow", ms=3600000, path="telemetry")
     cloud.do("clear")
-    started = time.monotonic()
-    check(child.send(2).code == "2.04" and time.monotonic() - started < 3 * STRETCH, "and at once when cleared")
+    check(child.send(2).code == "2.04", "and at once when cleared")
 
 
 def silence(bench):
     cloud, child = one_device(bench)
     cloud.do("silence", ms=2500)
     started = time.monotonic()
-    check(child.send(1, seconds=15).code == "2.04", "the handshake is repeated until somebody answers")
+    check(child.send(1).code == "2.04", "the handshake is repeated until somebody answers")
     check(time.monotonic() - started > 2, "nobody did for a while")
     check(child.send(2).code == "2.04", "and all is well afterwards")
 
@@ -242,7 +233,7 @@ def restart_drops_sessions(bench):
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     cloud.wait_event("fault", fault="slow", since=mark)
     cloud.do("restart")
-    text = waiting.communicate(timeout=60 * STRETCH)[0].decode(errors="replace")
+    text = waiting.communicate(timeout=DEADLINE)[0].decode(errors="replace")
     check(Answer(text).code is None, f"what was under way is lost with its session: {text}")
     check(cloud.stats()["sessions"] == 0, "no session is left")
     check(child.send(2).code == "2.04", "credentials are")
@@ -261,7 +252,7 @@ def restart_keeps_state(bench):
         f.write(b'{"op":"put","id":"c-torn')
     cloud.start()
     check(second.send(1).code == "2.04", "what was registered is still there")
-    check(child.send(2, seconds=3).code is None, "what was deleted does not come back from the PSK file")
+    check(child.send(2).code is None, "what was deleted does not come back from the PSK file")
     check([c["identity"] for c in cloud.credentials("boiler-1")] == ["abc-2"], cloud.credentials("boiler-1"))
     cloud.stop()
 
@@ -271,9 +262,9 @@ def forget(bench):
     key = bench.new_key(text=True)
     second_id = child.offer("abc-2", key).id()
     cloud.do("forget-key", key=second_id)
-    check(Child(cloud, "abc-2", key).send(1, seconds=3).code is None, "forgotten by id")
+    check(Child(cloud, "abc-2", key).send(1).code is None, "forgotten by id")
     cloud.do("forget-key", key="abc-1")
-    check(child.send(2, seconds=3).code is None, "and by identity")
+    check(child.send(2).code is None, "and by identity")
     cloud.do("add-credential", identity="abc-3", key=key.hex(), device="boiler-1")
     third = Child(cloud, "abc-3", key)
     check(third.send(3).code == "2.04", "the operator added one")
@@ -282,7 +273,7 @@ def forget(bench):
                                         ["-G", "4"]), stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as live:
         cloud.wait_event("sample", since=mark, name="x")
         cloud.do("forget-device", device="boiler-1")
-        text = live.communicate(timeout=60 * STRETCH)[0].decode(errors="replace")
+        text = live.communicate(timeout=DEADLINE)[0].decode(errors="replace")
     check(Answer(text).code == "4.01", f"a session of a forgotten device is told so: {text}")
     check(cloud.ask("forget-device", device="boiler-1")["ok"] is False, "it is not there any more")
 
@@ -324,7 +315,7 @@ def commands(bench):
     check(child.request("get", "commands").code == "2.05", "no command yet")
     observer = bench.spawn("observer", [*child.command("get", "commands", more=["-s", "30"])])
     cloud.wait_events(2, "session")
-    wait_for("the observation's first answer", lambda: CODE.findall(observer.text()))
+    wait_for("the observation's first answer", lambda: coap_client.CODE.findall(observer.text()))
     first = cloud.do("command", device="boiler-1", point="setpoint", value=21.5)["id"]
     observer.wait_text('"point":"setpoint","value":21.5}')
     second = cloud.do("command", device="boiler-1", point="setpoint", value=True)["id"]
@@ -349,4 +340,4 @@ if __name__ == "__main__":
     harness.main(telemetry, big_pack_in_blocks, bad_telemetry, probe_is_not_counted, wrong_key_and_unknown_identity,
                  credentials_add_up, bad_credentials, replaces, first_pack_names_the_device, refuse,
                  lose_before_and_after, slow, silence, restart_drops_sessions, restart_keeps_state, forget,
-                 commands, control_refuses_nonsense, a_planted_key_is_found, needs=(CLIENT,))
+                 commands, control_refuses_nonsense, a_planted_key_is_found, needs=(COAP_CLIENT,))

@@ -13,9 +13,9 @@ import threading
 import time
 import unittest
 
-from harness import BUILD_DIR as BUILD
+from waiting import BUILD_DIR as BUILD, DEADLINE
 
-DEADLINE = 20
+
 
 
 def wait_for(what, get):

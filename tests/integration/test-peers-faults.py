@@ -141,7 +141,7 @@ def the_first_address_of_a_name_is_dead(bench):
         print("  left out: this needs namespaces of users and mounts")
         return
     done = subprocess.run([*inside, sys.executable, __file__, "with_two_homes"], stdout=subprocess.PIPE, text=True,
-                          timeout=60 * harness.STRETCH, check=False)
+                          timeout=harness.DEADLINE, check=False)
     check(done.returncode == 0, done.stdout)
     print(done.stdout.splitlines()[2])
 

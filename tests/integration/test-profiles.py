@@ -140,7 +140,7 @@ def show_call(bench, server, key, number, value):
         f.write(cbor2.dumps({"id": number, "method": "setpoint", "params": [value]}))
     subprocess.run(["coap-client-gnutls", "-B", "5", "-u", "operator", "-k", key.decode(), "-m", "put", "-t", "60", "-f", body,
                     f"{server.url}/calls/boiler-1"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, timeout=30 * harness.STRETCH, check=False)
+                   stderr=subprocess.DEVNULL, timeout=harness.DEADLINE, check=False)
 
 
 def outcome_of(server, number):
@@ -183,7 +183,7 @@ def wrong_profile(bench):
                                                               "registrar": {"type": "manual"}}}})
     checked = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--check-config"],
                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                             env=dict(os.environ, **bench.env), timeout=20 * harness.STRETCH)
+                             env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     said = checked.stdout
     check(checked.returncode == 78, f"status {checked.returncode}: {said}")
     for place, words in (("2:26", '"/a" is not a path'), ("2:32", '"topic" is of MQTT'), ("3:35", "{devise} means nothing"),

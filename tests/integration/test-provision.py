@@ -29,7 +29,7 @@ def template(bench):
 def exported(bench, form):
     """Through a pipe, and into no log."""
     return subprocess.run([harness.program("agent/gatehousectl/gatehousectl"), "export", form], stdout=subprocess.PIPE,
-                          env=dict(os.environ, **bench.env), check=True, timeout=60).stdout.decode()
+                          env=dict(os.environ, **bench.env), check=True, timeout=harness.DEADLINE).stdout.decode()
 
 
 def golioth(bench):

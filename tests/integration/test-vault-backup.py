@@ -15,7 +15,7 @@ ROOT, MANAGER = "/org/gatehouse1", "org.gatehouse1.Manager"
 def restore(bench, file, *options):
     done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir",
                            bench.state, "--keyfile", bench.keyfile, "--restore", file, *options],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=60)
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     with open(bench.path("restore.out"), "ab") as f:
         f.write(done.stdout)
     return done.returncode, done.stdout.decode(errors="replace")
@@ -55,7 +55,7 @@ def while_stopped(bench):
     check(not os.path.exists(file), "a file is left behind")
     done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir",
                            bench.state, "--keyfile", bench.keyfile, "--backup", file], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=60)
+                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     check(done.returncode == 0 and os.stat(file).st_mode & 0o777 == 0o600, done.stdout.decode())
     os.unlink(os.path.join(bench.state, "vault.db"))
     status, said = restore(bench, file)

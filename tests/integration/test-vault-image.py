@@ -98,7 +98,7 @@ def backup_after_rotation(bench):
     os.unlink(os.path.join(bench.state, "vault.db"))
     done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir",
                            bench.state, "--keyfile", bench.keyfile, "--restore", file], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=60)
+                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     check(done.returncode == 0, done.stdout.decode())
     agent.start()
     bench.wait_agent(agent)
@@ -187,7 +187,7 @@ class Board:
             more += ["--state-dir", self.state] if "reset" in words else []
             words = [harness.program("agent/gatehousectl/gatehousectl"), *words[1:], *more]
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env=dict(os.environ, **self.bench.env), timeout=60, umask=self.umask)
+                              env=dict(os.environ, **self.bench.env), timeout=harness.DEADLINE, umask=self.umask)
         with open(self.bench.path("commands.out"), "ab") as f:
             f.write(f"$ {command}\n".encode() + done.stdout)
         check(done.returncode == 0, f"{command}: {done.stdout.decode(errors='replace')}")

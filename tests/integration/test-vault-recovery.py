@@ -17,7 +17,7 @@ FORM = re.compile(r"^[0-9a-f]{4}(-[0-9a-f]{4}){15}$")
 def run_agent(bench, *options, stdin=""):
     done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir",
                            bench.state, "--keyfile", bench.keyfile, *options], input=stdin.encode(), stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=60)
+                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     with open(bench.path("by-hand.out"), "ab") as f:
         f.write(done.stdout)
     return done.returncode, done.stdout.decode(errors="replace")
@@ -26,7 +26,7 @@ def run_agent(bench, *options, stdin=""):
 def recovery_key(bench):
     """Not through bench.ctl, which keeps what it printed in a log that is searched for keys."""
     done = subprocess.run([harness.program("agent/gatehousectl/gatehousectl"), "vault", "recovery-key"],
-                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, **bench.env), timeout=30)
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     text = done.stdout.decode().strip()
     check(done.returncode == 0 and FORM.match(text), f"no recovery key: {done.stderr.decode()}")
     check(b"--recover" in done.stderr and b"not shown again" in done.stderr, "it does not say what it is for")
