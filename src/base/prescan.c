@@ -414,7 +414,7 @@ static int advance(struct scanner *c)
         if (r < 0)
             return r;
         if (peek(c) == end)
-            return bad(c, comma, "a comma with nothing behind it; take it away");
+            return bad(c, comma, "trailing comma");
     }
     l->members++;
     if (l->object) {

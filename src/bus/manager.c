@@ -88,6 +88,34 @@ static int reply_device_path(sd_bus_message *m, struct device *d)
     return r < 0 ? r : sd_bus_reply_method_return(m, "o", path);
 }
 
+struct absent {
+    const char *id;
+    char why[ERROR_TEXT_MAX];
+};
+
+/* Files are named after their devices, if their writers wish. */
+static void look_for_file(const struct mistake *mistake, void *userdata)
+{
+    struct absent *a = userdata;
+    const char *name = strrchr(mistake->file, '/') ? strrchr(mistake->file, '/') + 1 : mistake->file;
+    size_t n = strlen(a->id);
+
+    if (!a->why[0] && strncmp(name, a->id, n) == 0 && strcmp(name + n, ".json") == 0)
+        mistake_format(mistake, a->why, sizeof(a->why));
+}
+
+/* A device whose file has a mistake is not there either, and somebody asks for it who does not know. */
+static int no_such_device(struct bus *b, const char *id, sd_bus_error *error)
+{
+    struct absent a = {.id = id};
+
+    fleet_mistakes(b->fleet, look_for_file, &a);
+    if (a.why[0])
+        return sd_bus_error_setf(error, ERROR_NO_SUCH_DEVICE, "there is no device '%s': its file was not loaded: %s",
+                                 id, a.why);
+    return sd_bus_error_setf(error, ERROR_NO_SUCH_DEVICE, "there is no device '%s'", id);
+}
+
 static int method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus *b = userdata;
@@ -98,9 +126,7 @@ static int method_get_device(sd_bus_message *m, void *userdata, sd_bus_error *er
     if (r < 0)
         return r;
     d = fleet_find(b->fleet, id);
-    if (!d)
-        return sd_bus_error_setf(error, ERROR_NO_SUCH_DEVICE, "there is no device '%s'", id);
-    return reply_device_path(m, d);
+    return d ? reply_device_path(m, d) : no_such_device(b, id, error);
 }
 
 static int take_config(sd_bus_message *m, const char *key, const char *signature, void *userdata)

@@ -66,6 +66,8 @@ def not_loaded(bench):
     row, = [line for line in lines if line.startswith("uplink ")]
     check("bad-setting" in row and f"{bench.config}/devices.d/uplink.json:3:" in row, row)
     check("1 devices, 5 with bad settings." in lines[-1], lines[-1])
+    shown = bench.ctl("show", "comma", status=None)
+    check(shown.returncode == 4 and f"its file was not loaded: {bench.config}/devices.d/comma.json:2:" in shown.stderr.decode(), shown)
     since = bench.monitor.mark()
     mend(bench)
     bench.ctl("reload")

@@ -71,7 +71,7 @@ static const struct {
     unsigned line, column;
     const char *message;
 } bad[] = {
-    {"{" REST ",}", 1, 88, "a comma with nothing behind it"},
+    {"{" REST ",}", 1, 88, "trailing comma"},
     {"[]", 1, 1, "expected an object"},
     {"{}", 1, 1, "\"telemetry\" is missing"},
     {"{" REST ",\n\"formats\":1}", 2, 1, "did you mean \"format\"?"},
