@@ -77,8 +77,8 @@ static bool split(struct modbus_device *d, size_t index)
 
     if (!plan_split(d->items, &request->plan, halves))
         return false;
-    if (request->joined && request->join_after < JOIN_AFTER_MAX)
-        request->join_after *= 2;
+    if (request->joined)
+        request->join_after = request->join_after < JOIN_AFTER_MAX / 2 ? 2 * request->join_after : JOIN_AFTER_MAX;
     request->joined = false;
     request->good = 0;
     memmove(request + 2, request + 1, (d->n_requests - index - 1) * sizeof *request);

@@ -69,7 +69,7 @@ struct modbus_device *device_free(struct modbus_device *d)
         return NULL;
     if (d->last)
         device_forget_values(d);
-    for (size_t i = 0; d->beats && i < d->config->n_points; i++)
+    for (size_t i = 0; d->beats && d->config && i < d->config->n_points; i++)
         free(d->beats[i].text);
     free(d->beats);
     server_put(d->server);

@@ -500,6 +500,35 @@ static void test_on_change(void **state)
     server_done(&s);
 }
 
+/* --- one line, one mode --- */
+
+static void test_other_settings(void **state)
+{
+    static const char *const points[] = {"x {\"table\": \"holding\", \"address\": 0, \"type\": \"uint16\"}", NULL};
+    static const struct {
+        const char *section, *words;
+    } others[] = {
+        {"{\"url\": \"rtu:/dev/no-such?baud=19200\"}", "has rtu:/dev/no-such open with 9600 baud"},
+        {"{\"url\": \"rtu:/dev/no-such\", \"echo\": \"yes\"}", "another rs485, rts_delay, echo or low_latency"},
+    };
+    const struct gatehouse_point beating = {
+        .name = "x",
+        .config = "{\"table\": \"holding\", \"address\": 0, \"type\": \"uint16\", \"write_interval\": \"1s\"}",
+        .writable = true};
+    char error[512];
+    void *data = NULL;
+
+    (void)state;
+    struct gatehouse_device *d = host_open("{\"url\": \"rtu:/dev/no-such\"}", points);
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        assert_int_equal(
+            host_load()->device_open(d, "other", others[i].section, &beating, 1, &data, error, sizeof error), -EEXIST);
+        if (!strstr(error, others[i].words))
+            fail_msg("%s", error);
+    }
+    host_close(d);
+}
+
 /* --- pymodbus --- */
 
 static void test_pymodbus(void **state)
@@ -553,6 +582,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_no_drift),
         cmocka_unit_test(test_missed_ticks),
         cmocka_unit_test(test_on_change),
+        cmocka_unit_test(test_other_settings),
     };
 
     if (argc > 1 && strcmp(argv[1], "pymodbus") == 0)
