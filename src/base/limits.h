@@ -132,6 +132,8 @@
 #define LINK_REPORTS_IN_FLIGHT 8
 #define LINK_REPORT_INTERVAL (4 * USEC_PER_MSEC) /* between reports: what comes meanwhile travels together */
 #define LINK_REPORT_SLACK (USEC_PER_MSEC / 2)    /* not worth to be woken once more for */
+#define LINK_BACKLOG 128                     /* connections that the agent has yet to accept: an eighth of a second's */
+#define LINK_CONNECT_WAIT (2 * USEC_PER_SEC) /* of a driver, for a place among these; its loop waits meanwhile */
 #define LINK_RECONNECT_MIN (100 * USEC_PER_MSEC)
 #define LINK_RECONNECT_MAX (10 * USEC_PER_SEC)
 #define LINK_RETRY_BUSY (1 * USEC_PER_SEC)

@@ -6,10 +6,12 @@
 #include "link/client-internal.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 /* ---- One connection ---- */
 
@@ -253,6 +255,20 @@ static int say_hello(struct link_client *c)
     return client_send(c, &w);
 }
 
+/* Waits for a place among those that the agent has yet to accept. A connection that is only tried never gets one while
+ * another user connects without end. */
+static int connect_within(const struct sockaddr_un *address, uint64_t usec)
+{
+    const struct timeval wait = {.tv_sec = (time_t)(usec / USEC_PER_SEC)}, for_ever = {0};
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait)) < 0 ||
+        connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &for_ever, sizeof(for_ever)) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    return TAKE_FD(fd);
+}
+
 static int connect_line(struct link_client *c)
 {
     struct line *l = calloc(1, sizeof(*l));
@@ -263,9 +279,9 @@ static int connect_line(struct link_client *c)
     l->refs = 1;
     outbox_init(&l->out);
     c->line = l;
-    l->fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (l->fd < 0 || connect(l->fd, (const struct sockaddr *)&c->address, sizeof(c->address)) < 0)
-        return -errno;
+    l->fd = connect_within(&c->address, LINK_CONNECT_WAIT);
+    if (l->fd < 0)
+        return l->fd;
     r = sd_event_add_io(c->event, &l->io, l->fd, EPOLLIN, on_io, c);
     return r < 0 ? r : say_hello(c);
 }

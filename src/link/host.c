@@ -202,7 +202,7 @@ static int listen_at(struct link_host *h, struct error *e)
     if (bind(h->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
         return error_errno(e, -errno, "cannot listen at %s", h->path);
     /* Open to everybody: the uid of the peer is the gate, and a refusal has its reason logged. */
-    if (chmod(h->path, 0666) < 0 || listen(h->fd, SOMAXCONN) < 0)
+    if (chmod(h->path, 0666) < 0 || listen(h->fd, LINK_BACKLOG) < 0)
         return error_errno(e, -errno, "cannot listen at %s", h->path);
     r = sd_event_add_io(h->event, &h->listen_source, h->fd, EPOLLIN, on_connection, h);
     if (r >= 0)
