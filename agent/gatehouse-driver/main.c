@@ -4,10 +4,13 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "base/options.h"
+#include "check.h"
 #include "driver.h"
 #include "host-api.h"
 
 #include <errno.h>
+#include <grp.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +22,7 @@
 struct options {
     const char *name, *runtime_dir, *plugin_dir;
     int level;
+    bool check;
 };
 
 struct program {
@@ -36,6 +40,7 @@ static void usage(FILE *to)
             "\n"
             "  --runtime-dir DIR  where the agent listens (default %s)\n"
             "  --plugin-dir DIR   where NAME.so is (default %s)\n"
+            "  --check-config     read devices from standard input, say what the plugin thinks of them, and end\n"
             "  --debug            say more\n"
             "  --help, --version\n",
             RUNTIME_DIR, GATEHOUSE_PLUGIN_DIR);
@@ -47,6 +52,7 @@ static int parse_options(int argc, char **argv, struct options *o)
     static const struct option known[] = {
         {"runtime-dir", required_argument, NULL, 'r'},
         {"plugin-dir", required_argument, NULL, 'p'},
+        {"check-config", no_argument, NULL, 'c'},
         {"debug", no_argument, NULL, 'd'},
         {"help", no_argument, NULL, 'h'},
         {"version", no_argument, NULL, 'v'},
@@ -61,6 +67,9 @@ static int parse_options(int argc, char **argv, struct options *o)
             break;
         case 'p':
             o->plugin_dir = optarg;
+            break;
+        case 'c':
+            o->check = true;
             break;
         case 'd':
             o->level = LOG_DEBUG;
@@ -157,6 +166,41 @@ static int add_sources(struct program *p)
     return r < 0 ? r : sd_event_add_post(event, NULL, on_post, p);
 }
 
+/* Root, who checks a configuration by hand, has the plugin run as it will run. */
+static int become_user(const char *name)
+{
+    char user[sizeof("gatehouse-") + DEVICE_ID_MAX];
+    const struct passwd *found;
+
+    snprintf(user, sizeof(user), "gatehouse-%s", name);
+    found = geteuid() == 0 ? getpwnam(user) : NULL;
+    if (!found)
+        return 0;
+    return initgroups(user, found->pw_gid) < 0 || setgid(found->pw_gid) < 0 || setuid(found->pw_uid) < 0 ? -errno : 0;
+}
+
+static int check(struct program *p, const struct options *o)
+{
+    struct driver *d = &p->driver;
+    struct error e = {""};
+    int r = become_user(o->name);
+
+    if (r >= 0)
+        r = plugin_open(o->plugin_dir, o->name, &d->plugin, &e);
+    if (r >= 0)
+        r = inbox_init(&d->inbox, d->event, driver_on_sample, driver_on_note, d);
+    if (r >= 0 && d->plugin.p.load)
+        r = d->plugin.p.load(host_api(&d->inbox));
+    if (r >= 0) {
+        r = check_lines(d, stdin, stdout, &e);
+        if (d->plugin.p.unload)
+            d->plugin.p.unload();
+    }
+    if (r < 0)
+        log_error(NULL, "cannot check: %s", e.text[0] ? e.text : strerrordesc_np(-r));
+    return r;
+}
+
 static int serve(struct program *p, const struct options *o)
 {
     struct driver *d = &p->driver;
@@ -210,7 +254,7 @@ int main(int argc, char **argv)
     p.driver.name = o.name;
     r = sd_event_new(&p.driver.event);
     if (r >= 0)
-        r = serve(&p, &o);
+        r = o.check ? check(&p, &o) : serve(&p, &o);
     driver_done(&p.driver);
     if (p.driver.inbox.sample_source)
         inbox_done(&p.driver.inbox);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* gatehoused: opens the vault, brings up the fleet and the bus, and runs the loop. */
 #include "care.h"
+#include "check.h"
 #include "dumps.h"
 #include "loop.h"
 #include "options.h"
@@ -57,6 +58,10 @@ static int load_config(struct agent *a)
 
     if (r >= 0)
         r = fleet_check_profiles(a->config, a->options.config_dir, &a->mistakes);
+    if (r >= 0 && a->options.check_config)
+        r = check_installed(&a->options, a->config, &a->mistakes);
+    if (r >= 0 && a->options.check_config && a->mistakes.n_all > 0)
+        r = -EBADMSG;
     for (size_t i = 0; i < a->mistakes.n; i++) {
         mistake_format(&a->mistakes.list[i], text, sizeof(text));
         log_error(a->mistakes.list[i].device, "%s", text);

@@ -19,6 +19,9 @@ static void usage(FILE *to)
         "  --keyfile FILE          the key that opens the vault (default: the systemd credential key_current)\n"
         "  --allow-volatile-state  rotate keys even if what is committed would not outlive a reboot: for demonstrations\n"
         "  --check-config          check the configuration and end: status 0, or 78 with all mistakes\n"
+        "  --driver-program FILE   with --check-config: what hosts a plugin (" GATEHOUSE_DRIVER ")\n"
+        "  --plugin-dir DIR        with --check-config: where plugins are (" GATEHOUSE_PLUGIN_DIR ")\n"
+        "  --user NAME             with --check-config, as root: as whom the agent runs (gatehouse)\n"
         "  --verify-vault          open every record of the vault and end\n"
         "  --backup FILE           write a sealed copy of the vault to a new file and end\n"
         "  --restore FILE          put a backup back in place of the vault and end; tells what is newer, and then wants\n"
@@ -40,6 +43,9 @@ enum {
     OPTION_KEYFILE,
     OPTION_VOLATILE,
     OPTION_CHECK,
+    OPTION_DRIVER_PROGRAM,
+    OPTION_PLUGIN_DIR,
+    OPTION_USER,
     OPTION_VERIFY,
     OPTION_BACKUP,
     OPTION_RESTORE,
@@ -58,6 +64,9 @@ static const struct option long_options[] = {
     {"keyfile", required_argument, NULL, OPTION_KEYFILE},
     {"allow-volatile-state", no_argument, NULL, OPTION_VOLATILE},
     {"check-config", no_argument, NULL, OPTION_CHECK},
+    {"driver-program", required_argument, NULL, OPTION_DRIVER_PROGRAM},
+    {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
+    {"user", required_argument, NULL, OPTION_USER},
     {"verify-vault", no_argument, NULL, OPTION_VERIFY},
     {"backup", required_argument, NULL, OPTION_BACKUP},
     {"restore", required_argument, NULL, OPTION_RESTORE},
@@ -69,6 +78,17 @@ static const struct option long_options[] = {
     {"version", no_argument, NULL, OPTION_VERSION},
     {0},
 };
+
+/* What goes with --check-config only. */
+static void take_check(struct options *o, int option)
+{
+    if (option == OPTION_DRIVER_PROGRAM)
+        o->driver_program = optarg;
+    else if (option == OPTION_PLUGIN_DIR)
+        o->plugin_dir = optarg;
+    else
+        o->user = optarg;
+}
 
 /* 0, or -1 when it was said what is wrong, or 1 when all was said. */
 static int take(struct options *o, int option)
@@ -95,6 +115,11 @@ static int take(struct options *o, int option)
         return 0;
     case OPTION_CHECK:
         o->check_config = true;
+        return 0;
+    case OPTION_DRIVER_PROGRAM:
+    case OPTION_PLUGIN_DIR:
+    case OPTION_USER:
+        take_check(o, option);
         return 0;
     case OPTION_VERIFY:
         o->verify_vault = true;
@@ -137,6 +162,8 @@ static int check_together(const struct options *o)
         fputs("gatehoused: one of --check-config, --verify-vault, --backup and --restore at a time\n", stderr);
     else if (o->recover && acts > 0 && !o->restore)
         fputs("gatehoused: --recover goes by itself or with --restore\n", stderr);
+    else if ((o->driver_program || o->plugin_dir || o->user) && !o->check_config)
+        fputs("gatehoused: --driver-program, --plugin-dir and --user go with --check-config only\n", stderr);
     else if ((o->force || o->backup_keyfile) && !o->restore)
         fprintf(stderr, "gatehoused: %s goes with --restore only\n", o->force ? "--force" : "--backup-keyfile");
     else
@@ -158,6 +185,9 @@ int options_parse(int argc, char **argv, struct options *ret, int *ret_status)
     }
     if (r == 0)
         r = check_together(ret);
+    ret->driver_program = ret->driver_program ?: GATEHOUSE_DRIVER;
+    ret->plugin_dir = ret->plugin_dir ?: GATEHOUSE_PLUGIN_DIR;
+    ret->user = ret->user ?: "gatehouse";
     if (r == 0)
         return 0;
     *ret_status = r > 0 ? EXIT_SUCCESS : EXIT_USAGE;

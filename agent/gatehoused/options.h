@@ -11,6 +11,9 @@ struct options {
     bool by_hand;        /* --runtime-dir was given: drivers of our own uid may name themselves */
     bool allow_volatile_state;
     bool check_config;
+    /* for check_config */
+    const char *driver_program, *plugin_dir;
+    const char *user; /* as whom the agent runs */
     bool verify_vault;
     const char *backup;         /* write one to this file and end */
     const char *restore;        /* put this one back and end */

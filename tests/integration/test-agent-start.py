@@ -9,7 +9,7 @@ import sqlite3
 import subprocess
 
 import harness
-from agent_bench import ReadOnly, sim_bench, wait_samples
+from agent_bench import ReadOnly, check_options, sim_bench, wait_samples
 from dbus_client import Client
 from harness import check
 
@@ -84,7 +84,7 @@ def mistakes_in_device_files(bench):
     """The device is not loaded, the rest run; --check-config wants all or nothing."""
     _, _, cloud, keys = sim_bench(bench, ("good",))
     agent = next(p for p in bench.processes if p.name == "gatehoused")
-    check(run(bench, "--check-config").returncode == 0, "a good configuration")
+    check(run(bench, "--check-config", *check_options(bench)).returncode == 0, "a good configuration")
     device = '{ "device": "%s", "uplink": "%s", "driver": "sim",\n  "sim": {}, "points": { %s } }'
     write(bench, "devices.d/bad-uplink.json", device % ("bad-uplink", "clod", ""))
     write(bench, "devices.d/bad-point.json", device % ("bad-point", "cloud", '"x": { "writable": 1 }'))

@@ -4,9 +4,10 @@
 shows; and `gatehoused --check-config` finds what it can before anything is loaded."""
 import os
 import socket
+import subprocess
 
 import harness
-from agent_bench import TEMPERATURE, sim_bench
+from agent_bench import TEMPERATURE, check_options, sim_bench
 from harness import check, wait_for
 
 
@@ -133,5 +134,62 @@ def told_to_systemd(bench):
     check("0 of 0 devices online; 1 mistake in files" in said, said)
 
 
+def checked(bench, *options):
+    """(status, what it says) of --check-config, with the plugins of the build directory."""
+    done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir", bench.state,
+                           "--check-config", *check_options(bench), *options], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+                          env=dict(os.environ, **bench.env), timeout=120)
+    return done.returncode, done.stdout
+
+
+def sections_are_read_by_plugins(bench):
+    """Of every device, each mistake with its place; nothing else has to run."""
+    bench.write_config("coaps://127.0.0.1:1")
+    bench.write_device("good", "sim", points={"x": TEMPERATURE})
+    bench.write_device("meter", "modbus", url="tcp://127.0.0.1:502", unit=1,
+                       points={"a": {"table": "input", "address": 1, "type": "int16"}})
+    check(checked(bench)[0] == 0, f"both are good: {checked(bench)}")
+    bench.write_device("odd", "sim", points={"x": dict(TEMPERATURE, phase=1)}, interval="often")
+    bench.write_device("meter", "modbus", url="tcp://127.0.0.1:502", unit=1,
+                       points={"a": {"table": "inputs", "address": 1, "type": "int16"}})
+    status, said = checked(bench)
+    check(status == 78, said)
+    for device, words in (("odd", "phase"), ("odd", "often"), ("meter", "inputs")):
+        with open(os.path.join(bench.config, f"devices.d/{device}.json"), encoding="utf-8") as f:
+            line = next(i for i, text in enumerate(f, 1) if words in text)
+        check(f"devices.d/{device}.json:{line}:" in said, f"the place of {words} is not in {said}")
+    check("good.json" not in said, said)
+
+
+def missing_drivers(bench):
+    bench.write_config("coaps://127.0.0.1:1")
+    bench.write_device("lost", "zigbee", points={"x": {}})
+    status, said = checked(bench)
+    check(status == 78 and "devices.d/lost.json:4:" in said and "gatehouse-zigbee" in said, said)
+    bench.write_device("lost", "sim", points={"x": TEMPERATURE})
+    status, said = checked(bench, "--driver-program", "/nonexistent")
+    check(status == 78 and "/nonexistent" in said, said)
+
+
+def files_of_others(bench):
+    """What root may read and the agent's user may not."""
+    if os.geteuid() != 0:
+        return
+    bench.write_config("coaps://127.0.0.1:1")
+    bench.write_device("secret", "sim", points={"x": TEMPERATURE})
+    bench.write_device("open", "sim", points={"x": TEMPERATURE})
+    for path in (bench.dir, bench.config, os.path.join(bench.config, "devices.d")):
+        os.chmod(path, 0o755)
+    for name in ("gatehouse.json", "devices.d/open.json"):
+        os.chmod(os.path.join(bench.config, name), 0o644)
+    os.chmod(os.path.join(bench.config, "devices.d/secret.json"), 0o600)
+    status, said = checked(bench, "--user", "nobody")
+    check(status == 78 and "devices.d/secret.json: user nobody" in said and "open.json" not in said, said)
+    os.chmod(os.path.join(bench.config, "devices.d/secret.json"), 0o644)
+    check(checked(bench, "--user", "nobody")[0] == 0, checked(bench, "--user", "nobody"))
+
+
 if __name__ == "__main__":
-    harness.main(not_loaded, refused_reload, of_a_plugin, told_to_systemd)
+    harness.main(not_loaded, refused_reload, of_a_plugin, told_to_systemd, sections_are_read_by_plugins,
+                 missing_drivers, files_of_others)
