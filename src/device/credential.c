@@ -222,7 +222,9 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
 void device_begin_removal(struct device *d, bool force, device_done done, void *userdata)
 {
     struct error e = {0};
-    bool unknown = registration_unknown(d);
+    /* What was never offered, or was turned down because the identity is somebody else's, need not be deleted anywhere.
+     */
+    bool unknown = registration_unknown(d) || registration_conflict(d);
     int r;
 
     registration_stop(d);
@@ -231,7 +233,7 @@ void device_begin_removal(struct device *d, bool force, device_done done, void *
     if (r < 0)
         done(r, &e, userdata);
     else
-        submit(d, unknown || force); /* what was never offered need not be deleted anywhere */
+        submit(d, unknown || force);
 }
 
 void device_connect(struct device *d)
