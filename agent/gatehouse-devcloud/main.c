@@ -36,7 +36,7 @@ static void usage(FILE *f)
           "A development cloud: DTLS-PSK CoAP on loopback, several credentials per device, keys registered by the\n"
           "devices themselves; shows samples as they arrive, and misbehaves on demand. Not for production keys.\n"
           "\n"
-          "  --psk-file FILE   lines identity:hexkey or identity:hexkey:device\n"
+          "  --psk-file FILE   lines identity:hexkey or identity:hexkey:device; read again on SIGHUP\n"
           "  --listen ADDRESS  numeric, default 127.0.0.1\n"
           "  --port N          default 5684; 0: any, printed\n"
           "  --adds            a registered key is added to the device's others (default)\n"
@@ -206,6 +206,7 @@ static int signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     return fd < 0 ? -errno : fd;
@@ -218,8 +219,27 @@ static int timeout(const struct cloud *cloud)
     return a < 0 ? b : b < 0 ? a : MIN_OF(a, b);
 }
 
+/* SIGHUP: reads the PSK file again. Whether to go on; SIGTERM and SIGINT end it. */
+static bool take_signal(const struct cloud *cloud, int signal_fd, const char *psk_file)
+{
+    struct signalfd_siginfo info;
+    struct error e = {};
+
+    if (read(signal_fd, &info, sizeof(info)) != sizeof(info))
+        return true;
+    if (info.ssi_signo != SIGHUP)
+        return false;
+    if (!psk_file)
+        log_warning(NULL, "SIGHUP: there is no --psk-file to read again");
+    else if (store_read_psk_file(server_store(cloud->server), psk_file, &e) < 0)
+        log_error(NULL, "%s; keeping the credentials as they are", e.text);
+    else
+        log_info(NULL, "%s: read again", psk_file);
+    return true;
+}
+
 /* Until SIGTERM or SIGINT. */
-static int loop(const struct cloud *cloud, struct control *c, int signal_fd)
+static int loop(const struct cloud *cloud, struct control *c, int signal_fd, const char *psk_file)
 {
     struct pollfd fds[4 + CONTROL_CLIENTS_MAX];
 
@@ -236,7 +256,7 @@ static int loop(const struct cloud *cloud, struct control *c, int signal_fd)
         r = poll(fds, n, timeout(cloud));
         if (r < 0 && errno != EINTR)
             return -errno;
-        if (r > 0 && fds[0].revents)
+        if (r > 0 && fds[0].revents && !take_signal(cloud, signal_fd, psk_file))
             return 0;
         server_process(cloud->server);
         if (cloud->https)
@@ -283,7 +303,7 @@ static int run(const struct options *o, struct error *e)
     if (r < 0)
         return r;
     event_listening(o->listen, server_port(server), https ? https_port(https) : 0);
-    return loop(&cloud, control, signal_fd);
+    return loop(&cloud, control, signal_fd, o->psk_file);
 }
 
 int main(int argc, char **argv)

@@ -231,6 +231,14 @@ static int find_udp_socket(void)
     return -ENOENT;
 }
 
+/* Why there is no endpoint, which libcoap does not return. */
+static int bind_error(const struct server *s)
+{
+    _cleanup_close_ int fd = socket(s->bound.addr.sa.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    return fd < 0 || bind(fd, &s->bound.addr.sa, s->bound.size) < 0 ? -errno : -EIO;
+}
+
 static int set_up_context(struct server *s)
 {
     coap_dtls_spsk_t psk = {.version = COAP_DTLS_SPSK_SETUP_VERSION, .validate_id_call_back = find_key};
@@ -248,7 +256,7 @@ static int set_up_context(struct server *s)
     if (!coap_context_set_psk2(s->context, &psk))
         return -EIO;
     if (!coap_new_endpoint(s->context, &s->bound, COAP_PROTO_DTLS))
-        return -EADDRINUSE;
+        return bind_error(s);
     coap_ticks(&now);
     coap_io_prepare_epoll(s->context, now);
     return resources_add(s->context);
@@ -256,16 +264,24 @@ static int set_up_context(struct server *s)
 
 static int start(struct server *s, struct error *e)
 {
-    int size = RECEIVE_BUFFER, r = set_up_context(s);
+    int size = RECEIVE_BUFFER, no = 0, r = set_up_context(s);
     socklen_t n = sizeof(s->bound.addr);
     char text[80];
 
     address_text(&s->bound, text, sizeof(text));
+    if (r == -EADDRINUSE)
+        return error_set(e, r,
+                         "cannot listen on coaps://%s: UDP port %u is taken, perhaps by another gatehouse-devcloud; "
+                         "stop that one, or choose another port with --port",
+                         text, server_port(s));
     if (r < 0)
         return error_errno(e, r, "cannot listen on coaps://%s", text);
     s->socket = find_udp_socket();
     if (s->socket < 0 || getsockname(s->socket, &s->bound.addr.sa, &n) < 0)
         return error_set(e, -EIO, "libcoap opened no UDP socket");
+    /* libcoap shares its port with any other that does so too: a second cloud would take this one's handshakes. */
+    if (setsockopt(s->socket, SOL_SOCKET, SO_REUSEADDR, &no, sizeof(no)) < 0)
+        return error_errno(e, -errno, "coaps://%s: cannot keep the port to itself", text);
     if (setsockopt(s->socket, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
         (void)!setsockopt(s->socket, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
     return 0;

@@ -2,6 +2,7 @@
 #include "store.h"
 
 #include "hono-set.h"
+#include "psk-file.h"
 #include "state.h"
 
 #include "base/clock.h"
@@ -15,14 +16,14 @@
 #include <stdio.h>
 #include <string.h>
 
-#define PSK_FILE_MAX (16 * 1024 * 1024)
-
 struct store {
     bool replaces;
     struct state state;
     struct journal *journal;       /* NULL: nothing is kept */
     struct journal_entry *history; /* all that was applied */
     size_t changes, allocated;
+    struct psk_line *psk_lines; /* the PSK file as it was read last */
+    size_t n_psk_lines;
 };
 
 int store_new(bool replaces, struct store **ret)
@@ -45,6 +46,7 @@ struct store *store_free(struct store *s)
         journal_entry_done(&s->history[i]);
     free(s->history);
     journal_free(s->journal);
+    psk_lines_free(s->psk_lines, s->n_psk_lines);
     free(s);
     return NULL;
 }
@@ -200,7 +202,7 @@ static int new_entry(const char *identity, const void *key, size_t size, const c
     return 0;
 }
 
-static int check(const char *identity, size_t key_size, struct error *e)
+int credential_check(const char *identity, size_t key_size, struct error *e)
 {
     size_t n = strlen(identity);
 
@@ -220,7 +222,7 @@ int store_offer(struct store *s, struct device *d, const char *identity, const v
     struct credential *c = state_find(&s->state, identity);
     bool there = c && !c->deleted;
     struct journal_entry j;
-    int r = check(identity, size, e);
+    int r = credential_check(identity, size, e);
 
     if (r < 0)
         return r;
@@ -248,7 +250,7 @@ int store_put(struct store *s, const char *identity, const void *key, size_t siz
               struct credential **ret, struct error *e)
 {
     struct journal_entry j;
-    int r = check(identity, size, e);
+    int r = credential_check(identity, size, e);
 
     if (r < 0)
         return r;
@@ -283,7 +285,7 @@ int store_provision(struct store *s, const char *device, json_object *hardware, 
                     size_t size, struct device **ret, struct error *e)
 {
     struct journal_entry j = {.kind = JOURNAL_DEVICE};
-    int r = identity ? check(identity, size, e) : 0;
+    int r = identity ? credential_check(identity, size, e) : 0;
 
     if (r < 0)
         return r;
@@ -374,45 +376,44 @@ int store_name(struct store *s, struct device *d, const char *name, struct error
     return commit(s, &j, e);
 }
 
-static int psk_line(struct store *s, char *line, struct error *e)
+static int take_psk_line(struct store *s, const struct psk_line *line, struct error *e)
 {
-    uint8_t key[KEY_MAX];
-    char *hex = strchr(line, ':'), *device;
+    const struct psk_line *before = psk_lines_find(s->psk_lines, s->n_psk_lines, line->identity);
     struct credential *c;
-    ssize_t n;
-    int r;
 
-    if (!hex)
-        return error_set(e, -EINVAL, "expected identity:hexkey or identity:hexkey:device");
-    *hex++ = 0;
-    device = strchr(hex, ':');
-    if (device)
-        *device++ = 0;
-    n = hex_decode(hex, strlen(hex), key, sizeof(key));
-    if (n < 0)
-        return error_set(e, -EINVAL, "the key is not %d to %d bytes in hex", KEY_MIN, KEY_MAX);
-    r = state_find(&s->state, line) ? 0 : store_put(s, line, key, (size_t)n, device, &c, e);
-    gnutls_memset(key, 0, sizeof(key));
-    return r;
+    if (before ? psk_line_equal(before, line) : state_find(&s->state, line->identity) != NULL)
+        return 0;
+    return store_put(s, line->identity, line->key, line->key_size, line->device[0] ? line->device : NULL, &c, e);
+}
+
+/* What the file gave, and takes back; not what a device has put in its place since. */
+static int drop_psk_line(struct store *s, const struct psk_line *line, struct error *e)
+{
+    struct credential *c = store_find(s, line->identity);
+    const struct secret *k = c ? credential_secret(c) : NULL;
+
+    return k && same_key(k, line->key, line->key_size) ? delete (s, c, &c, e) : 0;
 }
 
 int store_read_psk_file(struct store *s, const char *path, struct error *e)
 {
-    _cleanup_free_ char *text = NULL;
-    char *rest, *line;
-    size_t size, number = 0;
-    int r = file_read(AT_FDCWD, path, PSK_FILE_MAX, &text, &size, e);
+    struct psk_line *lines = NULL;
+    size_t n = 0;
+    int r = psk_file_read(path, &lines, &n, e);
 
-    if (r < 0)
+    for (size_t i = 0; r >= 0 && i < s->n_psk_lines; i++)
+        if (!psk_lines_find(lines, n, s->psk_lines[i].identity))
+            r = drop_psk_line(s, &s->psk_lines[i], e);
+    for (size_t i = 0; r >= 0 && i < n; i++)
+        r = take_psk_line(s, &lines[i], e);
+    if (r < 0) {
+        psk_lines_free(lines, n);
         return r;
-    rest = text;
-    while (r >= 0 && (line = strsep(&rest, "\n"))) {
-        number++;
-        if (*line && *line != '#')
-            r = psk_line(s, line, e);
     }
-    gnutls_memset(text, 0, size);
-    return r < 0 ? error_prefix(e, r, "%s:%zu", path, number) : 0;
+    psk_lines_free(s->psk_lines, s->n_psk_lines);
+    s->psk_lines = lines;
+    s->n_psk_lines = n;
+    return 0;
 }
 
 void credential_fingerprint(const struct credential *c, char ret_text[17])

@@ -82,7 +82,9 @@ DEFINE_FREEP(struct store, store_free)
 
 /* Reads the state file, if it is there, and keeps it from now on (0600). First of all. */
 int store_open_state(struct store *s, const char *path, struct error *e);
-/* Adds the lines `identity:hexkey` or `identity:hexkey:device` whose identity the store has never known. */
+/* Adds the lines `identity:hexkey` or `identity:hexkey:device` whose identity the store has never known. Read again,
+ * also replaces what has changed in the file since, and deletes what is no longer there; what devices and the operator
+ * did meanwhile stays. With a mistake in the file nothing changes. Sessions stay in any case. */
 int store_read_psk_file(struct store *s, const char *path, struct error *e);
 
 /* NULL when there is none, or it was deleted. */
@@ -129,5 +131,7 @@ int store_restore(struct store *s, size_t changes, struct error *e);
  * its id; "": of any). */
 int store_copy(const struct store *s, bool before_last, const char *device, struct store **ret);
 
+/* -EINVAL: identity or key out of bounds. */
+int credential_check(const char *identity, size_t key_size, struct error *e);
 /* 16 hex digits: the first half of SHA-256 of the key that counts, else of the first one. */
 void credential_fingerprint(const struct credential *c, char ret_text[17]);

@@ -5,6 +5,7 @@ what is asserted is the answer that it shows and what the cloud counted."""
 import base64
 import json
 import re
+import signal
 import subprocess
 import time
 
@@ -309,6 +310,44 @@ def a_planted_key_is_found(bench):
     bench.keys.clear()
 
 
+def a_port_is_not_shared(bench):
+    """A second cloud says so and ends; the first goes on, also after a restart of its server."""
+    cloud, child = one_device(bench)
+    for _ in range(2):
+        second = bench.spawn("second", [harness.program("agent/gatehouse-devcloud/gatehouse-devcloud"), "--psk-file", cloud.psk_file,
+                                        "--port", str(cloud.port)])
+        check(second.wait() == 1, "the second one ends")
+        check(f"UDP port {cloud.port} is taken" in second.text() and "--port" in second.text(), second.text())
+        check(child.send(1).code == "2.04", "the first one answers")
+        cloud.do("restart")
+
+
+def psk_file_is_read_again(bench):
+    """On SIGHUP: lines that came, changed and went; with a mistake nothing changes. A live session stays."""
+    cloud, child = one_device(bench)
+    keys = [bench.new_key(text=True) for _ in range(3)]
+
+    def write(*lines):
+        with open(cloud.psk_file, "w", encoding="utf-8") as f:
+            f.write("".join(":".join(line) + "\n" for line in lines))
+        cloud.send(signal.SIGHUP)
+    observer = bench.spawn("observer", [*child.command("get", "commands", more=["-s", "300"])])
+    wait_for("the observation's first answer", lambda: coap_client.CODE.findall(observer.text()))
+    write(("abc-1", child.key.hex(), "boiler-1"), ("new", keys[0].hex(), "boiler-2"), ("other", keys[1].hex()))
+    cloud.wait_text("read again")
+    check(Child(cloud, "new", keys[0]).send(1, device="boiler-2").code == "2.04", "a line that came")
+    write(("abc-1", child.key.hex(), "boiler-1"), ("new", keys[2].hex(), "boiler-2"), ("odd", "no hex"))
+    cloud.wait_text(f"{cloud.psk_file}:3: the key is not")
+    check(Child(cloud, "new", keys[0]).send(2, device="boiler-2").code == "2.04", "with a mistake nothing changes")
+    write(("abc-1", child.key.hex(), "boiler-1"), ("new", keys[2].hex(), "boiler-2"))
+    wait_for("the file to be read", lambda: cloud.text().count("read again") == 2)
+    check(Child(cloud, "new", keys[2]).send(3, device="boiler-2").code == "2.04", "a line that changed")
+    check(Child(cloud, "new", keys[0]).send(4, device="boiler-2").code is None, "its old key")
+    check(Child(cloud, "other", keys[1]).send(5, device="other").code is None, "a line that went")
+    check(observer.alive() and cloud.stats("boiler-1")["handshakes"] == 1, "the session stays")
+    observer.kill()
+
+
 def commands(bench):
     """An observer of ours would prove little: coap-client-gnutls observes, and prints what it is notified of."""
     cloud, child = one_device(bench)
@@ -340,4 +379,4 @@ if __name__ == "__main__":
     harness.main(telemetry, big_pack_in_blocks, bad_telemetry, probe_is_not_counted, wrong_key_and_unknown_identity,
                  credentials_add_up, bad_credentials, replaces, first_pack_names_the_device, refuse,
                  lose_before_and_after, slow, silence, restart_drops_sessions, restart_keeps_state, forget,
-                 commands, control_refuses_nonsense, a_planted_key_is_found, needs=(COAP_CLIENT,))
+                 a_port_is_not_shared, psk_file_is_read_again, commands, control_refuses_nonsense, a_planted_key_is_found, needs=(COAP_CLIENT,))
