@@ -242,8 +242,9 @@ class Fleet:
         wait_for(lambda: f"all {wanted}; there are {dict(self.states())}", lambda: self.states() == wanted, 120)
 
     def tell(self, method, signature, *arguments):
+        """One after the other: the agent bounds what a caller may have outstanding."""
         for d in self.devices:
-            self.bus.send(harness.device_path(d), DEVICE, method, signature, arguments, harness.BUS_NAME)
+            self.bus.call(harness.device_path(d), DEVICE, method, signature, *arguments)
 
     # --- the phases ---
 
