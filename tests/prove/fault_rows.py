@@ -161,7 +161,7 @@ class Swallowed(Fault):
 class LateTcp(Fault):
     name = "every fourth answer comes after the time-out, behind the next request"
     section = {"timeout": "100ms", "interval": "150ms"}
-    losses = 0.7
+    losses = 1
 
     def play(self, line, request):
         self.turn += 1
@@ -183,7 +183,7 @@ class WrongTransaction(Fault):
 class OtherUnitTcp(Fault):
     name = "every third answer carries another unit: dropped"
     section = {"timeout": "100ms"}
-    losses = 0.5
+    losses = 1
 
     def play(self, line, request):
         self.turn += 1
