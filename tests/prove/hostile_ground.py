@@ -223,9 +223,9 @@ class Ground:
         return [(int(m[1]), m[2]) for m in re.finditer(r"^<(\d)>(.*)$", text, re.MULTILINE)]
 
     def turns(self, since):
-        """Milliseconds of each turn of the loop worth a line."""
-        found = (re.search(r"a turn of the loop took (\d+) us", text) for _, text in self.lines()[since:])
-        return [int(m[1]) / 1000 for m in found if m]
+        """Of each turn of the loop worth a line, milliseconds in all and of those on the processor."""
+        found = (re.search(r"a turn of the loop took (\d+) us, (\d+) us", text) for _, text in self.lines()[since:])
+        return [(int(m[1]) / 1000, int(m[2]) / 1000) for m in found if m]
 
     def cpu(self):
         with open(f"/proc/{self.agent.pid}/stat", encoding="ascii") as f:
