@@ -215,6 +215,8 @@ static void check_commit(struct world *w, const struct rotation_action *a)
         violate(w, "fallback: two within ten minutes");
     if (a->change == ROTATION_CHANGE_SWAP && from >= ROTATION_SWAPPED && !w->r.d.fallen && !a->next->fallen)
         violate(w, "fallback: it is not written down");
+    if (a->change == ROTATION_CHANGE_SWAP && from > ROTATION_SWAPPED && !a->next->unsettled)
+        violate(w, "fallback: a deletion that was sent may still arrive, and is forgotten");
     if (a->change == ROTATION_CHANGE_SWAP && to == ROTATION_SWAPPED && a->next->fallen)
         violate(w, "fallback: it is still thought one");
     if (a->change == ROTATION_CHANGE_SWAP && (from == ROTATION_SWAPPED || from == ROTATION_RETIRING) &&
