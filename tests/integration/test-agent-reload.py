@@ -132,7 +132,7 @@ def one_client_id(bench):
     bench.driver("sim")
     bench.write_json("devices.d/b.json", device("b", "0011"))
     refused(bench.ctl("reload", status=None), 78, 'devices.d/a.json:3:18: the client id "0011" of "a"', "/etc/devices.d/b.json, so each",
-            'devices.d/b.json:3:18: the client id "0011" of "b"', "/etc/devices.d/a.json, so each")
+            'devices.d/b.json:3:18: the client id "0011" of "b"', 'that of "a" in')
     check(devices(bench) == ["a"], "what runs is as it was")
     bench.write_json("devices.d/b.json", device("b", "0022"))
     bench.ctl("reload")
@@ -150,6 +150,9 @@ def one_client_id(bench):
     agent.restart()
     bench.wait_agent(agent)
     check(devices(bench) == ["g"], "who has a client id of its own")
+    for one, other in ("ab", "ba"):
+        agent.wait_text(f'devices.d/{one}.json:3:18: the client id "0011" of "{one}" at the broker 127.0.0.1:9 is also that of "{other}" in '
+                        f'{bench.config}/devices.d/{other}.json, so each')
     bench.write_json("devices.d/b.json", device("b", "0011", enabled=False))
     bench.ctl("reload")
     check(devices(bench) == ["a", "b", "g"], "who is not to be connected is in nobody's way")

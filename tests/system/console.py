@@ -9,6 +9,7 @@ import subprocess
 import time
 
 CLONE_FS = 0x200
+DEADLINE = 120  # seconds after which what did not happen is taken for lost
 
 
 class Failure(Exception):
@@ -20,7 +21,9 @@ def check(condition, what):
         raise Failure(what)
 
 
-def wait_for(what, get, seconds=20):
+def wait_for(what, get, seconds=DEADLINE):
+    """`seconds` matters only beyond DEADLINE: what happens is waited for, however busy the machine is."""
+    seconds = max(seconds, DEADLINE)
     end = time.monotonic() + seconds
     while True:
         found = get()
@@ -31,7 +34,7 @@ def wait_for(what, get, seconds=20):
         time.sleep(0.05)
 
 
-def run(*command, timeout=60, user=None):
+def run(*command, timeout=DEADLINE, user=None):
     """Status and all that was printed."""
     if user:
         command = ("runuser", "-u", user, "--", *command)

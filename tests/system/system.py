@@ -29,7 +29,7 @@ INSIDE = ("inside.py", "console.py")
 REPOSITORY = "deb [trusted=yes] file:/t/repo ./\n"
 # What a user answers; and so that the plugin is installed by a command of its own.
 APT_SETTINGS = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n'
-BOOT_TIMEOUT = 420
+BOOT_TIMEOUT = 1800  # seconds: of what hangs, as the other two
 MARK = "<!-- installed and run by tests/system -->"
 UNIT = """[Unit]
 After=dbus.socket network.target
@@ -97,7 +97,7 @@ class System:
         if self.suite == roots.own_suite():
             return self.build_here()
         packages.copy_tree(os.path.join(self.shared, "src"))
-        if roots.run("chroot", root, self.shared, "sh", "-c", BUILD, log=self.log("build"), timeout=600) != 0:
+        if roots.run("chroot", root, self.shared, "sh", "-c", BUILD, log=self.log("build"), timeout=1800) != 0:
             raise packages.Failed(f"the packages do not build: {roots.tail(self.log('build'))}")
         return sorted(glob.glob(os.path.join(self.shared, "built", "deb", "*.deb")))
 
@@ -117,7 +117,7 @@ class System:
         self.file("etc/apt/sources.list.d/gatehouse.list", REPOSITORY)
         command = FETCH.format(packages=" ".join(PACKAGES))
         begun = time.monotonic()
-        passed = roots.run("chroot", root, self.shared, "sh", "-c", command, log=self.log("fetch"), timeout=300) == 0
+        passed = roots.run("chroot", root, self.shared, "sh", "-c", command, log=self.log("fetch"), timeout=1200) == 0
         self.add("image", "apt install in a chroot: no keyfile, no vault is made", begun,
                  None if passed else roots.tail(self.log("fetch")))
         for deb in glob.glob(os.path.join(self.shared, "fetched", "*.deb")):

@@ -4,6 +4,8 @@
 /* A spool with a file in a scratch directory, without an event loop: what touches the disk is done at once. Included by
  * the spool's tests, after cmocka.h. */
 
+#include "scratch-dir.h"
+
 #include "base/cleanup.h"
 #include "spool/internal.h"
 
@@ -95,8 +97,7 @@ static inline void scratch_kill(struct scratch *x)
 static inline void scratch_init(struct scratch *x, enum spool_durability durability)
 {
     *x = (struct scratch){.settings = {SPOOL_BYTES_DEFAULT, SPOOL_AGE_DEFAULT, durability}, .boot = 1};
-    strcpy(x->directory, "/tmp/gatehouse-spool-XXXXXX");
-    assert_non_null(mkdtemp(x->directory));
+    scratch_directory(x->directory, sizeof(x->directory), "spool");
     snprintf(x->path, sizeof(x->path), "%s/spool.db", x->directory);
     scratch_start(x);
 }

@@ -69,9 +69,10 @@ static void test_read_back(void **state)
         for (unsigned i = 0; i < DEVICES; i++) {
             struct spool_device *d = spool_device(x.spool, nth(i));
             size_t n = spool_peek(d, NOW, 0, out, ELEMENTSOF(out));
+            const uint64_t first = REAL + EACH - counts_of(&x, nth(i)).queued;
 
             for (size_t k = 0; k < n; k++)
-                assert_int_equal(out[k].time, REAL + EACH - counts_of(&x, nth(i)).queued + k);
+                assert_int_equal(out[k].time, first + k);
             most = MAX_OF(most, x.spool->memory);
             spool_hold(d, n);
         }
@@ -128,7 +129,7 @@ static void test_line_down(void **state)
 static void test_long_texts(void **state)
 {
     struct rlimit before, none;
-    struct sample in[83];
+    struct sample in[397]; /* each of them is tried to be written again with each report */
     struct scratch x;
     uint64_t taken = 0;
     int answer = 0;

@@ -3,6 +3,8 @@
 
 /* A vault in a scratch directory of its own, for the units of src/vault. Included after cmocka.h's prerequisites. */
 
+#include "scratch-dir.h"
+
 #include "base/durable.h"
 #include "vault/key.h"
 #include "vault/vault.h"
@@ -56,8 +58,7 @@ static inline int scratch_prepare(void **state)
     struct scratch *s = calloc(1, sizeof(*s));
     uint8_t key[KEYFILE_SIZE];
 
-    strcpy(s->directory, "/tmp/gatehouse-unit-XXXXXX");
-    assert_non_null(mkdtemp(s->directory));
+    scratch_directory(s->directory, sizeof(s->directory), "unit");
     snprintf(s->path, sizeof(s->path), "%s/vault.db", s->directory);
     snprintf(s->keyfile, sizeof(s->keyfile), "%s/key", s->directory);
     assert_int_equal(gnutls_rnd(GNUTLS_RND_RANDOM, key, sizeof(key)), 0);
