@@ -356,10 +356,11 @@
 #define POLICY_REQUESTS_MAX 512       /* calls whose senders are being asked for */
 #define POLICY_REQUESTS_SENDER_MAX 64 /* of one sender */
 #define POLICY_REQUEST_KEPT (30 * USEC_PER_SEC)
-#define BUS_QUEUED_MAX 1024             /* messages that the bus has not taken: beyond, nothing is said that can wait */
-#define BUS_OPTIONS_MAX 16              /* in one call */
-#define CALLERS_MAX 4096                /* connections that have called, and are still there */
-#define CALLERS_UNKNOWN_MAX (64 * 1024) /* bytes, before it is asked whose connection it is */
+#define BUS_QUEUED_MAX 1024 /* messages that the bus has not taken: beyond, nothing is said that can wait */
+#define BUS_OPTIONS_MAX 16  /* in one call */
+#define CALLERS_MAX 4096    /* connections that have called, and are still there */
+#define CALLERS_UNKNOWN_MAX                                                                                            \
+    (1024 * 1024) /* bytes, before it is asked whose connection it is: few ask for as much at once */
 #define CALLERS_UNREAD_MAX (32 * 1024 * 1024)      /* bytes of answers that one connection has not read */
 #define CALLERS_USER_UNREAD_MAX CALLERS_UNREAD_MAX /* and all of one user, other than root and our own */
 #define CALLERS_PING_EVERY (256 * 1024)            /* bytes; an answer shows that they were read */

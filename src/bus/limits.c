@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define HELD_MAX 64 /* calls of one sender, until it is known whose it is */
+#define HELD_MAX 256 /* calls of one sender, until it is known whose it is */
 
 /* What answers take at most, or so: texts of ordinary length. */
 #define COST_SMALL 1024
