@@ -28,6 +28,7 @@ static int begins(struct mqtt_frames *f, struct error *e)
     if (TYPE(f->first) == TYPE_PUBLISH && QOS(f->first) == 1)
         f->published++;
     f->packets++;
+    mqtt_properties_begin(&f->properties, f->first);
     f->left = f->length;
     f->part = f->left > 0 ? PART_REST : PART_FIRST;
     return 0;
@@ -55,17 +56,17 @@ int mqtt_frames_feed(struct mqtt_frames *f, const uint8_t *data, size_t n, struc
 {
     while (n > 0) {
         size_t step = f->part == PART_REST ? MIN_OF((size_t)f->left, n) : 1;
+        int r;
 
         if (f->part == PART_REST) {
+            r = f->five ? mqtt_properties_feed(&f->properties, data, step, e) : 0;
             f->left -= (uint32_t)step;
             if (f->left == 0)
                 f->part = PART_FIRST;
-        } else {
-            int r = header_byte(f, *data, e);
-
-            if (r < 0)
-                return r;
-        }
+        } else
+            r = header_byte(f, *data, e);
+        if (r < 0)
+            return r;
         data += step;
         n -= step;
     }

@@ -469,6 +469,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->userdata = options->userdata;
     m->address = *options->address;
     m->version = options->version;
+    m->frames.five = options->version == MQTT_V5;
     m->keepalive = options->keepalive;
     m->tcp_timeout = options->tcp_timeout;
     m->alert = m->connack = m->gone = -1;

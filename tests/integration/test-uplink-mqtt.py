@@ -498,6 +498,7 @@ def a_broker_that_breaks_the_rules_is_named(stack):
     message = bytes([0x32, 7, 0, 1]) + b"c\0\1\0x"
     for pieces, words in (([bytes([0x34, 7, 0, 1]) + b"c\0\1\0x"], "QoS 2"),
                           ([b"\x30\xff\xff\xff\xff\xff"], "not MQTT"),
+                          ([bytes([0x30, 7, 0, 1]) + b"c\2\x7f\0x"], "a property that MQTT does not know"),
                           ([b"\x30", b"\xfd\xff", b"\x0f"], "262145 bytes")):
         broker = HostileBroker(stack, "device-0", KEY, lambda _, pieces=pieces: pieces)
         client = MqttClient(stack, broker.port)

@@ -84,12 +84,53 @@ static void test_what_stands_in_a_packet_is_none(void **state)
     assert_int_equal(mqtt_frames_feed(&f, body, 5, NULL), -EPROTO);
 }
 
+/* libmosquitto aborts the process when it does not know a property. */
+static void test_properties(void **state)
+{
+    static const struct {
+        uint8_t packet[24];
+        size_t n;
+        int r;
+        const char *words;
+    } cases[] = {
+        {{0x20, 0x0a, 0, 0, 7, 0x21, 0, 5, 0x27, 0, 0, 1, 0xd0, 0}, 14, -EPROTO, "longer than all"},
+        {{0x20, 0x0b, 0, 0, 8, 0x21, 0, 5, 0x27, 0, 0, 1, 0, 0xd0, 0}, 15, 0, ""}, /* CONNACK, and PINGRESP behind it */
+        {{0x30, 0x06, 0, 1, 'a', 2, 0x7f, 0}, 8, -EPROTO, "does not know (127)"},
+        {{0x30, 0x06, 0, 1, 'a', 2, 0x00, 0}, 8, -EPROTO, "does not know (0)"},
+        {{0x30, 0x06, 0, 1, 'a', 0, 0x7f, 0}, 8, 0, ""}, /* it is payload */
+        {{0x32, 0x08, 0, 1, 'a', 0, 9, 2, 0x7f, 0}, 10, -EPROTO, "does not know (127)"},
+        {{0x32, 0x0a, 0, 1, 'a', 0, 9, 4, 0x0b, 0x80, 1, 0x01}, 12, -EPROTO, "longer than all"},
+        {{0x30, 0x0c, 0, 1, 'a', 7, 0x26, 0, 1, 'k', 0, 1, 'v', 'x'}, 14, 0, ""},
+        {{0x30, 0x0a, 0, 1, 'a', 4, 0x26, 0, 1, 'k', 0, 1}, 12, -EPROTO, "in the middle"},
+        {{0x30, 0x0b, 0, 1, 'a', 6, 0x0b, 0xff, 0xff, 0xff, 0xff, 1, 0}, 13, -EPROTO, "does not end"},
+        {{0x30, 0x09, 0, 1, 'a', 0xff, 0xff, 0xff, 0xff, 1, 0}, 11, -EPROTO, "does not end"},
+        {{0x40, 0x02, 0, 1, 0x40, 0x06, 0, 1, 0, 2, 0x7f, 0}, 12, -EPROTO, "does not know (127)"},
+        {{0x90, 0x05, 0, 1, 1, 0x7f, 0}, 7, -EPROTO, "does not know (127)"},
+        {{0xe0, 0x04, 0x8b, 2, 0x7f, 0}, 6, -EPROTO, "does not know (127)"},
+        {{0xe0, 0x00, 0xe0, 0x01, 0x8b, 0xd0, 0x00}, 7, 0, ""},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        struct mqtt_frames whole = {.five = true}, piecewise = {.five = true}, old = {0};
+        struct error e = {""};
+        int k = 0;
+
+        assert_int_equal(mqtt_frames_feed(&whole, cases[i].packet, cases[i].n, &e), cases[i].r);
+        assert_non_null(strstr(e.text, cases[i].words));
+        for (size_t at = 0; at < cases[i].n && k == 0; at++)
+            k = mqtt_frames_feed(&piecewise, cases[i].packet + at, 1, NULL);
+        assert_int_equal(k, cases[i].r);
+        assert_int_equal(mqtt_frames_feed(&old, cases[i].packet, cases[i].n, NULL), 0); /* before 5 there are none */
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_brokers_send),
         cmocka_unit_test(test_too_large),
         cmocka_unit_test(test_what_stands_in_a_packet_is_none),
+        cmocka_unit_test(test_properties),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
