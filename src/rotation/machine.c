@@ -335,6 +335,9 @@ static void commit_failed(struct rotation *r, const struct rotation_policy *p, c
     const struct rotation_row *row = &rotation_table[r->row];
 
     r->change = ROTATION_CHANGE_NONE;
+    /* A request that cannot be made now must not keep the other key from its turn. */
+    if (row_asks(row))
+        r->probe_turn = true;
     r->tries = MIN_OF((uint8_t)(r->tries + 1), (uint8_t)EVIDENCE_TRIES_MAX);
     if (row->send & SEND_REPLY)
         *add(out, ROTATION_DO_REPLY) = (struct rotation_action){

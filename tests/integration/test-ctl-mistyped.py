@@ -111,7 +111,12 @@ def with_a_registrar(bench):
     fails(bench, "forget", DEVICE, "backup", "--force", says=["refused both keys"])
 
     def forgotten():
-        return bench.ctl("key", "forget", DEVICE, "backup", "--force", status=None).returncode == 0
+        """Asked after each try of backup: every question makes the agent try once more."""
+        since = cloud.mark()
+        if bench.ctl("key", "forget", DEVICE, "backup", "--force", status=None).returncode == 0:
+            return True
+        cloud.wait_event("handshake-failed", identity="first-2", since=since, seconds=60)
+        return False
     wait_for("backup to be refused as well", forgotten, 60)
     no_backup(bench)
     set_key(bench, f"first-{DEVICE}", keys[DEVICE], "--force")
