@@ -414,6 +414,7 @@ def mutated(g):
     return hostile_attack.Attack("mutated", [
         *(role(f"sessions-{i or 'many'}", sessions, None, path, "", devices, many()[i::3]) for i in range(3)),
         role("sessions-own", sessions, g.uid("gatehouse-sessions"), path, "sessions", devices),
+        role("foreign", foreign, g.uid("gatehouse-evil"), path, "evil", devices),
         role("provoke", provoke, None, g.bus_address, [harness.device_path(d) for d in OWN])])
 
 
