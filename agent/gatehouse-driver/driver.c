@@ -263,7 +263,8 @@ void driver_on_set_devices(const struct link_device *devices, size_t n, void *us
         log_error(NULL, "out of memory for %zu devices", n);
         return;
     }
-    memcpy(sorted, devices, n * sizeof(*sorted));
+    if (n > 0) /* without devices there is no array */
+        memcpy(sorted, devices, n * sizeof(*sorted));
     qsort(sorted, n, sizeof(*sorted), compare_links);
     close_missing(d, sorted, n);
     for (size_t i = 0; i < n; i++)

@@ -111,6 +111,10 @@ def typed_ahead(bench):
 def the_terminal_comes_back(bench):
     """However it ends, what is typed at the terminal afterwards is shown again."""
     sim_bench(bench)
+    # What this process was told to ignore (nohup, a job in the background) its children would ignore too.
+    for number in (signal.SIGHUP, signal.SIGQUIT, signal.SIGTSTP):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
         screen = Screen(bench, "key", "set", "boiler-1", "second")
         screen.wait_text("Key (not shown)")
