@@ -9,7 +9,6 @@
 #include "bus/timedate.h"
 
 #include <errno.h>
-#include <json-c/linkhash.h>
 #include <stdlib.h>
 
 static void connect_again(struct bus *b);

@@ -1,24 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* PropertiesChanged, at most once a device and BUS_CHANGED_INTERVAL: what changed meanwhile goes out together, in
- * rounds. A round tells of so many devices in one loop turn only, so that ten thousand changes hold up nothing; what
- * changes while it lasts is for the next one. */
+/* PropertiesChanged: in rounds (rounds.h), so many of them in one turn of the loop only, so that ten thousand changes
+ * hold up nothing. */
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/names.h"
 #include "bus/internal.h"
+#include "bus/rounds.h"
 
 #include <errno.h>
-#include <json-c/linkhash.h>
-#include <stdlib.h>
-#include <string.h>
 
 #define WALK_DELAY (20 * USEC_PER_MSEC)
-
-static void free_key(struct lh_entry *entry)
-{
-    free(lh_entry_k(entry));
-}
+#define GATHER (20 * USEC_PER_MSEC) /* what changes together is told together */
+#define FLEET ""                    /* beside the ids of devices */
 
 /* By sd_bus_emit_properties_changed() the object would be looked up and asked once for each property: when thousands
  * come online that was a third of the work. */
@@ -46,14 +40,10 @@ static void emit_device(struct bus *b, const char *id)
         (void)sd_bus_send(b->connection, m, NULL);
 }
 
-/* Once a round, as of each device. */
 static void emit_fleet(struct bus *b)
 {
     struct fleet_totals totals;
 
-    if (!b->fleet_changed)
-        return;
-    b->fleet_changed = false;
     sd_bus_emit_properties_changed(b->connection, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Devices", "Online",
                                    "Drivers", "VaultState", NULL);
     fleet_totals(b->fleet, &totals);
@@ -69,10 +59,18 @@ static void arm(struct bus *b, uint64_t when)
     sd_event_source_set_enabled(b->changed_timer, SD_EVENT_ONESHOT);
 }
 
+static void emit(struct bus *b, const char *id)
+{
+    if (*id)
+        emit_device(b, id);
+    else
+        emit_fleet(b);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct bus *b = userdata;
-    struct lh_entry *entry;
+    const char *id;
 
     if (!b->connection)
         return 0;
@@ -81,22 +79,12 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
         arm(b, clock_boottime() + WALK_DELAY);
         return 0;
     }
-    if (!b->round->head) {
-        struct lh_table *done = b->round;
-
-        b->round = b->changed;
-        b->changed = done;
-        emit_fleet(b);
+    for (int i = 0; i < BUS_CHANGED_PER_TURN && (id = rounds_first(b->rounds, clock_boottime())); i++) {
+        emit(b, id);
+        rounds_told(b->rounds, clock_boottime());
     }
-    for (int i = 0; i < BUS_CHANGED_PER_TURN && (entry = b->round->head); i++) {
-        emit_device(b, lh_entry_k(entry));
-        lh_table_delete_entry(b->round, entry);
-    }
-    b->changed_last = clock_boottime();
-    if (b->round->head)
-        arm(b, b->changed_last);
-    else if (b->changed->head || b->fleet_changed)
-        arm(b, b->changed_last + BUS_CHANGED_INTERVAL);
+    if (rounds_due(b->rounds) != USEC_INFINITY)
+        arm(b, rounds_due(b->rounds));
     return 0;
 }
 
@@ -104,68 +92,47 @@ int changed_init(struct bus *b)
 {
     int r;
 
-    b->changed = lh_kchar_table_new(64, free_key);
-    b->round = lh_kchar_table_new(64, free_key);
-    if (!b->changed || !b->round)
+    b->rounds = rounds_new(BUS_CHANGED_INTERVAL);
+    if (!b->rounds)
         return -ENOMEM;
     r = sd_event_add_time(b->event, &b->changed_timer, CLOCK_BOOTTIME, USEC_INFINITY, 10 * USEC_PER_MSEC, on_timer, b);
     return r < 0 ? r : sd_event_source_set_enabled(b->changed_timer, SD_EVENT_OFF);
 }
 
-static void empty(struct lh_table *table)
-{
-    while (table->head)
-        lh_table_delete_entry(table, table->head);
-}
-
 void changed_reset(struct bus *b)
 {
-    empty(b->changed);
-    empty(b->round);
-    b->fleet_changed = false;
+    rounds_empty(b->rounds);
     sd_event_source_set_enabled(b->changed_timer, SD_EVENT_OFF);
 }
 
 void changed_done(struct bus *b)
 {
-    if (b->changed)
-        lh_table_free(b->changed);
-    if (b->round)
-        lh_table_free(b->round);
+    b->rounds = rounds_free(b->rounds);
     sd_event_source_disable_unref(b->changed_timer);
 }
 
-static void schedule(struct bus *b)
+static void mark(struct bus *b, const char *id)
 {
     int enabled = SD_EVENT_OFF;
 
+    if (!b->connection || rounds_mark(b->rounds, id) < 0)
+        return;
     sd_event_source_get_enabled(b->changed_timer, &enabled);
     if (enabled == SD_EVENT_OFF)
-        arm(b, MAX_OF(clock_boottime() + 20 * USEC_PER_MSEC, b->changed_last + BUS_CHANGED_INTERVAL));
+        arm(b, MAX_OF(clock_boottime() + GATHER, rounds_due(b->rounds)));
 }
 
 void changed_mark(struct bus *b, struct device *d)
 {
-    char *id;
-
-    if (!b->connection || lh_table_lookup_ex(b->changed, device_id(d), NULL))
-        return;
-    id = strdup(device_id(d));
-    if (id && lh_table_insert(b->changed, id, NULL) != 0)
-        free(id);
-    schedule(b);
+    mark(b, device_id(d));
 }
 
 void changed_mark_fleet(struct bus *b)
 {
-    if (!b->connection)
-        return;
-    b->fleet_changed = true;
-    schedule(b);
+    mark(b, FLEET);
 }
 
 void changed_forget(struct bus *b, struct device *d)
 {
-    lh_table_delete(b->changed, device_id(d));
-    lh_table_delete(b->round, device_id(d));
+    rounds_forget(b->rounds, device_id(d));
 }

@@ -8,6 +8,7 @@
 #include <systemd/sd-bus.h>
 
 struct policy_request;
+struct rounds;
 struct subscriber;
 struct managed_walk;
 struct callers;
@@ -27,11 +28,8 @@ struct bus {
     struct held *held; /* calls of senders whose uid is being asked for */
     struct subscriber *subscribers;
     size_t n_subscribers;
-    /* device ids with changes not yet signalled, oldest first: for the next round; of the one under way */
-    struct lh_table *changed, *round;
+    struct rounds *rounds; /* of devices with changes not yet signalled */
     sd_event_source *changed_timer;
-    uint64_t changed_last; /* CLOCK_BOOTTIME of the last round */
-    bool fleet_changed;
     uint64_t mistakes_told;     /* fleet_totals.mistakes_version, as signalled last */
     struct managed_walk *walks; /* answers in the making, the first of them now */
     sd_event_source *walk_source;

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """org.gatehouse1 as its callers see it: what the introspection XML promises, who may do what, and what comes unasked."""
+import itertools
 import json
 import os
 import signal
@@ -92,31 +93,32 @@ def changes_are_few(bench):
     devices that a round of signals takes several turns of the agent's loop."""
     often, *rest = devices = [f"d{i:03}" for i in range(300)]
     sim_bench(bench, devices, interval="1h", connect=False)
-    since = bench.monitor.mark()
-    with Client(bench) as c:
-        end = time.monotonic() + 2.5
-        while time.monotonic() < end:
-            for device in rest:
-                c.call(device_path(often), DEVICE, "Connect")
-                c.call(device_path(device), DEVICE, "Disconnect")
-        c.call(device_path(often), DEVICE, "Disconnect")
 
-    def told():
+    def told(since):
         found = {}
         for m in bench.monitor.messages(since, type="signal", member="PropertiesChanged"):
             found.setdefault(m["path"], []).append(m)
         return found
 
-    def all_told():
-        found = told()
-        return all(found.get(device_path(d)) and
-                   found[device_path(d)][-1]["payload"]["data"][1]["State"]["data"] == "disabled" for d in devices)
-    wait_for("the last state of each", all_told, 5)
-    for path, signals in told().items():
-        times = [m["timestamp-realtime"] for m in signals]
-        gaps = [b - a for a, b in zip(times, times[1:])]
-        check(not gaps or min(gaps) > 900000, f"{path}: {len(times)} signals, gaps {gaps} us")
-    check(len(told()[device_path(often)]) >= 3, "it was told of meanwhile")
+    def last_state(signals):
+        return signals[-1]["payload"]["data"][1]["State"]["data"] if signals else None
+
+    with Client(bench) as c:
+        mark = bench.monitor.mark()
+        c.call(device_path(often), PROPERTIES, "Get", "ss", DEVICE, "Driver")
+        wait_for("that call in the monitor: with it, all signals before it", lambda: bench.monitor.messages(mark, destination=c.name))
+        since, begun = bench.monitor.mark(), time.time() * 1e6
+        for i in itertools.count():
+            c.call(device_path(often), DEVICE, "Connect")
+            c.call(device_path(rest[i % len(rest)]), DEVICE, "Disconnect")
+            if i % 50 == 0 and i > len(rest) and len(told(since).get(device_path(often), [])) >= 3:
+                break
+        c.call(device_path(often), DEVICE, "Disconnect")
+    wait_for("the last state of each", lambda: (lambda found: all(last_state(found.get(device_path(d))) == "disabled" for d in devices))(told(since)))
+    # A machine that is busy brings signals late, and so nearer to those behind them, but none before it was sent.
+    for path, signals in told(since).items():
+        after = [m["timestamp-realtime"] - begun for m in signals]
+        check(all(t >= i * 1e6 for i, t in enumerate(after)), f"{path}: signals {after} us after the first change")
 
 
 def samples_go_to_who_asked(bench):
