@@ -4,35 +4,53 @@
 #include "driver.h"
 
 #include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define COMPLAINTS_MAX 256
+#define COMPLAINTS_MAX 50 /* sent one by one, all in one answer; the last says how many more there were */
 
 /* One thread for scans of a plugin that has but one for its devices. */
 #define SCAN_KEY "scan"
 
 struct complaints {
-    const char *pairs[COMPLAINTS_MAX][2];
-    size_t n;
+    const char *pairs[COMPLAINTS_MAX + 1][2];
+    size_t n, more; /* that are listed, and that are only counted */
 };
 
-static void complain(void *context, const char *pointer, const char *message)
+static bool complaints_add(struct complaints *c, const char *pointer, const char *message)
 {
-    struct complaints *c = context;
-    char *pointer_copy, *message_copy;
+    char *pointer_copy = strdup(pointer), *message_copy = strdup(message);
 
-    if (c->n == COMPLAINTS_MAX)
-        return;
-    pointer_copy = strdup(pointer);
-    message_copy = strdup(message);
     if (!pointer_copy || !message_copy) {
         free(pointer_copy);
         free(message_copy);
-        return;
+        return false;
     }
     c->pairs[c->n][0] = pointer_copy;
     c->pairs[c->n][1] = message_copy;
     c->n++;
+    return true;
+}
+
+static void complain(void *context, const char *pointer, const char *message)
+{
+    struct complaints *c = context;
+
+    if (c->n == COMPLAINTS_MAX || !complaints_add(c, pointer, message))
+        c->more++;
+}
+
+/* A mistake that is not sent must not make the section look sound. */
+static int complaints_end(struct complaints *c)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (c->more == 0)
+        return 0;
+    if (asprintf(&text, "and %zu more mistakes", c->more) < 0 || !complaints_add(c, "", text))
+        return -ENOMEM;
+    return 0;
 }
 
 static void complaints_done(struct complaints *c)
@@ -51,8 +69,8 @@ int calls_check(struct driver *d, const char *section, const struct gatehouse_po
 
     if (d->plugin.p.config_check)
         r = d->plugin.p.config_check(section, points, n_points, complain, &c);
-    if (r < 0)
-        return error_errno(e, r, "the plugin could not look at its configuration");
+    if (r < 0 || (c.n == 0 && c.more > 0))
+        return error_errno(e, r < 0 ? r : -ENOMEM, "the plugin could not look at its configuration");
     return c.n > 0 ? error_set(e, -EINVAL, "%s: %s", c.pairs[0][0], c.pairs[0][1]) : 0;
 }
 
@@ -81,6 +99,8 @@ static void on_check_config(struct link_call *call, const char *id, const char *
     } else if (d->plugin.p.config_check)
         r = d->plugin.p.config_check(json_object_to_json_string_ext(section, JSON_C_TO_STRING_PLAIN), points, n,
                                      complain, &c);
+    if (r >= 0)
+        r = complaints_end(&c);
     if (r < 0)
         link_call_fail(call, r, "the plugin could not look at the configuration");
     else

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Asks the plugins what they think of the sections and points of devices before these are loaded. A driver that is away
- * cannot be asked: its devices are taken as they are, and it says later what it finds. */
+/* Has the plugins check the sections and points of devices before these are loaded. A driver that is disconnected
+ * cannot be asked: its devices are accepted, and it reports later what it finds. */
 #include "device/internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -50,27 +51,48 @@ static void on_complaints(int r, const struct link_failure *failure, const struc
     go(c);
 }
 
-static void ask(struct check *c, struct config_device *device)
+static int ask(struct check *c, struct config_device *device)
 {
     const struct link_device view = {.id = device->id, .section = device->section, .points = device->points_text};
     struct question *q = malloc(sizeof(*q));
+    int r;
 
     if (!q)
-        return;
+        return -ENOMEM;
     *q = (struct question){.check = c, .device = device};
-    if (link_host_check_config(c->fleet->link, device->driver, &view, on_complaints, q) < 0)
+    r = link_host_check_config(c->fleet->link, device->driver, &view, on_complaints, q);
+    if (r < 0)
         free(q);
     else
         c->open++;
+    return r;
+}
+
+/* A section that nobody looked at must not pass for a good one: -ENOTCONN alone means that it is accepted. */
+static void not_asked(struct check *c, struct config_device *device, int r)
+{
+    char text[ERROR_TEXT_MAX];
+
+    if (r >= 0 || r == -ENOTCONN)
+        return;
+    snprintf(text, sizeof(text), "driver %s could not be asked about this section: %s; try again", device->driver,
+             r == -EBUSY ? "it has too many requests waiting" : strerror(-r));
+    config_device_complain(device, &c->mistakes, "", text);
 }
 
 static void go(struct check *c)
 {
+    int r;
+
     if (c->busy)
         return;
     c->busy = true;
-    while (c->next < c->n && c->open < CALLS_AT_ONCE)
-        ask(c, c->devices[c->next++]);
+    for (; c->next < c->n && c->open < CALLS_AT_ONCE; c->next++) {
+        r = ask(c, c->devices[c->next]);
+        if (r == -EBUSY && c->open > 0)
+            break; /* an answer to come makes room */
+        not_asked(c, c->devices[c->next], r);
+    }
     c->busy = false;
     if (c->open > 0)
         return;

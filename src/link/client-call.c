@@ -65,9 +65,11 @@ static void call_done(struct link_call *call)
     link_call_value(call, &nothing);
 }
 
-/* A list as long as the packet has room for: item() writes the i-th. */
+/* A list as long as the packet has room for: item() writes the i-th, and rest(), if any, stands for those that do not
+ * fit. */
 static void answer_list(struct link_call *call, size_t n,
-                        void (*item)(struct cbor_writer *w, const void *list, size_t i), const void *list)
+                        void (*item)(struct cbor_writer *w, const void *list, size_t i),
+                        void (*rest)(struct cbor_writer *w, size_t left), const void *list)
 {
     _cleanup_free_ uint8_t *buffer = malloc(LINK_PACKET_MAX), *items = malloc(LINK_PACKET_MAX);
     struct cbor_writer w, inner;
@@ -78,11 +80,17 @@ static void answer_list(struct link_call *call, size_t n,
         return;
     }
     cbor_writer_init(&inner, items, LINK_TEXTS_MAX);
-    while (count < MIN_OF(n, (size_t)LINK_ANSWERS_MAX)) {
+    while (count < MIN_OF(n, (size_t)LINK_ANSWERS_MAX - 1)) {
         item(&inner, list, count);
         if (inner.full)
             break;
         length = cbor_written(&inner);
+        count++;
+    }
+    if (rest && count < n) {
+        cbor_writer_init(&inner, items + length, LINK_PACKET_MAX - length);
+        rest(&inner, n - count);
+        length += cbor_written(&inner);
         count++;
     }
     answer_begin(call, &w, buffer, 0);
@@ -98,7 +106,7 @@ static void put_value(struct cbor_writer *w, const void *list, size_t i)
 
 void link_call_values(struct link_call *call, const struct sample_value *values, size_t n)
 {
-    answer_list(call, n, put_value, values);
+    answer_list(call, n, put_value, NULL, values);
 }
 
 static void put_complaint(struct cbor_writer *w, const void *list, size_t i)
@@ -110,9 +118,20 @@ static void put_complaint(struct cbor_writer *w, const void *list, size_t i)
     put_cut(w, complaints[i][1]);
 }
 
+/* A mistake that is not sent must not look mended. */
+static void put_rest(struct cbor_writer *w, size_t left)
+{
+    char text[64];
+
+    snprintf(text, sizeof(text), "and %zu more mistakes", left);
+    cbor_put_array(w, 2);
+    cbor_put_text(w, "");
+    cbor_put_text(w, text);
+}
+
 void link_call_complaints(struct link_call *call, const char *const (*complaints)[2], size_t n)
 {
-    answer_list(call, n, put_complaint, complaints);
+    answer_list(call, n, put_complaint, put_rest, complaints);
 }
 
 static void put_found(struct cbor_writer *w, const void *list, size_t i)
@@ -122,7 +141,7 @@ static void put_found(struct cbor_writer *w, const void *list, size_t i)
 
 void link_call_found(struct link_call *call, json_object *found)
 {
-    answer_list(call, json_object_array_length(found), put_found, found);
+    answer_list(call, json_object_array_length(found), put_found, NULL, found);
 }
 
 /* ---- A device's texts, in parts ---- */

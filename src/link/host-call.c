@@ -185,7 +185,9 @@ static int ask_end(struct question *q, int r)
 
 static int send_question(struct question *q, int passed)
 {
-    return ask_end(q, conn_request(q->conn, &q->w, passed));
+    bool room = conn_has_room(q->conn, cbor_written(&q->w));
+
+    return ask_end(q, room ? conn_request(q->conn, &q->w, passed) : -EBUSY);
 }
 
 static void put_names(struct question *q, const char *device, const char *point, size_t more)
@@ -229,7 +231,8 @@ int link_host_read(struct link_host *h, const char *driver, const char *device, 
     return send_question(&q, -EBADF);
 }
 
-/* As many packets as the texts take; the driver answers the last. */
+/* As many packets as the texts take; the driver answers the last. All of them fit among what waits for the driver, or
+ * none is sent: half a question would never be answered. */
 int link_host_check_config(struct link_host *h, const char *driver, const struct link_device *device,
                            link_complaints_fn done, void *userdata)
 {
@@ -244,6 +247,8 @@ int link_host_check_config(struct link_host *h, const char *driver, const struct
     r = ask_begin(h, driver, PACKET_CHECK, &model, &q);
     if (r < 0)
         return r;
+    if (!conn_has_room(q.conn, packet_texts_size(device)))
+        r = -EBUSY;
     while (r >= 0 && more) {
         cbor_writer_init(&q.w, h->out, LINK_PACKET_MAX);
         more = packet_put_texts(&q.w, PACKET_CHECK, q.call->request.serial, device, &at);

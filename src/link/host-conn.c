@@ -114,6 +114,13 @@ void conn_send(struct conn *c, const struct cbor_writer *w)
     watch(c);
 }
 
+bool conn_has_room(const struct conn *c, size_t bytes)
+{
+    size_t queued = c->out.bytes + c->behind.bytes;
+
+    return queued == 0 || queued + bytes <= LINK_OUT_MAX;
+}
+
 int conn_request(struct conn *c, const struct cbor_writer *w, int passed)
 {
     size_t n = cbor_written(w);
@@ -122,8 +129,6 @@ int conn_request(struct conn *c, const struct cbor_writer *w, int passed)
         return -E2BIG;
     if (c->deaf || !c->welcomed)
         return -ENOTCONN;
-    if (c->out.bytes + c->behind.bytes + n > LINK_OUT_MAX)
-        return -EBUSY;
     if (c->set.phase != SET_DONE)
         return outbox_append(&c->behind, w->start, n, passed);
     give_up(c, outbox_send(&c->out, c->fd, w->start, n, passed));

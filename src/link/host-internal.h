@@ -128,7 +128,10 @@ struct conn *conn_unref(struct conn *c);
 DEFINE_FREEP(struct conn, conn_unref)
 /* Sends what `w` wrote, now or later. A driver that cannot get it finds its connection ended, in a turn to come. */
 void conn_send(struct conn *c, const struct cbor_writer *w);
-/* Likewise, behind the set of devices. -E2BIG, -EBUSY (it does not read), -ENOTCONN. */
+/* Whether requests of so many bytes may be queued: a driver that does not read has LINK_OUT_MAX. One request, however
+ * large, always fits an empty queue. */
+bool conn_has_room(const struct conn *c, size_t bytes);
+/* Sends a request behind the set of devices, after conn_has_room(). -E2BIG, -ENOTCONN, -ENOMEM. */
 int conn_request(struct conn *c, const struct cbor_writer *w, int passed);
 void conn_send_devices(struct conn *c);
 

@@ -405,6 +405,13 @@ static size_t cut(const char *text, size_t n, size_t room)
     return n;
 }
 
+size_t packet_texts_size(const struct link_device *device)
+{
+    size_t texts = strlen(device->section) + strlen(device->points);
+
+    return texts + (texts / (LINK_TEXTS_MAX - 3) + 1) * (LINK_PACKET_MAX - LINK_TEXTS_MAX);
+}
+
 bool packet_put_texts(struct cbor_writer *w, enum packet_kind kind, uint64_t serial, const struct link_device *device,
                       size_t *at)
 {

@@ -105,3 +105,5 @@ void packet_put_sample(struct cbor_writer *w, const struct sample *s);
  * and moves it on; true: there is more. */
 bool packet_put_texts(struct cbor_writer *w, enum packet_kind kind, uint64_t serial, const struct link_device *device,
                       size_t *at);
+/* Upper bound of the bytes of all these packets. */
+size_t packet_texts_size(const struct link_device *device);

@@ -3,11 +3,13 @@
 """What is wrong in the files is seen as long as it is: Mistakes on D-Bus, `bad-setting` in status and list, what systemctl
 shows; and `gatehoused --check-config` finds what it can before anything is loaded."""
 import os
+import signal
 import socket
 import subprocess
 
 import harness
 from agent_bench import TEMPERATURE, check_options, sim_bench
+from dbus_client import Client
 from harness import check, wait_for
 
 
@@ -119,6 +121,24 @@ def of_a_plugin(bench):
     bench.wait_property("odd", "SensorState", "ok")
 
 
+def of_many_large_devices(bench):
+    """More than may wait for a driver that is slow: each section is checked all the same."""
+    agent, driver, *_ = sim_bench(bench)
+    names = [f"large-{i}" for i in range(60)]
+    points = dict({f"{n}-{'x' * 50}": TEMPERATURE for n in range(300)}, y=dict(TEMPERATURE, phase="late"))
+    for name in names:
+        bench.write_device(name, "sim", points=points, interval="1h")
+    driver.send(signal.SIGSTOP)
+    with Client(bench) as client:
+        serial = client.send("/org/gatehouse1", "org.gatehouse1.Manager", "Reload", "", (), harness.BUS_NAME)
+        for _ in range(2000):  # turns of the loop: meanwhile it reads the files, and asks as much as may wait
+            client.call("/org/gatehouse1", "org.freedesktop.DBus.Peer", "Ping")
+        driver.send(signal.SIGCONT)
+        check(not client.answered(serial), "the reload is refused")
+    check(sorted(os.path.basename(m[0]) for m in mistakes(bench)) == sorted(f"{n}.json" for n in names), mistakes(bench))
+    check(bench.get(None, "Devices") == 1, "what runs goes on")
+
+
 def told_to_systemd(bench):
     path = bench.path("notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
@@ -191,5 +211,5 @@ def files_of_others(bench):
 
 
 if __name__ == "__main__":
-    harness.main(not_loaded, refused_reload, of_a_plugin, told_to_systemd, sections_are_read_by_plugins,
+    harness.main(not_loaded, refused_reload, of_a_plugin, of_many_large_devices, told_to_systemd, sections_are_read_by_plugins,
                  missing_drivers, files_of_others)

@@ -58,13 +58,17 @@ static void on_read(struct link_call *call, const char *device, const char *poin
 
 static void on_check(struct link_call *call, const char *device, const char *text, void *userdata)
 {
-    const char *const pairs[][2] = {{"/section/x", "is bad"}, {"/points/y", "as well"}};
+    static char message[400];
+    const char *pairs[300][2] = {{"/section/x", "is bad"}, {"/points/y", "as well"}};
     json_object *o = NULL;
 
+    memset(message, 'm', sizeof(message) - 1);
+    for (size_t i = 2; i < 300; i++)
+        memcpy(pairs[i], ((const char *[]){"/points/z", message}), sizeof(pairs[i]));
     assert_int_equal(json_parse(text, strlen(text), &o, NULL), 0);
     json_object_put(o);
     snprintf(((struct driver_end *)userdata)->asked, 128, "check %s %zu", device, strlen(text));
-    link_call_complaints(call, pairs, 2);
+    link_call_complaints(call, pairs, strcmp(device, "many") == 0 ? 300 : 2);
 }
 
 /* More than an answer has room for. */
@@ -268,6 +272,7 @@ static void on_complaints(int r, const struct link_failure *failure, const struc
 {
     keep(userdata, r, failure, n, 0);
     assert_string_equal(complaints[1].pointer, "/points/y");
+    snprintf(((struct outcome *)userdata)->text, 64, "%s", complaints[n - 1].message);
 }
 
 static void on_found(int r, const struct link_failure *failure, json_object *found, void *userdata)
@@ -331,6 +336,22 @@ static void test_calls(void **state)
     assert_int_equal(link_host_quit(h, "sim"), 0);
     run_until(d->bench, &d->quit);
     json_object_put(options);
+}
+
+/* What does not fit the answer is counted in its last complaint. */
+static void test_many_complaints(void **state)
+{
+    const struct link_device many = {"many", "{}", "{}"};
+    struct outcome o = {.there = false};
+    struct driver_end *d = *state;
+    char wanted[64];
+
+    run_until(d->bench, &d->connected);
+    assert_int_equal(link_host_check_config(d->bench->host, "sim", &many, on_complaints, &o), 0);
+    o = wait_for(d, &o);
+    assert_in_range(o.n, 100, 200);
+    snprintf(wanted, sizeof(wanted), "and %zu more mistakes", 300 - (o.n - 1));
+    assert_string_equal(o.text, wanted);
 }
 
 /* Texts of many packets, in the set and in a check. */
@@ -411,9 +432,9 @@ static void test_last_samples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_samples),         TEST(test_many_large_samples), TEST(test_reconnects),
-        TEST(test_calls),           TEST(test_large_device),       TEST(test_states),
-        TEST(test_answer_too_late), TEST(test_last_samples),
+        TEST(test_samples), TEST(test_many_large_samples), TEST(test_reconnects),
+        TEST(test_calls),   TEST(test_many_complaints),    TEST(test_large_device),
+        TEST(test_states),  TEST(test_answer_too_late),    TEST(test_last_samples),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

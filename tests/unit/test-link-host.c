@@ -473,6 +473,30 @@ static void test_deaf_driver(void **state)
     free(text);
 }
 
+/* Half a question would never be answered: it is queued whole, or refused. One alone may be larger than the bound. */
+static void test_questions_are_whole(void **state)
+{
+    const size_t large = LINK_OUT_MAX + 300000, packets = large / LINK_TEXTS_MAX + 1;
+    char *text = malloc(large + 1);
+    const struct link_device device = {"a", "{}", text};
+    struct outcome outcomes[2] = {{.there = false}};
+    struct bench *f = *state;
+    int peer = greet(f, HELLO);
+
+    memset(text, 'x', large);
+    text[large] = 0;
+    assert_int_equal(link_host_check_config(f->host, "sim", &device, ignore_complaints, &outcomes[0]), 0);
+    text[large / 2] = 0;
+    assert_int_equal(link_host_check_config(f->host, "sim", &device, ignore_complaints, &outcomes[1]), -EBUSY);
+    for (size_t i = 0; i < packets; i++)
+        assert_memory_equal(hear(f, peer), "check ", 6);
+    assert_int_equal(link_host_quit(f->host, "sim"), 0);
+    assert_memory_equal(hear(f, peer), "quit", 4);
+    close(peer);
+    run_until_away(f, "sim");
+    free(text);
+}
+
 /* What a driver said before it closed still counts, also where it did not read what it was sent. */
 static void test_last_words(void **state)
 {
@@ -531,6 +555,7 @@ int main(void)
         TEST(test_requests_behind_devices),
         TEST(test_secret),
         TEST(test_deaf_driver),
+        TEST(test_questions_are_whole),
         TEST(test_last_words),
         TEST(test_devices_refused),
     };
