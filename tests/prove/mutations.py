@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Does the checker of the rotation notice when the rotation is wrong?
 
-usage: mutations.py [--sample N] [--seed S] [--only TEXT] [--keep]
+usage: mutations.py [--sample N] [--seed S] [--only TEXT] [--keep] [--check]
 
 Each row of src/rotation/table.c is broken in turn: left out, led to another state, robbed of its commit, made to send before it
 is durable, made to send another request; and so are the places in machine.c and carrier.c that keep this
@@ -11,7 +11,8 @@ copy in a scratch directory, compiled together with the exhaustive checker (rota
 Mutants that behave as the table does are named in EQUIVALENT with the reason; a mutant named there that is caught after all, and
 a name that fits no mutant, are failures too.
 
---sample N takes N of them, drawn by the seed. The last line is JSON; status 0 only if every mutant was caught or is equivalent.
+--sample N takes N of them, drawn by the seed. --check makes them all and runs none: whether the code still has what is to be
+broken. The last line is JSON; status 0 only if every mutant was caught or is equivalent.
 """
 import argparse
 import concurrent.futures
@@ -54,7 +55,8 @@ MACHINE, CARRIER, EVIDENCE = "src/rotation/machine.c", "src/rotation/carrier.c",
 # find it where that takes long.
 PLACES = [
     ("a commit that failed is entered", MACHINE,
-     "    r->change = ROTATION_CHANGE_NONE;\n    r->tries", "    enter(r);\n    r->tries"),
+     "    r->change = ROTATION_CHANGE_NONE;\n    /* A request", "    enter(r);\n    /* A request"),
+    ("a request that could not be written down keeps its turn", MACHINE, "    if (row_asks(row))\n        r->probe_turn = true;\n", ""),
     ("a commit that failed is followed by its requests", MACHINE,
      '.text = "the vault could not be written"};', '.text = "the vault could not be written"};\n    add_request(r, row->send, out);'),
     ("an event is taken while a commit is unanswered", MACHINE,
@@ -337,12 +339,16 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
     parser.add_argument("--only", default="", metavar="TEXT", help="mutants whose name has this text")
     parser.add_argument("--keep", action="store_true", help="keep the scratch directory")
+    parser.add_argument("--check", action="store_true", help="make the mutants and run none")
     options = parser.parse_args()
     started, mutants = time.monotonic(), all_mutants()
     names = {(m.kind, m.where) for m in mutants}
     unknown = [name for name in EQUIVALENT if name not in names]
     for name in unknown:
         print(f"WRONG       in EQUIVALENT, but no such mutant: {name}")
+    if options.check:
+        print(json.dumps({"mutations": "failed" if unknown else "ok", "mutants": len(mutants)}))
+        return 1 if unknown else 0
     mutants = [m for m in mutants if options.only in str(m)]
     if options.sample is not None:
         # those that nobody can tell take the whole walk each, and show nothing

@@ -103,9 +103,17 @@ static bool looks_after(struct world *w, enum kindness k)
     return d->fallen && !d->removing && does(w, ACT_FORGET_CONFIRMED);
 }
 
+/* What the agent does not write where the registrar cannot be reached: that the same is asked once more. */
+static bool asks_again(const struct rotation *r)
+{
+    return r->next.state == r->d.state && rotation_table[r->row].send & (SEND_OFFER | SEND_FIND);
+}
+
 static bool kind_step(struct world *w, enum kindness k)
 {
-    if (w->r.change != ROTATION_CHANGE_NONE) {
+    if (w->r.change != ROTATION_CHANGE_NONE && k == AWAY && asks_again(&w->r)) {
+        feed_type(w, ROTATION_EV_COMMIT_FAILED);
+    } else if (w->r.change != ROTATION_CHANGE_NONE) {
         step_committed(w);
     } else if (main_says(w)) {
         ;
