@@ -297,6 +297,7 @@
 #define PROFILE_DRAIN_RATE_MAX 10000 /* requests a second */
 
 /* Commands from a cloud */
+#define COMMANDS_HOLD_MAX (60 * USEC_PER_SEC)           /* a server is asked to hold back a poll's answer no longer */
 #define COMMANDS_POLL_AFTER_FAILURE (10 * USEC_PER_SEC) /* a poll that was not answered well is repeated */
 #define COMMANDS_MAX 64                                 /* in one message */
 #define COMMAND_CONTAINERS_MAX (8 * COMMANDS_MAX)       /* arrays and maps in a message in CBOR: one byte may be one */

@@ -8,7 +8,9 @@
 #include <stdbool.h>
 #include <string.h>
 
-static const char *const words[] = {"{device}", "{opaque}", "{hardware_id}"};
+#define TELLING 3 /* so many of these words tell devices apart */
+
+static const char *const words[] = {"{device}", "{opaque}", "{hardware_id}", "{gateway}"};
 
 /* Which word the text begins with; ELEMENTSOF(words) for none. */
 static size_t word_at(const char *at)
@@ -30,14 +32,14 @@ const char *client_id_fault(const char *text)
         size_t i = word_at(text);
 
         if (i < ELEMENTSOF(words)) {
-            seen = true;
+            seen = seen || i < TELLING;
             text += strlen(words[i]);
             continue;
         }
         if (strncmp(text, "{n}", 3) == 0)
             return "has {n}, but a client id stays the same when the key and its identity change";
         if (*text == '{' || *text == '}')
-            return "has a brace that does not belong to {device}, {opaque} or {hardware_id}";
+            return "has a brace that does not belong to {device}, {opaque}, {hardware_id} or {gateway}";
         if (*text <= 0x20 || *text == 0x7f || strchr("+#\"\\", *text))
             return "has a character that brokers do not take in a client id; expected printable ASCII without + # \" \\";
         text++;
@@ -45,9 +47,10 @@ const char *client_id_fault(const char *text)
     return seen ? NULL : "has no {device}, {opaque} or {hardware_id}, so all devices would have the same client id";
 }
 
-int client_id_make(const char *text, const char *device, const char *opaque, const char *hardware_id, char **ret)
+int client_id_make(const char *text, const char *device, const char *opaque, const char *hardware_id,
+                   const char *gateway, char **ret)
 {
-    const char *const texts[] = {device, opaque, hardware_id};
+    const char *const texts[] = {device, opaque, hardware_id, gateway};
     struct strbuf b = {0};
 
     while (*text) {

@@ -22,7 +22,7 @@ int config_client(const struct config *c, struct config_device *d)
         opaque = NULL;
         return -ENOMEM;
     }
-    if (client_id_make(u->client_id, d->id, opaque, d->hardware_id ?: d->id, &id) < 0)
+    if (client_id_make(u->client_id, d->id, opaque, d->hardware_id ?: d->id, u->gateway, &id) < 0)
         return -ENOMEM;
     for (const char *p = u->host; *p; p++)
         strbuf_printf(&b, "%c", tolower((unsigned char)*p));

@@ -68,13 +68,14 @@ struct config_uplink {
     char *profile;
     char **suites;  /* names, most wanted first, NULL-terminated; each known and once only */
     char *identity; /* template of {opaque} {device} {n}; without {n} only if the registrar replaces */
+    char *gateway;  /* what this machine is called in topics, paths and client ids: "gateway", or its host name */
     struct config_registrar registrar;
     struct config_admission admission;
     unsigned nstart;      /* confirmable requests in flight a session */
     uint64_t keepalive;   /* an idle session is pinged so often; USEC_INFINITY: never */
     unsigned max_payload; /* bytes; 0: as the profile says */
     bool mqtt;            /* by the address; what follows is for it only */
-    char *client_id;      /* template of {device} {opaque} {hardware_id} */
+    char *client_id;      /* template of {device} {opaque} {hardware_id} {gateway} */
     enum config_mqtt_version mqtt_version;
 };
 

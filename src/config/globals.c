@@ -7,14 +7,18 @@
 #include "config/internal.h"
 #include "config/url.h"
 
+#include <ctype.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #define IDENTITY_ADDS "{opaque}-{n}"
 #define IDENTITY_REPLACES "{opaque}"
 #define IDENTITY_DEFAULT_MAX (sizeof(IDENTITY_ADDS) + DEVICE_ID_MAX + 1)
 #define PROFILE_DEFAULT "senml"
 #define CLIENT_ID_DEFAULT "{device}"
+#define GATEWAY_DEFAULT "gateway" /* of a machine without a name */
 
 static const char *const suites_known[] = {"ecdhe-psk", "ecdhe-psk-cbc", "psk", "psk-ccm8", NULL};
 
@@ -33,6 +37,7 @@ struct config_uplink *config_uplink_unref(struct config_uplink *u)
     free(u->suites);
     free(u->identity);
     free(u->client_id);
+    free(u->gateway);
     config_registrar_done(&u->registrar);
     free(u);
     return NULL;
@@ -272,7 +277,7 @@ static void read_keepalive(struct reader *r, struct value object, bool mqtt, uin
         reader_duration(r, object, "keepalive", COAP_KEEPALIVE_MIN, COAP_KEEPALIVE_MAX, ret);
 }
 
-static int read_uplink(struct reader *r, const char *name, struct value v, struct config *c)
+static int read_uplink(struct reader *r, const char *name, struct value v, const char *gateway, struct config *c)
 {
     static const char *const known[] = {"url",    "profile",   "suites",      "identity",  "registrar",    "admission",
                                         "nstart", "keepalive", "max_payload", "client_id", "mqtt_version", NULL};
@@ -285,6 +290,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, struc
     u->nstart = COAP_NSTART;
     c->uplinks[c->n_uplinks++] = u;
     config_copy(r, name, &u->name);
+    config_copy(r, gateway, &u->gateway);
     if (!id_valid(name))
         reader_mistake_key(r, v.node, "\"%.64s\" is not a name for an uplink; expected " ID_RULE, name);
     if (!json_object_is_type(v.json, json_type_object)) {
@@ -306,11 +312,44 @@ static int read_uplink(struct reader *r, const char *name, struct value v, struc
     return 0;
 }
 
+/* The host's name as far as it may stand in a topic, a path and a client id. */
+static void host_name(char ret[static DEVICE_ID_MAX + 1])
+{
+    char name[HOST_NAME_MAX + 1] = "";
+    size_t n = 0;
+
+    if (gethostname(name, sizeof(name)) < 0)
+        name[0] = 0;
+    name[HOST_NAME_MAX] = 0;
+    for (; name[n] && n < DEVICE_ID_MAX; n++)
+        ret[n] = isalnum((unsigned char)name[n]) || (n > 0 && strchr("._-", name[n])) ? name[n] : '0';
+    ret[n] = 0;
+    if (n == 0)
+        memcpy(ret, GATEWAY_DEFAULT, sizeof(GATEWAY_DEFAULT));
+}
+
+static void read_gateway(struct reader *r, struct value root, char ret[static DEVICE_ID_MAX + 1])
+{
+    const char *text;
+    struct value v;
+
+    host_name(ret);
+    if (!reader_string(r, root, "gateway", false, &text))
+        return;
+    reader_member(r, root, "gateway", true, &v);
+    if (id_valid(text))
+        memcpy(ret, text, strlen(text) + 1); /* an id is no longer than that */
+    else
+        reader_mistake(r, v.node, "\"%.64s\" is not a name for this gateway; expected " ID_RULE, text);
+}
+
 static int read_uplinks(struct reader *r, struct value root, struct config *c)
 {
+    char gateway[DEVICE_ID_MAX + 1];
     struct value v;
     int k = 0;
 
+    read_gateway(r, root, gateway);
     if (!reader_object(r, root, "uplinks", false, &v))
         return 0;
     if (json_object_object_length(v.json) > UPLINKS_MAX) {
@@ -325,7 +364,7 @@ static int read_uplinks(struct reader *r, struct value root, struct config *c)
         struct value uplink = {o, prescan_child(r->map, v.node, name)};
 
         if (k >= 0)
-            k = read_uplink(r, name, uplink, c);
+            k = read_uplink(r, name, uplink, gateway, c);
     }
     return k;
 }
@@ -392,7 +431,7 @@ static void read_spool(struct reader *r, struct value root, struct config_spool 
 
 static int read_root(struct reader *r, struct config *c)
 {
-    static const char *const known[] = {"uplinks", "rotation", "spool", "vault", NULL};
+    static const char *const known[] = {"gateway", "uplinks", "rotation", "spool", "vault", NULL};
     struct value root = reader_root(r);
     int k;
 

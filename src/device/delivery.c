@@ -73,7 +73,7 @@ static void on_rejected(struct device *d, const char *reason)
     } else {
         log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
                     "the cloud refuses a sample as such (%s); it is given up", reason);
-        message_log(d, "delivery", "a sample was refused as such, and is given up");
+        message_log(d, PROFILE_WARNING, "delivery", "a sample was refused as such, and is given up");
         spool_reject(d->queue, 1, reason);
     }
     d->delivery.held = 0;

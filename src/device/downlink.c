@@ -265,6 +265,30 @@ static void subscribe(struct listening *at)
         log_warning(d->config->id, "commands of the cloud cannot be heard: %s", strerrordesc_np(-r));
 }
 
+static void on_asked(int r, const struct uplink_response *response, void *userdata)
+{
+    const struct device *d = userdata;
+
+    if (r < 0 && r != -ECANCELED)
+        log_warning(d->config->id, "commands that wait cannot be asked for: %s", strerrordesc_np(-r));
+}
+
+/* What the broker does not show by itself when it is subscribed to. The device outlives its session's requests. */
+static void ask(struct listening *at)
+{
+    struct device *d = at->downlink->device;
+    _cleanup_(profile_message_done) struct profile_message m = {0};
+    struct device_names names;
+    int r = device_names(d, &names);
+
+    if (r >= 0)
+        r = profile_ask(d->uplink->profile, at->source, &names.profile, &m);
+    if (r > 0)
+        r = message_send(d->session, &m, on_asked, d, NULL);
+    if (r < 0)
+        log_warning(d->config->id, "commands that wait cannot be asked for: %s", strerrordesc_np(-r));
+}
+
 static bool takes_commands(const struct device *d)
 {
     if (d->tombstone || d->uplink->profile->n_sources == 0)
@@ -314,6 +338,7 @@ void downlink_online(struct device *d)
         switch (d->uplink->profile->sources[i].kind) {
         case PROFILE_SUBSCRIBE:
             subscribe(at);
+            ask(at);
             break;
         case PROFILE_POLL:
             poll_now(at);

@@ -446,9 +446,8 @@ int message_send(struct uplink_session *s, const struct profile_message *m, upli
 /* "4.03"; over MQTT "0x87". */
 #define CODE_TEXT_MAX 8
 void message_code_text(const struct profile *p, uint8_t code, char ret[static CODE_TEXT_MAX]);
-/* A warning for the cloud, if its profile has a place for them and there is a session; the journal has it in any case.
- */
-void message_log(struct device *d, const char *module, const char *text);
+/* A line for the cloud, if its profile has a place for them and there is a session; the journal has it in any case. */
+void message_log(struct device *d, enum profile_level level, const char *module, const char *text);
 
 /* announce.c */
 void announce_begin(struct device *d);

@@ -13,7 +13,7 @@ int device_introduce(void *userdata, struct uplink_introduction *ret)
     if (r < 0)
         return r;
     r = client_id_make(d->uplink->settings->client_id, names.profile.device, names.profile.opaque,
-                       names.profile.hardware_id, &ret->client_id);
+                       names.profile.hardware_id, names.profile.gateway, &ret->client_id);
     if (r < 0)
         return r;
     r = profile_will(d->uplink->profile, &names.profile, &m);

@@ -7,14 +7,25 @@
 #include <stdio.h>
 #include <string.h>
 
+/* A NAT on the way keeps an address for as long as it sees something of it. */
+static unsigned hold(const struct config_uplink *u)
+{
+    uint64_t half = u->keepalive == USEC_INFINITY ? COMMANDS_HOLD_MAX : u->keepalive / 2;
+
+    return (unsigned)(MIN_OF(half, COMMANDS_HOLD_MAX) / USEC_PER_SEC);
+}
+
 int device_names(const struct device *d, struct device_names *ret)
 {
     int r = vault_opaque_id(d->fleet->vault, d->config->id, ret->opaque);
 
     if (r < 0)
         return r;
-    ret->profile = (struct profile_names){
-        .device = d->config->id, .hardware_id = d->config->hardware_id ?: d->config->id, .opaque = ret->opaque};
+    ret->profile = (struct profile_names){.device = d->config->id,
+                                          .hardware_id = d->config->hardware_id ?: d->config->id,
+                                          .opaque = ret->opaque,
+                                          .gateway = d->uplink->settings->gateway,
+                                          .hold = hold(d->uplink->settings)};
     return 0;
 }
 
@@ -49,12 +60,12 @@ static void on_logged(int r, const struct uplink_response *response, void *userd
         log_debug(d->config->id, "a warning did not reach the cloud: %s", strerrordesc_np(-r));
 }
 
-void message_log(struct device *d, const char *module, const char *text)
+void message_log(struct device *d, enum profile_level level, const char *module, const char *text)
 {
     _cleanup_(profile_message_done) struct profile_message m = {0};
     struct device_names names;
 
     if (d->session_state == UPLINK_STATE_ONLINE && device_names(d, &names) >= 0 &&
-        profile_log(d->uplink->profile, &names.profile, "warning", module, text, &m) > 0)
+        profile_log(d->uplink->profile, &names.profile, level, module, text, &m) > 0)
         (void)message_send(d->session, &m, on_logged, d, NULL);
 }

@@ -130,7 +130,7 @@ static void write_down(struct device *d)
         return;
     }
     log_limited(journal, LOG_WARNING, d->config->id, "sensor %s%s%s", name, reason[0] ? ": " : "", reason);
-    message_log(d, d->config->driver, reason[0] ? reason : name);
+    message_log(d, PROFILE_WARNING, d->config->driver, reason[0] ? reason : name);
 }
 
 static int locate(void *userdata)

@@ -343,9 +343,10 @@ static int read_one(struct reading *g, const struct captured *c)
             return error_set(g->e, -EBADMSG, "at %s the command has no text that names a point", where(g->s->point));
         point = json_object_get_string(o);
     }
-    if (!at(g->root, g->s->value, &o))
-        return error_set(g->e, -EBADMSG, "at %s the command has no value", where(g->s->value));
-    return add_value(g, point, o, where(g->s->value));
+    for (size_t i = 0; g->s->values[i]; i++)
+        if (at(g->root, g->s->values[i], &o))
+            return add_value(g, point, o, where(g->s->values[i]));
+    return error_set(g->e, -EBADMSG, "at %s the command has no value", where(g->s->values[0]));
 }
 
 /* The id as JSON text, "null" without one. */

@@ -42,8 +42,9 @@ void profile_read_sources(struct reader *r, struct value root, struct profile *p
  * message, NULL-terminated. */
 bool profile_read_request(struct reader *r, struct value v, const struct profile *p, const char *const more[],
                           unsigned words, struct profile_request *ret);
-/* The member `status` of `v`: what each of the names (NULL-terminated) becomes, by default itself. */
-void profile_read_status(struct reader *r, struct value v, const char *const names[], struct json_object **ret);
+/* The member `key` of `v`: what each of the names (NULL-terminated) becomes, by default itself. */
+void profile_read_words(struct reader *r, struct value v, const char *key, const char *const names[],
+                        struct json_object **ret);
 /* A request that asks, with its body. */
 bool profile_read_poll(struct reader *r, struct value v, const struct profile *p, struct profile_request *ret);
 /* An announcement, probe, …: without a body there would be nothing in it. */

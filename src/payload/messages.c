@@ -146,13 +146,14 @@ int profile_will(const struct profile *p, const struct profile_names *names, str
     return maybe(p, &p->will, &m, ret);
 }
 
-int profile_log(const struct profile *p, const struct profile_names *names, const char *level, const char *module,
-                const char *text, struct profile_message *ret)
+int profile_log(const struct profile *p, const struct profile_names *names, enum profile_level level,
+                const char *module, const char *text, struct profile_message *ret)
 {
     struct meanings m = {0};
 
     meanings_names(&m, names);
-    meanings_text(&m, WORD_LEVEL, level);
+    if (p->log_levels[level])
+        m.of[WORD_LEVEL] = (struct meaning){.kind = MEANS_JSON, .json = p->log_levels[level]};
     meanings_text(&m, WORD_MODULE, module);
     meanings_text(&m, WORD_TEXT, text);
     return maybe(p, &p->log, &m, ret);
@@ -222,6 +223,14 @@ int profile_source(const struct profile *p, size_t i, const struct profile_names
     if (r < 0)
         profile_message_done(ret);
     return r;
+}
+
+int profile_ask(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret)
+{
+    struct meanings m = {0};
+
+    meanings_names(&m, names);
+    return maybe(p, &p->sources[i].ask, &m, ret);
 }
 
 int profile_outcome(const struct profile *p, const struct profile_names *names, const struct profile_command *c,

@@ -23,6 +23,7 @@ static void source_done(struct profile_source *s)
 {
     profile_request_done(&s->request);
     profile_request_done(&s->reply);
+    profile_request_done(&s->ask);
     for (size_t i = 0; s->locations && s->locations[i]; i++)
         free(s->locations[i]);
     free(s->locations);
@@ -34,7 +35,9 @@ static void source_done(struct profile_source *s)
     json_object_put(s->ignore);
     free(s->id);
     free(s->point);
-    free(s->value);
+    for (size_t i = 0; s->values && s->values[i]; i++)
+        free(s->values[i]);
+    free(s->values);
     free(s->members);
     for (size_t i = 0; i < PROFILE_OUTCOMES; i++)
         json_object_put(s->status[i]);
@@ -55,6 +58,8 @@ struct profile *profile_unref(struct profile *p)
     profile_request_done(&p->probe);
     profile_request_done(&p->will);
     profile_request_done(&p->log);
+    for (size_t i = 0; i < PROFILE_LEVELS; i++)
+        json_object_put(p->log_levels[i]);
     profile_request_done(&p->availability);
     for (size_t i = 0; i < SENSOR_STATES; i++)
         json_object_put(p->availability_status[i]);

@@ -38,9 +38,10 @@ enum profile_verdict {
 /* CoAP methods (RFC 7252 section 12.1.1, RFC 8132) */
 enum profile_method { PROFILE_GET = 1, PROFILE_POST = 2, PROFILE_PUT = 3, PROFILE_FETCH = 5 };
 
-/* What {device}, {hardware_id} and {opaque} stand for. */
+/* What {device}, {hardware_id}, {opaque}, {gateway} and {hold} stand for. */
 struct profile_names {
-    const char *device, *hardware_id, *opaque;
+    const char *device, *hardware_id, *opaque, *gateway;
+    unsigned hold; /* seconds for which a server is asked to hold back the answer to a poll */
 };
 
 /* One message, ready to be sent: a CoAP request, or a publication over MQTT. */
@@ -77,6 +78,10 @@ struct profile_announcement {
     struct profile_request request;
 };
 
+/* How much somebody should care. */
+enum profile_level { PROFILE_ERROR, PROFILE_WARNING, PROFILE_INFO, PROFILE_DEBUG };
+#define PROFILE_LEVELS (PROFILE_DEBUG + 1)
+
 enum profile_source_kind { PROFILE_SUBSCRIBE, PROFILE_POLL };
 
 /* How a write that a command asked for has ended. */
@@ -106,7 +111,9 @@ struct profile_source {
     struct json_object *ignore;     /* a list of messages that are none, or NULL */
     struct profile_condition *when; /* what a message must hold to be a command */
     size_t n_when;
-    char *id, *point, *value, *members; /* JSON pointers; NULL: not given */
+    char *id, *point, *members; /* JSON pointers; NULL: not given */
+    char **values;              /* JSON pointers, the first that leads to something counts; NULL: none */
+    struct profile_request ask; /* MQTT: sent when it is listened to, over each session */
     struct profile_request reply;
     bool reply_follows;                           /* it has a body, in the format of its command */
     struct json_object *status[PROFILE_OUTCOMES]; /* NULL: nothing */
@@ -137,6 +144,7 @@ struct profile {
     size_t n_announcements;
     struct profile_request will;
     struct profile_request log;
+    struct json_object *log_levels[PROFILE_LEVELS]; /* what {level} becomes; NULL: nothing */
     struct profile_request availability;
     struct json_object *availability_status[SENSOR_STATES]; /* what {status} becomes there; NULL: nothing */
     struct profile_source *sources;
@@ -197,16 +205,18 @@ int profile_will(const struct profile *p, const struct profile_names *names, str
 int profile_availability(const struct profile *p, const struct profile_names *names, enum sensor_state state,
                          const char *reason, struct profile_message *ret);
 
-/* What makes a message of a warning: its level ("warning"), where it comes from, its words. 1 a message, 0 the profile
- * has no place for it, -ENOMEM. */
-int profile_log(const struct profile *p, const struct profile_names *names, const char *level, const char *module,
-                const char *text, struct profile_message *ret);
+/* What makes a message of a line for a log: its level, where it comes from, its words. 1 a message, 0 the profile has
+ * no place for it, -ENOMEM. */
+int profile_log(const struct profile *p, const struct profile_names *names, enum profile_level level,
+                const char *module, const char *text, struct profile_message *ret);
 
 /* ---- Commands ---- */
 
 /* How to listen to a source: PROFILE_SUBSCRIBE: target is the path to observe or the topic filter; PROFILE_POLL: the
  * whole request whose response may bring a command. 0 or -ENOMEM. */
 int profile_source(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret);
+/* What is asked once it is listened to: 1 a message, 0 nothing, -ENOMEM. */
+int profile_ask(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret);
 
 /* One write that is asked for. */
 struct profile_command {

@@ -122,9 +122,9 @@ bool profile_read_poll(struct reader *r, struct value v, const struct profile *p
 {
     static const char *const more[] = {"body", "text", NULL};
 
-    if (!read_request(r, v, p, more, WORDS_NAMES, true, ret))
+    if (!read_request(r, v, p, more, WORDS_POLL, true, ret))
         return false;
-    profile_read_body(r, v, p, WORDS_NAMES, ret);
+    profile_read_body(r, v, p, WORDS_POLL, ret);
     return true;
 }
 

@@ -36,6 +36,37 @@ static void read_pointer(struct reader *r, struct value v, const char *key, char
     profile_copy(r, text, ret);
 }
 
+/* One pointer, or a list of them. */
+static void read_values(struct reader *r, struct value v, struct profile_source *s)
+{
+    struct value list;
+    size_t n = 1;
+
+    if (!reader_member(r, v, "value", false, &list))
+        return;
+    if (json_object_is_type(list.json, json_type_array))
+        n = json_object_array_length(list.json);
+    s->values = calloc(n + 2, sizeof(*s->values));
+    if (!s->values) {
+        r->mistakes->failed = -ENOMEM;
+        return;
+    }
+    if (!json_object_is_type(list.json, json_type_array)) {
+        read_pointer(r, v, "value", &s->values[0]);
+        return;
+    }
+    if (n == 0)
+        reader_mistake(r, list.node, "expected a JSON pointer such as \"/params/0\", or a list of such");
+    for (size_t i = 0; i < n; i++) {
+        struct value one = element(r, list, i);
+        const char *text = json_object_is_type(one.json, json_type_string) ? json_object_get_string(one.json) : " ";
+
+        if (!pointer_good(text))
+            reader_mistake(r, one.node, "expected a JSON pointer such as \"/params/0\", or \"\" for all");
+        profile_copy(r, text, &s->values[i]);
+    }
+}
+
 static void read_when(struct reader *r, struct value v, struct profile_source *s)
 {
     struct value when;
@@ -110,7 +141,7 @@ static void check_levels(struct reader *r, uint32_t node, const char *topic)
 
 static const char *const source_keys[] = {"observe", "topic", "poll",   "every", "accept", "location",
                                           "ignore",  "when",  "id",     "point", "format", "value",
-                                          "members", "reply", "status", NULL};
+                                          "members", "reply", "status", "ask",   NULL};
 
 /* Which of the ways it is; notes what does not belong together. */
 static void read_kind(struct reader *r, struct value v, struct profile *p, struct profile_source *s, unsigned *captured)
@@ -160,7 +191,7 @@ static void check_kind_keys(struct reader *r, struct value v, const struct profi
         bool observe, topic, poll;
     } table[] = {{"observe", true, false, false}, {"topic", false, true, false},    {"poll", false, false, true},
                  {"every", false, false, true},   {"location", false, false, true}, {"accept", true, false, true},
-                 {"format", false, true, false}};
+                 {"format", false, true, false},  {"ask", false, true, false}};
     bool mqtt = p->transport == PROFILE_MQTT, poll = s->kind == PROFILE_POLL;
     struct value at;
 
@@ -179,7 +210,7 @@ static void read_status(struct reader *r, struct value v, struct profile_source 
 {
     static const char *const names[] = {"done", "invalid", "denied", "unavailable", "busy", "failed", NULL};
 
-    profile_read_status(r, v, names, s->status);
+    profile_read_words(r, v, "status", names, s->status);
 }
 
 /* What names the point, and what is to be written. */
@@ -187,18 +218,31 @@ static void check_content(struct reader *r, struct value v, const struct profile
 {
     bool point = s->point || (captured & WORD_BIT(WORD_POINT));
 
-    if (s->members && (point || s->value))
+    if (s->members && (point || s->values))
         reader_mistake(r, v.node,
                        "\"members\" names points and values; \"point\", {point} and \"value\" do not go with it");
     if (!s->members && !point)
         reader_mistake(r, v.node,
                        "nothing says which point; expected \"point\", {point} in what is captured, or \"members\"");
-    if (!s->members && !s->value)
+    if (!s->members && !s->values)
         reader_mistake(r, v.node, "nothing says which value; expected \"value\" or \"members\"");
     if (s->point && (captured & WORD_BIT(WORD_POINT)))
         reader_mistake(r, v.node, "\"point\" beside a {point} that is captured; a command has one of them");
     if (s->id && (captured & WORD_BIT(WORD_ID)))
         reader_mistake(r, v.node, "\"id\" beside an {id} that is captured; a command has one of them");
+}
+
+/* Asked when it is listened to: what a broker does not tell by itself. */
+static void read_ask(struct reader *r, struct value v, struct profile *p, struct profile_source *s)
+{
+    static const char *const body_keys[] = {"body", "text", NULL};
+    struct value ask;
+
+    s->ask.content_format = -1;
+    if (p->transport != PROFILE_MQTT || !reader_object(r, v, "ask", false, &ask))
+        return;
+    if (profile_read_request(r, ask, p, body_keys, WORDS_NAMES, &s->ask))
+        profile_read_body(r, ask, p, WORDS_NAMES, &s->ask);
 }
 
 static void read_source(struct reader *r, struct value v, struct profile *p, struct profile_source *s)
@@ -214,11 +258,12 @@ static void read_source(struct reader *r, struct value v, struct profile *p, str
     reader_known(r, v, source_keys);
     read_kind(r, v, p, s, &captured);
     check_kind_keys(r, v, p, s);
+    read_ask(r, v, p, s);
     read_ignore(r, v, s);
     read_when(r, v, s);
     read_pointer(r, v, "id", &s->id);
     read_pointer(r, v, "point", &s->point);
-    read_pointer(r, v, "value", &s->value);
+    read_values(r, v, s);
     read_pointer(r, v, "members", &s->members);
     check_content(r, v, s, captured);
     read_status(r, v, s);

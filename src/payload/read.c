@@ -140,7 +140,7 @@ static void read_probe(struct reader *r, struct value root, struct profile *p)
     profile_read_body(r, v, p, WORDS_NAMES, &p->probe);
 }
 
-/* "will" and "log" */
+/* A message with a target and a body, and nothing else. */
 static void read_message(struct reader *r, struct value root, const char *key, unsigned words, const struct profile *p,
                          struct profile_request *ret)
 {
@@ -151,13 +151,14 @@ static void read_message(struct reader *r, struct value root, const char *key, u
         profile_read_body(r, v, p, words, ret);
 }
 
-void profile_read_status(struct reader *r, struct value v, const char *const names[], struct json_object **ret)
+void profile_read_words(struct reader *r, struct value v, const char *key, const char *const names[],
+                        struct json_object **ret)
 {
     struct value status, one;
 
     for (size_t i = 0; names[i]; i++)
         ret[i] = json_object_new_string(names[i]);
-    if (!reader_object(r, v, "status", false, &status))
+    if (!reader_object(r, v, key, false, &status))
         return;
     reader_known(r, status, names);
     for (size_t i = 0; names[i]; i++) {
@@ -182,9 +183,28 @@ static void read_availability(struct reader *r, struct value root, struct profil
         return;
     for (int i = 0; i < SENSOR_STATES; i++)
         names[i] = sensor_state_name((enum sensor_state)i);
-    profile_read_status(r, v, names, p->availability_status);
+    profile_read_words(r, v, "status", names, p->availability_status);
     if (profile_read_request(r, v, p, more, words, &p->availability))
         profile_read_body(r, v, p, words, &p->availability);
+}
+
+static void read_log(struct reader *r, struct value root, struct profile *p)
+{
+    static const char *const more[] = {"body", "text", "levels", NULL};
+    static const char *const levels[] = {[PROFILE_ERROR] = "error",
+                                         [PROFILE_WARNING] = "warning",
+                                         [PROFILE_INFO] = "info",
+                                         [PROFILE_DEBUG] = "debug",
+                                         [PROFILE_LEVELS] = NULL};
+    unsigned words = WORDS_NAMES | WORDS_LOG;
+    struct value v;
+
+    p->log.content_format = -1;
+    if (!reader_object(r, root, "log", false, &v))
+        return;
+    profile_read_words(r, v, "levels", levels, p->log_levels);
+    if (profile_read_request(r, v, p, more, words, &p->log))
+        profile_read_body(r, v, p, words, &p->log);
 }
 
 static void read_will(struct reader *r, struct value root, struct profile *p)
@@ -313,7 +333,7 @@ int profile_read(struct reader *r, struct profile *p)
     read_announcements(r, root, p);
     read_will(r, root, p);
     read_availability(r, root, p);
-    read_message(r, root, "log", WORDS_NAMES | WORDS_LOG, p, &p->log);
+    read_log(r, root, p);
     profile_read_sources(r, root, p);
     profile_read_responses(r, root, p);
     if (r->mistakes->failed < 0)

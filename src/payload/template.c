@@ -9,7 +9,8 @@
 
 static const char *const word_names[WORDS] = {
     [WORD_DEVICE] = "device",     [WORD_HARDWARE_ID] = "hardware_id",
-    [WORD_OPAQUE] = "opaque",     [WORD_POINT] = "point",
+    [WORD_OPAQUE] = "opaque",     [WORD_GATEWAY] = "gateway",
+    [WORD_HOLD] = "hold",         [WORD_POINT] = "point",
     [WORD_UNIT] = "unit",         [WORD_VALUE] = "value",
     [WORD_QUALITY] = "quality",   [WORD_TIME] = "time",
     [WORD_TIME_MS] = "time_ms",   [WORD_TIME_US] = "time_us",
@@ -32,6 +33,8 @@ void meanings_names(struct meanings *m, const struct profile_names *names)
     meanings_text(m, WORD_DEVICE, names->device);
     meanings_text(m, WORD_HARDWARE_ID, names->hardware_id);
     meanings_text(m, WORD_OPAQUE, names->opaque);
+    meanings_text(m, WORD_GATEWAY, names->gateway);
+    m->of[WORD_HOLD] = (struct meaning){.kind = MEANS_VALUE, .value = {.type = SAMPLE_UINT, .t = names->hold}};
 }
 
 void meanings_unit(struct meanings *m, const char *unit)

@@ -297,12 +297,11 @@ void mqtt_requests_stop(struct mqtt_session *c)
     visit_done(c);
 }
 
-void mqtt_requests_connected(struct mqtt_session *c)
+void mqtt_requests_subscribe(struct mqtt_session *c)
 {
     for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
         if (!sub->cancelled)
             ask_for(sub);
-    mqtt_requests_pump(c);
 }
 
 /* Requests are in the order in which they were sent. */

@@ -95,8 +95,9 @@ static void op_opened(void *userdata)
         s->uplink->old_mqtt_until = clock_boottime() + MQTT_OLD_VERSION_KEPT;
     s->uplink->away_at = 0;
     c->open = TAKE_PTR(c->making);
+    mqtt_requests_subscribe(c);
     attempt_opened(s, true);
-    mqtt_requests_connected(c);
+    mqtt_requests_pump(c);
     session_leave(s);
 }
 

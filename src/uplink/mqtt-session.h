@@ -62,8 +62,8 @@ int mqtt_listen(struct uplink_session *s, const char *filter, int accept, uplink
 void mqtt_requests_start(struct mqtt_session *c);
 /* Ends every request with -ECANCELED, and forgets the subscriptions. */
 void mqtt_requests_stop(struct mqtt_session *c);
-/* A connection stands: asks for the subscriptions, and sends what may be sent. */
-void mqtt_requests_connected(struct mqtt_session *c);
+/* A connection stands: asks for the subscriptions that there are. */
+void mqtt_requests_subscribe(struct mqtt_session *c);
 /* It is gone: what was under way on it has to go out again. */
 void mqtt_requests_lost(struct mqtt_session *c);
 /* When what has to be acknowledged next is overdue. */

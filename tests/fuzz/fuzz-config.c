@@ -85,7 +85,7 @@ static void profile(const uint8_t *data, size_t n, struct mistakes *mistakes)
     _cleanup_(profile_unrefp) struct profile *p = NULL;
     _cleanup_free_ char *text = copy(data, n);
     _cleanup_(profile_message_done) struct profile_message message = {0};
-    const struct profile_names names = {"device", "hardware", "opaque"};
+    const struct profile_names names = {"device", "hardware", "opaque", "gateway", 50};
     int r;
 
     r = profile_parse("profile.json", text, n, &p, mistakes);

@@ -8,7 +8,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij"};
+static const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij", "site-7", 50};
 
 #define COAP                                                                                                            \
     "{\"telemetry\":{\"path\":\"t\"},\"probe\":{\"path\":\"t\",\"body\":1},\"responses\":{\"accept\":[\"2.xx\"]},"      \

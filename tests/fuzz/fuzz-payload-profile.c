@@ -10,7 +10,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-static const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij"};
+static const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij", "site-7", 50};
 static const struct sample samples[] = {
     {"flow", 1700000000500000, {SAMPLE_INT, .x = INT64_MIN}, "Cel", 0},
     {"valve", 1700000000500000, {SAMPLE_DOUBLE, .d = 0.1}, "", SAMPLE_BAD},
@@ -83,7 +83,7 @@ static void check_others(const struct profile *p)
         check_message(p, &m);
         profile_message_done(&m);
     }
-    if (profile_log(p, &names, "warning", "a", "b\"", &m) > 0) {
+    if (profile_log(p, &names, PROFILE_WARNING, "a", "b\"", &m) > 0) {
         check_message(p, &m);
         profile_message_done(&m);
     }

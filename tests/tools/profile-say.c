@@ -48,7 +48,7 @@ static bool read_sample(const char *line, struct sample *ret)
 
 static int say(const struct profile *p)
 {
-    const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij"};
+    const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij", "site-7", 50};
     struct sample samples[SAMPLES_MAX];
     size_t n = 0;
     char line[1024];

@@ -10,7 +10,7 @@
 
 #define PROFILES FIXTURES_DIR "/../../etc/profiles"
 
-static const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij"};
+static const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij", "site-7", 50};
 
 static inline struct profile *shipped(const char *name)
 {

@@ -21,15 +21,22 @@ static void test_made(void **state)
         {"{opaque}", "abcdefghij"},
         {"gw/{hardware_id}:{device}", "gw/0011:boiler-1"},
         {"{device}{device}", "boiler-1boiler-1"},
+        {"{gateway}.{device}", "site-7.boiler-1"},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(table); i++) {
         _cleanup_free_ char *id = NULL;
 
         assert_null(client_id_fault(table[i].template));
-        assert_int_equal(client_id_make(table[i].template, "boiler-1", "abcdefghij", "0011", &id), 0);
+        assert_int_equal(client_id_make(table[i].template, "boiler-1", "abcdefghij", "0011", "site-7", &id), 0);
         assert_string_equal(id, table[i].id);
     }
+}
+
+static void test_alike(void **state)
+{
+    assert_non_null(strstr(client_id_fault("{gateway}"), "all devices would have the same client id"));
+    assert_non_null(strstr(client_id_fault("{gatewy}-{device}"), "{hardware_id} or {gateway}"));
 }
 
 static void test_long(void **state)
@@ -47,6 +54,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_made),
+        cmocka_unit_test(test_alike),
         cmocka_unit_test(test_long),
     };
 

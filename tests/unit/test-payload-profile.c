@@ -234,7 +234,7 @@ static void test_braces_that_stay(void **state)
             mistakes_format(&m, &all);
             fail_msg("%s\n%s", table[i].body, all);
         }
-        assert_int_equal(profile_log(p, &names, "warning", "bus", "no answer", &message), 1);
+        assert_int_equal(profile_log(p, &names, PROFILE_WARNING, "bus", "no answer", &message), 1);
         assert_string_equal(message.target, "{{x}}/boiler-1?a=abcdefghij");
         assert_int_equal(message.size, strlen(table[i].said));
         assert_memory_equal(message.body, table[i].said, message.size);
@@ -310,7 +310,7 @@ static void test_code_over_class(void **state)
     assert_int_equal(profile_verdict(p, CODE(4, 8)), PROFILE_REJECTED);
     assert_int_equal(profile_verdict(p, CODE(2, 2)), PROFILE_REJECTED);
     assert_int_equal(profile_verdict(p, CODE(2, 3)), PROFILE_ACCEPTED);
-    assert_int_equal(profile_probe(p, &(struct profile_names){"x", "h", "o"}, &probe), 0);
+    assert_int_equal(profile_probe(p, &(struct profile_names){"x", "h", "o", "g", 50}, &probe), 0);
     assert_string_equal(probe.body, "\"xx\"");
 }
 

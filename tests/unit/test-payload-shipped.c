@@ -44,7 +44,7 @@ static const char *told(const struct profile *p, int r, struct profile_message *
     return text;
 }
 
-enum what { PACK, PROBE, WILL, LOG, AVAILABLE, ANNOUNCE, LISTEN, DONE, DENIED };
+enum what { PACK, PROBE, WILL, LOG, AVAILABLE, ANNOUNCE, LISTEN, ASK, DONE, DENIED };
 
 static const char *say(const struct profile *p, enum what what, size_t i)
 {
@@ -65,7 +65,7 @@ static const char *say(const struct profile *p, enum what what, size_t i)
         r = profile_will(p, &names, &m);
         break;
     case LOG:
-        r = profile_log(p, &names, "warning", "modbus", "it's away", &m);
+        r = profile_log(p, &names, PROFILE_WARNING, "modbus", "it's away", &m);
         break;
     case AVAILABLE:
         r = profile_availability(p, &names, (enum sensor_state)i, "", &m);
@@ -76,6 +76,9 @@ static const char *say(const struct profile *p, enum what what, size_t i)
         break;
     case LISTEN:
         r = profile_source(p, i, &names, &m);
+        break;
+    case ASK:
+        r = profile_ask(p, i, &names, &m);
         break;
     case DONE:
         r = profile_outcome(p, &names, &c, PROFILE_DONE, "", &m);
@@ -131,12 +134,13 @@ static const struct {
      "POST .s/points 50 [{\"ts\":\"2023-11-14T22:13:20.5Z\",\"flow\":1,\"valve/bad\":2.5},{\"ts\":\"2023-11-14T22:13:21Z\","
      "\"flow\":\"x\\\"y\"}]"},
     {"golioth", PROBE, 0, "POST .d/gatehouse/probe 50 true"},
-    /* {"level": "warning", "module": "modbus", "msg": "it's away"} */
+    /* {"level": "warn", "module": "modbus", "msg": "it's away"} */
     {"golioth", LOG, 0,
-     "POST .s/logs 60 a3656c6576656c677761726e696e67666d6f64756c65666d6f64627573636d736769697427732061776179"},
+     "POST logs 60 a3656c6576656c647761726e666d6f64756c65666d6f64627573636d736769697427732061776179"},
     {"golioth", LISTEN, 0, "GET .rpc -1 "},
-    {"golioth", DONE, 0, "POST .rpc/status 50 {\"id\":\"17\",\"status\":0,\"detail\":{}}"},
-    {"golioth", DENIED, 0, "POST .rpc/status 50 {\"id\":\"17\",\"status\":7,\"detail\":{\"error\":\"not writable\"}}"},
+    {"golioth", DONE, 0, "POST .rpc/status 50 {\"id\":\"17\",\"status\":0,\"statusCode\":0,\"detail\":{}}"},
+    {"golioth", DENIED, 0,
+     "POST .rpc/status 50 {\"id\":\"17\",\"status\":7,\"statusCode\":7,\"detail\":{\"error\":\"not writable\"}}"},
     {"golioth", LISTEN, 1, "GET .d/desired -1 "},
     {"golioth", DONE, 1, "POST .d/outcome/a%23b 50 " OK},
 
@@ -157,6 +161,9 @@ static const struct {
     {"thingsboard", DONE, 0, "v1/devices/me/rpc/response/17 " OK},
     {"thingsboard", DENIED, 0, "v1/devices/me/rpc/response/17 " DENIED_BODY},
     {"thingsboard", LISTEN, 1, "v1/devices/me/attributes "},
+    {"thingsboard", ASK, 1, ""},
+    {"thingsboard", LISTEN, 2, "v1/devices/me/attributes/response/+ "},
+    {"thingsboard", ASK, 2, "v1/devices/me/attributes/request/1 {\"sharedKeys\":\"desired\"}"},
     {"thingsboard", DONE, 1,
      "v1/devices/me/attributes {\"outcome\":{\"point\":\"a#b\",\"ok\":true,\"status\":\"done\"}}"},
 
@@ -216,6 +223,11 @@ static const struct {
     {"hono", 0, NULL, "", NULL, NULL, 0},
     {"thingsboard", 0, "v1/devices/me/rpc/request/17", "{\"method\":\"setpoint\",\"params\":21.5}", "\"17\"",
      "setpoint", 21.5},
+    {"thingsboard", 0, "v1/devices/me/rpc/request/17", "{\"method\":\"setpoint\",\"params\":{\"value\":21.5}}",
+     "\"17\"", "setpoint", 21.5},
+    {"thingsboard", 2, "v1/devices/me/attributes/response/1", "{\"shared\":{\"desired\":{\"setpoint\":20}}}", "\"1\"",
+     "setpoint", 20},
+    {"thingsboard", 2, "v1/devices/me/attributes/response/1", "{}", NULL, NULL, 0},
     {"thingsboard", 1, "v1/devices/me/attributes", "{\"desired\":{\"setpoint\":20}}", "null", "setpoint", 20},
     {"thingsboard", 1, "v1/devices/me/attributes", "{\"fw_version\":\"1\"}", NULL, NULL, 0},
     {"homeassistant", 0, "gatehouse/boiler-1/setpoint/set", "21.5", "null", "setpoint", 21.5},
