@@ -174,7 +174,10 @@ struct gatehouse_plugin {
      * Device's thread. May be NULL. */
     int (*read)(void *device_data, const char *point, struct gatehouse_value *ret_value, char *error,
                 size_t error_size);
-    /* Looks for devices; `options` is a JSON object. Each find is reported as a JSON object. May be NULL. */
+    /* Looks for devices; `options` is a JSON object. Each find is reported as a JSON object of basic values. A scan
+     * that takes long does a part of it a call, and reports as its last "find" {"resume": TEXT, "done": N, "total": N}:
+     * it is called again with this text as option "resume", until none is reported. Between two calls devices are
+     * polled. May be NULL. */
     int (*scan)(const char *options, void (*found)(void *context, const char *object), void *context, char *error,
                 size_t error_size);
     /* Reads from a sensor that need not be configured ("what does register 100 hold?"); `options` is a JSON object in

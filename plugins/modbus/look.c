@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "look.h"
 
-#include "config.h"
 #include "device-internal.h"
-#include "host.h"
+#include "look-internal.h"
 #include "pdu.h"
 
 #include <errno.h>
@@ -11,13 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SUNSPEC_BASE 40000
-#define SUNSPEC_COMMON (SUNSPEC_BASE + 4)
-#define SUNSPEC_COMMON_SIZE 64
-#define SUNSPEC_MARK_1 0x5375 /* "Su" */
-#define SUNSPEC_MARK_2 0x6e53 /* "nS" */
-
-struct first_complaint {
+struct look_complaint {
     char *text;
     size_t size;
     bool any;
@@ -25,21 +18,28 @@ struct first_complaint {
 
 static void keep_first(void *context, const char *pointer, const char *message)
 {
-    struct first_complaint *c = context;
+    struct look_complaint *c = context;
 
     if (!c->any)
         (void)snprintf(c->text, c->size, "%s: %s", pointer, message);
     c->any = true;
 }
 
-static int fail(char *error, size_t size, const char *text)
+int look_fail(char *error, size_t size, const char *text)
 {
     (void)snprintf(error, size, "%s", text);
     return -EINVAL;
 }
 
-/* The options without `key`, which is handed out (NULL if it is not there). The caller puts both. */
-static json_object *options_parse(const char *options, const char *key, json_object **ret_value)
+int look_config(json_object *section, const struct gatehouse_point *points, size_t n_points, struct modbus_config **ret,
+                char *error, size_t error_size)
+{
+    struct look_complaint complaint = {.text = error, .size = error_size};
+
+    return modbus_config_read(look_text(section), points, n_points, keep_first, &complaint, ret);
+}
+
+json_object *look_options(const char *options, const char *key, json_object **ret_value)
 {
     json_object *o = json_tokener_parse(options), *value = NULL;
 
@@ -51,11 +51,6 @@ static json_object *options_parse(const char *options, const char *key, json_obj
         *ret_value = json_object_get(value);
     json_object_object_del(o, key);
     return o;
-}
-
-static const char *text_of(json_object *o)
-{
-    return json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN);
 }
 
 /* --- reading --- */
@@ -127,17 +122,16 @@ static int read_one(json_object *section, const char *text,
                     void (*take)(void *context, const struct gatehouse_value *value), void *context, char *error,
                     size_t error_size)
 {
-    struct first_complaint complaint = {.text = error, .size = error_size};
     json_object *point = point_of(text);
-    struct gatehouse_point p = {.name = "read", .config = point ? text_of(point) : NULL};
+    struct gatehouse_point p = {.name = "read", .config = point ? look_text(point) : NULL};
     struct modbus_server *server = NULL;
     struct modbus_config *c = NULL;
     uint16_t values[READ_BITS_MAX];
     struct modbus_failure failure;
 
     if (!point)
-        return fail(error, error_size, READ_EXPECTED);
-    int r = modbus_config_read(text_of(section), &p, 1, keep_first, &complaint, &c);
+        return look_fail(error, error_size, READ_EXPECTED);
+    int r = look_config(section, &p, 1, &c, error, error_size);
     json_object_put(point);
     if (r < 0)
         return r;
@@ -162,12 +156,12 @@ static int read_one(json_object *section, const char *text,
 int look_read(const char *options, void (*take)(void *context, const struct gatehouse_value *value), void *context,
               char *error, size_t error_size)
 {
-    json_object *what = NULL, *section = options_parse(options, "read", &what);
+    json_object *what = NULL, *section = look_options(options, "read", &what);
     char *copy = NULL, *rest, *text;
     int r = 0;
 
     if (!section || !json_object_is_type(what, json_type_string))
-        r = fail(error, error_size, section ? READ_EXPECTED : "expected a JSON object");
+        r = look_fail(error, error_size, section ? READ_EXPECTED : "expected a JSON object");
     else if (!(copy = strdup(json_object_get_string(what))))
         r = -ENOMEM;
     rest = copy;
@@ -175,136 +169,6 @@ int look_read(const char *options, void (*take)(void *context, const struct gate
         r = read_one(section, text, take, context, error, error_size);
     free(copy);
     json_object_put(what);
-    json_object_put(section);
-    return r;
-}
-
-/* --- scanning --- */
-
-static void add_text(json_object *o, const char *key, const char *text)
-{
-    if (*text)
-        json_object_object_add(o, key, json_object_new_string(text));
-}
-
-static void add_characters(json_object *o, const char *key, const uint16_t *registers, unsigned length)
-{
-    const struct text_format f = {.length = length};
-    char text[VALUE_TEXT_MAX];
-
-    if (text_decode(&f, registers, text) == 0)
-        add_text(o, key, text);
-}
-
-static bool add_sunspec(struct modbus_server *s, const struct server_terms *terms, json_object *o)
-{
-    uint16_t mark[2], common[SUNSPEC_COMMON_SIZE];
-    struct modbus_failure failure;
-
-    if (server_read(s, terms, TABLE_HOLDING, SUNSPEC_BASE, 2, mark, &failure) < 0 || mark[0] != SUNSPEC_MARK_1 ||
-        mark[1] != SUNSPEC_MARK_2 ||
-        server_read(s, terms, TABLE_HOLDING, SUNSPEC_COMMON, SUNSPEC_COMMON_SIZE, common, &failure) < 0)
-        return false;
-    add_characters(o, "maker", common, 32);
-    add_characters(o, "model", common + 16, 32);
-    add_characters(o, "version", common + 40, 16);
-    add_characters(o, "serial", common + 48, 32);
-    json_object_object_add(o, "by", json_object_new_string("SunSpec"));
-    return true;
-}
-
-static void add_identification(struct modbus_server *s, const struct server_terms *terms, json_object *o)
-{
-    static const char *const keys[] = {"maker", "model", "version"};
-    struct pdu_identification id;
-    struct modbus_failure failure;
-
-    if (server_identify(s, terms, &id, &failure) < 0)
-        return;
-    for (size_t i = 0; i < 3; i++)
-        add_text(o, keys[i], id.texts[i]);
-    json_object_object_add(o, "by", json_object_new_string("device identification"));
-}
-
-/* Whether the unit answered in any way of its own. */
-static bool is_there(int r, const struct modbus_failure *failure)
-{
-    return r == 0 || (failure->kind == FAILURE_EXCEPTION && failure->exception >= 0);
-}
-
-static int scan_units(struct modbus_server *s, struct server_terms terms, const char *url, unsigned first,
-                      unsigned last, void (*found)(void *context, const char *object), void *context, char *error,
-                      size_t error_size)
-{
-    struct modbus_failure failure;
-    uint16_t value;
-
-    for (terms.unit = first; terms.unit <= last; terms.unit++) {
-        int r = server_read(s, &terms, TABLE_HOLDING, 0, 1, &value, &failure);
-        if (r < 0 && failure.kind == FAILURE_SERVER) {
-            (void)snprintf(error, error_size, "%s", failure.text);
-            return r;
-        }
-        if (!is_there(r, &failure))
-            continue;
-        json_object *o = json_object_new_object();
-        json_object_object_add(o, "url", json_object_new_string(url));
-        json_object_object_add(o, "unit", json_object_new_int((int)terms.unit));
-        if (!add_sunspec(s, &terms, o))
-            add_identification(s, &terms, o);
-        found(context, text_of(o));
-        json_object_put(o);
-    }
-    return 0;
-}
-
-static bool units_of(json_object *units, unsigned *first, unsigned *last)
-{
-    char rest;
-    int n;
-
-    *first = 1;
-    *last = 247;
-    if (!units)
-        return true;
-    if (!json_object_is_type(units, json_type_string) && !json_object_is_type(units, json_type_int))
-        return false;
-    n = sscanf(json_object_get_string(units), "%3u-%3u%c", first, last, &rest);
-    if (n == 1)
-        *last = *first;
-    return (n == 1 || n == 2) && *first <= *last && *last <= 255;
-}
-
-int look_scan(const char *options, void (*found)(void *context, const char *object), void *context, char *error,
-              size_t error_size)
-{
-    struct first_complaint complaint = {.text = error, .size = error_size};
-    json_object *units = NULL, *section = options_parse(options, "units", &units);
-    struct modbus_server *server = NULL;
-    struct modbus_config *c = NULL;
-    unsigned first, last;
-    char bus[BUS_MAX];
-    int r;
-
-    if (!section)
-        r = fail(error, error_size, "expected a JSON object");
-    else if (!units_of(units, &first, &last))
-        r = fail(error, error_size, "expected \"units\": \"FIRST-LAST\", such as \"1-247\"");
-    else {
-        /* A unit that is there answers soon, and most are not there. */
-        if (!json_object_object_get_ex(section, "timeout", NULL))
-            json_object_object_add(section, "timeout", json_object_new_string("300ms"));
-        r = modbus_config_read(text_of(section), NULL, 0, keep_first, &complaint, &c);
-    }
-    if (r == 0)
-        r = server_get(&c->url, &c->serial, &server, error, error_size);
-    if (r == 0) {
-        modbus_url_bus(&c->url, bus, sizeof bus);
-        r = scan_units(server, device_terms(c), bus, first, last, found, context, error, error_size);
-    }
-    server_put(server);
-    modbus_config_free(c);
-    json_object_put(units);
     json_object_put(section);
     return r;
 }

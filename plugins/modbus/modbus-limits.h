@@ -19,6 +19,7 @@
 /* Sections 4.1 of the protocol and 3.1.3 of the TCP guide: 253 bytes and a head of seven. */
 #define PDU_MAX 253
 #define ADU_MAX 260
+#define RTU_ANSWER_MIN 5 /* an exception, with unit and CRC */
 /* What may wait in front of an answer: noise, an echo, an older answer. */
 #define FRAME_BUFFER_SIZE 1024
 
@@ -82,6 +83,13 @@
 #define RESOLVE_DEADLINE (120 * SEC)
 /* A poll gives the bus back after this long, so that a write waits for one request and not for all of them. */
 #define POLL_SLICE (20 * MSEC)
+
+/* Scanning: how long it holds the bus at a time, with and without devices that wait for it, though for some units at
+ * least, so that late answers are seen; and how long a unit is waited for at most where the server is slow. */
+#define SCAN_SLICE_SHARED (300 * MSEC)
+#define SCAN_SLICE (3 * SEC)
+#define SCAN_SLICE_UNITS 3
+#define SCAN_TIMEOUT_MAX (2 * SEC)
 
 /* After a time-out. */
 #define GIVE_WAY (1 * MSEC)

@@ -140,6 +140,14 @@ bool server_has_broadcast(const struct modbus_server *s)
     return line_has_broadcast(&s->line);
 }
 
+bool server_is_shared(const struct modbus_server *s)
+{
+    (void)pthread_mutex_lock(&servers_lock);
+    bool shared = s->references > 1;
+    (void)pthread_mutex_unlock(&servers_lock);
+    return shared;
+}
+
 void server_disconnect(struct modbus_server *s)
 {
     line_close(&s->line);
@@ -197,7 +205,7 @@ static void note_silence(struct modbus_server *s, const struct server_terms *ter
     if (nobody || had_answered)
         s->silences++;
     if (terms->close_on_timeout || !terms->check_transaction ||
-        (s->url.transport != TRANSPORT_RTU && s->silences >= SILENCES_MAX))
+        (s->url.transport != TRANSPORT_RTU && s->silences >= SILENCES_MAX && !terms->may_be_absent))
         line_close(&s->line);
 }
 
@@ -280,6 +288,16 @@ static int ask_once(struct modbus_server *s, const struct server_terms *terms, c
     return line_exchange(&s->line, &line_terms, q->pdu, q->pdu_size, answer, noise);
 }
 
+/* Whether what came besides may be the answer to an older request, so that this server is slower than it is waited for.
+ */
+static bool is_late(const struct modbus_server *s, const struct server_terms *terms, int r,
+                    const struct frame_noise *noise)
+{
+    if (s->url.transport == TRANSPORT_TCP)
+        return terms->check_transaction && noise->strays > noise->other_units;
+    return r == -ETIMEDOUT && noise->bytes >= RTU_ANSWER_MIN;
+}
+
 /* A connection that the peer closed while nobody looked costs a new one and nothing else, if the request did not go out
  * or may be repeated. */
 static int ask(struct modbus_server *s, const struct server_terms *terms, const struct question *q,
@@ -287,7 +305,10 @@ static int ask(struct modbus_server *s, const struct server_terms *terms, const 
 {
     bool was_open = s->line.fd >= 0;
     struct frame_noise noise;
-    int r = ensure_line(s, terms, failure);
+    int r;
+
+    failure->late = false;
+    r = ensure_line(s, terms, failure);
 
     if (r < 0)
         return r;
@@ -299,6 +320,7 @@ static int ask(struct modbus_server *s, const struct server_terms *terms, const 
             return r;
         r = ask_once(s, terms, q, answer, &noise);
     }
+    failure->late = is_late(s, terms, r, &noise);
     if (r < 0)
         return fail_exchange(s, r, terms, &noise, failure);
     if (answer->pdu_size == 0)
@@ -318,6 +340,7 @@ int server_read(struct modbus_server *s, const struct server_terms *terms, enum 
     if (terms->unit == 0 && server_has_broadcast(s)) {
         ret_failure->kind = FAILURE_UNIT;
         ret_failure->exception = -1;
+        ret_failure->late = false;
         (void)snprintf(ret_failure->text, sizeof ret_failure->text, "unit 0 is all units, and none of them answers");
         return -ETIMEDOUT;
     }

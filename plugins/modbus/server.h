@@ -26,6 +26,7 @@ enum failure_kind {
 struct modbus_failure {
     enum failure_kind kind;
     int exception;  /* its code, whatever it is; -1 if there was none */
+    bool late;      /* also set on success: an older request was answered meanwhile */
     char text[512]; /* in words */
 };
 
@@ -38,6 +39,7 @@ struct server_terms {
     uint64_t turnaround; /* silence after a broadcast */
     bool close_on_timeout;
     bool check_transaction;
+    bool may_be_absent; /* whoever is asked: silence says nothing about the connection */
 };
 
 /* The server of that url, made or shared. -ENOMEM, or -EEXIST with words when it is there with other settings of the
@@ -51,6 +53,8 @@ uint64_t server_retry_at(const struct modbus_server *s);
 const char *server_reason(const struct modbus_server *s);
 /* Whether it is unit 0's lot on this line to be told and not asked. */
 bool server_has_broadcast(const struct modbus_server *s);
+/* Whether others than the caller have it. */
+bool server_is_shared(const struct modbus_server *s);
 /* Ends the connection; the next request makes it anew. */
 void server_disconnect(struct modbus_server *s);
 
