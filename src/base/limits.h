@@ -129,6 +129,9 @@
 #define LINK_CALLS_MAX 256 /* outstanding at a driver */
 #define LINK_CALL_TIMEOUT (35 * USEC_PER_SEC)
 #define LINK_SCAN_TIMEOUT (10 * USEC_PER_MINUTE)
+#define LOOKS_MAX 16        /* scans, and reads without a device, that are under way */
+#define SCAN_FOUND_MAX 1024 /* kept of a scan */
+#define SCAN_TIME_MAX (30 * USEC_PER_MINUTE)
 #define LINK_REPORTS_IN_FLIGHT 8
 #define LINK_REPORT_INTERVAL (4 * USEC_PER_MSEC) /* between reports: what comes meanwhile travels together */
 #define LINK_REPORT_SLACK (USEC_PER_MSEC / 2)    /* not worth to be woken once more for */

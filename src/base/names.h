@@ -34,6 +34,7 @@
 
 /* The driver protocol */
 #define LINK_SOCKET "driver.sock"
+#define SCAN_RESUME "resume"            /* of what a scan found, where the next call goes on; an option of that */
 #define DRIVER_USER_PREFIX "gatehouse-" /* the driver NAME runs as the user gatehouse-NAME */
 
 /* Files and directories */

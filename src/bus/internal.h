@@ -113,6 +113,10 @@ bool managed_under_way(const struct bus *b, const char *sender);
 int provision_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int export_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
+/* look.c: methods of the manager */
+int look_method_scan(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int look_method_read_raw(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 /* changed.c */
 int changed_init(struct bus *b);
 void changed_done(struct bus *b);

@@ -101,8 +101,39 @@ static int get_text(sd_bus *connection, const char *path, const char *interface,
     return sd_bus_message_append(reply, "s", text);
 }
 
+static int append_member(sd_bus_message *m, const char *key, json_object *value)
+{
+    switch (json_object_get_type(value)) {
+    case json_type_boolean:
+        return sd_bus_message_append(m, "{sv}", key, "b", json_object_get_boolean(value));
+    case json_type_int:
+        return sd_bus_message_append(m, "{sv}", key, "x", json_object_get_int64(value));
+    case json_type_double:
+        return sd_bus_message_append(m, "{sv}", key, "d", json_object_get_double(value));
+    case json_type_string:
+        return sd_bus_message_append(m, "{sv}", key, "s", json_object_get_string(value));
+    case json_type_null:
+    case json_type_array:
+    case json_type_object:
+        break;
+    }
+    return 0; /* a find has none of these */
+}
+
+static int append_found(sd_bus_message *m, json_object *found)
+{
+    int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+    json_object_object_foreach (found, key, value)
+        if (r >= 0)
+            r = append_member(m, key, value);
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
 int job_object_result(sd_bus_message *m, const struct job_result *result)
 {
+    if (result->found)
+        return append_found(m, result->found);
     return sd_bus_message_append(m, "a{sv}", 3, "device", "s", result->device ?: "", "outcome", "s",
                                  result->outcome ?: "", "reason", "s", result->reason ?: "");
 }

@@ -115,3 +115,10 @@ int fleet_provision(struct fleet *f, int fd, const struct provision_options *opt
 int fleet_export(struct fleet *f, enum list_format format, int fd, const char *uplink, device_done done, void *userdata,
                  struct error *e);
 int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e);
+/* Has a driver look for sensors, configured or not, as a job. Its results are what was found, in the driver's words.
+ * `options`, an object of basic values, is kept and changed. -ENOTCONN: the driver is away. */
+int fleet_scan(struct fleet *f, const char *driver, json_object *options, struct job **ret_job, struct error *e);
+/* Has a driver read from a sensor that need not be configured. */
+typedef void (*fleet_values)(int r, const struct sample_value *values, size_t n, const struct error *e, void *userdata);
+int fleet_read_raw(struct fleet *f, const char *driver, json_object *options, fleet_values done, void *userdata,
+                   struct error *e);

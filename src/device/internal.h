@@ -5,7 +5,7 @@
  *
  *   fleet.c      all devices: index, start, stop            uplinks.c   what the children of one uplink share
  *   reload.c     another configuration                      drivers.c   what comes from and goes to drivers
- *   check.c      what plugins say of a device's section
+ *   check.c      what plugins say of a device's section     look.c      Scan, ReadRaw
  *   membership.c AddDevice, RemoveDevice, tombstones        verify.c    VerifyVault
  *   vault-care.c Rekey, SetRecoveryKey                      backup.c    Backup
  *   backup-dir.c backups after rotations
@@ -260,6 +260,7 @@ struct fleet {
     uint8_t boot_id[16];
     struct fleet_listener listener;
     struct verify *verify;
+    struct look *looks; /* scans and raw reads under way */
     struct vault_care *care;
     struct backup_job *backup;
     struct backup_file *backup_file; /* being made after a rotation */

@@ -20,6 +20,7 @@ static struct job *job_free(struct job *job)
         free(job->results[i].device);
         free(job->results[i].outcome);
         free(job->results[i].reason);
+        json_object_put(job->results[i].found);
     }
     free(job->results);
     free(job);
@@ -118,7 +119,8 @@ int job_new(struct jobs *jobs, const char *kind, const char *action, uint32_t to
     return 0;
 }
 
-void job_note(struct job *job, const char *device, const char *outcome, const char *reason)
+/* NULL when out of memory: the counts stay right; only the words are missing. */
+static struct job_result *add_result(struct job *job)
 {
     struct job_result *p = job->results;
 
@@ -127,12 +129,28 @@ void job_note(struct job *job, const char *device, const char *outcome, const ch
 
         p = reallocarray(p, allocated, sizeof(*p));
         if (!p)
-            return; /* the counts stay right; only the words are missing */
+            return NULL;
         job->results = p;
         job->results_allocated = allocated;
     }
-    p[job->n_results++] =
-        (struct job_result){.device = strdup(device ?: ""), .outcome = strdup(outcome), .reason = strdup(reason ?: "")};
+    return &p[job->n_results++];
+}
+
+void job_note(struct job *job, const char *device, const char *outcome, const char *reason)
+{
+    struct job_result *result = add_result(job);
+
+    if (result)
+        *result = (struct job_result){
+            .device = strdup(device ?: ""), .outcome = strdup(outcome), .reason = strdup(reason ?: "")};
+}
+
+void job_found(struct job *job, json_object *found)
+{
+    struct job_result *result = add_result(job);
+
+    if (result)
+        *result = (struct job_result){.found = json_object_get(found)};
 }
 
 void job_progress(struct jobs *jobs, struct job *job, const char *device, bool ok, const char *outcome,

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 
+#include <json-c/json.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
@@ -19,6 +20,7 @@ struct job_result {
     char *device;
     char *outcome;
     char *reason;
+    json_object *found; /* of a scan: what was found; device, outcome and reason are "" then. NULL: no find */
 };
 
 struct job {
@@ -57,6 +59,8 @@ void job_progress(struct jobs *jobs, struct job *job, const char *device, bool o
                   const char *reason);
 /* A line in its results that counts nothing. */
 void job_note(struct job *job, const char *device, const char *outcome, const char *reason);
+/* A find of a scan, likewise; takes a reference. */
+void job_found(struct job *job, json_object *found);
 void job_finish(struct jobs *jobs, struct job *job, enum job_state state);
 /* 0, or -EBUSY if it cannot be ended or has ended. */
 int job_cancel(struct jobs *jobs, struct job *job, struct error *e);
