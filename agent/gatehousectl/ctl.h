@@ -21,6 +21,7 @@ struct ctl {
     /* options of single verbs */
     bool all, force, keep, compromised, for_image, no_wait, registered, skip;
     const char *encoding, *keyfile, *state_dir, *type, *format, *template, *count, *prefix, *uplink, *timeout;
+    const char *url, *unit, *units, *read;
     sd_bus *bus;
     json_object *result; /* by ctl_result() */
 };
@@ -69,6 +70,9 @@ int key_memfd(const void *bytes, size_t n);
 /* Whether keys may go to standard output, having said why not. */
 bool key_output_fit(const struct ctl *c);
 
+/* look.c: `read` without a configured device. Exit status. */
+int look_read(struct ctl *c, int argc, char **argv);
+
 /* print.c */
 /* What the verb has to say, an object. Names of D-Bus properties are printed as main_identity for MainIdentity. */
 json_object *ctl_result(struct ctl *c);
@@ -107,6 +111,7 @@ int verb_job_list(struct ctl *c, int argc, char **argv);
 int verb_job_wait(struct ctl *c, int argc, char **argv);
 int verb_job_cancel(struct ctl *c, int argc, char **argv);
 int verb_rotate(struct ctl *c, int argc, char **argv);
+int verb_scan(struct ctl *c, int argc, char **argv);
 int verb_read(struct ctl *c, int argc, char **argv);
 int verb_write(struct ctl *c, int argc, char **argv);
 int verb_key_set(struct ctl *c, int argc, char **argv);

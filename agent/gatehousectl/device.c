@@ -127,8 +127,15 @@ int verb_read(struct ctl *c, int argc, char **argv)
     _cleanup_free_ char *path = NULL;
     json_object *value = NULL;
     uint64_t time;
-    int r = ctl_device(c, argv[0], &path);
+    int r;
 
+    if (c->url)
+        return look_read(c, argc, argv);
+    if (argc != 2 || c->unit || c->read || c->timeout) {
+        print_error("read: expected DEVICE and POINT, or --url=URL --read=WHAT (see gatehousectl read --help)");
+        return EXIT_USAGE;
+    }
+    r = ctl_device(c, argv[0], &path);
     if (r == 0)
         r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "Read", &reply, "s", argv[1]);
     if (r != 0)

@@ -35,6 +35,8 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
                         .help = "the keyfile of the agent (" KEYFILE_DIR "/" KEYFILE_CURRENT ")"},
     [OPTION_NO_WAIT] = {"no-wait", FLAG(no_wait), .help = "begin it, and do not wait for its end"},
     [OPTION_PREFIX] = {"prefix", VALUE(prefix, "TEXT"), .help = "of the ids that --count makes (device-)"},
+    [OPTION_READ] = {"read", VALUE(read, "WHAT"),
+                     .help = "TABLE:ADDRESS[:REGISTERS[:TYPE[:ORDER]]], as input:0:2:float32"},
     [OPTION_REGISTERED] = {"registered", FLAG(registered), .help = "the cloud has these keys already"},
     [OPTION_SKIP_EXISTING] = {"skip-existing", FLAG(skip), .help = "pass over devices that have a key"},
     [OPTION_STATE_DIR] = {"state-dir", VALUE(state_dir, "DIR"), .help = "where the vault is (" STATE_DIR ")"},
@@ -44,7 +46,10 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
                         .help = "wait no longer (30s, 5min); it goes on by itself"},
     [OPTION_TYPE] = {"type", VALUE(type, "TYPE"), .choices = "b|x|t|d|s",
                      .help = "of the value, as on D-Bus, where its form does not say"},
+    [OPTION_UNIT] = {"unit", VALUE(unit, "UNIT"), .help = "of the bus (1)"},
+    [OPTION_UNITS] = {"units", VALUE(units, "FIRST-LAST"), .help = "only these (1-247)"},
     [OPTION_UPLINK] = {"uplink", VALUE(uplink, "UPLINK"), .help = "only devices of this uplink"},
+    [OPTION_URL] = {"url", VALUE(url, "URL"), .help = "a bus, with or without a configured device"},
 };
 
 /* ── Values ── */

@@ -67,12 +67,31 @@ const struct verb verbs[] = {
         .summary = "begin nothing more of a job",
     },
     {
+        .name = "scan",
+        .operands = "DRIVER [URL] [KEY=VALUE...]",
+        .min = 1,
+        .max = 16,
+        .run = verb_scan,
+        .summary = "look for sensors, configured or not",
+        .details =
+            "For modbus URL is a bus: tcp://HOST[:PORT], rtu:/dev/NAME[?baud=...], rtu+tcp://HOST:PORT. KEY=VALUE are\n"
+            "settings of a device's file, as rs485=rts. Interrupted, gatehousectl leaves the scan running: see job list,\n"
+            "job wait and job cancel.",
+        .options = {{OPTION_UNITS, NULL}, {OPTION_TIMEOUT, "for which a unit is waited (300ms)"}},
+    },
+    {
         .name = "read",
-        .operands = "DEVICE POINT",
-        .min = 2,
-        .max = 2,
+        .operands = "DEVICE POINT|--url=URL",
+        .max = 16,
         .run = verb_read,
-        .summary = "read a point from its sensor now",
+        .summary = "read a point from its sensor now, or registers of any",
+        .details =
+            "With --url no device need be configured: --read says what is read, and operands KEY=VALUE are settings\n"
+            "of a device's file. Several of WHAT, with commas between them, are a request each.",
+        .options = {{OPTION_URL, NULL},
+                    {OPTION_UNIT, NULL},
+                    {OPTION_READ, NULL},
+                    {OPTION_TIMEOUT, "for which the unit is waited (1s)"}},
     },
     {
         .name = "write",
