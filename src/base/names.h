@@ -30,6 +30,7 @@
 #define ACTION_MANAGE_KEYS "org.gatehouse1.manage-keys"
 #define ACTION_EXPORT_KEYS "org.gatehouse1.export-keys"
 #define ACTION_WRITE "org.gatehouse1.write"
+#define ACTION_SET_LOG_LEVEL "org.gatehouse1.set-log-level"
 #define ADMIN_GROUP "gatehouse-admin" /* its members have all of these but those that give and take keys */
 
 /* The driver protocol */

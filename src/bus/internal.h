@@ -129,5 +129,7 @@ void changed_forget(struct bus *b, struct device *d);
 /* samples.c */
 int samples_subscribe(struct bus *b, sd_bus_message *m, sd_bus_error *error);
 int samples_unsubscribe(struct bus *b, sd_bus_message *m);
+/* It has left the bus. */
+void samples_gone(struct bus *b, const char *name);
 void samples_send(struct bus *b, struct device *d, const struct sample *sample);
 void samples_done(struct bus *b);

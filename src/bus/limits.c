@@ -194,8 +194,10 @@ static int on_owner_changed(sd_bus_message *m, void *userdata, sd_bus_error *err
     struct bus *b = userdata;
     const char *name, *before, *after;
 
-    if (sd_bus_message_read(m, "sss", &name, &before, &after) >= 0 && after[0] == 0)
+    if (sd_bus_message_read(m, "sss", &name, &before, &after) >= 0 && after[0] == 0) {
         callers_gone(b->callers, name);
+        samples_gone(b, name);
+    }
     return 0;
 }
 

@@ -433,7 +433,6 @@ static int get_log(sd_bus *connection, const char *path, const char *interface, 
     return sd_bus_message_append(reply, "s", text);
 }
 
-/* Not asked asynchronously: sd-bus itself refuses callers that are neither root nor of our own user. */
 static int set_log_level(sd_bus *connection, const char *path, const char *interface, const char *property,
                          sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -457,10 +456,22 @@ static int set_log_target(sd_bus *connection, const char *path, const char *inte
                             "the target follows standard error: the journal under systemd, the console by hand");
 }
 
+/* A setter cannot answer later, so its caller is looked at before it is called. (Left to sd-bus's own rule, the bus
+ * would be asked, and the loop wait for the answer.) */
+static int on_log_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    int r;
+
+    if (!sd_bus_message_is_method_call(m, "org.freedesktop.DBus.Properties", "Set"))
+        return 0;
+    r = policy_check(userdata, m, ACTION_SET_LOG_LEVEL, error);
+    return r < 0 ? r : r == 0;
+}
+
 static const sd_bus_vtable log_vtable[] = {
     SD_BUS_VTABLE_START(0),
-    SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_log, set_log_level, 0, 0),
-    SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", get_log, set_log_target, 0, 0),
+    SD_BUS_WRITABLE_PROPERTY("LogLevel", "s", get_log, set_log_level, 0, ANYONE),
+    SD_BUS_WRITABLE_PROPERTY("LogTarget", "s", get_log, set_log_target, 0, ANYONE),
     SD_BUS_PROPERTY("SyslogIdentifier", "s", get_log, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_VTABLE_END,
 };
@@ -471,6 +482,8 @@ int manager_register(struct bus *b)
 
     if (r >= 0)
         r = sd_bus_add_object_manager(b->connection, NULL, BUS_PATH_MANAGER);
+    if (r >= 0)
+        r = sd_bus_add_object(b->connection, NULL, "/org/freedesktop/LogControl1", on_log_call, b);
     if (r >= 0)
         r = sd_bus_add_object_vtable(b->connection, NULL, "/org/freedesktop/LogControl1", "org.freedesktop.LogControl1",
                                      log_vtable, b);

@@ -74,9 +74,10 @@ static bool own_or_root(uint32_t uid)
 }
 
 /* What the members of ADMIN_GROUP may not. */
-static bool about_keys(const char *action)
+static bool for_root_only(const char *action)
 {
-    return strcmp(action, ACTION_MANAGE_KEYS) == 0 || strcmp(action, ACTION_EXPORT_KEYS) == 0;
+    return strcmp(action, ACTION_MANAGE_KEYS) == 0 || strcmp(action, ACTION_EXPORT_KEYS) == 0 ||
+           strcmp(action, ACTION_SET_LOG_LEVEL) == 0;
 }
 
 static int answer(struct policy_request *request)
@@ -144,7 +145,7 @@ static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
     /* A sender that is gone, or whose uid cannot be read, stays UINT32_MAX: nobody. */
     if (r < 0)
         request->uid = UINT32_MAX;
-    else if (!own_or_root(request->uid) && !about_keys(request->action) && look_up(request))
+    else if (!own_or_root(request->uid) && !for_root_only(request->action) && look_up(request))
         return 0;
     return answer(request);
 }
@@ -219,5 +220,5 @@ int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_er
     return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
                              "%s needs the right %s, which root and the agent's own user have%s; uid %u has not",
                              sd_bus_message_get_member(m), action,
-                             about_keys(action) ? "" : ", and the group " ADMIN_GROUP, uid);
+                             for_root_only(action) ? "" : ", and the group " ADMIN_GROUP, uid);
 }

@@ -6,6 +6,7 @@
  * samples are on their way unanswered; what comes then is counted and told by Lagged. */
 
 #include "base/names.h"
+#include "bus/callers.h"
 #include "bus/internal.h"
 #include "bus/value.h"
 
@@ -20,7 +21,6 @@ struct subscriber {
     struct subscriber *next;
     struct bus *bus;
     char *name;
-    sd_bus_track *track;
     struct lh_table *devices; /* NULL: all */
     sd_bus_slot *ping;        /* open */
     uint32_t unanswered;      /* samples sent since the last answered ping was sent */
@@ -40,7 +40,6 @@ static void drop(struct subscriber **link)
     *link = s->next;
     s->bus->n_subscribers--;
     sd_bus_slot_unref(s->ping);
-    sd_bus_track_unref(s->track);
     if (s->devices)
         lh_table_free(s->devices);
     free(s->name);
@@ -57,14 +56,12 @@ static struct subscriber **find(struct bus *b, const char *name)
     return NULL;
 }
 
-static int on_gone(sd_bus_track *track, void *userdata)
+void samples_gone(struct bus *b, const char *name)
 {
-    struct subscriber *s = userdata;
-    struct subscriber **link = find(s->bus, s->name);
+    struct subscriber **link = find(b, name);
 
     if (link)
         drop(link);
-    return 0;
 }
 
 static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
@@ -171,6 +168,8 @@ int samples_subscribe(struct bus *b, sd_bus_message *m, sd_bus_error *error)
     struct subscriber **old = find(b, sender), *s;
     int r;
 
+    if (!callers_find(b->callers, sender))
+        return 1; /* it has left meanwhile, and samples_gone() will not come again */
     if (!old && b->n_subscribers >= SUBSCRIBERS_MAX)
         return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "there are %d subscribers already",
                                  SUBSCRIBERS_MAX);
@@ -181,10 +180,6 @@ int samples_subscribe(struct bus *b, sd_bus_message *m, sd_bus_error *error)
     b->subscribers = s;
     b->n_subscribers++;
     r = s->name ? read_devices(b, m, s, error) : -ENOMEM;
-    if (r >= 0)
-        r = sd_bus_track_new(b->connection, &s->track, on_gone, s);
-    if (r >= 0)
-        r = sd_bus_track_add_name(s->track, sender);
     if (r < 0) {
         drop(&b->subscribers);
         return r;
@@ -199,10 +194,7 @@ int samples_subscribe(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 
 int samples_unsubscribe(struct bus *b, sd_bus_message *m)
 {
-    struct subscriber **link = find(b, sd_bus_message_get_sender(m));
-
-    if (link)
-        drop(link);
+    samples_gone(b, sd_bus_message_get_sender(m));
     return sd_bus_reply_method_return(m, NULL);
 }
 

@@ -4,6 +4,7 @@
 and the turns of its loop stay bounded, and everybody else is answered as before."""
 import os
 import re
+import signal
 import time
 
 import harness
@@ -231,7 +232,30 @@ def descriptors(bench):
     wait_for("them to be closed", lambda: open_files(agent) <= before + 4)
 
 
+def the_loop_waits_for_nobody(bench):
+    """A bus daemon that does not answer, in the middle of calls for which the agent has to ask it something, keeps no session
+    waiting: samples go on arriving, sooner than any question to the bus is given up."""
+    _, _, cloud, _ = sim_bench(bench)
+    daemon = next(p for p in bench.processes if p.name == "dbus-daemon")
+    calls = (("/org/freedesktop/LogControl1", "org.freedesktop.DBus.Properties", "Set", "ssv",
+              ("org.freedesktop.LogControl1", "LogLevel", ("s", "info"))),
+             (ROOT, MANAGER, "Subscribe", "as", ([],)), (ROOT, MANAGER, "Unsubscribe", "", ()))
+    for _ in range(3):
+        with Client(bench) as c:
+            sent = [c.send(*call, harness.BUS_NAME) for _ in range(100) for call in calls]
+            check(c.answered(sent[5]), "the first of them")
+            daemon.send(signal.SIGSTOP)
+            try:
+                begun, mark = time.monotonic(), cloud.mark()
+                wait_for("samples while the bus is stopped", lambda: len([e for e in cloud.events()[mark:] if e.get("event") == "sample"]) >= 5)
+                took = time.monotonic() - begun
+            finally:
+                daemon.send(signal.SIGCONT)
+            check(took < 20, f"five samples took {took:.0f} s while the bus did not answer")
+            check(c.answered(sent[-1]), "the last one")
+
+
 if __name__ == "__main__":
     harness.main(objects_unread, lists_unread, properties_unread, trees_unread, readers_are_not_limited, one_walk_a_sender,
                  options_are_few,
-                 many_options_hold_nothing, descriptors)
+                 many_options_hold_nothing, descriptors, the_loop_waits_for_nobody)
