@@ -293,52 +293,62 @@ static bool branch_world(struct world *w, unsigned variant)
     return false;
 }
 
-/* All that may follow a world, one after another; false at the end. */
-bool branch(const struct world *from, unsigned index, struct world *to, bool *ret_possible)
-{
-    enum { WORLD = 8, COMMITS = 2, TIMER = 1, MAINS = 3, ANSWERS = 9 };
-    bool pending = from->r.change != ROTATION_CHANGE_NONE;
-    unsigned i = index;
+enum { WORLD = 8, COMMITS = 2, TIMER = 1, MAINS = 3, ANSWERS = 9 };
 
-    *to = *from;
-    *ret_possible = false;
-    if (from->gone)
-        return false;
-    if (i < WORLD) {
-        *ret_possible = branch_world(to, i);
-        return true;
-    }
-    i -= WORLD;
-    if (i < COMMITS) {
-        *ret_possible = pending;
-        if (pending && i == 0)
+/* Before the world is copied: whether such a thing can happen at all. */
+static bool thinkable(const struct world *from, unsigned i)
+{
+    bool pending = from->r.change != ROTATION_CHANGE_NONE;
+
+    if (i < WORLD)
+        return i != 5 || pending;
+    if ((i -= WORLD) < COMMITS)
+        return pending;
+    if ((i -= COMMITS) < TIMER)
+        return from->armed;
+    if ((i -= TIMER) < MAINS)
+        return from->slot[ROTATION_MAIN] != NO_KEY;
+    if ((i -= MAINS) < ANSWERS)
+        return from->r.in_flight != ROTATION_REQUEST_NONE;
+    return acts_allowed & 1u << (i - ANSWERS);
+}
+
+static bool branch_to(struct world *to, unsigned i)
+{
+    if (i < WORLD)
+        return branch_world(to, i);
+    if ((i -= WORLD) < COMMITS) {
+        if (i == 0)
             step_committed(to);
-        else if (pending)
+        else
             feed_type(to, ROTATION_EV_COMMIT_FAILED);
         return true;
     }
-    i -= COMMITS;
-    if (pending)
-        return false;
-    if (i < TIMER) {
-        *ret_possible = from->armed;
+    if ((i -= COMMITS) < TIMER) {
         to->armed = false;
-        if (from->armed)
-            feed_type(to, ROTATION_EV_TIMER);
+        feed_type(to, ROTATION_EV_TIMER);
         return true;
     }
-    i -= TIMER;
-    if (i < MAINS) {
-        *ret_possible =
-            from->slot[ROTATION_MAIN] != NO_KEY && branch_handshake(to, i, ROTATION_MAIN, ROTATION_EV_MAIN_ACCEPTED);
-        return true;
+    if ((i -= TIMER) < MAINS)
+        return branch_handshake(to, i, ROTATION_MAIN, ROTATION_EV_MAIN_ACCEPTED);
+    if ((i -= MAINS) < ANSWERS)
+        return branch_answer(to, i);
+    return branch_act(to, i - ANSWERS);
+}
+
+/* All that may follow a world, one after another; false at the end. While a commit is unanswered nothing else is heard.
+ */
+bool branch(const struct world *from, unsigned index, struct world *to, bool *ret_possible)
+{
+    bool pending = from->r.change != ROTATION_CHANGE_NONE;
+    unsigned n = WORLD + COMMITS + (pending ? 0 : TIMER + MAINS + ANSWERS + ACTS);
+
+    *ret_possible = false;
+    if (from->gone || index >= n)
+        return false;
+    if (thinkable(from, index)) {
+        *to = *from;
+        *ret_possible = branch_to(to, index);
     }
-    i -= MAINS;
-    if (i < ANSWERS) {
-        *ret_possible = branch_answer(to, i);
-        return true;
-    }
-    i -= ANSWERS;
-    *ret_possible = i < ACTS && acts_allowed & 1u << i && branch_act(to, i);
-    return i < ACTS;
+    return true;
 }

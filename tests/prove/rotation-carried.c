@@ -246,7 +246,7 @@ void carried_check(struct world *w, const struct world *before, const struct rot
 {
     bool commits = w->r.change != ROTATION_CHANGE_NONE;
 
-    if (!carrying || w->violation[0])
+    if (!carrying || w->violation)
         return;
     stand_at(before);
     tell(ev);

@@ -72,7 +72,7 @@ static bool insists(struct world *w, enum kindness k)
         branch_act(&then, ACT_SET_MAIN_CONFIRMED);
     else
         branch_act(&then, w->r.d.state == ROTATION_IDLE ? ACT_FORGET_MAIN_CONFIRMED : ACT_FORGET_CONFIRMED);
-    if (then.r.change == ROTATION_CHANGE_NONE && !then.violation[0])
+    if (then.r.change == ROTATION_CHANGE_NONE && !then.violation)
         return false;
     *w = then;
     return true;
@@ -82,7 +82,7 @@ static bool does(struct world *w, enum act act)
 {
     struct world then = *w;
 
-    if (!branch_act(&then, act) || (then.r.change == ROTATION_CHANGE_NONE && !then.violation[0]))
+    if (!branch_act(&then, act) || (then.r.change == ROTATION_CHANGE_NONE && !then.violation))
         return false;
     *w = then;
     return true;
@@ -151,8 +151,8 @@ static void check_dated(const struct world *at_rest, struct world *report)
         return;
     step_committed(&w);
     feed(&w, &ev);
-    if (w.violation[0] || w.r.change != ROTATION_CHANGE_NONE)
-        violate(report, "dated: %s", w.violation[0] ? w.violation : "the age of main is written down time and again");
+    if (w.violation || w.r.change != ROTATION_CHANGE_NONE)
+        violate(report, "dated: %s", w.violation ? w.violation : "the age of main is written down time and again");
 }
 
 /* Whether a machine at rest is where it should be. */
@@ -161,7 +161,7 @@ static void check_end(struct world *w)
     const struct rotation_durable *d = &w->r.d;
     bool waits = policy.manual && (d->state == ROTATION_STAGED || (d->state == ROTATION_SWAPPED && !policy.replaces));
 
-    if (w->violation[0] || w->gone)
+    if (w->violation || w->gone)
         return;
     if (d->state != ROTATION_IDLE && !waits)
         violate(w, "ends: at rest in %s", rotation_state_name(d->state));
@@ -195,31 +195,30 @@ static bool unfinished(const struct world *w, enum kindness k)
     return false;
 }
 
-static void check_ends(struct world *w, enum kindness k)
+/* From the world `w`, whose key is `key`: until it is at its end, or where it is known that it comes to one. */
+static void check_ends(struct world *w, const struct packed *key, enum kindness k)
 {
     struct packed chain[KIND_STEPS];
-    const struct node *known = NULL;
+    const struct node *known = set_find(&kind[k], key);
     uint32_t n = 0, steps = 0;
 
-    for (size_t i = 0; i < LATE_MAX; i++)
-        cloud_late(w, i);
-    if (!unfinished(w, k))
-        return;
+    chain[0] = *key;
     for (bool rest = false; !rest && !known; n += !rest && !known) {
         if (n == KIND_STEPS) {
             violate(w, "%s: not within %d steps, in %s", kindness_names[k], KIND_STEPS,
                     rotation_state_name(w->r.d.state));
             return;
         }
-        pack(w, true, &chain[n]);
+        if (n > 0)
+            pack(w, true, &chain[n]);
         unpack(&chain[n], w);
-        known = set_find(&kind[k], &chain[n]);
+        known = n > 0 ? set_find(&kind[k], &chain[n]) : NULL;
         if (!known && !w->gone)
             rest = !kind_step(w, k);
         if (rest && k != FAIR)
             violate(w, "%s: at rest in %s", kindness_names[k], rotation_state_name(w->r.d.state));
         rest = rest || w->gone || !unfinished(w, k);
-        if (w->violation[0])
+        if (w->violation)
             return;
     }
     if (known)
@@ -231,14 +230,27 @@ static void check_ends(struct world *w, enum kindness k)
     longest = MAX_OF(longest, steps);
 }
 
+void ends_begin(const struct world *from, struct ends *ret)
+{
+    ret->from = *from;
+    ret->from.soon = true;
+    for (size_t i = 0; i < LATE_MAX; i++)
+        cloud_late(&ret->from, i);
+    pack(&ret->from, true, &ret->key);
+    for (enum kindness k = FAIR; k < KINDNESSES; k++)
+        if (unfinished(&ret->from, k))
+            set_prefetch(&kind[k], &ret->key);
+}
+
 /* Whether it ends with each of them; if not, `to` is where it does not. */
-bool ends_kindly(const struct world *from, struct world *to)
+bool ends_kindly(const struct ends *ends, struct world *to)
 {
     for (enum kindness k = FAIR; k < KINDNESSES; k++) {
-        *to = *from;
-        to->soon = true;
-        check_ends(to, k);
-        if (to->violation[0])
+        if (!unfinished(&ends->from, k))
+            continue;
+        *to = ends->from;
+        check_ends(to, &ends->key, k);
+        if (to->violation)
             return false;
     }
     return true;

@@ -30,6 +30,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#define BRANCHES_MAX 64
 #define CARRIED_WORLDS 2000
 #define FROM_WORLDS 3000
 #define SEEDS_WORLDS 60000
@@ -86,29 +87,52 @@ static void forget_worlds(void)
     ends_forget();
 }
 
+/* What may follow a world: all of it first, then into the set, whose places have arrived from memory meanwhile. False:
+ * `to` is a violation. */
+static bool expand(uint32_t i, const struct world *from, struct world *to, unsigned *ret_branch, uint64_t *transitions)
+{
+    struct packed keys[BRANCHES_MAX];
+    uint8_t branches[BRANCHES_MAX];
+    unsigned n = 0;
+    bool possible;
+
+    for (unsigned b = 0; branch(from, b, to, &possible); b++) {
+        if (!possible)
+            continue;
+        ++*transitions;
+        *ret_branch = b;
+        if (to->violation)
+            return false;
+        if (n == BRANCHES_MAX)
+            abort();
+        pack(to, false, &keys[n]);
+        set_prefetch(&seen, &keys[n]);
+        branches[n++] = (uint8_t)b;
+    }
+    for (unsigned k = 0; k < n; k++)
+        set_prefetch_node(&seen, &keys[k]);
+    for (unsigned k = 0; k < n; k++)
+        set_add(&seen, &keys[k], i, branches[k]);
+    return true;
+}
+
 /* From what is in `seen`, through at most `most` worlds. */
 static unsigned explore(const char *setting, unsigned index, uint32_t most, struct totals *totals)
 {
     uint64_t transitions = 0;
-    struct packed key;
 
     for (uint32_t i = 0; i < seen.n && i < most; i++) {
         struct world from, to;
-        bool possible;
+        struct ends ends;
+        unsigned b;
 
         carrying = i < CARRIED_WORLDS; /* it has no part in what differs between the others */
         unpack(&seen.nodes[i].key, &from);
-        if (!ends_kindly(&from, &to))
+        ends_begin(&from, &ends);
+        if (!expand(i, &from, &to, &b, &transitions))
+            return report_violation(setting, i, b, &to);
+        if (!ends_kindly(&ends, &to))
             return report_violation(setting, i, 999, &to);
-        for (unsigned b = 0; branch(&from, b, &to, &possible); b++) {
-            if (!possible)
-                continue;
-            transitions++;
-            if (to.violation[0])
-                return report_violation(setting, i, b, &to);
-            pack(&to, false, &key);
-            set_add(&seen, &key, i, b);
-        }
         seeds_note(index, &seen.nodes[i].key, from.r.change == ROTATION_CHANGE_NONE);
     }
     printf("%-36s %9u states %10llu transitions, ends within %u steps\n", setting, seen.n,

@@ -45,8 +45,8 @@ struct world {
     uint64_t proof[2];   /* by role: when the key last passed */
     uint64_t fallback;
     uint64_t first_refusal;
-    uint8_t refusals; /* of backup's probes, answered */
-    char violation[160];
+    uint8_t refusals;      /* of backup's probes, answered */
+    const char *violation; /* NULL: none */
 };
 
 extern struct rotation_policy policy;
@@ -54,9 +54,22 @@ extern size_t late_max;
 extern uint32_t acts_allowed; /* bits of enum act */
 
 void violate(struct world *w, const char *format, ...) __attribute__((format(printf, 2, 3)));
-uint8_t bit(uint8_t key);
-uint8_t held(const struct world *w);
-bool accepts(const struct world *w, enum rotation_role role);
+
+static inline uint8_t bit(uint8_t key)
+{
+    return key == NO_KEY ? 0 : (uint8_t)(1u << key);
+}
+
+static inline uint8_t held(const struct world *w)
+{
+    return bit(w->slot[ROTATION_MAIN]) | bit(w->slot[ROTATION_BACKUP]);
+}
+
+static inline bool accepts(const struct world *w, enum rotation_role role)
+{
+    return w->accepted & bit(w->slot[role]);
+}
+
 void cloud_offer(struct world *w, uint8_t key);
 void cloud_delete(struct world *w, uint8_t key);
 void cloud_late(struct world *w, size_t i);
@@ -106,9 +119,8 @@ bool branch_handshake(struct world *w, unsigned variant, enum rotation_role role
 bool branch(const struct world *from, unsigned index, struct world *to, bool *ret_possible);
 
 /* Worlds as keys: what differs only in what can make no difference is one world. */
-#define PACKED_SIZE 32
 struct packed {
-    uint8_t bytes[PACKED_SIZE];
+    uint64_t words[2];
 };
 
 struct node {
@@ -120,11 +132,14 @@ struct node {
 struct set {
     struct node *nodes;
     uint32_t n, allocated;
-    uint32_t *table; /* index + 1; 0: free */
+    uint64_t *table; /* hash, then index + 1; 0: free */
     uint32_t mask;
 };
 void pack(const struct world *w, bool with_soon, struct packed *ret);
 void unpack(const struct packed *p, struct world *w);
+/* In this order, and both before a search: what it looks at then has arrived from memory. */
+void set_prefetch(const struct set *s, const struct packed *key);
+void set_prefetch_node(const struct set *s, const struct packed *key);
 const struct node *set_find(const struct set *s, const struct packed *key);
 void set_add(struct set *s, const struct packed *key, uint32_t from, uint32_t branch_index);
 void set_reset(struct set *s);
@@ -137,6 +152,13 @@ extern bool carrying; /* whether the carrier is looked at too */
 void carried_check(struct world *w, const struct world *before, const struct rotation_event *ev,
                    const struct rotation_actions *actions);
 
-bool ends_kindly(const struct world *from, struct world *to);
+/* Whether each kind cloud lets a world come to its end: begun before something else is done, so that what it looks at
+ * has arrived from memory. */
+struct ends {
+    struct world from;
+    struct packed key;
+};
+void ends_begin(const struct world *from, struct ends *ret);
+bool ends_kindly(const struct ends *ends, struct world *to);
 void ends_forget(void);
 uint32_t ends_longest(void);

@@ -9,28 +9,17 @@ uint32_t acts_allowed;
 
 void violate(struct world *w, const char *format, ...)
 {
+    static char texts[2][160]; /* one may be told in the other */
+    static unsigned n;
+    char *next = texts[n++ % ELEMENTSOF(texts)];
     va_list args;
 
-    if (w->violation[0])
+    if (w->violation)
         return;
     va_start(args, format);
-    vsnprintf(w->violation, sizeof(w->violation), format, args);
+    vsnprintf(next, sizeof(texts[0]), format, args);
     va_end(args);
-}
-
-uint8_t bit(uint8_t key)
-{
-    return key == NO_KEY ? 0 : (uint8_t)(1u << key);
-}
-
-uint8_t held(const struct world *w)
-{
-    return bit(w->slot[ROTATION_MAIN]) | bit(w->slot[ROTATION_BACKUP]);
-}
-
-bool accepts(const struct world *w, enum rotation_role role)
-{
-    return w->accepted & bit(w->slot[role]);
+    w->violation = next;
 }
 
 static uint8_t fresh_key(struct world *w)
