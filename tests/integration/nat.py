@@ -58,13 +58,14 @@ class Nat:
             raise NotPossible(f"network namespaces with NAT: {e}") from None
 
     def link(self, device, address, space, other_device, other_address):
-        """A pair of devices from the namespace we are in to another one."""
+        """A pair of devices from the namespace we are in to another one. The addresses have a broadcast address: libcoap 4.3.4
+        takes an address without one for a broadcast itself, and drops what is sent there."""
         ip("link", "add", device, "type", "veth", "peer", "name", other_device, "netns",
            str(self.inhabitants[space].pid))
-        ip("addr", "add", f"{address}/24", "dev", device)
+        ip("addr", "add", f"{address}/24", "brd", "+", "dev", device)
         ip("link", "set", device, "up")
         with self.within(space):
-            ip("addr", "add", f"{other_address}/24", "dev", other_device)
+            ip("addr", "add", f"{other_address}/24", "brd", "+", "dev", other_device)
             ip("link", "set", other_device, "up")
 
     @contextlib.contextmanager
