@@ -218,6 +218,19 @@ static void on_read_raw(struct link_call *call, json_object *options, void *user
         begin_on_bus(d, call, JOB_READ_RAW, options);
 }
 
+static void on_statistics(struct link_call *call, const char *id, void *userdata)
+{
+    struct gatehouse_device *device = driver_find(userdata, id);
+    _cleanup_json_ json_object *counts = device ? counts_json(&device->counts) : NULL;
+
+    if (!device)
+        link_call_fail(call, -ENODEV, "there is no such device");
+    else if (!counts)
+        link_call_fail(call, -ENOMEM, "out of memory");
+    else
+        link_call_counts(call, counts);
+}
+
 static void on_quit(void *userdata)
 {
     driver_stop(userdata);
@@ -267,5 +280,6 @@ const struct link_client_ops driver_client_ops = {
     .check_config = on_check_config,
     .scan = on_scan,
     .read_raw = on_read_raw,
+    .statistics = on_statistics,
     .quit = on_quit,
 };

@@ -92,6 +92,7 @@ int device_new(const char *id, const char *section, const char *points, struct g
 
     if (!d)
         return -ENOMEM;
+    counts_init(&d->counts);
     ratelimit_init(&d->thread.complaints, USEC_PER_MINUTE, 3);
     d->id = strdup(id);
     d->section = strdup(section);
@@ -118,6 +119,7 @@ struct gatehouse_device *device_free(struct gatehouse_device *d)
     free(d->id);
     free(d->section);
     free(d->points_text);
+    counts_done(&d->counts);
     free(d);
     return NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/ratelimit.h"
+#include "counts.h"
 #include "job.h"
 
 #include <systemd/sd-event.h>
@@ -47,6 +48,8 @@ struct gatehouse_device {
         struct timer *timers[DEVICE_TIMERS_MAX];
         struct ratelimit complaints;
     } thread;
+
+    struct counts counts;
 
     TAILQ_ENTRY(gatehouse_device) by_wake; /* under the lane's mutex, with woken */
     bool woken;

@@ -75,7 +75,15 @@ static void host_device_state(struct gatehouse_device *device, enum gatehouse_st
 
 static void host_log(struct gatehouse_device *device, int level, const char *text)
 {
-    log_write(level < LOG_EMERG || level > LOG_DEBUG ? LOG_INFO : level, device ? device->id : NULL, "%s", text);
+    bool asked = level > 0 && level & GATEHOUSE_LOG_ASKED;
+
+    level &= ~GATEHOUSE_LOG_ASKED;
+    if (level < LOG_EMERG || level > LOG_DEBUG)
+        level = LOG_INFO;
+    if (asked)
+        log_asked(level, device ? device->id : NULL, "%s", text);
+    else
+        log_write(level, device ? device->id : NULL, "%s", text);
 }
 
 static void host_deadline(uint64_t microseconds)
@@ -99,6 +107,11 @@ static int host_add_timer(struct gatehouse_device *device, uint64_t when, void (
     return lane_timer(device, when, fire);
 }
 
+static int host_count(struct gatehouse_device *device, const char *name, uint64_t value)
+{
+    return counts_set(&device->counts, name, value);
+}
+
 const struct gatehouse_host *host_api(struct inbox *to)
 {
     static const struct gatehouse_host host = {
@@ -111,6 +124,7 @@ const struct gatehouse_host *host_api(struct inbox *to)
         .watch_fd = host_watch_fd,
         .add_timer = host_add_timer,
         .wake = lane_wake,
+        .count = host_count,
     };
 
     inbox = to;

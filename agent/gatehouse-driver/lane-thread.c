@@ -405,6 +405,26 @@ static void run_job(struct lane *l, struct job *j)
     inbox_put_note(l->inbox, &note, NULL);
 }
 
+static int on_scan_turn(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct lane *l = userdata;
+    struct job *j = TAILQ_FIRST(&l->scans);
+
+    TAILQ_REMOVE(&l->scans, j, link);
+    run_job(l, j);
+    return TAILQ_EMPTY(&l->scans) ? 0 : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* The part of a scan that follows the last one may be here before the loop has looked at the clock: behind what is due
+ * by now, as a timer that is due only when the loop looks again. */
+static int line_up_scan(struct lane *l, struct job *j)
+{
+    int r = sd_event_source_set_time(l->scan_turn, clock_monotonic());
+
+    TAILQ_INSERT_TAIL(&l->scans, j, link);
+    return r < 0 ? r : sd_event_source_set_enabled(l->scan_turn, SD_EVENT_ONESHOT);
+}
+
 /* One job or wake a dispatch: sd-event looks after the others in between, by their priority. */
 static int on_work(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
@@ -423,6 +443,8 @@ static int on_work(sd_event_source *source, int fd, uint32_t events, void *userd
         d->woken = false;
     }
     pthread_mutex_unlock(&l->mutex);
+    if (j && j->kind == JOB_SCAN)
+        return line_up_scan(l, j);
     if (j)
         run_job(l, j);
     else if (d && d->thread.poll)
@@ -441,12 +463,18 @@ void *lane_main(void *lane)
         r = sd_event_add_io(l->event, &work, l->event_fd, EPOLLIN, on_work, l);
     if (r >= 0)
         r = sd_event_source_set_priority(work, PRIORITY_JOBS);
+    TAILQ_INIT(&l->scans);
+    if (r >= 0)
+        r = sd_event_add_time(l->event, &l->scan_turn, CLOCK_MONOTONIC, 0, 1, on_scan_turn, l);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(l->scan_turn, SD_EVENT_OFF);
     while (r >= 0 && !l->stop)
         r = sd_event_run(l->event, UINT64_MAX);
     if (r < 0) {
         log_error(NULL, "%s: a thread's loop failed: %s", l->key, strerror(-r));
         _exit(EXIT_FAILURE);
     }
+    sd_event_source_disable_unref(l->scan_turn);
     sd_event_source_disable_unref(work);
     l->event = sd_event_unref(l->event);
     inbox_put_note(l->inbox, &ended, NULL);

@@ -4,8 +4,9 @@
 /* One thread on which a plugin's callbacks are called, one after the other: the plugin's own, or a bus's.
  *
  * The loop makes a lane, posts jobs and asks whether a callback is over its deadline; what happened comes back by the
- * inbox. Jobs go before polls, in the order of posting. lane_post, lane_wake and lane_overdue may be called by any
- * thread; lane_new and lane_free by the loop; the rest by the lane's own thread. */
+ * inbox. Jobs go before polls, in the order of posting, except scans, which take turns with them. lane_post, lane_wake
+ * and lane_overdue may be called by any thread; lane_new and lane_free by the loop; the rest by the lane's own thread.
+ */
 
 #include "device.h"
 #include "inbox.h"
@@ -30,7 +31,9 @@ struct lane {
     char device[DEVICE_ID_MAX + 1];
     uint64_t began, deadline; /* CLOCK_MONOTONIC */
 
-    sd_event *event; /* the thread's, as are these */
+    sd_event *event;       /* the thread's, as are these */
+    struct job_list scans; /* whose turn comes after the polls that are due */
+    sd_event_source *scan_turn;
     bool stop;
     struct queued_list samples; /* reported by the callback that runs; by_age */
     size_t n_samples;

@@ -19,7 +19,7 @@ struct ctl {
     bool quiet, no_legend, no_pager, yes, help, version;
     const char *json, *host; /* host NULL: this machine */
     /* options of single verbs */
-    bool all, force, keep, compromised, for_image, no_wait, registered, skip;
+    bool all, force, keep, compromised, for_image, no_wait, registered, skip, trace;
     const char *encoding, *keyfile, *state_dir, *type, *format, *template, *count, *prefix, *uplink, *timeout;
     const char *url, *unit, *units, *read;
     sd_bus *bus;

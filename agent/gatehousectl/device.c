@@ -131,7 +131,7 @@ int verb_read(struct ctl *c, int argc, char **argv)
 
     if (c->url)
         return look_read(c, argc, argv);
-    if (argc != 2 || c->unit || c->read || c->timeout) {
+    if (argc != 2 || c->unit || c->read || c->timeout || c->trace) {
         print_error("read: expected DEVICE and POINT, or --url=URL --read=WHAT (see gatehousectl read --help)");
         return EXIT_USAGE;
     }

@@ -89,6 +89,8 @@ static int call(struct ctl *c, const char *method, const char *driver, int argc,
         r = append_given(m, "read", c->read);
     if (r >= 0)
         r = append_given(m, "timeout", c->timeout);
+    if (r >= 0 && c->trace)
+        r = append_option(m, "trace", "true");
     if (r >= 0)
         r = append_settings(m, argc, argv);
     if (r >= 0)

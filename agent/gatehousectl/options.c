@@ -44,6 +44,7 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
                          .help = "device settings that a row does not give, as in a device file"},
     [OPTION_TIMEOUT] = {"timeout", VALUE(timeout, "DURATION"),
                         .help = "wait no longer (30s, 5min); it goes on by itself"},
+    [OPTION_TRACE] = {"trace", FLAG(trace), .help = "put what is sent and received into the driver's log"},
     [OPTION_TYPE] = {"type", VALUE(type, "TYPE"), .choices = "b|x|t|d|s",
                      .help = "of the value, as on D-Bus, where its form does not say"},
     [OPTION_UNIT] = {"unit", VALUE(unit, "UNIT"), .help = "of the bus (1)"},

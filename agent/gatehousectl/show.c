@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define STATISTICS_WIDTH 62
+
 static const char *text(json_object *o, const char *key)
 {
     return json_get_string(o, key) ?: "";
@@ -305,6 +307,27 @@ static void print_credential(const char *label, const char *identity, const char
         printf("%16s: none\n", label);
 }
 
+/* As many on a line as an old terminal has room for. */
+static void print_statistics(json_object *counts)
+{
+    const char *label = "statistics";
+    int at = 0;
+
+    json_object_object_foreach (counts, name, value) {
+        char text[64];
+        int n = snprintf(text, sizeof(text), "%s %s", name, json_object_get_string(value));
+
+        if (at > 0 && at + n + 2 <= STATISTICS_WIDTH)
+            printf(", %s", text);
+        else
+            printf("%s%16s%s %s", at > 0 ? "\n" : "", label, label[0] ? ":" : " ", text);
+        at = at > 0 && at + n + 2 <= STATISTICS_WIDTH ? at + n + 2 : n;
+        label = "";
+    }
+    if (at > 0)
+        putchar('\n');
+}
+
 static void print_device(json_object *d)
 {
     char waits[1024];
@@ -329,6 +352,18 @@ static void print_device(json_object *d)
                json_object_get_boolean(json_object_object_get(d, "ForwardSecrecy")) ? "yes" : "no");
     printf("%16s: %" PRIu64 " delivered, %" PRIu64 " waiting, %" PRIu64 " dropped, %" PRIu64 " rejected\n", "samples",
            number(d, "Delivered"), number(d, "Spooled"), number(d, "Dropped"), number(d, "Rejected"));
+    print_statistics(json_object_object_get(d, "Statistics"));
+}
+
+/* What the driver has counted, as far as it can be had: by whoever may ask, of a driver that counts. */
+static void add_statistics(struct ctl *c, const char *path, json_object *device)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    json_object *counts;
+
+    if (sd_bus_call_method(c->bus, BUS_NAME, path, BUS_INTERFACE_DEVICE, "GetStatistics", NULL, &reply, "") >= 0 &&
+        ctl_to_json(reply, &counts) >= 0)
+        json_object_object_add(device, "Statistics", counts);
 }
 
 int verb_show(struct ctl *c, int argc, char **argv)
@@ -341,6 +376,7 @@ int verb_show(struct ctl *c, int argc, char **argv)
         r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &device);
     if (r != 0)
         return r;
+    add_statistics(c, path, device);
     if (print_text_wanted(c))
         print_device(device);
     c->result = TAKE_PTR(device);

@@ -77,7 +77,7 @@ const struct verb verbs[] = {
             "For modbus URL is a bus: tcp://HOST[:PORT], rtu:/dev/NAME[?baud=...], rtu+tcp://HOST:PORT. KEY=VALUE are\n"
             "settings of a device's file, as rs485=rts. Interrupted, gatehousectl leaves the scan running: see job list,\n"
             "job wait and job cancel.",
-        .options = {{OPTION_UNITS, NULL}, {OPTION_TIMEOUT, "for which a unit is waited (300ms)"}},
+        .options = {{OPTION_UNITS, NULL}, {OPTION_TIMEOUT, "for which a unit is waited (300ms)"}, {OPTION_TRACE, NULL}},
     },
     {
         .name = "read",
@@ -91,7 +91,8 @@ const struct verb verbs[] = {
         .options = {{OPTION_URL, NULL},
                     {OPTION_UNIT, NULL},
                     {OPTION_READ, NULL},
-                    {OPTION_TIMEOUT, "for which the unit is waited (1s)"}},
+                    {OPTION_TIMEOUT, "for which the unit is waited (1s)"},
+                    {OPTION_TRACE, NULL}},
     },
     {
         .name = "write",

@@ -88,6 +88,9 @@ enum gatehouse_plugin_flags {
     GATEHOUSE_PLUGIN_NONE = 0,
 };
 
+/* Or-ed to a level: logged whatever the host's own level is, since the user has asked for it. */
+#define GATEHOUSE_LOG_ASKED (1 << 8)
+
 /* What the host does for the plugin. Valid from load until unload has returned. */
 struct gatehouse_host {
     uint32_t size;
@@ -99,7 +102,7 @@ struct gatehouse_host {
                   const struct gatehouse_value *value, const char *unit, uint32_t quality);
     /* Say it when it changes; the reason (may be NULL) is shown to the user. Repeats are left out by the host. */
     void (*device_state)(struct gatehouse_device *device, enum gatehouse_state state, const char *reason);
-    /* `level` is syslog's; `device` may be NULL. */
+    /* `level` is syslog's, and GATEHOUSE_LOG_ASKED; `device` may be NULL. */
     void (*log)(struct gatehouse_device *device, int level, const char *text);
     /* From within a callback: it may take this long from now on (microseconds, at most 10 minutes). Outside of one it
      * does nothing. */
@@ -114,6 +117,10 @@ struct gatehouse_host {
     int (*add_timer)(struct gatehouse_device *device, uint64_t when, void (*fire)(void *device_data));
     /* Has `poll` called as soon as possible, for a device that just learned something. Any thread. */
     void (*wake)(struct gatehouse_device *device);
+    /* Sets what the plugin counts of a device, for people: "requests", "timeouts", "round_trip_us". The name is 1 to 31
+     * of a-z 0-9 _; at most 48 a device. Kept until device_close, and given away only when somebody asks for it, so
+     * that it may be set often. Any thread, between device_open and device_close. -EINVAL, -ENOSPC. */
+    int (*count)(struct gatehouse_device *device, const char *name, uint64_t value);
 };
 
 /* A point as the configuration has it. */

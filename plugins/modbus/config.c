@@ -72,6 +72,7 @@ static void read_patience(struct reader *r, struct modbus_config *c)
     reader_duration(r, "degrade_for", DEGRADE_FOR_MIN, DEGRADE_FOR_MAX, &c->degrade_for);
     reader_bool(r, "close_on_timeout", &c->close_on_timeout);
     reader_bool(r, "close_after_poll", &c->close_after_poll);
+    reader_bool(r, "trace", &c->trace);
     if (c->url.transport == TRANSPORT_TCP)
         reader_bool(r, "check_transaction", &c->check_transaction);
     else if (reader_get(r, "check_transaction"))

@@ -56,6 +56,7 @@ struct modbus_config {
     uint64_t turnaround;
     unsigned address_base;
     bool write_multiple;
+    bool trace;
     struct plan_limits limits;
     struct modbus_point *points;
     size_t n_points;

@@ -55,7 +55,9 @@ struct modbus_device {
     unsigned unanswered;     /* requests in a row that were given up */
     bool failed;             /* the state says so */
     bool said_ok;            /* the state says that */
-    uint64_t missed;         /* ticks left out because the bus was too slow */
+    struct modbus_counts counts;
+    uint64_t counted_at; /* when the host was given them */
+    uint64_t missed;     /* ticks left out because the bus was too slow */
     uint64_t missed_said_at;
     char text[VALUE_TEXT_MAX];
 };
@@ -71,6 +73,8 @@ int device_format(const struct modbus_point *p, const uint16_t *registers, struc
 int device_plan(struct modbus_device *d, uint64_t due);
 
 /* device-report.c */
+/* Gives the host what was counted, unless it has it from just before. */
+void device_tell_counts(struct modbus_device *d);
 void device_forget_values(struct modbus_device *d);
 /* The values of an answer, which all carry one time. */
 void device_report(struct modbus_device *d, const struct plan_request *plan, const uint16_t *values);

@@ -298,6 +298,7 @@ int device_poll(struct modbus_device *d, uint64_t *ret_next)
         device_say_state(d);
     if (beat < *ret_next)
         *ret_next = beat;
+    device_tell_counts(d);
     if (d->config->close_after_poll && *ret_next > monotonic_now())
         server_disconnect(d->server);
     return 0;

@@ -21,7 +21,8 @@ struct server_terms device_terms(const struct modbus_config *c)
                                  .pause = pause > c->delay_between_requests ? pause : c->delay_between_requests,
                                  .turnaround = c->turnaround,
                                  .close_on_timeout = c->close_on_timeout,
-                                 .check_transaction = c->check_transaction};
+                                 .check_transaction = c->check_transaction,
+                                 .trace = c->trace};
 }
 
 static int make_beats(struct modbus_device *d)
@@ -46,6 +47,8 @@ int device_new(struct gatehouse_device *host_device, struct modbus_config *confi
         return -ENOMEM;
     d->host = host_device;
     d->terms = device_terms(config);
+    d->terms.device = host_device;
+    d->terms.counts = &d->counts;
     d->config = config;
     d->items = calloc(n, sizeof *d->items);
     d->requests = calloc(n, sizeof *d->requests);
@@ -202,6 +205,7 @@ int device_read(struct modbus_device *d, const char *point, struct gatehouse_val
     if (!p)
         return -ENOENT;
     r = read_registers(d, p, registers, error, error_size);
+    device_tell_counts(d);
     if (r < 0)
         return r;
     r = device_format(p, registers, &format);
@@ -327,5 +331,6 @@ int device_write(struct modbus_device *d, const char *point, const struct gateho
     r = write_point(d, p, value, ret_value, error, error_size);
     if (r == 0)
         keep_beating(d, p, value);
+    device_tell_counts(d);
     return r;
 }

@@ -4,10 +4,18 @@
 /* What the host gave at load, and the clock of its timers. Any thread, from load until unload. */
 
 #include <gatehouse/plugin.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
 extern const struct gatehouse_host *modbus_host;
+
+/* Whether the host is young enough to take what is counted. */
+static inline bool host_counts(void)
+{
+    return modbus_host->size >= offsetof(struct gatehouse_host, count) + sizeof modbus_host->count;
+}
 
 static inline uint64_t monotonic_now(void)
 {

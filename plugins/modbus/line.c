@@ -82,6 +82,8 @@ static int take_bytes(struct line *l, int flags)
         is_serial(l) ? read(l->fd, l->in.bytes + l->in.n, room) : recv(l->fd, l->in.bytes + l->in.n, room, flags);
 
     if (n > 0) {
+        if (l->trace)
+            trace_take(l->trace, l->in.bytes + l->in.n, (size_t)n);
         l->in.n += (size_t)n;
         l->last_byte = monotonic_now();
         return (int)n;
@@ -359,6 +361,64 @@ static void conclude(struct line *l, const struct waiting *w, int r, uint64_t ti
         owe(l, w->request, timeout);
 }
 
+/* --- the trace --- */
+
+static void trace_request(struct line *l, const struct line_terms *terms, const struct waiting *w)
+{
+    char bus[BUS_MAX];
+
+    modbus_url_bus(l->url, bus, sizeof bus);
+    if (l->trace->n > 0)
+        trace_came(terms->device, bus, l->trace, UINT64_MAX);
+    trace_sent(terms->device, bus, w->adu, w->adu_size);
+}
+
+static void trace_answer(struct line *l, const struct line_terms *terms, int r)
+{
+    char bus[BUS_MAX];
+
+    modbus_url_bus(l->url, bus, sizeof bus);
+    trace_came(terms->device, bus, l->trace, (r == 0 ? l->last_byte : monotonic_now()) - l->sent_at);
+}
+
+/* --- all of it --- */
+
+static int send_request(struct line *l, const struct waiting *w, uint64_t timeout)
+{
+    int r = is_serial(l) ? serial_send(l->fd, l->url, l->settings, w->adu, w->adu_size)
+                         : send_socket(l, w->adu, w->adu_size, monotonic_now() + timeout);
+
+    l->last_byte = l->sent_at = monotonic_now();
+    return r == -ETIMEDOUT ? -EIO : r; /* half a request may have gone out */
+}
+
+static int exchange(struct line *l, const struct line_terms *terms, struct waiting *w, struct frame_answer *ret,
+                    struct frame_noise *noise)
+{
+    uint64_t timeout = terms->timeout;
+    int r = prepare(l, terms, w->request);
+
+    if (r < 0)
+        return -ENOTCONN;
+    if (l->trace)
+        trace_request(l, terms, w);
+    r = send_request(l, w, timeout);
+    if (r < 0)
+        return r;
+    if (line_has_broadcast(l) && terms->unit == 0) {
+        l->last_byte += terms->turnaround;
+        return 0;
+    }
+    if (is_serial(l))
+        timeout += modbus_url_time(l->url, frame_answer_size(w->request));
+    r = receive(l, w, l->last_byte + timeout, timeout, ret, noise);
+    if (w->request->framing == FRAMING_RTU)
+        conclude(l, w, r, timeout, noise);
+    if (l->trace)
+        trace_answer(l, terms, r);
+    return r;
+}
+
 int line_exchange(struct line *l, const struct line_terms *terms, const uint8_t *pdu, size_t pdu_size,
                   struct frame_answer *ret, struct frame_noise *ret_noise)
 {
@@ -368,31 +428,16 @@ int line_exchange(struct line *l, const struct line_terms *terms, const uint8_t 
                                     .unit = terms->unit,
                                     .pdu_size = pdu_size};
     struct waiting w = {.request = &request};
-    uint64_t timeout = terms->timeout;
+    struct trace trace;
     int r;
 
     *ret_noise = (struct frame_noise){0};
     ret->pdu_size = 0;
     memcpy(request.pdu, pdu, pdu_size);
     w.adu_size = frame_encode(&request, w.adu);
-    r = prepare(l, terms, &request);
-    if (r < 0)
-        return -ENOTCONN;
-    if (is_serial(l)) {
-        r = serial_send(l->fd, l->url, l->settings, w.adu, w.adu_size);
-        timeout += modbus_url_time(l->url, frame_answer_size(&request));
-    } else {
-        r = send_socket(l, w.adu, w.adu_size, monotonic_now() + timeout);
-    }
-    l->last_byte = monotonic_now();
-    if (r < 0)
-        return r == -ETIMEDOUT ? -EIO : r; /* half a request may have gone out */
-    if (line_has_broadcast(l) && terms->unit == 0) {
-        l->last_byte += terms->turnaround;
-        return 0;
-    }
-    r = receive(l, &w, l->last_byte + timeout, timeout, ret, ret_noise);
-    if (request.framing == FRAMING_RTU)
-        conclude(l, &w, r, timeout, ret_noise);
+    trace.n = 0;
+    l->trace = terms->trace ? &trace : NULL;
+    r = exchange(l, terms, &w, ret, ret_noise);
+    l->trace = NULL;
     return r;
 }

@@ -10,6 +10,7 @@
 
 #include "frame.h"
 #include "serial.h"
+#include "trace.h"
 #include "url.h"
 
 enum line_echo {
@@ -30,7 +31,9 @@ struct line {
     int fd;
     struct frame_buffer in;
     uint16_t transaction;
-    uint64_t last_byte; /* that was sent or received, CLOCK_MONOTONIC */
+    uint64_t last_byte;  /* that was sent or received, CLOCK_MONOTONIC */
+    uint64_t sent_at;    /* the last request */
+    struct trace *trace; /* of the exchange under way; NULL: none */
     uint64_t receive_timeout;
     enum line_echo echo;
     unsigned echo_missed;
@@ -43,6 +46,8 @@ struct line_terms {
     uint64_t pause; /* from the last byte to the next request */
     uint64_t turnaround;
     bool check_transaction;
+    bool trace;
+    struct gatehouse_device *device; /* whose trace it is, may be NULL */
 };
 
 void line_init(struct line *l, const struct modbus_url *url, const struct serial_settings *settings);

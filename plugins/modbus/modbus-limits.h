@@ -91,6 +91,10 @@
 #define SCAN_SLICE_UNITS 3
 #define SCAN_TIMEOUT_MAX (2 * SEC)
 
+/* Statistics: exception codes that are told apart, and how often they are given to the host. */
+#define COUNTED_CODES_MAX 16
+#define COUNTS_INTERVAL (1 * SEC)
+
 /* After a time-out. */
 #define GIVE_WAY (1 * MSEC)
 

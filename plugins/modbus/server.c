@@ -180,6 +180,8 @@ static int ensure_line(struct modbus_server *s, const struct server_terms *terms
             backoff_next_up_to(&s->backoff, s->url.transport == TRANSPORT_RTU ? BACKOFF_SERIAL_MAX : BACKOFF_MAX);
         return -EHOSTUNREACH;
     }
+    if (terms->counts)
+        terms->counts->connects++;
     s->backoff.delay = 0;
     s->retry_at = 0;
     s->silences = 0;
@@ -275,6 +277,31 @@ static int fail_exchange(struct modbus_server *s, int error, const struct server
     }
 }
 
+static void count_exception(struct modbus_counts *c, int code)
+{
+    c->exceptions++;
+    for (size_t i = 0; i < COUNTED_CODES_MAX; i++)
+        if (c->codes[i].n == 0 || c->codes[i].code == code) {
+            c->codes[i].code = code;
+            c->codes[i].n++;
+            return;
+        }
+}
+
+static void count(struct modbus_counts *c, const struct line *l, int r, const struct frame_answer *answer,
+                  const struct frame_noise *noise)
+{
+    c->crc_errors += noise->bad_crc;
+    c->requests += r != -ENOTCONN;
+    c->timeouts += r == -ETIMEDOUT;
+    c->misfits += r == -EBADMSG || r == -EPROTO;
+    if (r < 0 || answer->pdu_size == 0)
+        return;
+    c->round_trip = l->last_byte - l->sent_at;
+    if (pdu_exception(answer->pdu) >= 0)
+        count_exception(c, pdu_exception(answer->pdu));
+}
+
 static int ask_once(struct modbus_server *s, const struct server_terms *terms, const struct question *q,
                     struct frame_answer *answer, struct frame_noise *noise)
 {
@@ -282,10 +309,15 @@ static int ask_once(struct modbus_server *s, const struct server_terms *terms, c
                                           .timeout = terms->timeout,
                                           .pause = terms->pause,
                                           .turnaround = terms->turnaround,
-                                          .check_transaction = terms->check_transaction};
+                                          .check_transaction = terms->check_transaction,
+                                          .trace = terms->trace,
+                                          .device = terms->device};
 
     modbus_host->deadline(2 * terms->timeout + terms->pause + ATTEMPT_ROOM);
-    return line_exchange(&s->line, &line_terms, q->pdu, q->pdu_size, answer, noise);
+    int r = line_exchange(&s->line, &line_terms, q->pdu, q->pdu_size, answer, noise);
+    if (terms->counts)
+        count(terms->counts, &s->line, r, answer, noise);
+    return r;
 }
 
 /* Whether what came besides may be the answer to an older request, so that this server is slower than it is waited for.

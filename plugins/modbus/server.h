@@ -30,6 +30,21 @@ struct modbus_failure {
     char text[512]; /* in words */
 };
 
+/* What was seen of a device. Zeroed at start. */
+struct modbus_counts {
+    uint64_t requests;
+    uint64_t timeouts;
+    uint64_t crc_errors;
+    uint64_t misfits;    /* answers that do not fit their request, or are no Modbus */
+    uint64_t connects;   /* that a request of this device made */
+    uint64_t exceptions; /* of these by code: */
+    struct {
+        int code;
+        uint64_t n;
+    } codes[COUNTED_CODES_MAX];
+    uint64_t round_trip; /* of the last answer */
+};
+
 /* How a device wants to be talked to. */
 struct server_terms {
     unsigned unit;
@@ -39,7 +54,10 @@ struct server_terms {
     uint64_t turnaround; /* silence after a broadcast */
     bool close_on_timeout;
     bool check_transaction;
-    bool may_be_absent; /* whoever is asked: silence says nothing about the connection */
+    bool trace;
+    struct gatehouse_device *device; /* whose trace it is, may be NULL */
+    struct modbus_counts *counts;    /* may be NULL */
+    bool may_be_absent;              /* whoever is asked: silence says nothing about the connection */
 };
 
 /* The server of that url, made or shared. -ENOMEM, or -EEXIST with words when it is there with other settings of the

@@ -112,6 +112,8 @@
 #define LINK_TEXTS_MAX 60000        /* of a device's texts in one packet; longer ones take several */
 #define LINK_MEMBER_MAX 4096        /* a text among what a scan found, or its options */
 #define LINK_MEMBERS_MAX 64         /* of one that was found */
+#define LINK_COUNTS_BYTES_MAX 8192  /* of an answer with all that is counted of a device */
+#define DEVICE_COUNTS_MAX 48        /* counted of a device in its driver */
 #define LINK_ERRNO_MAX 4095
 #define LINK_CREDITS 4000
 #define LINK_CREDITS_MIN 50         /* an answer waits until at least as many are free */

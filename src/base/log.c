@@ -83,6 +83,17 @@ void log_write(int level, const char *device, const char *format, ...)
     emit(level, device, text);
 }
 
+void log_asked(int level, const char *device, const char *format, ...)
+{
+    char text[LINE_SIZE];
+    va_list ap;
+
+    va_start(ap, format);
+    vsnprintf(text, sizeof(text), format, ap);
+    va_end(ap);
+    emit(level, device, text);
+}
+
 void log_limited(struct ratelimit *limit, int level, const char *device, const char *format, ...)
 {
     char text[LINE_SIZE];

@@ -25,6 +25,9 @@ void log_write(int level, const char *device, const char *format, ...) __attribu
 #define log_info(device, ...) log_write(LOG_INFO, device, __VA_ARGS__)
 #define log_debug(device, ...) log_write(LOG_DEBUG, device, __VA_ARGS__)
 
+/* Whatever the level is set to: what somebody has asked for. */
+void log_asked(int level, const char *device, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
 /* An act that somebody may have to account for: with its id (base/messages.h) as MESSAGE_ID=, and the uid of who asked
  * for it as GATEHOUSE_CALLER_UID= (NOBODY: the agent itself). Written whatever the level is set to; by root at a
  * terminal, to the journal as well. */

@@ -290,6 +290,43 @@ static int method_read(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
 }
 
+static int append_counts(sd_bus_message *m, json_object *counts)
+{
+    int r = sd_bus_message_open_container(m, 'a', "{st}");
+
+    json_object_object_foreach (counts, name, value)
+        if (r >= 0)
+            r = sd_bus_message_append(m, "{st}", name, json_object_get_uint64(value));
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static void on_statistics(int r, json_object *counts, const struct error *e, void *userdata)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    sd_bus_message *m = userdata;
+
+    if (r >= 0)
+        r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0)
+        r = append_counts(reply, counts);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    if (r < 0)
+        bus_reply(m, r, e);
+    sd_bus_message_unref(m);
+}
+
+static int method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct error e = {0};
+    int r = policy_check(bus_of(m), m, ACTION_MONITOR, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = device_statistics(userdata, on_statistics, sd_bus_message_ref(m), &e);
+    return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
+}
+
 /* ── Properties ── */
 
 /* Where each stands in struct device_status. */
@@ -408,6 +445,8 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_METHOD("Disconnect", NULL, NULL, method_disconnect, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_NO_RESULT, method_write, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Read", SD_BUS_ARGS("s", point), SD_BUS_RESULT("v", value, "t", time), method_read, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("GetStatistics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{st}", counts), method_get_statistics,
+                            ANYONE),
     SD_BUS_PROPERTY("Id", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Driver", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("Uplink", "s", get_property, 0, CHANGES),

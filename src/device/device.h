@@ -22,6 +22,7 @@
 #include "base/sensor-state.h"
 #include "vault/vault.h"
 
+#include <json-c/json.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -102,4 +103,7 @@ void device_write_refused(struct device *d, const struct device_asker *asker, co
                           const char *reason);
 typedef void (*device_value)(int r, const struct sample_value *value, uint64_t time, const struct error *e,
                              void *userdata);
+/* What its driver has counted: an object of numbers, the caller's for the call only; NULL with r < 0. */
+typedef void (*device_counts)(int r, json_object *counts, const struct error *e, void *userdata);
+int device_statistics(struct device *d, device_counts done, void *userdata, struct error *e);
 int device_read(struct device *d, const char *point, device_value done, void *userdata, struct error *e);

@@ -17,6 +17,7 @@ struct point_call {
     uint32_t uid;
     device_done written;
     device_value read;
+    device_counts counts;
     void *userdata;
 };
 
@@ -222,4 +223,30 @@ int device_read(struct device *d, const char *point, device_value done, void *us
         return failed_to_begin(d, r, e);
     }
     return 0;
+}
+
+static void on_statistics(int r, const struct link_failure *failure, json_object *found, void *userdata)
+{
+    struct point_call *call = userdata;
+    struct error e = {0};
+
+    driver_error(&r, failure, &e);
+    call->counts(r, r < 0 ? NULL : json_object_array_get_idx(found, 0), &e, call->userdata);
+    call_free(call);
+}
+
+int device_statistics(struct device *d, device_counts done, void *userdata, struct error *e)
+{
+    struct point_call *call = call_new(d, "statistics", userdata);
+    int r;
+
+    if (!call)
+        return -ENOMEM;
+    call->counts = done;
+    r = link_host_statistics(d->fleet->link, d->config->driver, d->config->id, on_statistics, call);
+    if (r >= 0)
+        return 0;
+    call_free(call);
+    return r == -EOPNOTSUPP ? error_set(e, r, "the driver %s counts nothing", d->config->driver)
+                            : failed_to_begin(d, r, e);
 }

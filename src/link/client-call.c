@@ -144,6 +144,16 @@ void link_call_found(struct link_call *call, json_object *found)
     answer_list(call, json_object_array_length(found), put_found, NULL, found);
 }
 
+void link_call_counts(struct link_call *call, json_object *counts)
+{
+    uint8_t buffer[LINK_COUNTS_BYTES_MAX];
+    struct cbor_writer w;
+
+    answer_begin(call, &w, buffer, 0);
+    packet_put_map(&w, counts);
+    answer_end(call, &w);
+}
+
 /* ---- A device's texts, in parts ---- */
 
 void incoming_reset(struct incoming *in)
@@ -316,6 +326,23 @@ static int on_secret(struct link_client *c, uint64_t serial, struct cbor_reader 
     return 0;
 }
 
+static int on_statistics(struct link_client *c, uint64_t serial, struct cbor_reader *r)
+{
+    const char *device;
+    struct link_call *call;
+
+    if (cbor_read_text(r, DEVICE_ID_MAX + 1, &device) < 0)
+        return -EBADMSG;
+    call = call_new(c, serial);
+    if (!call)
+        return -ENOMEM;
+    if (c->ops->statistics)
+        c->ops->statistics(call, device, c->userdata);
+    else
+        link_call_fail(call, -EOPNOTSUPP, "nothing is counted");
+    return 0;
+}
+
 static int on_quit(struct link_client *c, uint64_t serial)
 {
     struct link_call *call = call_new(c, serial);
@@ -347,6 +374,8 @@ static int on_request(struct link_client *c, enum packet_kind kind, uint64_t ser
     case PACKET_SCAN:
     case PACKET_RAW:
         return n == 1 ? on_options(c, kind, serial, r) : -EBADMSG;
+    case PACKET_STATISTICS:
+        return n == 1 ? on_statistics(c, serial, r) : -EBADMSG;
     case PACKET_QUIT:
         return on_quit(c, serial);
     case PACKET_SECRET: /* has a descriptor */

@@ -36,6 +36,8 @@ struct link_client_ops {
     void (*read_raw)(struct link_call *call, json_object *options, void *userdata);
     /* A sensor's bind key is behind fd, which is the callee's. 0, or why it is of no use. */
     int (*secret)(const char *device, int fd, void *userdata);
+    /* Answered by link_call_counts(). May be NULL. */
+    void (*statistics)(struct link_call *call, const char *device, void *userdata);
     void (*quit)(void *userdata);
 };
 
@@ -69,6 +71,8 @@ void link_call_values(struct link_call *call, const struct sample_value *values,
 void link_call_complaints(struct link_call *call, const char *const (*complaints)[2], size_t n);
 /* A JSON array of objects. Of these, as of complaints, those that a packet has no room for are left out. */
 void link_call_found(struct link_call *call, json_object *found);
+/* A JSON object of numbers. */
+void link_call_counts(struct link_call *call, json_object *counts);
 /* r: -ENODEV (device), -ENOENT (point), -EACCES (not writable), -EOPNOTSUPP, or the plugin's own; `text` is for
  * people. */
 void link_call_fail(struct link_call *call, int r, const char *text);

@@ -16,13 +16,14 @@ void dialog_init(struct dialog *s, const char *name)
     TAILQ_INIT(&s->requests);
 }
 
-static int take_hello(const struct dialog *s, const struct packet *p, struct error *e)
+static int take_hello(struct dialog *s, const struct packet *p, struct error *e)
 {
-    if (p->abi != LINK_ABI)
-        return error_set(e, -EPROTO, "it speaks version %u of the driver protocol, this agent version %u",
-                         (unsigned)p->abi, LINK_ABI);
+    if (p->abi < LINK_ABI_OLDEST || p->abi > LINK_ABI)
+        return error_set(e, -EPROTO, "it speaks version %u of the driver protocol, this agent versions %u to %u",
+                         (unsigned)p->abi, LINK_ABI_OLDEST, LINK_ABI);
     if (s->name && strcmp(s->name, p->device) != 0)
         return error_set(e, -EACCES, "the user " DRIVER_USER_PREFIX "%s is not the driver %s", s->name, p->device);
+    s->abi = p->abi;
     return 0;
 }
 
@@ -45,6 +46,19 @@ static struct dialog_request *find(struct dialog *s, uint64_t serial)
     return NULL;
 }
 
+/* A map as the only find. */
+static int read_map(struct cbor_reader *r, json_object *found)
+{
+    json_object *map;
+    int n = found ? packet_read_map(r, &map) : -ENOMEM;
+
+    if (n >= 0 && json_object_array_add(found, map) < 0) {
+        json_object_put(map);
+        return -ENOMEM;
+    }
+    return n;
+}
+
 static int read_value(struct cbor_reader *r, enum packet_kind kind, struct dialog_answer *a)
 {
     uint64_t nothing;
@@ -64,6 +78,10 @@ static int read_value(struct cbor_reader *r, enum packet_kind kind, struct dialo
     case PACKET_SCAN:
         a->found = json_object_new_array();
         n = a->found ? packet_read_found(r, a->found) : -ENOMEM;
+        break;
+    case PACKET_STATISTICS:
+        a->found = json_object_new_array();
+        n = read_map(r, a->found);
         break;
     case PACKET_SECRET:
     case PACKET_QUIT:

@@ -30,6 +30,7 @@ enum dialog_state {
 struct dialog {
     enum dialog_state state;
     const char *name;  /* what its uid says; NULL: it says its name itself */
+    uint64_t abi;      /* of its hello */
     size_t granted;    /* samples that it may still send */
     size_t unanswered; /* samples that it has sent and not been answered for */
     uint64_t last_serial;

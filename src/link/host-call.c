@@ -62,6 +62,7 @@ static void finish(struct call *call, const struct dialog_answer *a, const struc
         call->done.complaints(a->r, failure, a->complaints, n, call->userdata);
         break;
     case PACKET_SCAN:
+    case PACKET_STATISTICS:
         call->done.found(a->r, failure, a->r < 0 ? NULL : a->found, call->userdata);
         break;
     case PACKET_SECRET:
@@ -300,6 +301,25 @@ int link_host_secret(struct link_host *h, const char *driver, const char *device
         return r;
     put_names(&q, device, NULL, 0);
     return send_question(&q, fd);
+}
+
+int link_host_statistics(struct link_host *h, const char *driver, const char *device, link_found_fn done,
+                         void *userdata)
+{
+    const struct call model = {.done.found = done, .userdata = userdata};
+    struct link_driver *d = link_host_find_driver(h, driver);
+    struct question q;
+    int r;
+
+    if (d && !host_device_find(d, device))
+        return -ENODEV;
+    if (d && d->conn && d->conn->dialog.abi < LINK_ABI_STATISTICS)
+        return -EOPNOTSUPP;
+    r = ask_begin(h, driver, PACKET_STATISTICS, &model, &q);
+    if (r < 0)
+        return r;
+    put_names(&q, device, NULL, 0);
+    return send_question(&q, -EBADF);
 }
 
 int link_host_quit(struct link_host *h, const char *driver)

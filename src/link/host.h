@@ -90,6 +90,9 @@ int link_host_read_raw(struct link_host *h, const char *driver, json_object *opt
 /* Hands over a sensor's bind key: one descriptor, which stays the caller's. */
 int link_host_secret(struct link_host *h, const char *driver, const char *device, int fd, link_done_fn done,
                      void *userdata);
+/* What the driver has counted of a device: one map of names and numbers, in an array. Also -EOPNOTSUPP. */
+int link_host_statistics(struct link_host *h, const char *driver, const char *device, link_found_fn done,
+                         void *userdata);
 /* Asks the driver to close its devices and end; systemd starts it again. */
 int link_host_quit(struct link_host *h, const char *driver);
 

@@ -12,10 +12,23 @@
 #define KIND_SIZE 16
 
 static const char *const kind_names[PACKET_KINDS] = {
-    [PACKET_HELLO] = "hello",     [PACKET_REPORT] = "report", [PACKET_STATE] = "state", [PACKET_ANSWER] = "answer",
-    [PACKET_WELCOME] = "welcome", [PACKET_CREDIT] = "credit", [PACKET_BEGIN] = "begin", [PACKET_DEVICE] = "device",
-    [PACKET_END] = "end",         [PACKET_BYE] = "bye",       [PACKET_WRITE] = "write", [PACKET_READ] = "read",
-    [PACKET_CHECK] = "check",     [PACKET_SCAN] = "scan",     [PACKET_RAW] = "raw",     [PACKET_SECRET] = "secret",
+    [PACKET_HELLO] = "hello",
+    [PACKET_REPORT] = "report",
+    [PACKET_STATE] = "state",
+    [PACKET_ANSWER] = "answer",
+    [PACKET_WELCOME] = "welcome",
+    [PACKET_CREDIT] = "credit",
+    [PACKET_BEGIN] = "begin",
+    [PACKET_DEVICE] = "device",
+    [PACKET_END] = "end",
+    [PACKET_BYE] = "bye",
+    [PACKET_WRITE] = "write",
+    [PACKET_READ] = "read",
+    [PACKET_CHECK] = "check",
+    [PACKET_SCAN] = "scan",
+    [PACKET_RAW] = "raw",
+    [PACKET_SECRET] = "secret",
+    [PACKET_STATISTICS] = "statistics",
     [PACKET_QUIT] = "quit",
 };
 
@@ -195,6 +208,7 @@ static int read_body(struct cbor_reader *r, size_t n, struct packet *p)
     case PACKET_SCAN:
     case PACKET_RAW:
     case PACKET_SECRET:
+    case PACKET_STATISTICS:
     case PACKET_QUIT:
     case PACKET_KINDS:
         break;

@@ -11,7 +11,9 @@
 #include <json-c/json.h>
 
 /* Version of the protocol, said in hello. */
-#define LINK_ABI 2
+#define LINK_ABI 3
+#define LINK_ABI_OLDEST 2     /* that the agent takes */
+#define LINK_ABI_STATISTICS 3 /* from which on it may be asked for them */
 
 enum packet_kind {
     PACKET_HELLO, /* driver to agent */
@@ -30,6 +32,7 @@ enum packet_kind {
     PACKET_SCAN,
     PACKET_RAW,
     PACKET_SECRET,
+    PACKET_STATISTICS,
     PACKET_QUIT,
     PACKET_KINDS,
 };

@@ -156,5 +156,51 @@ def devices_are_polled_meanwhile(bench):
         wait_for("the end", lambda: bench.ask(job, JOB, "State") == "cancelled")
 
 
+def counts(bench, device):
+    return bench.ctl_json("show", device)["statistics"]
+
+
+def what_happens_is_counted(bench):
+    """Each third request is not answered, then each third answer is damaged; one register is refused."""
+    start(bench)
+    server = Server(lambda server, request: server.send(request, server.refuse(request, 2) if request.covers(100) else
+                                                        server.answer(request)))
+
+    def noisy(line, request):
+        kind = len(line.requests) % 3
+        if kind == 1:
+            line.send(line.answer(request)[:-1] + b"\0" if line.answer(request)[-1] else b"\1")
+        elif kind == 2:
+            line.send(line.answer(request))
+    line = Line(noisy)
+    points = {"a": {"table": "input", "address": 10, "type": "uint16"}}
+    bench.write_device("tcp", "modbus", points={**points, "b": {"table": "input", "address": 100, "type": "uint16"}},
+                       url=f"tcp://127.0.0.1:{server.port}", interval="50ms", trace=True)
+    bench.write_device("line", "modbus", points=points, url=f"rtu:{line.path}", interval="50ms", timeout="50ms",
+                       retries=3, degrade_after=100)
+    bench.ctl("reload")
+    wait_for("counts", lambda: counts(bench, "tcp").get("requests", 0) > 20 and counts(bench, "line").get("timeouts", 0) > 5)
+    told, arrived = counts(bench, "tcp"), len(server.requests)
+    check(told["exceptions"] == told["exception_2"] > 0 and told["timeouts"] == told["crc_errors"] == 0, told)
+    check(told["connects"] == 1 and told["requests"] <= arrived and 0 < told["round_trip_us"] < 5000000, told)
+    told = counts(bench, "line")
+    check(told["crc_errors"] > 0 and told["timeouts"] >= told["crc_errors"] and told["requests"] >= 3 * (told["timeouts"] // 2 - 1), told)
+    text = bench.ctl("show", "line")
+    check("statistics: requests " in text and "crc_errors " in text, text)
+    with Client(bench) as c:
+        got, = c.call(harness.device_path("line"), "org.gatehouse1.Device", "GetStatistics")
+        check(got["crc_errors"] >= told["crc_errors"], got)
+    # What is traced is what the server saw; and only where it was asked for.
+    log = harness.read(bench.path("driver-modbus.err"))
+    frame = server.requests[0].frame.hex(" ")
+    check(f"tcp: tcp://127.0.0.1:{server.port} > {frame}" in log, f"{frame} in the log")
+    check(" ms)" in log and "line: rtu:" not in log, "the answers, and not the other device's")
+    bench.ctl("read", f"--url=tcp://127.0.0.1:{server.port}", "--read=input:77", "--trace")
+    check("06 01 04 00 4d 00 01\n" in harness.read(bench.path("driver-modbus.err")), "the read's frame")
+    bench.ctl("scan", "modbus", f"rtu:{line.path}", "--units=1", "--trace")
+    check(f"rtu:{line.path} <" in harness.read(bench.path("driver-modbus.err")), "the scan's frames")
+
+
 if __name__ == "__main__":
-    harness.main(units_are_found, registers_are_read, slow_gateways_are_waited_for, devices_are_polled_meanwhile)
+    harness.main(units_are_found, registers_are_read, slow_gateways_are_waited_for, devices_are_polled_meanwhile,
+                 what_happens_is_counted)

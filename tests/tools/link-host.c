@@ -238,6 +238,8 @@ static int obey(json_object *o)
         return link_host_check_config(host, driver, &whole, on_complaints, NULL);
     if (strcmp(what, "scan") == 0)
         return link_host_scan(host, driver, json_object_object_get(o, "options"), on_found, NULL);
+    if (strcmp(what, "statistics") == 0)
+        return link_host_statistics(host, driver, json_get_string(o, "device"), on_found, NULL);
     if (strcmp(what, "read_raw") == 0)
         return link_host_read_raw(host, driver, json_object_object_get(o, "options"), on_values, NULL);
     if (strcmp(what, "quit") == 0)

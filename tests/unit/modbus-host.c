@@ -95,6 +95,18 @@ static void wake(struct gatehouse_device *d)
     d->woken = true;
 }
 
+static int count(struct gatehouse_device *d, const char *name, uint64_t value)
+{
+    size_t n = strlen(d->counts);
+    char *at = strstr(d->counts, name);
+
+    /* The last of each: "requests=2 timeouts=0 ". */
+    if (at)
+        n = (size_t)(at - d->counts);
+    (void)snprintf(d->counts + n, sizeof d->counts - n, "%s=%llu ", name, (unsigned long long)value);
+    return 0;
+}
+
 const struct gatehouse_plugin *host_load(void)
 {
     static const struct gatehouse_host host = {.size = sizeof host,
@@ -105,7 +117,8 @@ const struct gatehouse_plugin *host_load(void)
                                                .deadline = deadline,
                                                .watch_fd = watch_fd,
                                                .add_timer = add_timer,
-                                               .wake = wake};
+                                               .wake = wake,
+                                               .count = count};
     if (plugin)
         return plugin;
     void *so = dlopen(MODBUS_PLUGIN, RTLD_NOW | RTLD_LOCAL);

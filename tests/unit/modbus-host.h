@@ -30,6 +30,7 @@ struct gatehouse_device {
     unsigned state_changes;
     unsigned logged;
     char last_log[256];
+    char counts[512];
     struct sample *samples;
     size_t n_samples;
 };

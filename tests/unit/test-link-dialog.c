@@ -216,7 +216,7 @@ static void test_names(void **state)
     assert_string_equal(f->packet.text, "1.0");
     dialog_init(&f->dialog, NULL);
     assert_int_equal(say(f, "[3 'hello' 1 {3 'name' 'sim' 'abi' 1 'version' ''"), -EPROTO);
-    assert_string_equal(f->error.text, "it speaks version 1 of the driver protocol, this agent version 2");
+    assert_string_equal(f->error.text, "it speaks version 1 of the driver protocol, this agent versions 2 to 3");
 }
 
 static void test_report(void **state)
@@ -317,6 +317,9 @@ static void test_answers(void **state)
         {PACKET_SCAN, "[1 {2 'id' 'x' 'id' 'y'", "an answer to scan: a key that is there already", 0},
         {PACKET_SCAN, "[1 {1 'id' [0", "an answer to scan: a bool, a number or a text was expected", 0},
         {PACKET_SCAN, "[1 'x'", "an answer to scan: a map was expected", 0},
+        {PACKET_STATISTICS, "{1 'requests' 5", NULL, 0},
+        {PACKET_STATISTICS, "[0", "an answer to statistics: a map was expected", 0},
+        {PACKET_STATISTICS, "{1 'requests' 5 1", "an answer to statistics: more than its one message", 0},
         {PACKET_SECRET, "0", NULL, 0},
         {PACKET_SECRET, "1", "an answer to secret: a number beyond its limit", 0},
         {PACKET_QUIT, "0", NULL, 0},
