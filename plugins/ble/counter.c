@@ -18,7 +18,10 @@ static bool is_newer(uint32_t last, uint32_t counter, unsigned bits)
 
     if (bits <= 16)
         return counter != last && ((counter - last) & max) <= max / 2;
-    return counter > last || (last > max - WRAP_WINDOW && counter < WRAP_WINDOW);
+    if (last > max - WRAP_WINDOW && counter < WRAP_WINDOW)
+        return true;
+    /* Just past the wrap, what was before it is old. */
+    return counter > last && !(last < WRAP_WINDOW && counter > max - WRAP_WINDOW);
 }
 
 static enum counter_verdict accept(struct counter_state *s, uint32_t counter, uint64_t now,

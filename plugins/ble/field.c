@@ -119,7 +119,7 @@ static double scaled(const struct field *f, double raw, double plus)
         value = (pow(f->power, raw * f->scale / f->scale_by) + f->offset) * power;
     if (f->decimals >= 0 && fabs(value) < EXACT_MAX)
         value = round(value);
-    return value / power;
+    return value / power + 0.0; /* no -0 */
 }
 
 /* IEEE 11073-20601: the values around the largest mantissa mean "no number". False for these. */

@@ -157,7 +157,7 @@ static enum decoder_result walk_objects(const struct decoder *d, const uint8_t *
         size_t length = (prefixed ? body[at++] : (size_t)o->length) + (o ? o->more : 0);
         if (length > n - at)
             return DECODER_TRUNCATED;
-        enum decoder_result one = o ? tagged_values(o, body + at, length, ret) : stop(ret, tag);
+        enum decoder_result one = o ? tagged_values(o, body + at, length, ret) : DECODED;
         if (result == DECODED || one == DECODER_TRUNCATED)
             result = one;
         at += length;
