@@ -178,6 +178,16 @@
 #define SPOOL_CORRUPT_MAX 3                      /* damaged files kept */
 #define REJECTED_PER_TURN 64                     /* samples of one device found to be such as cannot be sent */
 
+/* Packs of samples */
+#define SAMPLES_PER_PACK 256
+#define PACK_ENDS UPLINK_ENDS /* ... before a pack is made smaller */
+#define PACK_ENDS_SINGLE 5    /* ... before one sample is given up, which a line that drops should not bring about */
+#define PACK_GROW_FACTOR 4    /* by so much later it is tried with more again, each time that this failed */
+#define PACK_GROW_MAX 4096    /* packs accepted, after which it is tried in any case */
+#define PACK_GIVE_UP_FREE 3   /* samples in a row given up at once, of a server that ends the session at each of them */
+#define PACK_GIVE_UP_WAIT (10 * USEC_PER_SEC) /* before the next one */
+#define PACK_GIVE_UP_WAIT_MAX USEC_PER_HOUR
+
 /* The clock, and a cloud's where it was never set */
 #define CLOCK_LOOK_INTERVAL (1 * USEC_PER_SEC)   /* until the clock is synchronised */
 #define SERVER_TIME_INTERVAL (10 * USEC_PER_SEC) /* between two questions for it, while samples wait for a time */
@@ -196,6 +206,7 @@
 #define DTLS_RETRANSMIT (1 * USEC_PER_SEC)
 #define DTLS_MTU 1280
 #define DTLS_MTU_FLOOR 548
+#define UPLINK_ENDS 3 /* sessions in a row that end with a request unanswered, before it is given back */
 #define BACKOFF_MIN (1 * USEC_PER_SEC)
 #define BACKOFF_MAX (20 * USEC_PER_SEC)
 #define BACKOFF_REFUSED_MAX (15 * USEC_PER_MINUTE)

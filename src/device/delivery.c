@@ -11,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SAMPLES_PER_PACK 256
-
 static void send_pack(struct device *d);
 
 static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
@@ -36,6 +34,14 @@ static void try_at(struct device *d, uint64_t when)
     try_within(d, when, 100 * USEC_PER_MSEC);
 }
 
+/* Bytes of a pack, whatever happened to those before. */
+static size_t bytes_allowed(const struct device *d)
+{
+    size_t ours = d->uplink->settings->max_payload, most = d->uplink->profile->max_payload;
+
+    return ours > 0 ? MIN_OF(ours, most) : most;
+}
+
 /* In another turn of the loop: there may be thousands to be given up. */
 static void go_on_soon(struct device *d)
 {
@@ -53,30 +59,100 @@ static void retry_later(struct device *d, uint64_t at_least)
 /* `old`: on the session before a swap, which says nothing of the present main. */
 static void on_accepted(struct device *d, bool old)
 {
-    spool_accept(d->queue, d->delivery.held);
-    d->delivery.held = 0;
-    /* A pack without the bad sample went through: look for it in twice as many. */
-    if (d->delivery.split > 0)
-        d->delivery.split = d->delivery.split >= SAMPLES_PER_PACK / 2 ? 0 : d->delivery.split * 2;
+    spool_accept(d->queue, d->delivery.pack.samples);
+    pack_bound_accepted(&d->delivery.bound, &d->delivery.pack, bytes_allowed(d));
+    d->delivery.pack = (struct pack){0};
     backoff_reset(&d->delivery.backoff);
     spool_line(d->queue, true);
     if (!old)
         session_accepted(d);
 }
 
-/* The cloud will never take this pack: halve it until the one sample is found. */
-static void on_rejected(struct device *d, const char *reason)
+/* The cloud will never take this sample. */
+static void give_up(struct device *d, const char *reason)
 {
-    if (d->delivery.held > 1) {
-        d->delivery.split = d->delivery.held / 2;
-        spool_hold(d->queue, 0);
-    } else {
-        log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
-                    "the cloud refuses a sample as such (%s); it is given up", reason);
-        message_log(d, PROFILE_WARNING, "delivery", "a sample was refused as such, and is given up");
-        spool_reject(d->queue, 1, reason);
+    log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
+                "the cloud refuses a sample as such (%s, %zu bytes); it is given up", reason, d->delivery.pack.bytes);
+    message_log(d, PROFILE_WARNING, "delivery", "a sample was refused as such, and is given up");
+    spool_reject(d->queue, 1, reason);
+    d->delivery.pack = (struct pack){0};
+    d->delivery.prove = false;
+}
+
+static const char *failure_text(enum pack_failure failure)
+{
+    switch (failure) {
+    case PACK_TOO_LARGE:
+        return "too large";
+    case PACK_BAD:
+        return "refused";
+    case PACK_HUNG_UP:
+        return "the server ends the session each time that it is sent";
+    case PACK_RESET:
+        return "the server rejects it (RST)";
+    case PACK_SILENT:
+        return "not answered";
     }
-    d->delivery.held = 0;
+    return "";
+}
+
+/* The pack is to be halved until it passes, or the one sample is found. False: the same again, later. */
+static bool on_failed(struct device *d, enum pack_failure failure, size_t limit, const char *reason)
+{
+    struct delivery *delivery = &d->delivery;
+    struct pack pack = delivery->pack;
+
+    switch (pack_bound_failed(&delivery->bound, failure, &pack, limit)) {
+    case PACK_AGAIN:
+        return false;
+    case PACK_SMALLER:
+        if (failure != PACK_BAD)
+            log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
+                        "a pack of %zu samples in %zu bytes does not get through (%s); they are sent in smaller ones",
+                        pack.samples, pack.bytes, reason);
+        spool_hold(d->queue, 0);
+        delivery->pack = (struct pack){0};
+        break;
+    case PACK_PROVE:
+        log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
+                    "a sample in %zu bytes does not get through (%s): it is given up if the cloud accepts the "
+                    "profile's probe",
+                    pack.bytes, reason);
+        delivery->prove = true;
+        break;
+    case PACK_REJECT:
+        give_up(d, reason);
+        break;
+    }
+    return true;
+}
+
+static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint8_t code)
+{
+    struct delivery *delivery = &d->delivery;
+
+    delivery->proof = proof_free(delivery->proof);
+    if (r == -ECANCELED)
+        return;
+    if (r == 0 && verdict == PROFILE_ACCEPTED && pack_bound_gives_up(&delivery->bound, clock_boottime()))
+        give_up(d, failure_text(PACK_HUNG_UP));
+    delivery->prove = false;
+    if (delivery->pack.samples > 0)
+        retry_later(d, 0);
+    else
+        go_on_soon(d);
+}
+
+/* The server may be at fault, and not the sample: does it accept another message? */
+static void prove(struct device *d)
+{
+    struct delivery *delivery = &d->delivery;
+    int r = delivery->proof ? 0 : proof_begin(d, d->session, on_proof, &delivery->proof);
+
+    if (r > 0)
+        on_proof(d, 0, PROFILE_ACCEPTED, 0); /* the session has to do */
+    else if (r < 0)
+        retry_later(d, 0);
 }
 
 /* What is no matter of the line will hardly be over by the next try: somebody should know. */
@@ -91,51 +167,74 @@ static void say_why(struct device *d, int r)
         log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "samples wait, and are tried again: %s", why);
 }
 
-static void handle_answer(struct device *d, int r, const struct uplink_response *response)
+/* True: another pack may follow at once. */
+static bool handle_code(struct device *d, const struct uplink_response *response, bool old)
 {
-    bool old = d->lingering;
     uint64_t wait = 0;
     char code[CODE_TEXT_MAX];
 
-    if (r != -ECANCELED)
-        session_linger_end(d);
-    if (r == -EMSGSIZE) {
-        on_rejected(d, "too large");
-    } else if (r == -ECANCELED) {
-        return; /* the session was exchanged or stopped: its successor kicks */
-    } else if (r < 0) {
+    switch (profile_verdict(d->uplink->profile, response->code)) {
+    case PROFILE_ACCEPTED:
+        if (session_awaits_proof(d))
+            break;
+        on_accepted(d, old);
+        return true;
+    case PROFILE_REJECTED:
+        message_code_text(d->uplink->profile, response->code, code);
+        return on_failed(d, response->too_large ? PACK_TOO_LARGE : PACK_BAD, response->limit, code);
+    case PROFILE_REFUSED:
+        session_answered(d, response->code);
+        if (!old)
+            session_refused(d);
+        break;
+    case PROFILE_RETRY:
+        /* 4.29 and 5.03 say how long (RFC 8516, RFC 7252 section 5.9.3.4) */
+        if (response->code == (4 << 5 | 29) || response->code == (5 << 5 | 3))
+            wait = MIN_OF(response->max_age * USEC_PER_SEC, COAP_HOLD_MAX);
+        session_answered(d, response->code);
+        break;
+    }
+    retry_later(d, wait);
+    return false;
+}
+
+static bool handle_failure(struct device *d, int r)
+{
+    enum pack_failure failure = PACK_SILENT;
+
+    switch (-r) {
+    case EMSGSIZE:
+        failure = PACK_TOO_LARGE;
+        break;
+    case ECONNABORTED:
+        failure = PACK_HUNG_UP;
+        break;
+    case ECONNRESET:
+        failure = PACK_RESET;
+        break;
+    case ETIMEDOUT:
+        break;
+    default:
         say_why(d, r);
         retry_later(d, 0);
-        return;
-    } else {
-        switch (profile_verdict(d->uplink->profile, response->code)) {
-        case PROFILE_ACCEPTED:
-            if (session_awaits_proof(d)) {
-                retry_later(d, 0);
-                return;
-            }
-            on_accepted(d, old);
-            break;
-        case PROFILE_REJECTED:
-            message_code_text(d->uplink->profile, response->code, code);
-            on_rejected(d, code);
-            break;
-        case PROFILE_REFUSED:
-            session_answered(d, response->code);
-            if (!old)
-                session_refused(d);
-            retry_later(d, 0);
-            return;
-        case PROFILE_RETRY:
-            /* 4.29 and 5.03 say how long (RFC 8516, RFC 7252 section 5.9.3.4) */
-            if (response->code == (4 << 5 | 29) || response->code == (5 << 5 | 3))
-                wait = MIN_OF(response->max_age * USEC_PER_SEC, COAP_HOLD_MAX);
-            session_answered(d, response->code);
-            retry_later(d, wait);
-            return;
-        }
+        return false;
     }
-    send_pack(d);
+    if (on_failed(d, failure, 0, failure_text(failure)))
+        return true;
+    say_why(d, r);
+    retry_later(d, 0);
+    return false;
+}
+
+static void handle_answer(struct device *d, int r, const struct uplink_response *response)
+{
+    bool old = d->lingering;
+
+    if (r == -ECANCELED)
+        return; /* the session was exchanged or stopped: its successor kicks */
+    session_linger_end(d);
+    if (r < 0 ? handle_failure(d, r) : handle_code(d, response, old))
+        send_pack(d);
 }
 
 static void on_answer(int r, const struct uplink_response *response, void *userdata)
@@ -148,6 +247,19 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
     reload_delivery_ended(d);
 }
 
+static ssize_t pack(struct device *d, const struct device_names *names, const struct sample *samples, size_t n,
+                    struct profile_message *ret)
+{
+    size_t most = bytes_allowed(d), bound = d->delivery.pack.samples > 0 ? 0 : d->delivery.bound.bytes;
+    ssize_t r =
+        profile_pack(d->uplink->profile, &names->profile, samples, n, bound > 0 ? MIN_OF(bound, most) : most, ret);
+
+    /* Whether the one sample passes nobody knows yet. */
+    if (r == -EMSGSIZE && bound > 0 && bound < most)
+        r = profile_pack(d->uplink->profile, &names->profile, samples, 1, most, ret);
+    return r;
+}
+
 /* The next pack: what is to be repeated, or what waits. Returns how many samples it holds, 0 for none; -errno: there is
  * one, but not now. */
 static ssize_t make_pack(struct device *d, struct profile_message *ret)
@@ -155,7 +267,7 @@ static ssize_t make_pack(struct device *d, struct profile_message *ret)
     static struct sample samples[SAMPLES_PER_PACK]; /* views, used before the next call */
     struct delivery *delivery = &d->delivery;
     uint64_t now = clock_boottime();
-    size_t want = delivery->held ?: delivery->split ?: SAMPLES_PER_PACK;
+    size_t want = delivery->pack.samples ?: delivery->bound.samples ?: SAMPLES_PER_PACK;
     struct device_names names;
     int failed = device_names(d, &names);
 
@@ -167,13 +279,13 @@ static ssize_t make_pack(struct device *d, struct profile_message *ret)
 
         if (n == 0)
             return 0;
-        r = profile_pack(d->uplink->profile, &names.profile, samples, n, d->uplink->settings->max_payload, ret);
+        r = pack(d, &names, samples, n, ret);
         if (r > 0 || r == -ENOMEM)
             return r;
         log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "a sample of %s cannot be sent: %s",
                     samples[0].point, strerrordesc_np((int)-r));
         spool_reject(d->queue, 1, strerrorname_np((int)-r));
-        delivery->held = 0;
+        delivery->pack = (struct pack){0};
     }
     go_on_soon(d);
     return 0;
@@ -191,6 +303,25 @@ static bool rate_allows(struct device *d)
     return false;
 }
 
+static int send_message(struct device *d, const struct profile_message *message)
+{
+    struct delivery *delivery = &d->delivery;
+    struct uplink_request request = message_request(message);
+
+    request.ends = pack_bound_patience(&delivery->bound, &delivery->pack);
+    request.suspect = delivery->bound.hunted > 0;
+    delivery->last = clock_boottime();
+    return uplink_session_request(d->session, &request, on_answer, d, &delivery->request);
+}
+
+static bool may_send(struct device *d)
+{
+    const struct delivery *delivery = &d->delivery;
+
+    return !delivery->request && !delivery->paused && d->queue && d->session_state == UPLINK_STATE_ONLINE &&
+           !d->announcing && !probe_excludes_session(d) && !session_awaits_proof(d);
+}
+
 static void send_pack(struct device *d)
 {
     _cleanup_(profile_message_done) struct profile_message message = {0};
@@ -198,8 +329,13 @@ static void send_pack(struct device *d)
     ssize_t n;
     int r;
 
-    if (delivery->request || delivery->paused || !d->queue || d->session_state != UPLINK_STATE_ONLINE ||
-        d->announcing || probe_excludes_session(d) || session_awaits_proof(d) || !rate_allows(d))
+    if (!may_send(d))
+        return;
+    if (delivery->prove) {
+        prove(d);
+        return;
+    }
+    if (!rate_allows(d))
         return;
     n = make_pack(d, &message);
     if (n <= 0) {
@@ -207,12 +343,11 @@ static void send_pack(struct device *d)
             retry_later(d, 0);
         return;
     }
-    delivery->held = (size_t)n;
-    spool_hold(d->queue, delivery->held);
-    r = message_send(d->session, &message, on_answer, d, &delivery->request);
-    delivery->last = clock_boottime();
+    delivery->pack = (struct pack){.samples = (size_t)n, .bytes = message.size};
+    spool_hold(d->queue, delivery->pack.samples);
+    r = send_message(d, &message);
     if (r == -EMSGSIZE) {
-        on_rejected(d, "too large");
+        (void)on_failed(d, PACK_TOO_LARGE, 0, failure_text(PACK_TOO_LARGE));
         go_on_soon(d);
     } else if (r < 0) {
         say_why(d, r);
@@ -231,10 +366,21 @@ void delivery_kick(struct device *d)
         send_pack(d);
 }
 
+void delivery_stopped(struct device *d)
+{
+    d->delivery.proof = proof_stopped(d->delivery.proof);
+}
+
+void delivery_moved(struct device *d)
+{
+    d->delivery.proof = proof_free(d->delivery.proof);
+}
+
 void delivery_done(struct device *d)
 {
     if (d->delivery.request)
         uplink_call_cancel(d->delivery.request);
+    delivery_moved(d);
     session_linger_end(d);
     sd_event_source_disable_unref(d->delivery.retry);
     d->delivery.retry = NULL;

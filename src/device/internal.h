@@ -30,6 +30,7 @@
 #include "base/ratelimit.h"
 #include "base/timers.h"
 #include "base/worker.h"
+#include "device/delivery.h"
 #include "device/fleet.h"
 #include "device/server-clock.h"
 #include "payload/profile.h"
@@ -85,16 +86,6 @@ struct probe {
     enum vault_slot slot;
     /* r: 0 accepted, -EACCES refused by a server that answered, -EHOSTUNREACH not answered, other: our own fault */
     void (*done)(struct device *d, int r);
-};
-
-struct delivery {
-    struct uplink_call *request;
-    sd_event_source *retry;
-    size_t held;   /* samples in the request under way, or to be repeated as they are */
-    size_t split;  /* no more samples than this in a pack while a bad one is being looked for; 0: no limit */
-    uint64_t last; /* when one was sent, CLOCK_BOOTTIME */
-    bool paused;   /* nothing more is begun: a reload is about to make the device anew */
-    struct backoff backoff;
 };
 
 /* An act of the operator that waits for its commit. */
@@ -419,10 +410,6 @@ bool idle_wants(const struct device *d);
 void idle_touch(struct device *d);
 void idle_done(struct device *d);
 
-/* delivery.c */
-void delivery_kick(struct device *d);
-void delivery_done(struct device *d);
-
 /* probe.c */
 int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct device *d, int r));
 /* Forgets it. Only for who needs no result any more: the rotation waits for one. */
@@ -443,6 +430,8 @@ struct device_names {
 int device_names(const struct device *d, struct device_names *ret);
 int message_send(struct uplink_session *s, const struct profile_message *m, uplink_done done, void *userdata,
                  struct uplink_call **ret);
+/* As the uplink takes it; a view. */
+struct uplink_request message_request(const struct profile_message *m);
 
 /* "4.03"; over MQTT "0x87". */
 #define CODE_TEXT_MAX 8

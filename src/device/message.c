@@ -29,19 +29,24 @@ int device_names(const struct device *d, struct device_names *ret)
     return 0;
 }
 
+struct uplink_request message_request(const struct profile_message *m)
+{
+    return (struct uplink_request){.target = m->target,
+                                   .payload = m->body,
+                                   .payload_size = m->size,
+                                   .method = (uint8_t)m->method,
+                                   .content_format = m->content_format,
+                                   .accept = m->accept,
+                                   .wants_option = m->wants_option,
+                                   .retain = m->retain};
+}
+
 int message_send(struct uplink_session *s, const struct profile_message *m, uplink_done done, void *userdata,
                  struct uplink_call **ret)
 {
-    return uplink_session_request(s,
-                                  &(struct uplink_request){.target = m->target,
-                                                           .payload = m->body,
-                                                           .payload_size = m->size,
-                                                           .method = (uint8_t)m->method,
-                                                           .content_format = m->content_format,
-                                                           .accept = m->accept,
-                                                           .wants_option = m->wants_option,
-                                                           .retain = m->retain},
-                                  done, userdata, ret);
+    const struct uplink_request request = message_request(m);
+
+    return uplink_session_request(s, &request, done, userdata, ret);
 }
 
 void message_code_text(const struct profile *p, uint8_t code, char ret[static CODE_TEXT_MAX])

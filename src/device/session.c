@@ -50,6 +50,7 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
         batch_online(d);
     } else if (state == UPLINK_STATE_STOPPED) {
         downlink_stopped(d);
+        delivery_stopped(d);
         d->proof = proof_stopped(d->proof);
     }
     device_changed(d);
@@ -297,6 +298,7 @@ void session_adopt_probe(struct device *d)
     session_linger_end(d);
     /* What the old key is worth says nothing of the new one; and commands are heard over the new session. */
     d->proof = proof_free(d->proof);
+    delivery_moved(d);
     announce_end(d);
     availability_end(d);
     downlink_leave(d);

@@ -13,6 +13,9 @@ struct uplink_request {
         *target; /* CoAP: the path, "a/b?x=y", see coap_message_add_path, at most COAP_PATH_MAX; MQTT: the topic */
     const void *payload; /* copied, as is the target */
     size_t payload_size; /* CoAP: over a block it is sent block-wise */
+    /* After so many sessions in a row that ended with it unanswered it is given back; 0: UPLINK_ENDS. */
+    unsigned ends;
+    bool suspect; /* the end of a session may be its doing: it goes out when nothing else is under way */
     /* CoAP only */
     bool secret; /* the payload holds a key: our copies of it are wiped, and it is meant for the session that stands: a
                     new one ends the request with -ECANCELED */
@@ -30,6 +33,8 @@ struct uplink_response {
                      5 */
     const uint8_t *payload;
     size_t payload_size;
+    bool too_large;    /* the code says that the request is too large (4.13, 0x95) */
+    size_t limit;      /* and this how many bytes it may have (Size1); 0: it does not say */
     const char *topic; /* MQTT: of a message that a subscription brings; otherwise NULL */
     /* CoAP only */
     int content_format;    /* -1: none */
@@ -42,9 +47,10 @@ struct uplink_response {
 };
 
 /* Called exactly once for each request, after which the call is gone. r: 0 answered (response is given, with whatever
- * code), -ETIMEDOUT not answered, -ECONNRESET rejected by the peer, -ECANCELED, -EMSGSIZE (the request does not fit a
- * datagram or packet, or the response is over its bound), -EBADMSG (answered in a way that breaks the protocol),
- * -ENOMEM. What response points to is valid until it returns. */
+ * code), -ETIMEDOUT not answered, -ECONNABORTED the server ended one session after the other at it, -ECONNRESET
+ * rejected by the peer, -ECANCELED, -EMSGSIZE (the request does not fit a datagram or packet, or the response is over
+ * its bound), -EBADMSG (answered in a way that breaks the protocol), -ENOMEM. What response points to is valid until it
+ * returns. */
 typedef void (*uplink_done)(int r, const struct uplink_response *response, void *userdata);
 
 /* Called for each message that a subscription brings, and with r (as for uplink_done) or an error response when it

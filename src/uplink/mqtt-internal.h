@@ -55,6 +55,7 @@ struct mqtt {
     int no_connection;            /* errno, if OpenSSL was the first to see it; 0 */
     int alert;                    /* received, -1: none */
     int connack;                  /* -1: none yet */
+    int lost;                     /* errno with which the connection was lost, 0: it ended in order */
     int gone;                     /* what libmosquitto said when the connection ended, -1: nothing */
     bool key_asked;
     bool certificate; /* the other side did not prove our key, but shows one */

@@ -64,13 +64,15 @@ int mqtt_read_record(struct mqtt *m, SSL *ssl, uint64_t max)
     int n, r;
 
     ERR_clear_error();
+    errno = 0;
     m->read_max = max;
     n = SSL_peek(ssl, record, sizeof(record));
     m->read_max = 0;
     if (n <= 0) {
-        int why = SSL_get_error(ssl, n);
+        int error = errno, why = SSL_get_error(ssl, n);
 
         ERR_clear_error();
+        m->lost = why == SSL_ERROR_SYSCALL ? error : 0;
         return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? 0 : -ENOTCONN;
     }
     r = mqtt_frames_feed(&m->frames, record, (size_t)n, m->what);

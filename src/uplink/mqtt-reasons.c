@@ -41,6 +41,41 @@ const char *mqtt_connack_text(enum mqtt_version version, uint8_t code)
     }
 }
 
+/* MQTT 5 section 3.14.2.1, with what 4.13 says of errors. Reserved codes say as little as 0x80. */
+enum mqtt_blame mqtt_disconnect_blames(uint8_t reason)
+{
+    switch (reason) {
+    case MQTT_RC_NOT_AUTHORIZED:
+    case MQTT_RC_TOPIC_NAME_INVALID:
+    case MQTT_RC_PACKET_TOO_LARGE:
+    case MQTT_RC_PAYLOAD_FORMAT_INVALID:
+    case MQTT_RC_RETAIN_NOT_SUPPORTED:
+    case MQTT_RC_QOS_NOT_SUPPORTED:
+        return MQTT_BLAMES_BY_CODE;
+    case MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED:
+        return MQTT_BLAMES_NUMBER;
+    case MQTT_RC_SERVER_BUSY:
+    case MQTT_RC_SERVER_SHUTTING_DOWN:
+    case MQTT_RC_KEEP_ALIVE_TIMEOUT:
+    case MQTT_RC_SESSION_TAKEN_OVER:
+    case MQTT_RC_TOPIC_FILTER_INVALID:
+    case MQTT_RC_TOPIC_ALIAS_INVALID: /* we use none */
+    case MQTT_RC_MESSAGE_RATE_TOO_HIGH:
+    case MQTT_RC_QUOTA_EXCEEDED:
+    case MQTT_RC_ADMINISTRATIVE_ACTION:
+    case MQTT_RC_USE_ANOTHER_SERVER:
+    case MQTT_RC_SERVER_MOVED:
+    case MQTT_RC_SHARED_SUBS_NOT_SUPPORTED:
+    case MQTT_RC_CONNECTION_RATE_EXCEEDED:
+    case MQTT_RC_MAXIMUM_CONNECT_TIME:
+    case MQTT_RC_SUBSCRIPTION_IDS_NOT_SUPPORTED:
+    case MQTT_RC_WILDCARD_SUBS_NOT_SUPPORTED:
+        return MQTT_BLAMES_NOTHING;
+    default:
+        return MQTT_FAILS(reason) ? MQTT_BLAMES_MESSAGE : MQTT_BLAMES_NOTHING;
+    }
+}
+
 const char *mqtt_disconnect_text(uint8_t reason)
 {
     switch (reason) {

@@ -11,6 +11,7 @@ enum mqtt_version { MQTT_V5 = 5, MQTT_V311 = 4 };
 
 /* Reason codes that mean something to us. */
 #define MQTT_NOT_AUTHORISED 0x87
+#define MQTT_TOO_LARGE 0x95
 #define MQTT_FAILS(reason) ((reason) >= 0x80)
 
 /* CONNACK codes are those of version 5 (0x80 and above) or of 3.1.1 (1 to 5). */
@@ -18,3 +19,13 @@ bool mqtt_connack_refuses(enum mqtt_version version, uint8_t code);     /* whom 
 bool mqtt_connack_wants_older(enum mqtt_version version, uint8_t code); /* it does not speak this version */
 const char *mqtt_connack_text(enum mqtt_version version, uint8_t code); /* "the broker does not ..." */
 const char *mqtt_disconnect_text(uint8_t reason);
+
+/* What the end of a connection says of the message that is in flight. */
+enum mqtt_blame {
+    MQTT_BLAMES_NOTHING, /* another matter: it is published again */
+    MQTT_BLAMES_SILENCE, /* no answer: it may be the message, or the line */
+    MQTT_BLAMES_MESSAGE, /* it may well be the message */
+    MQTT_BLAMES_BY_CODE, /* the code is the answer to the message, as in PUBACK */
+    MQTT_BLAMES_NUMBER,  /* too many at once */
+};
+enum mqtt_blame mqtt_disconnect_blames(uint8_t reason);

@@ -26,7 +26,8 @@ static void unlink_call(struct mqtt_call *call)
 
 static void finish_call(struct mqtt_call *call, int r, uint8_t code)
 {
-    const struct uplink_response response = {.code = code, .content_format = -1, .observe = -1};
+    const struct uplink_response response = {
+        .code = code, .too_large = code == MQTT_TOO_LARGE, .content_format = -1, .observe = -1};
 
     unlink_call(call);
     if (call->done)
@@ -38,6 +39,8 @@ static unsigned window(const struct mqtt_session *c)
 {
     unsigned nstart = c->session.uplink->nstart ? c->session.uplink->nstart : MQTT_NSTART;
 
+    if (c->one_by_one)
+        return 1;
     return MIN_OF(nstart, mqtt_receive_maximum(c->open));
 }
 
@@ -45,9 +48,34 @@ static struct mqtt_call *first_waiting(const struct mqtt_session *c)
 {
     struct mqtt_call *call = c->first;
 
-    while (call && (call->mid || call->failed))
+    while (call && (call->mid || call->ended))
         call = call->next;
     return call;
+}
+
+static struct mqtt_call *first_in_flight(const struct mqtt_session *c)
+{
+    struct mqtt_call *call = c->first;
+
+    while (call && !call->mid)
+        call = call->next;
+    return call;
+}
+
+static bool awaits_suback(const struct mqtt_session *c)
+{
+    for (const struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
+        if (sub->mid && !sub->cancelled)
+            return true;
+    return false;
+}
+
+/* Beside a suspect nothing else is under way. */
+static bool may_go(const struct mqtt_session *c, const struct mqtt_call *call)
+{
+    const struct mqtt_call *out = first_in_flight(c);
+
+    return call->suspect ? !out && !awaits_suback(c) : !out || !out->suspect;
 }
 
 /* As many as have failed by now: who is told may ask for more that fail. */
@@ -59,12 +87,12 @@ static int on_failing(sd_event_source *source, void *userdata)
 
     session_enter(&c->session);
     for (call = c->first; call; call = call->next)
-        n += call->failed < 0;
+        n += call->ended;
     while (n-- > 0) {
-        for (call = c->first; call && !call->failed; call = call->next)
+        for (call = c->first; call && !call->ended; call = call->next)
             ;
         if (call)
-            finish_call(call, call->failed, 0);
+            finish_call(call, call->result, call->code);
     }
     session_leave(&c->session);
     return 0;
@@ -72,15 +100,18 @@ static int on_failing(sd_event_source *source, void *userdata)
 
 /* Not told from here: who is told asks for the next one, which may fail alike, and each would stand upon the stack of
  * the one before it. */
-static int fail_later(struct mqtt_session *c, struct mqtt_call *call, int r)
+static int end_later(struct mqtt_session *c, struct mqtt_call *call, int r, uint8_t code)
 {
     int k = c->failing ? 0 : sd_event_add_defer(c->session.uplink->event, &c->failing, on_failing, c);
 
     if (k >= 0)
         k = sd_event_source_set_enabled(c->failing, SD_EVENT_ONESHOT);
-    if (k >= 0)
-        call->failed = r;
-    return k;
+    if (k < 0)
+        return k;
+    call->ended = true;
+    call->result = r;
+    call->code = code;
+    return 0;
 }
 
 void mqtt_requests_pump(struct mqtt_session *c)
@@ -88,18 +119,45 @@ void mqtt_requests_pump(struct mqtt_session *c)
     struct mqtt_call *call;
     int mid = 0, r;
 
-    while (c->open && c->draining_until == 0 && c->in_flight < window(c) && (call = first_waiting(c))) {
+    while (c->open && c->draining_until == 0 && c->in_flight < window(c) && (call = first_waiting(c)) &&
+           may_go(c, call)) {
         r = mqtt_publish(c->open, call->topic, call->payload, call->size, call->retain, &mid);
         if (r == -ENOTCONN)
             return; /* it is told that it is closed */
         if (r < 0) {
-            if (fail_later(c, call, r) < 0)
+            if (end_later(c, call, r, 0) < 0)
                 return; /* no memory: with what comes next */
             continue;
         }
         call->mid = mid;
         call->sent_at = clock_boottime();
         c->in_flight++;
+    }
+}
+
+/* What is alone in flight is blamed; of several the first ones may be without fault, so that they go out one by one. */
+void mqtt_requests_blamed(struct mqtt_session *c, enum mqtt_blame blame, uint8_t code)
+{
+    struct mqtt_call *call = first_in_flight(c);
+    bool publishes = blame == MQTT_BLAMES_BY_CODE && code != MQTT_NOT_AUTHORISED; /* no SUBSCRIBE gets such a code */
+
+    c->one_by_one |= blame == MQTT_BLAMES_NUMBER;
+    if (!call || !call->done || blame == MQTT_BLAMES_NOTHING || blame == MQTT_BLAMES_NUMBER)
+        return;
+    if (c->in_flight > 1 || (awaits_suback(c) && !publishes)) {
+        for (; call; call = call->next)
+            call->suspect |= call->mid != 0;
+    } else if (blame == MQTT_BLAMES_BY_CODE) {
+        (void)end_later(c, call, 0, code);
+        if (publishes)
+            backoff_reset(&c->session.backoff);
+    } else {
+        call->suspect = true;
+        if (++call->ends >= call->patience)
+            (void)end_later(c, call, blame == MQTT_BLAMES_SILENCE ? -ETIMEDOUT : -ECONNABORTED, 0);
+        /* No reason to wait as for a server that is away: something else comes instead, soon. */
+        if (blame == MQTT_BLAMES_MESSAGE)
+            backoff_reset(&c->session.backoff);
     }
 }
 
@@ -175,6 +233,8 @@ int mqtt_request(struct uplink_session *s, const struct uplink_request *request,
         .done = done,
         .userdata = userdata,
         .retain = request->retain,
+        .suspect = request->suspect,
+        .patience = request->ends ? request->ends : UPLINK_ENDS,
         .size = request->payload_size,
         .payload = (uint8_t *)call->topic + n,
     };
@@ -307,7 +367,8 @@ void mqtt_requests_subscribe(struct mqtt_session *c)
 /* Requests are in the order in which they were sent. */
 uint64_t mqtt_requests_deadline(const struct mqtt_session *c)
 {
-    uint64_t at = c->first && c->first->mid ? c->first->sent_at : USEC_INFINITY;
+    const struct mqtt_call *call = first_in_flight(c);
+    uint64_t at = call ? call->sent_at : USEC_INFINITY;
 
     for (const struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
         if (sub->mid)

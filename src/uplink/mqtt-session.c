@@ -139,6 +139,7 @@ static void op_subscribed(void *userdata, int mid, uint8_t reason)
 
     session_enter(&c->session);
     mqtt_requests_subscribed(c, mid, reason);
+    mqtt_requests_pump(c);
     session_leave(&c->session);
 }
 
@@ -151,13 +152,14 @@ static void op_message(void *userdata, const char *topic, const void *payload, s
     session_leave(&c->session);
 }
 
-static void op_closed(void *userdata, const char *reason)
+static void op_closed(void *userdata, enum mqtt_blame blame, uint8_t code, const char *reason)
 {
     struct mqtt_session *c = userdata;
 
     session_enter(&c->session);
     if (c->draining_until)
         c->draining_until = clock_boottime();
+    mqtt_requests_blamed(c, blame, code);
     attempt_closed(&c->session, reason);
     session_leave(&c->session);
 }
@@ -296,7 +298,7 @@ static void tick(struct uplink_session *s, uint64_t now)
     if (c->open)
         mqtt_tick(c->open, now);
     if (c->open && now >= mqtt_requests_deadline(c))
-        op_closed(c, "the broker did not acknowledge in time");
+        op_closed(c, MQTT_BLAMES_SILENCE, 0, "the broker did not acknowledge in time");
     else if (c->draining_until && now >= c->draining_until)
         drained(c);
 }

@@ -13,8 +13,12 @@ struct mqtt_call {
     struct mqtt_session *session;
     uplink_done done; /* NULL: cancelled when it was in flight already */
     void *userdata;
-    int mid;    /* 0: not in flight */
-    int failed; /* why it cannot be sent, which is told in another turn of the loop */
+    int mid;                 /* 0: not in flight */
+    bool ended;              /* is told so in another turn of the loop: */
+    int result;              /* as for uplink_done */
+    uint8_t code;            /* 0: of an answer */
+    bool suspect;            /* goes out when nothing else is under way */
+    unsigned ends, patience; /* connections that ended with it alone in flight, and how many may */
     uint64_t sent_at;
     bool retain;
     size_t size;
@@ -45,6 +49,7 @@ struct mqtt_session {
     size_t n_subscriptions;
     unsigned visiting;       /* subscriptions are gone through */
     uint64_t draining_until; /* 0: no; otherwise the connection that stands ends first */
+    bool one_by_one;         /* the broker had too many in flight */
     bool older;              /* this attempt has come to 3.1.1 */
     bool older_said;         /* because the broker said so: it counts for all */
 };
@@ -64,6 +69,8 @@ void mqtt_requests_start(struct mqtt_session *c);
 void mqtt_requests_stop(struct mqtt_session *c);
 /* A connection stands: asks for the subscriptions that there are. */
 void mqtt_requests_subscribe(struct mqtt_session *c);
+/* It has ended, and that may be the doing of what is in flight; mqtt_requests_lost() follows. */
+void mqtt_requests_blamed(struct mqtt_session *c, enum mqtt_blame blame, uint8_t code);
 /* It is gone: what was under way on it has to go out again. */
 void mqtt_requests_lost(struct mqtt_session *c);
 /* When what has to be acknowledged next is overdue. */

@@ -4,6 +4,7 @@
 #include "uplink/mqtt-internal.h"
 #include "uplink/udp.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
@@ -101,12 +102,12 @@ static void fail(struct mqtt *m, enum mqtt_failure failure, const char *reason)
     m->ops->failed(m->userdata, failure, reason);
 }
 
-static void closed(struct mqtt *m, const char *reason)
+static void closed(struct mqtt *m, enum mqtt_blame blame, uint8_t code, const char *reason)
 {
     if (m->freed || m->phase == MQTT_ENDED)
         return;
     end(m);
-    m->ops->closed(m->userdata, reason);
+    m->ops->closed(m->userdata, blame, code, reason);
 }
 
 /* ── Steps ── */
@@ -191,20 +192,26 @@ static void not_let_in(struct mqtt *m)
 static void open_over(struct mqtt *m)
 {
     struct error e = {"the broker closed the connection"};
+    bool said = m->gone >= 0 && MQTT_FAILS(m->gone);
+    enum mqtt_blame blame =
+        m->lost == ETIMEDOUT || udp_is_network_error(m->lost) ? MQTT_BLAMES_SILENCE : MQTT_BLAMES_MESSAGE;
 
-    if (m->gone >= 0 && MQTT_FAILS(m->gone))
+    if (said) {
+        blame = mqtt_disconnect_blames((uint8_t)m->gone);
         error_set(&e, 0, "%s", mqtt_disconnect_text((uint8_t)m->gone));
-    else if (m->gone == MOSQ_ERR_PROTOCOL || m->gone == MOSQ_ERR_MALFORMED_PACKET)
+    } else if (m->gone == MOSQ_ERR_PROTOCOL || m->gone == MOSQ_ERR_MALFORMED_PACKET) {
+        blame = MQTT_BLAMES_NOTHING;
         error_set(&e, 0, "the broker sent what is not MQTT");
-    else if (m->gone == MOSQ_ERR_KEEPALIVE)
+    } else if (m->gone == MOSQ_ERR_KEEPALIVE) {
+        blame = MQTT_BLAMES_SILENCE;
         error_set(&e, 0, "the broker did not answer PINGREQ");
-    else if (m->alert >= 0)
+    } else if (m->alert >= 0)
         error_set(&e, 0, "the broker ended the TLS session (alert: %s)", SSL_alert_desc_string_long(m->alert));
     else if (clock_boottime() - m->opened_at < BACKOFF_MAX)
         error_set(&e, 0,
                   "the broker closed the connection soon after it was made: does another client use the same "
                   "client id?");
-    closed(m, e.text);
+    closed(m, blame, said ? (uint8_t)m->gone : 0, e.text);
 }
 
 /* The connection has ended, whoever found out. */
@@ -311,7 +318,7 @@ static bool does_not_read(struct mqtt *m)
 static void misbehaved(struct mqtt *m, const char *words)
 {
     if (m->phase == MQTT_OPEN)
-        closed(m, words);
+        closed(m, MQTT_BLAMES_NOTHING, 0, words);
     else
         fail(m, MQTT_FAILED, words);
 }
@@ -406,7 +413,7 @@ static void ping(struct mqtt *m, uint64_t now)
 
     (void)note_traffic(m, now);
     if (m->pinged_at && now >= m->pinged_at + MQTT_ANSWER_TIMEOUT) {
-        closed(m, "the broker did not answer PINGREQ");
+        closed(m, MQTT_BLAMES_SILENCE, 0, "the broker did not answer PINGREQ");
         return;
     }
     if (now < m->look_at)

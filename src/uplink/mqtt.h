@@ -54,8 +54,8 @@ struct mqtt_ops {
     void (*published)(void *userdata, int mid, uint8_t reason); /* PUBACK; before version 5 the reason is 0 */
     void (*subscribed)(void *userdata, int mid, uint8_t reason);
     void (*message)(void *userdata, const char *topic, const void *payload, size_t n);
-    /* An open connection has ended. */
-    void (*closed)(void *userdata, const char *reason);
+    /* An open connection has ended; `code` of DISCONNECT, 0 if there was none. */
+    void (*closed)(void *userdata, enum mqtt_blame blame, uint8_t code, const char *reason);
     /* mqtt_deadline() has changed. */
     void (*rearm)(void *userdata);
 };

@@ -41,6 +41,35 @@ static void test_disconnect(void **state)
         assert_true(strlen(mqtt_disconnect_text((uint8_t)reason)) > 0);
 }
 
+/* MQTT 5 section 3.14.2.1, all of its reason codes: what becomes of the message in flight. */
+static void test_disconnect_blames(void **state)
+{
+    static const struct {
+        uint8_t first, last;
+        enum mqtt_blame blame;
+    } cases[] = {
+        {0x00, 0x04, MQTT_BLAMES_NOTHING},
+        {0x80, 0x83, MQTT_BLAMES_MESSAGE}, /* unspecified, malformed packet, protocol error, implementation specific */
+        {0x87, 0x87, MQTT_BLAMES_BY_CODE}, /* not authorized: is refused, as by PUBACK */
+        {0x89, 0x89, MQTT_BLAMES_NOTHING}, /* server busy */
+        {0x8b, 0x8b, MQTT_BLAMES_NOTHING}, /* server shutting down */
+        {0x8d, 0x8f, MQTT_BLAMES_NOTHING}, /* keep alive timeout, session taken over, topic filter invalid */
+        {0x90, 0x90, MQTT_BLAMES_BY_CODE}, /* topic name invalid */
+        {0x93, 0x93, MQTT_BLAMES_NUMBER},  /* receive maximum exceeded */
+        {0x94, 0x94, MQTT_BLAMES_NOTHING}, /* topic alias invalid: none is sent */
+        {0x95, 0x95, MQTT_BLAMES_BY_CODE}, /* packet too large: halved at once */
+        {0x96, 0x98, MQTT_BLAMES_NOTHING}, /* message rate too high, quota exceeded, administrative action */
+        {0x99, 0x9b, MQTT_BLAMES_BY_CODE}, /* payload format invalid, retain or QoS not supported */
+        {0x9c, 0xa2, MQTT_BLAMES_NOTHING}, /* another server, limits of connections, subscriptions */
+        {0xa3, 0xff, MQTT_BLAMES_MESSAGE}, /* reserved */
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++)
+        for (unsigned code = cases[i].first; code <= cases[i].last; code++)
+            if (mqtt_disconnect_blames((uint8_t)code) != cases[i].blame)
+                fail_msg("0x%02x: %d", code, (int)mqtt_disconnect_blames((uint8_t)code));
+}
+
 static void test_suites(void **state)
 {
     static const struct {
@@ -70,6 +99,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_connack),
         cmocka_unit_test(test_disconnect),
+        cmocka_unit_test(test_disconnect_blames),
         cmocka_unit_test(test_suites),
     };
 
