@@ -85,17 +85,29 @@ static void apply_change(struct rotation_durable *d, enum rotation_change_type c
     }
 }
 
-static void apply_flags(struct rotation_durable *d, uint8_t set, uint8_t clear)
+/* Whether that makes a difference. */
+static bool apply_flags(struct rotation_durable *d, uint8_t set, uint8_t clear)
 {
     bool *const flags[] = {&d->compromised, &d->wanted,   &d->retire_now, &d->give_up,
                            &d->removing,    &d->conflict, &d->fallen};
+    bool changed = false;
 
     for (size_t i = 0; i < ELEMENTSOF(flags); i++) {
-        if (set & 1u << i)
-            *flags[i] = true;
-        if (clear & 1u << i)
-            *flags[i] = false;
+        bool flag = (*flags[i] || set & 1u << i) && !(clear & 1u << i);
+
+        changed = changed || flag != *flags[i];
+        *flags[i] = flag;
     }
+    return changed;
+}
+
+/* What an act asks for was written down before. */
+static bool written_before(const struct rotation *r, const struct rotation_row *row)
+{
+    struct rotation_durable d = r->d;
+
+    return row->send & SEND_REPLY && row->change == ROTATION_CHANGE_STATE && row->to == ROTATION_STATES &&
+           !apply_flags(&d, row->set, row->clear);
 }
 
 /* It commits, and then sends what may be carried out late. */
@@ -123,7 +135,7 @@ static void build_next(struct rotation *r, const struct rotation_row *row, const
     if (deletion_cancelled)
         evidence_unsettle(r, &ev->now, &ev->now);
     r->next = r->d;
-    apply_flags(&r->next, row->set, row->clear);
+    (void)apply_flags(&r->next, row->set, row->clear);
     apply_change(&r->next, row->change, &ev->now);
     write_unsettled(r, row, ev);
     if (row->to == ROTATION_ABANDONING && r->cause == ROTATION_EV_OFFER_CONFLICT)
@@ -186,8 +198,25 @@ static void add_timer(struct rotation *r, const struct rotation_policy *p, const
         when = MAX_OF(now, r->fallback_at + ROTATION_FALLBACK_INTERVAL);
         break;
     }
+    r->due = when;
     *add(out, ROTATION_DO_TIMER) =
         (struct rotation_action){.type = ROTATION_DO_TIMER, .when = when, .jitter = delay == DELAY_RETRY};
+}
+
+/* An act asks for a look and changes nothing. At once the first time; who asks on and on gets no more looks than a
+ * failure would allow, and never a later one than was due. */
+static void hasten_timer(struct rotation *r, const struct rotation_event *ev, struct rotation_actions *out)
+{
+    uint64_t now = event_time(ev), when = now;
+
+    if (r->hastened_at != 0)
+        when = MAX_OF(now, r->hastened_at + MIN_OF(retry_delay(r), (uint64_t)ROTATION_HASTEN_MAX));
+    if (r->due != 0 && r->due <= when)
+        when = r->due;
+    else if (when == now)
+        r->hastened_at = now;
+    r->due = when;
+    *add(out, ROTATION_DO_TIMER) = (struct rotation_action){.type = ROTATION_DO_TIMER, .when = when};
 }
 
 static void add_request(struct rotation *r, uint16_t send, struct rotation_actions *out)
@@ -282,7 +311,10 @@ static void add_row(struct rotation *r, const struct rotation_policy *p, const s
         *add(out, ROTATION_DO_REPLY) =
             (struct rotation_action){.type = ROTATION_DO_REPLY, .reply = row->reply, .text = row->text};
     add_request(r, row->send, out);
-    add_timer(r, p, ev, row->delay, out);
+    if (row->delay == DELAY_AGAIN && row->send & SEND_REPLY && ev->type != ROTATION_EV_COMMITTED)
+        hasten_timer(r, ev, out);
+    else
+        add_timer(r, p, ev, row->delay, out);
 }
 
 /* ── Steps ── */
@@ -390,11 +422,13 @@ int rotation_step(struct rotation *r, const struct rotation_policy *p, const str
         return 0;
     if (answered != ROTATION_REQUEST_NONE)
         r->in_flight = ROTATION_REQUEST_NONE;
+    if (ev->type == ROTATION_EV_TIMER)
+        r->due = 0;
     if (ev->type == ROTATION_EV_TIMER && r->in_flight != ROTATION_REQUEST_NONE)
         return 0; /* its result looks again */
     evidence_observe(r, p, ev);
     row = rotation_table_find(r->d.state, ev->type, evidence_facts(r, p, ev));
-    if (row && row->change != ROTATION_CHANGE_NONE)
+    if (row && row->change != ROTATION_CHANGE_NONE && !written_before(r, row))
         commit(r, row, ev, ret);
     else if (row)
         add_row(r, p, row, ev, ret);

@@ -182,6 +182,8 @@ struct rotation {
     uint8_t main_answers; /* in a row saying no; 2 make main refused */
     uint8_t probe_answers;
     uint8_t refused_probes;
+    uint64_t due;                   /* of the timer that runs; 0: none does */
+    uint64_t hastened_at;           /* when an act made the machine look at once */
     uint8_t tries;                  /* failures in a row, for the backoff */
     bool probe_turn;                /* requests take turns where several make sense; this one is for a probe */
     bool promote;                   /* the operator wants backup tried, or to be main although others know it */

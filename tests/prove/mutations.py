@@ -61,6 +61,8 @@ PLACES = [
      '.text = "the vault could not be written"};', '.text = "the vault could not be written"};\n    add_request(r, row->send, out);'),
     ("an event is taken while a commit is unanswered", MACHINE,
      "if (ends_commit != (r->change != ROTATION_CHANGE_NONE))", "if (ends_commit && r->change == ROTATION_CHANGE_NONE)"),
+    ("an act makes the machine look as often as it comes", MACHINE, "    if (r->hastened_at != 0)\n", "    if (r->hastened_at > now)\n"),
+    ("an act is written down again and again", MACHINE, "!apply_flags(&d, row->set, row->clear);", "!apply_flags(&d, row->set, row->clear) && r->row == 999;"),
     ("a result is taken that nobody asked for", MACHINE,
      "if (answered != ROTATION_REQUEST_NONE && answered != r->in_flight)", "if (answered > ROTATION_REQUEST_DELETE)"),
     ("a timer begins a second request", MACHINE,

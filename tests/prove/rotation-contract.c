@@ -224,6 +224,17 @@ static bool due_result(const struct rotation *r, const struct rotation_event *ev
     return true;
 }
 
+/* An act that asks for nothing but what is written down already is not written down again. */
+static void written_before(const struct rotation *r, struct due *due)
+{
+    const struct rotation_durable *d = &r->d;
+
+    if (due->change == ROTATION_CHANGE_STATE && due->to == d->state && due->compromised <= d->compromised &&
+        due->wanted <= d->wanted && due->retire_now <= d->retire_now && due->give_up <= d->give_up &&
+        due->removing <= d->removing)
+        *due = refuse(due->reply);
+}
+
 /* False: nothing particular. `w` is as it was before the event. */
 static bool find_due(const struct world *w, const struct rotation_event *ev, struct due *due)
 {
@@ -249,6 +260,7 @@ static bool find_due(const struct world *w, const struct rotation_event *ev, str
         *due = refuse(0);
     else
         return due_result(r, ev, due);
+    written_before(r, due);
     return true;
 }
 
@@ -324,6 +336,25 @@ static bool find_pause(const struct world *before, const struct world *w, enum r
         return type == ROTATION_EV_PROBE_LOCAL || type == ROTATION_EV_VERIFY_UNREACHABLE ||
                type == ROTATION_EV_VERIFY_LOCAL || type == ROTATION_EV_COMMIT_FAILED;
     }
+}
+
+/* An act that changes nothing may ask for a look. Asked again and again it gets one after a pause that is bounded. */
+static void check_haste(struct world *w, const struct rotation_event *ev)
+{
+    struct rotation r = w->r;
+    struct rotation_actions actions;
+    const struct rotation_action *timer;
+
+    if (ev->type < ROTATION_EV_ROTATE || w->r.change != ROTATION_CHANGE_NONE)
+        return;
+    for (int i = 0; i < 2; i++) {
+        r.due = 0;
+        if (rotation_step(&r, &policy, ev, &actions) < 0 || r.change != ROTATION_CHANGE_NONE)
+            return;
+    }
+    timer = find_action(&actions, ROTATION_DO_TIMER);
+    if (timer && (timer->when <= w->now || timer->when > w->now + ROTATION_HASTEN_MAX))
+        violate(w, "pause: %s again and again keeps the machine busy", rotation_event_name(ev->type));
 }
 
 static void check_pause(struct world *w, const struct world *before, enum rotation_event_type type,
@@ -479,6 +510,8 @@ void contract_check(struct world *w, const struct world *before, const struct ro
     }
     check_pause(w, before, ev->type, actions);
     check_words(w, ev, actions);
-    if (carrying)
+    if (carrying) {
         check_deaf(w);
+        check_haste(w, ev);
+    }
 }

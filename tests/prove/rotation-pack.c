@@ -36,7 +36,8 @@ static bool recent(const struct world *w, uint64_t at, uint64_t span)
     return at != 0 && w->now - at < span;
 }
 
-/* The conflict flag is left out: it tells the schedule alone, and rotations here begin at any time. */
+/* The conflict flag is left out: it tells the schedule alone, and rotations here begin at any time. So is what decides
+ * how soon an act makes a timer come (due, hastened_at): here one may come at any time. */
 
 /* When it was asked: just now, within its lifetime, longer ago; 0: never, or it makes no difference any more. What is
  * about to be sent wants to know it more exactly. */

@@ -421,9 +421,115 @@ static void test_table_prints(void **state)
     free(text);
 }
 
+/* ── Acts again and again ── */
+
+static void answer_at_once(uint64_t *timer, unsigned *requests)
+{
+    static const struct {
+        enum rotation_action_type request;
+        enum rotation_event_type answer;
+    } answers[] = {{ROTATION_DO_OFFER, ROTATION_EV_OFFER_RETRY}, {ROTATION_DO_PROBE, ROTATION_EV_PROBE_REFUSED}};
+
+    for (bool more = true; more;) {
+        more = false;
+        if (find(ROTATION_DO_TIMER))
+            *timer = find(ROTATION_DO_TIMER)->when;
+        if (find(ROTATION_DO_COMMIT)) {
+            give(ROTATION_EV_COMMITTED);
+            more = true;
+            continue;
+        }
+        for (size_t i = 0; i < ELEMENTSOF(answers) && !more; i++) {
+            if (!find(answers[i].request))
+                continue;
+            ++*requests;
+            give(answers[i].answer);
+            more = true;
+        }
+    }
+}
+
+/* Requests that are made within a minute while that is asked 100 times a second, or with 0 never. */
+static unsigned requests_of_a_minute(enum rotation_event_type act, bool hammered)
+{
+    unsigned requests = 0, ignored = 0;
+    uint64_t timer = 0, end;
+
+    begin((struct rotation_policy){.out_of_band = true});
+    policy.looks = false;
+    give(ROTATION_EV_ROTATE);
+    answer_at_once(&timer, &ignored);
+    give(ROTATION_EV_TIMER);
+    answer_at_once(&timer, &ignored);
+    refuse_main();
+    answer_at_once(&timer, &ignored);
+    for (end = now + USEC_PER_MINUTE; now < end; now += 10 * USEC_PER_MSEC) {
+        if (hammered) {
+            give_event((struct rotation_event){.type = act, .confirmed = true});
+            answer_at_once(&timer, &requests);
+        }
+        if (timer == 0 || timer > now)
+            continue;
+        timer = 0;
+        give(ROTATION_EV_TIMER);
+        answer_at_once(&timer, &requests);
+    }
+    return requests;
+}
+
+static void test_hammering(void **state)
+{
+    static const enum rotation_event_type acts[] = {ROTATION_EV_PROMOTE, ROTATION_EV_CONNECT};
+    unsigned alone = requests_of_a_minute(ROTATION_EV_CONNECT, false);
+
+    assert_in_range(alone, 2, 10);
+    for (size_t i = 0; i < ELEMENTSOF(acts); i++)
+        assert_in_range(requests_of_a_minute(acts[i], true), alone, 2 * 60 / 2);
+}
+
+/* Told to come again, the operator does so 100 times a second; and is told by then that it may be forgotten. */
+static void test_hammered_forget(void **state)
+{
+    unsigned requests = 0, asked = 0;
+    uint64_t timer = 0;
+
+    begin((struct rotation_policy){.out_of_band = true});
+    give_event((struct rotation_event){.type = ROTATION_EV_SET_BACKUP});
+    answer_at_once(&timer, &requests);
+    refuse_main();
+    for (requests = 0; asked < 6000 && r.d.has_backup; asked++, now += 10 * USEC_PER_MSEC) {
+        give_event((struct rotation_event){.type = ROTATION_EV_FORGET_BACKUP, .confirmed = true});
+        answer_at_once(&timer, &requests);
+        if (timer == 0 || timer > now)
+            continue;
+        timer = 0;
+        give(ROTATION_EV_TIMER);
+        answer_at_once(&timer, &requests);
+    }
+    assert_false(r.d.has_backup);
+    assert_in_range(requests, 2, 10);
+}
+
+/* Asked for twice it is written down once. */
+static void test_written_once(void **state)
+{
+    begin((struct rotation_policy){.out_of_band = true});
+    give(ROTATION_EV_ROTATE);
+    give(ROTATION_EV_COMMITTED);
+    give_event((struct rotation_event){.type = ROTATION_EV_ROTATE, .compromised = true});
+    assert_non_null(find(ROTATION_DO_COMMIT));
+    give(ROTATION_EV_COMMITTED);
+    give_event((struct rotation_event){.type = ROTATION_EV_ROTATE, .compromised = true});
+    assert_null(find(ROTATION_DO_COMMIT));
+    assert_int_equal(find(ROTATION_DO_REPLY)->reply, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_hammering),
+        cmocka_unit_test(test_hammered_forget),
+        cmocka_unit_test(test_written_once),
         cmocka_unit_test(test_adds),
         cmocka_unit_test(test_retired_at_once_by_the_swaps_own_proof),
         cmocka_unit_test(test_replaces),
