@@ -73,14 +73,60 @@ static void place_text(const char *text, size_t at, char *place, size_t size)
     (void)snprintf(place, size, "%u:%u", line, column);
 }
 
-static json_object *parse(const char *path, const char *text, size_t n, decoder_complain complain, void *context)
+/* Past the string that begins at i. */
+static size_t string_end(const char *text, size_t i, size_t n)
+{
+    for (i++; i < n && text[i] != '"'; i++)
+        i += text[i] == '\\';
+    return i < n ? i + 1 : n;
+}
+
+/* Past the comment that begins at i; i if none does. */
+static size_t comment_end(const char *text, size_t i, size_t n)
+{
+    const char *end = NULL;
+
+    if (n - i < 2 || text[i] != '/')
+        return i;
+    if (text[i + 1] == '/')
+        end = memchr(text + i, '\n', n - i);
+    else if (text[i + 1] == '*')
+        end = n - i > 2 ? memmem(text + i + 2, n - i - 2, "*/", 2) : NULL;
+    else
+        return i;
+    return !end ? n : text[i + 1] == '*' ? (size_t)(end - text) + 2 : (size_t)(end - text);
+}
+
+/* Comments become blanks, as in the agent's own files: "//" to the end of the line, and slash-star pairs. */
+static void blank_comments(char *text, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t end = text[i] == '"' ? string_end(text, i, n) : comment_end(text, i, n);
+        if (text[i] == '"' || end == i) {
+            i = end == i ? i + 1 : end;
+            continue;
+        }
+        for (; i < end; i++)
+            text[i] = text[i] == '\n' ? '\n' : ' ';
+    }
+}
+
+static json_object *parse(const char *path, const char *original, size_t n, decoder_complain complain, void *context)
 {
     struct json_tokener *tokener = json_tokener_new_ex(16);
+    char *text = malloc(n + 1);
     json_object *root = NULL;
     char place[32];
 
-    if (!tokener)
+    if (!tokener || !text) {
+        complain(context, path, "", "out of memory");
+        json_tokener_free(tokener);
+        free(text);
         return NULL;
+    }
+    memcpy(text, original, n);
+    text[n] = '\0';
+    blank_comments(text, n);
     json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
     root = json_tokener_parse_ex(tokener, text, (int)n);
     enum json_tokener_error error = json_tokener_get_error(tokener);
@@ -99,6 +145,7 @@ static json_object *parse(const char *path, const char *text, size_t n, decoder_
         root = NULL;
     }
     json_tokener_free(tokener);
+    free(text);
     return root;
 }
 
