@@ -55,7 +55,7 @@ static int check_put(const struct vault_change *c, const struct step *step, unsi
         strcmp(other->view.identity, identity) == 0)
         return error_set(e, -EADDRINUSE, "the other slot of %s has the identity %s", c->entry->device, identity);
     /* Not reserved: the key was in this very slot when the step was made. It must still be, or have been reset. */
-    if (!step->key_reserved && !held &&
+    if (!step->key_reserved && !held && !step->key_shared &&
         !(change_resets(c) && change_held_slot(c->entry, step->digest) == (int)physical))
         return error_set(e, -EEXIST, "device %s has or had this very key", c->entry->device);
     return 0;
@@ -259,7 +259,7 @@ static int make_key_rows(struct vault_change *c)
 
         if (!step->key_reserved)
             continue;
-        for (int i = 0; i < 2; i++)
+        for (int i = 0; !step->key_shared && i < 2; i++)
             if (c->after.slots[i].has_digest && memcmp(c->after.slots[i].digest, step->digest, DIGEST_KEPT) == 0)
                 slot = i;
         c->write.keys[c->write.n_keys].digest = step->digest;

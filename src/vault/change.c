@@ -76,7 +76,8 @@ static int add_step(struct vault_change *c, enum step_type type, enum vault_slot
     return 0;
 }
 
-static int check_form(const char *identity, const struct secret *key, unsigned flags, struct error *e)
+static int check_form(const char *identity, enum vault_kind kind, const struct secret *key, unsigned flags,
+                      struct error *e)
 {
     size_t n = strlen(identity);
     const char *weak;
@@ -87,7 +88,7 @@ static int check_form(const char *identity, const struct secret *key, unsigned f
         return error_set(e, -EINVAL, "an identity is UTF-8 without control characters");
     if (key->size < KEY_MIN || key->size > KEY_MAX)
         return error_set(e, -EINVAL, "a key has %d to %d bytes, this has %zu", KEY_MIN, KEY_MAX, key->size);
-    weak = flags & VAULT_FORCE_WEAK ? NULL : weak_key(key->bytes, key->size);
+    weak = flags & VAULT_FORCE_WEAK || kind == VAULT_BIND ? NULL : weak_key(key->bytes, key->size);
     if (weak)
         return error_set(e, -EKEYREJECTED, "the key is weak: %s (force it if it must be)", weak);
     return 0;
@@ -109,6 +110,17 @@ static int check_key(const struct vault_change *c, enum vault_slot slot, const u
     *ret_reserve = !row;
     if (!row || (row->committed && holds_key(c, slot, digest)))
         return 0;
+    if (strcmp(row->device, VAULT_OF_SENSOR) == 0)
+        return entry_shares_keys(c->entry)
+                   ? 0
+                   : error_set(e, -EEXIST,
+                               "this very key is or was a sensor's bind key, which its driver knows: a cloud needs "
+                               "another one");
+    if (entry_shares_keys(c->entry))
+        return error_set(e, -EEXIST,
+                         "device %s has or had this very key for a cloud, and no driver may know that: is it the "
+                         "sensor's bind key?",
+                         row->device);
     if (row->committed && slot == VAULT_BACKUP && holds_key(c, VAULT_MAIN, digest))
         return error_set(
             e, -EEXIST,
@@ -156,9 +168,10 @@ static int add_put(struct vault_change *c, enum vault_slot slot, const struct re
     if (r < 0)
         return r;
     step->flags = flags;
+    step->key_shared = entry_shares_keys(c->entry);
     memcpy(step->digest, digest, DIGEST_SIZE);
     if (reserve) {
-        r = key_row_add(c->vault, digest, c->entry->device, false);
+        r = key_row_add(c->vault, digest, entry_key_owner(c->entry), false);
         step->key_reserved = r >= 0;
     }
     return r < 0 ? r : identity_ref(c->vault, header->identity, c->entry->device, &step->identity);
@@ -170,13 +183,16 @@ static int put(struct vault_change *c, enum vault_slot slot, const char *identit
     struct record_header header = {.kind = kind, .slot = RECORD_SLOT_WAITING};
     uint8_t digest[DIGEST_SIZE];
     bool reserve = false;
-    int r = check_form(identity, key, flags, e);
+    int r = check_form(identity, kind, key, flags, e);
 
     if (r >= 0) {
         r = keys_index(&c->vault->keys, key, digest);
         if (r < 0)
             error_errno(e, r, "cannot look the key up");
     }
+    if (r >= 0 && kind != VAULT_BIND && entry_shares_keys(c->entry))
+        r = error_set(e, -EINVAL, "the sensor %s has a bind key, not one of kind %s", c->entry->device,
+                      vault_kind_to_string(kind));
     if (r >= 0)
         r = check_key(c, slot, digest, &reserve, e);
     if (r >= 0)

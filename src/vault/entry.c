@@ -22,7 +22,24 @@ bool entry_names_valid(const char *device, const char *uplink)
 {
     bool fleet = strcmp(device, VAULT_FLEET) == 0;
 
-    return fleet ? strcmp(uplink, VAULT_FLEET) == 0 : id_valid(device) && id_valid(uplink);
+    if (fleet)
+        return strcmp(uplink, VAULT_FLEET) == 0;
+    return id_valid(device) && (id_valid(uplink) || strcmp(uplink, VAULT_OF_SENSOR) == 0);
+}
+
+bool entry_shares_keys(const struct vault_entry *entry)
+{
+    return strcmp(entry->uplink, VAULT_OF_SENSOR) == 0;
+}
+
+const char *entry_key_owner(const struct vault_entry *entry)
+{
+    return entry_shares_keys(entry) ? entry->uplink : entry->device;
+}
+
+bool vault_entry_internal(const struct vault_entry *entry)
+{
+    return !id_valid(entry->uplink);
 }
 
 static uint64_t entry_hash(const char *device, const char *uplink)
@@ -247,7 +264,7 @@ static int load_key(struct vault *v, struct vault_entry *entry, struct credentia
         memcpy(c->digest, digest, DIGEST_KEPT);
     c->has_digest = true;
     if (!key_row_find(v, digest))
-        r = key_row_add(v, digest, entry->device, true);
+        r = key_row_add(v, digest, entry_key_owner(entry), true);
     return r < 0 ? r : identity_ref(v, c->view.identity, entry->device, &identity);
 }
 

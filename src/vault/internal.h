@@ -90,6 +90,7 @@ struct step {
     uint64_t value;
     uint8_t digest[DIGEST_SIZE];
     bool key_reserved;             /* a key_row of ours, not the one of the slot as it was */
+    bool key_shared;               /* another entry may have it, too */
     struct identity_row *identity; /* a reference of ours */
     size_t size;
     uint8_t data[]; /* a record sealed for waiting, a blob, a text */
@@ -168,6 +169,10 @@ struct vault {
 
 /* entry.c */
 bool entry_names_valid(const char *device, const char *uplink);
+/* Whether its keys may be others' as well: a sensor's own. */
+bool entry_shares_keys(const struct vault_entry *entry);
+/* In whose name the index has them: the device's, or for those that are shared VAULT_OF_SENSOR. */
+const char *entry_key_owner(const struct vault_entry *entry);
 struct record_place entry_place(const struct vault *v, const struct vault_entry *entry);
 /* The entry, made hidden if there is none. */
 int entry_get(struct vault *v, const char *device, const char *uplink, struct vault_entry **ret);

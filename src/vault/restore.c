@@ -202,10 +202,21 @@ static int look_at_present(struct restoring *g, struct error *e)
 
 /* ── Marked as restored ── */
 
+/* What a sensor has counted since the backup was made stays counted, as long as its key is the same: otherwise what
+ * somebody recorded meanwhile would be taken once more. */
+static void keep_counted(struct vault_change *c, const struct vault_entry *restored, const struct vault_entry *present)
+{
+    const struct vault_credential *a = vault_credential(restored, VAULT_MAIN),
+                                  *b = vault_credential(present, VAULT_MAIN);
+
+    if (a->present && b->present && !present->state_lost && strcmp(a->fingerprint, b->fingerprint) == 0)
+        vault_change_rotation(c, present->rotation, present->rotation_size);
+}
+
 static int mark_entry(struct restoring *g, struct vault_entry *entry)
 {
     uint64_t counter = entry->identity_counter;
-    struct vault_entry *present;
+    struct vault_entry *present = NULL;
     struct vault_change *c;
 
     if (g->present && entry_get(g->present, entry->device, entry->uplink, &present) >= 0)
@@ -214,9 +225,11 @@ static int mark_entry(struct restoring *g, struct vault_entry *entry)
     if (!c)
         return -ENOMEM;
     vault_change_counter(c, counter + VAULT_COUNTER_LEAP);
-    if (entry->live)
+    if (entry->live && entry_shares_keys(entry) && present)
+        keep_counted(c, entry, present);
+    else if (entry->live && !vault_entry_internal(entry)) /* no cloud will ever accept what it never sees */
         vault_change_restored(c, true);
-    else
+    else if (!entry->live)
         vault_change_remove(c); /* it has nothing but its counter */
     /* It may have been offered since. */
     if (entry->live && entry->registration == VAULT_REGISTRATION_WAITING)

@@ -27,7 +27,8 @@
 #define OPAQUE_ID_SIZE (OPAQUE_ID_LENGTH + 1) /* with its NUL */
 
 enum vault_slot { VAULT_MAIN, VAULT_BACKUP };
-enum vault_kind { VAULT_PSK, VAULT_BTHOME, VAULT_X509 };
+/* Numbers are of the format: never reordered. */
+enum vault_kind { VAULT_PSK, VAULT_BIND, VAULT_X509 };
 /* Whether the cloud knows the credential in main: the queue of registrations is made of all entries of which it does
  * not. It is the main credential's, and ends with it. */
 enum vault_registration {
@@ -143,6 +144,10 @@ typedef void vault_done_fn(int r, const struct error *e, void *userdata);
 
 /* As device and uplink: the entry of what is of no device. It holds no credential. */
 #define VAULT_FLEET "*"
+/* As uplink: the entry of a device's own credential of that kind, which no cloud ever sees; it stands in main. */
+#define VAULT_OF_SENSOR "*bind"
+/* Whether the entry is of none of the configuration's uplinks. */
+bool vault_entry_internal(const struct vault_entry *entry);
 
 /* A change to one entry, which need not exist yet: steps in order, all or none. NULL when out of memory. A step that
  * fails makes the whole change fail: its return value may be ignored, vault_commit() reports the first. */
@@ -155,6 +160,8 @@ DEFINE_FREEP(struct vault_change, vault_change_free)
  * -EKEYREJECTED a weak key, without VAULT_FORCE_WEAK
  * -EEXIST      the key is or ever was in the vault (text names the device), but for the same key in the same slot again
  * -EADDRINUSE  another device (named), or the other slot, has the identity
+ * Of VAULT_BIND, which a sensor's maker chose, any key is taken, as often as it comes, unless it is or was a cloud's;
+ * and never again for a cloud, since a driver knows it.
  * The cloud id and last_authenticated of the slot are cleared. */
 int vault_change_put(struct vault_change *c, enum vault_slot slot, const char *identity, enum vault_kind kind,
                      const struct secret *key, unsigned flags, struct error *e);

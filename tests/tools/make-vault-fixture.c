@@ -84,7 +84,7 @@ static void fill(void)
     put(c, VAULT_BACKUP, "gerät/7", VAULT_PSK, "fixed backup", 17, VAULT_SHARES_IDENTITY);
     commit(c);
     c = vault_change_new(vault, "ruuvi", "ble");
-    put(c, VAULT_MAIN, "54:48:E6:8F:80:A5", VAULT_BTHOME, "bind key", 16, 0);
+    put(c, VAULT_MAIN, "54:48:E6:8F:80:A5", VAULT_BIND, "bind key", 16, 0);
     commit(c);
     /* One forgotten, one removed whole: their keys stay taken. */
     c = vault_change_new(vault, "replaced", "cloud");

@@ -213,7 +213,7 @@ static void test_names(void **state)
     assert_int_equal(vault_encoding_from_string("BASE64"), -EINVAL);
     assert_string_equal(vault_encoding_to_string(VAULT_TEXT), "text");
     assert_int_equal(vault_slot_from_string("backup"), VAULT_BACKUP);
-    assert_int_equal(vault_kind_from_string("bthome"), VAULT_BTHOME);
+    assert_int_equal(vault_kind_from_string("bind"), VAULT_BIND);
     assert_string_equal(vault_kind_to_string(VAULT_PSK), "psk");
 }
 

@@ -105,7 +105,7 @@ static void test_only_in_its_place(void **state)
     w->record[15] = 43;
     assert_int_equal(try(w, &place, 1, 43), -EBADMSG);
     w->record[15] = 42;
-    w->record[5] = VAULT_BTHOME;
+    w->record[5] = VAULT_BIND;
     assert_int_equal(try(w, &place, 1, 42), -EBADMSG);
 }
 
