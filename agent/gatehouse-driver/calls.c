@@ -231,6 +231,32 @@ static void on_statistics(struct link_call *call, const char *id, void *userdata
         link_call_counts(call, counts);
 }
 
+/* Nothing waits for what the plugin does with it: the agent has done its part. A device that is about to be opened anew
+ * gets it then. */
+static int on_secret(const char *id, int passed, const char *kept, void *userdata)
+{
+    _cleanup_(job_freep) struct job *job = NULL;
+    _cleanup_close_ int fd = passed;
+    struct driver *d = userdata;
+    struct gatehouse_device *device = driver_find(d, id);
+
+    if (!d->plugin.p.secret)
+        return -EOPNOTSUPP;
+    if (!device || (device->main.closing && !device->main.wanted))
+        return -ENODEV;
+    job = job_new(JOB_SECRET, device);
+    if (!job || !(job->kept = strdup(kept)))
+        return -ENOMEM;
+    job->fd = TAKE_FD(fd);
+    if (device->main.closing) {
+        job_free(device->main.next_secret);
+        device->main.next_secret = TAKE_PTR(job);
+    } else if (device->lane) {
+        lane_post(device->lane, TAKE_PTR(job));
+    }
+    return 0;
+}
+
 static void on_quit(void *userdata)
 {
     driver_stop(userdata);
@@ -256,6 +282,8 @@ void calls_job_done(struct driver *d, struct job *job, struct lane *lane)
         LIST_REMOVE(job, of_device);
     if (job->call)
         answer(job);
+    if (job->kind == JOB_SECRET && job->r < 0)
+        log_warning(job->device->id, "the plugin does not take its key: %s", strerror(-job->r));
     if (!job->device)
         driver_lane_unref(lane);
     job_free(job);
@@ -281,5 +309,6 @@ const struct link_client_ops driver_client_ops = {
     .scan = on_scan,
     .read_raw = on_read_raw,
     .statistics = on_statistics,
+    .secret = on_secret,
     .quit = on_quit,
 };

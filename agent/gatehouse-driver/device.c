@@ -94,6 +94,7 @@ int device_new(const char *id, const char *section, const char *points, struct g
         return -ENOMEM;
     counts_init(&d->counts);
     ratelimit_init(&d->thread.complaints, USEC_PER_MINUTE, 3);
+    d->thread.secret_fd = -EBADF;
     d->id = strdup(id);
     d->section = strdup(section);
     d->points_text = strdup(points);
@@ -111,6 +112,10 @@ struct gatehouse_device *device_free(struct gatehouse_device *d)
     if (!d)
         return NULL;
     job_free(d->main.close);
+    job_free(d->main.next_secret);
+    free(d->main.kept);
+    safe_close(d->thread.secret_fd);
+    free(d->thread.kept);
     json_object_put(d->points_json);
     free(d->points);
     free(d->main.next_section);

@@ -35,8 +35,10 @@ struct gatehouse_device {
         bool state_known;
         enum gatehouse_state state;
         char *reason;
-        struct job_set jobs; /* that the agent waits for */
-        struct job *close;   /* made along with the opening: closing cannot fail */
+        struct job *next_secret; /* for the one that is made of next_*; NULL: none */
+        char *kept;              /* what the agent is still to keep; NULL: nothing */
+        struct job_set jobs;     /* that the agent waits for */
+        struct job *close;       /* made along with the opening: closing cannot fail */
     } main;
 
     struct { /* the lane's thread's */
@@ -44,6 +46,8 @@ struct gatehouse_device {
         bool open;
         sd_event_source *poll, *retry;
         uint64_t backoff;
+        int secret_fd; /* the sensor's key, for when it is opened; negative: none */
+        char *kept;
         struct watch *watches[DEVICE_WATCHES_MAX];
         struct timer *timers[DEVICE_TIMERS_MAX];
         struct ratelimit complaints;

@@ -58,6 +58,15 @@ void driver_set_state(struct driver *d, struct gatehouse_device *device, enum ga
     send_state(d, device);
 }
 
+/* What cannot be said now is said when the agent sends the devices, or with the next words. */
+static void driver_keep(struct driver *d, struct gatehouse_device *device, const char *text)
+{
+    int r = link_client_keep(d->client, device->id, text);
+
+    free(device->main.kept);
+    device->main.kept = r < 0 ? strdup(text) : NULL;
+}
+
 int driver_lane(struct driver *d, const char *key, struct lane **ret)
 {
     struct lane *l;
@@ -168,7 +177,10 @@ static void device_ended(struct driver *d, struct gatehouse_device *device)
 
     if (device->main.wanted && !d->stopping)
         again = begin_device(d, device->id, device->main.next_section, device->main.next_points);
-    else if (d->stopping)
+    if (again && again->lane && device->main.next_secret) {
+        device->main.next_secret->device = again;
+        lane_post(again->lane, TAKE_PTR(device->main.next_secret));
+    } else if (d->stopping)
         (void)link_client_device_state(d->client, device->id, "closed", "the driver stops");
     if (again)
         for (size_t i = 0; i < d->n_devices; i++)
@@ -219,7 +231,11 @@ static bool apply(struct driver *d, const struct link_device *to, struct gatehou
         return *ret != NULL;
     }
     if (!device->main.closing && same_texts(device, to)) {
+        _cleanup_free_ char *kept = TAKE_PTR(device->main.kept);
+
         send_state(d, device);
+        if (kept)
+            driver_keep(d, device, kept);
         return false;
     }
     want_again(device, to);
@@ -289,6 +305,9 @@ void driver_on_note(const struct note *note, void *userdata)
     switch (note->kind) {
     case NOTE_STATE:
         driver_set_state(d, note->device, note->state, note->reason);
+        break;
+    case NOTE_KEEP:
+        driver_keep(d, note->device, note->reason);
         break;
     case NOTE_JOB:
         calls_job_done(d, note->job, note->lane);

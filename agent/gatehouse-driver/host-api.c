@@ -4,9 +4,11 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "lane.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* How often the kernel is asked whether the clock has been set, until it has. */
 #define CLOCK_CHECK_INTERVAL USEC_PER_SEC
@@ -112,6 +114,16 @@ static int host_count(struct gatehouse_device *device, const char *name, uint64_
     return counts_set(&device->counts, name, value);
 }
 
+static int host_keep(struct gatehouse_device *device, const char *text)
+{
+    const struct note note = {.kind = NOTE_KEEP, .device = device};
+
+    if (strlen(text) >= LINK_KEPT_MAX || !text_printable(text, strlen(text)))
+        return -EINVAL;
+    inbox_put_note(inbox, &note, text);
+    return 0;
+}
+
 const struct gatehouse_host *host_api(struct inbox *to)
 {
     static const struct gatehouse_host host = {
@@ -125,6 +137,7 @@ const struct gatehouse_host *host_api(struct inbox *to)
         .add_timer = host_add_timer,
         .wake = lane_wake,
         .count = host_count,
+        .keep = host_keep,
     };
 
     inbox = to;

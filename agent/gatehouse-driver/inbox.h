@@ -16,6 +16,7 @@ struct lane;
 
 enum note_kind {
     NOTE_STATE,      /* the plugin said how the device is */
+    NOTE_KEEP,       /* the plugin wants words kept */
     NOTE_JOB,        /* a job was done */
     NOTE_CLOSED,     /* nothing will call for the device again */
     NOTE_LANE_ENDED, /* its thread can be joined */
@@ -28,7 +29,7 @@ struct note {
     struct job *job;
     struct lane *lane;
     enum gatehouse_state state;
-    char reason[]; /* of NOTE_STATE */
+    char reason[]; /* of NOTE_STATE, NOTE_KEEP */
 };
 TAILQ_HEAD(note_list, note);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "job.h"
 
+#include <errno.h>
+
 struct job *job_new(enum job_kind kind, struct gatehouse_device *device)
 {
     struct job *j = calloc(1, sizeof(*j));
@@ -9,6 +11,7 @@ struct job *job_new(enum job_kind kind, struct gatehouse_device *device)
         return NULL;
     j->kind = kind;
     j->device = device;
+    j->fd = -EBADF;
     j->value.type = j->result.type = SAMPLE_BOOL;
     return j;
 }
@@ -23,6 +26,8 @@ struct job *job_free(struct job *j)
         sample_value_done(&j->values[i]);
     free(j->values);
     free(j->options);
+    free(j->kept);
+    safe_close(j->fd);
     json_object_put(j->found);
     free(j);
     return NULL;

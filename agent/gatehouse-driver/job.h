@@ -21,6 +21,7 @@ enum job_kind {
     JOB_CLOSE,
     JOB_WRITE,
     JOB_READ,
+    JOB_SECRET,
     JOB_READ_RAW,
     JOB_SCAN,
     JOB_STOP, /* ends the lane's thread */
@@ -36,6 +37,8 @@ struct job {
     char point[DEVICE_ID_MAX + 1];
     struct sample_value value; /* what to write */
     char *options;
+    int fd;     /* of JOB_SECRET; otherwise negative */
+    char *kept; /* likewise */
     int r;
     char error[ERROR_TEXT_MAX];
     struct sample_value result;

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <unistd.h>
 
 /* Samples of a callback go out together, unless it takes long. */
 #define REPORT_DELAY_MAX (20 * USEC_PER_MSEC)
@@ -13,6 +14,7 @@
 #define OPEN_RETRY_MIN (1 * USEC_PER_SEC)
 #define OPEN_RETRY_MAX (60 * USEC_PER_SEC)
 #define READ_RAW_MAX 1024
+#define SENSOR_KEY_MAX 64
 #define PRIORITY_JOBS (SD_EVENT_PRIORITY_NORMAL - 10)
 
 struct watch {
@@ -147,6 +149,23 @@ static void say_failed(struct gatehouse_device *d, const char *reason)
     inbox_put_note(d->lane->inbox, &note, reason);
 }
 
+/* The key is in memory during the call only. */
+static int hand_over(struct gatehouse_device *d)
+{
+    struct lane *l = d->lane;
+    uint8_t key[SENSOR_KEY_MAX + 1];
+    ssize_t n = pread(d->thread.secret_fd, key, sizeof(key), 0);
+    int r = n < 0 ? -errno : n > SENSOR_KEY_MAX ? -EMSGSIZE : 0;
+
+    if (r >= 0) {
+        begin(l, d, "secret");
+        r = l->plugin->secret(d->thread.data, key, (size_t)n, d->thread.kept ?: "");
+        end(l);
+    }
+    explicit_bzero(key, sizeof(key));
+    return r;
+}
+
 static void device_try_open(struct gatehouse_device *d)
 {
     struct lane *l = d->lane;
@@ -165,6 +184,8 @@ static void device_try_open(struct gatehouse_device *d)
         return;
     }
     d->thread.open = true;
+    if (d->thread.secret_fd >= 0 && (r = hand_over(d)) < 0)
+        log_limited(&d->thread.complaints, LOG_WARNING, d->id, "the plugin does not take its key: %s", strerror(-r));
     if (!l->plugin->poll)
         return;
     r = sd_event_add_time(l->event, &d->thread.poll, CLOCK_MONOTONIC, 0, 1, on_poll, d);
@@ -356,9 +377,24 @@ static void run_read_raw(struct lane *l, struct job *j)
     end(l);
 }
 
+/* Kept for whenever it is opened anew. */
+static void run_secret(struct job *j)
+{
+    struct gatehouse_device *d = j->device;
+
+    safe_close(d->thread.secret_fd);
+    free(d->thread.kept);
+    d->thread.secret_fd = TAKE_FD(j->fd);
+    d->thread.kept = TAKE_PTR(j->kept);
+    if (d->thread.open)
+        j->r = hand_over(d);
+}
+
 static void run_on_device(struct lane *l, struct job *j)
 {
-    if (!j->device->thread.open) {
+    if (j->kind == JOB_SECRET)
+        run_secret(j);
+    else if (!j->device->thread.open) {
         j->r = -EIO;
         strncpy(j->error, "the device is not open", sizeof(j->error) - 1);
     } else if (j->kind == JOB_WRITE)
@@ -386,6 +422,7 @@ static void run_job(struct lane *l, struct job *j)
         break;
     case JOB_WRITE:
     case JOB_READ:
+    case JOB_SECRET:
         if (!j->cancelled)
             run_on_device(l, j);
         break;

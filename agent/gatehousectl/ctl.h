@@ -20,7 +20,7 @@ struct ctl {
     const char *json, *host; /* host NULL: this machine */
     /* options of single verbs */
     bool all, force, keep, compromised, for_image, no_wait, registered, skip, trace;
-    const char *encoding, *keyfile, *state_dir, *type, *format, *template, *count, *prefix, *uplink, *timeout;
+    const char *encoding, *keyfile, *state_dir, *kind, *type, *format, *template, *count, *prefix, *uplink, *timeout;
     const char *url, *unit, *units, *read;
     sd_bus *bus;
     json_object *result; /* by ctl_result() */
@@ -73,6 +73,14 @@ bool key_output_fit(const struct ctl *c);
 /* look.c: `read` without a configured device. Exit status. */
 int look_read(struct ctl *c, int argc, char **argv);
 
+/* key.c: the key of a file, or of standard input or a terminal (NULL), as a descriptor to hand over; `encoding` is what
+ * it is if the user does not say. And how many bytes it stands for. */
+int key_take(struct ctl *c, const char *file, const char *encoding, int *ret_fd, size_t *ret_length);
+/* key-bind.c: the sensor's own key. */
+bool key_is_bind(const struct ctl *c);
+int key_bind_set(struct ctl *c, int argc, char **argv);
+int key_bind_forget(struct ctl *c, const char *id);
+
 /* print.c */
 /* What the verb has to say, an object. Names of D-Bus properties are printed as main_identity for MainIdentity. */
 json_object *ctl_result(struct ctl *c);
@@ -116,6 +124,7 @@ int verb_read(struct ctl *c, int argc, char **argv);
 int verb_write(struct ctl *c, int argc, char **argv);
 int verb_key_set(struct ctl *c, int argc, char **argv);
 int verb_key_forget(struct ctl *c, int argc, char **argv);
+int verb_key_counter_reset(struct ctl *c, int argc, char **argv);
 int verb_key_promote(struct ctl *c, int argc, char **argv);
 int verb_key_export(struct ctl *c, int argc, char **argv);
 int verb_device_add(struct ctl *c, int argc, char **argv);

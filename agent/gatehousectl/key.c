@@ -135,15 +135,15 @@ static const char *slot_to_set(const struct ctl *c, json_object *properties, con
     return !main[0] || (c->force && (damaged || (refused && corrects))) ? "main" : "backup";
 }
 
-/* The key as a descriptor to hand over, and its length. */
-static int take_key(struct ctl *c, const char *file, int *ret_fd, size_t *ret_length)
+int key_take(struct ctl *c, const char *file, const char *encoding, int *ret_fd, size_t *ret_length)
 {
     struct key_text key = {.size = 0};
     int r = read_key(file, &key);
 
     if (r == 0) {
-        warn_of_text(c, &key);
-        *ret_length = key_length(&key, c->encoding ?: "raw");
+        if (strcmp(encoding, "raw") == 0)
+            warn_of_text(c, &key);
+        *ret_length = key_length(&key, c->encoding ?: encoding);
         *ret_fd = key_memfd(key.bytes, key.size);
         r = *ret_fd < 0 ? EXIT_FAILURE : 0;
     }
@@ -172,12 +172,21 @@ int verb_key_set(struct ctl *c, int argc, char **argv)
     const char *slot, *id = argv[0], *identity = argv[1];
     char property[32];
     size_t length = 0;
-    int r = ctl_device(c, id, &path);
+    int r;
 
+    if (key_is_bind(c))
+        return key_bind_set(c, argc, argv);
+    if (argc < 2) {
+        print_error(
+            "key set: the identity is missing, by which the cloud knows the key; a sensor's own key is set with "
+            "--kind=bind");
+        return EXIT_USAGE;
+    }
+    r = ctl_device(c, id, &path);
     if (r == 0)
         r = ctl_properties(c, path, BUS_INTERFACE_DEVICE, &before);
     if (r == 0)
-        r = take_key(c, argc > 2 ? argv[2] : NULL, &fd, &length);
+        r = key_take(c, argc > 2 ? argv[2] : NULL, "raw", &fd, &length);
     if (r != 0)
         return r;
     slot = slot_to_set(c, before, identity);
@@ -300,10 +309,17 @@ int verb_key_forget(struct ctl *c, int argc, char **argv)
 {
     _cleanup_json_ json_object *after = NULL;
     _cleanup_free_ char *path = NULL;
-    const char *id = argv[0], *slot = argv[1];
+    const char *id = argv[0], *slot = argc > 1 ? argv[1] : NULL;
     bool forgotten;
-    int r = ctl_device(c, id, &path);
+    int r;
 
+    if (key_is_bind(c))
+        return key_bind_forget(c, id);
+    if (!slot) {
+        print_error("key forget: which one, main or backup? A sensor's own key is forgotten with --kind=bind");
+        return EXIT_USAGE;
+    }
+    r = ctl_device(c, id, &path);
     if (r == 0)
         r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", slot, 1, "force", "b",
                      (int)c->force);

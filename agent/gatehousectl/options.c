@@ -33,6 +33,8 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
     [OPTION_KEEP] = {"keep", FLAG(keep), .help = "leave its credentials, here and at the cloud"},
     [OPTION_KEYFILE] = {"keyfile", VALUE(keyfile, "FILE"),
                         .help = "the keyfile of the agent (" KEYFILE_DIR "/" KEYFILE_CURRENT ")"},
+    [OPTION_KIND] = {"kind", VALUE(kind, "KIND"), .choices = "psk|bind",
+                     .help = "of the key: psk, for the cloud (default), or bind, with which its sensor encrypts"},
     [OPTION_NO_WAIT] = {"no-wait", FLAG(no_wait), .help = "begin it, and do not wait for its end"},
     [OPTION_PREFIX] = {"prefix", VALUE(prefix, "TEXT"), .help = "of the ids that --count makes (device-)"},
     [OPTION_READ] = {"read", VALUE(read, "WHAT"),

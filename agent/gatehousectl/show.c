@@ -340,6 +340,8 @@ static void print_device(json_object *d)
     printf("%16s: %s\n%16s: %s\n", "driver", text(d, "Driver"), "uplink", text(d, "Uplink"));
     print_credential("main key", text(d, "MainIdentity"), text(d, "MainFingerprint"));
     print_credential("backup key", text(d, "BackupIdentity"), text(d, "BackupFingerprint"));
+    if (text(d, "BindFingerprint")[0])
+        printf("%16s: fingerprint %s\n", "bind key", text(d, "BindFingerprint"));
     if (text(d, "MainIdentity")[0])
         print_time("main since", number(d, "MainSince"));
     printf("%16s: %s\n", "rotation", text(d, "RotationState"));

@@ -31,6 +31,7 @@ enum option_id {
     OPTION_FORMAT,
     OPTION_KEEP,
     OPTION_KEYFILE,
+    OPTION_KIND,
     OPTION_NO_WAIT,
     OPTION_PREFIX,
     OPTION_READ,

@@ -121,6 +121,10 @@ struct gatehouse_host {
      * of a-z 0-9 _; at most 48 a device. Kept until device_close, and given away only when somebody asks for it, so
      * that it may be set often. Any thread, between device_open and device_close. -EINVAL, -ENOSPC. */
     int (*count)(struct gatehouse_device *device, const char *name, uint64_t value);
+    /* A few words that the plugin needs again after a restart, at most 255 bytes of UTF-8: the agent keeps the latest,
+     * sealed beside the device's key, and `secret` gets them back. Of a device without a key nothing is kept. What was
+     * said in the last minute before a power cut may be lost. Any thread, never blocks; -EINVAL. */
+    int (*keep)(struct gatehouse_device *device, const char *text);
 };
 
 /* A point as the configuration has it. */
@@ -192,6 +196,13 @@ struct gatehouse_plugin {
      * options. May be NULL. */
     int (*read_raw)(const char *options, void (*take)(void *context, const struct gatehouse_value *value),
                     void *context, char *error, size_t error_size);
+
+    /* The sensor's own key, which the user has given for this device; size 0: there is none, or none any more. Called
+     * after device_open, if there is a key, and again when it changes, possibly with the same one. `kept` is what the
+     * plugin gave to host->keep last, "" if nothing, or if that is to be forgotten. The host wipes key and words when
+     * the call returns: copy them, and wipe them in device_close. Device's thread. May not block. NULL: the plugin's
+     * devices have no keys. */
+    int (*secret)(void *device_data, const void *key, size_t size, const char *kept);
 };
 
 typedef const struct gatehouse_plugin *(*gatehouse_plugin_entry_fn)(void);

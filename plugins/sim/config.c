@@ -155,7 +155,8 @@ int sim_section_parse(const char *json, struct sim_section *ret, gatehouse_compl
 
 static void take_point_key(struct parse *p, const char *key, json_object *value, struct sim_point *point)
 {
-    static const char *const signals[] = {"sine", "square", "saw", "random", "counter", "constant"};
+    static const char *const signals[] = {"sine",    "square",   "saw",       "random",
+                                          "counter", "constant", "key-bytes", "key-times"};
     static const char *const faults[] = {"none", "hang", "crash", "error"};
     unsigned choice = 0;
 

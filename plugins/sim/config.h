@@ -16,6 +16,8 @@ enum sim_signal {
     SIM_RANDOM,
     SIM_COUNTER,
     SIM_CONSTANT,
+    SIM_KEY_BYTES, /* the device's own: how long it is */
+    SIM_KEY_TIMES, /* and how often it was handed over, all restarts counted */
 };
 
 enum sim_fault {

@@ -23,6 +23,8 @@ struct gatehouse_value sim_signal_at(const struct sim_point *p, uint64_t now, ui
     case SIM_COUNTER:
         return (struct gatehouse_value){.type = GATEHOUSE_UINT, .t = n};
     case SIM_CONSTANT:
+    case SIM_KEY_BYTES:
+    case SIM_KEY_TIMES:
         return p->value;
     }
     return (struct gatehouse_value){.type = GATEHOUSE_DOUBLE, .d = p->offset + p->amplitude * y};

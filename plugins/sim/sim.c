@@ -295,6 +295,25 @@ static int sim_read(void *data, const char *point, struct gatehouse_value *ret_v
     return 0;
 }
 
+/* Nothing is encrypted here: it shows that the key came, how often, and whether that was remembered. */
+static int sim_secret(void *data, const void *key, size_t size, const char *kept)
+{
+    struct sim_device *d = data;
+    uint64_t times = strtoull(kept, NULL, 10) + (size > 0);
+    char text[32];
+
+    for (size_t i = 0; i < d->n_points; i++) {
+        struct sim_point *p = &d->points[i].config;
+
+        if (p->signal == SIM_KEY_BYTES)
+            p->value = (struct gatehouse_value){.type = GATEHOUSE_UINT, .t = size};
+        else if (p->signal == SIM_KEY_TIMES)
+            p->value = (struct gatehouse_value){.type = GATEHOUSE_UINT, .t = times};
+    }
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)times);
+    return size > 0 ? host->keep(d->handle, text) : 0;
+}
+
 static int sim_scan(const char *options, void (*found)(void *context, const char *object), void *context, char *error,
                     size_t error_size)
 {
@@ -318,6 +337,7 @@ static const struct gatehouse_plugin plugin = {
     .write = sim_write,
     .read = sim_read,
     .scan = sim_scan,
+    .secret = sim_secret,
 };
 
 __attribute__((visibility("default"))) const struct gatehouse_plugin *gatehouse_plugin_entry(void);

@@ -115,6 +115,12 @@
 #define LINK_COUNTS_BYTES_MAX 8192  /* of an answer with all that is counted of a device */
 #define DEVICE_COUNTS_MAX 48        /* counted of a device in its driver */
 #define LINK_ERRNO_MAX 4095
+#define LINK_KEPT_MAX 256                   /* what is kept for a device, with its NUL */
+#define SENSOR_KEY_SIZE 16                  /* of a bind key */
+#define KEPT_WRITE_INTERVAL USEC_PER_MINUTE /* between two notes in the vault of what is kept for a device */
+#define KEPT_PER_TURN 32                    /* devices whose note is written in one turn of the loop */
+#define SECRETS_IN_FLIGHT 8                 /* bind keys on their way to drivers */
+#define SECRET_RETRY USEC_PER_SEC           /* after a driver had no room for one */
 #define LINK_CREDITS 4000
 #define LINK_CREDITS_MIN 50         /* an answer waits until at least as many are free */
 #define LINK_ACCEPTS_PER_TURN 16    /* drivers that connect, in one turn of the loop */

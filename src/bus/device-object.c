@@ -76,11 +76,6 @@ static int read_slot(sd_bus_message *m, enum vault_slot *ret, sd_bus_error *erro
     return 0;
 }
 
-static int take_force(sd_bus_message *m, const char *key, const char *signature, void *userdata)
-{
-    return bus_take_flag(m, key, "force", userdata);
-}
-
 static int method_rotate(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct bus *b = bus_of(m); /* device_rotate() may have sd-bus call others, and forget this slot */
@@ -106,9 +101,21 @@ static int method_rotate(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 struct set_options {
     enum vault_encoding encoding;
+    enum vault_kind kind;
     bool force;
     const char *bad;
 };
+
+static int take_kind(struct set_options *options, const char *text)
+{
+    int kind = vault_kind_from_string(text);
+
+    if (kind == VAULT_PSK || kind == VAULT_BIND)
+        options->kind = (enum vault_kind)kind;
+    else
+        options->bad = "kind must be psk, or bind for a sensor's own key";
+    return 0;
+}
 
 static int take_set_option(sd_bus_message *m, const char *key, const char *signature, void *userdata)
 {
@@ -123,17 +130,29 @@ static int take_set_option(sd_bus_message *m, const char *key, const char *signa
     r = sd_bus_message_read(m, "v", "s", &text);
     if (r < 0)
         return r;
-    if (key[0] == 'k') {
-        if (strcmp(text, "psk") != 0)
-            options->bad = "kind must be psk";
-        return 0;
-    }
+    if (key[0] == 'k')
+        return take_kind(options, text);
     r = vault_encoding_from_string(text);
     if (r < 0)
         options->bad = "encoding must be raw, hex, base64 or text";
     else
         options->encoding = (enum vault_encoding)r;
     return 0;
+}
+
+/* It has no second slot, and nothing on the wire names it. */
+static int set_sensor_key(sd_bus_message *m, struct device *d, enum vault_slot slot, const char *identity, int fd,
+                          enum vault_encoding encoding, sd_bus_error *error)
+{
+    struct audited *audited;
+    struct error e = {0};
+    int r;
+
+    if (slot != VAULT_MAIN || identity[0])
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "a bind key stands in main and has no identity (\"\")");
+    audited = audited_new(bus_of(m), m, MESSAGE_KEY_SET, device_id(d), "its sensor's bind key is set");
+    r = audited ? device_set_sensor_key(d, fd, encoding, audited_done, audited, &e) : -ENOMEM;
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
 static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -156,6 +175,8 @@ static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error
         return r;
     if (options.bad)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad);
+    if (options.kind == VAULT_BIND)
+        return set_sensor_key(m, userdata, slot, identity, fd, options.encoding, error);
     audited = audited_new(bus_of(m), m, MESSAGE_KEY_SET, device_id(userdata), "its %s key is set, identity %s%s",
                           vault_slot_to_string(slot), identity, options.force ? ", forced" : "");
     r = audited ? device_set_credential(userdata, slot, identity, fd, options.encoding, options.force, audited_done,
@@ -195,24 +216,59 @@ static int method_promote(sd_bus_message *m, void *userdata, sd_bus_error *error
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
+static int take_nothing(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    return -ENOENT;
+}
+
+/* The options of SetCredential without the encoding. */
+static int take_forget_option(sd_bus_message *m, const char *key, const char *signature, void *userdata)
+{
+    return strcmp(key, "encoding") == 0 ? -ENOENT : take_set_option(m, key, signature, userdata);
+}
+
 static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct audited *audited;
     struct error e = {0};
+    struct set_options options = {.kind = VAULT_PSK};
     enum vault_slot slot = VAULT_MAIN;
-    bool force = false;
     int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
     r = read_slot(m, &slot, error);
     if (r >= 0)
-        r = bus_read_options(m, take_force, &force, error);
+        r = bus_read_options(m, take_forget_option, &options, error);
     if (r < 0)
         return r;
+    if (options.bad || (options.kind == VAULT_BIND && slot != VAULT_MAIN))
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad ?: "a bind key stands in main");
     audited = audited_new(bus_of(m), m, MESSAGE_KEY_FORGOTTEN, device_id(userdata), "its %s key is to be forgotten%s",
-                          vault_slot_to_string(slot), force ? ", forced" : "");
-    r = audited ? device_forget_credential(userdata, slot, force, audited_done, audited, &e) : -ENOMEM;
+                          options.kind == VAULT_BIND ? "sensor's bind" : vault_slot_to_string(slot),
+                          options.force ? ", forced" : "");
+    if (!audited)
+        r = -ENOMEM;
+    else if (options.kind == VAULT_BIND)
+        r = device_forget_sensor_key(userdata, audited_done, audited, &e);
+    else
+        r = device_forget_credential(userdata, slot, options.force, audited_done, audited, &e);
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
+}
+
+static int method_reset_counter(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct audited *audited;
+    struct error e = {0};
+    int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    r = bus_read_options(m, take_nothing, NULL, error);
+    if (r < 0)
+        return r;
+    audited = audited_new(bus_of(m), m, MESSAGE_KEY_SET, device_id(userdata), "its sensor's counter begins anew");
+    r = audited ? device_reset_counter(userdata, audited_done, audited, &e) : -ENOMEM;
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
@@ -350,6 +406,7 @@ static const struct {
     PROPERTY("MainSince", 't', main_since),
     PROPERTY("BackupIdentity", 's', backup_identity),
     PROPERTY("BackupFingerprint", 's', backup_fingerprint),
+    PROPERTY("BindFingerprint", 's', bind_fingerprint),
     PROPERTY("RotationState", 's', rotation_state),
     PROPERTY("RotationReason", 's', rotation_reason),
     PROPERTY("RotationUntil", 't', rotation_until),
@@ -441,6 +498,8 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_METHOD("Promote", NULL, NULL, method_promote, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ForgetCredential", SD_BUS_ARGS("s", slot, "a{sv}", options), SD_BUS_NO_RESULT,
                             method_forget_credential, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("ResetCounter", SD_BUS_ARGS("a{sv}", options), SD_BUS_NO_RESULT, method_reset_counter,
+                            ANYONE),
     SD_BUS_METHOD("Connect", NULL, NULL, method_connect, ANYONE),
     SD_BUS_METHOD("Disconnect", NULL, NULL, method_disconnect, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_NO_RESULT, method_write, ANYONE),
@@ -458,6 +517,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("MainSince", "t", get_property, 0, 0),
     SD_BUS_PROPERTY("BackupIdentity", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("BackupFingerprint", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("BindFingerprint", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("RotationState", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("RotationReason", "s", get_property, 0, 0),
     SD_BUS_PROPERTY("RotationUntil", "t", get_property, 0, 0),

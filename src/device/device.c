@@ -3,6 +3,7 @@
 #include "device/damage.h"
 #include "device/internal.h"
 #include "device/rotate-words.h"
+#include "device/sensor-key.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -57,6 +58,7 @@ struct device *device_free(struct device *d)
     rotate_done(d);
     restored_done(d);
     idle_done(d);
+    sensor_key_done(d);
     sd_event_source_disable_unref(d->renew);
     sd_event_source_disable_unref(d->exhume);
     shared_uplink_put(d->uplink);
@@ -80,6 +82,7 @@ void device_start(struct device *d)
     rotate_schedule(d, true);
     session_start(d);
     registration_start(d);
+    sensor_key_due(d);
 }
 
 void device_changed(struct device *d)
@@ -213,6 +216,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .main_since = main && main->present ? main->since : 0,
         .backup_identity = backup && backup->present ? backup->identity : "",
         .backup_fingerprint = backup && backup->present ? backup->fingerprint : "",
+        .bind_fingerprint = sensor_key_fingerprint(d),
         .rotation_state = d->rotation ? rotation_carrier_state(d->rotation) : "idle",
         .rotation_reason = "",
         .next_rotation = 0,

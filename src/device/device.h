@@ -54,6 +54,7 @@ struct device_status {
     const char *main_identity, *main_fingerprint; /* "" if there is none */
     uint64_t main_since;
     const char *backup_identity, *backup_fingerprint;
+    const char *bind_fingerprint;
     const char *rotation_state;
     const char *rotation_reason; /* what it waits for, "": nothing */
     uint64_t rotation_until;     /* 0: not known */
@@ -88,6 +89,12 @@ int device_export_credential(struct device *d, enum vault_slot slot, device_expo
 int device_promote(struct device *d, device_done done, void *userdata, struct error *e);
 int device_forget_credential(struct device *d, enum vault_slot slot, bool force, device_done done, void *userdata,
                              struct error *e);
+/* The same for the sensor's own key (device/sensor-key.h). -ENOKEY: it has none. */
+int device_set_sensor_key(struct device *d, int fd, enum vault_encoding encoding, device_done done, void *userdata,
+                          struct error *e);
+int device_forget_sensor_key(struct device *d, device_done done, void *userdata, struct error *e);
+/* Forgets which of its messages was the last. */
+int device_reset_counter(struct device *d, device_done done, void *userdata, struct error *e);
 void device_connect(struct device *d);
 void device_disconnect(struct device *d);
 

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "device/internal.h"
+#include "device/sensor-key.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -56,6 +57,13 @@ int drivers_update_all(struct fleet *f, const struct config *before, struct erro
     return r;
 }
 
+static void of_driver(struct device *d, bool connected)
+{
+    sensor_driver_changed(d);
+    if (connected)
+        sensor_key_due(d);
+}
+
 static void on_driver_changed(struct link_driver *driver, void *userdata)
 {
     struct fleet *f = userdata;
@@ -67,7 +75,7 @@ static void on_driver_changed(struct link_driver *driver, void *userdata)
     /* What it reported is over; the next one reports anew. */
     for (size_t i = 0; i < f->n_devices; i++)
         if (strcmp(f->devices[i]->config->driver, link_driver_name(driver)) == 0)
-            sensor_driver_changed(f->devices[i]);
+            of_driver(f->devices[i], link_driver_connected(driver));
     fleet_changed(f);
 }
 
@@ -104,8 +112,17 @@ static void on_device_state(struct link_driver *driver, const char *device, cons
         sensor_reported(d, state, reason);
 }
 
+static void on_keep(struct link_driver *driver, const char *device, const char *text, void *userdata)
+{
+    struct device *d = fleet_find(userdata, device);
+
+    if (d)
+        sensor_key_keep(d, text);
+}
+
 const struct link_host_ops drivers_link_ops = {
     .driver_changed = on_driver_changed,
     .report = on_report,
     .device_state = on_device_state,
+    .keep = on_keep,
 };

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "device/internal.h"
+#include "device/sensor-key.h"
 #include "rotation/identity.h"
 
 #include <errno.h>
@@ -194,7 +195,9 @@ static int make_parts(struct fleet *f, const struct fleet_options *options, stru
         r = sd_event_add_time(f->event, &f->clock_timer, CLOCK_BOOTTIME, 0, 100 * USEC_PER_MSEC, on_clock, f);
     if (r < 0)
         return error_errno(e, r, "cannot begin");
-    r = spooling_begin(f, e);
+    r = sensor_keys_new(f, &f->sensor_keys);
+    if (r >= 0)
+        r = spooling_begin(f, e);
     if (r < 0)
         return r;
     return link_host_new(f->event, f->workers, &options->link, &drivers_link_ops, f, &f->link, e);
@@ -322,6 +325,7 @@ struct fleet *fleet_free(struct fleet *f)
     provision_leave(f);
     export_leave(f);
     free(f->devices);
+    f->sensor_keys = sensor_keys_free(f->sensor_keys);
     verify_leave(f);
     vault_care_leave(f);
     backup_leave(f);
@@ -363,6 +367,7 @@ static int on_stop(sd_event_source *source, void *userdata)
         return 0;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
     spooling_end(f);
+    sensor_keys_flush(f->sensor_keys);
     f->stop.done(vault_flush(f->vault), f->stop.userdata);
     return 0;
 }

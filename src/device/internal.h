@@ -24,6 +24,7 @@
  *   profiles.c   what each uplink's cloud is told, as it was read
  *   introduce.c  who it is to a broker: client id and will
  *   mistakes.c   what is wrong in the files
+ *   sensor-key.c its own key                            (sensor-key.h)
  *   sensor.c     the state of its sensor                availability.c  ... as the cloud hears of it
  */
 
@@ -178,6 +179,7 @@ struct device {
     struct batch_place batch;
     char *rotation_problem;
 
+    struct sensor_key *sensor_key; /* NULL: no reason yet to think of one */
     struct write_limits *writes;   /* NULL: nothing was ever written */
     struct announcing *announcing; /* NULL: it has been, or is not to be */
     struct downlink *downlink;     /* NULL: it takes no commands */
@@ -231,6 +233,7 @@ struct fleet {
     struct ratelimit spool_complaints, rejections;
     struct server_time server_time;
     struct jobs *jobs;
+    struct sensor_keys *sensor_keys;
     struct schedule *schedule;
     uint32_t schedule_seed;
     struct device *turns, *turns_last; /* who holds one, the oldest first */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "device/damage.h"
 #include "device/internal.h"
+#include "device/sensor-key.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -288,7 +289,7 @@ int fleet_load_tombstones(struct fleet *f)
         const void *blob = vault_rotation(entry, &n);
         int r;
 
-        if (!blob || rotation_decode(blob, n, &durable) < 0 || !durable.removing)
+        if (!blob || vault_entry_internal(entry) || rotation_decode(blob, n, &durable) < 0 || !durable.removing)
             continue;
         if (fleet_find(f, vault_entry_device(entry)))
             continue; /* configured again: its own rotation goes on with the removal */
@@ -332,6 +333,8 @@ static int apply_removed(struct fleet *f, struct membership *m)
         return r;
     config_unref(f->config);
     f->config = TAKE_PTR(config);
+    if (!m->keep)
+        sensor_key_forget_of(f, m->device->id);
     if (!m->keep && device_damaged(d) && !damage_deletable(d)) {
         r = damage_forget(f->vault, device_entry(d), m->removed, m->userdata);
         fleet_drop(f, d, true);

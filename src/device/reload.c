@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "config/diff.h"
 #include "device/internal.h"
+#include "device/sensor-key.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -44,6 +45,8 @@ static void exchange_settings(struct device *d, struct config_device *config)
     if (changes & CONFIG_DEVICE_POINTS)
         session_other_points(d);
     sensor_configured(d, changes & (CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_ENABLED));
+    if (changes & (CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_POINTS | CONFIG_DEVICE_ENABLED))
+        sensor_key_due(d);
 }
 
 /* When the keys of devices that are made anew were last accepted: the vault knows that later than they. */

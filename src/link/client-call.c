@@ -309,16 +309,16 @@ static int on_options(struct link_client *c, enum packet_kind kind, uint64_t ser
 static int on_secret(struct link_client *c, uint64_t serial, struct cbor_reader *r, int passed)
 {
     _cleanup_close_ int fd = passed;
-    const char *device;
+    const char *device, *kept;
     struct link_call *call;
     int done;
 
-    if (fd < 0 || cbor_read_text(r, DEVICE_ID_MAX + 1, &device) < 0)
+    if (fd < 0 || cbor_read_text(r, DEVICE_ID_MAX + 1, &device) < 0 || cbor_read_text(r, LINK_KEPT_MAX, &kept) < 0)
         return -EBADMSG;
     call = call_new(c, serial);
     if (!call)
         return -ENOMEM;
-    done = c->ops->secret ? c->ops->secret(device, TAKE_FD(fd), c->userdata) : -EOPNOTSUPP;
+    done = c->ops->secret ? c->ops->secret(device, TAKE_FD(fd), kept, c->userdata) : -EOPNOTSUPP;
     if (done < 0)
         link_call_fail(call, done, done == -EOPNOTSUPP ? "the plugin takes no secrets" : strerror(-done));
     else
@@ -383,6 +383,7 @@ static int on_request(struct link_client *c, enum packet_kind kind, uint64_t ser
     case PACKET_REPORT:
     case PACKET_STATE:
     case PACKET_ANSWER:
+    case PACKET_KEEP:
     case PACKET_WELCOME:
     case PACKET_CREDIT:
     case PACKET_BYE:
@@ -395,7 +396,7 @@ static int on_request(struct link_client *c, enum packet_kind kind, uint64_t ser
 int client_packet(struct link_client *c, enum packet_kind kind, uint64_t serial, size_t n, struct cbor_reader *r,
                   int passed)
 {
-    if (kind == PACKET_SECRET && n == 1)
+    if (kind == PACKET_SECRET && n == 2)
         return on_secret(c, serial, r, passed);
     if (passed >= 0) {
         safe_close(passed);

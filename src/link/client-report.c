@@ -287,6 +287,23 @@ int link_client_device_state(struct link_client *c, const char *device, const ch
     return 0;
 }
 
+/* ---- What is kept ---- */
+
+int link_client_keep(struct link_client *c, const char *device, const char *text)
+{
+    struct cbor_writer w;
+
+    if (!c->accepted)
+        return -ENOTCONN;
+    if (!outbox_empty(&c->line->out))
+        return -EAGAIN;
+    cbor_writer_init(&w, c->out, LINK_PACKET_MAX);
+    packet_begin(&w, PACKET_KEEP, ++c->last_serial, 2);
+    cbor_put_text(&w, device);
+    cbor_put_text(&w, text);
+    return client_send(c, &w);
+}
+
 /* ---- Life ---- */
 
 void client_reports_reset(struct link_client *c)

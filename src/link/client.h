@@ -34,8 +34,9 @@ struct link_client_ops {
     void (*check_config)(struct link_call *call, const char *device, const char *text, void *userdata);
     void (*scan)(struct link_call *call, json_object *options, void *userdata);
     void (*read_raw)(struct link_call *call, json_object *options, void *userdata);
-    /* A sensor's bind key is behind fd, which is the callee's. 0, or why it is of no use. */
-    int (*secret)(const char *device, int fd, void *userdata);
+    /* A sensor's bind key is behind fd, which is the callee's, or nothing, if there is none; `kept` is what
+     * link_client_keep() was given last. 0, or why it is of no use. */
+    int (*secret)(const char *device, int fd, const char *kept, void *userdata);
     /* Answered by link_call_counts(). May be NULL. */
     void (*statistics)(struct link_call *call, const char *device, void *userdata);
     void (*quit)(void *userdata);
@@ -58,6 +59,9 @@ DEFINE_FREEP(struct link_client, link_client_free)
 void link_client_push(struct link_client *c, struct queued *sample);
 /* -ENOTCONN: say it again when the agent sends the devices. -ENOMEM. */
 int link_client_device_state(struct link_client *c, const char *device, const char *state, const char *reason);
+
+/* For the agent to keep, sealed. -ENOTCONN, -EAGAIN (it does not read): say it again later. */
+int link_client_keep(struct link_client *c, const char *device, const char *text);
 
 /* Samples lost because the queue was full, and those that the agent refused. */
 uint64_t link_client_dropped(const struct link_client *c);

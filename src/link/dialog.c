@@ -91,6 +91,7 @@ static int read_value(struct cbor_reader *r, enum packet_kind kind, struct dialo
     case PACKET_REPORT:
     case PACKET_STATE:
     case PACKET_ANSWER:
+    case PACKET_KEEP:
     case PACKET_WELCOME:
     case PACKET_CREDIT:
     case PACKET_BEGIN:

@@ -73,6 +73,7 @@ static void finish(struct call *call, const struct dialog_answer *a, const struc
     case PACKET_REPORT:
     case PACKET_STATE:
     case PACKET_ANSWER:
+    case PACKET_KEEP:
     case PACKET_WELCOME:
     case PACKET_CREDIT:
     case PACKET_BEGIN:
@@ -286,8 +287,8 @@ int link_host_read_raw(struct link_host *h, const char *driver, json_object *opt
     return ask_with_options(h, driver, PACKET_RAW, options, &model);
 }
 
-int link_host_secret(struct link_host *h, const char *driver, const char *device, int fd, link_done_fn done,
-                     void *userdata)
+int link_host_secret(struct link_host *h, const char *driver, const char *device, int fd, const char *kept,
+                     link_done_fn done, void *userdata)
 {
     const struct call model = {.done.done = done, .userdata = userdata};
     struct link_driver *d = link_host_find_driver(h, driver);
@@ -299,7 +300,8 @@ int link_host_secret(struct link_host *h, const char *driver, const char *device
     r = ask_begin(h, driver, PACKET_SECRET, &model, &q);
     if (r < 0)
         return r;
-    put_names(&q, device, NULL, 0);
+    put_names(&q, device, NULL, 1);
+    cbor_put_text(&q.w, kept);
     return send_question(&q, fd);
 }
 

@@ -330,6 +330,8 @@ static void on_packet(struct conn *c, size_t n, int flags)
         conn_report(c, &h->packet);
     else if (h->packet.kind == PACKET_STATE)
         host_driver_state(c->driver, &h->packet);
+    else if (h->packet.kind == PACKET_KEEP)
+        host_driver_keep(c->driver, &h->packet);
     else
         conn_answer(c, &h->answer);
 }

@@ -233,6 +233,14 @@ void host_driver_state(struct link_driver *d, const struct packet *p)
         tell_later(d->host, now + LINK_STATES_CHECK);
 }
 
+void host_driver_keep(struct link_driver *d, const struct packet *p)
+{
+    if (!host_device_find(d, p->device))
+        d->counts.refused++;
+    else if (d->host->ops->keep)
+        d->host->ops->keep(d, p->device, p->text, d->host->userdata);
+}
+
 /* Those of one driver that may speak again, at most *room. Whether others still wait. */
 static bool tell_untold(struct link_driver *d, uint64_t now, size_t *room)
 {

@@ -113,6 +113,7 @@ struct host_device *host_device_find(struct link_driver *d, const char *id);
 /* All that was said of its devices is over. */
 void host_driver_reset(struct link_driver *d);
 void host_driver_state(struct link_driver *d, const struct packet *p);
+void host_driver_keep(struct link_driver *d, const struct packet *p);
 /* The timer behind states that wait. */
 int host_tell_states(sd_event_source *source, uint64_t usec, void *host);
 /* What a driver said, made fit to be shown and logged: whole characters, no controls. */

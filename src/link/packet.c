@@ -12,23 +12,12 @@
 #define KIND_SIZE 16
 
 static const char *const kind_names[PACKET_KINDS] = {
-    [PACKET_HELLO] = "hello",
-    [PACKET_REPORT] = "report",
-    [PACKET_STATE] = "state",
-    [PACKET_ANSWER] = "answer",
-    [PACKET_WELCOME] = "welcome",
-    [PACKET_CREDIT] = "credit",
-    [PACKET_BEGIN] = "begin",
-    [PACKET_DEVICE] = "device",
-    [PACKET_END] = "end",
-    [PACKET_BYE] = "bye",
-    [PACKET_WRITE] = "write",
-    [PACKET_READ] = "read",
-    [PACKET_CHECK] = "check",
-    [PACKET_SCAN] = "scan",
-    [PACKET_RAW] = "raw",
-    [PACKET_SECRET] = "secret",
-    [PACKET_STATISTICS] = "statistics",
+    [PACKET_HELLO] = "hello",   [PACKET_REPORT] = "report", [PACKET_STATE] = "state",
+    [PACKET_ANSWER] = "answer", [PACKET_KEEP] = "keep",     [PACKET_WELCOME] = "welcome",
+    [PACKET_CREDIT] = "credit", [PACKET_BEGIN] = "begin",   [PACKET_DEVICE] = "device",
+    [PACKET_END] = "end",       [PACKET_BYE] = "bye",       [PACKET_WRITE] = "write",
+    [PACKET_READ] = "read",     [PACKET_CHECK] = "check",   [PACKET_SCAN] = "scan",
+    [PACKET_RAW] = "raw",       [PACKET_SECRET] = "secret", [PACKET_STATISTICS] = "statistics",
     [PACKET_QUIT] = "quit",
 };
 
@@ -173,6 +162,13 @@ static int read_state(struct cbor_reader *r, size_t n, struct packet *p)
     return p->state == LINK_STATE_UNKNOWN ? cbor_fail(r, "a state that is not ok, degraded, failed or closed") : 0;
 }
 
+static int read_keep(struct cbor_reader *r, size_t n, struct packet *p)
+{
+    if (wants(r, n, 2, "keep has a device and a text") < 0 || read_id(r, &p->device) < 0)
+        return -EBADMSG;
+    return cbor_read_text(r, LINK_KEPT_MAX, &p->text);
+}
+
 static int read_answer(struct cbor_reader *r, size_t n, struct packet *p)
 {
     uint64_t number;
@@ -196,6 +192,8 @@ static int read_body(struct cbor_reader *r, size_t n, struct packet *p)
         return read_state(r, n, p);
     case PACKET_ANSWER:
         return read_answer(r, n, p);
+    case PACKET_KEEP:
+        return read_keep(r, n, p);
     case PACKET_WELCOME:
     case PACKET_CREDIT:
     case PACKET_BEGIN:

@@ -20,6 +20,7 @@ enum packet_kind {
     PACKET_REPORT,
     PACKET_STATE,
     PACKET_ANSWER,
+    PACKET_KEEP,
     PACKET_WELCOME, /* agent to driver */
     PACKET_CREDIT,
     PACKET_BEGIN,
@@ -73,7 +74,7 @@ struct packet_complaint {
 struct packet {
     enum packet_kind kind;
     uint64_t serial;
-    const char *device, *text; /* state; answer: the reason of a failure; hello: name and version */
+    const char *device, *text; /* state, keep; answer: the reason of a failure; hello: name and version */
     enum link_state state;
     uint64_t abi;
     int r;                   /* answer: 0 or negative */

@@ -61,7 +61,12 @@ static void on_state(struct link_driver *d, const char *device, const char *stat
     want(owns(d, device) && strlen(reason) < ERROR_TEXT_MAX);
 }
 
-static const struct link_host_ops ops = {.report = on_report, .device_state = on_state};
+static void on_keep(struct link_driver *d, const char *device, const char *text, void *userdata)
+{
+    want(owns(d, device) && strlen(text) < LINK_KEPT_MAX);
+}
+
+static const struct link_host_ops ops = {.report = on_report, .device_state = on_state, .keep = on_keep};
 
 static void set_devices(unsigned choice)
 {
@@ -126,7 +131,7 @@ static void ask(unsigned choice)
     else if (choice / 4 % 8 == 4)
         r = link_host_read_raw(host, driver, options, on_values, NULL);
     else if (choice / 4 % 8 == 5)
-        r = link_host_secret(host, driver, id, STDIN_FILENO, on_done, NULL);
+        r = link_host_secret(host, driver, id, STDIN_FILENO, "kept", on_done, NULL);
     else
         (void)link_host_quit(host, driver);
     open_calls += r == 0;

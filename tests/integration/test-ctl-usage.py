@@ -12,7 +12,7 @@ from harness import check
 CTL = "agent/gatehousectl/gatehousectl"
 OPERANDS = {"DEVICE": "a", "POINT": "x", "VALUE": "1", "NUMBER": "1", "SLOT": "main", "IDENTITY": "i", "FILE": "/nowhere/f",
             "FORMAT": "csv", "DEVICE...|--all": "a", "FILE|--count=N": "/nowhere/f"}
-VALUES = {"encoding": "hex", "type": "d", "json": "off"}
+VALUES = {"encoding": "hex", "kind": "psk", "type": "d", "json": "off"}
 
 
 def table(bench):
@@ -66,7 +66,7 @@ def help_comes_from_the_table(bench):
             check("--" + option["option"] in text and option["help"] in text, f"{option} is not in {text}")
         check(f"  {verb['verb']} {verb['operands']}" in whole and verb["summary"] in whole, whole)
         check("exit status:" in whole, "and what it ends with")
-    check(bench.ctl("key", "--help").count("gatehousectl key ") == 4, "the help of a group")
+    check(bench.ctl("key", "--help").count("gatehousectl key ") == 5, "the help of a group")
     for words in (["help", "stat"], ["help", "key", "put"], ["help", "list", "x"], ["stat", "--help"]):
         done = bench.ctl(*words, status=None)
         check(done.returncode == 2 and b"unknown verb" in done.stderr and not done.stdout, done)

@@ -243,6 +243,7 @@ class Session:
             ["report", serial, [device, [sample(random.choice((1, 2.5, "x", True, -1)), point)]]],
             ["report", serial, *([d, [sample(i, "p1") for i in range(random.choice((0, 1, 50)))]] for d in (device, *OWN))],
             ["state", serial, device, random.choice(STATES), random.choice(("", "why", "/points/p1: why", "x" * 511, "y" * 512, "\n\t\x1b[31m"))],
+            ["keep", serial, device, random.choice(("", "17", "x" * 255, "y" * 256, "\n\t\x1b[31m"))],
             ["answer", serial, random.choice((0, 0, 5, 19, -1, 2**31, 2**63)), random.choice((1, 1.5, "no", True, [], [["/section", "bad"]],
                                                                                              [{"id": "x"}], [1, 2, 3]))],
             [random.choice(("welcome", "credit", "begin", "device", "end", "bye", "write", "read", "check", "scan", "raw", "secret", "quit",

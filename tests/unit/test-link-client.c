@@ -24,7 +24,7 @@ struct driver_end {
     size_t sets, n_devices, n_points;
     struct link_call *call; /* the last one, to be answered */
     char asked[128];
-    char secret[8];
+    char secret[8], kept[8];
     bool quit;
 };
 
@@ -98,10 +98,12 @@ static void on_raw(struct link_call *call, json_object *options, void *userdata)
     link_call_values(call, values, 3);
 }
 
-static int on_secret(const char *device, int fd, void *userdata)
+static int on_secret(const char *device, int fd, const char *kept, void *userdata)
 {
     struct driver_end *d = userdata;
     ssize_t n = read(fd, d->secret, sizeof(d->secret) - 1);
+
+    snprintf(d->kept, sizeof(d->kept), "%s", kept);
 
     close(fd);
     return n > 0 ? 0 : -EIO;
@@ -328,9 +330,10 @@ static void test_calls(void **state)
     o.there = false;
     assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
     assert_int_equal(write(pipes[1], "key", 3), 3);
-    assert_int_equal(link_host_secret(h, "sim", "a", pipes[0], on_done, &o), 0);
+    assert_int_equal(link_host_secret(h, "sim", "a", pipes[0], "17", on_done, &o), 0);
     assert_int_equal(wait_for(d, &o).r, 0);
     assert_string_equal(d->secret, "key");
+    assert_string_equal(d->kept, "17");
     close(pipes[0]);
     close(pipes[1]);
     assert_int_equal(link_host_quit(h, "sim"), 0);

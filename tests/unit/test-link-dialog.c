@@ -178,6 +178,7 @@ static void test_walk(void **state)
         [PACKET_HELLO] = {HELLO, {0, -EPROTO}, {NULL, "a second hello"}},
         [PACKET_REPORT] = {REPORT, {-EPROTO, 0}, {"a report before hello", NULL}},
         [PACKET_STATE] = {STATE, {-EPROTO, 0}, {"a state before hello", NULL}},
+        [PACKET_KEEP] = {"[4 'keep' 1 'a' '17'", {-EPROTO, 0}, {"a keep before hello", NULL}},
         [PACKET_ANSWER] = {"[4 'answer' 1 0 7",
                            {-EPROTO, -EPROTO},
                            {"a answer before hello", "an answer to a request that was not made, or is answered"}},

@@ -425,11 +425,11 @@ static void test_secret(void **state)
 
     assert_int_equal(pipe(pipes), 0);
     assert_int_equal(write(pipes[1], "secret", 6), 6);
-    assert_int_equal(link_host_secret(f->host, "sim", "z", pipes[0], on_done, &outcome), -ENODEV);
-    assert_int_equal(link_host_secret(f->host, "other", "a", pipes[0], on_done, &outcome), -ENOTCONN);
-    assert_int_equal(link_host_secret(f->host, "sim", "a", pipes[0], on_done, &outcome), 0);
+    assert_int_equal(link_host_secret(f->host, "sim", "z", pipes[0], "", on_done, &outcome), -ENODEV);
+    assert_int_equal(link_host_secret(f->host, "other", "a", pipes[0], "", on_done, &outcome), -ENOTCONN);
+    assert_int_equal(link_host_secret(f->host, "sim", "a", pipes[0], "17 4", on_done, &outcome), 0);
     close(pipes[0]);
-    assert_string_equal(hear(f, peer), "secret 1 a");
+    assert_string_equal(hear(f, peer), "secret 1 a 17 4");
     assert_int_equal(read(f->passed, text, sizeof(text)), 6);
     assert_string_equal(text, "secret");
     close(f->passed);
