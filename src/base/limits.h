@@ -288,6 +288,7 @@
 /* MQTT */
 #define MQTT_TCP_TIMEOUT (10 * USEC_PER_SEC)
 #define MQTT_TLS_TIMEOUT (15 * USEC_PER_SEC)
+#define TLS_ASK_TIMEOUT (5 * USEC_PER_SEC) /* for the answer to one question about a handshake that failed */
 #define MQTT_CONNACK_TIMEOUT (15 * USEC_PER_SEC)
 #define MQTT_ANSWER_TIMEOUT                                                                                            \
     (20 * USEC_PER_SEC)                       /* PUBACK, SUBACK, PINGRESP: beyond, the connection is taken for dead    \

@@ -113,3 +113,18 @@ size_t dtls_sift_alerts(uint8_t *datagram, size_t n, int *ret_alert)
     }
     return kept;
 }
+
+void dtls_look(const uint8_t *datagram, size_t n, struct dtls_seen *ret)
+{
+    const uint8_t *message = datagram + RECORD_HEADER;
+    /* RFC 6347 section 4.2.1: version (2), length of the cookie. */
+    size_t cookie_at = RECORD_HEADER + MESSAGE_HEADER + 2;
+
+    *ret = (struct dtls_seen){0};
+    if (n < RECORD_HEADER + MESSAGE_HEADER || datagram[0] != TYPE_HANDSHAKE)
+        return;
+    if (message[0] != GNUTLS_HANDSHAKE_HELLO_VERIFY_REQUEST)
+        ret->flight = true;
+    else if (n > cookie_at)
+        ret->cookie = datagram[cookie_at];
+}

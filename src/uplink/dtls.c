@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "uplink/handshake.h"
 #include "uplink/suites.h"
 #include "uplink/udp.h"
 
@@ -14,8 +15,6 @@
 #define HEADERS_V4 28 /* IP and UDP */
 #define HEADERS_V6 48
 #define SEND_TRIES 3
-#define RECORD_TYPE_HANDSHAKE 22
-#define RECORD_HEADER_SIZE 13
 #define RECORDS_PER_DATAGRAM_MAX 64 /* looked at in one call, whatever the datagram claims to hold */
 
 struct dtls_shared {
@@ -23,6 +22,7 @@ struct dtls_shared {
     gnutls_priority_t priority;
     gnutls_psk_client_credentials_t credentials;
     char *server_name;
+    char *offer; /* for texts */
     /* One datagram on its way from the socket to the session that it is for, and what that made of it. */
     struct dtls *pending_for;
     size_t pending;
@@ -42,7 +42,8 @@ struct dtls {
     uint64_t alert_at;                /* the first alert that anybody may have sent after our Finished, 0: none */
     uint64_t first_answer, retransmit_at;
     struct dtls_counters counters;
-    size_t mtu; /* of a datagram, without IP and UDP headers */
+    size_t mtu;    /* of a datagram, without IP and UDP headers */
+    size_t cookie; /* bytes of the one that the server asked for */
     unsigned busy;
     int alert;          /* its description */
     int icmp;           /* the last error that the network reported, 0: none */
@@ -93,6 +94,8 @@ int dtls_shared_new(struct sockets *sockets, const char *const *suites, const ch
         return -ENOMEM;
     s->sockets = sockets;
     r = suites_priority(suites, &s->priority, e);
+    if (r >= 0)
+        r = suites_offer(suites, true, &s->offer);
     if (r < 0)
         return r;
     if (gnutls_psk_allocate_client_credentials(&s->credentials) < 0)
@@ -116,6 +119,7 @@ struct dtls_shared *dtls_shared_free(struct dtls_shared *s)
     if (s->priority)
         gnutls_priority_deinit(s->priority);
     free(s->server_name);
+    free(s->offer);
     free(s);
     return NULL;
 }
@@ -224,26 +228,39 @@ static void closed(struct dtls *d, const char *reason)
 
 /* ── Handshake ── */
 
-static const char *alert_text(const struct dtls *d)
-{
-    const char *name = gnutls_alert_get_name(gnutls_alert_get(d->session));
-
-    return name ? name : "unknown";
-}
-
 /* The server had all it needed to judge the key: only a full handshake gets there before it is over. */
 static bool was_answered(const struct dtls *d)
 {
     return d->heard_at != 0 && d->finished_at != 0;
 }
 
+static enum handshake_stage stage_of(const struct dtls *d)
+{
+    return was_answered(d) ? HANDSHAKE_PROVED : d->flight_at != 0 ? HANDSHAKE_CHOSEN : HANDSHAKE_HELLO;
+}
+
+static void fail_as(struct dtls *d, const struct handshake_end *end)
+{
+    struct error e = {0};
+
+    if (end->verdict != HANDSHAKE_REFUSED && d->cookie > HANDSHAKE_COOKIE_MAX && d->flight_at == 0)
+        handshake_say_cookie(&e, d->cookie);
+    else
+        handshake_say(&e, end, d->shared->offer);
+    fail(d,
+         end->verdict == HANDSHAKE_REFUSED ? DTLS_ANSWERED
+         : end->verdict == HANDSHAKE_OURS  ? DTLS_LOCAL
+                                           : DTLS_FAILED,
+         e.text);
+}
+
 static void handshake_failed(struct dtls *d, int r)
 {
     bool alert = r == GNUTLS_E_FATAL_ALERT_RECEIVED || r == GNUTLS_E_WARNING_ALERT_RECEIVED;
-    struct error e = {0};
+    struct handshake_end end =
+        alert ? handshake_alert((int)gnutls_alert_get(d->session), stage_of(d)) : handshake_gnutls(r, stage_of(d));
 
-    dtls_say_broken(&e, was_answered(d), alert ? (int)gnutls_alert_get(d->session) : -1, r);
-    fail(d, was_answered(d) ? DTLS_ANSWERED : DTLS_FAILED, e.text);
+    fail_as(d, &end);
 }
 
 static void handshake_done(struct dtls *d)
@@ -317,10 +334,13 @@ static void handshake_silence(struct dtls *d)
 {
     struct error e = {0};
 
-    if (d->alert_at != 0)
-        dtls_say_broken(&e, true, d->alert, 0);
-    else
-        dtls_say_silent(&e, was_answered(d), d->heard_at != 0);
+    if (d->alert_at != 0) {
+        struct handshake_end end = handshake_alert(d->alert, stage_of(d));
+
+        fail_as(d, &end);
+        return;
+    }
+    handshake_say_silent(&e, was_answered(d), d->heard_at != 0, d->shared->offer);
     fail(d, was_answered(d) ? DTLS_ANSWERED : d->heard_at != 0 ? DTLS_FAILED : DTLS_UNREACHABLE, e.text);
 }
 
@@ -375,20 +395,13 @@ static void one_record(struct dtls *d)
         d->counters.renegotiations_refused++;
         (void)gnutls_alert_send(d->session, GNUTLS_AL_WARNING, GNUTLS_A_NO_RENEGOTIATION);
     } else if (n == GNUTLS_E_FATAL_ALERT_RECEIVED) {
-        error_set(&e, 0, "the server ended the session (alert: %s)", alert_text(d));
+        error_set(&e, 0, "the server ended the session (%s)",
+                  handshake_alert((int)gnutls_alert_get(d->session), HANDSHAKE_PROVED).what);
         closed(d, e.text);
     } else if (gnutls_error_is_fatal((int)n)) {
         error_set(&e, 0, "the session broke: %s", gnutls_strerror((int)n));
         closed(d, e.text);
     }
-}
-
-/* GnuTLS takes the first message of the server's flight for the receipt of ours, and no longer repeats ours; a server
- * that waits for that before it repeats its own, as GnuTLS's does, waits in vain. Only a new handshake helps then. */
-static bool is_of_server_flight(const uint8_t *datagram)
-{
-    return datagram[0] == RECORD_TYPE_HANDSHAKE &&
-           datagram[RECORD_HEADER_SIZE] != GNUTLS_HANDSHAKE_HELLO_VERIFY_REQUEST;
 }
 
 /* Between our Finished and the server's, an alert in clear text can come from anybody: GnuTLS would end the handshake,
@@ -409,6 +422,7 @@ static void remember_alert(struct dtls *d)
 static void process(struct dtls *d, size_t n)
 {
     struct dtls_shared *s = d->shared;
+    struct dtls_seen seen;
 
     d->counters.datagrams_in++;
     s->pending = dtls_sift(s->datagram, n, d->open, &d->counters.dropped);
@@ -419,8 +433,14 @@ static void process(struct dtls *d, size_t n)
     s->pending_for = d;
     d->starved = false;
     if (!d->open) {
+        dtls_look(s->datagram, s->pending, &seen);
         d->heard_at = clock_boottime();
-        if (is_of_server_flight(s->datagram))
+        if (seen.cookie > 0)
+            d->cookie = seen.cookie;
+        /* GnuTLS takes the first message of the server's flight for the receipt of ours, and no longer repeats ours; a
+         * server that waits for that before it repeats its own, as GnuTLS's does, waits in vain. Only a new handshake
+         * helps then. */
+        if (seen.flight)
             d->flight_at = d->heard_at;
         handshake_step(d, d->heard_at);
     }
@@ -559,32 +579,9 @@ void dtls_bye(struct dtls *d)
     d->ended = true;
 }
 
-bool dtls_resumed(const struct dtls *d)
-{
-    return gnutls_session_is_resumed(d->session);
-}
-
 gnutls_session_t dtls_session(const struct dtls *d)
 {
     return d->session;
-}
-
-int dtls_resumption(struct dtls *d, gnutls_datum_t *ret)
-{
-    gnutls_datum_t data = {0};
-
-    if (gnutls_session_get_data2(d->session, &data) < 0 || data.size == 0)
-        return -ENODATA;
-    *ret = data;
-    return 0;
-}
-
-void dtls_resumption_free(gnutls_datum_t *data)
-{
-    if (data->data)
-        gnutls_memset(data->data, 0, data->size);
-    gnutls_free(data->data);
-    *data = (gnutls_datum_t){0};
 }
 
 int dtls_local_address(const struct dtls *d, struct resolver_address *ret)

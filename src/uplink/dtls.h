@@ -42,8 +42,9 @@ DEFINE_FREEP(struct dtls_shared, dtls_shared_free)
 /* How a handshake failed. */
 enum dtls_failure {
     DTLS_UNREACHABLE, /* nothing came back, or ICMP said so */
-    DTLS_ANSWERED,    /* ServerHelloDone came, our Finished went, then silence or an alert: key or identity suspected */
-    DTLS_FAILED,      /* something came back, but the handshake ended before the key could matter */
+    DTLS_ANSWERED,    /* ServerHelloDone came, our Finished went, then silence, or an alert that servers send which do
+                         not accept key or identity (handshake.h) */
+    DTLS_FAILED,      /* something came back, but the handshake ended for a reason that says nothing of the key */
     DTLS_LOCAL,       /* our side: no socket, no key */
 };
 
@@ -117,6 +118,10 @@ size_t dtls_sift(uint8_t *datagram, size_t n, bool encrypted_only, uint64_t *dro
  * untouched if there is none. Returns the size kept. Pure, likewise. */
 size_t dtls_sift_alerts(uint8_t *datagram, size_t n, int *ret_alert);
 
-/* Why a handshake ended, in dtls-words.c: `answered` as DTLS_ANSWERED, `alert` its description or -1, `r` of GnuTLS. */
-void dtls_say_broken(struct error *e, bool answered, int alert, int r);
-void dtls_say_silent(struct error *e, bool answered, bool heard);
+/* What the first record of a sifted datagram is: of the server's flight, or a request for a cookie of that size. Pure,
+ * likewise. */
+struct dtls_seen {
+    bool flight;
+    size_t cookie;
+};
+void dtls_look(const uint8_t *datagram, size_t n, struct dtls_seen *ret);

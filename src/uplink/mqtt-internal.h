@@ -16,6 +16,9 @@ struct mqtt_shared {
     sd_event *event;
     SSL_CTX *tls;
     char *server_name;
+    char *offer; /* for texts */
+    uint16_t suites[SUITES_IDS_MAX];
+    size_t n_suites;
     int null; /* /dev/null */
     /* Whose connection libmosquitto and OpenSSL are at work on: OpenSSL's callbacks do not know. */
     struct mqtt *current;
@@ -54,11 +57,13 @@ struct mqtt {
     int local_error;              /* of the key callback */
     int no_connection;            /* errno, if OpenSSL was the first to see it; 0 */
     int alert;                    /* received, -1: none */
+    int own_alert;                /* sent, -1: none */
     int connack;                  /* -1: none yet */
     int lost;                     /* errno with which the connection was lost, 0: it ended in order */
     int gone;                     /* what libmosquitto said when the connection ended, -1: nothing */
-    bool key_asked;
-    bool certificate; /* the other side did not prove our key, but shows one */
+    bool chosen;                  /* ServerHello or HelloRetryRequest came */
+    bool proved;                  /* TLS 1.2: our identity and proof went */
+    bool certificate;             /* the other side did not prove our key, but shows one */
     bool no_qos1;
     bool broken;     /* a write has failed */
     bool misbehaves; /* the broker sends what is to go no further */
@@ -97,5 +102,5 @@ int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error 
 void mqtt_tls_forget(struct mqtt *m);
 /* Of a finished handshake: whether the other side has proved that it has our key. */
 bool mqtt_tls_proved(const SSL *ssl);
-/* Whether a server sends such an alert when it does not like key or identity. */
-bool mqtt_alert_refuses(int alert);
+/* The handshake has ended: what that proves, with the words for it. */
+enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, struct error *e);

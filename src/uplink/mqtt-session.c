@@ -14,6 +14,7 @@ static void drop_making(struct uplink_session *s)
     struct mqtt_session *c = mqtt_session(s);
 
     c->making = mqtt_free(c->making);
+    c->ask = mqtt_ask_free(c->ask);
     c->draining_until = 0;
     c->older = false;
 }
@@ -61,11 +62,27 @@ static bool known_away(const struct uplink_session *s)
            resolver_address_equal(&u->away, &s->making_address);
 }
 
+static void op_failed(void *userdata, enum mqtt_failure failure, const char *reason);
+
+static int begin_asking(struct mqtt_session *c, struct error *e)
+{
+    struct uplink_session *s = &c->session;
+
+    c->making = mqtt_free(c->making);
+    return mqtt_ask_new(s->uplink->mqtt, &s->making_address, vault_credential(s->entry, s->slot)->identity ?: "",
+                        op_failed, c, &c->ask, e);
+}
+
 static void op_failed(void *userdata, enum mqtt_failure failure, const char *reason)
 {
     static const enum uplink_result results[] = {
-        [MQTT_UNREACHABLE] = UPLINK_UNREACHABLE, [MQTT_ANSWERED] = UPLINK_REFUSED_ANSWER, [MQTT_FAILED] = UPLINK_FAILED,
-        [MQTT_VERSION] = UPLINK_FAILED,          [MQTT_HUNG_UP] = UPLINK_FAILED,          [MQTT_LOCAL] = UPLINK_LOCAL,
+        [MQTT_UNREACHABLE] = UPLINK_UNREACHABLE,
+        [MQTT_ANSWERED] = UPLINK_REFUSED_ANSWER,
+        [MQTT_FAILED] = UPLINK_FAILED,
+        [MQTT_UNCLEAR] = UPLINK_FAILED,
+        [MQTT_VERSION] = UPLINK_FAILED,
+        [MQTT_HUNG_UP] = UPLINK_FAILED,
+        [MQTT_LOCAL] = UPLINK_LOCAL,
     };
     struct mqtt_session *c = userdata;
     struct error e = {0};
@@ -79,7 +96,7 @@ static void op_failed(void *userdata, enum mqtt_failure failure, const char *rea
         c->making = mqtt_free(c->making);
         if (begin_connection(c, &e) < 0)
             attempt_failed(&c->session, UPLINK_LOCAL, e.text);
-    } else {
+    } else if (failure != MQTT_UNCLEAR || begin_asking(c, &e) < 0) {
         attempt_failed(&c->session, results[failure], reason);
     }
     session_leave(&c->session);

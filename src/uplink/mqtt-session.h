@@ -4,6 +4,7 @@
 /* A session over MQTT as its two parts know it: mqtt-session.c makes its connections, mqtt-requests.c keeps what goes
  * over them: requests, in order, and subscriptions. Nobody else includes this. */
 
+#include "uplink/mqtt-ask.h"
 #include "uplink/mqtt.h"
 #include "uplink/session-internal.h"
 
@@ -41,6 +42,7 @@ struct mqtt_subscription {
 struct mqtt_session {
     struct uplink_session session;
     struct mqtt *open, *making;
+    struct mqtt_ask *ask;            /* why `making` was turned away */
     struct mqtt_call *first, **last; /* in the order in which they were made */
     size_t n_calls;
     unsigned in_flight;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/limits.h"
+#include "uplink/handshake.h"
 #include "uplink/mqtt-internal.h"
 #include "uplink/udp.h"
 
@@ -24,7 +25,6 @@ static struct mqtt *current(SSL *ssl)
 
 static int ask_key(struct mqtt *m, const char **ret_identity, struct secret **ret_key)
 {
-    m->key_asked = true;
     m->local_error = m->ops->key(m->userdata, ret_identity, ret_key, m->what);
     return m->local_error;
 }
@@ -155,22 +155,45 @@ static void on_tls_event(const SSL *ssl, int where, int value)
     }
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
         m->alert = value & 0xff;
+    if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT && value >> 8 == SSL3_AL_FATAL)
+        m->own_alert = value & 0xff;
+    if (where & SSL_CB_LOOP) {
+        m->chosen = m->chosen || SSL_get_state(ssl) == TLS_ST_CR_SRVR_HELLO;
+        m->proved = m->proved || SSL_get_state(ssl) == TLS_ST_CW_KEY_EXCH;
+    }
 }
 
-bool mqtt_alert_refuses(int alert)
+/* Each hello of ours proves the key, for a server that speaks TLS 1.3; to one of TLS 1.2 it is proved later. */
+static enum handshake_stage stage_of(const struct mqtt *m)
 {
-    switch (alert) {
-    case SSL_AD_BAD_RECORD_MAC: /* TLS 1.2: our Finished is not what it should be */
-    case SSL_AD_DECRYPTION_FAILED:
-    case SSL_AD_HANDSHAKE_FAILURE: /* OpenSSL under TLS 1.3: an identity that it does not know, and no certificate */
-    case SSL_AD_ILLEGAL_PARAMETER: /* OpenSSL under TLS 1.3: the binder is wrong */
-    case SSL_AD_ACCESS_DENIED:
-    case SSL_AD_DECRYPT_ERROR:
-    case SSL_AD_UNKNOWN_PSK_IDENTITY:
-        return true;
-    default:
-        return false;
+    SSL *ssl = mqtt_ssl(m);
+
+    if (!m->chosen)
+        return HANDSHAKE_BINDER;
+    return m->proved || (ssl && SSL_version(ssl) == TLS1_3_VERSION) ? HANDSHAKE_PROVED : HANDSHAKE_CHOSEN;
+}
+
+enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, struct error *e)
+{
+    struct handshake_end end;
+
+    if (m->certificate) {
+        error_set(e, 0,
+                  "the broker shows a certificate instead of proving that it has our key, as brokers do that do not "
+                  "know the identity, and as anybody can: is the identity registered there?");
+        return MQTT_ANSWERED;
     }
+    /* The alert that OpenSSL would send to a connection that has ended. */
+    if (m->alert < 0 && (m->own_alert < 0 || m->own_alert == SSL_AD_DECODE_ERROR)) {
+        error_set(e, 0, "the connection ended in the TLS handshake: is a broker with TLS-PSK listening there?");
+        return MQTT_FAILED;
+    }
+    end = m->alert >= 0 ? handshake_alert(m->alert, stage_of(m)) : handshake_own_alert(m->own_alert, stage_of(m));
+    handshake_say(e, &end, m->shared->offer);
+    return end.verdict == HANDSHAKE_REFUSED   ? MQTT_ANSWERED
+           : end.verdict == HANDSHAKE_UNCLEAR ? MQTT_UNCLEAR
+           : end.verdict == HANDSHAKE_OURS    ? MQTT_LOCAL
+                                              : MQTT_FAILED;
 }
 
 SSL *mqtt_ssl(const struct mqtt *m)
@@ -200,8 +223,11 @@ int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error 
     _cleanup_free_ char *list = NULL;
     int r = suites_openssl(suites, &list, e);
 
+    if (r >= 0)
+        r = suites_offer(suites, false, &s->offer);
     if (r < 0)
         return r;
+    s->n_suites = suites_ids(suites, s->suites);
     s->tls = SSL_CTX_new(TLS_client_method());
     if (!s->tls)
         return -ENOMEM;

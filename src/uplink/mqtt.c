@@ -52,6 +52,7 @@ struct mqtt_shared *mqtt_shared_free(struct mqtt_shared *s)
     s->null = safe_close(s->null);
     (void)mosquitto_lib_cleanup();
     free(s->server_name);
+    free(s->offer);
     sd_event_unref(s->event);
     free(s);
     return NULL;
@@ -153,29 +154,9 @@ static void await(struct mqtt *m)
 static void tls_failed(struct mqtt *m)
 {
     struct error e = {0};
+    enum mqtt_failure failure = mqtt_tls_ended(m, &e);
 
-    if (m->certificate)
-        error_set(
-            &e, 0,
-            "the broker shows a certificate instead of proving that it has our key, as brokers do that do not know "
-            "the identity, and as anybody can: is the identity registered there?");
-    else if (m->alert >= 0 && m->key_asked && mqtt_alert_refuses(m->alert))
-        error_set(
-            &e, 0,
-            "the broker answered but did not accept key or identity (alert: %s): is the identity registered there, "
-            "and is the key the same bytes on both sides? A key shown as text may be meant as ASCII, hex or base64",
-            SSL_alert_desc_string_long(m->alert));
-    else if (m->alert >= 0)
-        error_set(&e, 0,
-                  "the broker broke the TLS handshake off (alert: %s): does it take TLS-PSK there, and one of the "
-                  "configured suites?",
-                  SSL_alert_desc_string_long(m->alert));
-    else
-        error_set(&e, 0, "the connection ended in the TLS handshake: is a broker with TLS-PSK listening there?");
-    fail(m,
-         m->certificate || (m->alert >= 0 && m->key_asked && mqtt_alert_refuses(m->alert)) ? MQTT_ANSWERED
-                                                                                           : MQTT_FAILED,
-         e.text);
+    fail(m, failure, e.text);
 }
 
 static void not_let_in(struct mqtt *m)
@@ -479,7 +460,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->frames.five = options->version == MQTT_V5;
     m->keepalive = options->keepalive;
     m->tcp_timeout = options->tcp_timeout;
-    m->alert = m->connack = m->gone = -1;
+    m->alert = m->own_alert = m->connack = m->gone = -1;
     m->deadline = m->read_max = USEC_INFINITY;
     ratelimit_init(&m->rate, MQTT_PACKETS_BURST * USEC_PER_SEC / MQTT_PACKETS_PER_SEC, MQTT_PACKETS_BURST);
     r = mqtt_set_up(m, options, e);

@@ -39,6 +39,7 @@ DEFINE_FREEP(struct mqtt_shared, mqtt_shared_free)
 enum mqtt_failure {
     MQTT_UNREACHABLE, /* no TCP connection, or no answer over it */
     MQTT_ANSWERED,    /* an alert that a wrong key or identity gets, or a CONNACK that does not let us in */
+    MQTT_UNCLEAR,     /* an alert that says either, or that there is nothing in common: mqtt-ask.h finds out */
     MQTT_FAILED,      /* something came back, but it ended for another reason */
     MQTT_VERSION,     /* asked in version 5, the broker says that it does not speak it */
     MQTT_HUNG_UP,     /* asked in version 5, it hangs up: as old ones do, or because the line was cut */

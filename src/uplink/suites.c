@@ -15,12 +15,17 @@ static const struct suite {
     const char *ciphers;
     const char *mac;
     const char *openssl;
+    uint16_t ids[4]; /* those for OpenSSL */
 } suites[] = {
-    {"ecdhe-psk", ":+ECDHE-PSK", ":+CHACHA20-POLY1305", ":+AEAD", "ECDHE-PSK-CHACHA20-POLY1305"},
-    {"ecdhe-psk-cbc", ":+ECDHE-PSK", ":+AES-128-CBC", ":+SHA256", "ECDHE-PSK-AES128-CBC-SHA256"},
-    {"psk", ":+PSK", ":+AES-128-GCM:+AES-256-GCM:+AES-128-CCM:+AES-256-CCM", ":+AEAD",
-     "PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:PSK-AES128-CCM:PSK-AES256-CCM"},
-    {"psk-ccm8", ":+PSK", ":+AES-128-CCM-8", ":+AEAD", "PSK-AES128-CCM8"},
+    {"ecdhe-psk", ":+ECDHE-PSK", ":+CHACHA20-POLY1305", ":+AEAD", "ECDHE-PSK-CHACHA20-POLY1305", {0xccac}},
+    {"ecdhe-psk-cbc", ":+ECDHE-PSK", ":+AES-128-CBC", ":+SHA256", "ECDHE-PSK-AES128-CBC-SHA256", {0xc037}},
+    {"psk",
+     ":+PSK",
+     ":+AES-128-GCM:+AES-256-GCM:+AES-128-CCM:+AES-256-CCM",
+     ":+AEAD",
+     "PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:PSK-AES128-CCM:PSK-AES256-CCM",
+     {0x00a8, 0x00a9, 0xc0a4, 0xc0a5}},
+    {"psk-ccm8", ":+PSK", ":+AES-128-CCM-8", ":+AEAD", "PSK-AES128-CCM8", {0xc0a8}},
 };
 
 static const char *const by_default[] = {"ecdhe-psk", "psk", NULL};
@@ -126,6 +131,35 @@ int suites_openssl(const char *const *names, char **ret, struct error *e)
     /* OpenSSL counts tags of 64 bits as no security at all. */
     if (short_tags)
         strbuf_puts(&text, ":@SECLEVEL=0");
+    return strbuf_take(&text, ret);
+}
+
+size_t suites_ids(const char *const *names, uint16_t ret[static SUITES_IDS_MAX])
+{
+    size_t n = 0;
+
+    if (!names)
+        names = by_default;
+    for (size_t i = 0; names[i]; i++) {
+        const struct suite *s = suite_find(names[i]);
+
+        for (size_t k = 0; s && k < ELEMENTSOF(s->ids) && s->ids[k] && n < SUITES_IDS_MAX; k++)
+            ret[n++] = s->ids[k];
+    }
+    return n;
+}
+
+int suites_offer(const char *const *names, bool datagrams, char **ret)
+{
+    struct strbuf text = {0};
+
+    if (!names)
+        names = by_default;
+    strbuf_puts(&text, datagrams ? "DTLS 1.2; suites " : "TLS 1.2 with suites ");
+    for (size_t i = 0; names[i]; i++)
+        strbuf_printf(&text, "%s%s", i > 0 ? ", " : "", names[i]);
+    strbuf_printf(&text, "%s; groups X25519, P-256, P-384",
+                  datagrams ? "" : "; TLS 1.3 with AES-128-GCM or ChaCha20, keys bound to SHA-256");
     return strbuf_take(&text, ret);
 }
 

@@ -13,6 +13,8 @@
 
 #include <gnutls/gnutls.h>
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #define SUITE_TEXT_MAX 48
 #define SUITES_KNOWN "ecdhe-psk, ecdhe-psk-cbc, psk, psk-ccm8"
@@ -25,6 +27,15 @@ int suites_priority(const char *const *names, gnutls_priority_t *ret, struct err
 
 /* The same list as OpenSSL's SSL_CTX_set_cipher_list() takes it, for TLS 1.2. The caller frees. */
 int suites_openssl(const char *const *names, char **ret, struct error *e);
+
+/* Likewise, as the numbers that IANA gave them. Returns how many, at most SUITES_IDS_MAX. */
+#define SUITES_IDS_MAX 16
+size_t suites_ids(const char *const *names, uint16_t ret[static SUITES_IDS_MAX]);
+
+/* What a server is offered, for texts: versions, suites, groups. `names` that suites_priority() takes. The caller
+ * frees.
+ */
+int suites_offer(const char *const *names, bool datagrams, char **ret);
 
 /* The negotiated suite as IANA names it (TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256). */
 void suite_text(gnutls_session_t session, char ret[static SUITE_TEXT_MAX]);

@@ -28,6 +28,7 @@ static void sift(const uint8_t *data, size_t n, bool encrypted_only)
 {
     _cleanup_free_ uint8_t *in = malloc(n + 1);
     uint64_t dropped = 0, dropped_again = 0;
+    struct dtls_seen seen;
     size_t kept;
 
     memcpy(in, data, n);
@@ -39,6 +40,9 @@ static void sift(const uint8_t *data, size_t n, bool encrypted_only)
     for (size_t at = 0; encrypted_only && at < kept; at += 13 + (size_t)(in[at + 11] << 8 | in[at + 12]))
         if (in[at + 3] == 0 && in[at + 4] == 0)
             abort();
+    dtls_look(in, kept, &seen);
+    if (seen.cookie > 0 && (seen.flight || kept < 28))
+        abort();
     take_alerts(in, kept);
 }
 

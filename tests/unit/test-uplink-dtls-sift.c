@@ -155,13 +155,34 @@ static void test_alerts(void **state)
     assert_int_equal(alert, -1);
 }
 
+static void test_look(void **state)
+{
+    static const struct record hello[] = {{22, 0, 60}, {0}}, alert[] = {{21, 0, 2}, {0}};
+    struct dtls_seen seen;
+    uint8_t in[128];
+    size_t n = put(in, hello);
+
+    in[13] = GNUTLS_HANDSHAKE_SERVER_HELLO;
+    dtls_look(in, n, &seen);
+    assert_true(seen.flight && seen.cookie == 0);
+    in[13] = GNUTLS_HANDSHAKE_HELLO_VERIFY_REQUEST;
+    in[13 + 12 + 2] = 45;
+    dtls_look(in, n, &seen);
+    assert_true(!seen.flight && seen.cookie == 45);
+    dtls_look(in, 13 + 12 + 2, &seen);
+    assert_true(!seen.flight && seen.cookie == 0);
+    dtls_look(in, 13, &seen);
+    assert_true(!seen.flight && seen.cookie == 0);
+    dtls_look(in, put(in, alert), &seen);
+    assert_true(!seen.flight && seen.cookie == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_sift),
-        cmocka_unit_test(test_handshake_messages),
-        cmocka_unit_test(test_cut),
-        cmocka_unit_test(test_alerts),
+        cmocka_unit_test(test_sift), cmocka_unit_test(test_handshake_messages),
+        cmocka_unit_test(test_cut),  cmocka_unit_test(test_alerts),
+        cmocka_unit_test(test_look),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
