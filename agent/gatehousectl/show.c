@@ -354,7 +354,8 @@ static void print_device(json_object *d)
                json_object_get_boolean(json_object_object_get(d, "ForwardSecrecy")) ? "yes" : "no");
     printf("%16s: %" PRIu64 " delivered, %" PRIu64 " waiting, %" PRIu64 " dropped, %" PRIu64 " rejected\n", "samples",
            number(d, "Delivered"), number(d, "Spooled"), number(d, "Dropped"), number(d, "Rejected"));
-    print_statistics(json_object_object_get(d, "Statistics"));
+    if (json_object_object_get(d, "Statistics"))
+        print_statistics(json_object_object_get(d, "Statistics"));
 }
 
 /* What the driver has counted, as far as it can be had: by whoever may ask, of a driver that counts. */
