@@ -205,9 +205,10 @@ static int append_value(sd_bus_message *m, char type, const char *text)
 
 int verb_write(struct ctl *c, int argc, char **argv)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_free_ char *path = NULL;
+    json_object *set = NULL;
     char type = c->type ? c->type[0] : guess_type(argv[2]);
     int r = ctl_device(c, argv[0], &path);
 
@@ -223,10 +224,15 @@ int verb_write(struct ctl *c, int argc, char **argv)
         return EXIT_USAGE;
     }
     if (r >= 0)
-        r = sd_bus_call(c->bus, m, CALL_TIMEOUT, &error, NULL);
+        r = sd_bus_call(c->bus, m, CALL_TIMEOUT, &error, &reply);
     if (r < 0)
         return ctl_failed(c, "Write", r, &error);
+    r = ctl_to_json(reply, &set);
+    if (r < 0)
+        return ctl_failed(c, "cannot read the answer", r, NULL);
     ctl_result_text(c, "device", argv[0]);
     ctl_result_text(c, "point", argv[1]);
+    json_object_object_add(ctl_result(c), "value", set);
+    print_say(c, "%s", json_object_get_string(set));
     return 0;
 }

@@ -100,7 +100,7 @@ const struct verb verbs[] = {
         .min = 3,
         .max = 3,
         .run = verb_write,
-        .summary = "write a point",
+        .summary = "write a point, and show what the device really has then",
         .details = "VALUE is true, false, a number or a text, as its form says. Negative numbers need no \"--\" before "
                    "them;\nother texts that begin with a dash do.",
         .options = {{OPTION_TYPE, NULL}},

@@ -2,6 +2,7 @@
 #include "base/sample.h"
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "base/utf8.h"
 
 #include <errno.h>
@@ -67,7 +68,7 @@ void sample_value_done(struct sample_value *v)
 
 char *sample_value_text(const struct sample_value *v)
 {
-    char *text = NULL;
+    char *text = NULL, number[DOUBLE_TEXT_MAX];
     int n = 0;
 
     switch (v->type) {
@@ -81,7 +82,7 @@ char *sample_value_text(const struct sample_value *v)
         n = asprintf(&text, "%llu", (unsigned long long)v->t);
         break;
     case SAMPLE_DOUBLE:
-        n = asprintf(&text, "%.17g", v->d);
+        n = asprintf(&text, "%s", double_format(v->d, number));
         break;
     case SAMPLE_STRING:
         n = asprintf(&text, "\"%s\"", v->s);

@@ -292,6 +292,22 @@ static int method_disconnect(sd_bus_message *m, void *userdata, sd_bus_error *er
     return sd_bus_reply_method_return(m, NULL);
 }
 
+static void on_written(int r, const struct sample_value *set, const struct error *e, void *userdata)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    sd_bus_message *m = userdata;
+
+    if (r >= 0)
+        r = sd_bus_message_new_method_return(m, &reply);
+    if (r >= 0)
+        r = bus_append_value(reply, set);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    if (r < 0)
+        bus_reply(m, r, e);
+    sd_bus_message_unref(m);
+}
+
 static int method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct sample_value value;
@@ -308,7 +324,7 @@ static int method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
                                 "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes");
     r = device_write(userdata, point, &value,
-                     &(struct device_asker){.uid = bus_of(m)->caller, .words = "a caller on the bus"}, bus_done,
+                     &(struct device_asker){.uid = bus_of(m)->caller, .words = "a caller on the bus"}, on_written,
                      sd_bus_message_ref(m), &e);
     return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
 }
@@ -502,7 +518,8 @@ static const sd_bus_vtable vtable[] = {
                             ANYONE),
     SD_BUS_METHOD("Connect", NULL, NULL, method_connect, ANYONE),
     SD_BUS_METHOD("Disconnect", NULL, NULL, method_disconnect, ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_NO_RESULT, method_write, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_RESULT("v", set), method_write,
+                            ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Read", SD_BUS_ARGS("s", point), SD_BUS_RESULT("v", value, "t", time), method_read, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("GetStatistics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{st}", counts), method_get_statistics,
                             ANYONE),

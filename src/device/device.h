@@ -103,8 +103,10 @@ struct device_asker {
     uint32_t uid;      /* of the caller on the bus; NOBODY: none */
     const char *words; /* "a caller on the bus", "cloud by command 7" */
 };
+/* `set` is what the device really has now; NULL with r < 0. */
+typedef void (*device_written)(int r, const struct sample_value *set, const struct error *e, void *userdata);
 int device_write(struct device *d, const char *point, const struct sample_value *value,
-                 const struct device_asker *asker, device_done done, void *userdata, struct error *e);
+                 const struct device_asker *asker, device_written done, void *userdata, struct error *e);
 /* Writes down that the point was not even asked for; at a bounded rate, since a cloud can go on for ever. */
 void device_write_refused(struct device *d, const struct device_asker *asker, const char *wanted, const char *point,
                           const char *reason);

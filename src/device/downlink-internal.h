@@ -27,6 +27,8 @@ struct remembered {
     bool ended;
     enum profile_outcome outcome;
     char *text;
+    bool has_set;
+    struct sample_value set;     /* what the device took */
     struct uplink_call *telling; /* the outcome is on its way to the cloud */
     bool untold;                 /* ... or has not arrived there, and is to be told again */
     unsigned tries;
@@ -58,7 +60,7 @@ bool outcome_is_repeat(const struct remembered *m, const struct profile_command 
 /* A command that is going to be carried out. NULL: no memory. */
 struct remembered *outcome_expect(struct downlink *l, const struct profile_command *c, const char *value);
 /* What became of it, which is told until the cloud has heard it, up to OUTCOME_TRIES times. */
-void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text);
+void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text, const struct sample_value *set);
 /* Tells it (again), unless it is on its way: then beside that. */
 void outcome_tell(struct remembered *m);
 /* What was not carried out, and so is not remembered. */

@@ -42,7 +42,7 @@ static enum profile_outcome outcome_of(int r)
 
 /* ── Carrying out ── */
 
-static void on_written(int r, const struct error *e, void *userdata)
+static void on_written(int r, const struct sample_value *set, const struct error *e, void *userdata)
 {
     struct running *run = userdata, **link;
     struct downlink *l = run->downlink;
@@ -52,7 +52,7 @@ static void on_written(int r, const struct error *e, void *userdata)
             ;
         *link = run->next;
         l->n_running--;
-        outcome_is(run->remembered, outcome_of(r), r < 0 ? e->text : "");
+        outcome_is(run->remembered, outcome_of(r), r < 0 ? e->text : "", set);
         idle_touch(l->device);
     }
     free(run);
@@ -114,7 +114,7 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
     r = device_write(d, c->point, &c->value, &(struct device_asker){.uid = NOBODY, .words = words}, on_written, run,
                      &e);
     if (r < 0)
-        on_written(r, &e, run);
+        on_written(r, NULL, &e, run);
 }
 
 /* Whoever has the device's key can send as much of that as the line takes. */

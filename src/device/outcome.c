@@ -13,14 +13,15 @@
 /* ── Telling ── */
 
 static int send_outcome(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
-                        const char *text, uplink_done done, void *userdata, struct uplink_call **ret)
+                        const char *text, const struct sample_value *set, uplink_done done, void *userdata,
+                        struct uplink_call **ret)
 {
     struct device_names names;
     _cleanup_(profile_message_done) struct profile_message m = {0};
     int r = device_names(d, &names);
 
     if (r >= 0)
-        r = profile_outcome(d->uplink->profile, &names.profile, command, outcome, text, &m);
+        r = profile_outcome(d->uplink->profile, &names.profile, command, outcome, text, set, &m);
     if (r <= 0)
         return r;
     return d->session ? message_send(d->session, &m, done, userdata, ret) : -ESHUTDOWN;
@@ -81,7 +82,7 @@ static void on_told_once(int r, const struct uplink_response *response, void *us
 void outcome_tell_once(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
                        const char *text)
 {
-    int r = send_outcome(d, command, outcome, text, on_told_once, d, NULL);
+    int r = send_outcome(d, command, outcome, text, NULL, on_told_once, d, NULL);
 
     if (r < 0 && r != -ESHUTDOWN)
         cannot_tell(d, command, r);
@@ -117,6 +118,11 @@ static void on_told(int r, const struct uplink_response *response, void *userdat
         not_heard(d, &m->command, r, response);
 }
 
+static const struct sample_value *set_of(const struct remembered *m)
+{
+    return m->has_set ? &m->set : NULL;
+}
+
 void outcome_tell(struct remembered *m)
 {
     struct device *d = m->downlink->device;
@@ -124,11 +130,11 @@ void outcome_tell(struct remembered *m)
 
     if (m->telling) {
         /* Asked for once more: what is under way may never get there. */
-        outcome_tell_once(d, &m->command, m->outcome, m->text ?: "");
+        (void)send_outcome(d, &m->command, m->outcome, m->text ?: "", set_of(m), on_told_once, d, NULL);
         return;
     }
     m->untold = false;
-    r = send_outcome(d, &m->command, m->outcome, m->text ?: "", on_told, m, &m->telling);
+    r = send_outcome(d, &m->command, m->outcome, m->text ?: "", set_of(m), on_told, m, &m->telling);
     if (r == -ESHUTDOWN || r == -ENOBUFS || r == -ENOMEM) {
         m->untold = true;
         if (r != -ESHUTDOWN)
@@ -184,6 +190,7 @@ static void forget(struct remembered *m)
     free(m->command.point);
     free(m->value);
     free(m->text);
+    sample_value_done(&m->set);
     *m = (struct remembered){0};
 }
 
@@ -257,8 +264,9 @@ struct remembered *outcome_expect(struct downlink *l, const struct profile_comma
     return m;
 }
 
-void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text)
+void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text, const struct sample_value *set)
 {
+    m->has_set = set && sample_value_copy(set, &m->set) >= 0;
     m->ended = true;
     m->outcome = outcome;
     m->text = strdup(text);

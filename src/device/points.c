@@ -15,7 +15,7 @@ struct point_call {
     char *point;               /* "flow_temp of boiler-1" */
     char *id, *wanted, *asker; /* of a write */
     uint32_t uid;
-    device_done written;
+    device_written written;
     device_value read;
     device_counts counts;
     void *userdata;
@@ -58,6 +58,16 @@ static void call_free(struct point_call *call)
     free(call);
 }
 
+/* The device rounds to what its register can hold. */
+static void write_down(const struct point_call *call, const struct sample_value *set)
+{
+    _cleanup_free_ char *text = sample_value_text(set);
+    bool other = text && strcmp(text, call->wanted) != 0;
+
+    log_audit(LOG_NOTICE, MESSAGE_WRITTEN, call->id, call->uid, "%s had %s written to %s%s%s", call->asker,
+              call->wanted, call->point, other ? "; the device took it as " : "", other ? text : "");
+}
+
 static void on_written(int r, const struct link_failure *failure, const struct sample_value *value, void *userdata)
 {
     struct point_call *call = userdata;
@@ -68,9 +78,8 @@ static void on_written(int r, const struct link_failure *failure, const struct s
         log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, call->id, call->uid, "%s wanted %s of %s: %s", call->asker,
                   call->wanted, call->point, e.text);
     else
-        log_audit(LOG_NOTICE, MESSAGE_WRITTEN, call->id, call->uid, "%s had %s written to %s", call->asker,
-                  call->wanted, call->point);
-    call->written(r, &e, call->userdata);
+        write_down(call, value);
+    call->written(r, r < 0 ? NULL : value, &e, call->userdata);
     call_free(call);
 }
 
@@ -183,7 +192,7 @@ static int write_begin(struct device *d, const char *point, const struct sample_
 }
 
 int device_write(struct device *d, const char *point, const struct sample_value *value,
-                 const struct device_asker *asker, device_done done, void *userdata, struct error *e)
+                 const struct device_asker *asker, device_written done, void *userdata, struct error *e)
 {
     struct point_call *call = call_new(d, point, userdata);
     struct error unasked;

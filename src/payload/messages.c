@@ -234,7 +234,8 @@ int profile_ask(const struct profile *p, size_t i, const struct profile_names *n
 }
 
 int profile_outcome(const struct profile *p, const struct profile_names *names, const struct profile_command *c,
-                    enum profile_outcome outcome, const char *text, struct profile_message *ret)
+                    enum profile_outcome outcome, const char *text, const struct sample_value *set,
+                    struct profile_message *ret)
 {
     const struct profile_source *s = &p->sources[c->source];
     _cleanup_json_ json_object *id = NULL;
@@ -253,6 +254,8 @@ int profile_outcome(const struct profile *p, const struct profile_names *names, 
     m.of[WORD_OK] = (struct meaning){.kind = MEANS_VALUE, .value = {.type = SAMPLE_BOOL, .b = outcome == PROFILE_DONE}};
     if (c->point)
         meanings_text(&m, WORD_POINT, c->point);
+    if (set)
+        m.of[WORD_VALUE] = (struct meaning){.kind = MEANS_VALUE, .value = *set};
     if (text[0])
         meanings_text(&m, WORD_ERROR, text);
     if (s->status[outcome])

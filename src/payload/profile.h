@@ -243,6 +243,8 @@ void profile_commands_done(struct profile_commands *c);
 int profile_commands(const struct profile *p, size_t source, const struct profile_names *names, const char *topic,
                      int content_format, const void *payload, size_t n, struct profile_commands *ret, struct error *e);
 
-/* What is said of a command's outcome; text: what went wrong, "" when done. 1 a message, 0 none is wanted, -ENOMEM. */
+/* What is said of a command's outcome; text: what went wrong, "" when done; set: what the device has then, or NULL. 1 a
+ * message, 0 none is wanted, -ENOMEM. */
 int profile_outcome(const struct profile *p, const struct profile_names *names, const struct profile_command *c,
-                    enum profile_outcome outcome, const char *text, struct profile_message *ret);
+                    enum profile_outcome outcome, const char *text, const struct sample_value *set,
+                    struct profile_message *ret);

@@ -2,6 +2,7 @@
 #include "spool/store.h"
 
 #include "base/limits.h"
+#include "base/text.h"
 #include "spool/store-internal.h"
 
 #include <inttypes.h>
@@ -276,7 +277,7 @@ static int put_boot(struct spool_store *s, const struct stored_boot *b)
 /* As a person would write it who looks at the table. */
 static void bind_value(sqlite3_stmt *st, int at, const struct sample_value *v)
 {
-    char text[32];
+    char text[DOUBLE_TEXT_MAX];
 
     switch (v->type) {
     case SAMPLE_BOOL:
@@ -289,7 +290,7 @@ static void bind_value(sqlite3_stmt *st, int at, const struct sample_value *v)
         snprintf(text, sizeof(text), "%" PRIu64, v->t);
         break;
     case SAMPLE_DOUBLE:
-        snprintf(text, sizeof(text), "%.17g", v->d);
+        double_format(v->d, text);
         break;
     case SAMPLE_STRING:
         sqlite3_bind_text(st, at, v->s, -1, SQLITE_STATIC);

@@ -56,7 +56,7 @@ static void answer(const struct profile *p, const struct profile_command *c)
 {
     _cleanup_(profile_message_done) struct profile_message m = {0};
 
-    if (profile_outcome(p, &names, c, PROFILE_DONE, "", &m) <= 0)
+    if (profile_outcome(p, &names, c, PROFILE_DONE, "", &c->value, &m) <= 0)
         return;
     require(!strpbrk(m.target, "+#"), "a wildcard or fragment in a target");
     require(levels(p, m.target) <= levels(p, p->sources[c->source].reply.target), "a word left its level");

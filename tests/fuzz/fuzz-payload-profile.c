@@ -105,7 +105,7 @@ static void check_outcomes(const struct profile *p, const struct profile_command
         _cleanup_(profile_message_done) struct profile_message m = {0};
 
         require(!c->list[i].point || sample_value_valid(&c->list[i].value), "a value that no point can have");
-        if (profile_outcome(p, &names, &c->list[i], PROFILE_FAILED, "it\xc3\xa9/+#?&", &m) <= 0)
+        if (profile_outcome(p, &names, &c->list[i], PROFILE_FAILED, "it\xc3\xa9/+#?&", NULL, &m) <= 0)
             continue;
         check_message(p, &m);
         require(levels(p, m.target) <= levels(p, p->sources[c->list[i].source].reply.target), "a word left its level");

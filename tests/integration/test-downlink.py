@@ -56,6 +56,20 @@ def register_is_written(bench):
     check(abs(bench.call(DEVICE, "Read", "s", "setpoint")[0]["data"] - 21.5) < 1e-9, "it reads back")
 
 
+def what_was_really_set_is_told(bench):
+    """A register holds tenths: the cloud, a caller on the bus, a person and the journal hear what the device has then."""
+    server, cloud, agent, _ = start(bench)
+    outcome = command(cloud, point="setpoint", value=21.57)
+    check((outcome["ok"], outcome["value"]) == (True, 21.6), outcome)
+    agent.wait_text("had 21.57 written to setpoint of boiler-1; the device took it as 21.6\n")
+    check(bench.call(DEVICE, "Write", "sv", "setpoint", "d", "19.96")[0]["data"] == 20, "Write")
+    check(bench.ctl("write", DEVICE, "setpoint", "25.04") == "25\n", "for people")
+    check(bench.ctl_json("write", DEVICE, "setpoint", "12.345") == {"device": DEVICE, "point": "setpoint", "value": 12.3}, "JSON")
+    check_written(server, [216, 200, 250, 123])
+    bench.ctl("write", DEVICE, "setpoint", "20")
+    agent.wait_text("had 20 written to setpoint of boiler-1 (by uid")
+
+
 def refused_in_words(bench):
     server, cloud, agent, _ = start(bench)
     for what, status, words in ((dict(point="setpoint", value=31), "denied", "beyond the limits"),
@@ -95,7 +109,7 @@ def shown_again_not_done_again(bench):
     mark = cloud.mark()
     cloud.do("clear")
     cloud.do("restart")
-    cloud.wait_event("outcome", seconds=40, since=mark, device=DEVICE, outcome={"id": number, "ok": True})
+    cloud.wait_event("outcome", seconds=40, since=mark, device=DEVICE, outcome={"id": number, "ok": True, "value": 20})
     check(command(cloud, point="setpoint", value=22)["ok"], "the next one")
     check_written(server, [200, 220])
 
@@ -109,7 +123,7 @@ def without_an_id_it_is_a_state(bench):
     mark = cloud.mark()
     cloud.do("clear")
     cloud.do("restart")
-    cloud.wait_event("outcome", seconds=40, since=mark, device=DEVICE, outcome={"id": None, "ok": True})
+    cloud.wait_event("outcome", seconds=40, since=mark, device=DEVICE, outcome={"id": None, "ok": True, "value": 20})
     for value in (22, 20):
         check(command(cloud, body=json.dumps({"point": "setpoint", "value": value}))["ok"], "the next state")
     check_written(server, [200, 220, 200])
@@ -167,5 +181,5 @@ def without_writable_points_nobody_listens(bench):
 
 
 if __name__ == "__main__":
-    harness.main(register_is_written, refused_in_words, driver_away, shown_again_not_done_again, without_an_id_it_is_a_state, heard_after_a_rotation,
+    harness.main(register_is_written, what_was_really_set_is_told, refused_in_words, driver_away, shown_again_not_done_again, without_an_id_it_is_a_state, heard_after_a_rotation,
                  too_many_are_refused, bus_writes_are_written_down, a_flood_is_a_few_lines, without_writable_points_nobody_listens)

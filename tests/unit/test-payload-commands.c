@@ -171,7 +171,7 @@ static void check_outcome(const struct profile *p, const char *id, const char *p
 {
     struct profile_command c = {.id = (char *)id, .point = (char *)point};
     _cleanup_(profile_message_done) struct profile_message m = {0};
-    int r = profile_outcome(p, &names, &c, o, text, &m);
+    int r = profile_outcome(p, &names, &c, o, text, NULL, &m);
 
     assert_int_equal(r, target ? 1 : 0);
     if (!target)
@@ -222,7 +222,7 @@ static void check_cbor(const struct profile *p, const char *topic, int format, c
         fail_msg("%s: %d, %s, %s", hex, r, told(&c), e.text);
     if (!reply)
         return;
-    assert_int_equal(profile_outcome(p, &names, &c.list[0], r < 0 ? PROFILE_INVALID : PROFILE_DONE, "", &m), 1);
+    assert_int_equal(profile_outcome(p, &names, &c.list[0], r < 0 ? PROFILE_INVALID : PROFILE_DONE, "", NULL, &m), 1);
     n_body = hex_decode(reply, strlen(reply), body, sizeof(body));
     if (m.size != (size_t)n_body || memcmp(m.body, body, m.size) != 0)
         fail_msg("%s is answered otherwise than by %s", hex, reply);
@@ -278,7 +278,7 @@ static void test_cbor(void **state)
         ssize_t n = hex_decode(CALL, strlen(CALL), data, sizeof(data));
 
         assert_int_equal(profile_commands(fixed, 0, &names, NULL, 60, data, (size_t)n, &c, NULL), 0);
-        assert_int_equal(profile_outcome(fixed, &names, &c.list[0], PROFILE_DONE, "", &m), 1);
+        assert_int_equal(profile_outcome(fixed, &names, &c.list[0], PROFILE_DONE, "", NULL, &m), 1);
         assert_int_equal(m.content_format, 50);
         assert_int_equal(hex_decode(json, strlen(json), data, sizeof(data)), m.size);
         assert_memory_equal(m.body, data, m.size);

@@ -48,6 +48,7 @@ enum what { PACK, PROBE, WILL, LOG, AVAILABLE, ANNOUNCE, LISTEN, ASK, DONE, DENI
 
 static const char *say(const struct profile *p, enum what what, size_t i)
 {
+    const struct sample_value set = {.type = SAMPLE_DOUBLE, .d = 21.5};
     struct profile_command c = {.source = i, .id = (char *)"\"17\"", .point = (char *)"a#b"};
     struct profile_message m = {0};
     const struct profile_point *point;
@@ -81,10 +82,10 @@ static const char *say(const struct profile *p, enum what what, size_t i)
         r = profile_ask(p, i, &names, &m);
         break;
     case DONE:
-        r = profile_outcome(p, &names, &c, PROFILE_DONE, "", &m);
+        r = profile_outcome(p, &names, &c, PROFILE_DONE, "", &set, &m);
         break;
     case DENIED:
-        r = profile_outcome(p, &names, &c, PROFILE_DENIED, "not writable", &m);
+        r = profile_outcome(p, &names, &c, PROFILE_DENIED, "not writable", NULL, &m);
         break;
     }
     return m.target ? told(p, r, &m) : "";
@@ -94,7 +95,7 @@ static const char *say(const struct profile *p, enum what what, size_t i)
     "[{\"bn\":\"boiler-1:\",\"bt\":1700000000.5,\"n\":\"flow\",\"u\":\"Cel\",\"v\":1},{\"n\":\"valve/bad\",\"v\":2.5}," \
     "{\"n\":\"flow\",\"t\":0.5,\"u\":\"Cel\",\"vs\":\"x\\\"y\"}]"
 #define SENML_PROBE "[{\"bn\":\"boiler-1:\",\"n\":\"_probe\",\"vb\":true}]"
-#define OK "{\"ok\":true,\"status\":\"done\"}"
+#define OK "{\"ok\":true,\"value\":21.5,\"status\":\"done\"}"
 #define DENIED_BODY "{\"ok\":false,\"status\":\"denied\",\"error\":\"not writable\"}"
 #define HA_COMMON                                                                                                      \
     "\"availability_topic\":\"gatehouse/boiler-1/status\",\"device\":{\"identifiers\":[\"gatehouse_HW-1\"],\"name\":"  \
@@ -109,7 +110,7 @@ static const struct {
     {"senml", PACK, 0, "POST telemetry 110 " SENML},
     {"senml", PROBE, 0, "POST telemetry 110 " SENML_PROBE},
     {"senml", LISTEN, 0, "GET commands -1 "},
-    {"senml", DONE, 0, "POST commands/outcome 50 {\"id\":\"17\",\"ok\":true}"},
+    {"senml", DONE, 0, "POST commands/outcome 50 {\"id\":\"17\",\"ok\":true,\"value\":21.5}"},
     {"senml", DENIED, 0,
      "POST commands/outcome 50 {\"id\":\"17\",\"ok\":false,\"error\":\"not writable\",\"status\":\"denied\"}"},
     {"senml", LOG, 0, ""},
@@ -128,7 +129,7 @@ static const struct {
     {"senml", AVAILABLE, SENSOR_OK, ""},
     {"senml-mqtt", WILL, 0, "gatehouse/boiler-1/status retained offline"},
     {"senml-mqtt", LISTEN, 0, "gatehouse/boiler-1/command "},
-    {"senml-mqtt", DONE, 0, "gatehouse/boiler-1/outcome {\"id\":\"17\",\"ok\":true}"},
+    {"senml-mqtt", DONE, 0, "gatehouse/boiler-1/outcome {\"id\":\"17\",\"ok\":true,\"value\":21.5}"},
 
     {"golioth", PACK, 0,
      "POST .s/points 50 [{\"ts\":\"2023-11-14T22:13:20.5Z\",\"flow\":1,\"valve/bad\":2.5},{\"ts\":\"2023-11-14T22:13:21Z\","
@@ -138,7 +139,8 @@ static const struct {
     {"golioth", LOG, 0,
      "POST logs 60 a3656c6576656c647761726e666d6f64756c65666d6f64627573636d736769697427732061776179"},
     {"golioth", LISTEN, 0, "GET .rpc -1 "},
-    {"golioth", DONE, 0, "POST .rpc/status 50 {\"id\":\"17\",\"status\":0,\"statusCode\":0,\"detail\":{}}"},
+    {"golioth", DONE, 0,
+     "POST .rpc/status 50 {\"id\":\"17\",\"status\":0,\"statusCode\":0,\"detail\":{\"value\":21.5}}"},
     {"golioth", DENIED, 0,
      "POST .rpc/status 50 {\"id\":\"17\",\"status\":7,\"statusCode\":7,\"detail\":{\"error\":\"not writable\"}}"},
     {"golioth", LISTEN, 1, "GET .d/desired -1 "},
@@ -150,7 +152,7 @@ static const struct {
     {"hono", PROBE, 0, "POST event?empty -1 "},
     {"hono", LOG, 0, "POST event 50 {\"level\":\"warning\",\"module\":\"modbus\",\"text\":\"it's away\"}"},
     {"hono", LISTEN, 0, "POST telemetry?hono-ttd=50&empty -1 "},
-    {"hono", DONE, 0, "POST command_response/17?hono-cmd-status=200 50 {\"ok\":true}"},
+    {"hono", DONE, 0, "POST command_response/17?hono-cmd-status=200 50 {\"ok\":true,\"value\":21.5}"},
     {"hono", DENIED, 0, "POST command_response/17?hono-cmd-status=403 50 {\"ok\":false,\"error\":\"not writable\"}"},
 
     {"thingsboard", PACK, 0,
@@ -165,7 +167,7 @@ static const struct {
     {"thingsboard", LISTEN, 2, "v1/devices/me/attributes/response/+ "},
     {"thingsboard", ASK, 2, "v1/devices/me/attributes/request/1 {\"sharedKeys\":\"desired\"}"},
     {"thingsboard", DONE, 1,
-     "v1/devices/me/attributes {\"outcome\":{\"point\":\"a#b\",\"ok\":true,\"status\":\"done\"}}"},
+     "v1/devices/me/attributes {\"outcome\":{\"point\":\"a#b\",\"ok\":true,\"value\":21.5,\"status\":\"done\"}}"},
 
     {"homeassistant", PACK, 0,
      "gatehouse/boiler-1/flow/state retained {\"value\":1,\"time\":\"2023-11-14T22:13:20.5Z\"}"},
@@ -262,7 +264,7 @@ static void test_one_way(void **state)
     struct profile_command c = {.id = (char *)"null", .point = (char *)"setpoint"};
     struct profile_message m = {0};
 
-    assert_int_equal(profile_outcome(p, &names, &c, PROFILE_DONE, "", &m), 0);
+    assert_int_equal(profile_outcome(p, &names, &c, PROFILE_DONE, "", NULL, &m), 0);
 }
 
 /* Whom an announcement is of; what is not known is left out. */
