@@ -378,16 +378,35 @@
 #define REGISTRAR_CLOCK_RETRY (30 * USEC_PER_SEC)
 
 /* D-Bus */
-#define POLICY_REQUESTS_MAX 512       /* calls whose senders are being asked for */
-#define POLICY_REQUESTS_SENDER_MAX 64 /* of one sender */
+#define BUS_MESSAGE_MAX (2 * 1024 * 1024) /* larger ones are refused unread */
+#define BUS_HEADER_MAX (64 * 1024)        /* of one: with a larger one it is not even known whose it is */
+#define BUS_LARGE (16 * 1024)             /* judged before it is whole */
+#define BUS_READ (64 * 1024)              /* at once */
+#define BUS_READS_PER_TURN 8
+#define BUS_AUTH_MAX 4096
+#define BUS_DESCRIPTORS_MAX 1 /* in one message: no method takes more */
+#define BUS_WAITING_MAX 1024  /* messages of one user, */
+#define BUS_WAITING_BYTES (256 * 1024)
+#define BUS_WAITING_DESCRIPTORS 64
+#define BUS_ROOT_WAITING_MAX 16384 /* and of root */
+#define BUS_ROOT_WAITING_BYTES (8 * 1024 * 1024)
+#define BUS_UNKNOWN_BYTES (4 * 1024 * 1024) /* of all whose users are not known yet */
+#define BUS_UNKNOWN_DESCRIPTORS 512
+#define BUS_TURN (2 * USEC_PER_MSEC)     /* of calls carried out in one turn of the loop */
+#define BUS_OUT_MAX (128 * 1024)         /* bytes that the bus has not taken: then only root is answered */
+#define BUS_OUT_FULL (1024 * 1024)       /* nothing is said that can wait */
+#define BUS_OUT_LOOK (5 * USEC_PER_MSEC) /* until it is looked at again */
+#define BUS_QUEUED_MAX 1024              /* the same in messages */
+#define BUS_OPTIONS_MAX 16               /* in one call */
 #define POLICY_REQUEST_KEPT (30 * USEC_PER_SEC)
-#define BUS_QUEUED_MAX 1024 /* messages that the bus has not taken: beyond, nothing is said that can wait */
-#define BUS_OPTIONS_MAX 16  /* in one call */
-#define CALLERS_MAX 4096    /* connections that have called, and are still there */
-#define CALLERS_UNKNOWN_MAX                                                                                            \
-    (1024 * 1024) /* bytes, before it is asked whose connection it is: few ask for as much at once */
+#define CALLERS_MAX 4096      /* connections that have called, and are still there */
+#define CALLERS_USER_MAX 1024 /* of one user */
+#define CALLERS_USERS_MAX 512 /* that have called lately */
+#define CALLERS_CPU_PERCENT 8 /* of a processor, for the calls of all but root together */
+#define CALLERS_CPU_BURST (100 * USEC_PER_MSEC)
+#define CALLERS_TOLD_PER_SEC 10                    /* refusals that one user is answered */
 #define CALLERS_UNREAD_MAX (32 * 1024 * 1024)      /* bytes of answers that one connection has not read */
-#define CALLERS_USER_UNREAD_MAX CALLERS_UNREAD_MAX /* and all of one user, other than root and our own */
+#define CALLERS_USER_UNREAD_MAX CALLERS_UNREAD_MAX /* and all of one user, other than root */
 #define CALLERS_PING_EVERY (256 * 1024)            /* bytes; an answer shows that they were read */
 #define CALLERS_FORGIVEN_PER_SEC (16 * 1024)       /* bytes, of who answers no ping */
 #define CALLERS_PING_AGAIN USEC_PER_MINUTE

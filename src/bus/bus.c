@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "bus/door.h"
 #include "bus/internal.h"
 #include "bus/timedate.h"
 
@@ -118,15 +119,12 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void disconnect(struct bus *b)
 {
-    if (!b->connection)
-        return;
     b->clock_question = sd_bus_slot_unref(b->clock_question);
     policy_done(b);
     samples_done(b);
-    limits_done(b);
     managed_reset(b);
     changed_reset(b);
-    b->connection = sd_bus_close_unref(b->connection);
+    door_close(b);
 }
 
 static void retry_later(struct bus *b)
@@ -198,7 +196,7 @@ static void connect_again(struct bus *b)
     int r;
 
     disconnect(b);
-    r = sd_bus_open_system(&b->connection);
+    r = door_open(b);
     if (r >= 0)
         r = set_up(b);
     if (r < 0) {

@@ -12,7 +12,7 @@ struct rounds;
 struct subscriber;
 struct managed_walk;
 struct callers;
-struct held;
+struct door;
 
 struct bus {
     sd_event *event;
@@ -25,7 +25,7 @@ struct bus {
     struct policy_request *policy_requests;
     uint32_t caller; /* the uid of who policy_check() has just let through */
     struct callers *callers;
-    struct held *held; /* calls of senders whose uid is being asked for */
+    struct door *door;
     struct subscriber *subscribers;
     size_t n_subscribers;
     struct rounds *rounds; /* of devices with changes not yet signalled */
@@ -44,7 +44,6 @@ bool policy_knows(struct bus *b, sd_bus_message *m);
 
 /* limits.c: a caller's answers are bounded */
 int limits_register(struct bus *b);
-void limits_done(struct bus *b);
 /* A long answer has been sent to it. */
 void limits_answered(struct bus *b, const char *sender);
 /* The bus does not take what is sent: what can wait has to. */
@@ -106,6 +105,8 @@ int managed_register(struct bus *b);
 /* Nobody is there to be answered. */
 void managed_reset(struct bus *b);
 void managed_device_gone(struct bus *b);
+/* Who asked has left the bus. */
+void managed_gone(struct bus *b, const char *name);
 /* Whether an answer to this sender is in the making. */
 bool managed_under_way(const struct bus *b, const char *sender);
 
@@ -129,7 +130,8 @@ void changed_forget(struct bus *b, struct device *d);
 /* samples.c */
 int samples_subscribe(struct bus *b, sd_bus_message *m, sd_bus_error *error);
 int samples_unsubscribe(struct bus *b, sd_bus_message *m);
-/* It has left the bus. */
+/* It has left the bus; it has taken what it was sent before it was pinged. */
 void samples_gone(struct bus *b, const char *name);
+void samples_ponged(struct bus *b, const char *name);
 void samples_send(struct bus *b, struct device *d, const struct sample *sample);
 void samples_done(struct bus *b);

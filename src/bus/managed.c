@@ -7,8 +7,10 @@
  * (changed.c), and with a device that goes an answer begins anew. One that comes is told of by InterfacesAdded, as
  * always. */
 
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/names.h"
+#include "bus/door.h"
 #include "bus/internal.h"
 
 #include <errno.h>
@@ -18,6 +20,7 @@
 /* An answer in the making. */
 struct managed_walk {
     struct managed_walk *next;
+    struct caller_user *user; /* whose next calls wait for it, root's aside */
     sd_bus_message *call;
     sd_bus_message *reply; /* NULL: not begun */
     char *after;           /* the last device in it */
@@ -27,6 +30,7 @@ struct managed_walk {
 
 static struct managed_walk *walk_free(struct managed_walk *w)
 {
+    w->user->busy--;
     sd_bus_message_unref(w->call);
     sd_bus_message_unref(w->reply);
     free(w->after);
@@ -34,12 +38,13 @@ static struct managed_walk *walk_free(struct managed_walk *w)
     return NULL;
 }
 
-static void drop_first(struct bus *b)
+static void drop(struct bus *b, struct managed_walk **link)
 {
-    struct managed_walk *w = b->walks;
+    struct managed_walk *w = *link;
 
-    b->walks = w->next;
+    *link = w->next;
     walk_free(w);
+    door_wake(b);
     if (!b->walks)
         sd_event_source_set_enabled(b->walk_source, SD_EVENT_OFF);
 }
@@ -153,48 +158,78 @@ static int append_slice(struct bus *b, struct managed_walk *w)
     return r < 0 ? r : sd_bus_send(NULL, w->reply, NULL) < 0 ? -EIO : 0;
 }
 
+/* root's before others'. */
+static struct managed_walk **whose_turn(struct bus *b)
+{
+    for (struct managed_walk **link = &b->walks; *link; link = &(*link)->next)
+        if ((*link)->user->unbounded)
+            return link;
+    return &b->walks;
+}
+
 static int on_turn(sd_event_source *source, void *userdata)
 {
     struct bus *b = userdata;
-    int r = b->walks ? append_slice(b, b->walks) : 0;
+    struct managed_walk **link = whose_turn(b), *w = *link;
+    uint64_t begun = door_processor();
+    int r = w ? append_slice(b, w) : 0;
 
+    if (!w)
+        return 0;
     if (r < 0)
-        sd_bus_reply_method_errno(b->walks->call, r, NULL);
-    if (r <= 0 && b->walks) {
-        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = sd_bus_message_ref(b->walks->call);
+        sd_bus_reply_method_errno(w->call, r, NULL);
+    callers_spent(b->callers, w->user, door_processor() - begun, clock_boottime());
+    if (r <= 0) {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *call = sd_bus_message_ref(w->call);
 
-        drop_first(b);
+        drop(b, link);
         limits_answered(b, sd_bus_message_get_sender(call));
     }
     return 0;
 }
 
+static bool is_of(const struct managed_walk *w, const char *sender)
+{
+    return strcmp(sd_bus_message_get_sender(w->call), sender) == 0;
+}
+
 bool managed_under_way(const struct bus *b, const char *sender)
 {
     for (const struct managed_walk *w = b->walks; w; w = w->next)
-        if (strcmp(sd_bus_message_get_sender(w->call) ?: "", sender) == 0)
+        if (is_of(w, sender))
             return true;
     return false;
 }
 
-static bool has_room(const struct bus *b, const char *sender)
+void managed_gone(struct bus *b, const char *name)
 {
-    size_t all = 0, of_sender = 0;
+    for (struct managed_walk **link = &b->walks; *link;)
+        if (is_of(*link, name))
+            drop(b, link);
+        else
+            link = &(*link)->next;
+}
+
+/* Of each user but root there is one: its next calls wait for it. */
+static bool has_room(const struct bus *b, const struct caller *one)
+{
+    size_t of_root = 0, of_sender = 0;
 
     for (const struct managed_walk *w = b->walks; w; w = w->next) {
-        const char *other = sd_bus_message_get_sender(w->call);
-
-        all++;
-        of_sender += sender && other && strcmp(sender, other) == 0;
+        of_root += w->user->unbounded;
+        of_sender += is_of(w, one->name);
     }
-    return all < MANAGED_WALKS_MAX && of_sender < MANAGED_WALKS_SENDER_MAX;
+    return of_sender < MANAGED_WALKS_SENDER_MAX && (!one->user->unbounded || of_root < MANAGED_WALKS_MAX);
 }
 
 static int enqueue(struct bus *b, sd_bus_message *m, uint32_t job, sd_bus_error *error)
 {
+    struct caller *one = callers_find(b->callers, sd_bus_message_get_sender(m));
     struct managed_walk *w, **end;
 
-    if (!has_room(b, sd_bus_message_get_sender(m)))
+    if (!one || !one->user)
+        return 1; /* it has left meanwhile */
+    if (!has_room(b, one))
         return sd_bus_error_set(
             error, SD_BUS_ERROR_LIMITS_EXCEEDED,
             "a long answer to this caller, or to too many others, is being made: wait for it, and try again");
@@ -203,6 +238,8 @@ static int enqueue(struct bus *b, sd_bus_message *m, uint32_t job, sd_bus_error 
         return -ENOMEM;
     w->call = sd_bus_message_ref(m);
     w->job = job;
+    w->user = one->user;
+    w->user->busy++;
     for (end = &b->walks; *end; end = &(*end)->next)
         ;
     *end = w;
@@ -243,13 +280,13 @@ static int on_job_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 void managed_device_gone(struct bus *b)
 {
-    struct managed_walk *w = b->walks;
-
-    if (!w || w->job > 0)
-        return;
-    w->reply = sd_bus_message_unref(w->reply);
-    free(w->after);
-    w->after = NULL;
+    for (struct managed_walk *w = b->walks; w; w = w->next) {
+        if (w->job > 0)
+            continue;
+        w->reply = sd_bus_message_unref(w->reply);
+        free(w->after);
+        w->after = NULL;
+    }
 }
 
 int managed_init(struct bus *b)
@@ -272,7 +309,7 @@ int managed_register(struct bus *b)
 void managed_reset(struct bus *b)
 {
     while (b->walks)
-        drop_first(b);
+        drop(b, &b->walks);
 }
 
 void managed_done(struct bus *b)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "base/names.h"
+#include "bus/door.h"
 #include "bus/internal.h"
 
 #include <errno.h>
@@ -12,19 +13,16 @@
 #define LOOKUP_BUFFER 16384
 #define LOOKUP_GROUPS 1024 /* of one user */
 
-/* One privileged call whose sender's uid is being asked of the bus, and then, unless that settles it, its groups of the
- * system's databases. Asking is asynchronous, since the loop may wait for neither: the answer puts the call back into
- * the queue, and the second time its handler finds it answered. */
+/* One privileged call whose sender's groups are being looked up in the system's databases. That is asynchronous, since
+ * the loop may not wait for them: the answer puts the call back into the queue, and the second time its handler finds
+ * it answered. Of each user there is one at a time, the next ones wait at the gate: nobody keeps others from theirs. */
 struct policy_request {
     struct policy_request *next;
     struct bus *bus;
     sd_bus_message *message;
-    const char *action; /* static */
-    sd_bus_slot *slot;
-    struct lookup *lookup; /* while one is under way */
+    struct caller_user *user;
+    struct lookup *lookup; /* while it is under way */
     uint64_t asked;        /* CLOCK_BOOTTIME */
-    bool answered;
-    uint32_t uid;
     bool administrator;
 };
 
@@ -57,7 +55,8 @@ static void drop(struct policy_request **link)
     *link = request->next;
     if (request->lookup)
         request->lookup->request = NULL;
-    sd_bus_slot_unref(request->slot);
+    request->user->busy--;
+    door_wake(request->bus);
     sd_bus_message_unref(request->message);
     free(request);
 }
@@ -78,12 +77,6 @@ static bool for_root_only(const char *action)
 {
     return strcmp(action, ACTION_MANAGE_KEYS) == 0 || strcmp(action, ACTION_EXPORT_KEYS) == 0 ||
            strcmp(action, ACTION_SET_LOG_LEVEL) == 0;
-}
-
-static int answer(struct policy_request *request)
-{
-    request->answered = true;
-    return sd_bus_enqueue_for_read(request->bus->connection, request->message);
 }
 
 static int run_lookup(void *userdata)
@@ -113,41 +106,31 @@ static int run_lookup(void *userdata)
 static void on_lookup(int r, void *userdata)
 {
     _cleanup_free_ struct lookup *l = userdata;
+    struct policy_request *request = l->request;
 
-    if (!l->request)
+    if (!request)
         return;
-    l->request->lookup = NULL;
-    l->request->administrator = r >= 0 && l->administrator;
-    answer(l->request);
+    request->lookup = NULL;
+    request->administrator = r >= 0 && l->administrator;
+    if (sd_bus_enqueue_for_read(request->bus->connection, request->message) >= 0)
+        door_run(request->bus, request->user);
 }
 
-/* Whether it is on its way; if not, the sender counts as nobody special. */
-static bool look_up(struct policy_request *request)
+static int look_up(struct policy_request *request)
 {
     struct lookup *l = calloc(1, sizeof(*l));
+    int r;
 
     if (!l)
-        return false;
-    *l = (struct lookup){.request = request, .uid = request->uid};
-    if (workers_submit(fleet_workers(request->bus->fleet), run_lookup, on_lookup, l) < 0) {
+        return -ENOMEM;
+    *l = (struct lookup){.request = request, .uid = request->user->uid};
+    r = workers_submit(fleet_workers(request->bus->fleet), run_lookup, on_lookup, l);
+    if (r < 0) {
         free(l);
-        return false;
+        return r;
     }
     request->lookup = l;
-    return true;
-}
-
-static int on_uid(sd_bus_message *reply, void *userdata, sd_bus_error *error)
-{
-    struct policy_request *request = userdata;
-    int r = sd_bus_message_is_method_error(reply, NULL) ? -EACCES : sd_bus_message_read(reply, "u", &request->uid);
-
-    /* A sender that is gone, or whose uid cannot be read, stays UINT32_MAX: nobody. */
-    if (r < 0)
-        request->uid = UINT32_MAX;
-    else if (!own_or_root(request->uid) && !for_root_only(request->action) && look_up(request))
-        return 0;
-    return answer(request);
+    return 0;
 }
 
 /* What was put back and found no handler (its object went meanwhile) is never looked for again. */
@@ -156,69 +139,55 @@ static void drop_forgotten(struct bus *b)
     uint64_t now = clock_boottime();
 
     for (struct policy_request **link = &b->policy_requests; *link;)
-        if ((*link)->answered && (*link)->asked + POLICY_REQUEST_KEPT < now)
+        if (!(*link)->lookup && (*link)->asked + POLICY_REQUEST_KEPT < now)
             drop(link);
         else
             link = &(*link)->next;
 }
 
-/* Anybody may call: what waits for the bus's answer is bounded, in all and of one sender. */
-static bool too_many(const struct bus *b, const char *sender)
+static int ask(struct bus *b, sd_bus_message *m, struct caller_user *user)
 {
-    size_t n = 0, n_sender = 0;
-
-    for (const struct policy_request *p = b->policy_requests; p; p = p->next) {
-        n++;
-        n_sender += strcmp(sd_bus_message_get_sender(p->message), sender) == 0;
-    }
-    return n >= POLICY_REQUESTS_MAX || n_sender >= POLICY_REQUESTS_SENDER_MAX;
-}
-
-static int ask(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error)
-{
-    struct policy_request *request;
+    struct policy_request *request = calloc(1, sizeof(*request));
     int r;
 
-    if (!sd_bus_message_get_sender(m))
-        return -EBADMSG;
-    drop_forgotten(b);
-    if (too_many(b, sd_bus_message_get_sender(m)))
-        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "too many calls wait to be allowed: come again");
-    request = calloc(1, sizeof(*request));
     if (!request)
         return -ENOMEM;
+    drop_forgotten(b);
     *request = (struct policy_request){.next = b->policy_requests,
                                        .bus = b,
                                        .message = sd_bus_message_ref(m),
-                                       .action = action,
+                                       .user = user,
                                        .asked = clock_boottime()};
     b->policy_requests = request;
-    r = sd_bus_call_method_async(b->connection, &request->slot, "org.freedesktop.DBus", "/org/freedesktop/DBus",
-                                 "org.freedesktop.DBus", "GetConnectionUnixUser", on_uid, request, "s",
-                                 sd_bus_message_get_sender(m));
+    user->busy++;
+    r = look_up(request);
     if (r < 0)
         drop(&b->policy_requests);
-    return r < 0 ? r : 0;
+    return r;
+}
+
+static int refuse(sd_bus_message *m, const char *action, uint32_t uid, sd_bus_error *error)
+{
+    return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
+                             "%s needs the right %s, which root and the agent's own user have%s; uid %u has not",
+                             sd_bus_message_get_member(m), action,
+                             for_root_only(action) ? "" : ", and the group " ADMIN_GROUP, uid);
 }
 
 int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error)
 {
     struct policy_request **link = find(b, m);
-    bool administrator;
-    uint32_t uid;
+    struct caller *one = sd_bus_message_get_sender(m) ? callers_find(b->callers, sd_bus_message_get_sender(m)) : NULL;
+    bool administrator = link && (*link)->administrator;
 
-    if (!link)
-        return ask(b, m, action, error);
-    if (!(*link)->answered)
+    if (link && (*link)->lookup)
         return 0;
-    uid = (*link)->uid;
-    administrator = (*link)->administrator;
-    drop(link);
-    b->caller = uid;
-    if (own_or_root(uid) || administrator)
+    if (link)
+        drop(link);
+    if (!one || !one->user) /* it has left meanwhile */
+        return refuse(m, action, UINT32_MAX, error);
+    b->caller = one->user->uid;
+    if (own_or_root(b->caller) || (administrator && !for_root_only(action)))
         return 1;
-    return sd_bus_error_setf(error, SD_BUS_ERROR_ACCESS_DENIED,
-                             "%s needs the right %s, which root and the agent's own user have%s; uid %u has not",
-                             sd_bus_message_get_member(m), action,
-                             for_root_only(action) ? "" : ", and the group " ADMIN_GROUP, uid);
+    return link || for_root_only(action) ? refuse(m, action, b->caller, error) : ask(b, m, one->user);
 }

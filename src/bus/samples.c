@@ -6,7 +6,7 @@
  * samples are on their way unanswered; what comes then is counted and told by Lagged. */
 
 #include "base/names.h"
-#include "bus/callers.h"
+#include "bus/door.h"
 #include "bus/internal.h"
 #include "bus/value.h"
 
@@ -22,8 +22,8 @@ struct subscriber {
     struct bus *bus;
     char *name;
     struct lh_table *devices; /* NULL: all */
-    sd_bus_slot *ping;        /* open */
-    uint32_t unanswered;      /* samples sent since the last answered ping was sent */
+    bool pinged;
+    uint32_t unanswered; /* samples sent since the last answered ping was sent */
     uint32_t since_ping;
     uint64_t lagged;
 };
@@ -39,7 +39,6 @@ static void drop(struct subscriber **link)
 
     *link = s->next;
     s->bus->n_subscribers--;
-    sd_bus_slot_unref(s->ping);
     if (s->devices)
         lh_table_free(s->devices);
     free(s->name);
@@ -64,21 +63,25 @@ void samples_gone(struct bus *b, const char *name)
         drop(link);
 }
 
-static int on_pong(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+void samples_ponged(struct bus *b, const char *name)
 {
-    struct subscriber *s = userdata;
+    struct subscriber **link = find(b, name);
 
-    /* An error is an answer too: somebody was there to refuse. */
-    s->ping = sd_bus_slot_unref(s->ping);
-    s->unanswered = s->since_ping;
-    return 0;
+    if (!link || !(*link)->pinged)
+        return;
+    (*link)->pinged = false;
+    (*link)->unanswered = (*link)->since_ping;
 }
 
 static void ping(struct subscriber *s)
 {
-    if (sd_bus_call_method_async(s->bus->connection, &s->ping, s->name, BUS_PATH_MANAGER, "org.freedesktop.DBus.Peer",
-                                 "Ping", on_pong, s, "") >= 0)
-        s->since_ping = 0;
+    struct caller *one = callers_find(s->bus->callers, s->name);
+
+    /* One of an earlier subscription may be under way. */
+    if (!one || door_ping(s->bus, one, CALLER_PING_SAMPLES) != 0)
+        return;
+    s->pinged = true;
+    s->since_ping = 0;
 }
 
 static int send_lagged(struct subscriber *s)
@@ -120,7 +123,7 @@ static void send_sample(struct subscriber *s, struct device *d, const struct sam
         return;
     }
     s->unanswered++;
-    if (++s->since_ping >= PING_EVERY && !s->ping)
+    if (++s->since_ping >= PING_EVERY && !s->pinged)
         ping(s);
 }
 

@@ -207,13 +207,45 @@ def slow():
     return getattr(harness, "STRETCH", 1)
 
 
+def large_messages_are_refused(bench):
+    """Over 2 MiB, with words, and never stored: the agent's memory does not grow by one."""
+    many_devices(bench, 2)
+    agent = next(p for p in bench.processes if p.name == "gatehoused")
+    with Client(bench) as c:
+        c.call(ROOT, MANAGER, "GetDevice", "s", "device-00001")
+        before = peak(agent)
+        for size in (2 * MIB, 30 * MIB):
+            try:
+                c.call(ROOT, MANAGER, "GetDevice", "s", "x" * size)
+                check(False, f"{size} bytes were taken")
+            except Error as e:
+                check(e.name == LIMITS and "2 MiB" in e.text, e)
+        check(harness.STRETCH > 1 or peak(agent) - before < 2 * MIB, f"the agent's memory grew by {(peak(agent) - before) / MIB:.1f} MiB")
+        try:
+            c.call(ROOT, MANAGER, "GetDevice", "s", "x" * MIB)
+            check(False, "there is such a device")
+        except Error as e:
+            check(e.name == "org.gatehouse1.Error.NoSuchDevice", e)
+
+
+def peak(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as f:
+        return next(int(line.split()[1]) * 1024 for line in f if line.startswith("VmHWM:"))
+
+
 def descriptors(bench):
-    """Sixteen descriptors a call, and answers not waited for."""
+    """Two descriptors a call are refused; one a call, and answers not waited for: of one user, however many connections he has, few
+    are open at once."""
     agent = many_devices(bench, 2)
     before, most = open_files(agent), 0
     os.chmod(bench.dir, 0o711)
     clients = [Client(bench, uid=STRANGER) for _ in range(8)]
     read, write = os.pipe()
+    try:
+        clients[0].call(ROOT, MANAGER, "Backup", "ha{sv}h", read, {}, read)
+        check(False, "two descriptors were taken")
+    except Error as e:
+        check(e.name == LIMITS and "descriptor" in e.text, e)
     end = time.monotonic() + ATTACK
     for c in clients:
         c.socket.setblocking(False)
@@ -228,8 +260,26 @@ def descriptors(bench):
         most = max(most, open_files(agent))
     os.close(read)
     os.close(write)
-    check(most - before < 1024, f"{most - before} descriptors more were open")
+    check(most - before < 160, f"{most - before} descriptors more were open")
     wait_for("them to be closed", lambda: open_files(agent) <= before + 4)
+
+
+def reconnecting_brings_nothing(bench):
+    """A caller that comes again for each few calls has no more of the processor than one that stays."""
+    agent = many_devices(bench, 20)
+    os.chmod(bench.dir, 0o711)
+    calls = [call_bytes(ROOT, OBJECTS, "GetManagedObjects"), call_bytes(ROOT, MANAGER, "Subscribe", "as", []),
+             call_bytes(ROOT, MANAGER, "VerifyVault")]
+    begun, before, n = time.monotonic(), processor(agent), 0
+    while time.monotonic() < begun + ATTACK:
+        with Client(bench, uid=STRANGER) as c:
+            c.socket.sendall(b"".join(make(serial) for serial, make in enumerate(calls, 100)))
+        n += 1
+    share = (processor(agent) - before) / (time.monotonic() - begun)
+    print(f"{n} connections; {share:.1%} of a processor")
+    check(share < 0.2 * slow(), f"{share:.0%} of a processor for {n} connections")
+    with Client(bench) as c:
+        c.call(ROOT, MANAGER, "GetDevice", "s", "device-00001")
 
 
 def the_loop_waits_for_nobody(bench):
@@ -258,4 +308,4 @@ def the_loop_waits_for_nobody(bench):
 if __name__ == "__main__":
     harness.main(objects_unread, lists_unread, properties_unread, trees_unread, readers_are_not_limited, one_walk_a_sender,
                  options_are_few,
-                 many_options_hold_nothing, descriptors, the_loop_waits_for_nobody)
+                 many_options_hold_nothing, large_messages_are_refused, descriptors, reconnecting_brings_nothing, the_loop_waits_for_nobody)
