@@ -235,25 +235,26 @@ static int more_decimals(int a, int b)
     return a < 0 || b < 0 ? -1 : a > b ? a : b;
 }
 
+static bool is_number(json_object *o)
+{
+    return json_object_is_type(o, json_type_int) || json_object_is_type(o, json_type_double);
+}
+
 /* "scale": a number, or [NUMERATOR, DENOMINATOR] */
 static bool read_scale(struct reading *r, json_object *o, struct field *f)
 {
-    json_object *value = NULL;
+    json_object *value = NULL, *over, *under = NULL;
+    bool list;
 
     if (!json_object_object_get_ex(o, "scale", &value))
         return true;
+    list = json_object_is_type(value, json_type_array);
+    over = list ? json_object_array_get_idx(value, 0) : value;
+    if (list && json_object_array_length(value) == 2)
+        under = json_object_array_get_idx(value, 1);
     f->scaled = true;
-    if (!json_object_is_type(value, json_type_array)) {
-        if (!reading_number(r, o, "scale", &f->scale))
-            return false;
-    } else {
-        json_object *over = json_object_array_get_idx(value, 0), *under = json_object_array_get_idx(value, 1);
-        f->scale = json_object_get_double(over);
-        f->scale_by = json_object_get_double(under);
-        if (json_object_array_length(value) != 2 || json_object_is_type(over, json_type_string) ||
-            json_object_is_type(under, json_type_string))
-            f->scale = 0;
-    }
+    f->scale = is_number(over) ? json_object_get_double(over) : 0;
+    f->scale_by = !list ? 1 : is_number(under) ? json_object_get_double(under) : 0;
     if (!isfinite(f->scale) || f->scale == 0 || !isfinite(f->scale_by) || f->scale_by == 0)
         return reading_complain(r, "scale", "expected a number or [numerator, denominator], none of them 0");
     return true;

@@ -58,11 +58,12 @@ void reading_known(struct reading *r, json_object *o, const char *const *names, 
 {
     json_object_object_foreach (o, key, value) {
         bool known = false;
-        (void)value;
         for (size_t i = 0; i < n && !known; i++)
             known = strcmp(names[i], key) == 0;
         if (!known)
             reading_complain(r, key, "unknown key");
+        else if (strcmp(key, "comment") == 0 && !json_object_is_type(value, json_type_string))
+            reading_complain(r, key, "expected a string");
     }
 }
 

@@ -29,7 +29,7 @@ void reading_leave(struct reading *r, size_t before);
 bool reading_complain(struct reading *r, const char *key, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Complains of members that are not among the n names. */
+/* Complains of members that are not among the n names, and of a "comment" that is no text. */
 void reading_known(struct reading *r, json_object *o, const char *const *names, size_t n);
 
 /* Each is false if the key is absent, or after a complaint; r->failed tells which. */

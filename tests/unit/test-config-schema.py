@@ -19,7 +19,7 @@ BEYOND_A_SCHEMA = {
 }
 KEYWORDS = {
     "$schema", "$defs", "$ref", "title", "description", "type", "properties", "required", "additionalProperties", "propertyNames",
-    "maxProperties", "items", "minItems", "uniqueItems", "enum", "const", "pattern", "maxLength", "minimum", "maximum", "anyOf",
+    "maxProperties", "items", "minItems", "maxItems", "uniqueItems", "enum", "const", "pattern", "maxLength", "minimum", "maximum", "anyOf",
     "allOf", "not", "dependentSchemas",
 }
 TYPES = {
@@ -58,6 +58,8 @@ def object_faults(schema, value, root, where):
 def array_faults(schema, value, root, where):
     if len(value) < schema.get("minItems", 0):
         yield f"{where}: too few"
+    if len(value) > schema.get("maxItems", len(value)):
+        yield f"{where}: too many"
     if schema.get("uniqueItems") and any(a == b for i, a in enumerate(value) for b in value[:i]):
         yield f"{where}: twice the same"
     for i, item in enumerate(value):
