@@ -195,7 +195,6 @@ const struct rotation_row rotation_table[] = {
     {ON(ANY, REMOVE), IF(FACT_MANUAL, 0), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, LEFT_AS_IT_IS)},
     {ON(ANY, REMOVE), IF(FACT_REPLACES, 0), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, LEFT_AS_IT_IS)},
     {ON(IDLE, REMOVE), IF(0, FACT_MAIN), COMMIT(FORGET_ALL, IDLE), REPLY(0, SEND_REMOVED, "removed, it had no key")},
-    {ON(ANY, REMOVE), IF(FACT_REMOVING, 0), REPLY(0, 0, "is being removed")},
     {ON(ANY, REMOVE), COMMIT(STATE, STAY), .set = FLAG_REMOVING,
      REPLY(0, 0, "its credentials are deleted at the cloud"), .delay = DELAY_AGAIN},
 
@@ -220,7 +219,6 @@ const struct rotation_row rotation_table[] = {
      REPLY(-EBUSY, 0, "delete the old key at the cloud, then `key forget DEVICE backup`")},
     {ON(SWAPPED | RETIRING, ROTATE), IF(FACT_COMPROMISED, 0), COMMIT(STATE, STAY),
      .set = FLAG_WANTED | FLAG_COMPROMISED, REPLY(0, 0, "the old key retires first"), .delay = DELAY_AGAIN},
-    {ON(SWAPPED | RETIRING, ROTATE), IF(FACT_WANTED, 0), REPLY(0, 0, "the old key retires first")},
     {ON(SWAPPED | RETIRING, ROTATE), COMMIT(STATE, STAY), .set = FLAG_WANTED, REPLY(0, 0, "the old key retires first"),
      .delay = DELAY_AGAIN},
 

@@ -164,6 +164,7 @@ enum operator{
     OPERATOR_ROTATES,
     OPERATOR_FORGETS,
     OPERATOR_COMPROMISED,
+    OPERATOR_HURRIES,
     OPERATOR_REMOVES,
     OPERATOR_EMPTIES,
     OPERATOR_MISTYPES,
@@ -183,7 +184,7 @@ static const struct {
     {"replaces, looks", {.replaces = true, .out_of_band = true, .looks = true}, ALL},
     /* these differ in what is asked through the device's own session, and in FIND */
     {"coap, adds", {0}, OPERATOR(ROTATES) | OPERATOR(FORGETS) | OPERATOR(REMOVES) | OPERATOR(REVOKES)},
-    {"adds", {.out_of_band = true}, OPERATOR(COMPROMISED) | OPERATOR(EMPTIES) | OPERATOR(MISTYPES)},
+    {"adds", {.out_of_band = true}, OPERATOR(COMPROMISED) | OPERATOR(HURRIES) | OPERATOR(EMPTIES) | OPERATOR(MISTYPES)},
     {"adds, looks", {.out_of_band = true, .looks = true}, OPERATOR(ROTATES) | OPERATOR(REMOVES)},
 };
 
@@ -196,6 +197,7 @@ static const struct {
                     ACT(EXPORT) | ACT(CONNECT)},
     {"forgets", ACT(ROTATE) | ACT(FORGET) | ACT(FORGET_CONFIRMED) | ACT(SET_BACKUP)},
     {"compromised", ACT(COMPROMISED) | ACT(PROMOTE)},
+    {"hurries", ACT(ROTATE) | ACT(COMPROMISED)},
     {"removes", ACT(ROTATE) | ACT(REMOVE) | ACT(REMOVE_CONFIRMED)},
     {"empties", ACT(SET_BACKUP) | ACT(SET_MAIN) | ACT(FORGET_MAIN_CONFIRMED) | ACT(REMOVE)},
     {"mistypes", ACT(SET_MAIN) | ACT(SET_MAIN_CONFIRMED) | ACT(MISTYPE_MAIN) | ACT(SET_BACKUP) |
