@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/timerfd.h>
 
 /* All that is there, samples first: a device's last ones come before the note that it is closed. */
 static void empty(struct inbox *b)
@@ -41,28 +42,17 @@ static void clear(int fd)
     (void)!read(fd, &count, sizeof(count));
 }
 
-/* Samples that come soon after others wait for those to come, and all are taken in one turn. */
 static int on_samples(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     struct inbox *b = userdata;
     uint64_t now = clock_monotonic();
 
-    if (now < b->rest_until && sd_event_source_set_time(b->rest_timer, b->rest_until) >= 0 &&
-        sd_event_source_set_enabled(b->rest_timer, SD_EVENT_ONESHOT) >= 0)
-        return sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    b->rest_until = now + LINK_REPORT_INTERVAL;
     clear(fd);
+    pthread_mutex_lock(&b->mutex);
+    b->rest_until = now + DRIVER_REPORT_INTERVAL;
+    pthread_mutex_unlock(&b->mutex);
     empty(b);
     return 0;
-}
-
-static int on_rest_over(sd_event_source *source, uint64_t usec, void *userdata)
-{
-    struct inbox *b = userdata;
-    int r = sd_event_source_set_enabled(b->sample_source, SD_EVENT_ON);
-
-    b->rest_until = 0;
-    return r < 0 ? r : on_samples(b->sample_source, b->sample_fd, 0, b);
 }
 
 static int on_notes(sd_event_source *source, int fd, uint32_t events, void *userdata)
@@ -81,16 +71,14 @@ int inbox_init(struct inbox *b, sd_event *event, void (*sample)(struct queued *s
     pthread_mutex_init(&b->mutex, NULL);
     TAILQ_INIT(&b->samples);
     TAILQ_INIT(&b->notes);
-    b->sample_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    b->sample_fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK);
     b->note_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (b->sample_fd < 0 || b->note_fd < 0)
         return -errno;
     r = sd_event_add_io(event, &b->sample_source, b->sample_fd, EPOLLIN, on_samples, b);
     if (r >= 0)
         r = sd_event_add_io(event, &b->note_source, b->note_fd, EPOLLIN, on_notes, b);
-    if (r >= 0)
-        r = sd_event_add_time(event, &b->rest_timer, CLOCK_MONOTONIC, 0, 1, on_rest_over, b);
-    return r < 0 ? r : sd_event_source_set_enabled(b->rest_timer, SD_EVENT_OFF);
+    return r;
 }
 
 void inbox_done(struct inbox *b)
@@ -108,27 +96,31 @@ void inbox_done(struct inbox *b)
     }
     sd_event_source_disable_unref(b->sample_source);
     sd_event_source_disable_unref(b->note_source);
-    sd_event_source_disable_unref(b->rest_timer);
     safe_close(b->sample_fd);
     safe_close(b->note_fd);
     pthread_mutex_destroy(&b->mutex);
 }
 
-static void signal_loop(int fd)
+/* Has the loop look for samples at that time. */
+static void set_timer(int fd, uint64_t when)
 {
-    uint64_t one = 1;
+    /* All zero would disarm it. */
+    const struct itimerspec t = {
+        .it_value = {.tv_sec = (time_t)(when / USEC_PER_SEC), .tv_nsec = (long)(when % USEC_PER_SEC) * 1000 + 1}};
 
-    /* It fails only when the counter is full, and then the loop is awake already. */
-    (void)!write(fd, &one, sizeof(one));
+    (void)timerfd_settime(fd, TFD_TIMER_ABSTIME, &t, NULL);
 }
 
 void inbox_put_samples(struct inbox *b, struct queued_list *samples, size_t n)
 {
+    uint64_t when = UINT64_MAX;
     struct queued *s;
-    bool first;
 
     pthread_mutex_lock(&b->mutex);
-    first = TAILQ_EMPTY(&b->samples);
+    if (b->n_samples < DRIVER_REPORT_MANY && b->n_samples + n >= DRIVER_REPORT_MANY)
+        when = 0;
+    else if (TAILQ_EMPTY(&b->samples))
+        when = b->rest_until;
     TAILQ_CONCAT(&b->samples, samples, by_age);
     for (b->n_samples += n; b->n_samples > DRIVER_QUEUE_MAX; b->n_samples--) {
         s = TAILQ_FIRST(&b->samples);
@@ -137,8 +129,16 @@ void inbox_put_samples(struct inbox *b, struct queued_list *samples, size_t n)
         b->dropped++;
     }
     pthread_mutex_unlock(&b->mutex);
-    if (first)
-        signal_loop(b->sample_fd);
+    if (when != UINT64_MAX)
+        set_timer(b->sample_fd, when);
+}
+
+static void signal_loop(int fd)
+{
+    uint64_t one = 1;
+
+    /* It fails only when the counter is full, and then the loop is awake already. */
+    (void)!write(fd, &one, sizeof(one));
 }
 
 void inbox_put_note(struct inbox *b, const struct note *note, const char *reason)

@@ -3,7 +3,7 @@
 
 /* What the plugin's threads hand to the loop: samples, and notes of what happened. Any thread puts in, the loop takes
  * out, in order. Samples are bounded by DRIVER_QUEUE_MAX: the oldest go, counted. A sample is taken at once, those that
- * come within LINK_REPORT_INTERVAL of it together, so that the loop need not wake for each; a note never waits. */
+ * come within DRIVER_REPORT_INTERVAL of it together, so that the loop need not wake for each; a note never waits. */
 
 #include "job.h"
 #include "link/queue.h"
@@ -39,9 +39,9 @@ struct inbox {
     size_t n_samples;
     uint64_t dropped;
     struct note_list notes;
-    int sample_fd, note_fd;
-    sd_event_source *sample_source, *note_source, *rest_timer;
-    uint64_t rest_until; /* samples are not looked at before */
+    int sample_fd, note_fd; /* a timer that whoever puts the first sample sets, and a counter */
+    sd_event_source *sample_source, *note_source;
+    uint64_t rest_until; /* CLOCK_MONOTONIC; samples are not looked at before */
     void (*sample)(struct queued *sample, void *userdata);
     void (*note)(const struct note *note, void *userdata);
     void *userdata;
