@@ -209,7 +209,11 @@
 
 /* DTLS */
 #define DTLS_HANDSHAKE_TIMEOUT (30 * USEC_PER_SEC)
-#define DTLS_FINISHED_SILENCE (8 * USEC_PER_SEC)
+/* After our Finished: servers that look an identity up slowly answer late, and those that do not accept a key never.
+ * The first handshake waits the shorter time, the one after it (which may make the key refused) and a probe the longer;
+ * both wait twice as long as the uplink's server was last seen to take. */
+#define DTLS_FINISHED_SILENCE (6 * USEC_PER_SEC)
+#define DTLS_FINISHED_PATIENCE (21 * USEC_PER_SEC)
 #define DTLS_ALERT_SILENCE (2 * USEC_PER_SEC)  /* after an alert in clear text that anybody may have sent */
 #define DTLS_FLIGHT_SILENCE (4 * USEC_PER_SEC) /* after a part of the server's flight: the rest does not come */
 #define DTLS_RETRANSMIT (1 * USEC_PER_SEC)
@@ -219,7 +223,12 @@
 #define BACKOFF_MIN (1 * USEC_PER_SEC)
 #define BACKOFF_MAX (20 * USEC_PER_SEC)
 #define BACKOFF_REFUSED_MAX (15 * USEC_PER_MINUTE)
-#define DTLS_NEXT_ADDRESS (3 * USEC_PER_SEC)  /* without any answer, when there are more addresses to try */
+/* Without any answer from one of several addresses, in a first round over all of them; later rounds wait longer, for
+ * slow lines, as long as a round takes no more than ADDRESS_ROUND_MAX. */
+#define ADDRESS_WAIT_MIN (1500 * USEC_PER_MSEC)
+#define ADDRESS_WAIT_MAX (3 * USEC_PER_SEC)
+#define ADDRESS_ROUND (12 * USEC_PER_SEC)
+#define ADDRESS_ROUND_MAX (24 * USEC_PER_SEC)
 #define DTLS_NEXT_SOCKET (10 * USEC_PER_SEC)  /* without any answer, from another port */
 #define DTLS_DATAGRAM_MAX (16 * 1024 + 256)   /* one for all: what a server's largest record takes */
 #define OUTAGE_SAID_AFTER (15 * USEC_PER_SEC) /* without a session of any device */
@@ -291,7 +300,9 @@
 /* MQTT */
 #define MQTT_TCP_TIMEOUT (10 * USEC_PER_SEC)
 #define MQTT_TLS_TIMEOUT (15 * USEC_PER_SEC)
-#define TLS_ASK_TIMEOUT (5 * USEC_PER_SEC) /* for the answer to one question about a handshake that failed */
+#define MQTT_TLS_PATIENCE (30 * USEC_PER_SEC) /* after a failure: an identity may be looked up slowly */
+#define MQTT_SENT_TIMEOUT (10 * USEC_PER_SEC) /* what TCP did not get acknowledged for so long shows a dead path */
+#define TLS_ASK_TIMEOUT (5 * USEC_PER_SEC)    /* for the answer to one question about a handshake that failed */
 #define MQTT_CONNACK_TIMEOUT (15 * USEC_PER_SEC)
 #define MQTT_ANSWER_TIMEOUT                                                                                            \
     (20 * USEC_PER_SEC)                       /* PUBACK, SUBACK, PINGRESP: beyond, the connection is taken for dead    \

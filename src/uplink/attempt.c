@@ -81,9 +81,25 @@ static const struct vault_credential *usable_credential(struct uplink_session *s
 /* Each address is tried before one of them is tried again. */
 static const struct resolver_address *next_address(struct uplink_session *s)
 {
-    if (resolver_round_over(s->uplink->resolver, &s->round))
+    if (resolver_round_over(s->uplink->resolver, &s->round)) {
         s->round = (struct resolver_round){0};
+        s->rounds++;
+    }
     return resolver_next(s->uplink->resolver, &s->round);
+}
+
+uint64_t attempt_address_wait(const struct uplink_session *s, uint64_t alone)
+{
+    uint64_t n = resolver_count(s->uplink->resolver), wait, longest;
+    unsigned doublings = MIN_OF(s->rounds, 4U);
+
+    if (n <= 1)
+        return alone;
+    wait = MIN_OF(ADDRESS_WAIT_MAX, ADDRESS_ROUND / n);
+    wait = MAX_OF(wait, ADDRESS_WAIT_MIN) << doublings;
+    longest = MAX_OF(ADDRESS_WAIT_MAX, ADDRESS_ROUND_MAX / n);
+    longest = MIN_OF(longest, alone);
+    return MIN_OF(wait, longest);
 }
 
 static void on_admitted(void *userdata)
@@ -199,7 +215,7 @@ void attempt_opened(struct uplink_session *s, bool full)
     s->uplink->transport->drop_ticket(s);
     s->online_since = now;
     s->fresh = s->ticketless = false;
-    s->refused = 0;
+    s->refused = s->rounds = 0;
     s->round = (struct resolver_round){0};
     resolver_worked(s->uplink->resolver, &s->open_address);
     if (full) {

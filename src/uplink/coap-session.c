@@ -202,6 +202,9 @@ static void op_opened(void *userdata)
     struct coap_session *c = coap(s);
     bool full = !dtls_resumed(c->making);
 
+    if (full)
+        s->uplink->answer_took = dtls_judged_in(c->making);
+
     session_enter(s);
     if (s->open)
         s->counters.stale_switches++;
@@ -290,6 +293,16 @@ static const gnutls_datum_t *find_ticket(struct uplink_session *s, uint64_t gene
     return c->ticket.size > 0 ? &c->ticket : NULL;
 }
 
+/* One silence after our proof is soon believed, since it may be the line's; two would make the key refused. */
+static uint64_t patience(const struct uplink_session *s)
+{
+    uint64_t usual = 2 * s->uplink->answer_took;
+    uint64_t least = s->once || s->refused > 0 ? DTLS_FINISHED_PATIENCE : DTLS_FINISHED_SILENCE;
+
+    usual = MIN_OF(usual, 2 * DTLS_FINISHED_PATIENCE);
+    return MAX_OF(least, usual);
+}
+
 static int make(struct uplink_session *s, const struct vault_credential *credential, struct error *e)
 {
     struct uplink *u = s->uplink;
@@ -303,7 +316,8 @@ static int make(struct uplink_session *s, const struct vault_credential *credent
         .userdata = s,
         .address = &s->making_address,
         .resume = ticket,
-        .first_answer = resolver_count(u->resolver) > 1 ? DTLS_NEXT_ADDRESS : DTLS_NEXT_SOCKET,
+        .first_answer = attempt_address_wait(s, DTLS_NEXT_SOCKET),
+        .judgement = patience(s),
     };
 
     int r;

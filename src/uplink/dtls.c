@@ -40,7 +40,7 @@ struct dtls {
     uint64_t started_at, finished_at; /* our first flight, our Finished */
     uint64_t heard_at, flight_at;     /* the last datagram of the handshake, of the server's flight; 0: none */
     uint64_t alert_at;                /* the first alert that anybody may have sent after our Finished, 0: none */
-    uint64_t first_answer, retransmit_at;
+    uint64_t first_answer, judgement, retransmit_at;
     struct dtls_counters counters;
     size_t mtu;    /* of a datagram, without IP and UDP headers */
     size_t cookie; /* bytes of the one that the server asked for */
@@ -320,7 +320,7 @@ static uint64_t silence_ends(const struct dtls *d)
     uint64_t end = d->started_at + DTLS_HANDSHAKE_TIMEOUT;
 
     if (d->finished_at != 0)
-        end = MIN_OF(end, d->finished_at + DTLS_FINISHED_SILENCE);
+        end = d->finished_at + d->judgement;
     if (d->finished_at == 0 && d->flight_at != 0)
         end = MIN_OF(end, d->flight_at + DTLS_FLIGHT_SILENCE);
     if (d->heard_at == 0)
@@ -357,12 +357,9 @@ void dtls_begin(struct dtls *d, uint64_t now)
 
 uint64_t dtls_deadline(const struct dtls *d)
 {
-    uint64_t silence;
+    uint64_t silence = d->begun ? silence_ends(d) : 0;
 
-    if (!d->begun || d->open || d->ended)
-        return USEC_INFINITY;
-    silence = silence_ends(d);
-    return MIN_OF(d->retransmit_at, silence);
+    return !d->begun || d->open || d->ended ? USEC_INFINITY : MIN_OF(d->retransmit_at, silence);
 }
 
 void dtls_tick(struct dtls *d, uint64_t now)
@@ -494,7 +491,7 @@ static int set_up_session(struct dtls *d, const struct dtls_options *options)
     gnutls_transport_set_pull_timeout_function(d->session, pull_timeout);
     gnutls_dtls_set_mtu(d->session, (unsigned)d->mtu);
     /* GnuTLS counts by the wall clock and gets more time than it needs: the end of a handshake is ours to find. */
-    gnutls_dtls_set_timeouts(d->session, DTLS_RETRANSMIT / USEC_PER_MSEC, 2 * DTLS_HANDSHAKE_TIMEOUT / USEC_PER_MSEC);
+    gnutls_dtls_set_timeouts(d->session, DTLS_RETRANSMIT / USEC_PER_MSEC, 3 * DTLS_HANDSHAKE_TIMEOUT / USEC_PER_MSEC);
     /* What cannot be taken for resumption makes a full handshake. */
     if (options->resume && options->resume->size > 0)
         (void)gnutls_session_set_data(d->session, options->resume->data, options->resume->size);
@@ -513,6 +510,7 @@ int dtls_new(const struct dtls_options *options, struct dtls **ret, struct error
     d->ops = options->ops;
     d->userdata = options->userdata;
     d->first_answer = options->first_answer;
+    d->judgement = options->judgement;
     d->v6 = options->address->any.sa_family == AF_INET6;
     d->mtu = DTLS_MTU - (d->v6 ? HEADERS_V6 : HEADERS_V4);
     r = udp_connect(options->address, &d->fd, e);
@@ -582,6 +580,11 @@ void dtls_bye(struct dtls *d)
 gnutls_session_t dtls_session(const struct dtls *d)
 {
     return d->session;
+}
+
+uint64_t dtls_judged_in(const struct dtls *d)
+{
+    return was_answered(d) && d->heard_at > d->finished_at ? d->heard_at - d->finished_at : 0;
 }
 
 int dtls_local_address(const struct dtls *d, struct resolver_address *ret)

@@ -11,7 +11,7 @@
  * GnuTLS's state and little else.
  *
  * After our Finished only silence decides: an alert in clear text, which anybody can send, gives it its words, and two
- * seconds instead of eight.
+ * seconds instead of all that the owner would wait.
  *
  * Datagrams are sifted before GnuTLS sees them: an empty one would end a session there, and in an open session whatever
  * is not encrypted (epoch 0) can only be forged or left over. Bad, replayed and sifted records are dropped and counted.
@@ -71,6 +71,7 @@ struct dtls_options {
     const struct resolver_address *address;
     const gnutls_datum_t *resume; /* from dtls_resumption(); NULL or empty: a full handshake */
     uint64_t first_answer;        /* how long to wait for any answer */
+    uint64_t judgement;           /* and after our proof of the key */
 };
 
 /* Makes the socket and the session; nothing is sent yet. */
@@ -92,6 +93,8 @@ size_t dtls_data_max(const struct dtls *d);
 /* Sends close_notify, without waiting. */
 void dtls_bye(struct dtls *d);
 
+/* What the server took to answer our proof of the key, of an open session whose handshake was a full one. */
+uint64_t dtls_judged_in(const struct dtls *d);
 bool dtls_resumed(const struct dtls *d);
 gnutls_session_t dtls_session(const struct dtls *d);
 /* What a later handshake with the same key may offer to resume; -ENODATA if the session cannot be resumed. Holds the

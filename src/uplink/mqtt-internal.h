@@ -42,7 +42,7 @@ struct mqtt {
     unsigned receive_maximum;
     unsigned busy;
     uint32_t events; /* awaited */
-    uint64_t tcp_timeout;
+    uint64_t tcp_timeout, tls_timeout;
     uint64_t deadline; /* of a phase before MQTT_OPEN */
     uint64_t opened_at;
     uint64_t look_at;             /* when libmosquitto is to look whether to send PINGREQ */
@@ -55,7 +55,7 @@ struct mqtt {
     uint64_t rests_until;         /* nothing is read until then; 0: it does not rest */
     uint32_t answered;            /* frames.published when the broker last took all that there was to send */
     int local_error;              /* of the key callback */
-    int no_connection;            /* errno, if OpenSSL was the first to see it; 0 */
+    int no_connection;            /* errno, if OpenSSL was the first to see it, or the connection ended with it; 0 */
     int alert;                    /* received, -1: none */
     int own_alert;                /* sent, -1: none */
     int connack;                  /* -1: none yet */

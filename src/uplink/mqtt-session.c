@@ -244,7 +244,8 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
         .will = who.will_payload,
         .will_size = who.will_size,
         .will_retain = who.will_retain,
-        .tcp_timeout = resolver_count(u->resolver) > 1 ? DTLS_NEXT_ADDRESS : MQTT_TCP_TIMEOUT,
+        .tcp_timeout = attempt_address_wait(s, MQTT_TCP_TIMEOUT),
+        .tls_timeout = s->backoff.failures > 0 || s->once ? MQTT_TLS_PATIENCE : MQTT_TLS_TIMEOUT,
     };
     r = mqtt_new(&options, &c->making, e);
     if (r < 0)

@@ -8,6 +8,7 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <netdb.h>
+#include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -158,6 +159,7 @@ int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error
 int mqtt_connect_to(struct mqtt *m, struct error *e)
 {
     bool six = m->address.any.sa_family == AF_INET6;
+    const unsigned sent = MQTT_SENT_TIMEOUT / USEC_PER_MSEC;
     char host[NI_MAXHOST];
     int r;
 
@@ -177,5 +179,6 @@ int mqtt_connect_to(struct mqtt *m, struct error *e)
         return -EPROTO; /* so soon has the other side hung up */
     if (r != MOSQ_ERR_SUCCESS || mosquitto_socket(m->mosquitto) < 0)
         return error_set(e, -EIO, "libmosquitto: %s", mosquitto_strerror(r));
+    (void)setsockopt(mosquitto_socket(m->mosquitto), IPPROTO_TCP, TCP_USER_TIMEOUT, &sent, sizeof(sent));
     return 0;
 }

@@ -188,6 +188,8 @@ static void open_over(struct mqtt *m)
         error_set(&e, 0, "the broker did not answer PINGREQ");
     } else if (m->alert >= 0)
         error_set(&e, 0, "the broker ended the TLS session (alert: %s)", SSL_alert_desc_string_long(m->alert));
+    else if (m->no_connection == ETIMEDOUT)
+        error_set(&e, 0, "what was sent to the broker is not acknowledged by TCP: the path to it is dead");
     else if (clock_boottime() - m->opened_at < BACKOFF_MAX)
         error_set(&e, 0,
                   "the broker closed the connection soon after it was made: does another client use the same "
@@ -341,14 +343,21 @@ static void unreachable(struct mqtt *m, int error)
     fail(m, MQTT_UNREACHABLE, e.text);
 }
 
+static int take_error(int fd)
+{
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 ? error : 0;
+}
+
 /* libmosquitto does not look whether the connection was made. OpenSSL may have taken the error off the socket. */
 static bool tcp_step(struct mqtt *m, uint32_t events, uint64_t now)
 {
-    int fd = mosquitto_socket(m->mosquitto), error = 0;
+    int fd = mosquitto_socket(m->mosquitto), error = take_error(fd);
     struct sockaddr_storage peer;
-    socklen_t size = sizeof(error), n = sizeof(peer);
+    socklen_t n = sizeof(peer);
 
-    (void)getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size);
     if (error == 0 && (events & (EPOLLERR | EPOLLHUP)) && getpeername(fd, (struct sockaddr *)&peer, &n) < 0)
         error = m->no_connection ?: ECONNREFUSED;
     if (error) {
@@ -357,7 +366,7 @@ static bool tcp_step(struct mqtt *m, uint32_t events, uint64_t now)
     }
     if (!(events & EPOLLOUT))
         return false;
-    begin_phase(m, MQTT_TLS, now + MQTT_TLS_TIMEOUT);
+    begin_phase(m, MQTT_TLS, now + m->tls_timeout);
     return true;
 }
 
@@ -367,6 +376,8 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
     uint64_t now = clock_boottime();
     struct mqtt *before = enter(m);
 
+    if (m->phase == MQTT_OPEN && (events & EPOLLERR))
+        m->no_connection = take_error(fd);
     if (m->phase != MQTT_TCP || tcp_step(m, events, now))
         step(m, events, now);
     leave(m, before);
@@ -460,6 +471,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->frames.five = options->version == MQTT_V5;
     m->keepalive = options->keepalive;
     m->tcp_timeout = options->tcp_timeout;
+    m->tls_timeout = options->tls_timeout;
     m->alert = m->own_alert = m->connack = m->gone = -1;
     m->deadline = m->read_max = USEC_INFINITY;
     ratelimit_init(&m->rate, MQTT_PACKETS_BURST * USEC_PER_SEC / MQTT_PACKETS_PER_SEC, MQTT_PACKETS_BURST);

@@ -73,7 +73,7 @@ struct mqtt_options {
     const void *will;
     size_t will_size;
     bool will_retain;
-    uint64_t tcp_timeout;
+    uint64_t tcp_timeout, tls_timeout;
 };
 
 /* Nothing is sent yet. -EINVAL: client id or will are such as MQTT does not take. */

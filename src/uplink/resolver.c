@@ -33,6 +33,8 @@ struct resolver {
     struct addresses known;
     size_t preferred;
     unsigned generation; /* of `known` */
+    /* Places in `known` -> those in the addresses before, RESOLVE_ADDRESSES_MAX: it is new. */
+    uint8_t before[RESOLVE_ADDRESSES_MAX];
     uint64_t looked_up_at;
     bool literal;
     bool asked; /* for the look-up that runs */
@@ -113,12 +115,18 @@ static int lookup_run(void *userdata)
     return r == EAI_AGAIN ? -EAGAIN : -ENOENT;
 }
 
-static bool contains(const struct addresses *a, const struct resolver_address *address)
+/* RESOLVE_ADDRESSES_MAX: nowhere. */
+static size_t place_of(const struct addresses *a, const struct resolver_address *address)
 {
     for (size_t i = 0; i < a->n; i++)
         if (resolver_address_equal(&a->list[i], address))
-            return true;
-    return false;
+            return i;
+    return RESOLVE_ADDRESSES_MAX;
+}
+
+static bool contains(const struct addresses *a, const struct resolver_address *address)
+{
+    return place_of(a, address) < RESOLVE_ADDRESSES_MAX;
 }
 
 /* Order is not compared: name servers rotate it, and whoever is trying one address after the other would lose his
@@ -139,6 +147,8 @@ static void take_addresses(struct resolver *r, const struct addresses *found)
     if (!first && same_set(&r->known, found))
         return;
     preferred = r->known.list[r->preferred];
+    for (size_t i = 0; i < found->n; i++)
+        r->before[i] = (uint8_t)place_of(&r->known, &found->list[i]);
     r->known = *found;
     r->preferred = 0;
     r->generation++;
@@ -304,7 +314,17 @@ bool resolver_has(const struct resolver *r, const struct resolver_address *addre
 
 static uint32_t tried(const struct resolver *r, const struct resolver_round *round)
 {
-    return round->generation == r->generation ? round->tried : 0;
+    uint32_t now = 0;
+
+    if (round->generation == r->generation)
+        return round->tried;
+    /* A name server that leaves addresses out in turn must not have the same ones tried for ever. */
+    if (round->generation + 1 != r->generation || round->tried == 0)
+        return 0;
+    for (size_t i = 0; i < r->known.n; i++)
+        if (r->before[i] < RESOLVE_ADDRESSES_MAX && (round->tried & UINT32_C(1) << r->before[i]))
+            now |= UINT32_C(1) << i;
+    return now;
 }
 
 /* The first place, from that of the preferred address on, that was not tried; r->known.n if there is none. */

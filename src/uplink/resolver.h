@@ -59,8 +59,8 @@ void resolver_again(struct resolver *r, uint64_t now);
 /* Looks it up at once: somebody asks for it. Watchers hear of new addresses with `asked`. */
 void resolver_refresh(struct resolver *r, uint64_t now);
 
-/* The addresses that one session has tried, so that it tries each before it begins anew. All zero begins a round; a
- * changed set of addresses does too. Embedded. */
+/* The addresses that one session has tried, so that it tries each before it begins anew. All zero begins a round. When
+ * the set of addresses changes, those that stay count as tried. Embedded. */
 struct resolver_round {
     unsigned generation;
     uint32_t tried; /* bits, by place in the list */

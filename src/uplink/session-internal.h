@@ -34,8 +34,9 @@ struct uplink {
     uint64_t away_at;
     struct resolver *resolver;
     struct resolver_watch watch;
-    uint64_t moved_at; /* when sessions were last hurried to new addresses */
-    bool readdressed;  /* `look` is for new addresses too */
+    uint64_t moved_at;    /* when sessions were last hurried to new addresses */
+    bool readdressed;     /* `look` is for new addresses too */
+    uint64_t answer_took; /* CoAP: what the server last took to judge a key, 0: not known */
     struct admission admission;
     sd_event_source *admission_timer;
     struct network *network;
@@ -77,6 +78,7 @@ struct uplink_session {
     struct resolver_wait resolving;
     struct admission_ticket admission;
     struct backoff backoff;
+    unsigned rounds;  /* over all addresses, that found nobody */
     unsigned refused; /* full handshakes in a row that were answered but refused */
     uint64_t full_at, online_since;
     struct uplink_counters counters; /* of what is gone; transport->count has the rest */
@@ -149,6 +151,8 @@ void attempt_schedule(struct uplink_session *s, uint64_t at);
 void attempt_tick(struct uplink_session *s, uint64_t now);
 /* The credential that the attempt is for, its key and identity (valid for the call). -ESTALE: it was replaced. */
 int attempt_key(struct uplink_session *s, const char **ret_identity, struct secret **ret_key, struct error *e);
+/* How long an address may not answer at all, which alone would have `alone`. */
+uint64_t attempt_address_wait(const struct uplink_session *s, uint64_t alone);
 /* The attempt has ended; `reason` without the endpoint, which is put before it. */
 void attempt_failed(struct uplink_session *s, enum uplink_result result, const char *reason);
 /* The handshake is done, and the transport has dropped the session before it. */

@@ -31,10 +31,10 @@ class Broker:
     sessions over a restart, so that a Subscriber that stays misses nothing."""
 
     def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False, persistent=False,
-                 listen="127.0.0.1"):
+                 listen="127.0.0.1", port=None):
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
         os.chmod(self.directory, 0o755)
-        self.port, self.plain = free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
+        self.port, self.plain = port or free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
         self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
         self.quiet, self.persistent, self.listen = quiet, persistent, listen
         self.process = self.front = None

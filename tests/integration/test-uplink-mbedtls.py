@@ -27,8 +27,8 @@ SUITES = {
 
 
 class Server:
-    def __init__(self, stack):
-        self.port = free_port()
+    def __init__(self, stack, lookup=0):
+        self.port, self.lookup = free_port(), lookup
         self.keys = stack.enter_context(tempfile.NamedTemporaryFile("w", suffix=".psk"))
         self.keys.write(f"device-0:{KEY.encode().hex()}\n")
         self.keys.flush()
@@ -36,7 +36,7 @@ class Server:
         self.start()
 
     def start(self):
-        self.process = subprocess.Popen([SERVER, str(self.port), self.keys.name], stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen([SERVER, str(self.port), self.keys.name, str(self.lookup)], stdout=subprocess.PIPE, text=True)
         self.lines = Lines(self.process.stdout)
         self.lines.expect("^listening")
 
@@ -76,6 +76,29 @@ def a_wrong_key_is_refused(stack):
 @cases.case
 def an_unknown_identity_is_refused(stack):
     refused(stack, KEY, "nobody")
+
+
+@cases.case
+def a_slow_look_up_is_no_refusal(stack):
+    """The server judges an identity only after nine seconds: once that is taken for silence, and never twice; when it is known to
+    be so slow, not even once."""
+    client = Client(stack, Server(stack, lookup=9).port)
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.expect("^state 0 online", unless="^state 0 refused")
+    check(int(client.info()["failed"]) <= 1, "took", client.info()["failed"], "attempts that failed")
+    before = client.info()["failed"]
+    client.say("renew 0")
+    client.expect("^result 0 ok full", unless="^result 0 (refused|failed|unreachable)")
+    check(client.info()["failed"] == before, "the slowness was forgotten")
+
+
+@cases.case
+def a_probe_waits_for_a_slow_look_up(stack):
+    client = Client(stack, Server(stack, lookup=9).port)
+    client.credential(KEY)
+    client.say("once 0 main")
+    client.expect("^result 0 ok full", unless="^result 0 (refused|failed|unreachable)")
 
 
 @cases.case

@@ -2,9 +2,10 @@
 /* A DTLS-PSK server upon mbedTLS, as microcontrollers and some clouds have it, for the uplink's tests: with cookies,
  * and with as much of CoAP as they need. What is PUT anywhere is what a GET anywhere brings.
  *
- *   mbedtls-server PORT FILE
+ *   mbedtls-server PORT FILE [SECONDS]
  *
- * FILE has lines IDENTITY:HEXKEY. Says on standard output "listening", "session SUITE" for each handshake done, and
+ * FILE has lines IDENTITY:HEXKEY. Each identity is looked up for so many SECONDS.
+ * Says on standard output "listening", "session SUITE" for each handshake done, and
  * "failed -0xN" for each that was not. At 127.0.0.1. */
 #include <arpa/inet.h>
 #include <mbedtls/ctr_drbg.h>
@@ -19,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define SESSIONS 16
 #define KEYS 16
@@ -49,6 +51,7 @@ static size_t n_keys;
 static uint8_t kept[DATAGRAM_MAX];
 static size_t n_kept;
 static int udp;
+static unsigned lookup_takes;
 static mbedtls_ssl_config config;
 static mbedtls_ctr_drbg_context drbg;
 static mbedtls_entropy_context entropy;
@@ -80,6 +83,7 @@ static void read_keys(const char *path)
 
 static int find_key(void *userdata, mbedtls_ssl_context *ssl, const unsigned char *identity, size_t n)
 {
+    sleep(lookup_takes);
     for (size_t i = 0; i < n_keys; i++)
         if (strlen(keys[i].identity) == n && memcmp(keys[i].identity, identity, n) == 0)
             return mbedtls_ssl_set_hs_psk(ssl, keys[i].key, keys[i].size);
@@ -234,12 +238,13 @@ int main(int argc, char *argv[])
 {
     struct sockaddr_in address = {.sin_family = AF_INET};
 
-    if (argc != 3) {
-        fprintf(stderr, "usage: mbedtls-server PORT FILE\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: mbedtls-server PORT FILE [SECONDS]\n");
         return 2;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
     read_keys(argv[2]);
+    lookup_takes = argc == 4 ? (unsigned)strtoul(argv[3], NULL, 10) : 0;
     set_up();
     address.sin_port = htons((uint16_t)strtoul(argv[1], NULL, 10));
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

@@ -307,6 +307,25 @@ static void test_rotated_answers_keep_the_round(void **state)
     mover_done(&m);
 }
 
+/* ... and neither must one that leaves some out each time. */
+static void test_other_answers_keep_the_round(void **state)
+{
+    struct resolver_round round = {0};
+    struct mover m;
+
+    MOVING_TO("192.0.2.1", "192.0.2.2", "192.0.2.3");
+    mover_init(&m);
+    expect_next(&m, &round, "192.0.2.1:5684");
+    expect_next(&m, &round, "192.0.2.2:5684");
+    MOVING_TO("192.0.2.2", "192.0.2.4", "192.0.2.1");
+    resolver_again(m.resolver, m.now);
+    settle(&m);
+    assert_int_equal(m.changes, 1);
+    expect_next(&m, &round, "192.0.2.4:5684");
+    expect_next(&m, &round, NULL);
+    mover_done(&m);
+}
+
 /* What works for one session is what all others try next, wherever they are in their rounds. */
 static void test_working_address_comes_next(void **state)
 {
@@ -380,6 +399,7 @@ int main(void)
         cmocka_unit_test(test_interleave),
         cmocka_unit_test(test_shared),
         cmocka_unit_test(test_rotated_answers_keep_the_round),
+        cmocka_unit_test(test_other_answers_keep_the_round),
         cmocka_unit_test(test_working_address_comes_next),
         cmocka_unit_test(test_moved_name),
         cmocka_unit_test(test_asked_for_look_up_is_at_once),
