@@ -179,6 +179,16 @@ int decoder_decode(const struct decoder_set *set, const char *format, const stru
     return decoder_run(d, advert, key, state, now, ret);
 }
 
+bool decoder_gives(const struct decoder_set *set, const char *format, const char *name)
+{
+    bool any = strcmp(format, DECODER_AUTO) == 0;
+
+    for (size_t i = 0; i < set->n; i++)
+        if ((any || strcmp(set->decoders[i]->name, format) == 0) && decoder_gives_value(set->decoders[i], name))
+            return true;
+    return false;
+}
+
 /* --- characteristics --- */
 
 static const struct object *characteristic_of(const struct decoder *d, const struct ble_uuid *uuid)

@@ -95,5 +95,6 @@ int decoder_run_characteristic(const struct decoder *d, const struct ble_uuid *u
 /* walk.c: adds the values of the body to ret. DECODED, DECODER_STOPPED or DECODER_TRUNCATED. */
 enum decoder_result decoder_values(const struct decoder *d, const uint8_t *body, size_t n, struct decoded *ret);
 enum decoder_result object_values(const struct object *o, const uint8_t *bytes, size_t n, struct decoded *ret);
+bool decoder_gives_value(const struct decoder *d, const char *name);
 /* vectors.c: false after a complaint. */
 bool decoder_check_vectors(struct reading *r, struct decoder *d, json_object *root);

@@ -238,31 +238,39 @@ static bool names_add(struct names *met, const char *name)
     return true;
 }
 
-static int load_directory(struct decoder_set *set, const char *directory, struct names *met, decoder_complain complain,
-                          void *context)
+static void load_entry(struct decoder_set *set, int fd, const char *directory, const char *file, struct names *met,
+                       decoder_complain complain, void *context)
+{
+    size_t length = strlen(file);
+    char path[4096], name[256] = "";
+
+    if (length <= 5 || file[0] == '.' || strcmp(file + length - 5, ".json") != 0)
+        return;
+    (void)snprintf(path, sizeof path, "%s/%s", directory, file);
+    (void)snprintf(name, sizeof name, "%.*s", (int)(length - 5), file);
+    if (length - 5 > DECODER_NAME_MAX || names_add(met, name))
+        add_file(set, fd, file, name, path, complain, context);
+}
+
+static void load_directory(struct decoder_set *set, const char *directory, struct names *met, decoder_complain complain,
+                           void *context)
 {
     struct dirent **entries = NULL;
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n;
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC), n = -1;
 
-    if (fd < 0)
-        return errno == ENOENT || errno == ENOTDIR ? 0 : -errno;
-    n = scandirat(AT_FDCWD, directory, &entries, NULL, alphasort);
-    int r = n < 0 ? -errno : 0;
+    if (fd < 0 && errno == ENOENT)
+        return;
+    if (fd >= 0)
+        n = scandirat(fd, ".", &entries, NULL, alphasort);
+    if (n < 0)
+        complain(context, directory, "", strerror(errno));
     for (int i = 0; i < n; i++) {
-        const char *file = entries[i]->d_name;
-        size_t length = strlen(file);
-        char path[4096], name[256] = "";
-        (void)snprintf(path, sizeof path, "%s/%s", directory, file);
-        if (length > 5 && file[0] != '.' && strcmp(file + length - 5, ".json") == 0) {
-            (void)snprintf(name, sizeof name, "%.*s", (int)(length - 5), file);
-            if (length - 5 > DECODER_NAME_MAX || names_add(met, name))
-                add_file(set, fd, file, name, path, complain, context);
-        }
+        load_entry(set, fd, directory, entries[i]->d_name, met, complain, context);
         free(entries[i]);
     }
     free(entries);
-    close(fd);
-    return r;
+    if (fd >= 0)
+        close(fd);
 }
 
 int decoder_set_load(const char *const *directories, size_t n_directories, decoder_complain complain, void *context,
@@ -273,7 +281,7 @@ int decoder_set_load(const char *const *directories, size_t n_directories, decod
     int r = set && met.names ? 0 : -ENOMEM;
 
     for (size_t i = 0; i < n_directories && r == 0; i++)
-        r = load_directory(set, directories[i], &met, complain, context);
+        load_directory(set, directories[i], &met, complain, context);
     free(met.names);
     if (r < 0) {
         decoder_set_free(set);

@@ -19,8 +19,8 @@ struct decoder;
 struct decoder_set;
 
 /* Reads all *.json of the directories; of files with the same name only that of the first directory is read, even if it
- * is refused. A file that is refused is complained of and left out: 0. A directory that is not there is empty. -ENOMEM,
- * or -errno of a directory that cannot be read. */
+ * is refused. A file that is refused, or a directory that cannot be read, is complained of and left out: 0. A directory
+ * that is not there is empty. -ENOMEM. */
 int decoder_set_load(const char *const *directories, size_t n_directories, decoder_complain complain, void *context,
                      struct decoder_set **ret);
 /* The administrator's directory, then the package's; GATEHOUSE_BLE_DECODERS in the environment names another instead of
@@ -45,6 +45,10 @@ bool decoder_wants_active_scan(const struct decoder *d);
 enum cipher decoder_cipher(const struct decoder *d);
 /* How many vectors passed when it was loaded. */
 size_t decoder_vectors(const struct decoder *d);
+
+/* Whether the format (or with "auto" any) can give a value of this name from advertisements; "temperature_2" where it
+ * can give several. */
+bool decoder_gives(const struct decoder_set *set, const char *format, const char *name);
 
 enum decoder_result {
     DECODED,

@@ -199,6 +199,29 @@ static enum field_result choose(const struct field *f, int64_t raw, char *text, 
     return FIELD_NO_VALUE;
 }
 
+/* An unsigned one may fill all 64 bits. */
+static int64_t reduce(const struct field *f, int64_t raw)
+{
+    bool is_signed = f->place.kind != FIELD_UNSIGNED;
+
+    if (f->divide)
+        raw = is_signed ? raw / (int64_t)f->divide : (int64_t)((uint64_t)raw / f->divide);
+    if (f->modulo)
+        raw = is_signed ? raw % (int64_t)f->modulo : (int64_t)((uint64_t)raw % f->modulo);
+    return raw;
+}
+
+static double as_double(enum field_kind kind, int64_t raw)
+{
+    return kind == FIELD_UNSIGNED ? (double)(uint64_t)raw : (double)raw;
+}
+
+/* Without the overflow of the least one. */
+static int64_t negate(int64_t value)
+{
+    return (int64_t)(0 - (uint64_t)value);
+}
+
 static enum field_result decode_whole(const struct field *f, const uint8_t *bytes, size_t n, char *text,
                                       struct gatehouse_value *ret)
 {
@@ -210,10 +233,7 @@ static enum field_result decode_whole(const struct field *f, const uint8_t *byte
     for (size_t i = 0; i < f->n_invalid; i++)
         if (f->invalid[i] == raw)
             return FIELD_NO_VALUE;
-    if (f->divide)
-        raw /= (int64_t)f->divide;
-    if (f->modulo)
-        raw %= (int64_t)f->modulo;
+    raw = reduce(f, raw);
     if (f->choices)
         return choose(f, raw, text, ret);
     if (f->place.kind == FIELD_BOOL) {
@@ -224,12 +244,12 @@ static enum field_result decode_whole(const struct field *f, const uint8_t *byte
     }
     bool negated = f->n_negative > 0 && field_conditions_hold(f->negative, f->n_negative, bytes, n);
     if (f->scaled) {
-        double value = scaled(f, (double)raw, (double)plus);
+        double value = scaled(f, as_double(f->place.kind, raw), as_double(f->plus.kind, plus));
         v = (struct gatehouse_value){.type = GATEHOUSE_DOUBLE, .d = negated ? -value : value};
     } else if (f->place.kind == FIELD_UNSIGNED && raw < 0) {
         v = (struct gatehouse_value){.type = GATEHOUSE_UINT, .t = (uint64_t)raw};
     } else {
-        v = (struct gatehouse_value){.type = GATEHOUSE_INT, .x = negated ? -raw : raw};
+        v = (struct gatehouse_value){.type = GATEHOUSE_INT, .x = negated ? negate(raw) : raw};
     }
     enum field_result r = check_range(f, &v);
     if (r == FIELD_VALUE)

@@ -178,3 +178,37 @@ enum decoder_result decoder_values(const struct decoder *d, const uint8_t *body,
     drop_absent(ret);
     return fixed;
 }
+
+/* --- what can be expected --- */
+
+static bool object_gives(const struct object *o, const char *name, size_t length)
+{
+    for (size_t i = 0; i < o->n_fields; i++)
+        if (!o->fields[i].sequence && strlen(o->fields[i].name) == length &&
+            strncmp(o->fields[i].name, name, length) == 0)
+            return true;
+    return false;
+}
+
+/* The length of the name without a number from 2 on behind it. */
+static size_t base_length(const char *name)
+{
+    const char *number = strrchr(name, '_');
+
+    if (!number || !number[1] || strspn(number + 1, "0123456789") != strlen(number + 1) || number[1] == '0' ||
+        strcmp(number, "_1") == 0)
+        return strlen(name);
+    return (size_t)(number - name);
+}
+
+bool decoder_gives_value(const struct decoder *d, const char *name)
+{
+    size_t length = strlen(name), base = base_length(name);
+
+    if (object_gives(&d->plain, name, length))
+        return true;
+    for (size_t i = 0; i < d->n_objects; i++)
+        if (object_gives(&d->objects[i], name, length) || object_gives(&d->objects[i], name, base))
+            return true;
+    return false;
+}

@@ -306,6 +306,112 @@ static void test_a_format_of_ones_own_needs_no_code(void **state)
     decoder_set_free(set);
 }
 
+/* One field over eight bytes, and what it makes of the bytes. */
+static const struct {
+    const char *sentence;
+    const char *field;
+    const char *bytes;
+    const char *values;
+} fields[] = {
+    {"all bits of 64", "\"type\": \"uint64\"", "ffffffffffffffff", "v=18446744073709551615"},
+    {"all bits of 64, scaled", "\"type\": \"uint64\", \"scale\": 0.5", "ffffffffffffffff", "v=9.22337203685478e+18"},
+    {"all bits of 64, divided", "\"type\": \"uint64\", \"divide\": 1000000000", "ffffffffffffffff", "v=18446744073"},
+    {"the least of 64 bits has no opposite", "\"type\": \"int64\", \"negative\": {\"type\": \"uint8\", \"equals\": 0}",
+     "0000000000000080", "v=-9223372036854775808"},
+    {"24 bits below zero", "\"type\": \"int24\"", "feffff", "v=-2"},
+    {"24 bits, the other way round", "\"type\": \"int24\", \"order\": \"big\"", "fffffe", "v=-2"},
+    {"a nibble below zero", "\"type\": \"int8\", \"bits\": [4, 4]", "f3", "v=-1"},
+    {"a nibble", "\"type\": \"uint8\", \"bits\": [0, 4]", "f3", "v=3"},
+    {"bits across bytes", "\"type\": \"uint16\", \"order\": \"big\", \"bits\": [5, 11]", "ac36", "v=1377"},
+    {"a sign above the magnitude", "\"type\": \"sm16\"", "0580", "v=-5"},
+    {"from the end", "\"type\": \"uint8\", \"at\": -2", "010203", "v=2"},
+    {"before the beginning", "\"type\": \"uint8\", \"at\": -4", "010203", ""},
+    {"an invalid one as its bits", "\"type\": \"int16\", \"invalid\": \"0x8000\"", "0080", ""},
+    {"an invalid one as a number", "\"type\": \"int16\", \"invalid\": -32768", "0080", ""},
+    {"a float", "\"type\": \"float32\"", "0000c03f", "v=1.5"},
+    {"a float that is no number", "\"type\": \"float32\"", "0000c07f", ""},
+    {"a float that is infinite", "\"type\": \"float64\", \"order\": \"big\"", "7ff0000000000000", ""},
+    {"a medical float of 16 bits", "\"type\": \"medfloat16\"", "72f1", "v=37"},
+    {"a medical float that is too large", "\"type\": \"medfloat16\"", "fe07", ""},
+    {"0.1 + 0.2", "\"type\": \"uint8\", \"scale\": 0.1, \"plus\": {\"at\": 1, \"type\": \"uint8\", \"scale\": 0.1}",
+     "0102", "v=0.3"},
+    {"below zero towards zero", "\"type\": \"int16\", \"divide\": 10", "f1ff", "v=-1"},
+    {"no negative zero", "\"type\": \"uint8\", \"scale\": -0.1", "00", "v=0"},
+    {"nothing of the names", "\"type\": \"uint8\", \"values\": {\"1\": \"on\"}", "02", ""},
+    {"one of the names", "\"type\": \"int8\", \"values\": {\"-1\": \"down\", \"0x01\": \"up\"}", "ff", "v=down"},
+    {"a text up to its end", "\"type\": \"text\"", "c3a4c3", "v=\xc3\xa4?"},
+    {"a text without what cannot be printed", "\"type\": \"text\", \"length\": 3", "410a42", "v=A?B"},
+    {"a version", "\"type\": \"version\", \"length\": 3", "000106", "v=6.1.0"},
+};
+
+static void test_fields(void **state)
+{
+    struct decoded *d = calloc(1, sizeof *d);
+
+    (void)state;
+    assert_non_null(d);
+    for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
+        struct decoder_set *set = decoder_set_new();
+        char text[1024], values[512], source[64];
+        struct complaint c = {0};
+        struct sample s;
+        (void)snprintf(text, sizeof text,
+                       "{" MATCH ", \"fields\": [{\"name\": \"v\", %s}], \"vectors\": [{\"manufacturer\": {\"0x1\": "
+                       "\"\"}, \"result\": \"not-mine\"}]}",
+                       fields[i].field);
+        if (add(set, "own", text, &c) != 0)
+            fail_msg("%s: %s: %s", fields[i].sentence, c.place, c.message);
+        (void)snprintf(source, sizeof source, "1234:%s", fields[i].bytes);
+        sample_make(&s, source, NULL, NULL);
+        (void)decoder_decode(set, "own", &s.advert, NULL, NULL, 0, d);
+        decoded_text(d, values, sizeof values);
+        if (strcmp(values, fields[i].values) != 0)
+            fail_msg("%s: %s, not %s", fields[i].sentence, values, fields[i].values);
+        decoder_set_free(set);
+    }
+    free(d);
+}
+
+static void test_it_is_known_which_values_a_format_gives(void **state)
+{
+    struct decoder_set *set = shipped_decoders();
+
+    (void)state;
+    assert_true(decoder_gives(set, "bthome", "temperature"));
+    assert_true(decoder_gives(set, "bthome", "temperature_2"));
+    assert_true(decoder_gives(set, "bthome", "pm2.5_10"));
+    assert_true(decoder_gives(set, "auto", "specific_gravity"));
+    assert_false(decoder_gives(set, "bthome", "temprature"));
+    assert_false(decoder_gives(set, "bthome", "temperature_1"));
+    assert_false(decoder_gives(set, "bthome", "temperature_02"));
+    assert_false(decoder_gives(set, "bthome", "_2"));
+    assert_false(decoder_gives(set, "bthome", ""));
+    assert_false(decoder_gives(set, "ruuvi-5", "temperature_2"));
+    assert_false(decoder_gives(set, "ruuvi-5", "specific_gravity"));
+    assert_true(decoder_gives(set, "victron-smart-lithium", "cell_1_voltage"));
+    assert_false(decoder_gives(set, "gatt", "temperature"));
+    decoder_set_free(set);
+}
+
+static void test_a_directory_that_cannot_be_read_costs_only_its_own(void **state)
+{
+    char directory[256], path[300];
+    struct decoder_set *set = NULL;
+    struct complaint c = {0};
+
+    (void)state;
+    scratch_directory(directory, sizeof directory, "ble");
+    put(directory, "z.json", TITLED("good"));
+    (void)snprintf(path, sizeof path, "%s/z.json", directory);
+    const char *const directories[] = {path, directory};
+    assert_int_equal(decoder_set_load(directories, 2, keep, &c, &set), 0);
+    assert_int_equal(c.n, 1);
+    assert_string_equal(c.path, path);
+    assert_int_equal(decoder_set_count(set), 1);
+    decoder_set_free(set);
+    remove_all(directory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -315,6 +421,9 @@ int main(void)
         cmocka_unit_test(test_the_administrators_file_goes_first),
         cmocka_unit_test(test_what_is_no_file_is_told),
         cmocka_unit_test(test_a_format_of_ones_own_needs_no_code),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_it_is_known_which_values_a_format_gives),
+        cmocka_unit_test(test_a_directory_that_cannot_be_read_costs_only_its_own),
     };
 
     return cmocka_run_group_tests_name("ble-files", tests, NULL, NULL);
