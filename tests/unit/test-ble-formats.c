@@ -4,6 +4,9 @@
 
 #include "ble-sample.h"
 
+#include <nettle/aes.h>
+#include <nettle/ccm.h>
+
 #define BTHOME "231d39c1d7cc1ab1aee224cd096db932"
 #define BTHOME_MAC "54:48:E6:8F:80:A5"
 #define SHELLY "90bffd73cb6b26ef58a7a8eba9232036"
@@ -230,12 +233,108 @@ static void test_repeated(void **state)
     decoder_set_free(set);
 }
 
+/* --- an encrypted sensor's life --- */
+
+#define FRAME_BYTES 12
+
+/* A temperature, as the sensor with this key and BTHOME_MAC seals it. */
+static void seal(uint32_t counter, int16_t temperature, uint8_t frame[FRAME_BYTES])
+{
+    uint8_t nonce[13] = {0, 0, 0, 0, 0, 0, 0xd2, 0xfc, 0x41},
+            plain[3] = {0x02, (uint8_t)temperature, (uint8_t)(temperature >> 8)};
+    uint8_t key[16], sealed[7];
+    struct ccm_aes128_ctx ctx;
+    size_t n;
+
+    assert_int_equal(address_parse(BTHOME_MAC, nonce), 0);
+    assert_int_equal(bytes_from_hex(BTHOME, key, sizeof key, &n), 0);
+    for (size_t i = 0; i < 4; i++)
+        nonce[9 + i] = (uint8_t)(counter >> (8 * i));
+    ccm_aes128_set_key(&ctx, key);
+    ccm_aes128_encrypt_message(&ctx, sizeof nonce, nonce, 0, NULL, 4, sizeof sealed, sealed, plain);
+    frame[0] = 0x41;
+    memcpy(frame + 1, sealed, 3);
+    memcpy(frame + 4, nonce + 9, 4);
+    memcpy(frame + 8, sealed + 3, 4);
+}
+
+static int hear_sealed(const struct decoder_set *set, const uint8_t frame[FRAME_BYTES], struct counter_state *state,
+                       uint64_t seconds, struct decoded *d)
+{
+    struct sample s;
+
+    sample_make(&s, "s:fcd2:", BTHOME_MAC, BTHOME);
+    s.service.bytes = frame;
+    s.service.n = FRAME_BYTES;
+    return decoder_decode(set, DECODER_AUTO, &s.advert, &s.key, state, seconds * 1000000, d);
+}
+
+static void test_a_thousand_recorded_ones_are_dropped_and_a_new_battery_is_not(void **state)
+{
+    struct decoder_set *set = shipped_decoders();
+    struct decoded *d = calloc(1, sizeof *d);
+    static uint8_t recorded[1000][FRAME_BYTES];
+    struct counter_state counter = {0};
+    uint64_t now = 0;
+
+    (void)state;
+    assert_non_null(d);
+    for (uint32_t i = 0; i < 1000; i++, now += 10) {
+        seal(7000 + i, (int16_t)i, recorded[i]);
+        assert_int_equal(hear_sealed(set, recorded[i], &counter, now, d), DECODED);
+        assert_true(d->values[0].value.d == i / 100.0);
+        assert_int_equal(hear_sealed(set, recorded[i], &counter, now + 1, d), DECODER_DUPLICATE);
+    }
+    for (uint64_t wait = 0; wait <= 3600; wait += 3600)
+        for (uint32_t i = 0; i < 999; i++, now += 10) {
+            assert_int_equal(hear_sealed(set, recorded[i], &counter, now + wait, d), DECODER_REPLAY_OR_HELD);
+            assert_int_equal(d->n_values, 0);
+        }
+    now += 3700;
+    for (uint32_t i = 0; i < 4; i++, now += 10) {
+        uint8_t frame[FRAME_BYTES];
+        seal(i, 2000, frame);
+        int r = hear_sealed(set, frame, &counter, now, d);
+        assert_int_equal(r, i < 2 ? DECODER_REPLAY_OR_HELD : DECODED);
+        assert_int_equal(d->restarted, i == 2);
+    }
+    free(d);
+    decoder_set_free(set);
+}
+
+static void test_the_more_particular_format_goes_first(void **state)
+{
+    static const char text[] =
+        "{\"match\": {\"company\": \"0x1234\", \"bytes\": {\"0\": \"%s\"}}, \"fields\": "
+        "[{\"name\": \"v\", \"type\": \"uint8\"}], \"vectors\": [{\"manufacturer\": {\"0x1234\": "
+        "\"010203\"}, \"values\": {\"v\": 1}}]}";
+    static const char *const beginnings[] = {"01", "010203", "0102"}, *const names[] = {"a", "b", "c"};
+    struct decoder_set *set = decoder_set_new();
+    struct decoded *d = calloc(1, sizeof *d);
+    struct sample s;
+
+    (void)state;
+    assert_true(set && d);
+    for (size_t i = 0; i < 3; i++) {
+        char file[512];
+        (void)snprintf(file, sizeof file, text, beginnings[i]);
+        assert_int_equal(decoder_set_add_text(set, names[i], "x", file, strlen(file), sample_complain, NULL), 0);
+    }
+    sample_make(&s, "1234:010203", NULL, NULL);
+    assert_int_equal(decoder_decode(set, DECODER_AUTO, &s.advert, NULL, NULL, 0, d), DECODED);
+    assert_string_equal(decoder_name(d->decoder), "b");
+    free(d);
+    decoder_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_characteristics),
         cmocka_unit_test(test_repeated),
+        cmocka_unit_test(test_a_thousand_recorded_ones_are_dropped_and_a_new_battery_is_not),
+        cmocka_unit_test(test_the_more_particular_format_goes_first),
     };
 
     return cmocka_run_group_tests_name("ble-formats", tests, NULL, NULL);
