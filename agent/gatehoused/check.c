@@ -158,7 +158,7 @@ static void check_driver(const struct options *o, const struct config *c, const 
         snprintf(text, sizeof(text), "no driver can be asked: %s: %s", o->driver_program, strerrordesc_np(errno));
     else if (access(path, F_OK) < 0)
         snprintf(text, sizeof(text),
-                 "driver \"%s\" is not installed: there is no %s; is the package gatehouse-%s installed?",
+                 "driver \"%s\" is not installed: there is no %s; is the package gatehouse-plugin-%s installed?",
                  first->driver, path, first->driver);
     else {
         ask_plugin(o, c, first, mistakes);

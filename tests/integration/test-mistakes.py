@@ -186,7 +186,7 @@ def missing_drivers(bench):
     bench.write_config("coaps://127.0.0.1:1")
     bench.write_device("lost", "zigbee", points={"x": {}})
     status, said = checked(bench)
-    check(status == 78 and "devices.d/lost.json:4:" in said and "gatehouse-zigbee" in said, said)
+    check(status == 78 and "devices.d/lost.json:4:" in said and "gatehouse-plugin-zigbee" in said, said)
     bench.write_device("lost", "sim", points={"x": TEMPERATURE})
     status, said = checked(bench, "--driver-program", "/nonexistent")
     check(status == 78 and "/nonexistent" in said, said)
