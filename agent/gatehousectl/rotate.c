@@ -39,7 +39,7 @@ struct waiting {
     const char *id;
     const char *path; /* of the device */
     uint64_t since;
-    char told[1024];
+    char told[1024]; /* the reason: that the next try is later now is not told */
 };
 
 /* What takes longer than a moment is told, and again when it changes. */
@@ -47,15 +47,19 @@ static int tell(struct ctl *c, void *userdata)
 {
     struct waiting *w = userdata;
     _cleanup_json_ json_object *device = NULL;
+    const char *reason;
     char text[sizeof(w->told)];
     int r;
 
     if (clock_boottime() - w->since < TELL_AFTER || c->quiet)
         return 0;
     r = ctl_properties(c, w->path, BUS_INTERFACE_DEVICE, &device);
-    if (r != 0 || print_waits(device, text, sizeof(text)) == 0 || strcmp(text, w->told) == 0)
+    if (r != 0 || print_waits(device, text, sizeof(text)) == 0)
         return r;
-    memcpy(w->told, text, sizeof(text));
+    reason = json_get_string(device, "RotationReason") ?: "";
+    if (strncmp(reason, w->told, sizeof(w->told) - 1) == 0)
+        return 0;
+    snprintf(w->told, sizeof(w->told), "%s", reason);
     fprintf(stderr, "gatehousectl: %s: waits for %s\n", w->id, text);
     return 0;
 }

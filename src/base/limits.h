@@ -369,6 +369,7 @@
 #define ROTATION_REQUEST_LIFETIME USEC_PER_HOUR /* a request unanswered so long is not carried out any more */
 #define ROTATION_RETRY_MIN (2 * USEC_PER_SEC)
 #define ROTATION_RETRY_MAX BACKOFF_REFUSED_MAX
+#define ROTATION_VAIN_LINES 8                   /* in the journal, of why a new key is not accepted */
 #define ROTATION_HASTEN_MAX (10 * USEC_PER_SEC) /* at most so long an act that asks for a look waits for it */
 
 /* Registrars */

@@ -235,6 +235,12 @@ static const char *trouble(const struct device *d)
     return text && text[0] ? text : "no reason is known";
 }
 
+void batch_waiting(struct device *d, const char *reason)
+{
+    if (d->batch.list && d->fleet->batch)
+        job_waiting(d->fleet->batch->job, d->config->id, reason);
+}
+
 /* Devices that nobody can wait for any longer. What they have begun goes on by itself. */
 static void give_up(struct batch *b, uint64_t now)
 {

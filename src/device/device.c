@@ -66,6 +66,8 @@ struct device *device_free(struct device *d)
     free(d->writes);
     free(d->session_reason);
     free(d->rotation_problem);
+    free(d->vain.why);
+    free(d->probe.why);
     sensor_done(d);
     free(d);
     return NULL;

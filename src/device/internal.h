@@ -85,6 +85,7 @@ struct probe {
     struct uplink_session *session; /* stands after it was accepted, until it is taken or dropped */
     struct proof *proof;
     enum vault_slot slot;
+    char *why; /* what the last one ended with, if it was not accepted; NULL: nothing was said */
     /* r: 0 accepted, -EACCES refused by a server that answered, -EHOSTUNREACH not answered, other: our own fault */
     void (*done)(struct device *d, int r);
 };
@@ -178,6 +179,10 @@ struct device {
     bool scheduled; /* its rotation was begun by its key's age */
     struct batch_place batch;
     char *rotation_problem;
+    struct {
+        char *why;   /* the new key was not accepted; NULL: it was not tried yet, or is accepted */
+        size_t told; /* lines in the journal */
+    } vain;
 
     struct sensor_key *sensor_key; /* NULL: no reason yet to think of one */
     struct write_limits *writes;   /* NULL: nothing was ever written */
@@ -310,6 +315,8 @@ void batch_run(struct fleet *f, uint64_t now);
 /* When batch_run() is to be called again; USEC_INFINITY: something will say so. */
 uint64_t batch_wake(struct fleet *f, uint64_t now);
 /* The device's rotation has ended or was refused. */
+/* Why it is not done yet, into the job's results. */
+void batch_waiting(struct device *d, const char *reason);
 void batch_ended(struct device *d, bool ok, const char *outcome, const char *reason);
 /* It is online now; its turn is over; it is going to be freed. */
 void batch_online(struct device *d);
@@ -457,7 +464,10 @@ int device_introduce(void *userdata, struct uplink_introduction *ret);
 int proof_begin(struct device *d, struct uplink_session *s,
                 void (*done)(struct device *d, int r, enum profile_verdict verdict, uint8_t code), struct proof **ret);
 struct proof *proof_free(struct proof *p);
-/* The same when its session has been stopped, and with it every subscription. */
+/* Why it was not accepted, in words: r, verdict and code as for `done`, on the probe's own session. */
+const char *proof_words(const struct device *d, int r, enum profile_verdict verdict, uint8_t code, char *buffer,
+                        size_t size);
+/* proof_free() when its session has been stopped, and with it every subscription. */
 struct proof *proof_stopped(struct proof *p);
 
 /* downlink.c */

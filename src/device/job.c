@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define WAITING "waiting"
+
 struct jobs {
     struct job *first, **last; /* in the order of their numbers */
     uint32_t next_number;
@@ -136,13 +138,41 @@ static struct job_result *add_result(struct job *job)
     return &p[job->n_results++];
 }
 
-void job_note(struct job *job, const char *device, const char *outcome, const char *reason)
+/* The line of a device that waited, which is nobody's any more; NULL: there is none. */
+static struct job_result *take_waiting(struct job *job, const char *device)
 {
-    struct job_result *result = add_result(job);
+    for (size_t i = 0; job->n_waiting > 0 && i < job->n_results; i++) {
+        struct job_result *result = &job->results[i];
+
+        if (!result->outcome || strcmp(result->outcome, WAITING) != 0 || strcmp(result->device, device ?: "") != 0)
+            continue;
+        job->n_waiting--;
+        free(result->device);
+        free(result->outcome);
+        free(result->reason);
+        return result;
+    }
+    return NULL;
+}
+
+static bool note(struct job *job, const char *device, const char *outcome, const char *reason)
+{
+    struct job_result *result = take_waiting(job, device) ?: add_result(job);
 
     if (result)
         *result = (struct job_result){
             .device = strdup(device ?: ""), .outcome = strdup(outcome), .reason = strdup(reason ?: "")};
+    return result;
+}
+
+void job_note(struct job *job, const char *device, const char *outcome, const char *reason)
+{
+    (void)note(job, device, outcome, reason);
+}
+
+void job_waiting(struct job *job, const char *device, const char *reason)
+{
+    job->n_waiting += note(job, device, WAITING, reason);
 }
 
 void job_found(struct job *job, json_object *found)

@@ -33,6 +33,7 @@ struct job {
     uint32_t done, total, failed;
     struct job_result *results;
     size_t n_results, results_allocated;
+    size_t n_waiting;  /* of them */
     uint64_t finished; /* CLOCK_BOOTTIME */
     /* The one who works on it: called at most once, by job_cancel. NULL: cannot be ended. */
     void (*cancel)(struct job *job, void *userdata);
@@ -59,6 +60,8 @@ void job_progress(struct jobs *jobs, struct job *job, const char *device, bool o
                   const char *reason);
 /* A line in its results that counts nothing. */
 void job_note(struct job *job, const char *device, const char *outcome, const char *reason);
+/* What the work on a device waits for: a line "waiting" in the results, until the device's own takes its place. */
+void job_waiting(struct job *job, const char *device, const char *reason);
 /* A find of a scan, likewise; takes a reference. */
 void job_found(struct job *job, json_object *found);
 void job_finish(struct jobs *jobs, struct job *job, enum job_state state);

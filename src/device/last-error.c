@@ -111,6 +111,10 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         return d->report_reason;
     if (rotate_fallen(d))
         return of_fallback(entry, buffer, sizeof(buffer));
+    if (d->vain.why) {
+        snprintf(buffer, sizeof(buffer), "the new key is not accepted yet: %s", d->vain.why);
+        return buffer;
+    }
     if (!d->tombstone && sensor_state_bad(d->sensor.shown)) {
         const char *reason = device_sensor_reason(d, buffer, sizeof(buffer));
 

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 static bool is_exclusive(const struct device *d)
 {
@@ -30,11 +31,21 @@ static void finish(struct device *d, int r)
         done(d, r);
 }
 
+static void set_why(struct device *d, const char *why)
+{
+    free(d->probe.why);
+    d->probe.why = why && why[0] ? strdup(why) : NULL;
+}
+
 static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint8_t code)
 {
+    char words[ERROR_TEXT_MAX];
+
     d->probe.proof = proof_free(d->probe.proof);
     if (!d->probe.done)
         return; /* dropped */
+    if (r < 0 || verdict != PROFILE_ACCEPTED)
+        set_why(d, proof_words(d, r, verdict, code, words, sizeof(words)));
     if (r < 0) {
         finish(d, r == -ENOMEM ? r : -EHOSTUNREACH);
         return;
@@ -59,6 +70,8 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
 
     if (state != UPLINK_STATE_STOPPED)
         return;
+    if (d->probe.done && reason && reason[0])
+        set_why(d, reason);
     d->probe.proof = proof_stopped(d->probe.proof);
     if (d->probe.done)
         finish(d, -EHOSTUNREACH);
@@ -71,6 +84,7 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
 
     if (!d->probe.done)
         return;
+    set_why(d, reason);
     switch (result) {
     case UPLINK_OK:
         r = proof_begin(d, d->probe.session, on_proof, &d->probe.proof);
@@ -141,6 +155,7 @@ int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct devi
     probe_drop(d);
     if (!device_entry(d) || !d->config->enabled || d->disconnected || d->fleet->stopping)
         return -ESHUTDOWN;
+    set_why(d, NULL);
     d->probe.slot = slot;
     d->probe.done = done;
     r = is_exclusive(d) ? pause_session(d) : begin(d);

@@ -20,8 +20,13 @@ void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *
     struct device *d = userdata;
     struct fleet *f = d->fleet;
     struct job *job = d->job;
+    struct error e = {0};
 
     d->job = NULL;
+    if (outcome == ROTATION_ABANDONED && d->vain.why) {
+        error_set(&e, 0, "%s: %s", reason, d->vain.why);
+        reason = e.text;
+    }
     if (outcome == ROTATION_REMOVED)
         batch_gone(d);
     else

@@ -33,22 +33,23 @@ static bool is_connected(const struct device *d)
 
 static const char *for_new_key(const struct device *d, const struct rotation *m, struct waits *w)
 {
-    uint64_t settled = m->unsettled_until;
+    uint64_t settled = m->unsettled_until, when = m->in_flight == ROTATION_REQUEST_NONE ? d->rotation_when : 0;
     bool rejected = m->absent || m->d.give_up || d->report == ROTATION_REPORT_CONFLICT;
 
     if (m->d.fallen)
-        return for_text(w, d->rotation_when, "the newer key to be accepted again, which is tried", "");
+        return for_text(w, d->rotation_when, "the newer key to be accepted again, which is tried", d->vain.why);
     if (rejected && settled > clock_boottime())
         return for_text(w, settled, "an earlier offer of the new key, which may still arrive", d->rotation_problem);
     if (m->in_flight == ROTATION_REQUEST_OFFER)
         return for_text(w, 0, "the registrar's answer to the new key", "");
-    if (m->in_flight == ROTATION_REQUEST_PROBE)
+    if (m->in_flight == ROTATION_REQUEST_PROBE && !d->vain.why)
         return for_text(w, 0, "the cloud's answer to a session with the new key", "");
     if (d->uplink->registrar->traits.manual)
-        return for_text(w, d->rotation_when, "the new key, which the operator carries, to be accepted: it is tried",
-                        "");
+        return for_text(w, when, "the new key, which the operator carries, to be accepted: it is tried", d->vain.why);
     if (m->d.state == ROTATION_PROBING)
-        return for_text(w, d->rotation_when, "the cloud to accept the new key, which it has: it is tried", "");
+        return for_text(w, when, "the cloud to accept the new key, which its registrar took: it is tried", d->vain.why);
+    if (d->vain.why)
+        return for_text(w, when, "the cloud to accept the new key, which was offered: it is tried", d->vain.why);
     if (!is_connected(d))
         return for_session(d, w);
     return for_text(w, d->rotation_when, "the registrar, which is asked again", d->rotation_problem);

@@ -273,6 +273,8 @@ static int op_delete(void *userdata, enum rotation_role role)
 
 static void on_probed(struct device *d, int r)
 {
+    if (r < 0)
+        rotate_vain(d, r);
     rotate_event(d, r >= 0               ? ROTATION_EV_PROBE_ACCEPTED
                     : r == -EACCES       ? ROTATION_EV_PROBE_REFUSED
                     : r == -EHOSTUNREACH ? ROTATION_EV_PROBE_UNREACHABLE
@@ -362,8 +364,11 @@ static void op_reply(void *userdata, enum rotation_event_type act, int r, const 
 static void op_changed(void *userdata)
 {
     struct device *d = userdata;
+    enum rotation_state state = rotation_carrier_machine(d->rotation)->d.state;
 
     log_debug(d->config->id, "rotation is %s", rotation_carrier_state(d->rotation));
+    if (state != ROTATION_OFFERED && state != ROTATION_PROBING && state != ROTATION_ABANDONING)
+        rotate_vain_over(d);
     session_start(d);
     rotate_schedule(d, false);
     device_changed(d);
