@@ -398,6 +398,9 @@
 #define BUS_LARGE (16 * 1024)             /* judged before it is whole */
 #define BUS_READ (64 * 1024)              /* at once */
 #define BUS_READS_PER_TURN 8
+#define BUS_WAKES 4                  /* in a millisecond, for others than root: */
+#define BUS_REST (2 * USEC_PER_MSEC) /* then nothing is read for so long, and what comes meanwhile is read at once */
+#define BUS_ROOT_ACTIVE (20 * USEC_PER_MSEC) /* since its last call: no rest */
 #define BUS_AUTH_MAX 4096
 #define BUS_DESCRIPTORS_MAX 1 /* in one message: no method takes more */
 #define BUS_WAITING_MAX 1024  /* messages of one user, */
@@ -408,11 +411,14 @@
 #define BUS_UNKNOWN_BYTES (4 * 1024 * 1024) /* of all whose users are not known yet */
 #define BUS_UNKNOWN_DESCRIPTORS 512
 #define BUS_TURN (2 * USEC_PER_MSEC)     /* of calls carried out in one turn of the loop */
-#define BUS_OUT_MAX (128 * 1024)         /* bytes that the bus has not taken: then only root is answered */
+#define BUS_OUT_MAX (32 * 1024)          /* bytes that the bus has not taken: then only root is answered */
+#define BUS_ANSWER_LARGE (64 * 1024)     /* others than root have such an answer only when the bus has taken all */
+#define BUS_CALM (200 * USEC_PER_MSEC)   /* ... for so long */
 #define BUS_OUT_FULL (1024 * 1024)       /* nothing is said that can wait */
-#define BUS_OUT_LOOK (5 * USEC_PER_MSEC) /* until it is looked at again */
+#define BUS_OUT_LOOK (2 * USEC_PER_MSEC) /* until it is looked at again */
 #define BUS_QUEUED_MAX 1024              /* the same in messages */
 #define BUS_OPTIONS_MAX 16               /* in one call */
+#define POLICY_KNOWN (1 * USEC_PER_SEC)  /* the groups of a user, once looked up */
 #define POLICY_REQUEST_KEPT (30 * USEC_PER_SEC)
 #define CALLERS_MAX 4096      /* connections that have called, and are still there */
 #define CALLERS_USER_MAX 1024 /* of one user */
@@ -434,7 +440,8 @@
 #define BUS_RECONNECT_INTERVAL (1 * USEC_PER_SEC)
 #define BUS_CHANGED_PER_TURN 64                /* devices whose changes are told in one turn of the loop */
 #define BUS_CLOCK_INTERVAL (15 * USEC_PER_SEC) /* between two looks whether the clock is synchronised */
-#define SUBSCRIBERS_MAX 64
+#define SUBSCRIBERS_MAX 64                     /* of root, and as many of all others */
+#define SUBSCRIBERS_USER_MAX 16
 #define SUBSCRIBER_QUEUE_MAX 1000
 #define LIST_DEVICES_MAX 1000
 #define MANAGED_OBJECTS_PER_TURN 64 /* of GetManagedObjects */

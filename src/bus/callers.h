@@ -39,6 +39,8 @@ struct caller_user {
     int64_t left;           /* microseconds of the processor; negative: owed */
     uint64_t used;          /* of them in all, as far as whose turn it is goes by that */
     unsigned busy;          /* calls under way that its next ones wait for */
+    bool administrator;     /* as of then: */
+    uint64_t looked_up;     /* 0: never */
     struct letters waiting; /* the gate's */
     size_t n_waiting, n_descriptors;
     uint64_t bytes_waiting;

@@ -27,7 +27,11 @@ struct door {
     int pair; /* sd-bus reads at the other end; -EBADF: the bus is gone, and sd-bus has been told so by that */
     struct gate *gate;
     const struct letter *current;
-    sd_event_source *io, *turn, *timer;
+    sd_event_source *io, *turn, *timer, *rest;
+    uint64_t root_at;    /* when root's last call came */
+    uint64_t crowded_at; /* when the bus took no more last */
+    uint64_t wakes_from; /* the millisecond in which were ... */
+    unsigned wakes;      /* ... so many */
 };
 
 uint64_t door_processor(void)
@@ -68,6 +72,7 @@ static void hang_up(struct door *d, const char *why)
     sd_event_source_set_enabled(d->io, SD_EVENT_OFF);
     sd_event_source_set_enabled(d->turn, SD_EVENT_OFF);
     sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
+    sd_event_source_set_enabled(d->rest, SD_EVENT_OFF);
     d->pair = safe_close(d->pair);
 }
 
@@ -121,12 +126,25 @@ static int carry_out(struct door *d, const struct letter *l)
     d->current = l;
     r = pass_on(d, l);
     d->current = NULL;
+    if (l->user && l->user->unbounded)
+        d->root_at = clock_boottime();
     if (l->user)
         callers_spent(d->bus->callers, l->user, door_processor() - begun, clock_boottime());
     return r;
 }
 
-static void wait_for_more(struct door *d, bool room)
+static enum gate_room look_for_room(struct door *d)
+{
+    uint64_t now = clock_boottime();
+
+    if (!door_has_room(d->bus)) {
+        d->crowded_at = now;
+        return GATE_ROOM_NONE;
+    }
+    return now < d->crowded_at + BUS_CALM ? GATE_ROOM_SMALL : GATE_ROOM_ANY;
+}
+
+static void wait_for_more(struct door *d, enum gate_room room)
 {
     uint64_t now = clock_boottime(), due = gate_due(d->gate, now);
 
@@ -134,7 +152,7 @@ static void wait_for_more(struct door *d, bool room)
         sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
         return;
     }
-    sd_event_source_set_time(d->timer, MAX_OF(due, now + (room ? USEC_PER_MSEC : BUS_OUT_LOOK)));
+    sd_event_source_set_time(d->timer, MAX_OF(due, now + (room == GATE_ROOM_ANY ? USEC_PER_MSEC : BUS_OUT_LOOK)));
     sd_event_source_set_enabled(d->timer, SD_EVENT_ONESHOT);
 }
 
@@ -143,7 +161,7 @@ static void hand_on(struct door *d)
     uint64_t begun = door_processor();
 
     while (d->pair >= 0) {
-        bool room = door_has_room(d->bus);
+        enum gate_room room = look_for_room(d);
         _cleanup_(letter_freep) struct letter *l = gate_next(d->gate, room, clock_boottime());
         int r;
 
@@ -219,6 +237,29 @@ static int read_some(struct door *d)
     return n < 0 ? (int)n : 1;
 }
 
+/* A flood of small messages would be a turn of the loop each. */
+static void rest(struct door *d)
+{
+    uint64_t now = clock_boottime();
+
+    if (now >= d->wakes_from + USEC_PER_MSEC) {
+        d->wakes_from = now;
+        d->wakes = 0;
+    }
+    if (++d->wakes <= BUS_WAKES || now < d->root_at + BUS_ROOT_ACTIVE)
+        return;
+    sd_event_source_set_enabled(d->io, SD_EVENT_OFF);
+    sd_event_source_set_time(d->rest, now + BUS_REST);
+    sd_event_source_set_enabled(d->rest, SD_EVENT_ONESHOT);
+}
+
+static int on_rested(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct door *d = userdata;
+
+    return sd_event_source_set_enabled(d->io, SD_EVENT_ON);
+}
+
 static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
     struct door *d = userdata;
@@ -229,10 +270,17 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
     hand_on(d);
     if (r < 0)
         hang_up(d, strerrordesc_np(-r));
+    else
+        rest(d);
     return 0;
 }
 
 /* ── What the gate wants ── */
+
+static bool large(const char *path, const char *member, void *userdata)
+{
+    return limits_cost(((struct door *)userdata)->bus, path, member) > BUS_ANSWER_LARGE;
+}
 
 static int ask(const char *name, uint32_t *ret_serial, void *userdata)
 {
@@ -361,7 +409,11 @@ static int attach(struct door *d)
         r = sd_event_source_set_enabled(d->turn, SD_EVENT_OFF);
     if (r >= 0)
         r = sd_event_add_time(event, &d->timer, CLOCK_BOOTTIME, USEC_INFINITY, USEC_PER_MSEC, on_timer, d);
-    return r < 0 ? r : sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(d->timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_time(event, &d->rest, CLOCK_BOOTTIME, USEC_INFINITY, USEC_PER_MSEC, on_rested, d);
+    return r < 0 ? r : sd_event_source_set_enabled(d->rest, SD_EVENT_OFF);
 }
 
 int door_open(struct bus *b)
@@ -376,7 +428,7 @@ int door_open(struct bus *b)
     if (d->fd < 0)
         return d->fd;
     b->callers = callers_new();
-    d->gate = b->callers ? gate_new(b->callers, &(struct gate_ops){ask, on_pong, on_gone, d}) : NULL;
+    d->gate = b->callers ? gate_new(b->callers, &(struct gate_ops){large, ask, on_pong, on_gone, d}) : NULL;
     if (!d->gate)
         return -ENOMEM;
     r = start(d, &b->connection);
@@ -392,6 +444,7 @@ void door_close(struct bus *b)
         sd_event_source_disable_unref(d->io);
         sd_event_source_disable_unref(d->turn);
         sd_event_source_disable_unref(d->timer);
+        sd_event_source_disable_unref(d->rest);
         gate_free(d->gate);
         safe_close(d->pair);
         safe_close(d->fd);

@@ -390,6 +390,7 @@ static int from_other(struct gate *g, const uint8_t *data, const struct outline 
     l->fate = fate;
     if (fate == LETTER_PASS && m->n_fds > 0)
         l->fd = take_fd(g);
+    l->large = fate == LETTER_PASS && m->path && m->member && g->ops.large(m->path, m->member, g->ops.userdata);
     if (one->user)
         admit(g, l, now);
     else
@@ -539,7 +540,12 @@ static struct letter *first_of(struct letters *letters)
     return l;
 }
 
-static struct caller_user *whose_turn(struct gate *g, bool room, uint64_t now)
+static bool fits(const struct caller_user *u, enum gate_room room)
+{
+    return room == GATE_ROOM_ANY || (room == GATE_ROOM_SMALL && !TAILQ_FIRST(&u->waiting)->large);
+}
+
+static struct caller_user *whose_turn(struct gate *g, enum gate_room room, uint64_t now)
 {
     struct caller_user *best = NULL;
 
@@ -548,20 +554,20 @@ static struct caller_user *whose_turn(struct gate *g, bool room, uint64_t now)
             continue;
         if (u->unbounded)
             return u;
-        if (room && (!best || u->used < best->used) && callers_may(g->callers, u, now))
+        if (fits(u, room) && (!best || u->used < best->used) && callers_may(g->callers, u, now))
             best = u;
     }
     return best;
 }
 
-struct letter *gate_next(struct gate *g, bool room, uint64_t now)
+struct letter *gate_next(struct gate *g, enum gate_room room, uint64_t now)
 {
     struct letter *l = first_of(&g->from_bus);
     struct caller_user *u = l ? NULL : whose_turn(g, room, now);
 
     if (l)
         return l;
-    if (room && g->n_refused > 0 && !(u && u->unbounded)) {
+    if (room != GATE_ROOM_NONE && g->n_refused > 0 && !(u && u->unbounded)) {
         l = first_of(&g->refused);
         g->n_refused--;
         l->from->n_waiting--;

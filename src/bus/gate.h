@@ -25,6 +25,7 @@ struct letter {
     struct caller *from;      /* NULL: the bus itself */
     struct caller_user *user; /* likewise */
     enum letter_fate fate;    /* of other than the first, the body has been taken away */
+    bool large;               /* its answer will be */
     int fd;                   /* -EBADF: none */
     size_t size;
     uint8_t data[];
@@ -33,7 +34,16 @@ struct letter {
 struct letter *letter_free(struct letter *l);
 DEFINE_FREEP(struct letter, letter_free)
 
+/* What the bus takes now. */
+enum gate_room {
+    GATE_ROOM_NONE,  /* only root's calls are handed on, and what comes from the bus itself */
+    GATE_ROOM_SMALL, /* and those whose answers are not large */
+    GATE_ROOM_ANY,
+};
+
 struct gate_ops {
+    /* Whether the answer to that call will be so large that others would wait for it. */
+    bool (*large)(const char *path, const char *member, void *userdata);
     /* Asks the bus whose connection that is. The serial of the question, or negative. */
     int (*ask)(const char *name, uint32_t *ret_serial, void *userdata);
     /* A ping was answered. */
@@ -56,7 +66,7 @@ uint8_t *gate_room(struct gate *g, size_t *ret_size);
  * cannot be used any more. */
 int gate_received(struct gate *g, size_t n, const int *fds, size_t n_fds, uint64_t now);
 
-/* The next to be handed on, which is the caller's now; NULL: none may be. `room`: the bus takes answers. */
-struct letter *gate_next(struct gate *g, bool room, uint64_t now);
+/* The next to be handed on, which is the caller's now; NULL: none may be. */
+struct letter *gate_next(struct gate *g, enum gate_room room, uint64_t now);
 /* When there may be another, if nothing comes meanwhile. USEC_INFINITY: never, or when a call under way ends. */
 uint64_t gate_due(struct gate *g, uint64_t now);

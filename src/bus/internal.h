@@ -27,7 +27,6 @@ struct bus {
     struct callers *callers;
     struct door *door;
     struct subscriber *subscribers;
-    size_t n_subscribers;
     struct rounds *rounds; /* of devices with changes not yet signalled */
     sd_event_source *changed_timer;
     uint64_t mistakes_told;     /* fleet_totals.mistakes_version, as signalled last */
@@ -44,6 +43,8 @@ bool policy_knows(struct bus *b, sd_bus_message *m);
 
 /* limits.c: a caller's answers are bounded */
 int limits_register(struct bus *b);
+/* Bytes that the answer to a call may have. */
+uint64_t limits_cost(struct bus *b, const char *path, const char *member);
 /* A long answer has been sent to it. */
 void limits_answered(struct bus *b, const char *sender);
 /* The bus does not take what is sent: what can wait has to. */

@@ -28,22 +28,20 @@ static int refuse(sd_bus_message *m, enum letter_fate fate)
     return sd_bus_reply_method_errorf(m, SD_BUS_ERROR_LIMITS_EXCEEDED, "%s", refusals[fate]) < 0 ? -EIO : 1;
 }
 
-static uint64_t cost(struct bus *b, sd_bus_message *m)
+uint64_t limits_cost(struct bus *b, const char *path, const char *member)
 {
-    const char *member = sd_bus_message_get_member(m), *path = sd_bus_message_get_path(m);
-    struct fleet_totals totals;
+    uint64_t devices = fleet_size(b->fleet);
 
-    fleet_totals(b->fleet, &totals);
     if (strcmp(member, "GetManagedObjects") == 0)
-        return COST_PROPERTIES + (uint64_t)totals.devices * COST_OBJECT;
+        return COST_PROPERTIES + devices * COST_OBJECT;
     if (strcmp(member, "ListDevices") == 0 || strcmp(member, "ListSensors") == 0)
-        return COST_SMALL + MIN_OF((uint64_t)totals.devices, (uint64_t)LIST_DEVICES_MAX) * COST_ROW;
+        return COST_SMALL + MIN_OF(devices, (uint64_t)LIST_DEVICES_MAX) * COST_ROW;
     if (strcmp(member, "Introspect") == 0)
-        return 4 * COST_PROPERTIES + (strcmp(path, BUS_PATH_DEVICE) == 0 ? (uint64_t)totals.devices * COST_NODE : 0);
+        return 4 * COST_PROPERTIES + (strcmp(path, BUS_PATH_DEVICE) == 0 ? devices * COST_NODE : 0);
     if (strcmp(member, "GetAll") == 0)
         return strcmp(path, BUS_PATH_MANAGER) == 0 ? 4 * COST_PROPERTIES : COST_PROPERTIES;
     if (strcmp(member, "Get") == 0 && strncmp(path, BUS_PATH_JOB "/", strlen(BUS_PATH_JOB) + 1) == 0)
-        return COST_SMALL + (uint64_t)totals.devices * COST_ROW;
+        return COST_SMALL + devices * COST_ROW;
     return COST_SMALL;
 }
 
@@ -79,7 +77,8 @@ static int on_call(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (!one || !one->user)
         return 1;
     ping(b, one);
-    switch (callers_judge(b->callers, one, cost(b, m), clock_boottime())) {
+    switch (callers_judge(b->callers, one, limits_cost(b, sd_bus_message_get_path(m), sd_bus_message_get_member(m)),
+                          clock_boottime())) {
     case CALLERS_CARRY_OUT:
         return 0;
     case CALLERS_REFUSE:

@@ -23,13 +23,13 @@ struct policy_request {
     struct caller_user *user;
     struct lookup *lookup; /* while it is under way */
     uint64_t asked;        /* CLOCK_BOOTTIME */
-    bool administrator;
 };
 
 /* Goes to the worker and back; the worker touches nothing else. */
 struct lookup {
     struct policy_request *request; /* NULL: dropped meanwhile */
     uid_t uid;
+    uint64_t processor; /* what it took, of the worker's */
     bool administrator;
 };
 
@@ -79,9 +79,8 @@ static bool for_root_only(const char *action)
            strcmp(action, ACTION_SET_LOG_LEVEL) == 0;
 }
 
-static int run_lookup(void *userdata)
+static int find_administrator(struct lookup *l)
 {
-    struct lookup *l = userdata;
     _cleanup_free_ char *buffer = malloc(LOOKUP_BUFFER);
     gid_t groups[LOOKUP_GROUPS], admins;
     int n = LOOKUP_GROUPS;
@@ -103,6 +102,16 @@ static int run_lookup(void *userdata)
     return 0;
 }
 
+static int run_lookup(void *userdata)
+{
+    struct lookup *l = userdata;
+    uint64_t begun = door_processor();
+    int r = find_administrator(l);
+
+    l->processor = door_processor() - begun;
+    return r;
+}
+
 static void on_lookup(int r, void *userdata)
 {
     _cleanup_free_ struct lookup *l = userdata;
@@ -111,7 +120,9 @@ static void on_lookup(int r, void *userdata)
     if (!request)
         return;
     request->lookup = NULL;
-    request->administrator = r >= 0 && l->administrator;
+    request->user->administrator = r >= 0 && l->administrator;
+    request->user->looked_up = clock_boottime();
+    callers_spent(request->bus->callers, request->user, l->processor, clock_boottime());
     if (sd_bus_enqueue_for_read(request->bus->connection, request->message) >= 0)
         door_run(request->bus, request->user);
 }
@@ -178,7 +189,7 @@ int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_er
 {
     struct policy_request **link = find(b, m);
     struct caller *one = sd_bus_message_get_sender(m) ? callers_find(b->callers, sd_bus_message_get_sender(m)) : NULL;
-    bool administrator = link && (*link)->administrator;
+    bool known;
 
     if (link && (*link)->lookup)
         return 0;
@@ -187,7 +198,8 @@ int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_er
     if (!one || !one->user) /* it has left meanwhile */
         return refuse(m, action, UINT32_MAX, error);
     b->caller = one->user->uid;
-    if (own_or_root(b->caller) || (administrator && !for_root_only(action)))
+    known = link || (one->user->looked_up > 0 && clock_boottime() < one->user->looked_up + POLICY_KNOWN);
+    if (own_or_root(b->caller) || (known && one->user->administrator && !for_root_only(action)))
         return 1;
-    return link || for_root_only(action) ? refuse(m, action, b->caller, error) : ask(b, m, one->user);
+    return known || for_root_only(action) ? refuse(m, action, b->caller, error) : ask(b, m, one->user);
 }

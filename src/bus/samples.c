@@ -21,6 +21,7 @@ struct subscriber {
     struct subscriber *next;
     struct bus *bus;
     char *name;
+    uid_t uid;
     struct lh_table *devices; /* NULL: all */
     bool pinged;
     uint32_t unanswered; /* samples sent since the last answered ping was sent */
@@ -38,7 +39,6 @@ static void drop(struct subscriber **link)
     struct subscriber *s = *link;
 
     *link = s->next;
-    s->bus->n_subscribers--;
     if (s->devices)
         lh_table_free(s->devices);
     free(s->name);
@@ -165,23 +165,36 @@ static int read_devices(struct bus *b, sd_bus_message *m, struct subscriber *s, 
     return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+/* Nobody takes the place of others: root has its own, and each user some of the rest. */
+static bool has_room(const struct bus *b, uid_t uid)
+{
+    size_t of_root = 0, of_others = 0, of_uid = 0;
+
+    for (const struct subscriber *s = b->subscribers; s; s = s->next) {
+        of_root += s->uid == 0;
+        of_others += s->uid != 0;
+        of_uid += s->uid == uid;
+    }
+    return uid == 0 ? of_root < SUBSCRIBERS_MAX : of_others < SUBSCRIBERS_MAX && of_uid < SUBSCRIBERS_USER_MAX;
+}
+
 int samples_subscribe(struct bus *b, sd_bus_message *m, sd_bus_error *error)
 {
     const char *sender = sd_bus_message_get_sender(m);
+    struct caller *one = callers_find(b->callers, sender);
     struct subscriber **old = find(b, sender), *s;
     int r;
 
-    if (!callers_find(b->callers, sender))
+    if (!one || !one->user)
         return 1; /* it has left meanwhile, and samples_gone() will not come again */
-    if (!old && b->n_subscribers >= SUBSCRIBERS_MAX)
-        return sd_bus_error_setf(error, SD_BUS_ERROR_LIMITS_EXCEEDED, "there are %d subscribers already",
-                                 SUBSCRIBERS_MAX);
+    if (!old && !has_room(b, one->user->uid))
+        return sd_bus_error_set(error, SD_BUS_ERROR_LIMITS_EXCEEDED,
+                                "there are too many subscribers, of this user or in all");
     s = calloc(1, sizeof(*s));
     if (!s)
         return -ENOMEM;
-    *s = (struct subscriber){.next = b->subscribers, .bus = b, .name = strdup(sender)};
+    *s = (struct subscriber){.next = b->subscribers, .bus = b, .name = strdup(sender), .uid = one->user->uid};
     b->subscribers = s;
-    b->n_subscribers++;
     r = s->name ? read_devices(b, m, s, error) : -ENOMEM;
     if (r < 0) {
         drop(&b->subscribers);

@@ -419,6 +419,11 @@ struct vault *fleet_vault(struct fleet *f)
     return f->vault;
 }
 
+size_t fleet_size(const struct fleet *f)
+{
+    return f->n_devices;
+}
+
 void fleet_totals(struct fleet *f, struct fleet_totals *ret)
 {
     static char problem[ERROR_TEXT_MAX];

@@ -71,6 +71,8 @@ struct vault *fleet_vault(struct fleet *f);
 /* For what is local to this machine and may block all the same: files, passwd look-ups. */
 struct workers *fleet_workers(struct fleet *f);
 void fleet_totals(struct fleet *f, struct fleet_totals *ret);
+/* How many devices there are. */
+size_t fleet_size(const struct fleet *f);
 
 /* Each of at most MISTAKES_MAX (`each` NULL: none); how many there are. */
 size_t fleet_mistakes(struct fleet *f, fleet_mistake_fn each, void *userdata);

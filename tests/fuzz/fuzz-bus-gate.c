@@ -19,6 +19,11 @@ struct play {
     size_t size;
 };
 
+static bool large(const char *path, const char *member, void *userdata)
+{
+    return strcmp(member, "GetManagedObjects") == 0;
+}
+
 static int ask(const char *name, uint32_t *ret_serial, void *userdata)
 {
     struct play *p = userdata;
@@ -163,7 +168,7 @@ static int step(struct play *p)
         p->now += (uint64_t)byte(p) << 14;
         return 0;
     default:
-        l = gate_next(p->gate, what >> 7, p->now);
+        l = gate_next(p->gate, what >> 7 ? GATE_ROOM_ANY : what >> 6 ? GATE_ROOM_SMALL : GATE_ROOM_NONE, p->now);
         if (l && l->user)
             callers_spent(p->callers, l->user, (uint64_t)byte(p) << 4, p->now);
         letter_free(l);
@@ -178,7 +183,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct play p = {.now = 100 * USEC_PER_SEC, .data = data, .size = size};
 
     p.callers = callers_new();
-    p.gate = gate_new(p.callers, &(struct gate_ops){ask, ponged, gone, &p});
+    p.gate = gate_new(p.callers, &(struct gate_ops){large, ask, ponged, gone, &p});
     if (feed(&p, handshake, sizeof(handshake) - 1, 0) < 0)
         abort();
     while (p.size > 0 && step(&p) >= 0)

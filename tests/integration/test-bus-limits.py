@@ -19,6 +19,7 @@ LIMITS = "org.freedesktop.DBus.Error.LimitsExceeded"
 INVALID = "org.gatehouse1.Error.InvalidArgument"
 STRANGER = 65534
 MIB = 1 << 20
+SUBSCRIBERS = 64
 ATTACK = 4  # seconds
 
 
@@ -282,6 +283,30 @@ def reconnecting_brings_nothing(bench):
         c.call(ROOT, MANAGER, "GetDevice", "s", "device-00001")
 
 
+def subscribers_are_bounded(bench):
+    """There are so many places for the subscribers of a user, and one whose connection has ended is free again."""
+    sim_bench(bench, connect=False)
+    own = [Client(bench) for _ in range(SUBSCRIBERS if os.geteuid() == 0 else SUBSCRIBERS // 4)]
+    for c in own:
+        c.call(ROOT, MANAGER, "Subscribe", "as", [])
+    with Client(bench) as c:
+        try:
+            c.call(ROOT, MANAGER, "Subscribe", "as", [])
+            check(False, "there is no bound")
+        except Error as e:
+            check(e.name == LIMITS, e)
+    own.pop().close()
+
+    def again():
+        with Client(bench) as c:
+            try:
+                c.call(ROOT, MANAGER, "Subscribe", "as", [])
+                return True
+            except Error:
+                return False
+    wait_for("a place that became free", again)
+
+
 def the_loop_waits_for_nobody(bench):
     """A bus daemon that does not answer, in the middle of calls for which the agent has to ask it something, keeps no session
     waiting: samples go on arriving, sooner than any question to the bus is given up."""
@@ -308,4 +333,4 @@ def the_loop_waits_for_nobody(bench):
 if __name__ == "__main__":
     harness.main(objects_unread, lists_unread, properties_unread, trees_unread, readers_are_not_limited, one_walk_a_sender,
                  options_are_few,
-                 many_options_hold_nothing, large_messages_are_refused, descriptors, reconnecting_brings_nothing, the_loop_waits_for_nobody)
+                 many_options_hold_nothing, large_messages_are_refused, descriptors, reconnecting_brings_nothing, subscribers_are_bounded, the_loop_waits_for_nobody)

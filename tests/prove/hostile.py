@@ -179,8 +179,10 @@ class Proof:
         if attack:
             f["during"] = attack.during()
             f["did"] = attack.stop()
-        f["samples"] = g.samples(begun_wall, ended_wall, GRACE)
-        f["samples_a_second"] = round(f["samples"] / took, 2)
+        # Whole intervals: of the rest of one, some devices' sample is in it, and others' is not.
+        whole = took * 1000 // hostile_ground.INTERVAL_MS * hostile_ground.INTERVAL_MS / 1000
+        f["samples"] = g.samples(begun_wall, begun_wall + whole, GRACE)
+        f["samples_a_second"] = round(f["samples"] / whole, 2)
         f["acts"], f["refused"] = len(administrator.done), administrator.refused[:3]
         f["slowest_act_ms"], f["slowest_echo_ms"] = round(administrator.slowest * 1000, 1), round(administrator.echo.slowest * 1000, 1)
         f["unheard"] = administrator.unheard

@@ -28,6 +28,11 @@ struct bench {
     unsigned n_asked, n_ponged, n_gone;
 };
 
+static bool is_large(const char *path, const char *member, void *userdata)
+{
+    return strcmp(member, "GetManagedObjects") == 0;
+}
+
 static int ask(const char *name, uint32_t *ret_serial, void *userdata)
 {
     struct bench *b = userdata;
@@ -75,10 +80,10 @@ static int setup(void **state)
 
     b->now = NOW;
     b->callers = callers_new();
-    b->gate = gate_new(b->callers, &(struct gate_ops){ask, ponged, gone, b});
+    b->gate = gate_new(b->callers, &(struct gate_ops){is_large, ask, ponged, gone, b});
     assert_int_equal(feed(b, handshake, strlen(handshake), NULL, 0), 0);
     for (int i = 0; i < 3; i++)
-        letter_free(gate_next(b->gate, true, b->now));
+        letter_free(gate_next(b->gate, GATE_ROOM_ANY, b->now));
     *state = b;
     return 0;
 }
@@ -200,12 +205,12 @@ static void known(struct bench *b, const char *name, uint32_t uid)
     call(b, name, "First");
     if (b->n_asked > before)
         tell_uid(b, uid);
-    letter_free(gate_next(b->gate, true, b->now));
+    letter_free(gate_next(b->gate, GATE_ROOM_ANY, b->now));
 }
 
 static void next_is(struct bench *b, const char *sender, enum letter_fate fate)
 {
-    _cleanup_(letter_freep) struct letter *l = gate_next(b->gate, true, b->now);
+    _cleanup_(letter_freep) struct letter *l = gate_next(b->gate, GATE_ROOM_ANY, b->now);
 
     assert_non_null(l);
     assert_non_null(l->from);
@@ -215,7 +220,7 @@ static void next_is(struct bench *b, const char *sender, enum letter_fate fate)
 
 static void none(struct bench *b)
 {
-    assert_null(gate_next(b->gate, true, b->now));
+    assert_null(gate_next(b->gate, GATE_ROOM_ANY, b->now));
 }
 
 static bool is_open(int fd)
@@ -267,8 +272,29 @@ static void test_root_comes_first(void **state)
     next_is(b, ":1.2", LETTER_PASS);
     next_is(b, ":1.1", LETTER_PASS);
     call(b, ":1.2", "B");
-    assert_null(gate_next(b->gate, false, b->now) ? NULL : b); /* also while the bus takes no answers */
-    assert_null(gate_next(b->gate, false, b->now));
+    assert_null(gate_next(b->gate, GATE_ROOM_NONE, b->now) ? NULL : b); /* also while the bus takes no answers */
+    assert_null(gate_next(b->gate, GATE_ROOM_NONE, b->now));
+}
+
+/* A large answer would keep root's behind it: while the bus is slow to take what is sent, others have none. */
+static void test_large_answers_wait(void **state)
+{
+    struct bench *b = *state;
+
+    known(b, ":1.1", STRANGER);
+    known(b, ":1.2", STRANGER + 1);
+    known(b, ":1.3", 0);
+    call(b, ":1.1", "GetManagedObjects");
+    call(b, ":1.1", "A");
+    call(b, ":1.2", "B");
+    letter_free(gate_next(b->gate, GATE_ROOM_SMALL, b->now));
+    assert_int_equal(callers_find(b->callers, ":1.2")->n_waiting, 0);
+    assert_null(gate_next(b->gate, GATE_ROOM_SMALL, b->now));
+    call(b, ":1.3", "GetManagedObjects");
+    letter_free(gate_next(b->gate, GATE_ROOM_NONE, b->now));
+    assert_int_equal(callers_find(b->callers, ":1.3")->n_waiting, 0);
+    next_is(b, ":1.1", LETTER_PASS);
+    next_is(b, ":1.1", LETTER_PASS);
 }
 
 /* One user's flood leaves another's calls their turn, however many connections it comes by. */
@@ -289,7 +315,7 @@ static void test_users_take_turns(void **state)
     for (int i = 0; i < 5; i++)
         call(b, ":2.1", "B");
     for (int i = 0, of_other = 0; of_other < 5; i++) {
-        _cleanup_(letter_freep) struct letter *l = gate_next(b->gate, true, b->now);
+        _cleanup_(letter_freep) struct letter *l = gate_next(b->gate, GATE_ROOM_ANY, b->now);
 
         assert_true(l && i < 12);
         callers_spent(b->callers, l->user, 100, b->now);
@@ -307,7 +333,7 @@ static void test_what_waits_is_bounded(void **state)
     known(b, ":1.1", STRANGER);
     for (int i = 0; i < 5 * BUS_WAITING_MAX; i++)
         assert_int_equal(call(b, ":1.1", "A"), 0);
-    while ((l = gate_next(b->gate, true, b->now))) {
+    while ((l = gate_next(b->gate, GATE_ROOM_ANY, b->now))) {
         told += l->fate == LETTER_TOO_MANY;
         passed += l->fate == LETTER_PASS;
         letter_free(l);
@@ -359,7 +385,7 @@ static void test_descriptors(void **state)
 
     known(b, ":1.1", STRANGER);
     with_descriptors(b, ":1.1", 1, &fd);
-    l = gate_next(b->gate, true, b->now);
+    l = gate_next(b->gate, GATE_ROOM_ANY, b->now);
     assert_int_equal(l->fd, fd);
     letter_free(l);
     assert_false(is_open(fd));
@@ -393,7 +419,7 @@ static void test_whose_descriptors(void **state)
     memcpy(both + one.header - 40, other.data, other.header);
     assert_int_equal(feed(b, both, one.header - 40 + other.header, &fds[1], 1), 0);
     for (int i = 0; i < 2; i++) {
-        l = gate_next(b->gate, true, b->now);
+        l = gate_next(b->gate, GATE_ROOM_ANY, b->now);
         assert_int_equal(l->fd, fds[i]);
         letter_free(l);
     }
@@ -417,7 +443,7 @@ static void test_descriptors_of_what_is_passed_over(void **state)
     memcpy(both + 100, next.data, next.header);
     assert_int_equal(feed(b, both, 100 + next.header, &fds[1], 1), 0);
     assert_false(is_open(fds[0]));
-    l = gate_next(b->gate, true, b->now);
+    l = gate_next(b->gate, GATE_ROOM_ANY, b->now);
     assert_int_equal(l->fd, fds[1]);
     letter_free(l);
     next_is(b, ":1.1", LETTER_TOO_LARGE);
@@ -439,7 +465,7 @@ static void test_who_leaves_is_forgotten(void **state)
     next_is(b, ":1.2", LETTER_PASS);
     none(b);
     tell_uid(b, STRANGER); /* of the one that has left */
-    letter_free(gate_next(b->gate, true, b->now));
+    letter_free(gate_next(b->gate, GATE_ROOM_ANY, b->now));
     none(b);
     assert_null(callers_find(b->callers, ":1.3"));
 }
@@ -494,6 +520,7 @@ int main(void)
         ONE(test_a_sender_is_asked_for_once),
         ONE(test_any_cut),
         ONE(test_root_comes_first),
+        ONE(test_large_answers_wait),
         ONE(test_users_take_turns),
         ONE(test_what_waits_is_bounded),
         ONE(test_large_ones),
