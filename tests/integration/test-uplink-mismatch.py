@@ -147,8 +147,8 @@ def tls_1_3_without_a_common_group(stack):
 
 @case
 def tls_1_3_after_a_hello_retry_request(stack):
+    check(outcome(stack, s_server(stack, "-tls1_3", "-groups", "P-384"))[1].endswith("does not answer CONNECT"), "no handshake")
     for groups in ("P-256", "P-384"):
-        check(outcome(stack, s_server(stack, "-tls1_3", "-groups", groups))[1].endswith("does not answer CONNECT"), "no handshake")
         told_as_refusal(outcome(stack, s_server(stack, "-tls1_3", "-groups", groups, identity="somebody-else")))
 
 

@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""Clouds, brokers, NATs and name servers as users have reported them: a row a case, what was seen, right or wrong.
+
+usage: field.py [--short] [--only TEXT] [--jobs N]
+
+Each row is a case of a test of its own (tests/integration/test-NAME.py, or a unit test), run by name, in a scratch directory and,
+where the case wants it, namespaces of its own. The last line is JSON; status 0 only if all rows are right. A row whose test cannot
+run here (no namespaces, a peer that is not installed) is wrong too, unless --skips allows it. --short: what takes seconds.
+"""
+import argparse
+import collections
+import concurrent.futures
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+from waiting import BUILD_DIR, STRETCH  # noqa: E402
+
+SKIPPED = 77
+PATIENCE = 240 * STRETCH  # seconds, for one case
+Row = collections.namedtuple("Row", "kind what test case quick", defaults=(False,))
+QUICK = True
+ROWS = [
+    # A stale address.
+    Row("stale address", "another cloud has the address", "names", "another_cloud_got_the_address"),
+    Row("stale address", "connect looks the name up", "names", "connect_looks_the_name_up"),
+    Row("stale address", "the first of two addresses is another cloud's", "names", "the_second_address_is_the_cloud"),
+    Row("stale address", "a captive portal has the address", "names", "a_portal_got_the_address"),
+    Row("stale address", "a server of certificates has the address", "names", "a_server_of_certificates_got_the_address"),
+    Row("stale address", "answers in another order, or others, keep the round", "unit:uplink-resolver", "", QUICK),
+    # A pack that makes the server hang up.
+    Row("oversize pack", "the broker hangs up", "oversize", "broker_hangs_up"),
+    Row("oversize pack", "the broker resets the connection", "oversize", "broker_resets"),
+    Row("oversize pack", "DISCONNECT 0x95", "oversize", "disconnect_too_large_halves_at_once"),
+    Row("oversize pack", "DISCONNECT 0x80", "oversize", "unspecified_disconnect"),
+    Row("oversize pack", "mosquitto with max_packet_size", "oversize", "mosquitto_hangs_up"),
+    Row("oversize pack", "one sample never passes", "oversize", "one_sample_never_passes"),
+    Row("oversize pack", "one sample never passes, MQTT 3.1.1", "oversize", "one_sample_never_passes_3_1_1"),
+    Row("oversize pack", "one sample is too large", "oversize", "one_sample_is_too_large"),
+    Row("oversize pack", "a line that drops loses nothing", "oversize", "a_line_that_drops_loses_nothing"),
+    Row("oversize pack", "a broken broker is given no sample", "oversize", "a_broken_broker_is_given_no_sample"),
+    # Long polls, and idle NATs.
+    Row("idle NAT", "pings by what was last sent, long polls included", "unit:uplink-coap-keepalive", "", QUICK),
+    Row("idle NAT", "a NAT with the kernel's defaults", "nat", "a_silent_session_keeps_its_binding"),
+    Row("idle NAT", "a NAT that forgets after ten seconds", "nat", "a_hasty_nat_wants_a_short_keepalive"),
+    # Servers with which there is nothing in common.
+    Row("mismatch", "every alert and library error", "unit:uplink-handshake", "", QUICK),
+    Row("mismatch", "TLS 1.1 only", "uplink-mismatch", "tls_1_1_only", QUICK),
+    Row("mismatch", "TLS 1.2, no common suite", "uplink-mismatch", "tls_1_2_without_a_common_suite", QUICK),
+    Row("mismatch", "TLS 1.2, no common group", "uplink-mismatch", "tls_1_2_without_a_common_group", QUICK),
+    Row("mismatch", "TLS 1.3, no common suite", "uplink-mismatch", "tls_1_3_without_a_common_suite", QUICK),
+    Row("mismatch", "TLS 1.3, no common group", "uplink-mismatch", "tls_1_3_without_a_common_group", QUICK),
+    Row("mismatch", "TLS 1.3, the key is bound to SHA-384", "uplink-mismatch", "tls_1_3_key_bound_to_sha384", QUICK),
+    Row("mismatch", "GnuTLS, no common suite", "uplink-mismatch", "gnutls_without_a_common_suite", QUICK),
+    Row("mismatch", "mosquitto, no common suite", "uplink-mqtt", "no_common_suite_says_nothing_about_the_key", QUICK),
+    Row("mismatch", "DTLS, no common suite or group", "uplink-mismatch", "dtls_without_a_common_suite"),
+    Row("mismatch", "P-256 and P-384 only, by HelloRetryRequest", "uplink-mismatch", "tls_1_3_after_a_hello_retry_request"),
+    Row("mismatch", "a DTLS server that has only P-384", "uplink", "server_that_has_only_p384"),
+    Row("mismatch", "a DTLS cookie over 32 bytes", "uplink-mismatch", "a_cookie_over_32_bytes_is_a_limit_of_the_library", QUICK),
+    # ... and what is still told as a refusal.
+    Row("refusal", "a wrong key, TLS 1.2", "uplink-mismatch", "tls_1_2_wrong_key", QUICK),
+    Row("refusal", "a wrong key, TLS 1.3", "uplink-mismatch", "tls_1_3_wrong_key", QUICK),
+    Row("refusal", "an unknown identity, TLS 1.3", "uplink-mismatch", "tls_1_3_unknown_identity", QUICK),
+    Row("refusal", "GnuTLS, either", "uplink-mismatch", "gnutls_wrong_key_and_unknown_identity", QUICK),
+    Row("refusal", "mosquitto, an unknown identity", "uplink-mqtt", "an_unknown_identity_is_refused", QUICK),
+    Row("refusal", "Mbed TLS, a wrong key", "uplink-mbedtls", "a_wrong_key_is_refused"),
+    Row("refusal", "OpenSSL and GnuTLS over DTLS, a wrong key", "uplink", "a_wrong_key_is_refused_within_35_seconds"),
+    # Slow servers and dark addresses.
+    Row("slow server", "an identity looked up for 9 s", "uplink-mbedtls", "a_slow_look_up_is_no_refusal"),
+    Row("slow server", "a probe, and 9 s", "uplink-mbedtls", "a_probe_waits_for_a_slow_look_up"),
+    Row("dark address", "seven of eight, CoAP", "dark-addresses", "seven_of_eight_are_dark"),
+    Row("dark address", "seven of eight, MQTT", "dark-addresses", "seven_of_eight_brokers_are_dark"),
+    Row("dark address", "the one that worked, CoAP", "dark-addresses", "the_live_address_goes_dark"),
+    Row("dark address", "the one that worked, MQTT", "dark-addresses", "the_live_broker_goes_dark"),
+]
+
+
+def command(row):
+    if row.test.startswith("unit:"):
+        return [os.path.join(BUILD_DIR, "tests", "unit", "test-" + row.test[5:])]
+    return [sys.executable, os.path.join(ROOT, "tests", "integration", f"test-{row.test}.py"), row.case]
+
+
+def seen(row, text, status):
+    """What the test itself said of it: a figure, or why it failed."""
+    lines = text.splitlines()
+    failed = [line for line in lines if re.match(r"FAILED|\[  FAILED", line)]
+    if status == SKIPPED:
+        return "cannot run here: " + (lines[-1] if lines else "")
+    if failed or status != 0:
+        return (failed or lines or ["it said nothing"])[-1][:300]
+    figures = [line for line in lines if re.search(r": [\d.]+ s$", line)]
+    return figures[-1] if figures else "as it should"
+
+
+def play(row):
+    began = time.monotonic()
+    try:
+        done = subprocess.run(command(row), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+                              timeout=PATIENCE, check=False, env={**os.environ, "GATEHOUSE_BUILD": BUILD_DIR})
+        text, status = done.stdout, done.returncode
+    except subprocess.TimeoutExpired:
+        text, status = f"FAILED: not over after {PATIENCE} s", 1
+    passed = status == 0 and (row.test.startswith("unit:") or re.search(rf"^ok +{re.escape(row.case)}\b", text, re.M))
+    status = status or int(not passed)
+    return row, seen(row, text, status), status, time.monotonic() - began
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n")[0])
+    parser.add_argument("--short", action="store_true", help="only rows that take seconds")
+    parser.add_argument("--only", default="", help="rows whose kind or name contains this")
+    parser.add_argument("--jobs", type=int, default=4, help="rows at a time: mostly they wait")
+    parser.add_argument("--skips", action="store_true", help="what cannot run here is not wrong")
+    options = parser.parse_args()
+    rows = [r for r in ROWS if (r.quick or not options.short) and options.only.lower() in f"{r.kind}: {r.what}".lower()]
+    began, wrong, skipped = time.monotonic(), [], []
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        for row, what, status, seconds in pool.map(play, rows):
+            allowed = status == SKIPPED and options.skips
+            (skipped if allowed else wrong if status else []).append(f"{row.kind}: {row.what}")
+            print(f"{'skip ' if allowed else 'WRONG' if status else 'right'}  {row.kind + ':':15}{row.what:52}{seconds:6.1f} s  {what}",
+                  flush=True)
+    print(json.dumps({"rows": len(rows), "right": len(rows) - len(wrong) - len(skipped), "wrong": wrong, "skipped": len(skipped),
+                      "seconds": round(time.monotonic() - began, 1)}))
+    return 0 if rows and not wrong else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
