@@ -299,6 +299,19 @@ int verb_list(struct ctl *c, int argc, char **argv)
     return 0;
 }
 
+/* Whether somebody who records the traffic today reads it once there are quantum computers. */
+static void print_suite(json_object *d)
+{
+    bool secrecy = json_object_get_boolean(json_object_object_get(d, "ForwardSecrecy"));
+    const char *safe = !secrecy                                    ? "no"
+                       : strstr(text(d, "Group"), "MLKEM") != NULL ? "yes (ML-KEM)"
+                                                                   : "yes (PSK with ECDHE: the key is needed too)";
+
+    printf("%16s: %s%s%s, forward secrecy: %s\n", "suite", text(d, "Suite"), text(d, "Group")[0] ? " with " : "",
+           text(d, "Group"), secrecy ? "yes" : "no");
+    printf("%16s: recorded traffic safe: %s\n", "post-quantum", safe);
+}
+
 static void print_credential(const char *label, const char *identity, const char *fingerprint)
 {
     if (identity[0])
@@ -350,8 +363,7 @@ static void print_device(json_object *d)
     print_time("next rotation", number(d, "NextRotation"));
     print_time("authenticated", number(d, "LastAuthenticated"));
     if (text(d, "Suite")[0])
-        printf("%16s: %s, forward secrecy: %s\n", "suite", text(d, "Suite"),
-               json_object_get_boolean(json_object_object_get(d, "ForwardSecrecy")) ? "yes" : "no");
+        print_suite(d);
     printf("%16s: %" PRIu64 " delivered, %" PRIu64 " waiting, %" PRIu64 " dropped, %" PRIu64 " rejected\n", "samples",
            number(d, "Delivered"), number(d, "Spooled"), number(d, "Dropped"), number(d, "Rejected"));
     if (json_object_object_get(d, "Statistics"))

@@ -324,6 +324,7 @@
 #define MQTT_TOPIC_MAX 1024
 #define CLIENT_ID_TEMPLATE_MAX 256
 #define MQTT_PAYLOAD_MAX (1024 * 1024)
+#define MQTT_PLAIN_GROUPS_KEPT USEC_PER_HOUR /* ML-KEM is offered again after it, where that got no answer */
 #define MQTT_OLD_VERSION_KEPT USEC_PER_HOUR /* a broker without version 5 is asked for it again after it */
 
 /* Profiles of clouds */

@@ -224,6 +224,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .next_rotation = 0,
         .last_authenticated = main && main->present ? main->last_authenticated : 0,
         .suite = info.established ? info.suite : "",
+        .group = info.established ? info.group : "",
         .forward_secrecy = info.established && info.forward_secrecy,
         .last_error = device_last_error(d, entry),
         .delivered = counts.accepted,

@@ -60,7 +60,7 @@ struct device_status {
     uint64_t rotation_until;     /* 0: not known */
     uint64_t next_rotation;
     uint64_t last_authenticated;
-    const char *suite;
+    const char *suite, *group; /* of the key exchange */
     bool forward_secrecy;
     const char *last_error;
     uint64_t delivered, spooled, dropped, rejected;

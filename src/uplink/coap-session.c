@@ -373,6 +373,7 @@ static void info(const struct uplink_session *s, struct uplink_info *ret)
     ret->resumed = dtls_resumed(c->open);
     ret->tells_refusals = true;
     suite_text(dtls_session(c->open), ret->suite);
+    suite_group(dtls_session(c->open), ret->group);
     ret->forward_secrecy = suite_forward_secrecy(dtls_session(c->open));
     if (!c->endpoint)
         return;

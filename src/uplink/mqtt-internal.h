@@ -16,7 +16,8 @@ struct mqtt_shared {
     sd_event *event;
     SSL_CTX *tls;
     char *server_name;
-    char *offer; /* for texts */
+    char *offer;       /* for texts */
+    bool post_quantum; /* OpenSSL has ML-KEM */
     uint16_t suites[SUITES_IDS_MAX];
     size_t n_suites;
     int null; /* /dev/null */
@@ -61,9 +62,11 @@ struct mqtt {
     int connack;                  /* -1: none yet */
     int lost;                     /* errno with which the connection was lost, 0: it ended in order */
     int gone;                     /* what libmosquitto said when the connection ended, -1: nothing */
-    bool chosen;                  /* ServerHello or HelloRetryRequest came */
-    bool proved;                  /* TLS 1.2: our identity and proof went */
-    bool certificate;             /* the other side did not prove our key, but shows one */
+    bool plain_groups;
+    bool hello_sent;
+    bool chosen;      /* ServerHello or HelloRetryRequest came */
+    bool proved;      /* TLS 1.2: our identity and proof went */
+    bool certificate; /* the other side did not prove our key, but shows one */
     bool no_qos1;
     bool broken;     /* a write has failed */
     bool misbehaves; /* the broker sends what is to go no further */

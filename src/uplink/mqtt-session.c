@@ -88,6 +88,9 @@ static void op_failed(void *userdata, enum mqtt_failure failure, const char *rea
     struct error e = {0};
 
     session_enter(&c->session);
+    /* A hello with a key for ML-KEM is longer than one packet, which some boxes on the way do not let through. */
+    if (c->making && mqtt_hello_lost(c->making))
+        c->session.uplink->plain_groups_until = clock_boottime() + MQTT_PLAIN_GROUPS_KEPT;
     if (failure == MQTT_UNREACHABLE)
         note_away(&c->session, reason);
     if ((failure == MQTT_VERSION || failure == MQTT_HUNG_UP) && may_ask_older(c)) {
@@ -239,6 +242,7 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
         .address = &s->making_address,
         .version = version_to_ask(c),
         .keepalive = keepalive(u),
+        .plain_groups = clock_boottime() < u->plain_groups_until,
         .client_id = who.client_id,
         .will_topic = who.will_topic,
         .will = who.will_payload,
@@ -337,6 +341,7 @@ static void info(const struct uplink_session *s, struct uplink_info *ret)
 
     ret->tells_refusals = mqtt_version(open) == MQTT_V5;
     mqtt_suite_text(open, ret->suite);
+    mqtt_group_text(open, ret->group);
     ret->forward_secrecy = mqtt_forward_secrecy(open);
 }
 

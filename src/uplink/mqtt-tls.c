@@ -14,6 +14,10 @@
 
 /* TLS 1.3 binds a key to the hash of a suite; SHA-256 is what is meant where nobody says (RFC 8446 section 4.2.11). */
 static const unsigned char sha256_suite[] = {0x13, 0x01}; /* TLS_AES_128_GCM_SHA256 */
+/* A share of the key exchange is sent for each that begins with an asterisk, so that a server without ML-KEM needs no
+ * other hello; OpenSSL knows the asterisk since it knows ML-KEM. */
+#define GROUPS_POST_QUANTUM "*X25519MLKEM768:*X25519:P-256:P-384"
+#define GROUPS "X25519:P-256:P-384"
 #define SHA256_SUITES "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256"
 
 static struct mqtt *current(SSL *ssl)
@@ -143,9 +147,13 @@ static void on_tls_event(const SSL *ssl, int where, int value)
     /* The first write may be what finds that there is no connection; it takes the reason off the socket. */
     if ((where & SSL_CB_EXIT) && value < 0 && m->phase == MQTT_TCP && udp_is_network_error(errno))
         m->no_connection = errno;
+    if ((where & SSL_CB_EXIT) && BIO_number_written(SSL_get_wbio((SSL *)ssl)) > 0)
+        m->hello_sent = true;
     /* libmosquitto would say the address, which is the name that it was given. */
     if (where & SSL_CB_HANDSHAKE_START) {
         (void)SSL_set_tlsext_host_name((SSL *)ssl, m->shared->server_name);
+        if (m->plain_groups)
+            (void)SSL_set1_groups_list((SSL *)ssl, GROUPS);
         mqtt_read_watch(m, (SSL *)ssl);
     }
     /* Now, not when SSL_read() has returned: a ticket read meanwhile would be a copy of the session. */
@@ -209,6 +217,26 @@ void mqtt_suite_text(const struct mqtt *m, char ret[static SUITE_TEXT_MAX])
     snprintf(ret, SUITE_TEXT_MAX, "%s", cipher ? SSL_CIPHER_standard_name(cipher) : "");
 }
 
+void mqtt_group_text(const struct mqtt *m, char ret[static GROUP_TEXT_MAX])
+{
+    SSL *ssl = mqtt_forward_secrecy(m) ? mqtt_ssl(m) : NULL;
+    const char *name = ssl ? SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl)) : NULL;
+    EVP_PKEY *key = NULL;
+
+    snprintf(ret, GROUP_TEXT_MAX, "%s", name ? name : "");
+    /* Under TLS 1.2 OpenSSL 3.0 knows it only by the server's key. */
+    if (ssl && !name && SSL_get_peer_tmp_key(ssl, &key) == 1) {
+        if (EVP_PKEY_get_group_name(key, ret, GROUP_TEXT_MAX, NULL) != 1)
+            snprintf(ret, GROUP_TEXT_MAX, "%s", EVP_PKEY_get0_type_name(key) ?: "");
+        EVP_PKEY_free(key);
+    }
+}
+
+bool mqtt_hello_lost(const struct mqtt *m)
+{
+    return m->shared->post_quantum && !m->plain_groups && m->hello_sent && m->bytes_in == 0;
+}
+
 bool mqtt_forward_secrecy(const struct mqtt *m)
 {
     SSL *ssl = mqtt_ssl(m);
@@ -240,9 +268,11 @@ int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error 
     SSL_CTX_set_psk_client_callback(s->tls, psk_tls12);
     SSL_CTX_set_psk_use_session_callback(s->tls, psk_tls13);
     SSL_CTX_set_info_callback(s->tls, on_tls_event);
+    s->post_quantum = SSL_CTX_set1_groups_list(s->tls, GROUPS_POST_QUANTUM) == 1;
+    ERR_clear_error();
     if (SSL_CTX_set_min_proto_version(s->tls, TLS1_2_VERSION) != 1 || SSL_CTX_set_cipher_list(s->tls, list) != 1 ||
         SSL_CTX_set_ciphersuites(s->tls, SHA256_SUITES) != 1 ||
-        SSL_CTX_set1_groups_list(s->tls, "X25519:P-256:P-384") != 1) {
+        (!s->post_quantum && SSL_CTX_set1_groups_list(s->tls, GROUPS) != 1)) {
         ERR_clear_error();
         return error_set(e, -ENOTSUP,
                          "OpenSSL cannot offer these suites (%s): is a system-wide crypto policy in the way?", list);

@@ -472,6 +472,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->keepalive = options->keepalive;
     m->tcp_timeout = options->tcp_timeout;
     m->tls_timeout = options->tls_timeout;
+    m->plain_groups = options->plain_groups;
     m->alert = m->own_alert = m->connack = m->gone = -1;
     m->deadline = m->read_max = USEC_INFINITY;
     ratelimit_init(&m->rate, MQTT_PACKETS_BURST * USEC_PER_SEC / MQTT_PACKETS_PER_SEC, MQTT_PACKETS_BURST);

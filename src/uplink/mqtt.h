@@ -67,6 +67,7 @@ struct mqtt_options {
     void *userdata;
     const struct resolver_address *address;
     enum mqtt_version version;
+    bool plain_groups;  /* ML-KEM is not offered */
     unsigned keepalive; /* seconds, from MQTT_KEEPALIVE_MIN; 0: none */
     const char *client_id;
     const char *will_topic; /* NULL: no will */
@@ -97,8 +98,11 @@ void mqtt_bye(struct mqtt *m, bool with_will);
 
 /* Messages that the broker takes before it acknowledges the first. */
 unsigned mqtt_receive_maximum(const struct mqtt *m);
+/* Of a connection that has failed: it offered ML-KEM, and nothing was answered to its hello. */
+bool mqtt_hello_lost(const struct mqtt *m);
 enum mqtt_version mqtt_version(const struct mqtt *m);
 /* Of a connection whose TLS handshake is done. */
 void mqtt_suite_text(const struct mqtt *m, char ret[static SUITE_TEXT_MAX]);
+void mqtt_group_text(const struct mqtt *m, char ret[static GROUP_TEXT_MAX]);
 bool mqtt_forward_secrecy(const struct mqtt *m);
 int mqtt_local_address(const struct mqtt *m, struct resolver_address *ret);

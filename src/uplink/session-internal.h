@@ -27,7 +27,8 @@ struct uplink {
     struct dtls_shared *dtls; /* CoAP */
     struct mqtt_shared *mqtt; /* MQTT */
     enum uplink_mqtt_version mqtt_version;
-    uint64_t old_mqtt_until; /* the broker has shown that it does not speak version 5 */
+    uint64_t plain_groups_until; /* MQTT: a long hello got no answer */
+    uint64_t old_mqtt_until;     /* the broker has shown that it does not speak version 5 */
     /* MQTT: where a child has just found nobody, and in what words; the time is CLOCK_BOOTTIME, 0: nowhere. */
     struct resolver_address away;
     struct error away_words;

@@ -169,11 +169,12 @@ struct uplink_info {
     bool resumed;        /* its handshake was resumed by a ticket */
     bool tells_refusals; /* the server says of each message whether it was allowed; MQTT before version 5 does not */
     char suite[SUITE_TEXT_MAX];
-    bool forward_secrecy;  /* of the full handshake; a resumed session inherits it */
-    uint64_t full_at;      /* CLOCK_BOOTTIME: when the last full handshake finished */
-    uint64_t online_since; /* CLOCK_BOOTTIME */
-    char address[64];      /* the server's, with port */
-    uint64_t rtt;          /* smoothed, microseconds; 0: not measured yet */
+    char group[GROUP_TEXT_MAX]; /* of the key exchange, "" without forward secrecy, or where a ticket was used */
+    bool forward_secrecy;       /* of the full handshake; a resumed session inherits it */
+    uint64_t full_at;           /* CLOCK_BOOTTIME: when the last full handshake finished */
+    uint64_t online_since;      /* CLOCK_BOOTTIME */
+    char address[64];           /* the server's, with port */
+    uint64_t rtt;               /* smoothed, microseconds; 0: not measured yet */
     struct uplink_counters counters;
 };
 void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret);

@@ -170,6 +170,13 @@ void suite_text(gnutls_session_t session, char ret[static SUITE_TEXT_MAX])
     snprintf(ret, SUITE_TEXT_MAX, "%s", name ? name : "");
 }
 
+void suite_group(gnutls_session_t session, char ret[static GROUP_TEXT_MAX])
+{
+    const char *name = suite_forward_secrecy(session) ? gnutls_group_get_name(gnutls_group_get(session)) : NULL;
+
+    snprintf(ret, GROUP_TEXT_MAX, "%s", name ? name : "");
+}
+
 bool suite_forward_secrecy(gnutls_session_t session)
 {
     return gnutls_kx_get(session) == GNUTLS_KX_ECDHE_PSK;

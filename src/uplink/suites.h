@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #define SUITE_TEXT_MAX 48
+#define GROUP_TEXT_MAX 24
 #define SUITES_KNOWN "ecdhe-psk, ecdhe-psk-cbc, psk, psk-ccm8"
 
 bool suite_known(const char *name);
@@ -39,4 +40,6 @@ int suites_offer(const char *const *names, bool datagrams, char **ret);
 
 /* The negotiated suite as IANA names it (TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256). */
 void suite_text(gnutls_session_t session, char ret[static SUITE_TEXT_MAX]);
+/* The group of the key exchange, "" where there was none. */
+void suite_group(gnutls_session_t session, char ret[static GROUP_TEXT_MAX]);
 bool suite_forward_secrecy(gnutls_session_t session);

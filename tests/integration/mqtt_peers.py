@@ -135,11 +135,11 @@ class HostileBroker:
     """Knows the key, lets everybody in as a broker of version 5, and then sends the pieces of bytes of `bytes_then(read)`, for as
     long as they are taken; read() is what the client has sent next."""
 
-    def __init__(self, stack, identity, key, bytes_then, tls="tls1_3"):
+    def __init__(self, stack, identity, key, bytes_then, tls="tls1_3", options=()):
         self.port, self.bytes_then, self.process, self.stopped = free_port(socket.SOCK_STREAM), bytes_then, None, False
         self.served = 0  # clients that were let in
         self.command = ["openssl", "s_server", "-accept", str(self.port), "-psk", key.encode().hex(), "-psk_identity", identity, "-nocert",
-                        "-" + tls, "-quiet", "-naccept", "1"]
+                        "-" + tls, "-quiet", "-naccept", "1", *options]
         self.thread = threading.Thread(target=self.serve)
         self.thread.start()
         stack.callback(self.stop)

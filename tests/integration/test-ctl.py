@@ -66,7 +66,7 @@ def looking(bench):
     check(shown["state"] == "online" and shown["main_identity"] == "first-a" and len(shown["main_fingerprint"]) == 16 and
           shown["suite"] and shown["forward_secrecy"] is True, shown)
     text = bench.ctl("show", "a")
-    for words in ("state: online", "identity first-a, fingerprint " + shown["main_fingerprint"], "forward secrecy: yes",
+    for words in ("state: online", "identity first-a, fingerprint " + shown["main_fingerprint"], "forward secrecy: yes", "recorded traffic safe: yes (PSK with ECDHE",
                   "backup key: none", "rotation: idle"):
         check(words in text, f"{words!r} is not in {text}")
     check("never" in bench.ctl("show", "c") and "main key: none" in bench.ctl("show", "c"), "one without a key")

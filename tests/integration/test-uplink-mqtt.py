@@ -522,6 +522,63 @@ def a_broker_that_breaks_the_rules_is_named(stack):
     check(sum(line == "message 0 c x" for line in client.lines.seen) == 101, "not all came")
 
 
+def has_ml_kem():
+    said = subprocess.run(["openssl", "list", "-kem-algorithms"], capture_output=True, text=True, check=False).stdout
+    return "X25519MLKEM768" in said
+
+
+def group_with(stack, port):
+    client = MqttClient(stack, port)
+    client.credential(KEY)
+    client.say("start 0 main")
+    client.expect("^state 0 online")
+    return client.info()["group"].lower()
+
+
+@case
+def the_key_exchange_is_post_quantum_where_it_can_be(stack):
+    """ML-KEM where both sides have it, and otherwise whatever there was before; `show` says which."""
+    best = "x25519mlkem768" if has_ml_kem() else "x25519"
+    for tls, options, group in (("tls1_3", (), best), ("tls1_3", ("-groups", "X25519"), "x25519"),
+                                ("tls1_3", ("-groups", "P-384"), "secp384r1"), ("tls1_2", ("-groups", "X25519"), "x25519"),
+                                ("tls1_2", ("-cipher", "PSK-AES128-GCM-SHA256"), "-")):
+        broker = HostileBroker(stack, "device-0", KEY, lambda _: (), tls, options)
+        found = group_with(stack, broker.port)
+        check(found == group, tls, options, "gave", found)
+        broker.stop()
+
+
+class NarrowPath:
+    """Lets no first piece of a connection through that is longer than a packet: it hangs up on it."""
+
+    def __init__(self, stack, port):
+        self.broker, self.dropped = port, 0
+        self.front = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.port = self.front.getsockname()[1]
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def serve(self):
+        with contextlib.suppress(OSError):  # until it is closed
+            while True:
+                client, _ = self.front.accept()
+                first = client.recv(65536)
+                if len(first) > 1400:
+                    self.dropped += 1
+                    client.close()
+                    continue
+                broker = socket.create_connection(("127.0.0.1", self.broker))
+                broker.sendall(first)
+                for ends in ((client, broker), (broker, client)):
+                    threading.Thread(target=DeafRelay.pass_on, args=(*ends, None), daemon=True).start()
+
+
+@case
+def a_hello_that_is_too_long_for_the_path_is_made_short(stack):
+    path = NarrowPath(stack, Broker(stack, KEYS).port)
+    group_with(stack, path.port)
+    check(path.dropped == (1 if has_ml_kem() else 0), path.dropped, "hellos were too long")
+
+
 class DeafRelay:
     """Between the client and its broker: from deaf() on it reads nothing more of the client's, of which little fits into the buffers
     between."""

@@ -225,14 +225,15 @@ static void info(size_t n)
     struct uplink_info i;
 
     uplink_session_info(session(n), &i);
-    printf("info %zu state=%s slot=%s suite=%s secrecy=%d resumed=%d address=%s full_at=%llu rtt=%llu full=%llu "
-           "ticket=%llu failed=%llu dropped=%llu switches=%llu kept=%llu refused=%llu tells=%d\n",
-           n, uplink_state_text(i.state), vault_slot_to_string(i.slot), i.suite, i.forward_secrecy, i.resumed,
-           i.address, (unsigned long long)i.full_at, (unsigned long long)i.rtt,
-           (unsigned long long)i.counters.handshakes_full, (unsigned long long)i.counters.handshakes_resumed,
-           (unsigned long long)i.counters.handshakes_failed, (unsigned long long)i.counters.dropped,
-           (unsigned long long)i.counters.stale_switches, (unsigned long long)i.counters.stale_kept,
-           (unsigned long long)i.counters.renegotiations_refused, i.tells_refusals);
+    printf(
+        "info %zu state=%s slot=%s suite=%s group=%s secrecy=%d resumed=%d address=%s full_at=%llu rtt=%llu full=%llu "
+        "ticket=%llu failed=%llu dropped=%llu switches=%llu kept=%llu refused=%llu tells=%d\n",
+        n, uplink_state_text(i.state), vault_slot_to_string(i.slot), i.suite, i.group[0] ? i.group : "-",
+        i.forward_secrecy, i.resumed, i.address, (unsigned long long)i.full_at, (unsigned long long)i.rtt,
+        (unsigned long long)i.counters.handshakes_full, (unsigned long long)i.counters.handshakes_resumed,
+        (unsigned long long)i.counters.handshakes_failed, (unsigned long long)i.counters.dropped,
+        (unsigned long long)i.counters.stale_switches, (unsigned long long)i.counters.stale_kept,
+        (unsigned long long)i.counters.renegotiations_refused, i.tells_refusals);
 }
 
 static void command(char *line)
