@@ -49,6 +49,11 @@ ROWS = [
     Row("idle NAT", "pings by what was last sent, long polls included", "unit:uplink-coap-keepalive", "", QUICK),
     Row("idle NAT", "a NAT with the kernel's defaults", "nat", "a_silent_session_keeps_its_binding"),
     Row("idle NAT", "a NAT that forgets after ten seconds", "nat", "a_hasty_nat_wants_a_short_keepalive"),
+    # A new key that nobody accepts.
+    Row("new key in vain", "an ACL by user name", "rotate-vain", "acl_by_user_name"),
+    Row("new key in vain", "an ACL by user name, MQTT 3.1.1", "rotate-vain", "acl_by_user_name_3_1_1"),
+    Row("new key in vain", "an ACL by client id", "rotate-vain", "acl_by_client_id"),
+    Row("new key in vain", "a registrar that lies", "rotate-vain", "registrar_that_lies"),
     # Servers with which there is nothing in common.
     Row("mismatch", "every alert and library error", "unit:uplink-handshake", "", QUICK),
     Row("mismatch", "TLS 1.1 only", "uplink-mismatch", "tls_1_1_only", QUICK),
@@ -71,6 +76,8 @@ ROWS = [
     Row("refusal", "mosquitto, an unknown identity", "uplink-mqtt", "an_unknown_identity_is_refused", QUICK),
     Row("refusal", "Mbed TLS, a wrong key", "uplink-mbedtls", "a_wrong_key_is_refused"),
     Row("refusal", "OpenSSL and GnuTLS over DTLS, a wrong key", "uplink", "a_wrong_key_is_refused_within_35_seconds"),
+    Row("post-quantum", "the group, with and without ML-KEM", "uplink-mqtt", "the_key_exchange_is_post_quantum_where_it_can_be", QUICK),
+    Row("post-quantum", "a path that drops long hellos", "uplink-mqtt", "a_hello_that_is_too_long_for_the_path_is_made_short", QUICK),
     # Slow servers and dark addresses.
     Row("slow server", "an identity looked up for 9 s", "uplink-mbedtls", "a_slow_look_up_is_no_refusal"),
     Row("slow server", "a probe, and 9 s", "uplink-mbedtls", "a_probe_waits_for_a_slow_look_up"),
@@ -125,7 +132,7 @@ def main():
         for row, what, status, seconds in pool.map(play, rows):
             allowed = status == SKIPPED and options.skips
             (skipped if allowed else wrong if status else []).append(f"{row.kind}: {row.what}")
-            print(f"{'skip ' if allowed else 'WRONG' if status else 'right'}  {row.kind + ':':15}{row.what:52}{seconds:6.1f} s  {what}",
+            print(f"{'skip ' if allowed else 'WRONG' if status else 'right'}  {row.kind + ':':17}{row.what:52}{seconds:6.1f} s  {what}",
                   flush=True)
     print(json.dumps({"rows": len(rows), "right": len(rows) - len(wrong) - len(skipped), "wrong": wrong, "skipped": len(skipped),
                       "seconds": round(time.monotonic() - began, 1)}))
