@@ -274,6 +274,9 @@
 #define COAP_DATAGRAM_MAX 1152 /* RFC 7252 section 4.6 */
 #define COAP_DATAGRAM_MIN 256
 #define COAP_DATAGRAM_LIMIT 2048
+#define COAP_PATH_RAISE (10 * USEC_PER_MINUTE) /* until a bound is raised by half (RFC 8899 section 5.1.1), doubled:   \
+                                                */
+#define COAP_PATH_RAISE_MAX USEC_PER_DAY       /* each time that this failed */
 #define COAP_EXCHANGES_MAX 64
 #define COAP_OBSERVATIONS_MAX 16
 #define COAP_MIDS_PER_SEC 250     /* so that none comes again within COAP_EXCHANGE_LIFETIME */
@@ -310,9 +313,10 @@
 #define MQTT_DRAIN_TIMEOUT (5 * USEC_PER_SEC) /* for open PUBACKs, before a connection is made anew */
 #define MQTT_KEEPALIVE (60 * USEC_PER_SEC)    /* each connection takes between three quarters of it and it */
 #define MQTT_KEEPALIVE_MIN 5                  /* seconds, what libmosquitto takes */
-#define MQTT_PACKET_MAX (256 * 1024)          /* what a broker may send in one packet */
-#define MQTT_READ_TURN (20 * 1024) /* taken off a connection in one turn: the largest record of TLS, and more */
-#define MQTT_PACKETS_PER_SEC 500   /* read off a connection */
+#define MQTT_BESIDE_PAYLOAD 160      /* left in a packet for the topic and a header, where the broker bounds packets */
+#define MQTT_PACKET_MAX (256 * 1024) /* what a broker may send in one packet */
+#define MQTT_READ_TURN (20 * 1024)   /* taken off a connection in one turn: the largest record of TLS, and more */
+#define MQTT_PACKETS_PER_SEC 500     /* read off a connection */
 #define MQTT_PACKETS_BURST 1000
 #define MQTT_READ_REST (100 * USEC_PER_MSEC) /* unread, when more have come */
 #define MQTT_UNREAD_MAX 1000                 /* messages that we answer while the broker does not read */

@@ -247,10 +247,18 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
     reload_delivery_ended(d);
 }
 
+/* By what became of packs before, and by what the session's path takes. 0: none. */
+static size_t bytes_bound(const struct device *d)
+{
+    size_t of_packs = d->delivery.bound.bytes, of_path = uplink_session_payload_max(d->session);
+
+    return of_packs > 0 && of_path > 0 ? MIN_OF(of_packs, of_path) : MAX_OF(of_packs, of_path);
+}
+
 static ssize_t pack(struct device *d, const struct device_names *names, const struct sample *samples, size_t n,
                     struct profile_message *ret)
 {
-    size_t most = bytes_allowed(d), bound = d->delivery.pack.samples > 0 ? 0 : d->delivery.bound.bytes;
+    size_t most = bytes_allowed(d), bound = d->delivery.pack.samples > 0 ? 0 : bytes_bound(d);
     ssize_t r =
         profile_pack(d->uplink->profile, &names->profile, samples, n, bound > 0 ? MIN_OF(bound, most) : most, ret);
 
@@ -309,6 +317,7 @@ static int send_message(struct device *d, const struct profile_message *message)
     struct uplink_request request = message_request(message);
 
     request.ends = pack_bound_patience(&delivery->bound, &delivery->pack);
+    request.divisible = delivery->pack.samples > 1;
     request.suspect = delivery->bound.hunted > 0;
     delivery->last = clock_boottime();
     return uplink_session_request(d->session, &request, on_answer, d, &delivery->request);

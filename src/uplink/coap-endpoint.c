@@ -28,7 +28,7 @@ int coap_endpoint_new(const struct coap_endpoint_options *options, struct coap_e
     ep->ops = options->ops;
     ep->userdata = options->userdata;
     ep->nstart = (uint8_t)nstart;
-    ep->datagram_max = (uint16_t)datagram_max;
+    ep->datagram_max = ep->ceiling = (uint16_t)datagram_max;
     ep->szx_max = szx;
     ep->body_max = options->body_max ? options->body_max : COAP_BODY_MAX;
     ep->random.state = options->seed;
@@ -93,7 +93,7 @@ static struct coap_exchange *next_ready(struct coap_endpoint *ep, uint64_t *ret_
     if (!ep->connected)
         return NULL;
     for (struct coap_exchange *x = ep->first; x; x = x->next) {
-        if (x->state == COAP_SENT && ++outstanding >= ep->nstart)
+        if (x->state == COAP_SENT && (++outstanding >= ep->nstart || x->suspect))
             return NULL;
         if (x->state != COAP_QUEUED || ready)
             continue;
@@ -102,6 +102,8 @@ static struct coap_exchange *next_ready(struct coap_endpoint *ep, uint64_t *ret_
         else
             ready = x;
     }
+    if (ready && ready->suspect && outstanding > 0)
+        return NULL;
     if (ready) {
         *ret_when = coap_mids_when(&ep->mids, ep->now);
         return *ret_when <= ep->now ? ready : NULL;
@@ -436,7 +438,8 @@ void coap_endpoint_tick(struct coap_endpoint *ep, uint64_t now)
 void coap_endpoint_set_datagram_max(struct coap_endpoint *ep, size_t datagram_max)
 {
     datagram_max = MAX_OF(datagram_max, (size_t)COAP_DATAGRAM_MIN);
-    ep->datagram_max = (uint16_t)MIN_OF(datagram_max, (size_t)COAP_DATAGRAM_LIMIT);
+    ep->ceiling = (uint16_t)MIN_OF(datagram_max, (size_t)COAP_DATAGRAM_LIMIT);
+    ep->datagram_max = (uint16_t)coap_path_max(&ep->path, ep->ceiling, ep->now);
     if (ep->doomed)
         return;
     coap_enter(ep, ep->now);
@@ -463,13 +466,57 @@ static struct coap_exchange *first_secret(const struct coap_endpoint *ep)
     return NULL;
 }
 
+void coap_endpoint_ends(struct coap_endpoint *ep, enum coap_end end)
+{
+    ep->end = end;
+}
+
+size_t coap_endpoint_path_bound(const struct coap_endpoint *ep)
+{
+    return ep->path.bound < ep->ceiling ? ep->path.bound : 0;
+}
+
+bool coap_endpoint_asks(const struct coap_endpoint *ep)
+{
+    for (const struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->path && x->confirmable && x->begun && x->state != COAP_QUEUED)
+            return true;
+    return false;
+}
+
+/* What was alone under way when the session ended, in a way that may be its doing; it may be in vain to send it again:
+ * then it is returned. */
+static struct coap_exchange *find_blamed(struct coap_endpoint *ep)
+{
+    struct coap_exchange *blamed = NULL;
+    unsigned n = 0;
+
+    for (struct coap_exchange *x = ep->first; x; x = x->next)
+        if (x->path && x->confirmable && x->begun && x->state != COAP_QUEUED) {
+            n++;
+            blamed = x;
+        }
+    if (ep->end == COAP_END_OTHER || n == 0)
+        return NULL;
+    if (n > 1) {
+        for (struct coap_exchange *x = ep->first; x; x = x->next)
+            x->suspect |= x->path && x->confirmable && x->begun && x->state != COAP_QUEUED;
+        return NULL;
+    }
+    blamed->suspect = true;
+    return ++blamed->ends >= blamed->patience ? blamed : NULL;
+}
+
 void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
 {
-    struct coap_exchange *x;
+    struct coap_exchange *x, *blamed;
+    int r = ep->end == COAP_END_HUNG_UP ? -ECONNABORTED : -ETIMEDOUT;
 
     if (ep->doomed)
         return;
     coap_enter(ep, now);
+    blamed = find_blamed(ep);
+    ep->end = COAP_END_OTHER;
     ep->connected = true;
     ep->sent_at = ep->connected_at = ep->now;
     if (ep->keepalive != USEC_INFINITY)
@@ -488,6 +535,11 @@ void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
     for (x = ep->doomed ? NULL : ep->first; x; x = x->next)
         if (x->begun && (!x->path || x->confirmable))
             coap_exchange_rewind(x);
+    for (x = ep->doomed ? NULL : ep->first; x; x = x->next)
+        if (x == blamed)
+            break;
+    if (x)
+        coap_exchange_finish(x, r, NULL);
     coap_leave(ep);
 }
 

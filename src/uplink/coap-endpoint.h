@@ -10,6 +10,7 @@
 
 #include "uplink/coap-block.h"
 #include "uplink/coap-exchange.h"
+#include "uplink/coap-path.h"
 #include "uplink/coap-reliability.h"
 
 /* Beside the path: Observe, Content-Format, Accept, two Block, Size1, Echo, Request-Tag, one that is wanted back. */
@@ -54,6 +55,9 @@ struct coap_exchange {
     bool spared;      /* the session was given another chance while it was out */
     bool begun;       /* something was sent: 4.29 and 5.03 of others do not hold it any more */
     bool has_token;
+    bool suspect;           /* goes out when nothing else is under way */
+    bool divisible;         /* is given back rather than sent in smaller blocks */
+    uint8_t ends, patience; /* of sessions with it alone unanswered, and how many it is kept for */
     bool tagged;
     uint8_t echo_size;
     uint8_t token[COAP_TOKEN_SIZE];
@@ -91,7 +95,10 @@ struct coap_endpoint {
     uint64_t sent, received, retransmitted, duplicates, malformed, unknown_token, rejected;
     size_t body_max;
     unsigned n_exchanges, unanswered, depth;
-    uint16_t datagram_max;
+    uint16_t datagram_max, ceiling; /* as the path is known, and as the owner has set it */
+    struct coap_path path;
+    uint64_t heard_at; /* when the peer last answered anything */
+    enum coap_end end;
     uint8_t nstart, szx_max;
     bool connected, suspect, doomed;
     bool tell_suspect, tell_answered;
@@ -116,6 +123,9 @@ void coap_exchange_start(struct coap_exchange *x);
 void coap_exchange_expire(struct coap_exchange *x);
 /* The peer answered the last message; `acknowledged`: by its message id, so the round trip is known. */
 void coap_exchange_heard(struct coap_exchange *x, bool acknowledged);
+/* Sent again and again without an answer while the peer answers others: its datagrams may be too large for the path.
+ * False: that is not the reason. May end x. */
+bool coap_exchange_too_large(struct coap_exchange *x);
 /* A response for x, without unknown critical options. */
 void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *response);
 /* What was sent belongs to a session that is gone: to be sent anew. */

@@ -50,6 +50,9 @@ int coap_exchange_new(struct coap_endpoint *ep, const struct uplink_request *req
     x->observe = -1;
     x->wants_option = request->wants_option;
     x->non = request->non;
+    x->suspect = request->suspect;
+    x->divisible = request->divisible;
+    x->patience = (uint8_t)(request->ends ? request->ends : UPLINK_ENDS);
     x->secret = request->secret;
     if (request->target) {
         memcpy(x->data, request->target, path_size);
@@ -202,6 +205,7 @@ void coap_exchange_start(struct coap_exchange *x)
     if (!x->has_token)
         coap_random_bytes(&ep->random, x->token, sizeof(x->token));
     x->has_token = true;
+    ep->datagram_max = (uint16_t)coap_path_max(&ep->path, ep->ceiling, ep->now);
     x->szx = coap_endpoint_szx(ep);
     if (!x->begun)
         coap_block1_init(&x->block1, x->payload_size, x->szx);
@@ -239,6 +243,8 @@ void coap_exchange_expire(struct coap_exchange *x)
         coap_exchange_finish(x, -ETIMEDOUT, NULL);
         return;
     }
+    if (coap_exchange_too_large(x))
+        return;
     count_unanswered(x);
     if (x->path && !x->confirmable) {
         x->state = COAP_WAITING;
@@ -282,8 +288,10 @@ void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
     bool doubted = ep->suspect || ep->doubt_ping;
 
     ep->unanswered = 0;
-    ep->row_from = ep->now;
+    ep->row_from = ep->heard_at = ep->now;
     ep->doubt = false;
+    if (x->path && x->state == COAP_SENT)
+        coap_path_passed(&ep->path, x->wire_size);
     if (ep->suspect) {
         /* Not yet told of the suspicion, the owner need not hear of its end. */
         ep->tell_answered = !ep->tell_suspect;
@@ -313,6 +321,33 @@ static void restart_body(struct coap_exchange *x)
     x->block1.offset = 0;
     x->tagged = false;
     coap_block2_done(&x->block2);
+}
+
+/* What a response may take counts as well, where it is what is large. */
+static size_t largest_datagram(const struct coap_exchange *x)
+{
+    bool asks = x->method == COAP_GET || x->method == COAP_FETCH;
+
+    return asks ? MAX_OF((size_t)x->wire_size, (size_t)x->ep->datagram_max) : x->wire_size;
+}
+
+bool coap_exchange_too_large(struct coap_exchange *x)
+{
+    struct coap_endpoint *ep = x->ep;
+
+    /* Only what was spared once: the session was doubted, and answered something else meanwhile. */
+    if (!x->path || !x->spared || !x->confirmable || ep->heard_at < x->sent_at ||
+        ep->unanswered + 1 < coap_loss_tolerated(&ep->loss) || !coap_path_lost(&ep->path, largest_datagram(x), ep->now))
+        return false;
+    ep->datagram_max = (uint16_t)coap_path_max(&ep->path, ep->ceiling, ep->now);
+    ep->unanswered = 0;
+    ep->row_from = ep->now;
+    x->spared = false;
+    if (x->divisible)
+        coap_exchange_finish(x, -ETIMEDOUT, NULL);
+    else
+        coap_exchange_rewind(x);
+    return true;
 }
 
 void coap_exchange_rewind(struct coap_exchange *x)
@@ -367,12 +402,16 @@ static void hold(struct coap_endpoint *ep, const struct coap_message *m)
 
 static void deliver(struct coap_exchange *x, const struct coap_message *m)
 {
+    uint32_t limit;
     const struct coap_option *wanted = x->wants_option != 0 ? coap_message_find(m, x->wants_option) : NULL;
     struct uplink_response response;
     _cleanup_free_ char *location = NULL;
     int r = coap_response_make(m, &x->block2, &response, &location);
 
     response.location = location;
+    response.too_large = m->code == COAP_TOO_LARGE;
+    if (response.too_large && coap_message_get_uint(m, COAP_OPT_SIZE1, &limit) == 0)
+        response.limit = limit;
     if (r >= 0 && wanted) {
         response.option = wanted->value;
         response.option_size = wanted->length;

@@ -78,6 +78,14 @@ void coap_endpoint_disconnected(struct coap_endpoint *ep, uint64_t now);
 /* A new session stands, and all further datagrams are its: unanswered confirmable requests are sent again, with a new
  * message id and the same payload (block-wise ones from the first block), observations are registered again. */
 void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now);
+/* Why the session is about to be replaced: COAP_END_OTHER unless this was called since. What was alone under way is
+ * given back after as many ends as its request says: -ETIMEDOUT, or -ECONNABORTED if the server ended the session. */
+enum coap_end { COAP_END_OTHER, COAP_END_SILENT, COAP_END_HUNG_UP };
+void coap_endpoint_ends(struct coap_endpoint *ep, enum coap_end end);
+/* Whether a request is under way whose doing the end of a session may be. */
+bool coap_endpoint_asks(const struct coap_endpoint *ep);
+/* The bound of a datagram on a path that loses larger ones; 0: none. */
+size_t coap_endpoint_path_bound(const struct coap_endpoint *ep);
 /* Between ops->suspect and the answer, or coap_endpoint_reconnected. */
 bool coap_endpoint_stale(const struct coap_endpoint *ep);
 

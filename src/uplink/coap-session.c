@@ -117,6 +117,7 @@ static void op_suspect(void *userdata)
     struct uplink_session *s = userdata;
 
     session_enter(s);
+    coap_endpoint_ends(coap(s)->endpoint, COAP_END_SILENT);
     suspected(s);
     /* While the new session is being made, the old one may show that it was only loss: the request under way comes
      * again in half a minute, which is too late. */
@@ -130,6 +131,7 @@ static void op_answered(void *userdata)
     struct uplink_session *s = userdata;
 
     session_enter(s);
+    coap_endpoint_ends(coap(s)->endpoint, COAP_END_OTHER);
     answered(s);
     session_leave(s);
 }
@@ -240,6 +242,10 @@ static void op_closed(void *userdata, const char *reason)
 
     if (!s->fresh && c->ticket.size == 0 && dtls_resumption(c->open, &c->ticket) == 0)
         c->ticket_generation = s->open_generation;
+    coap_endpoint_ends(c->endpoint, COAP_END_HUNG_UP);
+    /* No reason to wait as for a server that is away: something else comes instead, soon. */
+    if (coap_endpoint_asks(c->endpoint))
+        backoff_reset(&s->backoff);
     attempt_closed(s, reason);
 }
 
@@ -393,6 +399,16 @@ static int subscribe(struct uplink_session *s, const char *target, int accept, u
     return coap_observe(coap(s)->endpoint, clock_boottime(), target, accept, notify, userdata, ret);
 }
 
+/* What a datagram holds beside the payload of a request: header, token, options. */
+#define BESIDE_PAYLOAD 96
+
+static size_t payload_max(const struct uplink_session *s)
+{
+    size_t bound = coap(s)->endpoint ? coap_endpoint_path_bound(coap(s)->endpoint) : 0;
+
+    return bound > 0 ? bound - BESIDE_PAYLOAD : 0;
+}
+
 const struct transport coap_transport = {
     .size = sizeof(struct coap_session),
     .start = start,
@@ -408,6 +424,7 @@ const struct transport coap_transport = {
     .local_address = local_address,
     .count = count,
     .info = info,
+    .payload_max = payload_max,
     .request = request,
     .subscribe = subscribe,
 };

@@ -15,7 +15,9 @@ struct uplink_request {
     size_t payload_size; /* CoAP: over a block it is sent block-wise */
     /* After so many sessions in a row that ended with it unanswered it is given back; 0: UPLINK_ENDS. */
     unsigned ends;
-    bool suspect; /* the end of a session may be its doing: it goes out when nothing else is under way */
+    bool divisible; /* CoAP: where its datagrams are too large for the path it is given back (-ETIMEDOUT) for its owner
+                       to make it smaller, instead of being sent in smaller blocks */
+    bool suspect;   /* the end of a session may be its doing: it goes out when nothing else is under way */
     /* CoAP only */
     bool secret; /* the payload holds a key: our copies of it are wiped, and it is meant for the session that stands: a
                     new one ends the request with -ECANCELED */

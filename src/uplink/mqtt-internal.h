@@ -41,6 +41,7 @@ struct mqtt {
     bool has_will;
     unsigned keepalive;
     unsigned receive_maximum;
+    uint32_t packet_max; /* 0: the broker does not say */
     unsigned busy;
     uint32_t events; /* awaited */
     uint64_t tcp_timeout, tls_timeout;

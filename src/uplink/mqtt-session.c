@@ -345,6 +345,13 @@ static void info(const struct uplink_session *s, struct uplink_info *ret)
     ret->forward_secrecy = mqtt_forward_secrecy(open);
 }
 
+static size_t payload_max(const struct uplink_session *s)
+{
+    size_t packet = mqtt_packet_max(mqtt_session(s)->open);
+
+    return packet > MQTT_BESIDE_PAYLOAD ? packet - MQTT_BESIDE_PAYLOAD : 0;
+}
+
 const struct transport mqtt_transport = {
     .size = sizeof(struct mqtt_session),
     .start = start,
@@ -360,6 +367,7 @@ const struct transport mqtt_transport = {
     .local_address = local_address,
     .count = count,
     .info = info,
+    .payload_max = payload_max,
     .request = mqtt_request,
     .subscribe = mqtt_listen,
 };

@@ -23,6 +23,7 @@ static void on_connect(struct mosquitto *mosquitto, void *userdata, int code, in
     m->connack = code;
     (void)mosquitto_property_read_int16(list, MQTT_PROP_RECEIVE_MAXIMUM, &maximum, false);
     m->receive_maximum = maximum;
+    (void)mosquitto_property_read_int32(list, MQTT_PROP_MAXIMUM_PACKET_SIZE, &m->packet_max, false);
     if (mosquitto_property_read_int16(list, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive, false))
         m->keepalive = keepalive;
     m->no_qos1 = mosquitto_property_read_byte(list, MQTT_PROP_MAXIMUM_QOS, &qos, false) && qos < 1;

@@ -583,6 +583,11 @@ unsigned mqtt_receive_maximum(const struct mqtt *m)
     return m->receive_maximum;
 }
 
+uint32_t mqtt_packet_max(const struct mqtt *m)
+{
+    return m->packet_max;
+}
+
 enum mqtt_version mqtt_version(const struct mqtt *m)
 {
     return m->version;

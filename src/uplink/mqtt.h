@@ -100,6 +100,8 @@ void mqtt_bye(struct mqtt *m, bool with_will);
 unsigned mqtt_receive_maximum(const struct mqtt *m);
 /* Of a connection that has failed: it offered ML-KEM, and nothing was answered to its hello. */
 bool mqtt_hello_lost(const struct mqtt *m);
+/* Bytes of a packet that the broker takes, as CONNACK says; 0: it does not. */
+uint32_t mqtt_packet_max(const struct mqtt *m);
 enum mqtt_version mqtt_version(const struct mqtt *m);
 /* Of a connection whose TLS handshake is done. */
 void mqtt_suite_text(const struct mqtt *m, char ret[static SUITE_TEXT_MAX]);

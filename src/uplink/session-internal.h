@@ -123,6 +123,8 @@ struct transport {
     /* Adds the counters of what is not gone yet, and tells of the session that stands, if one does. */
     void (*count)(const struct uplink_session *s, struct uplink_counters *c);
     void (*info)(const struct uplink_session *s, struct uplink_info *ret);
+    /* What a request's payload had better not exceed; 0: no such bound is known. */
+    size_t (*payload_max)(const struct uplink_session *s);
     int (*request)(struct uplink_session *s, const struct uplink_request *request, uplink_done done, void *userdata,
                    struct uplink_call **ret);
     int (*subscribe)(struct uplink_session *s, const char *target, int accept, uplink_notification notify,

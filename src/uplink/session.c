@@ -329,6 +329,11 @@ int uplink_session_subscribe(struct uplink_session *s, const char *target, int a
     return r;
 }
 
+size_t uplink_session_payload_max(const struct uplink_session *s)
+{
+    return s->open ? s->uplink->transport->payload_max(s) : 0;
+}
+
 void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret)
 {
     *ret = (struct uplink_info){

@@ -149,6 +149,9 @@ void uplink_session_stop(struct uplink_session *s, enum uplink_bye bye);
  */
 int uplink_session_request(struct uplink_session *s, const struct uplink_request *request, uplink_done done,
                            void *userdata, struct uplink_call **ret_call);
+/* What a request's payload had better not exceed: larger datagrams are lost on the way, or the broker takes no larger
+ * packets. 0: no such bound is known. */
+size_t uplink_session_payload_max(const struct uplink_session *s);
 /* Observes a resource (RFC 7641), in the content format `accept` (-1: any); over MQTT subscribes to a topic filter,
  * with QoS 1. Lasts over reconnects, until it is cancelled or the session stopped. */
 int uplink_session_subscribe(struct uplink_session *s, const char *target, int accept, uplink_notification notify,

@@ -29,12 +29,20 @@ table ip filter {
     }
 }
 """
+SMALL = """table ip small {{
+    chain through {{
+        type filter hook forward priority -10
+        meta length > {} drop
+    }}
+}}
+"""
 
 
 class Nat:
     CLOUD = CLOUD
 
-    def __init__(self, udp_timeout=None, udp_timeout_stream=None):
+    def __init__(self, udp_timeout=None, udp_timeout_stream=None, drop_over=None):
+        """drop_over: packets of more bytes are lost on the way, and no ICMP tells of it."""
         self.spaces, self.inhabitants = {}, {}
         try:
             for name in ("far", "router", "near"):
@@ -46,7 +54,7 @@ class Nat:
             with self.within("router"):
                 self.link("outside", OUTSIDE, "far", "cloud", CLOUD)
                 self.link("inside", INSIDE, "near", "lan", DEVICE_SIDE)
-                subprocess.run(["nft", "-f", "-"], input=RULES, text=True, check=True)
+                subprocess.run(["nft", "-f", "-"], input=RULES + (SMALL.format(drop_over) if drop_over else ""), text=True, check=True)
                 for name, value in (("ip_forward", 1), ("nf_conntrack_udp_timeout", udp_timeout),
                                     ("nf_conntrack_udp_timeout_stream", udp_timeout_stream)):
                     if value is not None:
