@@ -274,9 +274,10 @@
 #define COAP_DATAGRAM_MAX 1152 /* RFC 7252 section 4.6 */
 #define COAP_DATAGRAM_MIN 256
 #define COAP_DATAGRAM_LIMIT 2048
-#define COAP_PATH_RAISE (10 * USEC_PER_MINUTE) /* until a bound is raised by half (RFC 8899 section 5.1.1), doubled:   \
-                                                */
-#define COAP_PATH_RAISE_MAX USEC_PER_DAY       /* each time that this failed */
+#define COAP_PATH_RAISE                                                                                                \
+    (10 * USEC_PER_MINUTE)               /* until a bound is raised by half (RFC 8899 section 5.1.1), doubled:         \
+                                          */
+#define COAP_PATH_RAISE_MAX USEC_PER_DAY /* each time that this failed */
 #define COAP_EXCHANGES_MAX 64
 #define COAP_OBSERVATIONS_MAX 16
 #define COAP_MIDS_PER_SEC 250     /* so that none comes again within COAP_EXCHANGE_LIFETIME */

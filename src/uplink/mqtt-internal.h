@@ -80,6 +80,9 @@ static inline bool mqtt_is_open(const struct mqtt *m)
     return m->phase == MQTT_OPEN && !m->freed && !m->said_bye;
 }
 
+/* Waits for what can happen next. */
+void mqtt_await(struct mqtt *m);
+
 /* Makes m->mosquitto. */
 int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error *e);
 /* Begins the connection of m->mosquitto to m->address. */

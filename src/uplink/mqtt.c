@@ -137,7 +137,7 @@ static bool note_traffic(struct mqtt *m, uint64_t now)
 
 /* Waits for what can happen next. Not for room to write when OpenSSL waits for the other side: there would be room, and
  * nothing to do with it. */
-static void await(struct mqtt *m)
+void mqtt_await(struct mqtt *m)
 {
     SSL *ssl = mqtt_ssl(m);
     uint32_t events = m->rests_until ? 0 : EPOLLIN | EPOLLRDHUP;
@@ -332,7 +332,7 @@ static void step(struct mqtt *m, uint32_t events, uint64_t now)
     else if (!came && (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
         over(m); /* libmosquitto would wait for ever, and be called for ever */
     else
-        await(m);
+        mqtt_await(m);
 }
 
 static void unreachable(struct mqtt *m, int error)
@@ -419,14 +419,14 @@ static void ping(struct mqtt *m, uint64_t now)
     if (m->bytes_out != out && !m->pinged_at)
         m->pinged_at = now;
     m->look_at = now + (m->bytes_out != out ? keepalive_usec(m) : LOOK_AGAIN);
-    await(m);
+    mqtt_await(m);
 }
 
 /* epoll tells of what has come meanwhile. */
 static void wake(struct mqtt *m)
 {
     m->rests_until = 0;
-    await(m);
+    mqtt_await(m);
     m->ops->rearm(m->userdata);
 }
 
@@ -519,51 +519,7 @@ void mqtt_begin(struct mqtt *m, uint64_t now)
     leave(m, before);
 }
 
-/* ── Using one ── */
-
-/* libmosquitto writes at once if it can, and says so when it cannot. */
-static int sent(struct mqtt *m, int r)
-{
-    switch (r) {
-    case MOSQ_ERR_SUCCESS:
-        await(m);
-        return 0;
-    case MOSQ_ERR_OVERSIZE_PACKET:
-    case MOSQ_ERR_PAYLOAD_SIZE:
-        return -EMSGSIZE;
-    case MOSQ_ERR_INVAL:
-    case MOSQ_ERR_MALFORMED_UTF8:
-        return -EINVAL;
-    case MOSQ_ERR_NOMEM:
-        return -ENOMEM;
-    default:
-        m->broken = true;
-        m->ops->rearm(m->userdata);
-        return -ENOTCONN;
-    }
-}
-
-int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t n, bool retain, int *ret_mid)
-{
-    if (!mqtt_is_open(m) || m->broken)
-        return -ENOTCONN;
-    if (n > MQTT_PAYLOAD_MAX)
-        return -EMSGSIZE;
-    return sent(m, mosquitto_publish_v5(m->mosquitto, ret_mid, topic, (int)n, payload, 1, retain, NULL));
-}
-
-int mqtt_subscribe(struct mqtt *m, const char *filter, int *ret_mid)
-{
-    if (!mqtt_is_open(m) || m->broken)
-        return -ENOTCONN;
-    return sent(m, mosquitto_subscribe_v5(m->mosquitto, ret_mid, filter, 1, 0, NULL));
-}
-
-void mqtt_unsubscribe(struct mqtt *m, const char *filter)
-{
-    if (mqtt_is_open(m) && !m->broken)
-        (void)sent(m, mosquitto_unsubscribe(m->mosquitto, NULL, filter));
-}
+/* ── Its end ── */
 
 void mqtt_bye(struct mqtt *m, bool with_will)
 {
@@ -576,24 +532,4 @@ void mqtt_bye(struct mqtt *m, bool with_will)
     if (!with_will || m->version == MQTT_V5)
         (void)mosquitto_disconnect_v5(
             m->mosquitto, with_will ? MQTT_RC_DISCONNECT_WITH_WILL_MSG : MQTT_RC_NORMAL_DISCONNECTION, NULL);
-}
-
-unsigned mqtt_receive_maximum(const struct mqtt *m)
-{
-    return m->receive_maximum;
-}
-
-uint32_t mqtt_packet_max(const struct mqtt *m)
-{
-    return m->packet_max;
-}
-
-enum mqtt_version mqtt_version(const struct mqtt *m)
-{
-    return m->version;
-}
-
-int mqtt_local_address(const struct mqtt *m, struct resolver_address *ret)
-{
-    return udp_local_address(mosquitto_socket(m->mosquitto), ret);
 }
