@@ -364,6 +364,8 @@ static void print_device(json_object *d)
     print_time("authenticated", number(d, "LastAuthenticated"));
     if (text(d, "Suite")[0])
         print_suite(d);
+    if (text(d, "Limits")[0])
+        printf("%16s: %s\n", "sent in", text(d, "Limits"));
     printf("%16s: %" PRIu64 " delivered, %" PRIu64 " waiting, %" PRIu64 " dropped, %" PRIu64 " rejected\n", "samples",
            number(d, "Delivered"), number(d, "Spooled"), number(d, "Dropped"), number(d, "Rejected"));
     if (json_object_object_get(d, "Statistics"))

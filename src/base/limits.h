@@ -188,6 +188,8 @@
 #define REJECTED_PER_TURN 64                     /* samples of one device found to be such as cannot be sent */
 
 /* Packs of samples */
+#define STANDSTILL_SAID_AFTER (30 * USEC_PER_SEC) /* online, and nothing is accepted */
+#define STANDSTILL_SAID_MAX USEC_PER_HOUR         /* told again after as long as it has lasted, at most this */
 #define SAMPLES_PER_PACK 256
 #define PACK_ENDS UPLINK_ENDS /* ... before a pack is made smaller */
 #define PACK_ENDS_SINGLE 5    /* ... before one sample is given up, which a line that drops should not bring about */

@@ -34,8 +34,7 @@ static void try_at(struct device *d, uint64_t when)
     try_within(d, when, 100 * USEC_PER_MSEC);
 }
 
-/* Bytes of a pack, whatever happened to those before. */
-static size_t bytes_allowed(const struct device *d)
+size_t delivery_bytes_allowed(const struct device *d)
 {
     size_t ours = d->uplink->settings->max_payload, most = d->uplink->profile->max_payload;
 
@@ -60,10 +59,11 @@ static void retry_later(struct device *d, uint64_t at_least)
 static void on_accepted(struct device *d, bool old)
 {
     spool_accept(d->queue, d->delivery.pack.samples);
-    pack_bound_accepted(&d->delivery.bound, &d->delivery.pack, bytes_allowed(d));
+    pack_bound_accepted(&d->delivery.bound, &d->delivery.pack, delivery_bytes_allowed(d));
     d->delivery.pack = (struct pack){0};
     backoff_reset(&d->delivery.backoff);
     spool_line(d->queue, true);
+    standstill_over(d, true);
     if (!old)
         session_accepted(d);
 }
@@ -79,7 +79,7 @@ static void give_up(struct device *d, const char *reason)
     d->delivery.prove = false;
 }
 
-static const char *failure_text(enum pack_failure failure)
+const char *delivery_failure_text(enum pack_failure failure)
 {
     switch (failure) {
     case PACK_TOO_LARGE:
@@ -91,7 +91,7 @@ static const char *failure_text(enum pack_failure failure)
     case PACK_RESET:
         return "the server rejects it (RST)";
     case PACK_SILENT:
-        return "not answered";
+        return "the server does not answer it";
     }
     return "";
 }
@@ -135,7 +135,7 @@ static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint
     if (r == -ECANCELED)
         return;
     if (r == 0 && verdict == PROFILE_ACCEPTED && pack_bound_gives_up(&delivery->bound, clock_boottime()))
-        give_up(d, failure_text(PACK_HUNG_UP));
+        give_up(d, delivery_failure_text(PACK_HUNG_UP));
     delivery->prove = false;
     if (delivery->pack.samples > 0)
         retry_later(d, 0);
@@ -219,7 +219,8 @@ static bool handle_failure(struct device *d, int r)
         retry_later(d, 0);
         return false;
     }
-    if (on_failed(d, failure, 0, failure_text(failure)))
+    standstill_why(d, delivery_failure_text(failure));
+    if (on_failed(d, failure, 0, delivery_failure_text(failure)))
         return true;
     say_why(d, r);
     retry_later(d, 0);
@@ -258,7 +259,7 @@ static size_t bytes_bound(const struct device *d)
 static ssize_t pack(struct device *d, const struct device_names *names, const struct sample *samples, size_t n,
                     struct profile_message *ret)
 {
-    size_t most = bytes_allowed(d), bound = d->delivery.pack.samples > 0 ? 0 : bytes_bound(d);
+    size_t most = delivery_bytes_allowed(d), bound = d->delivery.pack.samples > 0 ? 0 : bytes_bound(d);
     ssize_t r =
         profile_pack(d->uplink->profile, &names->profile, samples, n, bound > 0 ? MIN_OF(bound, most) : most, ret);
 
@@ -331,6 +332,33 @@ static bool may_send(struct device *d)
            !d->announcing && !probe_excludes_session(d) && !session_awaits_proof(d);
 }
 
+/* Samples that could go are there, whatever keeps them. */
+static void note_waiting(struct device *d)
+{
+    struct sample sample;
+
+    if (d->delivery.standstill.since == 0 && d->queue && d->session_state == UPLINK_STATE_ONLINE &&
+        spool_peek(d->queue, clock_boottime(), 0, &sample, 1) > 0)
+        standstill_begin(d);
+}
+
+/* The path has turned out to take less, or more. */
+static void tell_path(struct device *d)
+{
+    size_t most = uplink_session_payload_max(d->session);
+
+    if (d->uplink->profile->transport != PROFILE_COAP || most == d->delivery.path_said)
+        return;
+    d->delivery.path_said = most;
+    if (most > 0)
+        log_warning(d->config->id,
+                    "large datagrams are lost on the way to the cloud without a word: requests are kept to %zu bytes",
+                    most);
+    else
+        log_info(d->config->id, "large datagrams get through to the cloud again");
+    device_changed(d);
+}
+
 static void send_pack(struct device *d)
 {
     _cleanup_(profile_message_done) struct profile_message message = {0};
@@ -338,6 +366,7 @@ static void send_pack(struct device *d)
     ssize_t n;
     int r;
 
+    note_waiting(d);
     if (!may_send(d))
         return;
     if (delivery->prove) {
@@ -352,11 +381,12 @@ static void send_pack(struct device *d)
             retry_later(d, 0);
         return;
     }
+    tell_path(d);
     delivery->pack = (struct pack){.samples = (size_t)n, .bytes = message.size};
     spool_hold(d->queue, delivery->pack.samples);
     r = send_message(d, &message);
     if (r == -EMSGSIZE) {
-        (void)on_failed(d, PACK_TOO_LARGE, 0, failure_text(PACK_TOO_LARGE));
+        (void)on_failed(d, PACK_TOO_LARGE, 0, delivery_failure_text(PACK_TOO_LARGE));
         go_on_soon(d);
     } else if (r < 0) {
         say_why(d, r);
@@ -390,6 +420,7 @@ void delivery_done(struct device *d)
     if (d->delivery.request)
         uplink_call_cancel(d->delivery.request);
     delivery_moved(d);
+    standstill_done(d);
     session_linger_end(d);
     sd_event_source_disable_unref(d->delivery.retry);
     d->delivery.retry = NULL;

@@ -13,6 +13,13 @@ struct device;
 struct proof;
 struct uplink_call;
 
+struct standstill {
+    uint64_t since, next; /* CLOCK_BOOTTIME: samples wait since then, and it is told then; since 0: they do not */
+    sd_event_source *timer;
+    char *why; /* NULL: not known */
+    bool told;
+};
+
 struct delivery {
     struct uplink_call *request;
     sd_event_source *retry;
@@ -23,6 +30,8 @@ struct delivery {
     uint64_t last;       /* when one was sent, CLOCK_BOOTTIME */
     bool paused;         /* nothing more is begun: a reload is about to make the device anew */
     struct backoff backoff;
+    struct standstill standstill;
+    size_t path_said; /* the session's bound of a request that was logged */
 };
 
 void delivery_kick(struct device *d);
@@ -31,3 +40,18 @@ void delivery_done(struct device *d);
 void delivery_stopped(struct device *d);
 /* Another session takes over. */
 void delivery_moved(struct device *d);
+/* Bytes of a pack, whatever happened to those before. */
+size_t delivery_bytes_allowed(const struct device *d);
+const char *delivery_failure_text(enum pack_failure failure);
+/* What bounds its packs, "" for nothing but the profile; into the buffer. */
+const char *delivery_limits(const struct device *d, char *buffer, size_t size);
+
+/* standstill.c */
+/* Samples could be sent. */
+void standstill_begin(struct device *d);
+void standstill_why(struct device *d, const char *why);
+/* They are accepted, or the session has another state to show. */
+void standstill_over(struct device *d, bool accepted);
+void standstill_done(struct device *d);
+/* NULL: it is nothing to tell of. */
+const char *standstill_words(const struct device *d, char *buffer, size_t size);

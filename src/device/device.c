@@ -199,7 +199,7 @@ void device_status(const struct device *d, struct device_status *ret)
     const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
     const struct vault_credential *backup = entry ? vault_credential(entry, VAULT_BACKUP) : NULL;
     static struct uplink_info info; /* `suite` is read within this loop turn, as is the next */
-    static char why[ERROR_TEXT_MAX];
+    static char why[ERROR_TEXT_MAX], limits[ERROR_TEXT_MAX];
     struct spool_counts counts;
 
     info = (struct uplink_info){0};
@@ -227,6 +227,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .group = info.established ? info.group : "",
         .forward_secrecy = info.established && info.forward_secrecy,
         .last_error = device_last_error(d, entry),
+        .limits = delivery_limits(d, limits, sizeof(limits)),
         .delivered = counts.accepted,
         .spooled = counts.queued,
         .dropped = counts.dropped,

@@ -63,6 +63,7 @@ struct device_status {
     const char *suite, *group; /* of the key exchange */
     bool forward_secrecy;
     const char *last_error;
+    const char *limits; /* of its packs, beside the profile's; "" for none */
     uint64_t delivered, spooled, dropped, rejected;
 };
 

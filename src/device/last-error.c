@@ -103,10 +103,12 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         return registration_reason(d);
     if (d->report == ROTATION_REPORT_CONFLICT && d->report_reason)
         return d->report_reason;
-    if (d->session_state != UPLINK_STATE_ONLINE && d->session_reason)
+    if (d->session_state != UPLINK_STATE_ONLINE && d->session_reason && !d->delivery.standstill.told)
         return of_session(d, entry, buffer, sizeof(buffer));
     if (d->session_state == UPLINK_STATE_ONLINE && d->answer)
         return of_answer(d, buffer, sizeof(buffer));
+    if (d->delivery.standstill.told)
+        return standstill_words(d, buffer, sizeof(buffer));
     if (d->report != ROTATION_REPORT_FINE && d->report_reason)
         return d->report_reason;
     if (rotate_fallen(d))

@@ -37,6 +37,10 @@ static void on_state(void *userdata, enum uplink_state state, const char *reason
     set_reason(d, reason);
     session_count(d);
     outage_look(d);
+    if (state == UPLINK_STATE_BACKING_OFF)
+        standstill_why(d, reason);
+    else if (state != UPLINK_STATE_ONLINE && state != UPLINK_STATE_CONNECTING)
+        standstill_over(d, false);
     if (d->queue)
         spool_line(d->queue, state == UPLINK_STATE_ONLINE);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);

@@ -124,12 +124,15 @@ def large_datagrams_are_lost(bench, stack):
     key = bench.new_key()
     with nat.far():
         cloud = bench.devcloud([("first-1", key, DEVICE)], listen=nat.CLOUD)
-    _, _ = fill(bench, cloud.url, {"n": {"signal": "counter"}}, 200)
+    agent, _ = fill(bench, cloud.url, {"n": {"signal": "counter"}}, 200)
     bench.key_set(DEVICE, "first-1", key)
     bench.wait_property(DEVICE, "Spooled", 0)
     values = [(s["time"], s["value"]) for s in cloud.samples(DEVICE, "n")]
     check(len(set(values)) == bench.get(DEVICE, "Delivered"), f"{len(values)} arrived")
     check(bench.get(DEVICE, "Rejected") == 0, "none is given up")
+    agent.wait_text("large datagrams are lost on the way")
+    check("lost on the way" in bench.get(DEVICE, "Limits"), bench.get(DEVICE, "Limits"))
+    check("lost on the way" in bench.ctl("show", DEVICE), "shown")
     nat.close()
 
 
