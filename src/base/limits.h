@@ -296,6 +296,7 @@
 #define COAP_SETTLE_AFTER (3 * USEC_PER_SEC)
 #define COAP_SETTLE_JITTER (2 * USEC_PER_SEC)
 #define COAP_SETTLED_BY (2 * USEC_PER_SEC)
+#define COAP_PING_EARLY (1 * USEC_PER_SEC) /* before it is due: a timer is late */
 #define COAP_KEEPALIVE_MIN (5 * USEC_PER_SEC)
 #define COAP_KEEPALIVE_MAX USEC_PER_DAY
 #define COAP_OBSERVE_NUMBERS_AGE (128 * USEC_PER_SEC) /* RFC 7641 section 3.4: then a lower number is a newer one */
@@ -315,6 +316,7 @@
                                                */
 #define MQTT_DRAIN_TIMEOUT (5 * USEC_PER_SEC) /* for open PUBACKs, before a connection is made anew */
 #define MQTT_KEEPALIVE (60 * USEC_PER_SEC)    /* each connection takes between three quarters of it and it */
+#define MQTT_PING_EARLY (1 * USEC_PER_SEC)    /* before it is due: a timer is late, a packet takes its time */
 #define MQTT_KEEPALIVE_MIN 5                  /* seconds, what libmosquitto takes */
 #define MQTT_BESIDE_PAYLOAD 160      /* left in a packet for the topic and a header, where the broker bounds packets */
 #define MQTT_PACKET_MAX (256 * 1024) /* what a broker may send in one packet */

@@ -377,10 +377,10 @@ uint64_t coap_endpoint_deadline(const struct coap_endpoint *ep)
 /* Set anew only when it has come, so that it costs the messages in between nothing. */
 static void schedule_ping(struct coap_endpoint *ep)
 {
-    uint64_t half = ep->keepalive / 2;
+    uint64_t half = ep->keepalive / 2, early = MIN_OF(half / 4, COAP_PING_EARLY);
 
     if (ep->keepalive != USEC_INFINITY)
-        ep->ping_at = MAX_OF(ep->sent_at + half, ep->now) + coap_random_upto(&ep->random, half);
+        ep->ping_at = MAX_OF(ep->sent_at + half, ep->now) + coap_random_upto(&ep->random, half - early);
 }
 
 /* What is outstanding is sent again if it is not answered. A request that was acknowledged, and that the peer holds
@@ -403,8 +403,12 @@ static bool is_silent(const struct coap_endpoint *ep)
 
 static void look_for_silence(struct coap_endpoint *ep)
 {
-    if (!is_outstanding(ep) && is_silent(ep)) {
-        (void)coap_ping(ep, ep->now, NULL, NULL, NULL);
+    /* What is outstanding is repeated, but ever later, and nothing else may start before it is answered. */
+    if (is_silent(ep)) {
+        if (is_outstanding(ep))
+            coap_exchange_ping_now(ep);
+        else
+            (void)coap_ping(ep, ep->now, NULL, NULL, NULL);
         ep->sent_at = ep->now;
     }
     ep->connected_at = USEC_INFINITY;

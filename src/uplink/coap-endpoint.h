@@ -132,6 +132,8 @@ void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *r
 void coap_exchange_rewind(struct coap_exchange *x);
 /* Sends the ping of coap_endpoint_ping_in_doubt(), if it is not out yet; false if it may not be. */
 bool coap_exchange_ping_in_doubt(struct coap_endpoint *ep);
+/* A ping that does not wait for what is outstanding. */
+void coap_exchange_ping_now(struct coap_endpoint *ep);
 /* Builds what callers get; the body is the message's own payload if NULL. 0, and *ret_location to be freed. */
 int coap_response_make(const struct coap_message *m, const struct coap_block2 *body, struct uplink_response *ret,
                        char **ret_location);

@@ -536,6 +536,15 @@ int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *us
     return r;
 }
 
+void coap_exchange_ping_now(struct coap_endpoint *ep)
+{
+    static const struct uplink_request ping = {.content_format = -1, .accept = -1};
+    struct coap_exchange *x;
+
+    if (coap_exchange_new(ep, &ping, NULL, NULL, &x) >= 0)
+        coap_exchange_start(x);
+}
+
 bool coap_exchange_ping_in_doubt(struct coap_endpoint *ep)
 {
     static const struct uplink_request ping = {.content_format = -1, .accept = -1};

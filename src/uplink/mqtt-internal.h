@@ -48,6 +48,7 @@ struct mqtt {
     uint64_t deadline; /* of a phase before MQTT_OPEN */
     uint64_t opened_at;
     uint64_t look_at;             /* when libmosquitto is to look whether to send PINGREQ */
+    uint64_t sent_at;             /* when something was last sent */
     uint64_t pinged_at;           /* 0: there is no PINGREQ unanswered */
     uint64_t bytes_in, bytes_out; /* when last looked */
     uint64_t read_max;            /* OpenSSL may read on while it has read less than that in all */
@@ -63,6 +64,8 @@ struct mqtt {
     int connack;                  /* -1: none yet */
     int lost;                     /* errno with which the connection was lost, 0: it ended in order */
     int gone;                     /* what libmosquitto said when the connection ended, -1: nothing */
+    char words[MQTT_WORDS_MAX];     /* Reason String of CONNACK or DISCONNECT, quoted */
+    char reference[MQTT_WORDS_MAX]; /* Server Reference, likewise */
     bool plain_groups;
     bool hello_sent;
     bool chosen;      /* ServerHello or HelloRetryRequest came */

@@ -3,6 +3,7 @@
 
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
+#include <stdio.h>
 
 bool mqtt_connack_refuses(enum mqtt_version version, uint8_t code)
 {
@@ -28,6 +29,9 @@ const char *mqtt_connack_text(enum mqtt_version version, uint8_t code)
     if (version == MQTT_V311)
         return "the broker does not speak MQTT 3.1.1";
     switch (code) {
+    case MQTT_RC_USE_ANOTHER_SERVER:
+    case MQTT_RC_SERVER_MOVED:
+        return "the broker wants another server to be used: change the address in the uplink's url";
     case MQTT_RC_SERVER_BUSY:
         return "the broker is busy";
     case MQTT_RC_QUOTA_EXCEEDED:
@@ -39,6 +43,31 @@ const char *mqtt_connack_text(enum mqtt_version version, uint8_t code)
     default:
         return mosquitto_reason_string(code);
     }
+}
+
+void mqtt_quote(const char *words, char ret[static MQTT_WORDS_MAX])
+{
+    size_t n = 0;
+
+    ret[0] = 0;
+    if (!words || !words[0])
+        return;
+    ret[n++] = '"';
+    /* Room for one escape, the quotes, and three dots. */
+    for (; *words && n < MQTT_WORDS_MAX - 9; words++) {
+        unsigned char c = (unsigned char)*words;
+
+        if (c < ' ' || c > '~' || c == '"' || c == '\\')
+            n += (size_t)snprintf(ret + n, MQTT_WORDS_MAX - n, "\\x%02x", c);
+        else
+            ret[n++] = (char)c;
+    }
+    snprintf(ret + n, MQTT_WORDS_MAX - n, "%s\"", *words ? "..." : "");
+}
+
+const char *mqtt_reason_name(uint8_t reason)
+{
+    return mosquitto_reason_string(reason);
 }
 
 /* MQTT 5 section 3.14.2.1, with what 4.13 says of errors. Reserved codes say as little as 0x80. */
@@ -91,7 +120,7 @@ const char *mqtt_disconnect_text(uint8_t reason)
         return "the broker did not hear from us in time";
     case MQTT_RC_SERVER_MOVED:
     case MQTT_RC_USE_ANOTHER_SERVER:
-        return "the broker wants another server to be used: change the address";
+        return "the broker wants another server to be used: change the address in the uplink's url";
     case MQTT_RC_PACKET_TOO_LARGE:
         return "a message was larger than the broker takes";
     default:

@@ -20,6 +20,12 @@ bool mqtt_connack_wants_older(enum mqtt_version version, uint8_t code); /* it do
 const char *mqtt_connack_text(enum mqtt_version version, uint8_t code); /* "the broker does not ..." */
 const char *mqtt_disconnect_text(uint8_t reason);
 
+/* Words of the broker's, bounded, in quotes, whatever is not printable ASCII escaped; NULL or "": "". */
+#define MQTT_WORDS_MAX 160
+void mqtt_quote(const char *words, char ret[static MQTT_WORDS_MAX]);
+/* "not authorized" */
+const char *mqtt_reason_name(uint8_t reason);
+
 /* What the end of a connection says of the message that is in flight. */
 enum mqtt_blame {
     MQTT_BLAMES_NOTHING, /* another matter: it is published again */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What goes out over a connection that stands, and what is known of it. */
+#include "base/clock.h"
 #include "base/limits.h"
 #include "uplink/mqtt-internal.h"
 #include "uplink/udp.h"
@@ -12,6 +13,7 @@ static int sent(struct mqtt *m, int r)
 {
     switch (r) {
     case MOSQ_ERR_SUCCESS:
+        m->sent_at = clock_boottime();
         mqtt_await(m);
         return 0;
     case MOSQ_ERR_OVERSIZE_PACKET:

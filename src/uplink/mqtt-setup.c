@@ -9,10 +9,26 @@
 #include <mqtt_protocol.h>
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
 /* ── What libmosquitto calls ── */
+
+static void quote_property(const mosquitto_property *list, int identifier, char ret[static MQTT_WORDS_MAX])
+{
+    char *text = NULL;
+
+    if (mosquitto_property_read_string(list, identifier, &text, false))
+        mqtt_quote(text, ret);
+    free(text);
+}
+
+static void note_words(struct mqtt *m, const mosquitto_property *list)
+{
+    quote_property(list, MQTT_PROP_REASON_STRING, m->words);
+    quote_property(list, MQTT_PROP_SERVER_REFERENCE, m->reference);
+}
 
 static void on_connect(struct mosquitto *mosquitto, void *userdata, int code, int flags, const mosquitto_property *list)
 {
@@ -26,6 +42,8 @@ static void on_connect(struct mosquitto *mosquitto, void *userdata, int code, in
     (void)mosquitto_property_read_int32(list, MQTT_PROP_MAXIMUM_PACKET_SIZE, &m->packet_max, false);
     if (mosquitto_property_read_int16(list, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive, false))
         m->keepalive = keepalive;
+    if (code != 0)
+        note_words(m, list);
     m->no_qos1 = mosquitto_property_read_byte(list, MQTT_PROP_MAXIMUM_QOS, &qos, false) && qos < 1;
 }
 
@@ -33,8 +51,10 @@ static void on_disconnect(struct mosquitto *mosquitto, void *userdata, int reaso
 {
     struct mqtt *m = userdata;
 
-    if (m->gone < 0) /* after the broker's reason there comes one of libmosquitto's own */
-        m->gone = reason;
+    if (m->gone >= 0) /* after the broker's reason there comes one of libmosquitto's own */
+        return;
+    m->gone = reason;
+    note_words(m, list);
 }
 
 static void on_publish(struct mosquitto *mosquitto, void *userdata, int mid, int reason, const mosquitto_property *list)

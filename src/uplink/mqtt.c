@@ -9,13 +9,15 @@
 #include <mosquitto.h>
 #include <mqtt_protocol.h>
 #include <netdb.h>
+#include <openssl/err.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-#define LOOK_AGAIN USEC_PER_SEC /* libmosquitto counts seconds */
+#define LOOK_AGAIN USEC_PER_SEC
 
 /* ── Shared ── */
 
@@ -130,6 +132,8 @@ static bool note_traffic(struct mqtt *m, uint64_t now)
 
     if (came)
         m->pinged_at = 0;
+    if (out != m->bytes_out)
+        m->sent_at = now;
     m->bytes_in = in;
     m->bytes_out = out;
     return came;
@@ -159,15 +163,23 @@ static void tls_failed(struct mqtt *m)
     fail(m, failure, e.text);
 }
 
+/* Adds what the broker itself says of it. */
+static void add_words(const struct mqtt *m, struct error *e, const char *text)
+{
+    error_set(e, 0, "%s%s%s%s%s", text, m->reference[0] ? "; it names the server " : "", m->reference,
+              m->words[0] ? "; it says " : "", m->words);
+}
+
 static void not_let_in(struct mqtt *m)
 {
     uint8_t code = (uint8_t)m->connack;
+    struct error e = {0};
 
+    add_words(m, &e, mqtt_connack_text(m->version, code));
     if (mqtt_connack_wants_older(m->version, code))
         fail(m, MQTT_VERSION, "the broker does not speak MQTT 5");
     else
-        fail(m, mqtt_connack_refuses(m->version, code) ? MQTT_ANSWERED : MQTT_FAILED,
-             mqtt_connack_text(m->version, code));
+        fail(m, mqtt_connack_refuses(m->version, code) ? MQTT_ANSWERED : MQTT_FAILED, e.text);
 }
 
 static void open_over(struct mqtt *m)
@@ -179,13 +191,10 @@ static void open_over(struct mqtt *m)
 
     if (said) {
         blame = mqtt_disconnect_blames((uint8_t)m->gone);
-        error_set(&e, 0, "%s", mqtt_disconnect_text((uint8_t)m->gone));
+        add_words(m, &e, mqtt_disconnect_text((uint8_t)m->gone));
     } else if (m->gone == MOSQ_ERR_PROTOCOL || m->gone == MOSQ_ERR_MALFORMED_PACKET) {
         blame = MQTT_BLAMES_NOTHING;
         error_set(&e, 0, "the broker sent what is not MQTT");
-    } else if (m->gone == MOSQ_ERR_KEEPALIVE) {
-        blame = MQTT_BLAMES_SILENCE;
-        error_set(&e, 0, "the broker did not answer PINGREQ");
     } else if (m->alert >= 0)
         error_set(&e, 0, "the broker ended the TLS session (alert: %s)", SSL_alert_desc_string_long(m->alert));
     else if (m->no_connection == ETIMEDOUT)
@@ -229,7 +238,9 @@ static void begin_phase(struct mqtt *m, enum mqtt_phase phase, uint64_t deadline
 
 static uint64_t keepalive_usec(const struct mqtt *m)
 {
-    return m->keepalive > 0 ? m->keepalive * USEC_PER_SEC + LOOK_AGAIN : USEC_INFINITY / 2;
+    uint64_t all = m->keepalive * USEC_PER_SEC;
+
+    return m->keepalive > 0 ? all - MIN_OF(all / 4, MQTT_PING_EARLY) : USEC_INFINITY / 4;
 }
 
 static void advance(struct mqtt *m, uint64_t now)
@@ -247,7 +258,7 @@ static void advance(struct mqtt *m, uint64_t now)
         fail(m, MQTT_FAILED, "the broker takes no messages of QoS 1, which are all that we send");
         return;
     }
-    m->opened_at = now;
+    m->opened_at = m->sent_at = now;
     m->look_at = now + keepalive_usec(m);
     begin_phase(m, MQTT_OPEN, USEC_INFINITY);
     m->ops->opened(m->userdata);
@@ -399,9 +410,19 @@ uint64_t mqtt_deadline(const struct mqtt *m)
     return m->pinged_at ? MIN_OF(m->look_at, m->pinged_at + MQTT_ANSWER_TIMEOUT) : m->look_at;
 }
 
+/* Nothing of libmosquitto's is on its way that a packet of ours would be in the middle of. */
+static bool can_write(const struct mqtt *m)
+{
+    struct pollfd p = {.fd = mosquitto_socket(m->mosquitto), .events = POLLOUT};
+
+    return !mosquitto_want_write(m->mosquitto) && !SSL_want_write(mqtt_ssl(m)) && poll(&p, 1, 0) == 1 &&
+           p.revents == POLLOUT;
+}
+
+/* libmosquitto would count in whole seconds, and be late: PINGREQ is sent here. */
 static void ping(struct mqtt *m, uint64_t now)
 {
-    uint64_t out;
+    static const uint8_t pingreq[] = {0xc0, 0};
 
     (void)note_traffic(m, now);
     if (m->pinged_at && now >= m->pinged_at + MQTT_ANSWER_TIMEOUT) {
@@ -410,15 +431,22 @@ static void ping(struct mqtt *m, uint64_t now)
     }
     if (now < m->look_at)
         return;
-    out = m->bytes_out;
-    if (mosquitto_loop_misc(m->mosquitto) != MOSQ_ERR_SUCCESS) {
+    if (now < m->sent_at + keepalive_usec(m)) {
+        m->look_at = m->sent_at + keepalive_usec(m);
+        return;
+    }
+    m->look_at = now + LOOK_AGAIN;
+    if (!can_write(m))
+        return; /* the broker does not read: what it has to acknowledge will be missed */
+    if (SSL_write(mqtt_ssl(m), pingreq, sizeof(pingreq)) != sizeof(pingreq)) {
+        ERR_clear_error();
         over(m);
         return;
     }
     (void)note_traffic(m, now);
-    if (m->bytes_out != out && !m->pinged_at)
+    if (!m->pinged_at)
         m->pinged_at = now;
-    m->look_at = now + (m->bytes_out != out ? keepalive_usec(m) : LOOK_AGAIN);
+    m->look_at = now + keepalive_usec(m);
     mqtt_await(m);
 }
 
