@@ -16,6 +16,7 @@ struct listening {
     struct uplink_call *poll;
     sd_event_source *again; /* the next poll */
     bool deaf;              /* it cannot be listened to, which has been said */
+    uint8_t refused;        /* with this code, on this session; 0: it was not */
 };
 
 /* A command that was carried out, or is being. */

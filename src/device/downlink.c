@@ -7,8 +7,10 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "device/downlink-internal.h"
+#include "uplink/mqtt-reasons.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,25 +167,61 @@ static void on_payload(struct listening *at, const struct uplink_response *respo
 
 /* ── Listening ── */
 
-static bool answered_well(struct listening *at, int r, const struct uplink_response *response)
+static void refusal_words(const struct listening *at, uint8_t code, char *buffer, size_t size)
 {
     const struct device *d = at->downlink->device;
     bool coap = d->uplink->profile->transport == PROFILE_COAP;
-    char code[CODE_TEXT_MAX];
+    _cleanup_(profile_message_done) struct profile_message m = {0};
+    struct device_names names;
+    char text[CODE_TEXT_MAX];
 
-    if (r >= 0 && (!coap || response->code >> 5 == 2)) {
+    message_code_text(d->uplink->profile, code, text);
+    if (device_names(d, &names) >= 0)
+        (void)profile_source(d->uplink->profile, at->source, &names.profile, &m);
+    snprintf(buffer, size,
+             "commands of the cloud cannot be heard: it answers %s%s%s%s to who asks for \"%s\": may this identity "
+             "listen there?",
+             text, coap ? "" : " (", coap ? "" : mqtt_reason_name(code), coap ? "" : ")", m.target ?: "");
+}
+
+static bool answered_well(struct listening *at, int r, const struct uplink_response *response)
+{
+    struct device *d = at->downlink->device;
+    bool coap = d->uplink->profile->transport == PROFILE_COAP;
+    uint8_t before = at->refused;
+    char words[ERROR_TEXT_MAX];
+
+    if (r >= 0 && (coap ? response->code >> 5 == 2 : response->topic != NULL)) {
         at->deaf = false;
-        return true;
+        at->refused = 0;
+    } else if (r >= 0) {
+        at->refused = response->code;
     }
+    if (at->refused != before)
+        device_changed(d);
+    if (r >= 0 && at->refused == 0)
+        return true;
     if (!at->deaf && r != -ECANCELED && r != -ETIMEDOUT) {
         if (r < 0)
             log_warning(d->config->id, "commands of the cloud cannot be heard: %s", strerrordesc_np(-r));
         else {
-            message_code_text(d->uplink->profile, response->code, code);
-            log_warning(d->config->id, "commands of the cloud cannot be heard: it answers %s", code);
+            refusal_words(at, response->code, words, sizeof(words));
+            log_warning(d->config->id, "%s", words);
         }
         at->deaf = true;
     }
+    return false;
+}
+
+bool downlink_refused(const struct device *d, char *buffer, size_t size)
+{
+    const struct downlink *l = d->downlink;
+
+    for (size_t i = 0; l && i < l->n_listening; i++)
+        if (l->listening[i].refused) {
+            refusal_words(&l->listening[i], l->listening[i].refused, buffer, size);
+            return true;
+        }
     return false;
 }
 
@@ -335,6 +373,7 @@ void downlink_online(struct device *d)
     for (size_t i = 0; d->downlink && i < d->downlink->n_listening; i++) {
         struct listening *at = &d->downlink->listening[i];
 
+        at->refused = 0;
         switch (d->uplink->profile->sources[i].kind) {
         case PROFILE_SUBSCRIBE:
             subscribe(at);

@@ -478,6 +478,8 @@ void downlink_stopped(struct device *d);
 /* Listens no longer; what is under way goes on. */
 void downlink_leave(struct device *d);
 void downlink_done(struct device *d);
+/* Why some of its commands are not heard; false: all are. */
+bool downlink_refused(const struct device *d, char *buffer, size_t size);
 /* A command is being carried out, or the cloud is still to hear what became of one. */
 bool downlink_busy(const struct device *d);
 

@@ -117,6 +117,8 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         snprintf(buffer, sizeof(buffer), "the new key is not accepted yet: %s", d->vain.why);
         return buffer;
     }
+    if (d->session_state == UPLINK_STATE_ONLINE && downlink_refused(d, buffer, sizeof(buffer)))
+        return buffer;
     if (!d->tombstone && sensor_state_bad(d->sensor.shown)) {
         const char *reason = device_sensor_reason(d, buffer, sizeof(buffer));
 

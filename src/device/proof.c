@@ -74,7 +74,7 @@ static void on_message(int r, const struct uplink_response *response, void *user
 {
     struct proof *p = userdata;
 
-    if (r < 0)
+    if (r < 0 || !response->topic)
         finish(p, 0, PROFILE_REFUSED, PROOF_NOT_HEARD);
     else if (response->payload_size == p->message.size &&
              (p->message.size == 0 || memcmp(response->payload, p->message.body, p->message.size) == 0))

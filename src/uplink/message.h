@@ -32,7 +32,7 @@ struct uplink_request {
 
 struct uplink_response {
     uint8_t code; /* CoAP: enum coap_code, COAP_CODE_CLASS 2, 4 or 5; MQTT: the reason code of PUBACK, 0 before version
-                     5 */
+                     5; to a subscription that of SUBACK, if it was refused */
     const uint8_t *payload;
     size_t payload_size;
     bool too_large;    /* the code says that the request is too large (4.13, 0x95) */

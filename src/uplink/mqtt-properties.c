@@ -15,6 +15,8 @@ enum state { NOTHING, TOPIC_HIGH, TOPIC_LOW, LENGTH, IDENTIFIER, NUMBER, TEXT_HI
 #define UNSUBACK 11
 #define DISCONNECT 14
 #define NUMBER_BYTES_MAX 4
+#define SERVER_REFERENCE 28
+#define REASON_STRING 31
 
 /* By identifier (MQTT 5 section 2.2.2.2): bytes of the value, or one of these. */
 enum { VALUE_NUMBER = 16, VALUE_TEXT, VALUE_PAIR };
@@ -44,6 +46,7 @@ void mqtt_properties_begin(struct mqtt_properties *p, uint8_t first)
         p->skip = 3;
         break;
     case DISCONNECT:
+        p->disconnects = true;
         p->skip = 1;
         break;
     default: /* has none */
@@ -66,6 +69,7 @@ static int take_identifier(struct mqtt_properties *p, uint8_t byte, struct error
 
     if (value == 0)
         return error_set(e, -EPROTO, "the broker sends a property that MQTT does not know (%u)", byte);
+    p->property = byte;
     p->bytes = 0;
     p->second = value == VALUE_PAIR;
     if (value < VALUE_NUMBER)
@@ -114,11 +118,22 @@ static int take(struct mqtt_properties *p, uint8_t byte, struct error *e)
         return 0;
     case TEXT_LOW:
         p->second = false;
+        p->kept = p->disconnects && (p->property == REASON_STRING || p->property == SERVER_REFERENCE);
         return pass(p, (uint32_t)(p->length | byte), second ? TEXT_HIGH : IDENTIFIER, e);
     case NOTHING:
         break;
     }
     return 0;
+}
+
+static void keep(struct mqtt_properties *p, const uint8_t *data, size_t n)
+{
+    struct mqtt_text *t = p->property == REASON_STRING ? &p->reason : &p->reference;
+    size_t room = sizeof(t->text) - 1 - t->n;
+
+    n = MIN_OF(n, room);
+    memcpy(t->text + t->n, data, n);
+    t->n = (uint8_t)(t->n + n);
 }
 
 int mqtt_properties_feed(struct mqtt_properties *p, const uint8_t *data, size_t n, struct error *e)
@@ -135,9 +150,12 @@ int mqtt_properties_feed(struct mqtt_properties *p, const uint8_t *data, size_t 
         }
         if (p->inside)
             p->left -= (uint32_t)step;
-        if (p->skip > 0)
+        if (p->skip > 0) {
             p->skip -= (uint32_t)step;
-        else if ((r = take(p, *data, e)) < 0)
+            if (p->kept)
+                keep(p, data, step);
+            p->kept = p->kept && p->skip > 0;
+        } else if ((r = take(p, *data, e)) < 0)
             return r;
         data += step;
         n -= step;

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define MQTT_TEXT_KEPT 120 /* with a NUL at the end */
+
 struct mqtt_properties {
     uint32_t skip;      /* bytes whose content does not matter */
     uint32_t left;      /* of the properties, once `inside` */
@@ -19,6 +21,14 @@ struct mqtt_properties {
     uint8_t identifier; /* of a packet: bytes behind the topic */
     bool inside;
     bool second; /* another text follows: a user property has two */
+    bool kept;   /* the text that is being read is one of these: */
+    uint8_t property;
+    /* Of a DISCONNECT, as far as there is room; libmosquitto throws them away. Foreign bytes. */
+    struct mqtt_text {
+        uint8_t n;
+        char text[MQTT_TEXT_KEPT];
+    } reason, reference;
+    bool disconnects;
 };
 
 /* A packet whose first byte is this begins. */

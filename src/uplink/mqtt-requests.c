@@ -388,13 +388,15 @@ void mqtt_requests_published(struct mqtt_session *c, int mid, uint8_t reason)
 
 void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason)
 {
+    const struct uplink_response refusal = {.code = reason, .content_format = -1, .observe = -1};
+
     c->visiting++;
     for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next) {
         if (sub->cancelled || sub->mid != mid)
             continue;
         sub->mid = 0;
         if (MQTT_FAILS(reason))
-            sub->notify(-ECONNRESET, NULL, sub->userdata);
+            sub->notify(0, &refusal, sub->userdata);
     }
     visit_done(c);
 }

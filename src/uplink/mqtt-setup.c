@@ -54,7 +54,10 @@ static void on_disconnect(struct mosquitto *mosquitto, void *userdata, int reaso
     if (m->gone >= 0) /* after the broker's reason there comes one of libmosquitto's own */
         return;
     m->gone = reason;
-    note_words(m, list);
+    if (m->connack != 0)
+        return; /* it was not let in */
+    mqtt_quote(m->frames.properties.reason.text, m->words);
+    mqtt_quote(m->frames.properties.reference.text, m->reference);
 }
 
 static void on_publish(struct mosquitto *mosquitto, void *userdata, int mid, int reason, const mosquitto_property *list)
