@@ -334,7 +334,7 @@
 #define CLIENT_ID_TEMPLATE_MAX 256
 #define MQTT_PAYLOAD_MAX (1024 * 1024)
 #define MQTT_PLAIN_GROUPS_KEPT USEC_PER_HOUR /* ML-KEM is offered again after it, where that got no answer */
-#define MQTT_OLD_VERSION_KEPT USEC_PER_HOUR /* a broker without version 5 is asked for it again after it */
+#define MQTT_OLD_VERSION_KEPT USEC_PER_HOUR  /* a broker without version 5 is asked for it again after it */
 
 /* Profiles of clouds */
 #define PROFILE_SOURCES_MAX 8        /* of commands */

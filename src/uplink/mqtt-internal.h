@@ -47,23 +47,23 @@ struct mqtt {
     uint64_t tcp_timeout, tls_timeout;
     uint64_t deadline; /* of a phase before MQTT_OPEN */
     uint64_t opened_at;
-    uint64_t look_at;             /* when libmosquitto is to look whether to send PINGREQ */
-    uint64_t sent_at;             /* when something was last sent */
-    uint64_t pinged_at;           /* 0: there is no PINGREQ unanswered */
-    uint64_t bytes_in, bytes_out; /* when last looked */
-    uint64_t read_max;            /* OpenSSL may read on while it has read less than that in all */
-    struct mqtt_frames frames;    /* of what came in */
-    struct ratelimit rate;        /* of the packets in it */
-    uint32_t paid;                /* frames.packets that `rate` has let pass */
-    uint64_t rests_until;         /* nothing is read until then; 0: it does not rest */
-    uint32_t answered;            /* frames.published when the broker last took all that there was to send */
-    int local_error;              /* of the key callback */
-    int no_connection;            /* errno, if OpenSSL was the first to see it, or the connection ended with it; 0 */
-    int alert;                    /* received, -1: none */
-    int own_alert;                /* sent, -1: none */
-    int connack;                  /* -1: none yet */
-    int lost;                     /* errno with which the connection was lost, 0: it ended in order */
-    int gone;                     /* what libmosquitto said when the connection ended, -1: nothing */
+    uint64_t look_at;               /* when libmosquitto is to look whether to send PINGREQ */
+    uint64_t sent_at;               /* when something was last sent */
+    uint64_t pinged_at;             /* 0: there is no PINGREQ unanswered */
+    uint64_t bytes_in, bytes_out;   /* when last looked */
+    uint64_t read_max;              /* OpenSSL may read on while it has read less than that in all */
+    struct mqtt_frames frames;      /* of what came in */
+    struct ratelimit rate;          /* of the packets in it */
+    uint32_t paid;                  /* frames.packets that `rate` has let pass */
+    uint64_t rests_until;           /* nothing is read until then; 0: it does not rest */
+    uint32_t answered;              /* frames.published when the broker last took all that there was to send */
+    int local_error;                /* of the key callback */
+    int no_connection;              /* errno, if OpenSSL was the first to see it, or the connection ended with it; 0 */
+    int alert;                      /* received, -1: none */
+    int own_alert;                  /* sent, -1: none */
+    int connack;                    /* -1: none yet */
+    int lost;                       /* errno with which the connection was lost, 0: it ended in order */
+    int gone;                       /* what libmosquitto said when the connection ended, -1: nothing */
     char words[MQTT_WORDS_MAX];     /* Reason String of CONNACK or DISCONNECT, quoted */
     char reference[MQTT_WORDS_MAX]; /* Server Reference, likewise */
     bool plain_groups;
