@@ -514,7 +514,8 @@ int gate_received(struct gate *g, size_t n, const int *fds, size_t n_fds, uint64
 
     g->n_in += n;
     g->fresh.n = MIN_OF(n_fds, (size_t)FDS_MAX);
-    memcpy(g->fresh.fds, fds, g->fresh.n * sizeof(*fds));
+    if (g->fresh.n > 0)
+        memcpy(g->fresh.fds, fds, g->fresh.n * sizeof(*fds));
     at = pass_over(g, g->n_in);
     while (r > 0 && at < g->n_in) {
         size_t used = 0;
