@@ -429,11 +429,10 @@
 #define BUS_QUEUED_MAX 1024              /* the same in messages */
 #define BUS_OPTIONS_MAX 16               /* in one call */
 #define POLICY_KNOWN (1 * USEC_PER_SEC)  /* the groups of a user, once looked up */
-#define POLICY_REQUEST_KEPT (30 * USEC_PER_SEC)
-#define CALLERS_MAX 4096      /* connections that have called, and are still there */
-#define CALLERS_USER_MAX 1024 /* of one user */
-#define CALLERS_USERS_MAX 512 /* that have called lately */
-#define CALLERS_CPU_PERCENT 8 /* of a processor, for the calls of all but root together */
+#define CALLERS_MAX 4096                 /* connections that have called, and are still there */
+#define CALLERS_USER_MAX 1024            /* of one user */
+#define CALLERS_USERS_MAX 512            /* that have called lately */
+#define CALLERS_CPU_PERCENT 8            /* of a processor, for the calls of all but root together */
 #define CALLERS_CPU_BURST (100 * USEC_PER_MSEC)
 #define CALLERS_TOLD_PER_SEC 10                    /* refusals that one user is answered */
 #define CALLERS_UNREAD_MAX (32 * 1024 * 1024)      /* bytes of answers that one connection has not read */

@@ -22,7 +22,6 @@ struct policy_request {
     sd_bus_message *message;
     struct caller_user *user;
     struct lookup *lookup; /* while it is under way */
-    uint64_t asked;        /* CLOCK_BOOTTIME */
 };
 
 /* Goes to the worker and back; the worker touches nothing else. */
@@ -112,19 +111,35 @@ static int run_lookup(void *userdata)
     return r;
 }
 
+static struct policy_request **find_request(struct bus *b, const struct policy_request *request)
+{
+    struct policy_request **link;
+
+    for (link = &b->policy_requests; *link; link = &(*link)->next)
+        if (*link == request)
+            return link;
+    return NULL;
+}
+
 static void on_lookup(int r, void *userdata)
 {
     _cleanup_free_ struct lookup *l = userdata;
-    struct policy_request *request = l->request;
+    struct policy_request *request = l->request, **link;
+    struct bus *b;
 
     if (!request)
         return;
+    b = request->bus;
     request->lookup = NULL;
     request->user->administrator = r >= 0 && l->administrator;
     request->user->looked_up = clock_boottime();
-    callers_spent(request->bus->callers, request->user, l->processor, clock_boottime());
-    if (sd_bus_enqueue_for_read(request->bus->connection, request->message) >= 0)
-        door_run(request->bus, request->user);
+    callers_spent(b->callers, request->user, l->processor, clock_boottime());
+    if (sd_bus_enqueue_for_read(b->connection, request->message) >= 0)
+        door_run(b, request->user);
+    /* It found no handler: its object has gone meanwhile. */
+    link = find_request(b, request);
+    if (link && !(*link)->lookup)
+        drop(link);
 }
 
 static int look_up(struct policy_request *request)
@@ -144,18 +159,6 @@ static int look_up(struct policy_request *request)
     return 0;
 }
 
-/* What was put back and found no handler (its object went meanwhile) is never looked for again. */
-static void drop_forgotten(struct bus *b)
-{
-    uint64_t now = clock_boottime();
-
-    for (struct policy_request **link = &b->policy_requests; *link;)
-        if (!(*link)->lookup && (*link)->asked + POLICY_REQUEST_KEPT < now)
-            drop(link);
-        else
-            link = &(*link)->next;
-}
-
 static int ask(struct bus *b, sd_bus_message *m, struct caller_user *user)
 {
     struct policy_request *request = calloc(1, sizeof(*request));
@@ -163,12 +166,8 @@ static int ask(struct bus *b, sd_bus_message *m, struct caller_user *user)
 
     if (!request)
         return -ENOMEM;
-    drop_forgotten(b);
-    *request = (struct policy_request){.next = b->policy_requests,
-                                       .bus = b,
-                                       .message = sd_bus_message_ref(m),
-                                       .user = user,
-                                       .asked = clock_boottime()};
+    *request =
+        (struct policy_request){.next = b->policy_requests, .bus = b, .message = sd_bus_message_ref(m), .user = user};
     b->policy_requests = request;
     user->busy++;
     r = look_up(request);
