@@ -381,6 +381,8 @@ static int from_other(struct gate *g, const uint8_t *data, const struct outline 
         refuse(g, one, fate != LETTER_PASS ? fate : LETTER_TOO_MANY, m, now);
         return 0;
     }
+    if (fate == LETTER_PASS && !m->body)
+        return 0;
     if (fate != LETTER_PASS && outline_stub(m, &stub, &size) < 0)
         return -ENOMEM;
     l = letter_new(stub ?: data, size);
@@ -416,7 +418,7 @@ static bool wanted(struct gate *g, const uint8_t *data, size_t n, struct outline
         (!one || !one->user ? g->unknown_bytes + m->size <= BUS_UNKNOWN_BYTES
                             : has_room(one->user, m->size, m->n_fds > 0)))
         return true;
-    if (fate_of(m) != LETTER_PASS || (one && one->user))
+    if (m->type == OUTLINE_CALL && (fate_of(m) != LETTER_PASS || (one && one->user)))
         (void)from_other(g, data, m, now);
     return false;
 }

@@ -163,7 +163,7 @@ static int step(struct play *p)
     case 4:
         return leaves(p, name);
     case 5:
-        return send_message(p, 2 + (what >> 7), name, byte(p), 0, NULL, byte(p));
+        return send_message(p, 2 + (what >> 7), name, byte(p), 0, NULL, (uint32_t)byte(p) << (what & 8 ? 12 : 0));
     case 6:
         p->now += (uint64_t)byte(p) << 14;
         return 0;

@@ -5,6 +5,8 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 import xml.etree.ElementTree as ElementTree
 
@@ -18,7 +20,8 @@ ROOT = "/org/gatehouse1"
 EMITS = "org.freedesktop.DBus.Property.EmitsChangedSignal"
 EXPLICIT = "org.freedesktop.systemd1.Explicit"
 PROPERTIES = "org.freedesktop.DBus.Properties"
-STRANGER = 65534
+STRANGER, OPERATOR, OUTSIDER = 65534, 64050, 64051
+INSIDE = "GATEHOUSE_TEST_BUS_INSIDE"
 FREE = {"ListDevices", "ListSensors", "GetDevice", "Unsubscribe"}
 INVALID = "org.gatehouse1.Error.InvalidArgument"
 
@@ -256,6 +259,42 @@ def strangers_only_look(bench):
     check(sessions(cloud, "boiler-1") == 1, "and still in its first session")
 
 
+def inside(bench, case):
+    """Runs a case of this file where users and groups are others: of uid OPERATOR, in the group, and of uid OUTSIDER."""
+    mounts = []
+    for name, lines in (("passwd", f"operator:x:{OPERATOR}:{OPERATOR}::/:/bin/sh\noutsider:x:{OUTSIDER}:{OUTSIDER}::/:/bin/sh\n"),
+                        ("group", f"gatehouse-admin:x:{OPERATOR + 100}:operator\n")):
+        with open("/etc/" + name, encoding="utf-8") as f, open(bench.path(name), "w", encoding="utf-8") as made:
+            made.write("".join(line for line in f if not line.startswith("gatehouse-admin:")) + lines)
+        mounts.append(f"mount --bind {bench.path(name)} /etc/{name}")
+    return subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c", " && ".join([*mounts, 'exec "$@"']), "sh",
+                           sys.executable, os.path.abspath(__file__), case], env={**os.environ, INSIDE: "1"}, check=False).returncode
+
+
+def members_may_all_but_keys(bench):
+    """Members of gatehouse-admin, of which the caller's process says nothing: its groups are looked up. One call waits for that,
+    the next ones for it, and another one's for nothing."""
+    if INSIDE not in os.environ:
+        if os.geteuid() != 0 or subprocess.run(["unshare", "--mount", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            print("skipped: users of its own are for root, in a namespace")
+            return
+        check(inside(bench, "members_may_all_but_keys") == 0, "see above")
+        return
+    sim_bench(bench, ("a",), interval="50ms")
+    os.chmod(bench.dir, 0o711)
+    with Client(bench, uid=OPERATOR) as member, Client(bench, uid=OUTSIDER) as other:
+        sent = [member.send(device_path("a"), DEVICE, method, "", (), harness.BUS_NAME) for _ in range(5) for method in ("Disconnect", "Connect")]
+        check(all([member.answered(serial) for serial in sent]), "calls of a member, many at once")
+        member.call(ROOT, MANAGER, "Subscribe", "as", ["a"])
+        member.wait_signals(5, "Sample")
+        for client, method in ((member, "VerifyVault"), (other, "VerifyVault"), (other, "Reload")):
+            try:
+                client.call(ROOT, MANAGER, method)
+                check(False, f"{method} is not for this user")
+            except Error as e:
+                check(e.name == "org.freedesktop.DBus.Error.AccessDenied", e)
+
+
 def log_level_is_set(bench):
     agent, *_ = sim_bench(bench)
     where = ("/org/freedesktop/LogControl1", "org.freedesktop.LogControl1")
@@ -299,5 +338,5 @@ def bus_goes_and_comes(bench):
 
 if __name__ == "__main__":
     harness.main(introspection_is_the_source, objects_come_and_go, changes_are_few, samples_go_to_who_asked,
-                 slow_reader_lags, pages_and_options, strangers_only_look, log_level_is_set, bus_goes_and_comes,
+                 slow_reader_lags, pages_and_options, strangers_only_look, members_may_all_but_keys, log_level_is_set, bus_goes_and_comes,
                  needs=("busctl",))

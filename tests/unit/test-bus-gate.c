@@ -364,6 +364,23 @@ static void test_large_ones(void **state)
     none(b);
 }
 
+/* Large answers that nobody asked for, of those whose small ones are passed on. */
+static void test_large_answers_from_others(void **state)
+{
+    struct bench *b = *state;
+    static uint8_t body[8 * BUS_LARGE];
+    struct made m = make(2, ":1.1", "", 77, 0, NULL, sizeof(body));
+    _cleanup_free_ uint8_t *copy = malloc(m.header); /* so that a sanitizer sees what is read behind it */
+
+    known(b, ":1.1", 0);
+    memcpy(copy, m.data, m.header);
+    assert_int_equal(feed(b, copy, m.header, NULL, 0), 0);
+    assert_int_equal(feed(b, body, sizeof(body), NULL, 0), 0);
+    none(b);
+    assert_int_equal(call(b, ":1.1", "A"), 0);
+    next_is(b, ":1.1", LETTER_PASS);
+}
+
 /* A header of more than BUS_HEADER_MAX: not even its sender is read, and the stream goes on. */
 static void test_large_headers(void **state)
 {
@@ -527,6 +544,7 @@ int main(void)
         ONE(test_users_take_turns),
         ONE(test_what_waits_is_bounded),
         ONE(test_large_ones),
+        ONE(test_large_answers_from_others),
         ONE(test_large_headers),
         ONE(test_descriptors),
         ONE(test_whose_descriptors),
