@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What an adapter is doing, and what it is to do next. A table; pure.
+ *
+ *   ABSENT      unplugged, or bluetoothd is away
+ *   BLOCKED     rfkill
+ *   OFF         not powered; asked to go on now and then
+ *   READY       powered; neither scans nor connects
+ *   STARTING    a discovery is being begun
+ *   SCANNING
+ *   STOPPING    a discovery is being ended, to connect or because nobody wants it
+ *   CONNECTING  a connection is being made: nothing is scanned meanwhile, since an adapter that does both aborts one */
+
+#include <stdbool.h>
+
+enum adapter_state {
+    ADAPTER_ABSENT,
+    ADAPTER_BLOCKED,
+    ADAPTER_OFF,
+    ADAPTER_READY,
+    ADAPTER_STARTING,
+    ADAPTER_SCANNING,
+    ADAPTER_STOPPING,
+    ADAPTER_CONNECTING,
+    ADAPTER_STATES,
+};
+
+enum adapter_event {
+    ADAPTER_EV_APPEARED,
+    ADAPTER_EV_GONE,
+    ADAPTER_EV_POWERED,
+    ADAPTER_EV_UNPOWERED,
+    ADAPTER_EV_BLOCKED,
+    ADAPTER_EV_STARTED,   /* the discovery runs */
+    ADAPTER_EV_FAILED,    /* it could not begin, or ended by itself; also: a call that was to end it failed */
+    ADAPTER_EV_STOPPED,   /* it ended because we said so */
+    ADAPTER_EV_CONNECTED, /* the connection is made, or is not going to be */
+    ADAPTER_EV_LOOK,      /* something is wanted, or no longer; a pause is over */
+    ADAPTER_EVENTS,
+};
+
+enum adapter_action {
+    ADAPTER_DO_NOTHING,
+    ADAPTER_DO_POWER, /* ask it to go on */
+    ADAPTER_DO_START, /* a discovery */
+    ADAPTER_DO_STOP,
+    ADAPTER_DO_CONNECT, /* to the next that wants to be */
+};
+
+/* What is wanted of it at this moment. */
+struct adapter_wants {
+    bool scan, connect, power;
+};
+
+/* The state after the event, and what is to be done. */
+enum adapter_state adapter_next(enum adapter_state state, enum adapter_event event, struct adapter_wants wants,
+                                enum adapter_action *ret);
+const char *adapter_state_name(enum adapter_state state);

@@ -1,0 +1,327 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The plugin `ble` between the agent and a bluetoothd that does what the real one cannot be made to do: one case for each report of
+how BlueZ, adapters and sensors misbehave."""
+import json
+import os
+import random
+
+import harness
+from agent_bench import refused
+from bluez_peer import ADAPTER, DEVICE, Bluez
+from harness import check, wait_for
+
+THERMOMETER, BUTTON, TAG = "54:48:E6:8F:80:A5", "B4:35:22:F5:3D:A4", "CB:B8:33:4C:88:4F"
+BIND_KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
+# of one sensor, with its counter: 25.06 Cel and 50.55 %
+SEALED = bytes.fromhex("41a47266c95f730011223378237214")
+AFTER_WRAP = [bytes.fromhex("41ba0db07aeef6ffffffff21fd4600"), bytes.fromhex("41de40b50e676600000000d7cb95de")]
+RUUVI = bytes.fromhex("0512fc5394c37c0004fffc040cac364200cdcbb8334c884f")
+
+
+def plain(temperature, packet):
+    """BTHome v2: packet number, temperature."""
+    return bytes([0x40, 0x00, packet & 255, 0x02]) + int(temperature * 100).to_bytes(2, "little", signed=True)
+
+
+class Room:
+    """A bench with sensors, their cloud and a bluetoothd."""
+
+    def __init__(self, bench, sensors, adapters=(("hci0", "DC:A6:32:00:00:01"),)):
+        self.bench = bench
+        bench.env["GATEHOUSE_BLE_DECODERS"] = os.path.join(harness.ROOT, "etc", "ble")
+        keys = {s: bench.new_key() for s in sensors}
+        self.cloud = bench.devcloud([(f"first-{s}", key, s) for s, key in keys.items()])
+        bench.write_config(self.cloud.url)
+        for s, section in sensors.items():
+            points = section.pop("points", {})
+            bench.write_device(s, "ble", points=points, **{"interval": "0", **section})
+        bench.bus()
+        self.bluez = Bluez(bench)
+        for name, address in adapters:
+            self.bluez.add_adapter(name, address)
+        self.agent = bench.agent()
+        self.driver = bench.driver("ble")
+        for s, key in keys.items():
+            bench.key_set(s, f"first-{s}", key)
+
+    def values(self, sensor, point="temperature"):
+        return [s["value"] for s in self.cloud.samples(sensor, point)]
+
+    def hears(self, sensor, value, say, point="temperature"):
+        """Says it until it arrives: somebody who advertises does so again and again."""
+        def there():
+            say()
+            return value in self.values(sensor, point)
+        wait_for(f"{point} {value} of {sensor}", there)
+
+    def says(self, temperature, packet, address=THERMOMETER, adapter="hci0"):
+        self.bluez.advertise(address, service={"fcd2": plain(temperature, packet)}, adapter=adapter)
+
+    def fails(self, sensor, *words):
+        for word in words:
+            self.bench.wait_property(sensor, "SensorReason", lambda reason, w=word: w in reason)
+
+
+def counter():
+    """Packet numbers, each once."""
+    n = random.randrange(256)
+    while True:
+        n += 1
+        yield n
+
+
+def heard(bench):
+    """Plain, encrypted, by manufacturer; by points and without any; the filter is set, and nobody is connected to."""
+    room = Room(bench, {"hall": {"address": THERMOMETER}, "tag": {"address": TAG.lower(), "points": {
+        "warmth": {"value": "temperature"}, "humidity": {"unit": "%"}}}, "locked": {"address": "54:48:e6:8f:80:a6"}})
+    bluez = room.bluez
+    bluez.discovering()
+    check(bluez.called("SetDiscoveryFilter")[0][2][0] == {"Transport": ("s", "le"), "DuplicateData": ("b", True)}, "the filter")
+    room.says(21.5, 1)
+    wait_for("a sample", lambda: room.values("hall") == [21.5])
+    bluez.advertise(TAG, manufacturer={0x0499: RUUVI})
+    wait_for("its points", lambda: room.values("tag", "warmth") == [24.3] and room.values("tag", "humidity") == [53.49])
+    check(not room.values("tag", "pressure"), "no point asks for it")
+    check(room.cloud.samples("tag", "humidity")[0]["unit"] == "%" and room.cloud.samples("hall", "temperature")[0]["unit"] == "Cel",
+          "units: the point's, the format's")
+    bench.wait_property("hall", "SensorState", "ok")
+    room.says(21.5, 1)  # the same once more
+    room.says(21.75, 2)
+    wait_for("the next", lambda: 21.75 in room.values("hall"))
+    check(room.values("hall") == [21.5, 21.75], f"a repeat is no sample: {room.values('hall')}")
+    check("24.3" in bench.ctl("read", "tag", "warmth"), "the latest")
+    check(not bluez.called("Connect") and not bluez.called("Pair"), "whoever only listens does not connect")
+
+
+def keys(bench):
+    """Without a key, with a wrong one, with the right one, plain frames behind it, a replay: told, counted, and never a sample."""
+    room = Room(bench, {"hall": {"address": THERMOMETER}})
+    bluez = room.bluez
+    bluez.discovering()
+    say = lambda data=SEALED: bluez.advertise(THERMOMETER, service={"fcd2": data})  # noqa: E731
+    say()
+    room.fails("hall", "--kind=bind")
+    bench.ctl("key", "set", "hall", "--kind=bind", stdin=b"00" * 15 + b"01")
+    say(SEALED)
+    room.fails("hall", "does not fit")
+    bench.ctl("key", "set", "hall", "--kind=bind", stdin=BIND_KEY.hex().encode())
+    room.hears("hall", 25.06, say)
+    wait_for("its other value", lambda: room.values("hall", "humidity") == [50.55])
+    check(room.values("hall") == [25.06], f"once: {room.values('hall')}")
+    bench.wait_property("hall", "SensorState", "ok")
+    counted = statistics(bench, "hall")
+    check(counted["wrong_key"] >= 1 and counted["no_key"] >= 1, counted)
+    for n in range(3):
+        room.says(99.0, n)
+        say()
+    wait_for("counted", lambda: statistics(bench, "hall")["not_encrypted"] == 3)
+    check(room.values("hall") == [25.06], f"nobody without the key is believed, and nothing twice: {room.values('hall')}")
+    # the counter outlives the driver, and the agent
+    wait_for("it is remembered", lambda: os.path.getsize(os.path.join(bench.state, "vault.db-wal")) > 0)
+    room.driver.restart()
+    bluez.discovering()
+    room.agent.restart()
+    bench.wait_agent(room.agent)
+    bench.wait_property("hall", "SensorState", lambda s: s != "no-driver")
+    for _ in range(5):
+        say()
+    wait_for("counted", lambda: statistics(bench, "hall").get("repeated", 0) + statistics(bench, "hall").get("held_back", 0) >= 5)
+    check(room.values("hall") == [25.06], "a recording is no sample after a restart either")
+    bench.ctl("key", "counter-reset", "hall")
+    room.hears("hall", 25.06, lambda: (say(), len(room.values("hall")) > 1))
+    wait_for("once more", lambda: len(room.values("hall")) == 2)
+
+
+def statistics(bench, sensor):
+    return json.loads(bench.ctl("show", sensor, "--json=short"))["result"].get("statistics", {})
+
+
+def discovery(bench):
+    """InProgress again and again; ended by itself; begun by somebody else's books."""
+    room = Room(bench, {"hall": {"address": THERMOMETER, "timeout": "1s"}}, adapters=())
+    bluez, n = room.bluez, counter()
+    room.fails("hall", "no Bluetooth adapter")
+    bluez.fail("StartDiscovery", "InProgress", times=2)
+    bluez.add_adapter()
+    room.fails("hall", "InProgress")
+    bluez.discovering()
+    room.hears("hall", 20.0, lambda: room.says(20.0, next(n)))
+    bench.wait_property("hall", "SensorState", "ok")
+    bluez.set("/org/bluez/hci0", ADAPTER, Discovering=False)  # as after somebody's connect
+    room.hears("hall", 20.5, lambda: room.says(20.5, next(n)))
+    check(bluez.called("StopDiscovery"), "what BlueZ may still have in its books is cleared first")
+    bench.wait_property("hall", "SensorState", "ok")
+    room.fails("hall", "not heard for")  # and after its time-out it is said to be silent
+
+
+def adapters(bench):
+    """bluetoothd ends and comes again, the adapter is taken out and comes back under another name, is switched off, is blocked."""
+    room = Room(bench, {"hall": {"address": THERMOMETER}})
+    bluez, n = room.bluez, counter()
+    room.hears("hall", 1.0, lambda: room.says(1.0, next(n)))
+    bluez.stop()
+    room.fails("hall", "bluetooth.service")
+    bluez.start()
+    room.hears("hall", 2.0, lambda: room.says(2.0, next(n)))
+    bench.wait_property("hall", "SensorState", "ok")
+    bluez.remove("/org/bluez/hci0")
+    room.fails("hall", "no Bluetooth adapter")
+    bluez.add_adapter("hci3")
+    room.hears("hall", 3.0, lambda: room.says(3.0, next(n), adapter="hci3"))
+    bluez.fail("Set", "Blocked", times=1)
+    bluez.set("/org/bluez/hci3", ADAPTER, Powered=False, Discovering=False)
+    room.fails("hall", "rfkill unblock")
+    bluez.set("/org/bluez/hci3", ADAPTER, Powered=True)
+    room.hears("hall", 4.0, lambda: room.says(4.0, next(n), adapter="hci3"))
+    bench.wait_property("hall", "SensorState", "ok")
+    bluez.set("/org/bluez/hci3", ADAPTER, Powered=False, Discovering=False)
+    room.hears("hall", 5.0, lambda: room.says(5.0, next(n), adapter="hci3"))  # switched on again
+    check(any(c[2][1] == "Powered" for c in bluez.called("Set")), "asked to go on")
+
+
+def two_adapters(bench):
+    """A sensor of one adapter is not heard by the other."""
+    second = "DC:A6:32:00:00:02"
+    room = Room(bench, {"any": {"address": THERMOMETER}, "one": {"address": BUTTON, "adapter": second}, "none": {
+        "address": TAG, "adapter": "00:00:00:00:00:09"}}, adapters=(("hci0", "DC:A6:32:00:00:01"), ("hci1", second)))
+    room.fails("none", "no Bluetooth adapter 00:00:00:00:00:09")
+    for adapter in ("hci0", "hci1"):
+        room.bluez.discovering(adapter)
+    room.says(7.0, 1, address=BUTTON, adapter="hci0")
+    room.says(8.0, 2, address=BUTTON, adapter="hci1")
+    room.says(9.0, 1, adapter="hci1")
+    wait_for("by any", lambda: room.values("any") == [9.0])
+    wait_for("by its own", lambda: 8.0 in room.values("one"))
+    check(room.values("one") == [8.0], "not by the other")
+
+
+GATT = {"181a": {"2a6e": (2150).to_bytes(2, "little", signed=True)}, "1815": {"aa01": b"\x05\x00", "aa02": b"\x00"}}
+GATT_POINTS = {"t": {"characteristic": "2a6e", "read": "1s"},
+               "level": {"characteristic": "aa01", "service": "1815", "type": "uint16", "scale": 0.1, "notify": True},
+               "switch": {"characteristic": "aa02", "type": "uint8", "writable": True, "min": 0, "max": 3}}
+
+
+def connected(bench):
+    """Read, notified, written, read on demand; nothing is scanned while a connection is made; a lost one is made again."""
+    room = Room(bench, {"box": {"address": BUTTON, "points": dict(GATT_POINTS)}, "hall": {"address": THERMOMETER}})
+    bluez, n = room.bluez, counter()
+    bluez.gatt(BUTTON, {k: dict(v) for k, v in GATT.items()})
+    bluez.fail("Connect", "Failed", times=1)  # le-connection-abort-by-local
+    bluez.discovering()
+    bluez.advertise(BUTTON, name="box")
+    wait_for("read", lambda: 21.5 in room.values("box", "t"))
+    wait_for("subscribed", lambda: bluez.called("StartNotify"))
+    bluez.value(BUTTON, "aa01", b"\x2a\x00")
+    wait_for("notified", lambda: 4.2 in room.values("box", "level"))
+    bench.ctl("write", "box", "switch", "2")
+    check(bluez.value(BUTTON, "aa02") == b"\x02" and bluez.called("WriteValue")[-1][2][1] == {"type": ("s", "request")}, "written")
+    bluez.fail("WriteValue", "NotPermitted")
+    refused(bench.ctl("write", "box", "switch", "1", status=None), 1, "NotPermitted")
+    refused(bench.ctl("write", "box", "switch", "4", status=None), 1, "4")
+    check("21.5" in bench.ctl("read", "box", "t"), "read on demand")
+    bench.wait_property("box", "SensorState", "ok")
+    for call in bluez.called("Connect"):
+        before = [c[1] for c in bluez.calls[:bluez.calls.index(call)] if c[1] in ("StartDiscovery", "StopDiscovery")]
+        check(before[-1] == "StopDiscovery", f"scanned while connecting: {before}")
+    room.hears("hall", 19.0, lambda: room.says(19.0, next(n)))  # and scanned again afterwards
+    mark = len(bluez.calls)
+    bluez.lose(BUTTON)
+    wait_for("connected again", lambda: bluez.called("Connect", mark))
+    wait_for("subscribed again", lambda: bluez.called("StartNotify", mark))
+    bluez.value(BUTTON, "aa01", b"\x07\x00")
+    wait_for("notified again", lambda: 0.7 in room.values("box", "level"))
+
+
+def services(bench):
+    """Resolved before they are there; and others than BlueZ remembers, which it is made to forget."""
+    room = Room(bench, {"box": {"address": BUTTON, "points": {"t": dict(GATT_POINTS["t"])}},
+                        "lock": {"address": TAG, "pairing": "just-works", "points": {"t": dict(GATT_POINTS["t"])}}})
+    bluez = room.bluez
+    bluez.late_services = True
+    for address in (BUTTON, TAG):
+        bluez.gatt(address, {"181a": GATT["181a"]})
+    bluez.discovering()
+    bluez.advertise(BUTTON)
+    wait_for("read", lambda: 21.5 in room.values("box", "t"))
+    check(not bluez.called("Pair"), "nobody asked for it")
+    wait_for("lock is heard", lambda: bluez.advertise(TAG))
+    wait_for("paired and read", lambda: 21.5 in room.values("lock", "t"))
+    check(bluez.called("RegisterAgent")[0][2][1] == "NoInputNoOutput" and len(bluez.called("Pair")) == 1, "paired once")
+
+
+def strangers(bench):
+    """Thousands of random addresses beside one sensor: it is heard, and nothing of theirs stays."""
+    room = Room(bench, {"hall": {"address": THERMOMETER}})
+    bluez, n = room.bluez, counter()
+    room.hears("hall", 1.0, lambda: room.says(1.0, next(n)))
+    room.hears("hall", 2.0, lambda: crowd(bluez, 50) or room.says(2.0, next(n)))
+    before = resident(room.driver.pid)
+    for i in range(60):
+        crowd(bluez, 50)
+    room.hears("hall", 3.0, lambda: room.says(3.0, next(n)))
+    grown = resident(room.driver.pid) - before
+    check(grown < 2048 or "sanitize" in harness.read(os.path.join(harness.BUILD_DIR, "meson-info", "intro-buildoptions.json"))
+          and grown < 65536, f"3,000 strangers made it {grown} kB larger")
+
+
+def crowd(bluez, count):
+    for _ in range(count):
+        address = ":".join(f"{random.randrange(256):02X}" for _ in range(6))
+        if bluez.advertise(address, manufacturer={0x004c: os.urandom(20)}, rssi=-90):
+            bluez.remove(bluez.path(address))
+
+
+def resident(pid):
+    return int(next(line.split()[1] for line in harness.read(f"/proc/{pid}/status").splitlines() if line.startswith("VmRSS")))
+
+
+def scan(bench):
+    """Who is there: decoded, with what it would be called; encrypted; unknown with its bytes."""
+    room = Room(bench, {"hall": {"address": THERMOMETER}})
+    bluez = room.bluez
+    bluez.discovering()
+    asking = bench.spawn("scan", [harness.program("agent/gatehousectl/gatehousectl"), "scan", "ble", "seconds=3", "--json=short"])
+    sealed = bytes.fromhex("450aeb84467f85ba0100003188788c")
+
+    def said():
+        room.says(20.25, 7)
+        bluez.advertise(TAG, manufacturer={0x0499: RUUVI}, name="Ruuvi 884F", rssi=-40)
+        bluez.advertise(BUTTON, service={"fcd2": sealed}, rssi=-70)
+        bluez.advertise("11:22:33:44:55:66", manufacturer={0x1234: b"\xab\xcd"}, rssi=-30)
+        return not asking.alive()
+    wait_for("the scan to end", said)
+    found = {f["address"]: f for f in json.loads(harness.read(asking.out))["result"]["found"]}
+    check(set(found) >= {THERMOMETER, TAG, BUTTON, "11:22:33:44:55:66"}, found)
+    check(found[THERMOMETER]["id"] == "hall" and found[THERMOMETER]["configured"] == "yes", found[THERMOMETER])
+    tag = found[TAG]
+    check(tag["format"] == "ruuvi-5" and tag["id"] == "ruuvi-5-884f" and tag["rssi"] == -40 and "24.3 Cel" in tag["values"], tag)
+    check("bind key" in found[BUTTON]["values"], found[BUTTON])
+    check(found["11:22:33:44:55:66"]["manufacturer_data"] == "1234:abcd", "its bytes")
+    refused(bench.ctl("scan", "ble", "seconds=never", status=None), 1, "seconds=1")
+
+
+def mistakes(bench):
+    """Each with its place in the file."""
+    room = Room(bench, {"hall": {"address": THERMOMETER}})
+    bench.wait_property("hall", "SensorState", lambda s: s != "no-driver")
+    for section, points, words in (
+            ({}, {}, "\"address\" is missing"), ({"address": "x"}, {}, "expected a Bluetooth address"),
+            ({"address": TAG, "format": "nothing"}, {}, "there is no format"),
+            ({"address": TAG, "interval": "soon"}, {}, "expected a duration"),
+            ({"address": TAG, "adapter": "hci0"}, {}, "expected \"any\""), ({"address": TAG, "more": 1}, {}, "unknown key"),
+            ({"address": TAG, "pairing": "passkey"}, {}, "six digits"),
+            ({"address": TAG}, {"x": {"characteristic": "zz"}}, "expected a UUID"),
+            ({"address": TAG}, {"x": {"characteristic": "aa01"}}, "\"type\" is missing"),
+            ({"address": TAG}, {"x": {"writable": True}}, "cannot be written"),
+            ({"address": TAG}, {"x": {"characteristic": "aa01", "type": "colour"}}, "colour")):
+        bench.write_device("bad", "ble", points=points, **section)
+        text = refused(bench.ctl("reload", status=None), 78, words)
+        check("bad.json:" in text, f"its place: {text}")
+    os.unlink(bench.path("etc", "devices.d", "bad.json"))
+    bench.ctl("reload")
+    check(DEVICE and room.driver.alive(), "it goes on")
+
+
+if __name__ == "__main__":
+    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, strangers, scan, mistakes)
