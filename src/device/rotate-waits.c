@@ -48,7 +48,8 @@ static const char *for_new_key(const struct device *d, const struct rotation *m,
         return for_text(w, when, "the new key, which the operator carries, to be accepted: it is tried", d->vain.why);
     if (m->d.state == ROTATION_PROBING)
         return for_text(w, when, "the cloud to accept the new key, which its registrar took: it is tried", d->vain.why);
-    if (d->vain.why)
+    /* A registrar that wants to be asked again is why the key is not known there. */
+    if (d->vain.why && !d->rotation_problem)
         return for_text(w, when, "the cloud to accept the new key, which was offered: it is tried", d->vain.why);
     if (!is_connected(d))
         return for_session(d, w);
