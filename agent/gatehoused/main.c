@@ -57,7 +57,7 @@ static int load_config(struct agent *a)
     int r = config_load(&paths, a->options.check_config ? CONFIG_STRICT : CONFIG_LENIENT, &a->config, &a->mistakes);
 
     if (r >= 0)
-        r = fleet_check_profiles(a->config, a->options.config_dir, &a->mistakes);
+        r = fleet_check_profiles(a->config, a->options.config_dir, a->options.check_config, &a->mistakes);
     if (r >= 0 && a->options.check_config)
         r = check_installed(&a->options, a->config, &a->mistakes);
     if (r >= 0 && a->options.check_config && a->mistakes.n_all > 0)

@@ -341,7 +341,11 @@
 #define PROFILE_TARGET_MAX 255       /* characters of a path or topic, as it stands in the profile */
 #define PROFILE_PAYLOAD_DEFAULT 1024 /* max_payload where nobody says */
 #define PROFILE_ANNOUNCEMENTS_MAX 16
-#define PROFILE_DRAIN_RATE_MAX 10000 /* requests a second */
+#define ANNOUNCED_FILE_MAX (4 * 1024 * 1024) /* bytes of the list of what a broker keeps for a device */
+#define ANNOUNCE_STEP_MIN 0.001              /* between a point's values: nobody sets one more finely */
+#define WITHDRAW_TIMEOUT (5 * USEC_PER_SEC)  /* a removal waits no longer for kept messages to be taken back */
+#define UPLINK_DRAIN_RATE_MAX 100000         /* requests a second of an uplink */
+#define PROFILE_DRAIN_RATE_MAX 10000         /* requests a second */
 
 /* Commands from a cloud */
 #define COMMANDS_HOLD_MAX (60 * USEC_PER_SEC)           /* a server is asked to hold back a poll's answer no longer */

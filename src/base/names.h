@@ -41,6 +41,7 @@
 /* Files and directories */
 #define CONFIG_DIR "/etc/gatehouse"
 #define CONFIG_FILE "gatehouse.json"
+#define ANNOUNCED_DIR "announced" /* in STATE_DIR: what brokers keep for devices */
 #define CONFIG_DEVICES_DIR "devices.d"
 #define STATE_DIR "/var/lib/gatehouse"
 #define RUNTIME_DIR "/run/gatehouse"

@@ -20,6 +20,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/mistakes.h"
+#include "base/point-kind.h"
 #include "base/window.h"
 
 #include <stdbool.h>
@@ -57,6 +58,13 @@ struct config_admission {
     uint64_t jitter;     /* over which reconnects are spread, microseconds */
 };
 
+/* What of a device is sent first. */
+enum config_order {
+    CONFIG_ORDER_PROFILE, /* as the profile says */
+    CONFIG_ORDER_OLDEST,
+    CONFIG_ORDER_LATEST, /* only the latest value of each point */
+};
+
 enum config_mqtt_version { CONFIG_MQTT_AUTO, CONFIG_MQTT_5, CONFIG_MQTT_311 };
 
 struct config_uplink {
@@ -74,8 +82,10 @@ struct config_uplink {
     unsigned nstart;      /* confirmable requests in flight a session */
     uint64_t keepalive;   /* an idle session is pinged so often; USEC_INFINITY: never */
     unsigned max_payload; /* bytes; 0: as the profile says */
-    bool mqtt;            /* by the address; what follows is for it only */
-    char *client_id;      /* template of {device} {opaque} {hardware_id} {gateway} */
+    unsigned drain_rate;  /* requests a second of all its devices together; 0: no bound */
+    enum config_order order;
+    bool mqtt;       /* by the address; what follows is for it only */
+    char *client_id; /* template of {device} {opaque} {hardware_id} {gateway} */
     enum config_mqtt_version mqtt_version;
 };
 
@@ -105,6 +115,10 @@ struct config_point {
     char *unit; /* NULL if none is configured */
     bool writable;
     double min, max; /* what may be written; -INFINITY and INFINITY if not bounded */
+    enum point_kind kind;
+    double type_min, type_max; /* what its type can hold; infinite if that is not known */
+    double type_step;          /* between its values; 0: not known */
+    uint64_t expire_after;     /* a value that is older is no longer the point's; microseconds, 0: never */
 };
 
 struct config_device {
@@ -116,6 +130,8 @@ struct config_device {
     bool enabled;
     bool on_demand;        /* it connects when there is something to send, and disconnects after ... */
     uint64_t idle_timeout; /* ... without anything, microseconds */
+    uint64_t expire_after; /* of points that say nothing else */
+    bool templated;        /* its section names a template, which may have more points than the file */
     bool removable;        /* added over D-Bus, and so may be removed over it */
     char *file;            /* the path it was read from, or will be written to */
     uint64_t file_digest;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A device file. */
 #include "base/id.h"
+#include "base/json.h"
 #include "base/limits.h"
 #include "base/sample.h"
 #include "config/internal.h"
+#include "config/point-type.h"
 
 #include <math.h>
 #include <string.h>
 
-static const char *const own_keys[] = {"device",  "hardware_id", "uplink",       "driver",
-                                       "enabled", "session",     "idle_timeout", "points"};
+static const char *const own_keys[] = {"device",  "hardware_id",  "uplink",       "driver", "enabled",
+                                       "session", "idle_timeout", "expire_after", "points"};
 
 int config_device_bare(const char *id, const char *uplink, struct config_device **ret)
 {
@@ -165,9 +167,10 @@ static void read_driver(struct reader *r, struct value root, struct config_devic
     known[ELEMENTSOF(own_keys)] = name;
     reader_known(r, root, known);
     config_copy(r, name, &d->driver);
-    if (reader_object(r, root, name, false, &v))
+    if (reader_object(r, root, name, false, &v)) {
         copy_json(r, v.json, &d->section);
-    else
+        d->templated = json_get_string(v.json, "template") != NULL;
+    } else
         config_copy(r, "{}", &d->section);
 }
 
@@ -184,18 +187,38 @@ static void read_limits(struct reader *r, struct value v, struct config_point *p
         }
     if (p->min > p->max)
         reader_mistake(r, v.node, "\"min\" is greater than \"max\"");
-    /* The driver need not know, and so a new limit does not disturb it. */
-    json_object_object_del(v.json, "min");
-    json_object_object_del(v.json, "max");
 }
 
-static void read_point(struct reader *r, const char *name, struct value v, struct config_point *p)
+/* Of the agent alone: the driver need not know, and so a new limit does not disturb it. */
+static void delete_own(struct json_object *point)
+{
+    static const char *const own[] = {"min", "max", "expire_after"};
+
+    for (size_t i = 0; i < ELEMENTSOF(own); i++)
+        json_object_object_del(point, own[i]);
+}
+
+static void read_type(struct value v, struct config_point *p)
+{
+    struct point_type type = point_type_of(v.json);
+
+    p->kind = type.kind;
+    p->type_min = type.min;
+    p->type_max = type.max;
+    p->type_step = type.step;
+}
+
+static void read_point(struct reader *r, const char *name, struct value v, uint64_t expire_after,
+                       struct config_point *p)
 {
     const char *unit;
     struct value at;
 
     p->min = -INFINITY;
     p->max = INFINITY;
+    p->type_min = -INFINITY;
+    p->type_max = INFINITY;
+    p->expire_after = expire_after;
     config_copy(r, name, &p->name);
     if (!id_valid(name))
         reader_mistake_key(r, v.node, "\"%.80s\" is not a name for a point; expected " ID_RULE, name);
@@ -214,13 +237,19 @@ static void read_point(struct reader *r, const char *name, struct value v, struc
     }
     reader_bool(r, v, "writable", &p->writable);
     read_limits(r, v, p);
+    reader_duration(r, v, "expire_after", USEC_PER_SEC, CONFIG_DURATION_MAX, &p->expire_after);
+    read_type(v, p);
+    delete_own(v.json);
 }
 
 static void read_points(struct reader *r, struct value root, struct config_device *d)
 {
+    uint64_t expire_after = 0;
     struct value v;
     int n;
 
+    reader_duration(r, root, "expire_after", USEC_PER_SEC, CONFIG_DURATION_MAX, &expire_after);
+    d->expire_after = expire_after;
     if (!reader_object(r, root, "points", false, &v)) {
         config_copy(r, "{}", &d->points_text);
         return;
@@ -238,7 +267,7 @@ static void read_points(struct reader *r, struct value root, struct config_devic
     json_object_object_foreach (v.json, name, o) {
         struct value point = {o, prescan_child(r->map, v.node, name)};
 
-        read_point(r, name, point, &d->points[d->n_points++]);
+        read_point(r, name, point, expire_after, &d->points[d->n_points++]);
     }
     copy_json(r, v.json, &d->points_text);
 }

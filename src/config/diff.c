@@ -11,7 +11,8 @@ static bool same_text(const char *a, const char *b)
 static bool same_point(const struct config_point *a, const struct config_point *b)
 {
     return strcmp(a->name, b->name) == 0 && same_text(a->unit, b->unit) && a->writable == b->writable &&
-           a->min == b->min && a->max == b->max;
+           a->min == b->min && a->max == b->max && a->kind == b->kind && a->type_min == b->type_min &&
+           a->type_max == b->type_max && a->type_step == b->type_step && a->expire_after == b->expire_after;
 }
 
 static bool same_points(const struct config_device *a, const struct config_device *b)
@@ -19,7 +20,7 @@ static bool same_points(const struct config_device *a, const struct config_devic
     for (size_t i = 0; i < a->n_points && i < b->n_points; i++)
         if (!same_point(&a->points[i], &b->points[i]))
             return false;
-    return a->n_points == b->n_points;
+    return a->n_points == b->n_points && a->expire_after == b->expire_after;
 }
 
 unsigned config_device_changes(const struct config_device *a, const struct config_device *b)
@@ -62,7 +63,8 @@ unsigned config_uplink_changes(const struct config_uplink *a, const struct confi
         a->mqtt_version != b->mqtt_version || !same_text(a->client_id, b->client_id) ||
         !same_text(a->gateway, b->gateway))
         what |= CONFIG_UPLINK_ENDPOINT;
-    if (strcmp(a->profile, b->profile) != 0 || a->max_payload != b->max_payload)
+    if (strcmp(a->profile, b->profile) != 0 || a->max_payload != b->max_payload || a->drain_rate != b->drain_rate ||
+        a->order != b->order)
         what |= CONFIG_UPLINK_PROFILE;
     if (strcmp(a->identity, b->identity) != 0 || a->registrar.type != b->registrar.type ||
         a->registrar.replaces != b->registrar.replaces ||

@@ -277,12 +277,25 @@ static void read_keepalive(struct reader *r, struct value object, bool mqtt, uin
         reader_duration(r, object, "keepalive", COAP_KEEPALIVE_MIN, COAP_KEEPALIVE_MAX, ret);
 }
 
+static void read_delivery(struct reader *r, struct value object, struct config_uplink *u)
+{
+    static const char *const orders[] = {"oldest", "latest", NULL};
+    uint64_t max_payload = 0;
+    unsigned word = 0;
+
+    reader_size(r, object, "max_payload", CONFIG_PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
+    u->max_payload = (unsigned)max_payload;
+    reader_unsigned(r, object, "drain_rate", 1, UPLINK_DRAIN_RATE_MAX, &u->drain_rate);
+    if (reader_word(r, object, "order", orders, &word))
+        u->order = word == 0 ? CONFIG_ORDER_OLDEST : CONFIG_ORDER_LATEST;
+}
+
 static int read_uplink(struct reader *r, const char *name, struct value v, const char *gateway, struct config *c)
 {
-    static const char *const known[] = {"url",    "profile",   "suites",      "identity",  "registrar",    "admission",
-                                        "nstart", "keepalive", "max_payload", "client_id", "mqtt_version", NULL};
+    static const char *const known[] = {"url",          "profile", "suites",     "identity",    "registrar",
+                                        "admission",    "nstart",  "keepalive",  "max_payload", "client_id",
+                                        "mqtt_version", "order",   "drain_rate", NULL};
     struct config_uplink *u = calloc(1, sizeof(*u));
-    uint64_t max_payload = 0;
 
     if (!u)
         return -ENOMEM;
@@ -307,8 +320,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, const
     read_admission(r, v, &u->admission);
     reader_unsigned(r, v, "nstart", 1, COAP_NSTART_MAX, &u->nstart);
     read_keepalive(r, v, u->mqtt, &u->keepalive);
-    reader_size(r, v, "max_payload", CONFIG_PAYLOAD_MIN, COAP_BODY_MAX, &max_payload);
-    u->max_payload = (unsigned)max_payload;
+    read_delivery(r, v, u);
     return 0;
 }
 

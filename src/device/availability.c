@@ -46,7 +46,7 @@ void availability_kick(struct device *d)
     struct device_names names;
     int r;
 
-    if (!d->availability.due || d->availability.call || d->announcing || d->tombstone ||
+    if (!d->availability.due || d->availability.call || d->announcing || d->withdrawing.wanted || d->tombstone ||
         d->session_state != UPLINK_STATE_ONLINE || clock_boottime() < d->availability.next)
         return;
     d->availability.due = false;

@@ -269,6 +269,12 @@ static ssize_t pack(struct device *d, const struct device_names *names, const st
     return r;
 }
 
+/* What came of a point that was removed meanwhile is sent, but not to be kept: nobody would take it back. */
+static bool still_there(const struct device *d, const char *point)
+{
+    return d->config->templated || config_point(d->config, point);
+}
+
 /* The next pack: what is to be repeated, or what waits. Returns how many samples it holds, 0 for none; -errno: there is
  * one, but not now. */
 static ssize_t make_pack(struct device *d, struct profile_message *ret)
@@ -289,6 +295,8 @@ static ssize_t make_pack(struct device *d, struct profile_message *ret)
         if (n == 0)
             return 0;
         r = pack(d, &names, samples, n, ret);
+        if (r > 0 && ret->retain)
+            ret->retain = still_there(d, samples[0].point);
         if (r > 0 || r == -ENOMEM)
             return r;
         log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "a sample of %s cannot be sent: %s",
@@ -306,9 +314,20 @@ static bool rate_allows(struct device *d)
     unsigned rate = d->uplink->profile->drain_rate;
     uint64_t at = rate > 0 ? d->delivery.last + USEC_PER_SEC / rate : 0;
 
-    if (clock_boottime() >= at)
+    if (clock_boottime() < at) {
+        try_at(d, at);
+        return false;
+    }
+    return true;
+}
+
+/* ... and the uplink those of all its devices together. Who comes too early comes again, at random, so that all get
+ * their turn. */
+static bool uplink_allows(struct device *d)
+{
+    if (d->uplink->settings->drain_rate == 0 || ratelimit_take(&d->uplink->drain, clock_boottime(), 1))
         return true;
-    try_at(d, at);
+    try_at(d, clock_boottime() + USEC_PER_SEC / d->uplink->settings->drain_rate + backoff_spread(USEC_PER_SEC));
     return false;
 }
 
@@ -329,7 +348,15 @@ static bool may_send(struct device *d)
     const struct delivery *delivery = &d->delivery;
 
     return !delivery->request && !delivery->paused && d->queue && d->session_state == UPLINK_STATE_ONLINE &&
-           !d->announcing && !probe_excludes_session(d) && !session_awaits_proof(d);
+           !d->announcing && !d->withdrawing.wanted && !probe_excludes_session(d) && !session_awaits_proof(d);
+}
+
+static bool queue_empty(const struct device *d)
+{
+    struct spool_counts counts;
+
+    spool_device_counts(d->queue, &counts);
+    return counts.queued == 0;
 }
 
 /* Samples that could go are there, whatever keeps them. */
@@ -375,12 +402,16 @@ static void send_pack(struct device *d)
     }
     if (!rate_allows(d))
         return;
+    if (queue_empty(d))
+        latest_release(d);
     n = make_pack(d, &message);
     if (n <= 0) {
         if (n < 0)
             retry_later(d, 0);
         return;
     }
+    if (!uplink_allows(d))
+        return;
     tell_path(d);
     delivery->pack = (struct pack){.samples = (size_t)n, .bytes = message.size};
     spool_hold(d->queue, delivery->pack.samples);
@@ -421,6 +452,7 @@ void delivery_done(struct device *d)
         uplink_call_cancel(d->delivery.request);
     delivery_moved(d);
     standstill_done(d);
+    latest_release(d);
     session_linger_end(d);
     sd_event_source_disable_unref(d->delivery.retry);
     d->delivery.retry = NULL;

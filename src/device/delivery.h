@@ -10,6 +10,7 @@
 #include <systemd/sd-event.h>
 
 struct device;
+struct latest;
 struct proof;
 struct uplink_call;
 
@@ -21,6 +22,7 @@ struct standstill {
 };
 
 struct delivery {
+    struct latest *latest; /* of each point, what waits behind the queue; NULL: nothing */
     struct uplink_call *request;
     sd_event_source *retry;
     struct pack pack; /* in the request under way, or to be repeated as it is; no samples: none */

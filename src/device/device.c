@@ -45,6 +45,9 @@ struct device *device_free(struct device *d)
     d->tombstone = true;    /* nobody is told any more */
     d->disconnected = true; /* and no session begins anew */
     announce_end(d);
+    announced_done(&d->announced);
+    seen_done(&d->seen);
+    withdraw_leave(d);
     availability_end(d);
     downlink_done(d);
     delivery_done(d);

@@ -98,7 +98,11 @@ static void on_report(struct link_driver *driver, struct link_report *token, con
         for (size_t i = 0; i < n; i++)
             f->listener.sample(f->listener.userdata, d, &samples[i]);
     sensor_sampled(d, samples, n);
-    spool_append(d->queue, clock_boottime(), samples, n, on_safe, token);
+    announce_seen(d, samples, n);
+    if (latest_take(d, samples, n))
+        link_report_done(token, 0);
+    else
+        spool_append(d->queue, clock_boottime(), samples, n, on_safe, token);
     idle_touch(d);
     delivery_kick(d);
 }

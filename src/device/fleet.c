@@ -203,12 +203,31 @@ static int make_parts(struct fleet *f, const struct fleet_options *options, stru
     return link_host_new(f->event, f->workers, &options->link, &drivers_link_ops, f, &f->link, e);
 }
 
+/* Its cloud takes its names; otherwise it is not loaded, as with any other mistake in its file. */
+static bool named_well(struct fleet *f, const struct config_device *config)
+{
+    size_t before = f->mistakes.n;
+
+    if (profiles_take(&f->profiles, f->config, config, &f->mistakes))
+        return true;
+    for (size_t i = before; i < f->mistakes.n; i++) {
+        const struct mistake *m = &f->mistakes.list[i];
+
+        log_error(m->device, "not loaded: %s:%u:%u: %s", m->file, m->line, m->column, m->text);
+    }
+    return false;
+}
+
 static int make_devices(struct fleet *f)
 {
     for (size_t i = 0; i < f->config->n_devices; i++) {
         struct device *d = NULL;
         struct error e = {0};
-        int r = device_new(f, f->config->devices[i], &d, &e);
+        int r;
+
+        if (!named_well(f, f->config->devices[i]))
+            continue;
+        r = device_new(f, f->config->devices[i], &d, &e);
 
         if (r >= 0)
             r = fleet_insert(f, d);
@@ -296,6 +315,7 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
     if (r < 0)
         return r;
     backup_dir_begin(f);
+    withdraw_orphans(f);
     *ret = TAKE_PTR(f);
     return 0;
 }
@@ -313,6 +333,7 @@ struct fleet *fleet_free(struct fleet *f)
         jobs_listen(f->jobs, NULL);
     link_host_free(f->link);
     f->batch = batch_leave(f->batch);
+    withdraw_orphans_leave(f);
     while (f->n_devices > 0)
         device_free(f->devices[--f->n_devices]);
     while (f->tombstones) {

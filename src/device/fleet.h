@@ -55,7 +55,7 @@ struct fleet_totals {
 
 /* What the configuration's files alone cannot show: that each uplink's profile is there and right. Needs no fleet.
  * -EBADMSG with all mistakes. */
-int fleet_check_profiles(const struct config *config, const char *config_dir, struct mistakes *mistakes);
+int fleet_check_profiles(const struct config *config, const char *config_dir, bool devices, struct mistakes *mistakes);
 
 int fleet_new(const struct fleet_options *options, struct fleet **ret, struct error *e);
 struct fleet *fleet_free(struct fleet *f);

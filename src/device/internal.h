@@ -10,6 +10,7 @@
  *   vault-care.c Rekey, SetRecoveryKey                      backup.c    Backup
  *   backup-dir.c backups after rotations
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
+ *   latest.c     only the latest value of each point waits
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
  *   rotate-news.c  what it tells when it has come to something
@@ -17,6 +18,7 @@
  *   points.c     Read and Write                             restored.c  what came from a backup
  *   idle.c       sessions on demand                         message.c   what all use that speak to the cloud
  *   announce.c   what is said first                         proof.c     one message that the cloud accepts
+ *   announced*.c  what of it a broker keeps                 withdraw.c  ... and is to keep no longer; seen.c   points
  *   downlink.c   commands from the cloud                outcome.c   ... and what the cloud hears of them
  *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
  *   export.c     Export                                 spooling.c  the spool
@@ -31,8 +33,11 @@
 #include "base/ratelimit.h"
 #include "base/timers.h"
 #include "base/worker.h"
+#include "device/announce.h"
+#include "device/announced.h"
 #include "device/delivery.h"
 #include "device/fleet.h"
+#include "device/seen.h"
 #include "device/server-clock.h"
 #include "payload/profile.h"
 #include "registrar/registrar.h"
@@ -70,6 +75,7 @@ struct shared_uplink {
     struct profile *profile;
     struct registrar *registrar;
     struct registrations registrations;
+    struct ratelimit drain; /* of requests with samples, of all its devices */
     struct {
         sd_event_source *timer; /* NULL: none is awaited */
         uint32_t online;        /* its devices that have a session */
@@ -187,7 +193,11 @@ struct device {
     struct sensor_key *sensor_key; /* NULL: no reason yet to think of one */
     struct write_limits *writes;   /* NULL: nothing was ever written */
     struct announcing *announcing; /* NULL: it has been, or is not to be */
-    struct downlink *downlink;     /* NULL: it takes no commands */
+    struct announced announced;    /* what its broker keeps */
+    bool announced_read;           /* ... of earlier runs too */
+    struct seen_points seen;
+    struct withdrawing withdrawing;
+    struct downlink *downlink; /* NULL: it takes no commands */
     struct {
         enum sensor_state reported, shown;
         size_t pointer;             /* how long the place is with which these words begin; 0: they are of no place */
@@ -272,6 +282,9 @@ struct fleet {
     struct provision *provision;
     struct export *export;
     struct reload *reload; /* NULL: none waits for what is under way */
+    struct ghost *ghosts;  /* of devices that are gone, while their broker keeps something */
+    bool announced_any;    /* some broker keeps something */
+    bool announced_failed; /* that it cannot be written down has been said */
     bool changing;         /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
     struct walk kick;   /* who may send at last */
@@ -376,6 +389,11 @@ bool shared_uplink_current(const struct shared_uplink *u, const struct config *c
 /* Blocks on files, and touches nothing but its own. -EBADMSG with all mistakes, -ENOMEM. */
 int profiles_read(const struct config *config, const char *config_dir, struct profiles *ret, struct mistakes *mistakes);
 void profiles_done(struct profiles *p);
+/* Whether the device's cloud can be told of it: by its id, and by those of its points. Mistakes are noted. */
+bool profiles_take(const struct profiles *profiles, const struct config *config, const struct config_device *d,
+                   struct mistakes *mistakes);
+/* The same of all of the configuration's. 0, -EBADMSG, -ENOMEM. */
+int profiles_check_devices(const struct profiles *p, const struct config *config, struct mistakes *mistakes);
 /* That of one of the uplinks of the configuration that they were read for, or of one made from it. */
 struct profile *profiles_of(const struct profiles *p, const struct config *config, const char *uplink);
 
@@ -448,13 +466,6 @@ struct uplink_request message_request(const struct profile_message *m);
 void message_code_text(const struct profile *p, uint8_t code, char ret[static CODE_TEXT_MAX]);
 /* A line for the cloud, if its profile has a place for them and there is a session; the journal has it in any case. */
 void message_log(struct device *d, enum profile_level level, const char *module, const char *text);
-
-/* announce.c */
-void announce_begin(struct device *d);
-void announce_end(struct device *d);
-
-/* introduce.c: of struct uplink_session_ops */
-int device_introduce(void *userdata, struct uplink_introduction *ret);
 
 /* proof.c */
 /* Instead of a code of MQTT: acknowledged, and it has not come back. */
@@ -552,11 +563,6 @@ void spooling_follow(struct fleet *f);
 /* What is not on disk yet goes there. */
 void spooling_end(struct fleet *f);
 
-/* server-time.c */
-void server_time_init(struct fleet *f);
-/* The clock is not synchronised: asks a cloud, if it is time to. */
-void server_time_look(struct fleet *f);
-
 /* sensor.c */
 /* The device comes into the fleet's numbers, or leaves them. */
 void sensor_count(struct device *d, bool counted);
@@ -582,16 +588,6 @@ void mistakes_refused(struct fleet *f, const struct mistakes *why, const struct 
 void mistakes_not_started(struct fleet *f, const struct config_device *config, const struct error *e);
 /* A plugin complains of something else than before. */
 void mistakes_of_plugins(struct fleet *f);
-
-/* availability.c */
-/* Whether samples are to be expected may have changed: the cloud hears of it, if its profile has a place for that. */
-void availability_due(struct device *d);
-/* There is a session, its announcements are out. */
-void availability_online(struct device *d);
-/* Sends what is due and may be sent now. */
-void availability_kick(struct device *d);
-/* The session has ended. */
-void availability_end(struct device *d);
 
 /* drivers.c */
 extern const struct link_host_ops drivers_link_ops;

@@ -194,6 +194,10 @@ static int parse(struct fleet *f, const char *id, const char *text, struct confi
     if (r < 0)
         return r;
     r = config_device_parse(f->config, file, text, strlen(text), ret, &mistakes);
+    if (r >= 0 && !profiles_take(&f->profiles, f->config, *ret, &mistakes)) {
+        *ret = config_device_unref(*ret);
+        r = mistakes.failed < 0 ? mistakes.failed : -EBADMSG;
+    }
     if (r < 0)
         fleet_say_mistakes(r, &mistakes, e);
     mistakes_done(&mistakes);
@@ -356,14 +360,36 @@ static int apply_removed(struct fleet *f, struct membership *m)
 static void on_unlinked(int r, void *userdata)
 {
     _cleanup_(membership_freep) struct membership *m = userdata;
+    struct device *d = fleet_find(m->fleet, m->device->id);
 
     m->fleet->changing = false;
     if (m->fleet->stopping)
         r = -ECANCELED;
     if (r >= 0)
         r = apply_removed(m->fleet, m);
-    if (r < 0)
-        m->removed(r, &m->error, m->userdata);
+    if (r >= 0) {
+        withdraw_orphans(m->fleet);
+        return;
+    }
+    if (d)
+        withdraw_cancel(d);
+    m->removed(r, &m->error, m->userdata);
+}
+
+/* Its broker keeps nothing of it any more, or will be told later. */
+static void on_withdrawn(void *userdata)
+{
+    struct membership *m = userdata;
+    struct device *d = fleet_find(m->fleet, m->device->id);
+    int r = m->fleet->stopping ? -ECANCELED : begin(m->fleet, m, unlink_file, on_unlinked);
+
+    if (r >= 0)
+        return;
+    m->fleet->changing = false;
+    if (d && !m->fleet->stopping)
+        withdraw_cancel(d);
+    m->removed(r, &m->error, m->userdata);
+    membership_free(m);
 }
 
 /* Removed before, and still waiting for the cloud. */
@@ -408,8 +434,7 @@ int fleet_remove_device(struct fleet *f, const char *id, bool keep, bool force, 
                              .force = force,
                              .removed = done,
                              .userdata = userdata};
-    r = begin(f, m, unlink_file, on_unlinked);
-    if (r >= 0)
-        TAKE_PTR(m);
-    return r;
+    f->changing = true;
+    withdraw(d, on_withdrawn, TAKE_PTR(m));
+    return 0;
 }

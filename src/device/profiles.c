@@ -109,11 +109,62 @@ int profiles_read(const struct config *config, const char *config_dir, struct pr
     return 0;
 }
 
-int fleet_check_profiles(const struct config *config, const char *config_dir, struct mistakes *mistakes)
+/* One id of the device, at that place of its file. */
+static bool takes(const struct profile *p, const struct config_device *d, const char *id, const char *pointer,
+                  struct mistakes *mistakes)
+{
+    const char *bad = profile_bad_character(p, id);
+    struct error e = {""};
+
+    if (!bad)
+        return true;
+    error_set(&e, 0,
+              "\"%s\" has a '%c', which the cloud of uplink %s does not take in names (profile %s); expected letters, "
+              "digits and others of . _ -",
+              id, *bad, d->uplink, p->name);
+    config_device_complain(d, mistakes, pointer, e.text);
+    return false;
+}
+
+bool profiles_take(const struct profiles *profiles, const struct config *config, const struct config_device *d,
+                   struct mistakes *mistakes)
+{
+    const struct profile *p = profiles_of(profiles, config, d->uplink);
+    bool good;
+
+    if (!p)
+        return true;
+    good = takes(p, d, d->id, "/device", mistakes);
+    for (size_t i = 0; i < d->n_points; i++) {
+        _cleanup_free_ char *pointer = NULL;
+
+        if (asprintf(&pointer, "/points/%s", d->points[i].name) < 0) {
+            pointer = NULL;
+            mistakes->failed = -ENOMEM;
+            return false;
+        }
+        good &= takes(p, d, d->points[i].name, pointer, mistakes);
+    }
+    return good;
+}
+
+int profiles_check_devices(const struct profiles *p, const struct config *config, struct mistakes *mistakes)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < config->n_devices; i++)
+        if (!profiles_take(p, config, config->devices[i], mistakes))
+            r = mistakes->failed < 0 ? mistakes->failed : -EBADMSG;
+    return r;
+}
+
+int fleet_check_profiles(const struct config *config, const char *config_dir, bool devices, struct mistakes *mistakes)
 {
     struct profiles p = {0};
     int r = profiles_read(config, config_dir, &p, mistakes);
 
+    if (r >= 0 && devices)
+        r = profiles_check_devices(&p, config, mistakes);
     profiles_done(&p);
     return r;
 }

@@ -131,6 +131,8 @@ static int parse_device(struct provision *p, size_t i, struct error *e)
     if (r < 0)
         return r;
     r = config_device_parse(p->fleet->config, file, p->texts[i], strlen(p->texts[i]), &p->devices[i], &mistakes);
+    if (r >= 0 && !profiles_take(&p->fleet->profiles, p->fleet->config, p->devices[i], &mistakes))
+        r = mistakes.failed < 0 ? mistakes.failed : -EBADMSG;
     if (r < 0 && r != -ENOMEM)
         r = error_set(e, -EINVAL, "settings: %s", mistakes.n > 0 ? mistakes.list[0].text : "not a device");
     mistakes_done(&mistakes);

@@ -42,8 +42,10 @@ static void exchange_settings(struct device *d, struct config_device *config)
         probe_abort(d);
     if (changes & (CONFIG_DEVICE_ENABLED | CONFIG_DEVICE_OWN))
         session_start(d);
-    if (changes & CONFIG_DEVICE_POINTS)
+    if (changes & (CONFIG_DEVICE_POINTS | CONFIG_DEVICE_DRIVER)) {
+        seen_done(&d->seen);
         session_other_points(d);
+    }
     sensor_configured(d, changes & (CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_ENABLED));
     if (changes & (CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_POINTS | CONFIG_DEVICE_ENABLED))
         sensor_key_due(d);
@@ -106,6 +108,7 @@ static void follow(struct fleet *f, const struct config *before)
     if (drivers_update_all(f, before, &e) < 0)
         log_error(NULL, "%s", e.text);
     fleet_changed(f);
+    withdraw_orphans(f);
 }
 
 int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e)
@@ -161,7 +164,9 @@ static int load(void *userdata)
     const struct fleet *f = reload->fleet;
     int r = config_load(&f->paths, CONFIG_STRICT, &reload->config, &reload->mistakes);
 
-    return r < 0 ? r : profiles_read(reload->config, f->config_dir, &reload->profiles, &reload->mistakes);
+    if (r >= 0)
+        r = profiles_read(reload->config, f->config_dir, &reload->profiles, &reload->mistakes);
+    return r < 0 ? r : profiles_check_devices(&reload->profiles, reload->config, &reload->mistakes);
 }
 
 static void finish(struct reload *reload, int r, const struct error *e)

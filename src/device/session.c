@@ -274,6 +274,8 @@ void session_stop(struct device *d, enum uplink_bye bye)
 {
     if (bye == UPLINK_BYE_FOR_GOOD)
         session_linger_end(d);
+    if (d->withdrawing.silent)
+        bye = UPLINK_BYE;
     if (d->session && d->session_state != UPLINK_STATE_STOPPED)
         uplink_session_stop(d->session, bye);
 }

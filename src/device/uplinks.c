@@ -132,6 +132,8 @@ int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **
                                 .settings = settings,
                                 .profile = profile_ref(profiles_of(&f->profiles, f->config, name))};
     f->uplinks = u;
+    if (settings->drain_rate > 0)
+        ratelimit_init(&u->drain, USEC_PER_SEC, settings->drain_rate);
     registration_init(u);
     r = make(f, settings, u, e);
     if (r < 0)

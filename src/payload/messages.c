@@ -188,7 +188,9 @@ int profile_announce(const struct profile *p, size_t i, const struct profile_nam
     const struct profile_announcement *a = &p->announcements[i];
     struct meanings m = {0};
 
-    if ((a->each == PROFILE_EACH_DEVICE) != !point || (a->each == PROFILE_EACH_WRITABLE && !point->writable))
+    if ((a->each == PROFILE_EACH_DEVICE) != !point)
+        return 0;
+    if (point && ((a->each == PROFILE_EACH_WRITABLE && !point->writable) || !(a->kinds & 1U << point->kind)))
         return 0;
     meanings_names(&m, names);
     if (point) {
@@ -197,8 +199,46 @@ int profile_announce(const struct profile *p, size_t i, const struct profile_nam
         meanings_unit(&m, point->unit);
         bound(&m, WORD_MIN, point->min);
         bound(&m, WORD_MAX, point->max);
+        if (point->step > 0)
+            bound(&m, WORD_STEP, point->step);
+        if (point->expire_after > 0)
+            m.of[WORD_EXPIRE_AFTER] =
+                (struct meaning){.kind = MEANS_VALUE, .value = {.type = SAMPLE_UINT, .t = point->expire_after}};
     }
     return maybe(p, &a->request, &m, ret);
+}
+
+bool profile_wants_kinds(const struct profile *p)
+{
+    for (size_t i = 0; i < p->n_announcements; i++)
+        if (p->announcements[i].each != PROFILE_EACH_DEVICE)
+            return true;
+    return false;
+}
+
+const char *profile_bad_character(const struct profile *p, const char *id)
+{
+    return p->without ? strpbrk(id, p->without) : NULL;
+}
+
+int profile_kept(const struct profile *p, size_t i, const struct profile_names *names, const char *point, char **ret)
+{
+    const struct profile_request *const of_device[] = {&p->will, &p->availability, &p->telemetry};
+    bool of_point = p->telemetry.target && template_says(p->telemetry.target, WORD_POINT);
+    struct meanings m = {0};
+
+    meanings_names(&m, names);
+    if (point)
+        meanings_text(&m, WORD_POINT, point);
+    for (size_t k = 0; k < ELEMENTSOF(of_device); k++) {
+        const struct profile_request *q = of_device[k];
+
+        if (!q->target || !q->retain || (point != NULL) != (q == &p->telemetry && of_point))
+            continue;
+        if (i-- == 0)
+            return request_target(p, q, &m, ret) < 0 ? -ENOMEM : 1;
+    }
+    return 0;
 }
 
 /* ---- Commands: listening, and what is answered ---- */

@@ -72,6 +72,7 @@ struct profile *profile_unref(struct profile *p)
     free(p->base_name);
     json_object_put(p->record);
     json_object_put(p->units);
+    free(p->without);
     free(p);
     return NULL;
 }

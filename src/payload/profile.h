@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/mistakes.h"
+#include "base/point-kind.h"
 #include "base/sample.h"
 #include "base/sensor-state.h"
 
@@ -75,6 +76,7 @@ enum profile_each { PROFILE_EACH_DEVICE, PROFILE_EACH_POINT, PROFILE_EACH_WRITAB
 
 struct profile_announcement {
     enum profile_each each;
+    unsigned kinds; /* of points: bits 1 << enum point_kind */
     struct profile_request request;
 };
 
@@ -135,7 +137,10 @@ struct profile {
     bool record_quality;        /* it says {quality} */
     bool group_time;            /* all points of one time are one record; else a record a sample */
     enum profile_batch { PROFILE_BATCH_ARRAY, PROFILE_BATCH_SINGLE, PROFILE_BATCH_WHEN_MANY } batch;
-    struct json_object *units; /* what {unit} becomes, where a cloud has other words for units; or NULL */
+    struct json_object *units; /* what {unit} becomes, where a cloud has other words for units, a text, or an object of
+                                  these and what {quantity} and {statistics} become; or NULL */
+    char *without;             /* characters that ids of devices and points may not have; NULL: they may have all */
+    bool latest;               /* what a newer value of its point has overtaken is not sent */
     size_t max_payload;        /* bytes of one request's body */
     unsigned drain_rate;       /* requests a second of one device while it catches up; 0: unlimited */
     uint16_t time_option;      /* CoAP: a request that has it is answered by the server's time in it; 0: none */
@@ -190,12 +195,23 @@ struct profile_point {
     const char *name, *unit; /* "" for no unit */
     bool writable;
     double min, max; /* infinite where there is no bound */
+    enum point_kind kind;
+    double step;           /* between its values; 0: not known */
+    uint64_t expire_after; /* seconds; 0: never */
 };
 
-/* The i-th announcement: of the point, or of the device itself (point is NULL) as `each` says. 1 a message, 0 none for
- * this, -ENOMEM. */
+/* The i-th announcement: of the point, or of the device itself (point is NULL) as `each` and `kinds` say. 1 a message,
+ * 0 none for this, -ENOMEM. */
 int profile_announce(const struct profile *p, size_t i, const struct profile_names *names,
                      const struct profile_point *point, struct profile_message *ret);
+
+/* What a broker keeps of a point's samples, or of the device itself (point is NULL), beside announcements: the i-th
+ * topic. 1 a topic, 0 there is no i-th, -ENOMEM. */
+int profile_kept(const struct profile *p, size_t i, const struct profile_names *names, const char *point, char **ret);
+/* Whether announcements depend on the kinds of points. */
+bool profile_wants_kinds(const struct profile *p);
+/* NULL, or the first character of an id of a device or point that the cloud does not take. */
+const char *profile_bad_character(const struct profile *p, const char *id);
 
 /* The last will. 1 a message, 0 the profile has none, -ENOMEM. */
 int profile_will(const struct profile *p, const struct profile_names *names, struct profile_message *ret);

@@ -73,17 +73,35 @@ static void read_record(struct reader *r, struct value root, struct profile *p)
     p->record = json_object_get(v.json);
 }
 
-/* Texts for texts. */
+static void read_unit(struct reader *r, struct value v)
+{
+    static const char *const known[] = {"unit", "quantity", "statistics", NULL};
+    const char *text;
+
+    reader_known(r, v, known);
+    for (size_t i = 0; known[i]; i++)
+        reader_string(r, v, known[i], false, &text);
+}
+
+/* What people call units, for what the cloud calls them. */
 static void read_units(struct reader *r, struct value root, struct profile *p)
 {
     struct value v;
 
     if (!reader_object(r, root, "units", false, &v))
         return;
-    json_object_object_foreach (v.json, unit, other)
-        if (!json_object_is_type(other, json_type_string))
-            reader_mistake(r, prescan_child(r->map, v.node, unit), "expected what \"%.32s\" is called there, a text",
-                           unit);
+    json_object_object_foreach (v.json, unit, other) {
+        struct value one = {other, prescan_child(r->map, v.node, unit)};
+
+        if (json_object_is_type(other, json_type_object))
+            read_unit(r, one);
+        else if (!json_object_is_type(other, json_type_string))
+            reader_mistake(
+                r, one.node,
+                "expected what \"%.32s\" is called there, a text, or an object of \"unit\", \"quantity\" and "
+                "\"statistics\"",
+                unit);
+    }
     p->units = json_object_get(v.json);
 }
 
@@ -246,9 +264,35 @@ static void read_server_time(struct reader *r, struct value root, struct profile
     p->time_option = (uint16_t)option;
 }
 
+/* Of which points; without it, of all of them, as soon as they are configured. */
+static void read_kinds(struct reader *r, struct value v, struct profile_announcement *a)
+{
+    static const char *const kinds[POINT_KINDS] = {
+        [POINT_BOOLEAN] = "boolean", [POINT_NUMBER] = "number", [POINT_TEXT] = "text"};
+    struct value list;
+
+    a->kinds = ~0U;
+    if (!reader_member(r, v, "kinds", false, &list))
+        return;
+    a->kinds = 0;
+    if (a->each == PROFILE_EACH_DEVICE)
+        reader_mistake_key(r, list.node, "\"kinds\" are those of points; expected \"each\": \"point\" or \"writable\"");
+    for (size_t i = 0; json_object_is_type(list.json, json_type_array) && i < json_object_array_length(list.json);
+         i++) {
+        json_object *one = json_object_array_get_idx(list.json, i);
+
+        for (unsigned kind = POINT_BOOLEAN; kind < POINT_KINDS; kind++)
+            if (json_object_is_type(one, json_type_string) && strcmp(json_object_get_string(one), kinds[kind]) == 0)
+                a->kinds |= 1U << kind;
+    }
+    if (!json_object_is_type(list.json, json_type_array) || json_object_array_length(list.json) == 0 ||
+        json_object_array_length(list.json) != (size_t)__builtin_popcount(a->kinds))
+        reader_mistake(r, list.node, "expected a list of some of \"boolean\", \"number\", \"text\", each once");
+}
+
 static void read_announcement(struct reader *r, struct value v, const struct profile *p, struct profile_announcement *a)
 {
-    static const char *const more[] = {"each", "body", "text", NULL};
+    static const char *const more[] = {"each", "kinds", "body", "text", NULL};
     static const char *const each[] = {"device", "point", "writable", NULL};
     unsigned word = PROFILE_EACH_DEVICE, words;
 
@@ -259,6 +303,7 @@ static void read_announcement(struct reader *r, struct value v, const struct pro
     }
     reader_word(r, v, "each", each, &word);
     a->each = (enum profile_each)word;
+    read_kinds(r, v, a);
     words = a->each == PROFILE_EACH_DEVICE ? WORDS_NAMES : WORDS_NAMES | WORDS_POINT;
     if (profile_read_request(r, v, p, more, words, &a->request))
         profile_read_body(r, v, p, words, &a->request);
@@ -292,12 +337,35 @@ static void read_announcements(struct reader *r, struct value root, struct profi
     }
 }
 
+/* Ids have letters, digits and a few others: those that this cloud does not take. */
+static void read_without(struct reader *r, struct value root, struct profile *p)
+{
+    const char *text;
+    struct value v;
+
+    if (!reader_string(r, root, "without", false, &text))
+        return;
+    reader_member(r, root, "without", true, &v);
+    if (!text[0] || text[strspn(text, "._-")])
+        reader_mistake(r, v.node, "expected some of the characters . _ - that ids may have, such as \".\"");
+    profile_copy(r, text, &p->without);
+}
+
+static void read_order(struct reader *r, struct value root, struct profile *p)
+{
+    static const char *const orders[] = {"oldest", "latest", NULL};
+    unsigned word = 0;
+
+    reader_word(r, root, "order", orders, &word);
+    p->latest = word == 1;
+}
+
 /* ---- The whole ---- */
 
-static const char *const root_keys[] = {"description", "transport",     "format",      "max_payload",  "drain_rate",
-                                        "telemetry",   "base_name",     "record",      "group",        "batch",
-                                        "probe",       "announcements", "will",        "log",          "units",
-                                        "commands",    "responses",     "server_time", "availability", NULL};
+static const char *const root_keys[] = {
+    "description", "transport",   "format",       "max_payload",   "drain_rate", "telemetry", "base_name", "record",
+    "group",       "batch",       "probe",        "announcements", "will",       "log",       "units",     "commands",
+    "responses",   "server_time", "availability", "without",       "order",      NULL};
 
 int profile_read(struct reader *r, struct profile *p)
 {
@@ -329,6 +397,8 @@ int profile_read(struct reader *r, struct profile *p)
         read_senml(r, root, p);
     read_units(r, root, p);
     read_probe(r, root, p);
+    read_without(r, root, p);
+    read_order(r, root, p);
     read_server_time(r, root, p);
     read_announcements(r, root, p);
     read_will(r, root, p);

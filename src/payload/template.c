@@ -15,6 +15,8 @@ static const char *const word_names[WORDS] = {
     [WORD_QUALITY] = "quality",   [WORD_TIME] = "time",
     [WORD_TIME_MS] = "time_ms",   [WORD_TIME_US] = "time_us",
     [WORD_TIME_ISO] = "time_iso", [WORD_MIN] = "min",
+    [WORD_STEP] = "step",         [WORD_EXPIRE_AFTER] = "expire_after",
+    [WORD_QUANTITY] = "quantity", [WORD_STATISTICS] = "statistics",
     [WORD_MAX] = "max",           [WORD_ID] = "id",
     [WORD_STATUS] = "status",     [WORD_OK] = "ok",
     [WORD_ERROR] = "error",       [WORD_LEVEL] = "level",
@@ -37,15 +39,30 @@ void meanings_names(struct meanings *m, const struct profile_names *names)
     m->of[WORD_HOLD] = (struct meaning){.kind = MEANS_VALUE, .value = {.type = SAMPLE_UINT, .t = names->hold}};
 }
 
+/* NULL or "": it means nothing. */
+static void maybe_text(struct meanings *m, enum word word, const char *text)
+{
+    if (text && text[0])
+        meanings_text(m, word, text);
+    else
+        m->of[word] = (struct meaning){.kind = MEANS_NOTHING};
+}
+
 void meanings_unit(struct meanings *m, const char *unit)
 {
-    const char *other = m->units ? json_get_string(m->units, unit) : NULL;
+    struct json_object *o = NULL;
+    bool known = m->units && json_object_object_get_ex(m->units, unit, &o) && o;
 
-    unit = other ?: unit;
-    if (unit[0])
-        meanings_text(m, WORD_UNIT, unit);
-    else
-        m->of[WORD_UNIT] = (struct meaning){.kind = MEANS_NOTHING};
+    if (known && json_object_is_type(o, json_type_object)) {
+        unit = json_get_string(o, "unit") ?: unit;
+        maybe_text(m, WORD_QUANTITY, json_get_string(o, "quantity"));
+        maybe_text(m, WORD_STATISTICS, json_get_string(o, "statistics"));
+    } else {
+        unit = known ? json_object_get_string(o) : unit;
+        maybe_text(m, WORD_QUANTITY, NULL);
+        maybe_text(m, WORD_STATISTICS, NULL);
+    }
+    maybe_text(m, WORD_UNIT, unit);
 }
 
 void meanings_sample(struct meanings *m, const struct sample *s, char *name)

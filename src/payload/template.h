@@ -31,6 +31,10 @@ enum word {
     WORD_TIME_ISO,
     WORD_MIN,
     WORD_MAX,
+    WORD_STEP,
+    WORD_EXPIRE_AFTER,
+    WORD_QUANTITY,
+    WORD_STATISTICS,
     WORD_ID,
     WORD_STATUS,
     WORD_OK,
@@ -47,7 +51,9 @@ enum word {
 #define WORDS_POLL (WORDS_NAMES | WORD_BIT(WORD_HOLD))
 #define WORDS_TIME (WORD_BIT(WORD_TIME) | WORD_BIT(WORD_TIME_MS) | WORD_BIT(WORD_TIME_US) | WORD_BIT(WORD_TIME_ISO))
 #define WORDS_SAMPLE (WORD_BIT(WORD_POINT) | WORD_BIT(WORD_UNIT) | WORD_BIT(WORD_VALUE) | WORD_BIT(WORD_QUALITY))
-#define WORDS_POINT (WORD_BIT(WORD_POINT) | WORD_BIT(WORD_UNIT) | WORD_BIT(WORD_MIN) | WORD_BIT(WORD_MAX))
+#define WORDS_POINT                                                                                                    \
+    (WORD_BIT(WORD_POINT) | WORD_BIT(WORD_UNIT) | WORD_BIT(WORD_MIN) | WORD_BIT(WORD_MAX) | WORD_BIT(WORD_STEP) |      \
+     WORD_BIT(WORD_EXPIRE_AFTER) | WORD_BIT(WORD_QUANTITY) | WORD_BIT(WORD_STATISTICS))
 #define WORDS_OUTCOME                                                                                                  \
     (WORD_BIT(WORD_ID) | WORD_BIT(WORD_POINT) | WORD_BIT(WORD_VALUE) | WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_OK) |     \
      WORD_BIT(WORD_ERROR))
@@ -74,7 +80,7 @@ struct meanings {
 
 void meanings_names(struct meanings *m, const struct profile_names *names);
 void meanings_text(struct meanings *m, enum word word, const char *text);
-/* "" means nothing. */
+/* "" means nothing; also what is measured in it. */
 void meanings_unit(struct meanings *m, const char *unit);
 /* Point, unit, value, quality; `name` (SAMPLE_NAME_MAX bytes) gets the point's name and lives as long as m. */
 void meanings_sample(struct meanings *m, const struct sample *s, char *name);

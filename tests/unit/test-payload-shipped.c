@@ -18,8 +18,13 @@ static const struct sample samples[] = {
     {"valve", 1700000000500000, {SAMPLE_DOUBLE, .d = 2.5}, "", SAMPLE_BAD},
     {"flow", 1700000001000000, {SAMPLE_STRING, .s = "x\"y"}, "Cel", 0},
 };
-static const struct profile_point setpoint = {"setpoint", "Cel", true, 5, INFINITY};
-static const struct profile_point valve = {"valve", "", false, -INFINITY, INFINITY};
+static const struct profile_point points[] = {
+    [POINT_UNKNOWN] = {"dark", "Cel", true, 5, 30, POINT_UNKNOWN, 0.001, 0},
+    [POINT_BOOLEAN] = {"pump", "", true, -INFINITY, INFINITY, POINT_BOOLEAN, 0.001, 600},
+    [POINT_NUMBER] = {"setpoint", "Cel", true, 5, 30, POINT_NUMBER, 0.5, 600},
+    [POINT_TEXT] = {"label", "Cel", true, -INFINITY, INFINITY, POINT_TEXT, 0.001, 0},
+};
+static const struct profile_point valve = {"valve", "", false, -INFINITY, INFINITY, POINT_NUMBER, 0.001, 0};
 
 /* "POST telemetry 110 BODY", "topic retained BODY"; what is not text in hex. */
 static const char *told(const struct profile *p, int r, struct profile_message *m)
@@ -51,7 +56,6 @@ static const char *say(const struct profile *p, enum what what, size_t i)
     const struct sample_value set = {.type = SAMPLE_DOUBLE, .d = 21.5};
     struct profile_command c = {.source = i, .id = (char *)"\"17\"", .point = (char *)"a#b"};
     struct profile_message m = {0};
-    const struct profile_point *point;
     int r = -ENOENT;
 
     switch (what) {
@@ -72,8 +76,9 @@ static const char *say(const struct profile *p, enum what what, size_t i)
         r = profile_availability(p, &names, (enum sensor_state)i, "", &m);
         break;
     case ANNOUNCE:
-        point = p->announcements[i].each == PROFILE_EACH_DEVICE ? NULL : &setpoint;
-        r = profile_announce(p, i, &names, point, &m);
+        for (unsigned kind = POINT_BOOLEAN; kind < POINT_KINDS; kind++)
+            if (p->announcements[i].kinds & 1U << kind)
+                r = profile_announce(p, i, &names, &points[kind], &m);
         break;
     case LISTEN:
         r = profile_source(p, i, &names, &m);
@@ -97,6 +102,9 @@ static const char *say(const struct profile *p, enum what what, size_t i)
 #define SENML_PROBE "[{\"bn\":\"boiler-1:\",\"n\":\"_probe\",\"vb\":true}]"
 #define OK "{\"ok\":true,\"value\":21.5,\"status\":\"done\"}"
 #define DENIED_BODY "{\"ok\":false,\"status\":\"denied\",\"error\":\"not writable\"}"
+#define HA_HEAD(component, point)                                                                                      \
+    "homeassistant/" component "/boiler-1/" point "/config retained {\"name\":\"" point "\",\"unique_id\":"            \
+    "\"gatehouse_boiler-1." point "\",\"state_topic\":\"gatehouse/boiler-1/" point "/state\","
 #define HA_COMMON                                                                                                      \
     "\"availability_topic\":\"gatehouse/boiler-1/status\",\"device\":{\"identifiers\":[\"gatehouse_HW-1\"],\"name\":"  \
     "\"boiler-1\"},\"origin\":{\"name\":\"gatehouse\"}}"
@@ -179,16 +187,32 @@ static const struct {
     {"homeassistant", AVAILABLE, SENSOR_UNKNOWN, "gatehouse/boiler-1/status retained offline"},
     {"homeassistant", AVAILABLE, SENSOR_NO_DRIVER, "gatehouse/boiler-1/status retained offline"},
     {"homeassistant", ANNOUNCE, 0,
-     "homeassistant/sensor/boiler-1/setpoint/config retained {\"name\":\"setpoint\",\"unique_id\":\"gatehouse_boiler-1_setpoint\","
-     "\"state_topic\":\"gatehouse/boiler-1/setpoint/state\",\"value_template\":\"{{ value_json.value }}\","
-     "\"unit_of_measurement\":\"\xc2\xb0"
-     "C\"," HA_COMMON},
+     HA_HEAD("sensor", "setpoint") "\"value_template\":\"{{ value_json.value }}\",\"device_class\":\"temperature\","
+                                   "\"state_class\":\"measurement\",\"unit_of_measurement\":\"\xc2\xb0"
+                                   "C\",\"expire_after\":600," HA_COMMON},
     {"homeassistant", ANNOUNCE, 1,
-     "homeassistant/number/boiler-1/setpoint/config retained {\"name\":\"setpoint\",\"unique_id\":\"gatehouse_boiler-1_setpoint_set\","
-     "\"state_topic\":\"gatehouse/boiler-1/setpoint/state\",\"value_template\":\"{{ value_json.value }}\","
-     "\"command_topic\":\"gatehouse/boiler-1/setpoint/set\",\"min\":5,\"step\":0.001,\"mode\":\"box\","
-     "\"unit_of_measurement\":\"\xc2\xb0"
-     "C\"," HA_COMMON},
+     HA_HEAD("sensor", "label") "\"value_template\":\"{{ value_json.value }}\"," HA_COMMON},
+    {"homeassistant", ANNOUNCE, 2,
+     HA_HEAD(
+         "binary_sensor",
+         "pump") "\"value_template\":\"{{ 'ON' if value_json.value else 'OFF' }}\",\"expire_after\":600," HA_COMMON},
+    {"homeassistant", ANNOUNCE, 3,
+     HA_HEAD(
+         "number",
+         "setpoint") "\"value_template\":\"{{ value_json.value }}\","
+                     "\"command_topic\":\"gatehouse/boiler-1/setpoint/set\",\"min\":5,\"max\":30,\"step\":0.5,\"mode\":\"box\","
+                     "\"device_class\":\"temperature\",\"unit_of_measurement\":\"\xc2\xb0"
+                     "C\"," HA_COMMON},
+    {"homeassistant", ANNOUNCE, 4,
+     HA_HEAD("switch",
+             "pump") "\"value_template\":\"{{ 'ON' if value_json.value else 'OFF' }}\",\"state_on\":\"ON\","
+                     "\"state_off\":\"OFF\",\"command_topic\":\"gatehouse/boiler-1/pump/set\",\"payload_on\":\"true\","
+                     "\"payload_off\":\"false\"," HA_COMMON},
+    {"homeassistant", ANNOUNCE, 5,
+     HA_HEAD(
+         "text",
+         "label") "\"value_template\":\"{{ value_json.value }}\",\"command_topic\":\"gatehouse/boiler-1/label/set\","
+                  "\"command_template\":\"{{ value | tojson }}\"," HA_COMMON},
     {"homeassistant", WILL, 0, "gatehouse/boiler-1/status retained offline"},
     {"homeassistant", LISTEN, 0, "gatehouse/boiler-1/+/set "},
     {"homeassistant", DENIED, 0, "gatehouse/boiler-1/a%23b/outcome " DENIED_BODY},
@@ -274,9 +298,36 @@ static void test_announcements(void **state)
     _cleanup_(profile_message_done) struct profile_message m = {0};
 
     assert_int_equal(profile_announce(p, 0, &names, NULL, &m), 0);
-    assert_int_equal(profile_announce(p, 1, &names, &valve, &m), 0);
+    for (size_t i = 0; i < p->n_announcements; i++)
+        assert_int_equal(profile_announce(p, i, &names, &points[POINT_UNKNOWN], &m), 0);
+    for (size_t i = 3; i < p->n_announcements; i++)
+        assert_int_equal(profile_announce(p, i, &names, &valve, &m), 0);
     assert_int_equal(profile_announce(p, 0, &names, &valve, &m), 1);
     assert_null(strstr(m.body, "unit_of_measurement"));
+    assert_null(strstr(m.body, "state_class"));
+    assert_null(strstr(m.body, "expire_after"));
+}
+
+/* What a broker keeps of a point and of a device beside what announces it. */
+static void test_kept(void **state)
+{
+    _cleanup_(profile_unrefp) struct profile *p = shipped("homeassistant");
+    static const char *const of_device[] = {"gatehouse/boiler-1/status", "gatehouse/boiler-1/status", NULL};
+    static const char *const of_point[] = {"gatehouse/boiler-1/flow/state", NULL};
+
+    for (int point = 0; point < 2; point++)
+        for (size_t i = 0;; i++) {
+            _cleanup_free_ char *topic = NULL;
+            const char *expected = point ? of_point[i] : of_device[i];
+
+            assert_int_equal(profile_kept(p, i, &names, point ? "flow" : NULL, &topic), expected ? 1 : 0);
+            if (!expected)
+                break;
+            assert_string_equal(topic, expected);
+        }
+    assert_string_equal(profile_bad_character(p, "a.b"), ".b");
+    assert_null(profile_bad_character(p, "a-b_C9"));
+    assert_true(p->latest);
 }
 
 static void test_properties(void **state)
@@ -312,8 +363,8 @@ static void test_properties(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),      cmocka_unit_test(test_commands),   cmocka_unit_test(test_one_way),
-        cmocka_unit_test(test_announcements), cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_messages),      cmocka_unit_test(test_commands), cmocka_unit_test(test_one_way),
+        cmocka_unit_test(test_announcements), cmocka_unit_test(test_kept),     cmocka_unit_test(test_properties),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What a cloud is told of a device and of its points beside samples, what it keeps of that, and which samples it is to
+ * have at all; and what it is asked. Part of device/internal.h, which others include; loop thread. */
+
+#include "base/sample.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <systemd/sd-event.h>
+
+struct config_uplink;
+struct device;
+struct fleet;
+struct uplink_introduction;
+
+/* Of a device that is being removed. */
+struct withdrawing {
+    bool wanted; /* it is going to be removed: nothing is said any more, and what is kept is taken back */
+    bool silent; /* ... which it was: a will would be kept, too */
+    sd_event_source *timer;
+    void (*done)(void *userdata);
+    void *userdata;
+};
+
+/* latest.c: where only the latest value of each point is to be sent */
+/* Whether these samples wait behind the queue, which has something; otherwise they are for the queue. */
+bool latest_take(struct device *d, const struct sample *samples, size_t n);
+/* The queue is empty, or everything ends: what waits goes there. */
+void latest_release(struct device *d);
+
+/* announce.c */
+void announce_begin(struct device *d);
+void announce_end(struct device *d);
+/* They may show points, or what kind they are, that is not announced yet. */
+void announce_seen(struct device *d, const struct sample *samples, size_t n);
+/* "HOST:PORT", to be freed; NULL: no memory. */
+char *announce_broker(const struct config_uplink *u);
+
+/* withdraw.c */
+/* The device is going to be removed: takes back what its broker keeps, if that can be done soon. `done` once, later. */
+void withdraw(struct device *d, void (*done)(void *userdata), void *userdata);
+/* It is not removed after all. */
+void withdraw_cancel(struct device *d);
+/* All is taken back that could be. */
+void withdraw_finished(struct device *d);
+/* It is freed. */
+void withdraw_leave(struct device *d);
+/* The devices are others now: connects for those that are gone and of which a broker keeps something. */
+void withdraw_orphans(struct fleet *f);
+void withdraw_orphans_leave(struct fleet *f);
+
+/* introduce.c: of struct uplink_session_ops */
+int device_introduce(void *userdata, struct uplink_introduction *ret);
+
+/* availability.c */
+/* Whether samples are to be expected may have changed: the cloud hears of it, if its profile has a place for that. */
+void availability_due(struct device *d);
+/* There is a session, its announcements are out. */
+void availability_online(struct device *d);
+/* Sends what is due and may be sent now. */
+void availability_kick(struct device *d);
+/* The session has ended. */
+void availability_end(struct device *d);
+
+/* server-time.c */
+void server_time_init(struct fleet *f);
+/* The clock is not synchronised: asks a cloud, if it is time to. */
+void server_time_look(struct fleet *f);
