@@ -3,7 +3,7 @@
 import time
 
 import harness
-from serial_rows import POINTS, Row
+from serial_rows import BUSY, POINTS, Row
 
 TEN = {f"p{i}": {"table": "input", "address": 100 + i, "type": "uint16"} for i in range(10)}
 TEN["counter"] = POINTS["counter"]
@@ -161,12 +161,13 @@ class Swallowed(Fault):
 class LateTcp(Fault):
     name = "every fourth answer comes after the time-out, behind the next request"
     section = {"timeout": "100ms", "interval": "150ms"}
-    losses = 1
+    losses = BUSY
 
     def play(self, line, request):
         self.turn += 1
         answer = line.answer(request)
         if self.turn % 4 == 0:
+            self.spoil(line, request)
             time.sleep(0.14)
         line.send(request, answer)
 
@@ -183,11 +184,14 @@ class WrongTransaction(Fault):
 class OtherUnitTcp(Fault):
     name = "every third answer carries another unit: dropped"
     section = {"timeout": "100ms"}
-    losses = 1
+    losses = BUSY
 
     def play(self, line, request):
         self.turn += 1
-        line.send(request, line.wrap(request, line.units.answer(request), 5 if self.turn % 3 == 0 else None))
+        pdu = line.units.answer(request)
+        if self.turn % 3 == 0:
+            self.spoil(line, request)
+        line.send(request, line.wrap(request, pdu, 5 if self.turn % 3 == 0 else None))
 
 
 class OneTime(Fault):

@@ -97,8 +97,9 @@ class Case:
             if value <= last or value > self.line.units.counters.get(self.row.unit, 0):
                 return f"counter {value} after {last}"
             last = value
-        if counters and self.row.losses < 1 and len(counters) < (1 - self.row.losses) * last - 2:
-            return f"only {len(counters)} of {last} values of the counter"
+        good = last - len([value for value in self.row.spoiled if value <= last])
+        if counters and len(counters) < (1 - self.row.losses) * good - 2:
+            return f"only {len(counters)} of {good} values of the counter that were answered well"
         for point in self.row.points:
             place = self.row.points[point]
             if point == "counter" or place["table"] != "input" or place["type"] != "uint16":

@@ -4,13 +4,17 @@ a name, the device's settings, what the line does, and what is right."""
 import re
 import time
 
-from lines import crc, framed
+import harness
+from lines import COUNTER, crc, framed
 
 # Read in requests of the same shape, so that an answer taken for another's would show.
 POINTS = {"counter": {"table": "input", "address": 2, "type": "uint16"},
           "a": {"table": "input", "address": 10, "type": "uint16"},
           "b": {"table": "input", "address": 20, "type": "uint16"},
           "set": {"table": "holding", "address": 30, "type": "uint16", "writable": True}}
+
+# Where a time-out of 100 ms decides, a busy machine makes answers late that were meant well.
+BUSY = 0.3
 
 
 class Row:
@@ -20,11 +24,16 @@ class Row:
     query = "?baud=115200"
     enough = 10
     unit = 1
-    losses = 0  # which share of the counter's values may be missing; 1 where a time-out of its own decides, on a busy machine too
+    losses = 0  # which share of the counter's values that were answered well, in time, may be missing
     points = POINTS
 
     def __init__(self):
-        self.turn = 0
+        self.turn, self.spoiled = 0, set()
+
+    def spoil(self, line, request):
+        """What the counter is now goes out in no good answer: its loss is the line's."""
+        if request.covers(COUNTER):
+            self.spoiled.add(line.units.counters[request.unit])
 
     def play(self, line, request):
         line.send(line.answer(request))
@@ -105,8 +114,10 @@ class HeadLost(Row):
 
     def play(self, line, request):
         self.turn += 1
-        line.send(line.answer(request)[self.turn % 3 == 0:])
-    losses = 1
+        answer = line.answer(request)
+        if self.turn % 3 == 0:
+            self.spoil(line, request)
+        line.send(answer[self.turn % 3 == 0:])
 
 
 class Noise(Row):
@@ -117,8 +128,8 @@ class Noise(Row):
         answer = bytearray(line.answer(request))
         if self.turn % 3 == 0:
             answer[4] ^= 0x10
+            self.spoil(line, request)
         line.send(bytes(answer))
-    losses = 1
 
 
 class Pieces(Row):
@@ -157,14 +168,15 @@ class Stale(Row):
 
 class Late(Row):
     name = "every fifth answer comes after the time-out"
-    section = {"timeout": "150ms", "interval": "200ms"}
-    losses = 1
+    section = {"timeout": "300ms", "interval": "350ms"}
+    losses = BUSY
 
     def play(self, line, request):
         self.turn += 1
         answer = line.answer(request)
         if self.turn % 5 == 0:
-            time.sleep(0.2)
+            self.spoil(line, request)
+            time.sleep(0.4)
         line.send(answer)
 
 
@@ -187,22 +199,23 @@ class Broadcast(Row):
 class OtherUnit(Row):
     name = "every third request is answered by another unit"
     section = {"timeout": "100ms"}
-    losses = 1
+    losses = BUSY
 
     def play(self, line, request):
         self.turn += 1
         answer = line.answer(request)
         if self.turn % 3 == 0:
+            self.spoil(line, request)
             answer = framed(bytes([request.unit + 1]) + answer[1:-2])
         line.send(answer)
 
 
 class Slow(Row):
     name = "a slow slave: 80 % of the time-out passes"
-    section = {"timeout": "250ms", "interval": "300ms"}
+    section = {"timeout": "600ms", "interval": "650ms"}
 
     def play(self, line, request):
-        time.sleep(0.2)
+        time.sleep(0.48)
         line.send(line.answer(request))
 
 
@@ -326,14 +339,15 @@ class ToAll(Row):
         line.units.answer(request)
 
     def right(self, bench):
-        for value in (1, 2):
+        for value in (1, 2, 3, 4):
             r, got = bench.write("set", value)
             if (r, got) != (0, value):
                 return f"write: {r} {got}"
+        wanted = [(0, 30, value) for value in (1, 2, 3, 4)]
+        harness.wait_for(lambda: f"written: {bench.line.units.written}", lambda: bench.line.units.written == wanted)
         times = [r.at for r in bench.line.requests]
-        if bench.line.units.written != [(0, 30, 1), (0, 30, 2)]:
-            return f"written: {bench.line.units.written}"
-        return None if times[1] - times[0] >= 0.15 else f"{times[1] - times[0]:.3f} s between the two"
+        gaps = sorted(b - a for a, b in zip(times, times[1:]))
+        return None if gaps[1] >= 0.14 else f"{gaps} s between them"  # what the line's thread reads late shortens the next
 
 
 class Exceptions(Row):
