@@ -129,10 +129,20 @@ struct gatehouse_device *device_free(struct gatehouse_device *d)
     return NULL;
 }
 
-const struct gatehouse_point *device_point(const struct gatehouse_device *d, const char *name)
+static const struct gatehouse_point *find_point(const struct gatehouse_device *d, const char *name, size_t n)
 {
     for (size_t i = 0; i < d->n_points; i++)
-        if (strcmp(d->points[i].name, name) == 0)
+        if (strncmp(d->points[i].name, name, n) == 0 && d->points[i].name[n] == 0)
             return &d->points[i];
     return NULL;
+}
+
+const struct gatehouse_point *device_point(const struct gatehouse_device *d, const char *name)
+{
+    const struct gatehouse_point *point = find_point(d, name, strlen(name));
+    const char *dot = strrchr(name, '.');
+
+    if (point || !dot || !dot[1] || dot[1 + strspn(dot + 1, "0123456789")])
+        return point;
+    return find_point(d, name, (size_t)(dot - name));
 }

@@ -66,6 +66,8 @@ int device_new(const char *id, const char *section, const char *points, struct g
 struct gatehouse_device *device_free(struct gatehouse_device *d);
 DEFINE_FREEP(struct gatehouse_device, device_free)
 
+/* Of that name; of NAME.1, NAME.2 and so on, where there is no such point, NAME: the plugin may have made a row of it.
+ */
 const struct gatehouse_point *device_point(const struct gatehouse_device *d, const char *name);
 
 /* The points of a JSON object, name to keys, without the agent's own keys; the texts live in `object`, which is

@@ -177,7 +177,8 @@ struct gatehouse_plugin {
      * Device's thread. May be NULL. */
     int (*poll)(void *device_data, uint64_t *ret_next);
     /* Writes a point and returns once the device has taken it. The value has been checked against writable, min and
-     * max, but may be of any type: convert it, or -EINVAL. *ret_value is preset to it; set it to what was really set if
+     * max, but may be of any type: convert it, or -EINVAL. Of a point NAME also NAME.1, NAME.2 and so on are asked for,
+     * which a plugin may make of one; so with read. *ret_value is preset to it; set it to what was really set if
      * that differs (rounding). -ENOENT: no such point. Writes go before polls. Device's thread. May be NULL. */
     int (*write)(void *device_data, const char *point, const struct gatehouse_value *value,
                  struct gatehouse_value *ret_value, char *error, size_t error_size);

@@ -21,9 +21,23 @@ struct point_call {
     void *userdata;
 };
 
+/* A row of points is configured as one, NAME, and its points are NAME.1, NAME.2 and so on. Whether there is such a row,
+ * and how long it is, the driver knows. */
+static const struct config_point *find_row(struct device *d, const char *point)
+{
+    const char *dot = strrchr(point, '.');
+    char name[DEVICE_ID_MAX + 1];
+
+    if (!dot || !dot[1] || dot[1 + strspn(dot + 1, "0123456789")] || (size_t)(dot - point) >= sizeof(name))
+        return NULL;
+    memcpy(name, point, (size_t)(dot - point));
+    name[dot - point] = 0;
+    return config_point(d->config, name);
+}
+
 static const struct config_point *find(struct device *d, const char *point, int *ret_r, struct error *e)
 {
-    const struct config_point *p = config_point(d->config, point);
+    const struct config_point *p = config_point(d->config, point) ?: find_row(d, point);
 
     if (!p)
         *ret_r = error_set(e, -ENXIO, "%s has no point '%s'", d->config->id, point);

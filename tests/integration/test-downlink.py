@@ -14,12 +14,12 @@ POINTS = {
     "setpoint": {"table": "holding", "address": 10, "type": "int16", "scale": 0.1, "writable": True, "min": 5, "max": 30}}
 
 
-def start(bench, driver=True):
+def start(bench, driver=True, points=None):
     server = bench.modbus_server()
     key = bench.new_key()
     cloud = bench.devcloud([("first", key, DEVICE)])
     bench.write_config(cloud.url)
-    modbus_device(bench, DEVICE, server.port, 1, interval="100ms", points=POINTS)
+    modbus_device(bench, DEVICE, server.port, 1, interval="100ms", points=points or POINTS)
     agent = bench.agent()
     plugin = bench.driver("modbus") if driver else None
     bench.key_set(DEVICE, "first", key)
@@ -68,6 +68,20 @@ def what_was_really_set_is_told(bench):
     check_written(server, [216, 200, 250, 123])
     bench.ctl("write", DEVICE, "setpoint", "20")
     agent.wait_text("had 20 written to setpoint of boiler-1 (by uid")
+
+
+def a_row_is_written(bench):
+    """One configured point, several registers: each has a name of its own, for writing and reading too."""
+    server, cloud, _, _ = start(bench, points=dict(POINTS, valve={"table": "holding", "address": 20, "type": "uint16", "count": 3,
+                                                                  "writable": True, "max": 100}))
+    outcome = command(cloud, point="valve.2", value=77)
+    check((outcome["ok"], outcome["value"]) == (True, 77), outcome)
+    wait_for("the register", lambda: [v for _, v in server.served(1, "holding", 21, "write")] == [77])
+    check(bench.ctl("read", DEVICE, "valve.2") == "77\n" and bench.ctl("read", DEVICE, "valve.3") == "0\n", "read back")
+    for point, value, status, words in (("valve.2", 101, "denied", "beyond the limits"), ("valve.4", 1, "invalid", "no such point"),
+                                        ("valve", 1, "invalid", "no such point"), ("flow.1", 1, "denied", "not writable")):
+        outcome = command(cloud, point=point, value=value)
+        check(outcome["ok"] is False and outcome["status"] == status and words in outcome["error"], f"{point}: {outcome}")
 
 
 def refused_in_words(bench):
@@ -181,5 +195,5 @@ def without_writable_points_nobody_listens(bench):
 
 
 if __name__ == "__main__":
-    harness.main(register_is_written, what_was_really_set_is_told, refused_in_words, driver_away, shown_again_not_done_again, without_an_id_it_is_a_state, heard_after_a_rotation,
+    harness.main(register_is_written, what_was_really_set_is_told, a_row_is_written, refused_in_words, driver_away, shown_again_not_done_again, without_an_id_it_is_a_state, heard_after_a_rotation,
                  too_many_are_refused, bus_writes_are_written_down, a_flood_is_a_few_lines, without_writable_points_nobody_listens)
