@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Scan and ReadRaw: the options are the driver's, and so is what comes of them. */
+#include "base/id.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/names.h"
@@ -31,7 +32,7 @@ static int take_option(sd_bus_message *m, const char *key, const char *signature
     struct sample_value value;
     json_object *member;
 
-    if (strlen(key) > DEVICE_ID_MAX)
+    if (!id_valid(key))
         return -ENOENT;
     if (bus_read_value(m, &value) < 0)
         return -ENXIO;

@@ -97,6 +97,21 @@ static void fail(struct call *call, int r, const char *words)
     finish(call, &a, &failure);
 }
 
+/* It will be shown at terminals. */
+static void clean_members(json_object *object)
+{
+    json_object_object_foreach (object, key, value) {
+        _cleanup_free_ char *text =
+            json_object_is_type(value, json_type_string) && key ? strdup(json_object_get_string(value)) : NULL;
+
+        if (!text)
+            continue;
+        host_clean(text);
+        if (strcmp(text, json_object_get_string(value)) != 0)
+            json_object_set_string(value, text);
+    }
+}
+
 void conn_answer(struct conn *c, struct dialog_answer *a)
 {
     struct call *call = call_of(a->request);
@@ -104,6 +119,8 @@ void conn_answer(struct conn *c, struct dialog_answer *a)
     struct dialog_answer answer = *a;
 
     answer.found = found;
+    for (size_t i = 0; found && i < json_object_array_length(found); i++)
+        clean_members(json_object_array_get_idx(found, i));
     if (!a->request->given_up && a->r < 0)
         fail(call, a->r, a->text);
     else if (!a->request->given_up)

@@ -287,6 +287,8 @@ static int read_member(struct cbor_reader *r, json_object *object)
 
     if (cbor_read_text(r, DEVICE_ID_MAX + 1, &key) < 0)
         return -EBADMSG;
+    if (!id_valid(key))
+        return cbor_fail(r, "a key that is not " ID_RULE);
     if (json_object_object_get_ex(object, key, NULL))
         return cbor_fail(r, "a key that is there already");
     if (cbor_read_value(r, LINK_MEMBER_MAX, &v) < 0)

@@ -71,6 +71,15 @@ static void on_check(struct link_call *call, const char *device, const char *tex
     link_call_complaints(call, pairs, strcmp(device, "many") == 0 ? 300 : 2);
 }
 
+static void on_statistics(struct link_call *call, const char *device, void *userdata)
+{
+    json_object *counts = json_object_new_object();
+
+    json_object_object_add(counts, "requests", json_object_new_uint64(UINT64_MAX));
+    link_call_counts(call, counts);
+    json_object_put(counts);
+}
+
 /* More than an answer has room for. */
 static void on_scan(struct link_call *call, json_object *options, void *userdata)
 {
@@ -81,6 +90,7 @@ static void on_scan(struct link_call *call, json_object *options, void *userdata
              json_object_to_json_string_ext(options, JSON_C_TO_STRING_PLAIN));
     memset(text, 'x', sizeof(text) - 1);
     text[sizeof(text) - 1] = 0;
+    text[0] = '\033'; /* for whose terminal? */
     for (int i = 0; i < 100; i++) {
         json_object *o = json_object_new_object();
 
@@ -120,6 +130,7 @@ static const struct link_client_ops ops = {.connection = on_connection,
                                            .read = on_read,
                                            .check_config = on_check,
                                            .scan = on_scan,
+                                           .statistics = on_statistics,
                                            .read_raw = on_raw,
                                            .secret = on_secret,
                                            .quit = on_quit};
@@ -279,6 +290,10 @@ static void on_complaints(int r, const struct link_failure *failure, const struc
 
 static void on_found(int r, const struct link_failure *failure, json_object *found, void *userdata)
 {
+    json_object *id;
+
+    if (r >= 0 && json_object_object_get_ex(json_object_array_get_idx(found, 0), "id", &id))
+        assert_null(strchr(json_object_get_string(id), '\033'));
     keep(userdata, r, failure, json_object_array_length(found), 0);
 }
 
@@ -327,6 +342,10 @@ static void test_calls(void **state)
     o = wait_for(d, &o);
     assert_int_equal(o.n, 3);
     assert_int_equal(o.x, -1);
+    o.there = false;
+    assert_int_equal(link_host_statistics(h, "sim", "a", on_found, &o), 0);
+    assert_int_equal(wait_for(d, &o).n, 1);
+    assert_int_equal(link_host_statistics(h, "sim", "none", on_found, &o), -ENODEV);
     o.there = false;
     assert_int_equal(pipe2(pipes, O_CLOEXEC), 0);
     assert_int_equal(write(pipes[1], "key", 3), 3);

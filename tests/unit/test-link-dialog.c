@@ -317,6 +317,7 @@ static void test_answers(void **state)
         {PACKET_SCAN, "[2 {2 'id' 'x' 'rssi' -70 {0", NULL, 0},
         {PACKET_SCAN, "[1 {2 'id' 'x' 'id' 'y'", "an answer to scan: a key that is there already", 0},
         {PACKET_SCAN, "[1 {1 'id' [0", "an answer to scan: a bool, a number or a text was expected", 0},
+        {PACKET_SCAN, "[1 {1 'a b' 1", "an answer to scan: a key that is not " ID_RULE, 0},
         {PACKET_SCAN, "[1 'x'", "an answer to scan: a map was expected", 0},
         {PACKET_STATISTICS, "{1 'requests' 5", NULL, 0},
         {PACKET_STATISTICS, "[0", "an answer to statistics: a map was expected", 0},
