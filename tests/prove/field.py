@@ -45,6 +45,16 @@ ROWS = [
     Row("oversize pack", "one sample is too large", "oversize", "one_sample_is_too_large"),
     Row("oversize pack", "a line that drops loses nothing", "oversize", "a_line_that_drops_loses_nothing"),
     Row("oversize pack", "a broken broker is given no sample", "oversize", "a_broken_broker_is_given_no_sample"),
+    Row("oversize pack", "CoAP, 4.13", "oversize-coap", "too_large_is_halved"),
+    Row("oversize pack", "CoAP, 4.13 with the size", "oversize-coap", "too_large_with_its_size"),
+    Row("oversize pack", "CoAP, 4.00", "oversize-coap", "the_server_rejects"),
+    Row("oversize pack", "CoAP, the server closes", "oversize-coap", "the_server_closes"),
+    Row("oversize pack", "CoAP, silence to large ones", "oversize-coap", "the_server_is_silent_to_large_ones"),
+    Row("oversize pack", "CoAP, one sample is rejected", "oversize-coap", "one_sample_is_rejected"),
+    Row("oversize pack", "CoAP, one sample has the session closed", "oversize-coap", "one_sample_has_the_session_closed"),
+    # "online" while nothing is accepted.
+    Row("standstill", "a path that drops large datagrams", "oversize-coap", "large_datagrams_are_lost"),
+    Row("standstill", "no PUBACK, no answer", "standstill", "it_is_told_that_nothing_is_accepted"),
     # Long polls, and idle NATs.
     Row("idle NAT", "pings by what was last sent, long polls included", "unit:uplink-coap-keepalive", "", QUICK),
     Row("idle NAT", "a NAT with the kernel's defaults", "nat", "a_silent_session_keeps_its_binding"),
@@ -54,6 +64,12 @@ ROWS = [
     Row("new key in vain", "an ACL by user name, MQTT 3.1.1", "rotate-vain", "acl_by_user_name_3_1_1"),
     Row("new key in vain", "an ACL by client id", "rotate-vain", "acl_by_client_id"),
     Row("new key in vain", "a registrar that lies", "rotate-vain", "registrar_that_lies"),
+    # What a broker says.
+    Row("broker's words", "CONNACK with a reason", "broker-words", "words_of_connack"),
+    Row("broker's words", "another server", "broker-words", "another_server_is_named"),
+    Row("broker's words", "DISCONNECT with a reason", "broker-words", "words_of_disconnect"),
+    Row("broker's words", "a refused subscription", "broker-words", "a_refused_subscription_is_named"),
+    Row("broker's words", "pings within its keepalive", "broker-words", "pings_come_within_the_keepalive"),
     # Servers with which there is nothing in common.
     Row("mismatch", "every alert and library error", "unit:uplink-handshake", "", QUICK),
     Row("mismatch", "TLS 1.1 only", "uplink-mismatch", "tls_1_1_only", QUICK),
