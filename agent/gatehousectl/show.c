@@ -226,6 +226,8 @@ static void print_status(struct ctl *c, json_object *status)
     if (text(status, "SpoolProblem")[0])
         printf(", and no more can be kept: %s", text(status, "SpoolProblem"));
     putchar('\n');
+    if (text(status, "ClockProblem")[0])
+        printf("%16s: %s\n", "clock", text(status, "ClockProblem"));
     print_orphans(json_object_object_get(status, "Orphans"));
     for (size_t i = 0; i < json_object_array_length(drivers); i++) {
         json_object *d = json_object_array_get_idx(drivers, i);

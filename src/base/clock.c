@@ -80,28 +80,79 @@ static bool kernel_says_synchronized(void)
     return r >= 0 && r != TIME_ERROR && !(t.status & STA_UNSYNC);
 }
 
-static atomic_bool synchronized;
+static atomic_bool by_network, trusted;
+static _Atomic uint64_t newest;
 
 void clock_set_synchronized(void)
 {
-    synchronized = true;
+    by_network = true;
+}
+
+void clock_trust(bool trust)
+{
+    trusted = trust;
+}
+
+/* What lies further ahead than this program can be in use was written down by a clock that was wrong. */
+void clock_never_before(uint64_t realtime)
+{
+    if (realtime > newest && realtime < SERVER_TIME_MAX)
+        newest = realtime;
+}
+
+uint64_t clock_newest(void)
+{
+    return newest;
+}
+
+uint64_t clock_built(void)
+{
+    return GATEHOUSE_BUILT * USEC_PER_SEC;
+}
+
+enum clock_verdict clock_judge(const struct clock_evidence *e)
+{
+    if (e->network)
+        return CLOCK_RIGHT;
+    if (!e->boot && !e->trusted)
+        return CLOCK_UNSET;
+    if (e->now < e->built)
+        return CLOCK_BEFORE_BUILT;
+    return e->now < e->newest && !e->trusted ? CLOCK_BEFORE_NEWEST : CLOCK_RIGHT;
+}
+
+static enum clock_verdict judge(bool boot)
+{
+    return clock_judge(&(struct clock_evidence){
+        .network = by_network,
+        .boot = boot,
+        .trusted = trusted,
+        .now = clock_realtime(),
+        .built = clock_built(),
+        .newest = newest,
+    });
+}
+
+enum clock_verdict clock_look(void)
+{
+    static _Atomic uint64_t looked;
+    static atomic_bool at_boot;
+    uint64_t boottime = clock_boottime();
+    enum clock_verdict verdict = judge(at_boot);
+
+    if (verdict == CLOCK_RIGHT || (looked != 0 && boottime < looked + USEC_PER_SEC))
+        return verdict;
+    looked = boottime;
+    /* systemd-timesyncd(8) touches the file at each synchronisation; it is on a file system that a reboot empties. */
+    if (kernel_says_synchronized() || access("/run/systemd/timesync/synchronized", F_OK) == 0)
+        by_network = true;
+    at_boot = at_boot || clock_was_right_at_boot();
+    return judge(at_boot);
 }
 
 bool clock_synchronized(void)
 {
-    static _Atomic uint64_t looked;
-    uint64_t boottime = clock_boottime();
-
-    if (synchronized)
-        return true;
-    if (looked != 0 && boottime < looked + USEC_PER_SEC)
-        return false;
-    looked = boottime;
-    /* systemd-timesyncd(8) touches the file at each synchronisation; it is on a file system that a reboot empties. */
-    if (kernel_says_synchronized() || access("/run/systemd/timesync/synchronized", F_OK) == 0 ||
-        clock_was_right_at_boot())
-        synchronized = true;
-    return synchronized;
+    return clock_look() == CLOCK_RIGHT;
 }
 
 int clock_boot_id(uint8_t ret_id[16])

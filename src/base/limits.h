@@ -200,6 +200,8 @@
 #define PACK_GIVE_UP_WAIT_MAX USEC_PER_HOUR
 
 /* The clock, and a cloud's where it was never set */
+#define CLOCK_PATIENCE (1 * USEC_PER_MINUTE)     /* with one that nobody has set, before that is told */
+#define CLOCK_SPOOL_WAIT (10 * USEC_PER_SEC)     /* for the times in the spool */
 #define CLOCK_LOOK_INTERVAL (1 * USEC_PER_SEC)   /* until the clock is synchronised */
 #define SERVER_TIME_INTERVAL (10 * USEC_PER_SEC) /* between two questions for it, while samples wait for a time */
 #define SERVER_TIME_AGAIN USEC_PER_HOUR          /* later: an oscillator is wrong by some 0.2 s an hour */

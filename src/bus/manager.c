@@ -294,8 +294,12 @@ static int get_text(sd_bus *connection, const char *path, const char *interface,
 {
     struct bus *b = userdata;
 
+    char problem[ERROR_TEXT_MAX];
+
     if (strcmp(property, "Version") == 0)
         return sd_bus_message_append(reply, "s", GATEHOUSE_VERSION);
+    if (strcmp(property, "ClockProblem") == 0)
+        return sd_bus_message_append(reply, "s", fleet_clock_problem(b->fleet, problem, sizeof(problem)));
     return sd_bus_message_append(reply, "s", vault_durable(fleet_vault(b->fleet), NULL) ? "open" : "volatile");
 }
 
@@ -408,6 +412,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("Spooled", "t", get_total, 0, 0),
     SD_BUS_PROPERTY("SpoolHours", "d", get_total, 0, 0),
     SD_BUS_PROPERTY("SpoolProblem", "s", get_total, 0, 0),
+    SD_BUS_PROPERTY("ClockProblem", "s", get_text, 0, 0),
     SD_BUS_PROPERTY("Orphans", "a(st)", get_orphans, 0, 0),
     SD_BUS_PROPERTY("Drivers", "a(ssss)", get_drivers, 0, CHANGES),
     SD_BUS_PROPERTY("Mistakes", "a(suus)", get_mistakes, 0, CHANGES),

@@ -151,6 +151,7 @@ struct config {
     struct config_rotation rotation;
     struct config_spool spool;
     struct config_vault vault;
+    bool clock_trust;               /* the machine's clock is right, though nobody says so */
     struct config_device **devices; /* in the order of their ids (strcmp) */
     size_t n_devices;
     char *file; /* gatehouse.json's path */

@@ -443,8 +443,10 @@ static void read_spool(struct reader *r, struct value root, struct config_spool 
 
 static int read_root(struct reader *r, struct config *c)
 {
-    static const char *const known[] = {"gateway", "uplinks", "rotation", "spool", "vault", NULL};
+    static const char *const known[] = {"gateway", "uplinks", "rotation", "spool", "vault", "clock", NULL};
+    static const char *const clocks[] = {"synchronized", "trust", NULL};
     struct value root = reader_root(r);
+    unsigned clock = 0;
     int k;
 
     if (!json_object_is_type(root.json, json_type_object)) {
@@ -457,6 +459,8 @@ static int read_root(struct reader *r, struct config *c)
     read_rotation(r, root, &c->rotation);
     read_spool(r, root, &c->spool);
     config_read_vault(r, root, &c->vault);
+    (void)reader_word(r, root, "clock", clocks, &clock);
+    c->clock_trust = clock == 1;
     if (k < 0)
         return k;
     if (r->mistakes->failed < 0)

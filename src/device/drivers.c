@@ -84,15 +84,42 @@ static void on_safe(int r, void *userdata)
     link_report_done(userdata, r);
 }
 
+/* A driver believes a clock that the agent knows to be wrong: what counts is how long ago it was. */
+static struct sample *undated(const struct sample *samples, size_t n)
+{
+    uint64_t boottime = clock_boottime(), realtime = clock_realtime();
+    struct sample *copy = calloc(n, sizeof(*copy));
+
+    for (size_t i = 0; copy && i < n; i++) {
+        struct sample *s = &copy[i];
+
+        *s = samples[i];
+        if (s->quality & SAMPLE_BOOTTIME)
+            continue;
+        s->quality |= SAMPLE_BOOTTIME;
+        s->time = s->time < realtime ? boottime - MIN_OF(realtime - s->time, boottime) : boottime;
+    }
+    return copy;
+}
+
 static void on_report(struct link_driver *driver, struct link_report *token, const char *device,
                       const struct sample *samples, size_t n, void *userdata)
 {
     struct fleet *f = userdata;
     struct device *d = fleet_find(f, device);
+    _cleanup_free_ struct sample *copy = NULL;
 
     if (!d) {
         link_report_done(token, -ENODEV);
         return;
+    }
+    if (n > 0 && !clock_synchronized()) {
+        copy = undated(samples, n);
+        if (!copy) {
+            link_report_done(token, -ENOMEM);
+            return;
+        }
+        samples = copy;
     }
     if (f->listener.sample)
         for (size_t i = 0; i < n; i++)

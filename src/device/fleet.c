@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "device/clock-care.h"
 #include "device/internal.h"
 #include "device/sensor-key.h"
 #include "rotation/identity.h"
@@ -156,10 +157,13 @@ static int on_dating(sd_event_source *source, void *userdata)
 static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct fleet *f = userdata;
+    bool ready = clock_care_ready(f);
 
-    if (!clock_synchronized()) {
+    if (!ready || !clock_synchronized()) {
+        if (ready)
+            clock_care_tell(f);
         server_time_look(f);
-        sd_event_source_set_time(source, clock_boottime() + CLOCK_LOOK_INTERVAL);
+        sd_event_source_set_time(source, clock_boottime() + (ready ? CLOCK_LOOK_INTERVAL : CLOCK_LOOK_INTERVAL / 20));
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     }
     spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()), true);
@@ -292,6 +296,7 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
         return -ENOMEM;
     if (options->mistakes)
         mistakes_take(&f->mistakes, options->mistakes);
+    clock_care_begin(f);
     r = read_profiles(f, e);
     if (r >= 0)
         r = make_parts(f, options, e);

@@ -70,6 +70,8 @@ struct link_host *fleet_link(struct fleet *f);
 struct vault *fleet_vault(struct fleet *f);
 /* For what is local to this machine and may block all the same: files, passwd look-ups. */
 struct workers *fleet_workers(struct fleet *f);
+/* Why the machine's clock is not believed, and what waits for it; "": it is, or nothing waits. Into the buffer. */
+const char *fleet_clock_problem(const struct fleet *f, char *buffer, size_t size);
 void fleet_totals(struct fleet *f, struct fleet_totals *ret);
 /* How many devices there are. */
 size_t fleet_size(const struct fleet *f);

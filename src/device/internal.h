@@ -265,7 +265,8 @@ struct fleet {
     struct mistakes mistakes; /* in files that were not loaded */
     struct mistakes refused;  /* in the configuration that the last reload did not take */
     uint64_t mistakes_version;
-    uint64_t started; /* CLOCK_BOOTTIME */
+    uint64_t started;    /* CLOCK_BOOTTIME */
+    unsigned clock_told; /* bits of enum clock_verdict that were said */
     uint8_t boot_id[16];
     struct fleet_listener listener;
     struct verify *verify;

@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "config/diff.h"
+#include "device/clock-care.h"
 #include "device/internal.h"
 #include "device/sensor-key.h"
 
@@ -152,6 +153,8 @@ static int apply(struct reload *reload, struct error *e)
         rotate_policy(f->devices[i]);
         rotate_schedule(f->devices[i], false);
     }
+    if (f->config->clock_trust != reload->config->clock_trust)
+        clock_care_follow(f);
     fleet_warn_of_settings(f);
     log_notice(NULL, "configuration read again: %zu devices", f->n_devices);
     return 0;

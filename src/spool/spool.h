@@ -100,6 +100,9 @@ int spool_flush(struct spool *s, struct error *e);
  * synchronised; what somebody else tells may be wrong, and no samples of other boots are too old by it. */
 void spool_stamp(struct spool *s, int64_t offset, bool sure);
 bool spool_stamped(const struct spool *s);
+/* The newest time, by CLOCK_REALTIME, at which a sample came in an earlier boot whose clock was right; 0: none is
+ * known. -EAGAIN: the file is still being read. */
+int spool_newest(const struct spool *s, uint64_t *ret);
 
 /* The device's queue, made empty if there is none. NULL when out of memory. Valid until spool_forget(). */
 struct spool_device *spool_device(struct spool *s, const char *id);

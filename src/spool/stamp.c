@@ -2,6 +2,7 @@
 /* Times that were not known when samples came. */
 #include "spool/internal.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,4 +158,20 @@ void stamp_boots(struct spool *s)
         s->settling |= s->boots[i].used && s->boots[i].changed;
     if (s->settling)
         want_care(s, true);
+}
+
+int spool_newest(const struct spool *s, uint64_t *ret)
+{
+    int64_t newest = 0;
+
+    if (s->state == SPOOL_OPENING)
+        return -EAGAIN;
+    for (size_t i = 0; i < s->n_boots; i++) {
+        const struct boot *b = &s->boots[i];
+
+        if (i != s->boot && b->used && b->stored.known && b->stored.sure)
+            newest = MAX_OF(newest, b->stored.offset + (int64_t)b->newest * (int64_t)USEC_PER_SEC);
+    }
+    *ret = (uint64_t)newest;
+    return 0;
 }

@@ -289,13 +289,14 @@ static void test_values(void **state)
     assert_null(config_uplink(c, "none"));
     assert_true(c->rotation.max_age == 90 * USEC_PER_DAY && c->rotation.retire_after == USEC_PER_DAY);
     assert_int_equal(c->spool.durability, CONFIG_DURABILITY_OUTAGE);
+    assert_false(c->clock_trust);
     assert_int_equal(c->spool.max_bytes, 64 << 20);
     config_unref(c);
     make(
         t, t->config, "gatehouse.json",
         "{\"uplinks\":{\"other\":{\"url\":\"coaps://[::1]:1\",\"suites\":[\"psk-ccm8\"],\"max_payload\":\"1K\",\n"
         "\"registrar\":{\"type\":\"coap\",\"mode\":\"replaces\",\"offer_without_pfs\":true},\"admission\":\"unlimited\"}},\n"
-        "\"rotation\":{\"max_age\":\"20s\"},\"spool\":{\"durability\":\"memory\",\"max_age\":\"1h\"}}");
+        "\"clock\":\"trust\",\"rotation\":{\"max_age\":\"20s\"},\"spool\":{\"durability\":\"memory\",\"max_age\":\"1h\"}}");
     c = load(t, CONFIG_STRICT, 0, "");
     u = config_uplink(c, "other");
     assert_string_equal(u->host, "::1");
@@ -306,6 +307,7 @@ static void test_values(void **state)
     assert_null(u->registrar.settings);
     assert_true(c->rotation.max_age == 20 * USEC_PER_SEC && c->rotation.retire_after == 5 * USEC_PER_SEC);
     assert_int_equal(c->spool.durability, CONFIG_DURABILITY_MEMORY);
+    assert_true(c->clock_trust);
     config_unref(c);
 }
 

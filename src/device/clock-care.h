@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The machine's clock, as far as the fleet depends on it: clock-care.c. Loop thread. */
+
+#include <stdbool.h>
+
+struct fleet;
+
+/* From the configuration, and from the times in the vault. */
+void clock_care_begin(struct fleet *f);
+/* The configuration believes in it differently. */
+void clock_care_follow(struct fleet *f);
+/* What it cannot be before is known: the spool's times too. */
+bool clock_care_ready(struct fleet *f);
+/* Says once what is wrong with it. */
+void clock_care_tell(struct fleet *f);
