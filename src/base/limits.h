@@ -42,9 +42,11 @@
 #define BACKUP_INTERVAL USEC_PER_MINUTE      /* between backups after rotations */
 #define VAULT_BACKUP_MAX (256 * 1024 * 1024) /* a backup's file */
 #define VAULT_BATCH_MAX 96                   /* changes in one transaction: they are sealed within one loop turn */
-#define AUTHENTICATED_WRITE_INTERVAL                                                                                   \
-    USEC_PER_DAY /* between two notes in the vault of when a key authenticated: each message would wear the card out   \
-                  */
+/* Between two notes in the vault of when a device's key authenticated: each message would wear the card out. One in so
+ * much time of all devices, and of one device within these bounds. */
+#define AUTHENTICATED_WRITE_SHARE (36 * USEC_PER_SEC)
+#define AUTHENTICATED_WRITE_MIN USEC_PER_HOUR
+#define AUTHENTICATED_WRITE_MAX USEC_PER_DAY
 #define AUTHENTICATED_WRITE_AGAIN (10 * USEC_PER_MINUTE) /* ... and after one that may not have been written */
 
 /* Provisioning: lists of devices and keys */

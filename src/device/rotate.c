@@ -148,6 +148,8 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
         act_failed(d, r, &(struct error){"it was restored, and the cloud has not accepted one of its keys since"});
         return r;
     }
+    if (change && commit->change != ROTATION_CHANGE_FORGET_ALL)
+        session_add_authenticated(d, change);
     r = change ? describe(d, commit, change, &e) : -ENOMEM;
     /* The roles are exchanged because the cloud accepts the other key. */
     if (r >= 0 && commit->change == ROTATION_CHANGE_SWAP)

@@ -165,6 +165,15 @@ static const struct uplink_session_ops lingering_ops = {.state = on_lingering_st
 static const struct uplink_session_ops session_ops = {
     .state = on_state, .result = on_result, .introduce = device_introduce};
 
+void session_add_authenticated(const struct device *d, struct vault_change *change)
+{
+    const struct vault_entry *entry = device_entry(d);
+    const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
+
+    if (main && main->present && !main->quarantined && main->last_authenticated < d->last_authenticated)
+        vault_change_authenticated(change, VAULT_MAIN, d->last_authenticated);
+}
+
 static void commit_authenticated(struct device *d)
 {
     struct vault_change *change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
@@ -182,6 +191,15 @@ void session_keep_authenticated(struct device *d)
 
     if (main && main->present && !main->quarantined && main->last_authenticated < d->last_authenticated)
         commit_authenticated(d);
+}
+
+/* How old the note in the vault may grow, which is what a kill costs: all devices together write it so often that a
+ * card does not mind. */
+static uint64_t write_interval(const struct fleet *f)
+{
+    uint64_t share = f->n_devices * AUTHENTICATED_WRITE_SHARE;
+
+    return MIN_OF(MAX_OF(share, (uint64_t)AUTHENTICATED_WRITE_MIN), (uint64_t)AUTHENTICATED_WRITE_MAX);
 }
 
 /* The samples and commands of other points go over the same session; what was said of them holds no longer. */
@@ -202,7 +220,7 @@ static void note_authenticated(struct device *d)
         return;
     now = clock_realtime();
     d->last_authenticated = now;
-    if (vault_credential(entry, VAULT_MAIN)->last_authenticated + AUTHENTICATED_WRITE_INTERVAL > now ||
+    if (vault_credential(entry, VAULT_MAIN)->last_authenticated + write_interval(d->fleet) > now ||
         clock_boottime() < d->authenticated_next)
         return;
     d->authenticated_next = clock_boottime() + AUTHENTICATED_WRITE_AGAIN;

@@ -92,7 +92,10 @@ static void observe_retry(struct rotation *r, const struct rotation_event *ev)
     r->tries++;
 }
 
-/* Whether the cloud accepted backup so lately that a refusal says more of the path than of the key. */
+/* Whether the cloud accepted backup so lately that a refusal says more of the path than of the key. A restart forgets
+ * passed_at, and nothing is lost by that: a new key that is accepted becomes main with a commit at once, and passed_at
+ * outlives that only where the commit failed, so that nothing else could have been written down either. Then main has
+ * to pass before the new key is given up. What was main is `fallen`, which is durable. */
 static bool was_accepted(const struct rotation *r, uint64_t now)
 {
     return r->d.fallen || (r->passed_at != 0 && !passed(r->passed_at, now, ROTATION_ACCEPTED_SPAN));

@@ -129,6 +129,23 @@ def last_authenticated_never_goes_back(bench):
     look()
 
 
+def last_authenticated_survives_a_kill(bench):
+    """A step of a rotation, which is committed anyway, brings along what was noted in memory since the last time."""
+    agent, _, cloud, _ = sim_bench(bench)
+    first = bench.get("boiler-1", "LastAuthenticated")
+    later = bench.wait_property("boiler-1", "LastAuthenticated", lambda t: t > first + 2_000_000)
+    cloud.do("refuse", path="credentials", code="5.03", times=0)
+    bench.ctl("rotate", "boiler-1", "--no-wait", seconds=60)
+    bench.wait_property("boiler-1", "RotationState", "offered")
+    agent.kill()
+    cloud.kill()
+    agent.start()
+    bench.wait_agent(agent)
+    now = bench.get("boiler-1", "LastAuthenticated")
+    check(now >= later, f"it was {later}, and is {now}")
+
+
 if __name__ == "__main__":
     harness.main(a_point_becomes_writable, announced_anew, another_client_id, last_authenticated_never_goes_back,
+                 last_authenticated_survives_a_kill,
                  needs=("busctl", "mosquitto", "mosquitto_sub"))
