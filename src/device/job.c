@@ -144,7 +144,8 @@ static struct job_result *take_waiting(struct job *job, const char *device)
     for (size_t i = 0; job->n_waiting > 0 && i < job->n_results; i++) {
         struct job_result *result = &job->results[i];
 
-        if (!result->outcome || strcmp(result->outcome, WAITING) != 0 || strcmp(result->device, device ?: "") != 0)
+        if (!result->outcome || !result->device || strcmp(result->outcome, WAITING) != 0 ||
+            strcmp(result->device, device ?: "") != 0)
             continue;
         job->n_waiting--;
         free(result->device);

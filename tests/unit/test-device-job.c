@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "device/job.h"
+
+#include <cmocka.h>
+
+/* A device that waits has one line, with the last reason, which its outcome takes the place of. */
+static void test_waiting(void **state)
+{
+    sd_event *event = NULL;
+    struct jobs *jobs = NULL;
+    struct job *job;
+
+    assert_true(sd_event_new(&event) >= 0);
+    assert_int_equal(jobs_new(event, &jobs), 0);
+    assert_int_equal(job_new(jobs, "rotate-all", "rotate", 2, &job), 0);
+    job_waiting(job, "a", "refused");
+    job_waiting(job, "b", "refused");
+    job_waiting(job, "a", "not answered");
+    assert_int_equal(job->n_results, 2);
+    assert_string_equal(job->results[0].outcome, "waiting");
+    assert_string_equal(job->results[0].reason, "not answered");
+    assert_int_equal(job->done, 0);
+    job_progress(jobs, job, "b", true, "done", NULL);
+    job_progress(jobs, job, "c", true, "done", NULL);
+    job_progress(jobs, job, "a", false, "abandoned", "given up");
+    assert_int_equal(job->n_results, 3);
+    assert_int_equal(job->n_waiting, 0);
+    assert_string_equal(job->results[0].outcome, "abandoned");
+    assert_string_equal(job->results[1].device, "b");
+    assert_string_equal(job->results[1].outcome, "done");
+    assert_int_equal(job->done, 3);
+    jobs_free(jobs);
+    sd_event_unref(event);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_waiting)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
