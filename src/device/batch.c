@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "device/internal.h"
+#include "device/rotate-words.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>

@@ -329,7 +329,6 @@ void batch_run(struct fleet *f, uint64_t now);
 /* When batch_run() is to be called again; USEC_INFINITY: something will say so. */
 uint64_t batch_wake(struct fleet *f, uint64_t now);
 /* The device's rotation has ended or was refused. */
-void batch_waiting(struct device *d, const char *reason);
 void batch_ended(struct device *d, bool ok, const char *outcome, const char *reason);
 /* It is online now; its turn is over; it is going to be freed. */
 void batch_online(struct device *d);
@@ -419,8 +418,6 @@ void session_linger_end(struct device *d);
 void session_accepted(struct device *d);
 /* The vault learns when its main key was last accepted, as exactly as it is known: before the device goes. */
 void session_keep_authenticated(struct device *d);
-/* ... as the first step of a change that is committed anyway. */
-void session_add_authenticated(const struct device *d, struct vault_change *change);
 void session_other_points(struct device *d);
 void session_refused(struct device *d);
 /* The server does not say of each message whether it was allowed, and none has come back yet over this connection: what

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "device/authenticated.h"
 #include "device/damage.h"
 #include "device/internal.h"
 #include "device/rotate-words.h"

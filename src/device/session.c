@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "device/authenticated.h"
 #include "device/internal.h"
 
 #include <errno.h>
