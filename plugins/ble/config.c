@@ -204,13 +204,33 @@ static void read_gatt(struct reading *r, json_object *o, const struct decoder_se
         p->read = READ_DEFAULT;
 }
 
-static void read_advertised(struct reading *r, json_object *o, struct ble_point *p)
+/* What the format (any, if it is found out) never gives would never be a sample. */
+static void check_given(struct reading *r, json_object *o, const struct decoder_set *set, const struct ble_config *c,
+                        const struct ble_point *p)
+{
+    const char *format = c->format ?: DECODER_AUTO, *key = json_object_object_get_ex(o, "value", NULL) ? "value" : NULL;
+    bool any = strcmp(format, DECODER_AUTO) == 0;
+
+    if (!p->value || (!any && !decoder_set_find(set, format)) || decoder_gives(set, format, p->value))
+        return;
+    if (any)
+        reading_complain(r, key, "no format gives a value \"%s\"; gatehousectl scan ble shows what a sensor gives",
+                         p->value);
+    else
+        reading_complain(r, key, "the format %s gives no value \"%s\"; gatehousectl scan ble shows what a sensor gives",
+                         format, p->value);
+}
+
+static void read_advertised(struct reading *r, json_object *o, const struct decoder_set *set,
+                            const struct ble_config *c, struct ble_point *p)
 {
     static const char *const known[] = {"value", "characteristic"};
 
     reading_known(r, o, known, 2);
     if (p->writable)
         reading_complain(r, NULL, "a value that is advertised cannot be written: \"characteristic\" names what can");
+    else
+        check_given(r, o, set, c, p);
 }
 
 static void point_read(struct reading *r, const struct gatehouse_point *from, const struct decoder_set *set,
@@ -231,7 +251,7 @@ static void point_read(struct reading *r, const struct gatehouse_point *from, co
     if (p->gatt)
         read_gatt(r, o, set, c, p);
     else
-        read_advertised(r, o, p);
+        read_advertised(r, o, set, c, p);
     json_object_put(o);
 }
 

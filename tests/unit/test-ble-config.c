@@ -84,6 +84,10 @@ static void test_taken(void **state)
         0);
     assert_int_equal(c->points[0].read, MINUTE);
     ble_config_free(c);
+    assert_int_equal(
+        read_config("{\"address\": \"A4:C1:38:02:83:F4\"}", "{\"value\": \"temperature_2\"}", false, complaints, &c),
+        0);
+    ble_config_free(c);
 }
 
 #define ADDRESS "\"address\": \"A4:C1:38:02:83:F4\""
@@ -108,6 +112,11 @@ static void test_refused(void **state)
         {"{" ADDRESS ", \"passkey\": \"123456\"}", NULL, false, "/section/passkey", "of no use"},
         {"{" ADDRESS ", \"key\": 1}", NULL, false, "/section/key", "unknown key"},
         {"{" ADDRESS "}", "{\"valu\": \"x\"}", false, "/points/p/valu", "unknown key"},
+        {"{" ADDRESS "}", "{\"value\": \"temprature\"}", false, "/points/p/value",
+         "no format gives a value \"temprature\""},
+        {"{" ADDRESS "}", "{}", false, "/points/p: ", "no format gives a value \"p\""},
+        {"{" ADDRESS ", \"format\": \"ruuvi-5\"}", "{\"value\": \"co2\"}", false, "/points/p/value",
+         "the format ruuvi-5 gives no value \"co2\""},
         {"{" ADDRESS "}", "{}", true, "/points/p: ", "cannot be written"},
         {"{" ADDRESS "}", "{\"service\": \"181a\"}", false, "/points/p/characteristic", "UUID"},
         {"{" ADDRESS "}", "{\"characteristic\": \"fff1\"}", false, "/points/p: ", "\"type\" is missing"},
