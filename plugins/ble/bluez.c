@@ -127,25 +127,39 @@ static int on_added(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
+/* A sensor may stand in several files. */
+static void interface_gone(struct hub *h, const char *path, const char *interface)
+{
+    char address[ADDRESS_TEXT];
+    size_t n;
+
+    if (!path_address(path, address, &n))
+        return;
+    for (struct sensor *s = hub_sensor(h, address); s; s = s->next) {
+        if (s->closing || strcasecmp(s->config->address, address) != 0)
+            continue;
+        if (strcmp(interface, BLUEZ_DEVICE) == 0)
+            link_gone(s, adapter_of(h, path, n));
+        else if (strcmp(interface, BLUEZ_CHARACTERISTIC) == 0 || strcmp(interface, BLUEZ_SERVICE) == 0)
+            gatt_object_gone(s, path);
+    }
+}
+
 static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     const char *path, *interface;
     struct hub *h = userdata;
     struct adapter *a;
-    struct sensor *s;
 
     (void)error;
     if (sd_bus_message_read(m, "o", &path) < 0 || sd_bus_message_enter_container(m, 'a', "s") < 0)
         return 0;
-    s = hub_sensor_of(h, path);
     while (sd_bus_message_read(m, "s", &interface) > 0) {
-        a = adapter_of(h, path, strlen(path));
-        if (strcmp(interface, BLUEZ_ADAPTER) == 0 && a)
+        a = strcmp(interface, BLUEZ_ADAPTER) == 0 ? adapter_of(h, path, strlen(path)) : NULL;
+        if (a)
             adapter_gone(a);
-        else if (s && strcmp(interface, BLUEZ_DEVICE) == 0)
-            link_gone(s, adapter_of(h, path, (size_t)(strstr(path, "/dev_") - path)));
-        else if (s && (strcmp(interface, BLUEZ_CHARACTERISTIC) == 0 || strcmp(interface, BLUEZ_SERVICE) == 0))
-            gatt_object_gone(s, path);
+        else
+            interface_gone(h, path, interface);
     }
     return 0;
 }
