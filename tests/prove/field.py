@@ -64,6 +64,10 @@ ROWS = [
     Row("new key in vain", "an ACL by user name, MQTT 3.1.1", "rotate-vain", "acl_by_user_name_3_1_1"),
     Row("new key in vain", "an ACL by client id", "rotate-vain", "acl_by_client_id"),
     Row("new key in vain", "a registrar that lies", "rotate-vain", "registrar_that_lies"),
+    # A clock that is wrong.
+    Row("wrong clock", "the year 2000, from a dead battery", "wrong-clock", "dead_battery"),
+    Row("wrong clock", "before what the vault and the spool know", "wrong-clock", "before_what_is_known"),
+    Row("wrong clock", "never set", "wrong-clock", "never_set"),
     # What a broker says.
     Row("broker's words", "CONNACK with a reason", "broker-words", "words_of_connack"),
     Row("broker's words", "another server", "broker-words", "another_server_is_named"),
