@@ -113,7 +113,7 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         return d->report_reason;
     if (rotate_fallen(d))
         return of_fallback(entry, buffer, sizeof(buffer));
-    if (d->vain.why) {
+    if (d->vain.why && !d->rotation_problem) { /* while the registrar has not taken it, no server can accept it */
         snprintf(buffer, sizeof(buffer), "the new key is not accepted yet: %s", d->vain.why);
         return buffer;
     }
