@@ -131,6 +131,16 @@ static int check_key(const struct vault_change *c, enum vault_slot slot, const u
                      row->device, strcmp(row->device, c->entry->device) == 0 ? ", for this or another uplink" : "");
 }
 
+/* Whether a step before this one changes what a slot holds. */
+static bool slots_change(const struct vault_change *c)
+{
+    for (const struct step *step = c->first; step; step = step->next)
+        if (step->type == STEP_PUT || step->type == STEP_SWAP || step->type == STEP_FORGET ||
+            step->type == STEP_RESET || step->type == STEP_REMOVE)
+            return true;
+    return false;
+}
+
 static int check_identity(const struct vault_change *c, enum vault_slot slot, const char *identity, unsigned flags,
                           struct error *e)
 {
@@ -140,8 +150,8 @@ static int check_identity(const struct vault_change *c, enum vault_slot slot, co
 
     if (row && strcmp(row->device, c->entry->device) != 0)
         return error_set(e, -EADDRINUSE, "device %s has the identity %s", row->device, identity);
-    /* With steps before this one the other slot is not what it seems: it is looked at again on commit. */
-    if (!(flags & VAULT_SHARES_IDENTITY) && !c->first && other->present && !other->quarantined &&
+    /* Then the other slot is not what it seems: it is looked at again on commit. */
+    if (!(flags & VAULT_SHARES_IDENTITY) && !slots_change(c) && other->present && !other->quarantined &&
         strcmp(other->identity, identity) == 0)
         return error_set(
             e, -EADDRINUSE,
