@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/id.h"
+#include "base/json.h"
+#include "base/limits.h"
 #include "base/log.h"
+#include "base/text.h"
 #include "lane.h"
 
 #include <errno.h>
@@ -351,14 +355,42 @@ static void take_raw(void *context, const struct gatehouse_value *value)
         j->n_values++;
 }
 
+/* As the agent takes it. A plugin hands on what it has heard of strangers, and for what one of them sends the driver's
+ * connection is not to be closed. */
+static json_object *fit_for_agent(json_object *object)
+{
+    json_object *fit = json_object_new_object();
+
+    json_object_object_foreach (object, key, value) {
+        _cleanup_free_ char *text = NULL;
+
+        if (!id_valid(key) || json_object_object_length(fit) >= LINK_MEMBERS_MAX)
+            continue;
+        if (!json_object_is_type(value, json_type_string)) {
+            json_object_object_add(fit, key, json_object_get(value));
+            continue;
+        }
+        text = strndup(json_object_get_string(value), LINK_MEMBER_MAX - 1);
+        if (!text)
+            continue;
+        text_trim(text);
+        text_repair(text);
+        json_object_object_add(fit, key, json_object_new_string(text));
+    }
+    return fit;
+}
+
 static void take_found(void *context, const char *text)
 {
-    json_object *object = json_tokener_parse(text);
+    _cleanup_json_ json_object *object = json_tokener_parse(text);
     struct job *j = context;
+    json_object *fit;
 
-    if (!json_object_is_type(object, json_type_object) || json_object_array_length(j->found) >= READ_RAW_MAX ||
-        json_object_array_add(j->found, object) < 0)
-        json_object_put(object);
+    if (!json_object_is_type(object, json_type_object) || json_object_array_length(j->found) >= READ_RAW_MAX)
+        return;
+    fit = fit_for_agent(object);
+    if (json_object_array_add(j->found, fit) < 0)
+        json_object_put(fit);
 }
 
 static void run_scan(struct lane *l, struct job *j)

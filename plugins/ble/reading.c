@@ -101,7 +101,7 @@ bool reading_get(struct reading *r, json_object *o, const char *key, json_type t
 
 bool reading_text(struct reading *r, json_object *o, const char *key, const char **ret)
 {
-    json_object *value;
+    json_object *value = NULL;
 
     if (!reading_get(r, o, key, json_type_string, &value))
         return false;
@@ -113,7 +113,7 @@ bool reading_text(struct reading *r, json_object *o, const char *key, const char
 
 bool reading_bool(struct reading *r, json_object *o, const char *key, bool *ret)
 {
-    json_object *value;
+    json_object *value = NULL;
 
     if (!reading_get(r, o, key, json_type_boolean, &value))
         return false;

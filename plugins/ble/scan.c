@@ -9,6 +9,8 @@
 #include <string.h>
 
 #define VALUES_TEXT 400
+/* Of one value at most: what parts it from the last, its name, a text of 40 bytes, its unit. */
+#define VALUE_TEXT (2 + FIELD_NAME_MAX + 8 + 1 + 40 + 1 + FIELD_UNIT_MAX + 1)
 
 static struct heard *slot_of(struct hub *h, const char *address, int16_t rssi)
 {
@@ -71,7 +73,7 @@ static void add_value(char *text, const struct decoded_value *v)
     char *at = text + n;
 
     n = VALUES_TEXT - n;
-    if (n < 80)
+    if (n < VALUE_TEXT)
         return;
     at += snprintf(at, n, "%s%s ", text[0] ? ", " : "", v->name);
     n = VALUES_TEXT - (size_t)(at - text);

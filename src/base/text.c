@@ -41,6 +41,17 @@ void text_trim(char *text)
     }
 }
 
+void text_repair(char *text)
+{
+    for (size_t n = strlen(text), k; n > 0; text += k, n -= k) {
+        k = utf8_length(text, n);
+        if (k == 0) {
+            *text = '?';
+            k = 1;
+        }
+    }
+}
+
 char *double_format(double value, char text[DOUBLE_TEXT_MAX])
 {
     for (int precision = 15; precision <= 17; precision++) {

@@ -11,6 +11,9 @@ bool text_printable(const void *data, size_t n);
 /* Cuts off a last character that is not whole, as when a text was cut to fit: D-Bus takes no text that is not UTF-8. */
 void text_trim(char *text);
 
+/* Puts '?' in the place of each byte that is not of valid UTF-8. */
+void text_repair(char *text);
+
 /* The shortest text that reads back as the same finite number; LC_NUMERIC is to be "C". Returns `text`. */
 #define DOUBLE_TEXT_MAX 32
 char *double_format(double value, char text[DOUBLE_TEXT_MAX]);

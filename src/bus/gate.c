@@ -190,6 +190,10 @@ static void hold(struct gate *g, struct letter *l)
             return;
         l->from = one;
         l->fate = LETTER_TOO_MANY;
+        if (g->unknown_bytes + l->size > 2 * (uint64_t)BUS_UNKNOWN_BYTES) {
+            letter_free(l); /* of too many strangers even the refusals cannot wait */
+            return;
+        }
     }
     one->n_waiting++;
     one->bytes_waiting += l->size;

@@ -91,6 +91,11 @@ static void send_later(struct sensor_keys *k, struct sensor_key *key)
     (void)sd_event_source_set_enabled(k->send, SD_EVENT_ONESHOT);
 }
 
+static void no_use(const struct device *d)
+{
+    log_warning(d->config->id, "driver %s takes no bind keys: the key is of no use", d->config->driver);
+}
+
 static void sent(int r, const struct link_failure *failure, void *userdata)
 {
     _cleanup_free_ struct errand *errand = userdata;
@@ -107,7 +112,7 @@ static void sent(int r, const struct link_failure *failure, void *userdata)
     if (r >= 0 || r == -ENOTCONN || r == -ENODEV || r == -ECANCELED || !d)
         return;
     if (r == -EOPNOTSUPP) {
-        log_warning(errand->id, "driver %s takes no bind keys: the key is of no use", d->config->driver);
+        no_use(d);
         return;
     }
     log_warning(errand->id, "driver %s did not take its bind key: %s", d->config->driver, failure->text);
@@ -162,6 +167,8 @@ static int send_one(struct sensor_keys *k, struct device *d)
     } else {
         log_warning(d->config->id, "its bind key cannot be handed to the driver: %s", e.text);
     }
+    if (r == -EOPNOTSUPP)
+        no_use(d);
     if (r < 0)
         free(errand);
     else
@@ -448,7 +455,10 @@ int device_reset_counter(struct device *d, device_done done, void *userdata, str
 void sensor_key_forget_of(struct fleet *f, const char *id)
 {
     struct vault_change *c = entry_of(f, id) ? vault_change_new(f->vault, id, VAULT_OF_SENSOR) : NULL;
+    struct device *d = fleet_find(f, id);
 
+    if (d) /* a note that is written later would make the entry anew */
+        forget_kept(d);
     if (!c)
         return;
     vault_change_remove(c);

@@ -314,6 +314,8 @@ int link_host_secret(struct link_host *h, const char *driver, const char *device
 
     if (d && !host_device_find(d, device))
         return -ENODEV;
+    if (d && d->conn && d->conn->welcomed && d->conn->dialog.abi < LINK_ABI_KEPT)
+        return -EOPNOTSUPP;
     r = ask_begin(h, driver, PACKET_SECRET, &model, &q);
     if (r < 0)
         return r;

@@ -14,6 +14,7 @@
 #define LINK_ABI 3
 #define LINK_ABI_OLDEST 2     /* that the agent takes */
 #define LINK_ABI_STATISTICS 3 /* from which on it may be asked for them */
+#define LINK_ABI_KEPT 3       /* from which on a secret comes with what was kept */
 
 enum packet_kind {
     PACKET_HELLO, /* driver to agent */

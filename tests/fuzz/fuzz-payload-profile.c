@@ -64,7 +64,7 @@ static void check_packs(const struct profile *p)
 
 static void check_others(const struct profile *p)
 {
-    const struct profile_point point = {"setpoint", "Cel", true, 0, INFINITY};
+    const struct profile_point point = {.name = "setpoint", .unit = "Cel", .writable = true, .min = 0, .max = INFINITY};
     struct profile_message m = {0};
 
     for (size_t i = 0; i < p->n_announcements; i++) {

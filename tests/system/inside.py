@@ -467,8 +467,9 @@ def exposure(w):
         w.figures.setdefault("exposure", {})[name.removesuffix(".service")] = score
         check(score <= most, f"{name}: {score}, at most {most}")
     status, text = run("systemd-analyze", "verify", AGENT, MODBUS, SIM, "gatehouse-keyfile.service")
-    own = [line for line in text.splitlines() if "gatehouse" in line]
-    check(status == 0 and not own, text)
+    # without a man(1) here, as in a minimal system, Documentation=man: cannot be followed
+    own = [line for line in text.splitlines() if "gatehouse" in line and "Command 'man " not in line]
+    check(not own and (status == 0 or "Command 'man " in text), text)
 
 
 def no_key_told(w):

@@ -84,6 +84,29 @@ static void test_error_is_text(void **state)
     }
 }
 
+static void test_repair(void **state)
+{
+    static const char *const rows[][2] = {
+        {"", ""},
+        {"boiler", "boiler"},
+        {"K\xc3\xbc"
+         "che",
+         "K\xc3\xbc"
+         "che"},
+        {"K\xc3", "K?"},
+        {"\xff\xfe!", "?"
+                      "?!"},
+        {"a\xe2\x82z", "a??z"},
+    };
+    char text[16];
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        strcpy(text, rows[i][0]);
+        text_repair(text);
+        assert_string_equal(text, rows[i][1]);
+    }
+}
+
 static void test_double(void **state)
 {
     static const struct {
@@ -102,10 +125,8 @@ static void test_double(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trim),
-        cmocka_unit_test(test_error_is_text),
-        cmocka_unit_test(test_printable),
-        cmocka_unit_test(test_double),
+        cmocka_unit_test(test_trim),   cmocka_unit_test(test_error_is_text), cmocka_unit_test(test_printable),
+        cmocka_unit_test(test_repair), cmocka_unit_test(test_double),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,7 +50,7 @@ static unsigned send_all(struct pack_bound *b, const struct cloud *cloud, size_t
         case PACK_PROVE:
             if (!pack_bound_gives_up(b, UINT64_MAX / 2 + failures * PACK_GIVE_UP_WAIT_MAX))
                 continue;
-            /* fall through */
+            __attribute__((fallthrough));
         case PACK_REJECT:
             waiting--;
             ++*rejected;

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #define HELLO "[3 'hello' 1 {3 'name' 'sim' 'abi' 2 'version' '1.0'"
+#define HELLO_3 "[3 'hello' 1 {3 'name' 'sim' 'abi' 3 'version' '1.0'"
 #define REPORT_A "[3 'report' 7 [2 'a' [1 [5 'p' 1 1 '' 0"
 #define REPORT_Z "[3 'report' 7 [2 'z' [1 [5 'p' 1 1 '' 0"
 
@@ -422,6 +423,14 @@ static void test_secret(void **state)
     struct bench *f = *state;
     int peer = greet(f, HELLO), pipes[2];
     char text[8] = "";
+
+    assert_int_equal(pipe(pipes), 0); /* of abi 2 it would not be understood */
+    assert_int_equal(link_host_secret(f->host, "sim", "a", pipes[0], "", on_done, &outcome), -EOPNOTSUPP);
+    close(pipes[0]);
+    close(pipes[1]);
+    close(peer);
+    run_until_away(f, "sim");
+    peer = greet(f, HELLO_3);
 
     assert_int_equal(pipe(pipes), 0);
     assert_int_equal(write(pipes[1], "secret", 6), 6);
