@@ -12,7 +12,7 @@ from harness import check
 CTL = "agent/gatehousectl/gatehousectl"
 OPERANDS = {"DEVICE": "a", "POINT": "x", "VALUE": "1", "NUMBER": "1", "SLOT": "main", "IDENTITY": "i", "FILE": "/nowhere/f",
             "FORMAT": "csv", "DEVICE...|--all": "a", "FILE|--count=N": "/nowhere/f"}
-VALUES = {"encoding": "hex", "kind": "psk", "type": "d", "json": "off"}
+VALUES = {"encoding": "hex", "keyfile": "/nonexistent/keyfile", "kind": "psk", "type": "d", "json": "off"}
 
 
 def table(bench):
