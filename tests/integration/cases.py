@@ -6,6 +6,9 @@
     @cases.case
     def a_put_is_answered(stack): …
 
+    @cases.needing("gnutls-serv")
+    def a_put_to_gnutls_is_answered(stack): …                # where that is installed
+
     @cases.each("tlsv1.2", "tlsv1.3")
     def a_put_is_answered_over(stack, version): …            # a_put_is_answered_over[tlsv1.2], …
 
@@ -14,6 +17,7 @@
 """
 import concurrent.futures
 import contextlib
+import shutil
 import sys
 
 SKIPPED = 77
@@ -21,7 +25,7 @@ SKIPPED = 77
 
 class Cases:
     def __init__(self):
-        self.shown, self.hidden = {}, {}
+        self.shown, self.hidden, self.missing = {}, {}, {}
 
     def case(self, function):
         self.shown[function.__name__] = (function, ())
@@ -31,6 +35,15 @@ class Cases:
         """One for each of the values, called name(value)."""
         def add(function):
             self.shown.update({f"{function.__name__}[{name(v)}]": (function, (v,)) for v in values})
+            return function
+        return add
+
+    def needing(self, program):
+        """Only where it is installed."""
+        def add(function):
+            if shutil.which(program):
+                return self.case(function)
+            self.missing[function.__name__] = program
             return function
         return add
 
@@ -50,6 +63,11 @@ class Cases:
             print(f"not installed: {missing}")
             sys.exit(SKIPPED)
         chosen, failed = self.chosen(sys.argv[1:]), 0
+        skipped = [name for name in self.missing if not sys.argv[1:] or any(name.startswith(w) for w in sys.argv[1:])]
+        for name in skipped:
+            print(f"skipped {name}: {self.missing[name]} is not installed")
+        if skipped and not chosen:
+            sys.exit(SKIPPED)
         with concurrent.futures.ThreadPoolExecutor(workers) as pool:
             running = {pool.submit(run, *case): name for name, case in chosen.items()}
             for future in concurrent.futures.as_completed(running):

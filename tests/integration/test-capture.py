@@ -15,9 +15,9 @@ import subprocess
 import sys
 
 import harness
+import namespaces
 from harness import check, wait_for
 
-INSIDE = "GATEHOUSE_TEST_INSIDE"
 DEVICES = {"boiler-one": "identity-of-one", "boiler-two": "identity-of-two"}
 POINT, TEXT, NUMBER = "flow_temperature", "a-value-in-words", 4711.8125
 SUITE = "0xccac"  # TLS_ECDHE_PSK_WITH_CHACHA20_POLY1305_SHA256
@@ -140,16 +140,10 @@ def enter():
     if missing:
         print(f"not installed: {', '.join(missing)}")
         sys.exit(harness.SKIPPED)
-    unshare = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-rn"]
-    if subprocess.run([*unshare, "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
-        print("a network namespace cannot be made here (it needs root)")
-        sys.exit(harness.SKIPPED)
-    os.environ[INSIDE] = "1"
-    os.execvp("unshare", [*unshare, sys.executable, *sys.argv])
+    namespaces.enter(*(["--net"] if os.geteuid() == 0 else ["--net", "--map-root-user"]))
 
 
 if __name__ == "__main__":
-    if INSIDE not in os.environ:
-        enter()
+    enter()
     raise_loopback()
     harness.main(two_devices_two_sessions_nothing_in_plain_text)

@@ -5,17 +5,19 @@ In a network namespace of its own, with /etc/hosts of a mount namespace as the n
 import contextlib
 import os
 import subprocess
-import sys
 import time
 
 import harness
+import namespaces
 from harness import check
 from mqtt_peers import Broker
 from waiting import STRETCH
 
 NAME = "cloud.gatehouse.test"
 DEVICE = "boiler-1"
-BOUND = 25  # seconds, until samples arrive again where an address was known that works
+# Seconds, until samples arrive again where an address was known that works: as promised where that is measured, and otherwise what
+# only one that is not found at all takes.
+BOUND = 25 if "GATEHOUSE_MEASURES" in os.environ else 60
 
 
 def address(n):
@@ -111,12 +113,7 @@ def peek(broker):
 
 
 def main():
-    if os.geteuid() != 0:
-        print("only root can have a name server of its own")
-        sys.exit(harness.SKIPPED)
-    if "GATEHOUSE_DARK_NAMESPACE" not in os.environ:
-        os.environ["GATEHOUSE_DARK_NAMESPACE"] = "1"
-        os.execvp("unshare", ["unshare", "--mount", "--net", "--propagation", "private", sys.executable, *sys.argv])
+    namespaces.enter("--mount", "--net", trial="mount -t tmpfs tmpfs /mnt && nft list ruleset")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", "/mnt"], check=True)
     with open("/mnt/hosts", "w", encoding="utf-8"):

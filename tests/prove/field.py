@@ -130,7 +130,7 @@ def play(row):
     began = time.monotonic()
     try:
         done = subprocess.run(command(row), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
-                              timeout=PATIENCE, check=False, env={**os.environ, "GATEHOUSE_BUILD": BUILD_DIR})
+                              timeout=PATIENCE, check=False, env={**os.environ, "GATEHOUSE_BUILD": BUILD_DIR, "GATEHOUSE_MEASURES": "1"})
         text, status = done.stdout, done.returncode
     except subprocess.TimeoutExpired:
         text, status = f"FAILED: not over after {PATIENCE} s", 1
