@@ -37,6 +37,7 @@ class Bluez:
         self.bench, self.lock = bench, threading.RLock()
         self.objects = {"/org/bluez": {MANAGER: {}}}
         self.calls, self.failing, self.held, self.services = [], {}, set(), {}
+        self.scanning_for = {}  # who began it, by adapter
         self.late_services = False
         self.on_pair = None
         self.client = None
@@ -49,6 +50,8 @@ class Bluez:
         self.client.socket.settimeout(None)
         self.client.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", "org.bluez", 4,
                          destination="org.freedesktop.DBus")
+        self.client.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s",
+                         "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'", destination="org.freedesktop.DBus")
         threading.Thread(target=self.serve, args=(self.client,), daemon=True).start()
 
     def stop(self):
@@ -69,6 +72,16 @@ class Bluez:
             if m.kind == CALL:
                 with self.lock:
                     self.handle(client, m, client.reply_serial)
+            elif m.kind == SIGNAL and m.member == "NameOwnerChanged" and not m.body[2]:
+                with self.lock:
+                    self.gone(m.body[0])
+
+    def gone(self, name):
+        """Nothing is scanned for a client that has left the bus."""
+        for path in [p for p, owner in self.scanning_for.items() if owner == name]:
+            del self.scanning_for[path]
+            if path in self.objects and self.objects[path][ADAPTER]["Discovering"]:
+                self.set(path, ADAPTER, Discovering=False)
 
     # --- what it says ---
 
@@ -210,6 +223,7 @@ class Bluez:
             return Exception("NotReady")
         if self.objects[m.path][ADAPTER]["Discovering"]:
             return Exception("InProgress")
+        self.scanning_for[m.path] = m.fields[SENDER]
         self.set(m.path, ADAPTER, Discovering=True)
         return None
 
