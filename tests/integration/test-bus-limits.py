@@ -204,6 +204,12 @@ def processor(process):
         return int(f.read().split()[0]) / 1e9
 
 
+def busy(*processes):
+    """Seconds that they have had of a processor or waited for one."""
+    times = [harness.read(f"/proc/{p.pid}/schedstat").split() for p in processes]
+    return sum(int(had) + int(waited) for had, waited, *_ in times) / 1e9
+
+
 def slow():
     return getattr(harness, "STRETCH", 1)
 
@@ -309,8 +315,9 @@ def subscribers_are_bounded(bench):
 
 def the_loop_waits_for_nobody(bench):
     """A bus daemon that does not answer, in the middle of calls for which the agent has to ask it something, keeps no session
-    waiting: samples go on arriving, sooner than any question to the bus is given up."""
-    _, _, cloud, _ = sim_bench(bench)
+    waiting: samples go on arriving. A question to the bus would be given up after 25 s of doing nothing: what all together had to do,
+    and how long they waited for a processor, is not counted."""
+    agent, driver, cloud, _ = sim_bench(bench)
     daemon = next(p for p in bench.processes if p.name == "dbus-daemon")
     calls = (("/org/freedesktop/LogControl1", "org.freedesktop.DBus.Properties", "Set", "ssv",
               ("org.freedesktop.LogControl1", "LogLevel", ("s", "info"))),
@@ -321,12 +328,12 @@ def the_loop_waits_for_nobody(bench):
             check(c.answered(sent[5]), "the first of them")
             daemon.send(signal.SIGSTOP)
             try:
-                begun, mark = time.monotonic(), cloud.mark()
+                begun, mark = time.monotonic() - busy(agent, driver, cloud), cloud.mark()
                 wait_for("samples while the bus is stopped", lambda: len([e for e in cloud.events()[mark:] if e.get("event") == "sample"]) >= 5)
-                took = time.monotonic() - begun
+                idle = time.monotonic() - busy(agent, driver, cloud) - begun
             finally:
                 daemon.send(signal.SIGCONT)
-            check(took < 20, f"five samples took {took:.0f} s while the bus did not answer")
+            check(idle < 20, f"for five samples nothing was done for {idle:.0f} s while the bus did not answer")
             check(c.answered(sent[-1]), "the last one")
 
 

@@ -7,6 +7,7 @@ import fcntl
 import json
 import os
 import socket
+import time
 
 import cbor2
 
@@ -84,7 +85,7 @@ def remembered(bench):
     agent.start()
     bench.wait_agent(agent)
     log = lambda: len(harness.read_bytes(os.path.join(bench.state, "vault.db-wal")))  # noqa: E731
-    before = log()
+    before, since = log(), time.monotonic()
     driver.start()
     arrives(cloud, "a", times=4)
     wait_for("the first words since the start are written at once", lambda: log() > before + 4096)  # more than its header
@@ -92,8 +93,12 @@ def remembered(bench):
     for n in range(5, 9):  # and what comes within the minute is not: a card wears out
         driver.restart()
         arrives(cloud, "a", times=n)
-    check(log() == before, f"{before} bytes of log became {log()}")
+    after = log()
     agent.kill()
+    if time.monotonic() - since >= 60:
+        print("remembered: not judged, this took longer than the minute")
+        return
+    check(after == before, f"{before} bytes of log became {after}")
     driver.stop()
     agent.start()
     bench.wait_agent(agent)
