@@ -174,7 +174,7 @@ class Peer:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.socket.settimeout(harness.DEADLINE)
         self.socket.connect(os.path.join(bench.runtime, "driver.sock"))
-        self.send("hello", 1, {"name": name, "abi": 2, "version": ""})
+        self.send("hello", 1, {"name": name, "abi": 3, "version": ""})
 
     def send(self, kind, *items):
         self.socket.send(cbor2.dumps([kind, *items]))
@@ -234,7 +234,7 @@ def only_its_driver(bench):
     packet, fds = two.next("secret")
     check(packet[2:] == ["theirs", ""], f"another key, and nothing remembered of the one before: {packet}")
     os.close(fds[0])
-    one.send("hello", 8, {"name": "one", "abi": 2, "version": ""})
+    one.send("hello", 8, {"name": "one", "abi": 3, "version": ""})
     one.next("bye")  # and no secret before
     caller.close()
 
