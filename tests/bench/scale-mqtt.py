@@ -7,8 +7,10 @@ usage: scale-mqtt.py [--children N] [--down SECONDS]
 An agent has N children, each with a TLS-PSK session of its own to one mosquitto, with the default suites and admission.
 
   all online         how long from the agent's start; PSS of the agent a child
-  broker down        mosquitto is killed; CPU of the agent, in percent of a processor, from when no child is online any
-                     more, for SECONDS: under 2 %. The children try again all the while.
+  broker down        mosquitto is killed; from when no child is online any more, for SECONDS: how often the children try
+                     again, as the kernel counts failed connections, together at most once a child in 10 s; and CPU of
+                     the agent, in percent of a processor: of 1,000 children and more under 2 %. Of a few it is shown
+                     only: each wake-up of a sleeping machine costs ten times more at one time than at another.
   all back           mosquitto is started again: all children come online by themselves; how long that takes
 
 The last line is JSON with all figures; status 0 only if everything held. 77: this build or machine cannot be measured.
@@ -30,6 +32,8 @@ from harness import wait_for  # noqa: E402
 
 MOSQUITTO = os.environ.get("GATEHOUSE_MOSQUITTO", "mosquitto")
 DOWN_CPU_MAX = 2.0  # percent
+DOWN_CPU_CHILDREN = 1000  # from which on it is judged
+DOWN_TRIES_MAX = 0.1  # a child and second
 BROKER_DESCRIPTORS = 256  # beside its clients'
 
 
@@ -45,6 +49,13 @@ def cpu_seconds(pid):
 def pss_kilobytes(pid):
     with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
         return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+
+
+def failed_connections():
+    """Of everybody in this network namespace: nothing else of the suite runs beside this."""
+    with open("/proc/net/snmp", encoding="ascii") as f:
+        names, values = (line.split() for line in f if line.startswith("Tcp:"))
+    return int(dict(zip(names, values))["AttemptFails"])
 
 
 class Fleet:
@@ -106,9 +117,11 @@ class Fleet:
         f = self.figures
         self.kill_broker()
         self.await_online(0, 60)
-        cpu, since = cpu_seconds(self.agent.pid), time.monotonic()
+        tries, cpu, since = failed_connections(), cpu_seconds(self.agent.pid), time.monotonic()
         time.sleep(seconds)  # the figure is what is used meanwhile
-        f["down_cpu_percent"] = round((cpu_seconds(self.agent.pid) - cpu) / (time.monotonic() - since) * 100, 3)
+        took = time.monotonic() - since
+        f["down_cpu_percent"] = round((cpu_seconds(self.agent.pid) - cpu) / took * 100, 3)
+        f["down_tries_a_child_s"] = round((failed_connections() - tries) / self.children / took, 4)
         started = time.monotonic()
         self.start_broker()
         self.await_online(self.children, 60 + self.children / 20)
@@ -153,10 +166,15 @@ def main():
         say(f"{options.children} online {fleet.figures['seconds_to_all_online']} s after the start, "
             f"{fleet.figures['pss_kb_a_child']} kB a child")
         fleet.outage(options.down)
-        say(f"broker down for {options.down} s: {fleet.figures['down_cpu_percent']} % of a processor; "
+        say(f"broker down for {options.down} s: {fleet.figures['down_tries_a_child_s']} tries a child and second, "
+            f"{fleet.figures['down_cpu_percent']} % of a processor; "
             f"all back after {fleet.figures['seconds_to_all_back']} s")
-        held = fleet.figures["down_cpu_percent"] < DOWN_CPU_MAX
-        say(f"  {'held' if held else 'FAILED'}: under {DOWN_CPU_MAX:g} % while the broker is down")
+        held = 0 < fleet.figures["down_tries_a_child_s"] <= DOWN_TRIES_MAX
+        say(f"  {'held' if held else 'FAILED'}: they try again, at most {DOWN_TRIES_MAX:g} times a child and second")
+        if options.children >= DOWN_CPU_CHILDREN:
+            cheap = fleet.figures["down_cpu_percent"] < DOWN_CPU_MAX
+            say(f"  {'held' if cheap else 'FAILED'}: under {DOWN_CPU_MAX:g} % while the broker is down")
+            held = held and cheap
         result = {"scale": "ok" if held else "failed"}
     except harness.Failure as e:
         fleet.bench.tails()
