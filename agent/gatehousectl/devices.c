@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "devices.h"
+
+#include "base/limits.h"
+#include "natural.h"
+
+#include <stdio.h>
+#include <string.h>
+
+const char *row_text(json_object *row, const char *key)
+{
+    return json_get_string(row, key) ?: "";
+}
+
+uint64_t row_number(json_object *row, const char *key)
+{
+    return json_object_get_uint64(json_object_object_get(row, key));
+}
+
+/* Every device, page by page: the tuples of a method that lists them, as objects with these keys, the first of which is
+ * the device's id. */
+static int list_pages(struct ctl *c, const char *method, const char *const keys[], json_object *rows)
+{
+    _cleanup_free_ char *after = NULL;
+    size_t n;
+
+    do {
+        _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+        _cleanup_json_ json_object *page = NULL;
+        int r = after ? ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, method, &reply, "a{sv}", 1, "after", "s",
+                                 after)
+                      : ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, method, &reply, "a{sv}", 0);
+
+        if (r != 0)
+            return r;
+        r = ctl_to_json(reply, &page);
+        if (r < 0)
+            return ctl_failed(c, "cannot read the list", r, NULL);
+        n = json_object_array_length(page);
+        for (size_t i = 0; i < n; i++) {
+            json_object *tuple = json_object_array_get_idx(page, i), *row = json_object_new_object();
+
+            for (size_t k = 0; keys[k]; k++)
+                json_object_object_add(row, keys[k], json_object_get(json_object_array_get_idx(tuple, k)));
+            json_object_array_add(rows, row);
+        }
+        free(after);
+        after = n > 0 ? strdup(row_text(json_object_array_get_idx(rows, json_object_array_length(rows) - 1), keys[0]))
+                      : NULL;
+    } while (after && n == LIST_DEVICES_MAX);
+    return 0;
+}
+
+/* Both lists are in the order of the ids; a device may have come or gone between them. */
+static void add_sensors(json_object *rows, json_object *sensors)
+{
+    size_t n = json_object_array_length(sensors), k = 0;
+
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        json_object *row = json_object_array_get_idx(rows, i), *sensor;
+        bool found;
+
+        while (k < n && strcmp(row_text(json_object_array_get_idx(sensors, k), "device"), row_text(row, "device")) < 0)
+            k++;
+        sensor = k < n ? json_object_array_get_idx(sensors, k) : NULL;
+        found = sensor && strcmp(row_text(sensor, "device"), row_text(row, "device")) == 0;
+        json_object_object_add(row, "sensor", json_object_new_string(found ? row_text(sensor, "sensor") : "unknown"));
+        json_object_object_add(row, "sensor_reason", json_object_new_string(found ? row_text(sensor, "reason") : ""));
+    }
+}
+
+static int by_device(const void *a, const void *b)
+{
+    json_object *const *x = a, *const *y = b;
+
+    return natural_compare(row_text(*x, "device"), row_text(*y, "device"));
+}
+
+int devices_list(struct ctl *c, json_object **ret)
+{
+    static const char *const device_keys[] = {"device", "path", "driver", "uplink", "state", NULL};
+    static const char *const sensor_keys[] = {"device", "sensor", "reason", NULL};
+    _cleanup_json_ json_object *rows = json_object_new_array(), *sensors = json_object_new_array();
+    int r = list_pages(c, "ListDevices", device_keys, rows);
+
+    if (r == 0)
+        r = list_pages(c, "ListSensors", sensor_keys, sensors);
+    if (r != 0)
+        return r;
+    add_sensors(rows, sensors);
+    json_object_array_sort(rows, by_device);
+    *ret = TAKE_PTR(rows);
+    return 0;
+}
+
+char *devices_mistake_text(json_object *mistake)
+{
+    const char *file = json_object_get_string(json_object_array_get_idx(mistake, 0));
+    const char *said = json_object_get_string(json_object_array_get_idx(mistake, 3));
+    int line = json_object_get_int(json_object_array_get_idx(mistake, 1));
+    int column = json_object_get_int(json_object_array_get_idx(mistake, 2)), r;
+    char *ret;
+
+    if (line > 0)
+        r = asprintf(&ret, "%s:%d:%d: %s", file, line, column, said);
+    else
+        r = asprintf(&ret, "%s%s%s", file, file[0] ? ": " : "", said);
+    return r < 0 ? NULL : ret;
+}
+
+/* The file's name is mostly that of the device. */
+static json_object *mistake_row(json_object *mistake, const char *reason)
+{
+    static const char *const empty[] = {"path", "driver", "uplink"};
+    const char *file = json_object_get_string(json_object_array_get_idx(mistake, 0));
+    const char *name = strrchr(file, '/') ? strrchr(file, '/') + 1 : file;
+    size_t n = strlen(name), end = strlen(".json");
+    json_object *row = json_object_new_object();
+
+    if (n > end && strcmp(name + n - end, ".json") == 0)
+        n -= end;
+    json_object_object_add(row, "device", json_object_new_string_len(name, (int)n));
+    for (size_t i = 0; i < ELEMENTSOF(empty); i++)
+        json_object_object_add(row, empty[i], json_object_new_string(""));
+    json_object_object_add(row, "state", json_object_new_string("bad-setting"));
+    json_object_object_add(row, "sensor", json_object_new_string(""));
+    json_object_object_add(row, "sensor_reason", json_object_new_string(reason));
+    return row;
+}
+
+static bool has_reason(json_object *rows, const char *reason)
+{
+    for (size_t i = 0; i < json_object_array_length(rows); i++)
+        if (strcmp(row_text(json_object_array_get_idx(rows, i), "sensor_reason"), reason) == 0)
+            return true;
+    return false;
+}
+
+int devices_add_mistakes(struct ctl *c, json_object *rows, json_object *ret)
+{
+    _cleanup_json_ json_object *properties = json_object_new_object();
+    json_object *mistakes;
+    int r = ctl_property(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Mistakes", properties);
+
+    if (r != 0)
+        return r;
+    mistakes = json_object_object_get(properties, "Mistakes");
+    for (size_t i = 0; i < json_object_array_length(mistakes); i++) {
+        json_object *mistake = json_object_array_get_idx(mistakes, i);
+        _cleanup_free_ char *reason = devices_mistake_text(mistake);
+
+        if (reason && !has_reason(rows, reason))
+            json_object_array_add(ret, mistake_row(mistake, reason));
+    }
+    return 0;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "style.h"
+
+#include "base/cleanup.h"
+
+#include <langinfo.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+
+/* Below this no table can be read. */
+#define WIDTH_MIN 20
+
+void style_decide(const struct terminal_facts *facts, struct terminal *ret)
+{
+    bool dumb = !facts->term || strcmp(facts->term, "dumb") == 0;
+
+    *ret = (struct terminal){0};
+    if (!facts->is_terminal)
+        return;
+    ret->width = facts->width >= WIDTH_MIN ? facts->width : facts->width > 0 ? WIDTH_MIN : 80;
+    ret->height = facts->height;
+    ret->colour = !dumb && !(facts->no_color && facts->no_color[0]);
+    ret->symbols = !dumb && facts->utf8;
+}
+
+void style_of_terminal(int fd, struct terminal *ret)
+{
+    struct winsize size = {0};
+    struct terminal_facts facts = {
+        .is_terminal = isatty(fd),
+        .utf8 = strcmp(nl_langinfo(CODESET), "UTF-8") == 0,
+        .term = getenv("TERM"),
+        .no_color = getenv("NO_COLOR"),
+    };
+
+    if (facts.is_terminal && ioctl(fd, TIOCGWINSZ, &size) == 0) {
+        facts.width = size.ws_col;
+        facts.height = size.ws_row;
+    }
+    style_decide(&facts, ret);
+}
+
+const char *style_begin(const struct terminal *t, enum style style)
+{
+    if (!t->colour)
+        return "";
+    switch (style) {
+    case STYLE_PLAIN:
+        return "";
+    case STYLE_GOOD:
+        return "\033[32m";
+    case STYLE_WARN:
+        return "\033[33m";
+    case STYLE_BAD:
+        return "\033[1;31m";
+    case STYLE_DIM:
+        return "\033[90m";
+    case STYLE_HEADING:
+        return "\033[4m";
+    }
+    return "";
+}
+
+const char *style_end(const struct terminal *t, enum style style)
+{
+    return t->colour && style != STYLE_PLAIN ? "\033[0m" : "";
+}
+
+const char *style_mark(const struct terminal *t, enum style style)
+{
+    if (!t->symbols)
+        return "";
+    switch (style) {
+    case STYLE_GOOD:
+        return "● ";
+    case STYLE_WARN:
+        return "▲ ";
+    case STYLE_BAD:
+        return "✗ ";
+    case STYLE_PLAIN:
+    case STYLE_DIM:
+    case STYLE_HEADING:
+        return "○ ";
+    }
+    return "";
+}
+
+enum style style_of_state(const char *state)
+{
+    static const struct {
+        const char *state;
+        enum style style;
+    } styles[] = {
+        {"online", STYLE_GOOD},       {"ok", STYLE_GOOD},           {"connected", STYLE_GOOD},
+        {"done", STYLE_GOOD},         {"open", STYLE_GOOD},         {"good", STYLE_GOOD},
+        {"connecting", STYLE_WARN},   {"backing-off", STYLE_WARN},  {"unreachable", STYLE_WARN},
+        {"unregistered", STYLE_WARN}, {"restored", STYLE_WARN},     {"degraded", STYLE_WARN},
+        {"no-driver", STYLE_WARN},    {"volatile", STYLE_WARN},     {"stale", STYLE_WARN},
+        {"out of range", STYLE_WARN}, {"cancelled", STYLE_WARN},    {"unfinished", STYLE_WARN},
+        {"fallen-back", STYLE_WARN},  {"refused", STYLE_BAD},       {"conflict", STYLE_BAD},
+        {"damaged", STYLE_BAD},       {"failed", STYLE_BAD},        {"abandoned", STYLE_BAD},
+        {"bad-setting", STYLE_BAD},   {"away", STYLE_BAD},          {"bad", STYLE_BAD},
+        {"disabled", STYLE_DIM},      {"no-credential", STYLE_DIM}, {"idle", STYLE_DIM},
+        {"closed", STYLE_DIM},        {"unknown", STYLE_DIM},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(styles); i++)
+        if (strcmp(styles[i].state, state) == 0)
+            return styles[i].style;
+    return STYLE_PLAIN;
+}
