@@ -79,7 +79,6 @@ struct config_uplink {
     char *gateway;  /* what this machine is called in topics, paths and client ids: "gateway", or its host name */
     struct config_registrar registrar;
     struct config_admission admission;
-    unsigned nstart;      /* requests in flight a session; packs of samples go one by one */
     uint64_t keepalive;   /* an idle session is pinged so often; USEC_INFINITY: never */
     unsigned max_payload; /* bytes; 0: as the profile says */
     unsigned drain_rate;  /* requests a second of all its devices together; 0: no bound */

@@ -72,7 +72,7 @@ unsigned config_uplink_changes(const struct config_uplink *a, const struct confi
         !same_text(a->registrar.name, b->registrar.name) || !same_text(a->registrar.settings, b->registrar.settings) ||
         !same_text(a->registrar.encoding, b->registrar.encoding))
         what |= CONFIG_UPLINK_ROTATION;
-    if (a->nstart != b->nstart || a->keepalive != b->keepalive || a->admission.unlimited != b->admission.unlimited ||
+    if (a->keepalive != b->keepalive || a->admission.unlimited != b->admission.unlimited ||
         a->admission.concurrent != b->admission.concurrent || a->admission.rate != b->admission.rate ||
         a->admission.jitter != b->admission.jitter)
         what |= CONFIG_UPLINK_ADMISSION;

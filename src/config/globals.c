@@ -290,17 +290,30 @@ static void read_delivery(struct reader *r, struct value object, struct config_u
         u->order = word == 0 ? CONFIG_ORDER_OLDEST : CONFIG_ORDER_LATEST;
 }
 
+/* An option of earlier versions; without words of its own its text would be that of a misspelt key. */
+static void refuse_nstart(struct reader *r, struct value object)
+{
+    struct value v;
+
+    if (!reader_member(r, object, "nstart", false, &v))
+        return;
+    reader_mistake_key(
+        r, v.node,
+        "\"nstart\" is no longer an option: a device's packs go one after the other, so that its samples "
+        "arrive in order; remove it");
+    json_object_object_del(object.json, "nstart");
+}
+
 static int read_uplink(struct reader *r, const char *name, struct value v, const char *gateway, struct config *c)
 {
-    static const char *const known[] = {"url",          "profile", "suites",     "identity",    "registrar",
-                                        "admission",    "nstart",  "keepalive",  "max_payload", "client_id",
-                                        "mqtt_version", "order",   "drain_rate", NULL};
+    static const char *const known[] = {"url",       "profile",    "suites",      "identity",  "registrar",
+                                        "admission", "keepalive",  "max_payload", "client_id", "mqtt_version",
+                                        "order",     "drain_rate", NULL};
     struct config_uplink *u = calloc(1, sizeof(*u));
 
     if (!u)
         return -ENOMEM;
     u->refs = 1;
-    u->nstart = COAP_NSTART;
     c->uplinks[c->n_uplinks++] = u;
     config_copy(r, name, &u->name);
     config_copy(r, gateway, &u->gateway);
@@ -310,6 +323,7 @@ static int read_uplink(struct reader *r, const char *name, struct value v, const
         reader_mistake(r, v.node, "the uplink \"%.64s\" is not an object {...}", name);
         return 0;
     }
+    refuse_nstart(r, v);
     reader_known(r, v, known);
     read_url(r, v, u);
     read_profile(r, v, u);
@@ -318,7 +332,6 @@ static int read_uplink(struct reader *r, const char *name, struct value v, const
     read_identity(r, v, u);
     read_transport(r, v, u);
     read_admission(r, v, &u->admission);
-    reader_unsigned(r, v, "nstart", 1, COAP_NSTART_MAX, &u->nstart);
     read_keepalive(r, v, u->mqtt, &u->keepalive);
     read_delivery(r, v, u);
     return 0;

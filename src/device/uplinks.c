@@ -62,7 +62,6 @@ static int make(struct fleet *f, const struct config_uplink *settings, struct sh
                       .per_sec = settings->admission.rate,
                       .jitter = settings->admission.jitter,
                       .unlimited = settings->admission.unlimited},
-        .nstart = settings->nstart,
         .keepalive = settings->keepalive,
         .arena = f->arena,
     };

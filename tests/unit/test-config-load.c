@@ -283,7 +283,6 @@ static void test_values(void **state)
     assert_string_equal(u->suites[1], "psk");
     assert_null(u->suites[2]);
     assert_int_equal(u->registrar.type, CONFIG_REGISTRAR_MANUAL);
-    assert_int_equal(u->nstart, COAP_NSTART);
     assert_true(u->keepalive == COAP_KEEPALIVE);
     assert_int_equal(u->admission.concurrent, ADMISSION_CONCURRENT);
     assert_null(config_uplink(c, "none"));
@@ -424,7 +423,6 @@ static void test_diff_globals(void **state)
         {"\"url\":\"coaps://x\",\"registrar\":{\"type\":\"coap\"}", "", CONFIG_UPLINK_ROTATION, 0},
         {"\"url\":\"coaps://x\",\"identity\":\"{opaque}-{n}\",\"registrar\":{\"type\":\"exec\",\"program\":\"y\"}", "",
          CONFIG_UPLINK_ROTATION, 0},
-        {"\"url\":\"coaps://x\",\"nstart\":2", "", CONFIG_UPLINK_ADMISSION, 0},
         {"\"url\":\"coaps://x\",\"keepalive\":\"100s\"", "", 0, 0},
         {"\"url\":\"coaps://x\",\"keepalive\":\"never\"", "", CONFIG_UPLINK_ADMISSION, 0},
         {"\"url\":\"coaps://x\",\"admission\":\"unlimited\"", "", CONFIG_UPLINK_ADMISSION, 0},
