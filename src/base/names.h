@@ -20,6 +20,8 @@
 #define ERROR_READ_ONLY "org.gatehouse1.Error.ReadOnly"
 #define ERROR_STATE_NOT_DURABLE "org.gatehouse1.Error.StateNotDurable"
 #define ERROR_NOT_WRITABLE "org.gatehouse1.Error.NotWritable"
+#define ERROR_WRONG_TYPE "org.gatehouse1.Error.WrongType"
+#define ERROR_OUT_OF_RANGE "org.gatehouse1.Error.OutOfRange"
 #define ERROR_DRIVER_AWAY "org.gatehouse1.Error.DriverAway"
 #define ERROR_INVALID_ARGUMENT "org.gatehouse1.Error.InvalidArgument"
 

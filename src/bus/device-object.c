@@ -3,7 +3,6 @@
 #include "base/messages.h"
 #include "base/names.h"
 #include "bus/internal.h"
-#include "bus/value.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -57,7 +56,7 @@ static int enumerate(sd_bus *connection, const char *prefix, void *userdata, cha
 
 /* ── Methods ── */
 
-static struct bus *bus_of(sd_bus_message *m)
+struct bus *device_object_bus(sd_bus_message *m)
 {
     return sd_bus_slot_get_userdata(sd_bus_get_current_slot(sd_bus_message_get_bus(m)));
 }
@@ -78,7 +77,7 @@ static int read_slot(sd_bus_message *m, enum vault_slot *ret, sd_bus_error *erro
 
 static int method_rotate(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    struct bus *b = bus_of(m); /* device_rotate() may have sd-bus call others, and forget this slot */
+    struct bus *b = device_object_bus(m); /* device_rotate() may have sd-bus call others, and forget this slot */
     struct error e = {0};
     struct job *job;
     bool compromised = false;
@@ -150,7 +149,7 @@ static int set_sensor_key(sd_bus_message *m, struct device *d, enum vault_slot s
 
     if (slot != VAULT_MAIN || identity[0])
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "a bind key stands in main and has no identity (\"\")");
-    audited = audited_new(bus_of(m), m, MESSAGE_KEY_SET, device_id(d), "its sensor's bind key is set");
+    audited = audited_new(device_object_bus(m), m, MESSAGE_KEY_SET, device_id(d), "its sensor's bind key is set");
     r = audited ? device_set_sensor_key(d, fd, encoding, audited_done, audited, &e) : -ENOMEM;
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
@@ -162,7 +161,7 @@ static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error
     struct error e = {0};
     enum vault_slot slot = VAULT_MAIN;
     const char *identity;
-    int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error), fd;
+    int r = policy_check(device_object_bus(m), m, ACTION_MANAGE_KEYS, error), fd;
 
     if (r <= 0)
         return r < 0 ? r : 1;
@@ -177,8 +176,9 @@ static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad);
     if (options.kind == VAULT_BIND)
         return set_sensor_key(m, userdata, slot, identity, fd, options.encoding, error);
-    audited = audited_new(bus_of(m), m, MESSAGE_KEY_SET, device_id(userdata), "its %s key is set, identity %s%s",
-                          vault_slot_to_string(slot), identity, options.force ? ", forced" : "");
+    audited =
+        audited_new(device_object_bus(m), m, MESSAGE_KEY_SET, device_id(userdata), "its %s key is set, identity %s%s",
+                    vault_slot_to_string(slot), identity, options.force ? ", forced" : "");
     r = audited ? device_set_credential(userdata, slot, identity, fd, options.encoding, options.force, audited_done,
                                         audited, &e)
                 : -ENOMEM;
@@ -190,14 +190,14 @@ static int method_export_credential(sd_bus_message *m, void *userdata, sd_bus_er
     struct audited *audited;
     struct error e = {0};
     enum vault_slot slot = VAULT_MAIN;
-    int r = policy_check(bus_of(m), m, ACTION_EXPORT_KEYS, error);
+    int r = policy_check(device_object_bus(m), m, ACTION_EXPORT_KEYS, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
     r = read_slot(m, &slot, error);
     if (r < 0)
         return r;
-    audited = audited_new(bus_of(m), m, MESSAGE_KEY_EXPORTED, device_id(userdata), "its %s key is exported",
+    audited = audited_new(device_object_bus(m), m, MESSAGE_KEY_EXPORTED, device_id(userdata), "its %s key is exported",
                           vault_slot_to_string(slot));
     r = audited ? device_export_credential(userdata, slot, audited_exported, audited, &e) : -ENOMEM;
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
@@ -207,11 +207,12 @@ static int method_promote(sd_bus_message *m, void *userdata, sd_bus_error *error
 {
     struct audited *audited;
     struct error e = {0};
-    int r = policy_check(bus_of(m), m, ACTION_ROTATE, error);
+    int r = policy_check(device_object_bus(m), m, ACTION_ROTATE, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
-    audited = audited_new(bus_of(m), m, MESSAGE_KEY_PROMOTED, device_id(userdata), "its backup key is to take over");
+    audited = audited_new(device_object_bus(m), m, MESSAGE_KEY_PROMOTED, device_id(userdata),
+                          "its backup key is to take over");
     r = audited ? device_promote(userdata, audited_done, audited, &e) : -ENOMEM;
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
@@ -233,7 +234,7 @@ static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_er
     struct error e = {0};
     struct set_options options = {.kind = VAULT_PSK};
     enum vault_slot slot = VAULT_MAIN;
-    int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error);
+    int r = policy_check(device_object_bus(m), m, ACTION_MANAGE_KEYS, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
@@ -244,9 +245,9 @@ static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_er
         return r;
     if (options.bad || (options.kind == VAULT_BIND && slot != VAULT_MAIN))
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad ?: "a bind key stands in main");
-    audited = audited_new(bus_of(m), m, MESSAGE_KEY_FORGOTTEN, device_id(userdata), "its %s key is to be forgotten%s",
-                          options.kind == VAULT_BIND ? "sensor's bind" : vault_slot_to_string(slot),
-                          options.force ? ", forced" : "");
+    audited = audited_new(
+        device_object_bus(m), m, MESSAGE_KEY_FORGOTTEN, device_id(userdata), "its %s key is to be forgotten%s",
+        options.kind == VAULT_BIND ? "sensor's bind" : vault_slot_to_string(slot), options.force ? ", forced" : "");
     if (!audited)
         r = -ENOMEM;
     else if (options.kind == VAULT_BIND)
@@ -260,21 +261,22 @@ static int method_reset_counter(sd_bus_message *m, void *userdata, sd_bus_error 
 {
     struct audited *audited;
     struct error e = {0};
-    int r = policy_check(bus_of(m), m, ACTION_MANAGE_KEYS, error);
+    int r = policy_check(device_object_bus(m), m, ACTION_MANAGE_KEYS, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
     r = bus_read_options(m, take_nothing, NULL, error);
     if (r < 0)
         return r;
-    audited = audited_new(bus_of(m), m, MESSAGE_KEY_SET, device_id(userdata), "its sensor's counter begins anew");
+    audited =
+        audited_new(device_object_bus(m), m, MESSAGE_KEY_SET, device_id(userdata), "its sensor's counter begins anew");
     r = audited ? device_reset_counter(userdata, audited_done, audited, &e) : -ENOMEM;
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
 static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    int r = policy_check(bus_of(m), m, ACTION_MANAGE_DEVICES, error);
+    int r = policy_check(device_object_bus(m), m, ACTION_MANAGE_DEVICES, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
@@ -284,119 +286,12 @@ static int method_connect(sd_bus_message *m, void *userdata, sd_bus_error *error
 
 static int method_disconnect(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    int r = policy_check(bus_of(m), m, ACTION_MANAGE_DEVICES, error);
+    int r = policy_check(device_object_bus(m), m, ACTION_MANAGE_DEVICES, error);
 
     if (r <= 0)
         return r < 0 ? r : 1;
     device_disconnect(userdata);
     return sd_bus_reply_method_return(m, NULL);
-}
-
-static void on_written(int r, const struct sample_value *set, const struct error *e, void *userdata)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    sd_bus_message *m = userdata;
-
-    if (r >= 0)
-        r = sd_bus_message_new_method_return(m, &reply);
-    if (r >= 0)
-        r = bus_append_value(reply, set);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    if (r < 0)
-        bus_reply(m, r, e);
-    sd_bus_message_unref(m);
-}
-
-static int method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    struct sample_value value;
-    struct error e = {0};
-    const char *point;
-    int r = policy_check(bus_of(m), m, ACTION_WRITE, error);
-
-    if (r <= 0)
-        return r < 0 ? r : 1;
-    r = sd_bus_message_read(m, "s", &point);
-    if (r < 0)
-        return r;
-    if (bus_read_value(m, &value) < 0)
-        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
-                                "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes");
-    r = device_write(userdata, point, &value,
-                     &(struct device_asker){.uid = bus_of(m)->caller, .words = "a caller on the bus"}, on_written,
-                     sd_bus_message_ref(m), &e);
-    return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
-}
-
-static void on_value(int r, const struct sample_value *value, uint64_t time, const struct error *e, void *userdata)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    sd_bus_message *m = userdata;
-
-    if (r >= 0)
-        r = sd_bus_message_new_method_return(m, &reply);
-    if (r >= 0)
-        r = bus_append_value(reply, value);
-    if (r >= 0)
-        r = sd_bus_message_append(reply, "t", time);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    if (r < 0)
-        bus_reply(m, r, e);
-    sd_bus_message_unref(m);
-}
-
-static int method_read(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    struct error e = {0};
-    const char *point;
-    int r = policy_check(bus_of(m), m, ACTION_MANAGE_DEVICES, error);
-
-    if (r <= 0)
-        return r < 0 ? r : 1;
-    r = sd_bus_message_read(m, "s", &point);
-    if (r < 0)
-        return r;
-    r = device_read(userdata, point, on_value, sd_bus_message_ref(m), &e);
-    return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
-}
-
-static int append_counts(sd_bus_message *m, json_object *counts)
-{
-    int r = sd_bus_message_open_container(m, 'a', "{st}");
-
-    json_object_object_foreach (counts, name, value)
-        if (r >= 0)
-            r = sd_bus_message_append(m, "{st}", name, json_object_get_uint64(value));
-    return r < 0 ? r : sd_bus_message_close_container(m);
-}
-
-static void on_statistics(int r, json_object *counts, const struct error *e, void *userdata)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    sd_bus_message *m = userdata;
-
-    if (r >= 0)
-        r = sd_bus_message_new_method_return(m, &reply);
-    if (r >= 0)
-        r = append_counts(reply, counts);
-    if (r >= 0)
-        r = sd_bus_send(NULL, reply, NULL);
-    if (r < 0)
-        bus_reply(m, r, e);
-    sd_bus_message_unref(m);
-}
-
-static int method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error *error)
-{
-    struct error e = {0};
-    int r = policy_check(bus_of(m), m, ACTION_MONITOR, error);
-
-    if (r <= 0)
-        return r < 0 ? r : 1;
-    r = device_statistics(userdata, on_statistics, sd_bus_message_ref(m), &e);
-    return r < 0 ? bus_not_begun(m, r, &e, error) : 1;
 }
 
 /* ── Properties ── */
@@ -520,11 +415,14 @@ static const sd_bus_vtable vtable[] = {
                             ANYONE),
     SD_BUS_METHOD("Connect", NULL, NULL, method_connect, ANYONE),
     SD_BUS_METHOD("Disconnect", NULL, NULL, method_disconnect, ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_RESULT("v", set), method_write,
+    SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_RESULT("v", set), points_method_write,
                             ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("Read", SD_BUS_ARGS("s", point), SD_BUS_RESULT("v", value, "t", time), method_read, ANYONE),
-    SD_BUS_METHOD_WITH_ARGS("GetStatistics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{st}", counts), method_get_statistics,
+    SD_BUS_METHOD_WITH_ARGS("Read", SD_BUS_ARGS("s", point), SD_BUS_RESULT("v", value, "t", time), points_method_read,
                             ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("GetSamples", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(stvsu)", samples), points_method_get_samples,
+                            ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("GetStatistics", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{st}", counts),
+                            points_method_get_statistics, ANYONE),
     SD_BUS_PROPERTY("Id", "s", get_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
     SD_BUS_PROPERTY("Driver", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("Uplink", "s", get_property, 0, CHANGES),

@@ -85,6 +85,8 @@ int vault_method_backup(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int manager_register(struct bus *b);
 int device_object_register(struct bus *b);
 int job_object_register(struct bus *b);
+/* Of a method of a device, which has that as its userdata. */
+struct bus *device_object_bus(sd_bus_message *m);
 int device_object_path(const char *id, char **ret_path);
 void job_object_path(const struct job *job, char path[64]);
 
@@ -114,6 +116,12 @@ bool managed_under_way(const struct bus *b, const char *sender);
 /* provision.c: methods of the manager */
 int provision_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int export_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* points.c: methods of a device */
+int points_method_write(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int points_method_read(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int points_method_get_samples(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int points_method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 /* look.c: methods of the manager */
 int look_method_scan(sd_bus_message *m, void *userdata, sd_bus_error *error);

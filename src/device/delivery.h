@@ -4,13 +4,13 @@
 /* A device's samples on their way to the cloud: the pack that is under way, and what the next one may be. Part of
  * struct device (internal.h). Loop thread. */
 
+#include "base/sample-set.h"
 #include "device/pack-bound.h"
 #include "uplink/backoff.h"
 
 #include <systemd/sd-event.h>
 
 struct device;
-struct latest;
 struct proof;
 struct uplink_call;
 
@@ -22,7 +22,7 @@ struct standstill {
 };
 
 struct delivery {
-    struct latest *latest; /* of each point, what waits behind the queue; NULL: nothing */
+    struct sample_set *latest; /* of each point, what waits behind the queue; NULL: nothing */
     struct uplink_call *request;
     sd_event_source *retry;
     struct pack pack; /* in the request under way, or to be repeated as it is; no samples: none */

@@ -47,6 +47,7 @@ struct device *device_free(struct device *d)
     announce_end(d);
     announced_done(&d->announced);
     seen_done(&d->seen);
+    sample_set_done(&d->newest);
     withdraw_leave(d);
     availability_end(d);
     downlink_done(d);

@@ -10,8 +10,9 @@
  *
  *     -ENODEV       no such device             -EEXIST       key in use
  *     -ENXIO        no such point              -EADDRINUSE   identity in use
- *     -EACCES       not writable, or beyond    -EKEYREJECTED weak key
- *                   min and max                -ENOKEY       no credential there
+ *     -EACCES       not writable               -EKEYREJECTED weak key
+ *     -ERANGE       beyond min and max         -ENOKEY       no credential there
+ *     -EDOM         of a wrong type
  *     -ENOTCONN     driver away                -ESTALE       state not durable
  *     -EBUSY        busy                       -EROFS        read-only
  *     -EINVAL       invalid argument
@@ -116,4 +117,6 @@ typedef void (*device_value)(int r, const struct sample_value *value, uint64_t t
 /* What its driver has counted: an object of numbers, the caller's for the call only; NULL with r < 0. */
 typedef void (*device_counts)(int r, json_object *counts, const struct error *e, void *userdata);
 int device_statistics(struct device *d, device_counts done, void *userdata, struct error *e);
+/* The newest of each point that came, by the names of the points, valid for this turn; the array is the caller's. */
+int device_samples(const struct device *d, const struct sample ***ret, size_t *ret_n);
 int device_read(struct device *d, const char *point, device_value done, void *userdata, struct error *e);

@@ -31,6 +31,8 @@ static enum profile_outcome outcome_of(int r)
     case EBADMSG:
         return PROFILE_INVALID;
     case EACCES:
+    case EDOM:
+    case ERANGE:
         return PROFILE_DENIED;
     case ENOTCONN:
     case ETIMEDOUT:

@@ -126,6 +126,9 @@ static void on_report(struct link_driver *driver, struct link_report *token, con
             f->listener.sample(f->listener.userdata, d, &samples[i]);
     sensor_sampled(d, samples, n);
     announce_seen(d, samples, n);
+    /* One that there is no room for is sent all the same. */
+    for (size_t i = 0; i < n; i++)
+        (void)sample_set_put(&d->newest, &samples[i], POINTS_PER_DEVICE_MAX);
     if (latest_take(d, samples, n))
         link_report_done(token, 0);
     else

@@ -158,6 +158,7 @@ struct device {
 
     struct spool_device *queue; /* NULL: a tombstone */
     struct delivery delivery;
+    struct sample_set newest; /* of each point, as GetSamples shows it */
     struct probe probe;
 
     struct rotation_carrier *rotation;

@@ -134,10 +134,10 @@ static int check_write(struct device *d, const struct config_point *p, const str
                          d->config->id);
     if (isnan(number))
         return isinf(p->min) && isinf(p->max) ? 0
-                                              : error_set(e, -EACCES, "%s of %s takes numbers from %g to %g", p->name,
+                                              : error_set(e, -EDOM, "%s of %s takes numbers from %g to %g", p->name,
                                                           d->config->id, p->min, p->max);
     if (number < p->min || number > p->max)
-        return error_set(e, -EACCES, "%g is beyond the limits of %s of %s, %g to %g", number, p->name, d->config->id,
+        return error_set(e, -ERANGE, "%g is beyond the limits of %s of %s, %g to %g", number, p->name, d->config->id,
                          p->min, p->max);
     return 0;
 }
@@ -272,4 +272,9 @@ int device_statistics(struct device *d, device_counts done, void *userdata, stru
     call_free(call);
     return r == -EOPNOTSUPP ? error_set(e, r, "the driver %s counts nothing", d->config->driver)
                             : failed_to_begin(d, r, e);
+}
+
+int device_samples(const struct device *d, const struct sample ***ret, size_t *ret_n)
+{
+    return sample_set_list(&d->newest, SAMPLE_SET_BY_POINT, ret, ret_n);
 }

@@ -45,6 +45,7 @@ static void exchange_settings(struct device *d, struct config_device *config)
         session_start(d);
     if (changes & (CONFIG_DEVICE_POINTS | CONFIG_DEVICE_DRIVER)) {
         seen_done(&d->seen);
+        sample_set_done(&d->newest);
         session_other_points(d);
     }
     sensor_configured(d, changes & (CONFIG_DEVICE_DRIVER | CONFIG_DEVICE_ENABLED));

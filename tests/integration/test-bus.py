@@ -153,6 +153,36 @@ def samples_go_to_who_asked(bench):
             check(e.name == "org.gatehouse1.Error.NoSuchDevice" and "nobody" in e.text, str(e))
 
 
+def points_as_they_are(bench):
+    """The newest of each point without asking its sensor, and what is wrong with a value apart from a point that takes none."""
+    points = {"x": {"signal": "counter", "unit": "1/min"}, "name": {"signal": "constant", "value": "kettle"},
+              "target": {"signal": "constant", "value": 21, "writable": True, "min": 5, "max": 30}}
+    _, driver, _, _ = sim_bench(bench, ("a",), interval="50ms", points=points)
+    path = device_path("a")
+    with Client(bench) as c:
+        def samples():
+            return {s[0]: s[1:] for s in c.call(path, DEVICE, "GetSamples")[0]}
+        first = wait_for("a sample of each point", lambda: set(samples()) == set(points) and samples())
+        when, value, unit, quality = first["x"]
+        check(value[0] == "x" and unit == "1/min" and quality == 0 and abs(when / 1e6 - time.time()) < 60, first["x"])
+        check(first["name"][1:] == (("s", "kettle"), "", 0), first["name"])
+        check([s[0] for s in c.call(path, DEVICE, "GetSamples")[0]] == sorted(points), "by name")
+        wait_for("newer ones", lambda: samples()["x"][1][1] > value[1] and samples()["x"][0] > when)
+        driver.stop()
+        bench.wait_property("a", "SensorState", "no-driver")
+        last = samples()
+        check(set(last) == set(points) and last["x"][1][1] > value[1], "what was known last is known when its driver has gone")
+        driver.start()
+        bench.wait_property("a", "SensorState", "ok")
+        for point, value, name in (("target", ("s", "warm"), "WrongType"), ("target", ("d", 31.0), "OutOfRange"),
+                                   ("x", ("d", 1.0), "NotWritable"), ("y", ("d", 1.0), "NoSuchPoint")):
+            try:
+                c.call(path, DEVICE, "Write", "sv", point, value)
+                raise harness.Failure(f"{point} took {value}")
+            except Error as e:
+                check(e.name == "org.gatehouse1.Error." + name and point in e.text, f"{point} {value}: {e}")
+
+
 def slow_reader_lags(bench):
     """Who stops reading costs nothing but a bounded number of messages, and is told what was left out."""
     points = {f"p{i:03}": {"signal": "counter"} for i in range(120)}
@@ -338,6 +368,6 @@ def bus_goes_and_comes(bench):
 
 
 if __name__ == "__main__":
-    harness.main(introspection_is_the_source, objects_come_and_go, changes_are_few, samples_go_to_who_asked,
+    harness.main(introspection_is_the_source, objects_come_and_go, changes_are_few, samples_go_to_who_asked, points_as_they_are,
                  slow_reader_lags, pages_and_options, strangers_only_look, members_may_all_but_keys, log_level_is_set, bus_goes_and_comes,
                  needs=("busctl",))
