@@ -13,6 +13,9 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
+
+from excerpt import telling
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
@@ -25,6 +28,9 @@ MEMORY_LEAST = 2 << 30  # free there, for what tests write
 AT_ONCE = 3
 SLOWEST = 10  # shown, so that what becomes slow is seen
 AT_ONCE_LEAST = 6 << 30  # of the machine's memory, for steps beside one another
+SAID_LAST = 20000  # characters of a step that ended badly, to look for the reason in
+SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1",
+              "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 SUITES = ("lint", "unit", "integration", "prove", "builds", "fuzz", "asan", "valgrind", "system")
 
 
@@ -32,20 +38,28 @@ class Count:
     def __init__(self):
         self.passed, self.failed, self.skipped = 0, [], []
         self.took = []  # (seconds, test)
+        self.why = {}  # of what failed: the lines that tell why
 
     def add_all(self, other):
         self.passed += other.passed
         self.failed += other.failed
         self.skipped += other.skipped
         self.took += other.took
+        self.why.update(other.why)
 
-    def add(self, name, result, why=""):
+    def fail(self, name, output=""):
+        """`output`: all that it wrote."""
+        self.failed.append(name)
+        self.why[name] = telling(output)
+
+    def add(self, name, result, output=""):
         if result == "OK":
             self.passed += 1
         elif result == "SKIP":
-            self.skipped.append(f"{name}{': ' + why if why else ''}")
+            why = output.strip().splitlines()
+            self.skipped.append(f"{name}{': ' + why[-1] if why else ''}")
         else:
-            self.failed.append(name)
+            self.fail(name, output)
 
 
 class Step:
@@ -69,11 +83,18 @@ class Step:
         try:
             self.run(self)
         except subprocess.CalledProcessError as e:
-            self.count.failed.append(f"{self.name}: {' '.join(e.cmd)} ended with status {e.returncode}")
+            self.count.fail(f"{self.name}: {' '.join(e.cmd)} ended with status {e.returncode}", self.said())
         except Exception as e:  # whatever it was, the other steps count
-            self.count.failed.append(f"{self.name}: {e!r}")
+            self.count.fail(f"{self.name}: {e!r}", traceback.format_exc())
         self.say(f"{self.name} took {time.monotonic() - begun:.0f} s")
         return self
+
+    def said(self):
+        """The end of what it wrote, if that is kept."""
+        if not self.output:
+            return ""
+        self.output.seek(max(0, self.output.seek(0, os.SEEK_END) - SAID_LAST))
+        return self.output.read()
 
     def show(self):
         if self.output:
@@ -85,7 +106,8 @@ class Step:
 def build(step, directory, *options, env=None, targets=()):
     if not os.path.exists(os.path.join(ROOT, directory, "build.ninja")):
         step.call("meson", "setup", directory, "-Dwerror=true", *options, env=env, check=True, quiet=True)
-    step.call("ninja", "--quiet", "-C", directory, *targets, env=env, check=True)
+    # Beside others, compilers give way to tests: those have timeouts of their peers to keep.
+    step.call(*(["nice", "-n", "19"] if step.output else []), "ninja", "--quiet", "-C", directory, *targets, env=env, check=True)
 
 
 def scratch_directory():
@@ -116,14 +138,14 @@ def meson_test(step, directory, label, *arguments, env=None):
     for line in open(results[0], encoding="utf-8") if results else ():
         entry = json.loads(line)
         seen += 1
-        why = (entry.get("stdout") or entry.get("stderr") or "").strip().splitlines()
-        count.add(f"{label}: {entry['name']}", {"OK": "OK", "SKIP": "SKIP"}.get(entry["result"], "FAIL"),
-                  why[-1] if why else "")
+        output = "\n".join(filter(None, (entry.get("stderr"), entry.get("stdout"), "" if entry["result"] in ("OK", "SKIP", "FAIL") else
+                                         f"meson: {entry['result']} after {entry.get('duration', 0):.0f} s")))
+        count.add(f"{label}: {entry['name']}", {"OK": "OK", "SKIP": "SKIP"}.get(entry["result"], "FAIL"), output)
         count.took.append((entry.get("duration", 0), f"{label}: {entry['name']}"))
     if status != 0 and len(count.failed) == failed:
-        count.failed.append(f"{label}: meson test ended with status {status}")
+        count.fail(f"{label}: meson test ended with status {status}", step.said())
     if seen == 0:
-        count.failed.append(f"{label}: no test ran")
+        count.fail(f"{label}: no test ran", step.said())
 
 
 def suites(names):
@@ -150,7 +172,7 @@ def run_builds(step):
         try:
             build(step, f"build-{name}", *options, env=env)
         except subprocess.CalledProcessError as e:
-            step.count.add(f"builds: {name}: {' '.join(e.cmd)} ended with status {e.returncode}", "FAIL")
+            step.count.add(f"builds: {name}: {' '.join(e.cmd)} ended with status {e.returncode}", "FAIL", step.said())
             continue
         step.count.add(f"builds: {name}", "OK")
         meson_test(step, f"build-{name}", name, *suites(["unit"]))
@@ -158,9 +180,7 @@ def run_builds(step):
 
 def run_asan(step):
     build(step, "build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1")
-    env = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1",
-           "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
-    meson_test(step, "build-asan", "asan", *suites(["unit", "integration"]), *WAITING, env=env)
+    meson_test(step, "build-asan", "asan", *suites(["unit", "integration"]), *WAITING, env=SANITIZERS)
 
 
 def run_valgrind(step):
@@ -197,7 +217,14 @@ def run_fuzz(step):
             step.say(f"fuzz {target}: {runs.group(1) if runs else '?'} runs, status {done.returncode}")
             if done.returncode != 0:
                 step.say(done.stdout[-6000:])
-            step.count.add(f"fuzz: {target}", "OK" if done.returncode == 0 else "FAIL")
+            step.count.add(f"fuzz: {target}", "OK" if done.returncode == 0 else "FAIL", done.stdout)
+
+
+def reason_in(text, suite, case):
+    """Of a case that failed, as system.py tells it: its line, and those below it that are indented further. `run`: of the suite."""
+    of_suite = re.search(rf"^{suite}\n((?:  .*\n)*)", text, re.M)
+    found = re.search(r"^  FAILED:.*\n" if case == "run" else rf"^  FAILED +\S+ s  {case}:.*\n(?:      .*\n)*", of_suite[1] if of_suite else "", re.M)
+    return found[0] if found else text
 
 
 def run_system(step):
@@ -210,11 +237,11 @@ def run_system(step):
     try:
         cases = json.loads(done.stdout.splitlines()[-1])["cases"]
     except (IndexError, ValueError, KeyError):
-        step.count.add(f"system: no result, status {done.returncode}", "FAIL")
+        step.count.add(f"system: no result, status {done.returncode}", "FAIL", done.stdout)
         return
     for suite, results in cases.items():
         for case, passed in results.items():
-            step.count.add(f"system: {suite}: {case}", "OK" if passed else "FAIL")
+            step.count.add(f"system: {suite}: {case}", "OK" if passed else "FAIL", reason_in(done.stdout, suite, case))
 
 
 def main():
@@ -242,6 +269,9 @@ def main():
         print(f"slowest: {seconds:6.1f} s  {name}")
     for name in count.skipped:
         print(f"skipped: {name}")
+    for name in count.failed:
+        print(f"why: {name}")
+        print("".join(f"    {line}\n" for line in count.why[name]), end="")
     for name in count.failed:
         print(f"FAILED: {name}")
     print(f"took {time.monotonic() - started:.0f} s")

@@ -19,7 +19,8 @@ import sys
 import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-sys.path.insert(0, os.path.join(ROOT, "tests", "integration"))
+sys.path[:0] = [os.path.join(ROOT, "tests"), os.path.join(ROOT, "tests", "integration")]
+from excerpt import telling  # noqa: E402
 from waiting import BUILD_DIR, STRETCH  # noqa: E402
 
 SKIPPED = 77
@@ -136,7 +137,7 @@ def play(row):
         text, status = f"FAILED: not over after {PATIENCE} s", 1
     passed = status == 0 and (row.test.startswith("unit:") or re.search(rf"^ok +{re.escape(row.case)}\b", text, re.M))
     status = status or int(not passed)
-    return row, seen(row, text, status), status, time.monotonic() - began
+    return row, seen(row, text, status), status, time.monotonic() - began, telling(text)
 
 
 def main():
@@ -149,11 +150,13 @@ def main():
     rows = [r for r in ROWS if (r.quick or not options.short) and options.only.lower() in f"{r.kind}: {r.what}".lower()]
     began, wrong, skipped = time.monotonic(), [], []
     with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        for row, what, status, seconds in pool.map(play, rows):
+        for row, what, status, seconds, why in pool.map(play, rows):
             allowed = status == SKIPPED and options.skips
             (skipped if allowed else wrong if status else []).append(f"{row.kind}: {row.what}")
             print(f"{'skip ' if allowed else 'WRONG' if status else 'right'}  {row.kind + ':':17}{row.what:52}{seconds:6.1f} s  {what}",
                   flush=True)
+            if status and not allowed:
+                print("".join(f"         {line}\n" for line in why), end="", flush=True)
     print(json.dumps({"rows": len(rows), "right": len(rows) - len(wrong) - len(skipped), "wrong": wrong, "skipped": len(skipped),
                       "seconds": round(time.monotonic() - began, 1)}))
     return 0 if rows and not wrong else 1
