@@ -35,18 +35,6 @@ def check_list(device, served, arrived):
     return len(arrived) - len(first)
 
 
-def two_ports():
-    """coap-server takes one for coap, the next for coaps."""
-    while True:
-        port = harness.free_port()
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-            try:
-                s.bind(("127.0.0.1", port + 1))
-                return port + 1
-            except OSError:
-                continue
-
-
 class CoapServer(harness.Process):
     """coap-server-gnutls or -openssl. Its log shows the keys that it was given, so it is kept apart from ours.
 
@@ -55,7 +43,7 @@ class CoapServer(harness.Process):
     BODY = re.compile(r"^<<((?:[0-9a-f]{2})+)>>$")
 
     def __init__(self, bench, program, keys):
-        self.port = two_ports()
+        self.port = harness.free_port(row=2)  # it takes one for coap, the next for coaps
         path = bench.path(program + ".keys")
         with open(path, "w", encoding="ascii") as f:
             f.writelines(f"CoAP,{identity},{key.decode()}\n" for identity, key in keys.items())

@@ -24,7 +24,6 @@ import json
 import os
 import random
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -48,7 +47,6 @@ ADDED_DEVICES = 0.25  # of the cuts
 # What the agent calls when it makes its vault, in the order of episodes, and when it adds a device.
 CALLS_MAKING = ("link", "unlink", "fsync", "open", "pwrite64", "fdatasync")
 CALLS_ADDING = ("mkdir", "fsync", "open", "write", "linkat", "unlinkat")
-CLOUD_PORTS = range(20000, 32000)
 ROOT = "/org/gatehouse1"
 DEVICE = "org.gatehouse1.Device"
 MANAGER = "org.gatehouse1.Manager"
@@ -128,7 +126,7 @@ class Episode:
 
     def start(self):
         keys = {d: self.bench.new_key() for d in self.devices}
-        self.cloud = self.bench.devcloud([(f"first-{d}", keys[d], d) for d in self.devices], port=self.port())
+        self.cloud = self.bench.devcloud([(f"first-{d}", keys[d], d) for d in self.devices])
         self.bench.write_config(self.cloud.url, uplink={"admission": "unlimited"}, rotation={"retire_after": "1s"})
         for d in self.devices:
             self.bench.write_device(d, "sim", {"n": {"signal": "counter"}}, interval="1s")
@@ -138,17 +136,6 @@ class Episode:
         self.bus = dbus_client.Client(self.bench)
         self.faults = Faults(self.cloud, self.rng)
         self.await_online(time.monotonic(), 0, 0)
-
-    def port(self):
-        """For the cloud, which is started again there: none that the kernel gives to a client meanwhile."""
-        for port in self.rng.sample(CLOUD_PORTS, 100):
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-                try:
-                    s.bind(("127.0.0.1", port))
-                    return port
-                except OSError:
-                    continue
-        raise Failure("no port is free for the cloud")
 
     def start_first(self, env):
         """The start that makes the vault is cut, too; then there is a whole vault or none."""
