@@ -345,7 +345,9 @@ class Bench:
             f.write(BUS_CONFIG.format(path=address))
         self.env["DBUS_SYSTEM_BUS_ADDRESS"] = f"unix:path={address}"
         daemon = self.spawn("dbus-daemon", ["dbus-daemon", "--nofork", "--nopidfile", "--print-address",
-                                            f"--config-file={self.path('bus.conf')}"])
+                                            f"--config-file={self.path('bus.conf')}"],
+                            # It ends itself when a client with a full queue is to hear of another that left: a mistake of its own.
+                            env={"DBUS_FATAL_WARNINGS": "0"})
         daemon.wait_text("unix:path=")
         self.monitor = self.add(Monitor(self))
         daemon.wait_text("became a monitor")  # busctl itself does not say so in every version
