@@ -133,6 +133,7 @@ int verb_connect(struct ctl *c, int argc, char **argv);
 int verb_disconnect(struct ctl *c, int argc, char **argv);
 int verb_provision(struct ctl *c, int argc, char **argv);
 int verb_export(struct ctl *c, int argc, char **argv);
+int verb_metrics(struct ctl *c, int argc, char **argv);
 int verb_reload(struct ctl *c, int argc, char **argv);
 int verb_vault_init(struct ctl *c, int argc, char **argv);
 int verb_vault_verify(struct ctl *c, int argc, char **argv);

@@ -220,6 +220,15 @@ const struct verb verbs[] = {
         .summary = "close a device's session and keep it closed",
     },
     {
+        .name = "metrics",
+        .operands = "[FILE]",
+        .max = 1,
+        .run = verb_metrics,
+        .summary = "counts and states for monitoring, as OpenMetrics text",
+        .details = "FILE is replaced as a whole. If the agent is not running there is gatehouse_up 0, and status 3.",
+        .options = {{OPTION_FORMAT, "of the text: openmetrics (default), prometheus (for node-exporter's textfiles)"}},
+    },
+    {
         .name = "reload",
         .operands = "",
         .run = verb_reload,

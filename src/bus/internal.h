@@ -113,6 +113,10 @@ void managed_gone(struct bus *b, const char *name);
 /* Whether an answer to this sender is in the making. */
 bool managed_under_way(const struct bus *b, const char *sender);
 
+/* counters.c: properties of the manager */
+int counters_get(sd_bus *connection, const char *path, const char *interface, const char *property,
+                 sd_bus_message *reply, void *userdata, sd_bus_error *error);
+
 /* provision.c: methods of the manager */
 int provision_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int export_call(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -93,6 +93,7 @@ void device_start(struct device *d)
 
 void device_changed(struct device *d)
 {
+    counts_update(d);
     if (!d->tombstone && d->fleet->listener.device_changed)
         d->fleet->listener.device_changed(d->fleet->listener.userdata, d);
 }

@@ -100,6 +100,7 @@ int fleet_insert(struct fleet *f, struct device *d)
     walk_shift(&f->kick, i, 1);
     walk_shift(&f->dating, i, 1);
     sensor_count(d, true);
+    counts_take(d, true);
     if (f->listener.device_added)
         f->listener.device_added(f->listener.userdata, d);
     return 0;
@@ -115,6 +116,7 @@ void fleet_remove(struct fleet *f, struct device *d)
     walk_shift(&f->kick, i, -1);
     walk_shift(&f->dating, i, -1);
     sensor_count(d, false);
+    counts_take(d, false);
     if (f->listener.device_removed)
         f->listener.device_removed(f->listener.userdata, d);
 }
@@ -462,6 +464,10 @@ void fleet_totals(struct fleet *f, struct fleet_totals *ret)
         .sensors = f->sensors,
         .mistakes_version = f->mistakes_version,
         .spooled = counts.queued,
+        .delivered = counts.accepted,
+        .dropped = counts.dropped,
+        .rejected = counts.rejected,
+        .counts = &f->counts,
         .spool_hours = spool_hours(f->spool, clock_boottime()),
         .spool_problem = spool_problem(f->spool, problem, sizeof(problem)) ?: "",
     };

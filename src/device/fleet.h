@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "config/config.h"
+#include "device/counts.h"
 #include "device/device.h"
 #include "device/job.h"
 #include "link/host.h"
@@ -49,6 +50,8 @@ struct fleet_totals {
     const uint32_t *sensors;   /* how many are in each enum sensor_state; the fleet's */
     uint64_t mistakes_version; /* another one: they have changed */
     uint64_t spooled;
+    uint64_t delivered, dropped, rejected; /* samples, since the start */
+    const struct fleet_counts *counts;     /* of rotations; the fleet's */
     double spool_hours;
     const char *spool_problem; /* why samples cannot be kept, "" if they can; valid until the loop turn ends */
 };

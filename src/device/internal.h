@@ -35,6 +35,7 @@
 #include "base/worker.h"
 #include "device/announce.h"
 #include "device/announced.h"
+#include "device/counts.h"
 #include "device/delivery.h"
 #include "device/fleet.h"
 #include "device/seen.h"
@@ -191,6 +192,7 @@ struct device {
         size_t told; /* lines in the journal */
     } vain;
 
+    struct counted counts;
     struct sensor_key *sensor_key; /* NULL: no reason yet to think of one */
     struct write_limits *writes;   /* NULL: nothing was ever written */
     struct announcing *announcing; /* NULL: it has been, or is not to be */
@@ -263,6 +265,7 @@ struct fleet {
     struct device *tombstones;
     uint32_t online;
     uint32_t sensors[SENSOR_STATES];
+    struct fleet_counts counts;
     struct mistakes mistakes; /* in files that were not loaded */
     struct mistakes refused;  /* in the configuration that the last reload did not take */
     uint64_t mistakes_version;

@@ -23,6 +23,7 @@ void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *
     struct error e = {0};
 
     d->job = NULL;
+    counts_finished(d, outcome);
     if (outcome == ROTATION_ABANDONED && d->vain.why) {
         error_set(&e, 0, "%s: %s", reason, d->vain.why);
         reason = e.text;
@@ -72,6 +73,7 @@ void rotate_moved(void *userdata, enum rotation_move move, const char *reason)
     }
     /* Nobody's turn is taken by what waits for a person, or for the path to be clean. */
     rotate_end_turn(d);
+    counts_fell_back(d);
     log_audit(LOG_WARNING, MESSAGE_FELL_BACK, d->config->id, NOBODY,
               "fell back to the key before, %s: %s. %s is tried on and on, nothing is rotated until it is accepted or "
               "somebody acts. Does somebody who has the old key stand between here and the cloud?",
