@@ -10,15 +10,14 @@
 #include "base/ratelimit.h"
 #include "counts.h"
 #include "job.h"
-
-#include <systemd/sd-event.h>
+#include "waits.h"
 
 #define DEVICE_WATCHES_MAX 16
 #define DEVICE_TIMERS_MAX 64
 
 struct lane;
 struct watch;
-struct timer;
+struct later;
 LIST_HEAD(job_set, job);
 
 struct gatehouse_device {
@@ -44,12 +43,13 @@ struct gatehouse_device {
     struct { /* the lane's thread's */
         void *data;
         bool open;
-        sd_event_source *poll, *retry;
+        bool timed;                   /* there is room for these two */
+        struct wait_time poll, retry; /* the next call of poll; of device_open */
         uint64_t backoff;
         int secret_fd; /* the sensor's key, for when it is opened; negative: none */
         char *kept;
         struct watch *watches[DEVICE_WATCHES_MAX];
-        struct timer *timers[DEVICE_TIMERS_MAX];
+        struct later *timers[DEVICE_TIMERS_MAX];
         struct ratelimit complaints;
     } thread;
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/json.h"
 #include "base/limits.h"
@@ -8,7 +9,6 @@
 
 #include <errno.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <unistd.h>
 
 /* Samples of a callback go out together, unless it takes long. */
@@ -19,18 +19,18 @@
 #define OPEN_RETRY_MAX (60 * USEC_PER_SEC)
 #define READ_RAW_MAX 1024
 #define SENSOR_KEY_MAX 64
-#define PRIORITY_JOBS (SD_EVENT_PRIORITY_NORMAL - 10)
 
 struct watch {
+    struct wait_fd wait; /* first */
     struct gatehouse_device *device;
-    sd_event_source *source;
     int fd;
     void (*ready)(void *device_data, int fd, uint32_t revents);
 };
 
-struct timer {
+/* A timer of the plugin's. */
+struct later {
+    struct wait_time wait; /* first */
     struct gatehouse_device *device;
-    sd_event_source *source;
     void (*fire)(void *device_data);
 };
 
@@ -86,19 +86,16 @@ void lane_report(struct lane *l, struct queued *sample)
 /* What is due within a small part of the time that it waits anyway is polled in one wake-up: to set the kernel's timer
  * for each poll was half of what a driver of many devices cost. What is due at once, or very soon, is not late for
  * that. */
-static int poll_at(struct gatehouse_device *d, uint64_t when)
+static void poll_at(struct gatehouse_device *d, uint64_t when)
 {
     uint64_t now = clock_monotonic(), wait = when > now ? when - now : 0;
-    int r = sd_event_source_set_time_accuracy(d->thread.poll, MAX_OF(MIN_OF(wait / 16, POLL_LATE_MAX), UINT64_C(1)));
 
-    if (r >= 0)
-        r = sd_event_source_set_time(d->thread.poll, when);
-    return r < 0 ? r : sd_event_source_set_enabled(d->thread.poll, SD_EVENT_ONESHOT);
+    waits_set_time(&d->lane->waits, &d->thread.poll, when, (uint32_t)MIN_OF(wait / 16, POLL_LATE_MAX));
 }
 
-static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_poll(struct wait_time *time)
 {
-    struct gatehouse_device *d = userdata;
+    struct gatehouse_device *d = WAIT_OWNER(time, struct gatehouse_device, thread.poll);
     uint64_t next = UINT64_MAX;
     int r;
 
@@ -107,43 +104,46 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
     end(d->lane);
     if (r < 0)
         log_limited(&d->thread.complaints, LOG_DEBUG, d->id, "poll: %s", strerror(-r));
-    return next == UINT64_MAX ? 0 : poll_at(d, next);
+    if (next != UINT64_MAX)
+        poll_at(d, next);
 }
 
-/* Its end, whatever it had. */
-static void device_drop_sources(struct gatehouse_device *d)
+static void drop_watch(struct gatehouse_device *d, struct watch **slot)
 {
-    d->thread.poll = sd_event_source_disable_unref(d->thread.poll);
-    d->thread.retry = sd_event_source_disable_unref(d->thread.retry);
-    for (size_t i = 0; i < DEVICE_WATCHES_MAX; i++) {
-        if (d->thread.watches[i])
-            sd_event_source_disable_unref(d->thread.watches[i]->source);
-        free(TAKE_PTR(d->thread.watches[i]));
-    }
-    for (size_t i = 0; i < DEVICE_TIMERS_MAX; i++) {
-        if (d->thread.timers[i])
-            sd_event_source_disable_unref(d->thread.timers[i]->source);
-        free(TAKE_PTR(d->thread.timers[i]));
-    }
+    if (*slot)
+        waits_remove_fd(&d->lane->waits, &(*slot)->wait);
+    free(TAKE_PTR(*slot));
+}
+
+static void drop_timer(struct gatehouse_device *d, struct later **slot)
+{
+    if (*slot)
+        waits_remove_time(&d->lane->waits, &(*slot)->wait);
+    free(TAKE_PTR(*slot));
+}
+
+/* What it waits for, whatever that is. */
+static void device_drop_waits(struct gatehouse_device *d)
+{
+    waits_stop_time(&d->lane->waits, &d->thread.poll);
+    waits_stop_time(&d->lane->waits, &d->thread.retry);
+    for (size_t i = 0; i < DEVICE_WATCHES_MAX; i++)
+        drop_watch(d, &d->thread.watches[i]);
+    for (size_t i = 0; i < DEVICE_TIMERS_MAX; i++)
+        drop_timer(d, &d->thread.timers[i]);
 }
 
 static void device_try_open(struct gatehouse_device *d);
 
-static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_retry(struct wait_time *time)
 {
-    device_try_open(userdata);
-    return 0;
+    device_try_open(WAIT_OWNER(time, struct gatehouse_device, thread.retry));
 }
 
-static int retry_later(struct gatehouse_device *d)
+static void retry_later(struct gatehouse_device *d)
 {
-    uint64_t when = clock_monotonic() + d->thread.backoff;
-
+    waits_set_time(&d->lane->waits, &d->thread.retry, clock_monotonic() + d->thread.backoff, 0);
     d->thread.backoff = MIN_OF(d->thread.backoff * 2, OPEN_RETRY_MAX);
-    if (!d->thread.retry)
-        return sd_event_add_time(d->lane->event, &d->thread.retry, CLOCK_MONOTONIC, when, 0, on_retry, d);
-    sd_event_source_set_time(d->thread.retry, when);
-    return sd_event_source_set_enabled(d->thread.retry, SD_EVENT_ONESHOT);
 }
 
 static void say_failed(struct gatehouse_device *d, const char *reason)
@@ -180,30 +180,43 @@ static void device_try_open(struct gatehouse_device *d)
     r = l->plugin->device_open(d, d->id, d->section, d->points, d->n_points, &d->thread.data, error, sizeof(error));
     end(l);
     if (r < 0) {
-        device_drop_sources(d);
+        device_drop_waits(d);
         say_failed(d, error[0] ? error : strerror(-r));
-        r = retry_later(d);
-        if (r < 0)
-            log_error(d->id, "cannot be opened again: %s", strerror(-r));
+        retry_later(d);
         return;
     }
     d->thread.open = true;
     if (d->thread.secret_fd >= 0 && (r = hand_over(d)) < 0)
         log_limited(&d->thread.complaints, LOG_WARNING, d->id, "the plugin does not take its key: %s", strerror(-r));
-    if (!l->plugin->poll)
-        return;
-    r = sd_event_add_time(l->event, &d->thread.poll, CLOCK_MONOTONIC, 0, 1, on_poll, d);
-    if (r < 0) {
-        log_error(d->id, "cannot be polled: %s", strerror(-r));
-        say_failed(d, strerror(-r));
-    }
+    if (l->plugin->poll)
+        poll_at(d, 0);
+}
+
+static int make_times(struct gatehouse_device *d)
+{
+    struct waits *w = &d->lane->waits;
+    int r = waits_add_time(w, &d->thread.poll, on_poll);
+
+    if (r >= 0 && (r = waits_add_time(w, &d->thread.retry, on_retry)) < 0)
+        waits_remove_time(w, &d->thread.poll);
+    d->thread.timed = r >= 0;
+    return r;
+}
+
+static void device_begin(struct gatehouse_device *d)
+{
+    d->thread.backoff = OPEN_RETRY_MIN;
+    if (make_times(d) >= 0)
+        device_try_open(d);
+    else
+        say_failed(d, strerror(ENOMEM));
 }
 
 static void device_end(struct gatehouse_device *d)
 {
     struct lane *l = d->lane;
 
-    device_drop_sources(d);
+    device_drop_waits(d);
     if (d->thread.open) {
         begin(l, d, "device_close");
         l->plugin->device_close(d->thread.data);
@@ -211,7 +224,11 @@ static void device_end(struct gatehouse_device *d)
         d->thread.open = false;
     }
     /* A descriptor watched from within device_close would outlive it. */
-    device_drop_sources(d);
+    device_drop_waits(d);
+    if (d->thread.timed) {
+        waits_remove_time(&l->waits, &d->thread.poll);
+        waits_remove_time(&l->waits, &d->thread.retry);
+    }
     pthread_mutex_lock(&l->mutex);
     if (d->woken)
         TAILQ_REMOVE(&l->woken, d, by_wake);
@@ -219,15 +236,14 @@ static void device_end(struct gatehouse_device *d)
     pthread_mutex_unlock(&l->mutex);
 }
 
-static int on_watch(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+static void on_watch(struct wait_fd *wait, uint32_t events)
 {
-    struct watch *w = userdata;
+    struct watch *w = (struct watch *)wait;
     struct gatehouse_device *d = w->device;
 
     begin(d->lane, d, "a descriptor's callback");
-    w->ready(d->thread.data, fd, revents);
+    w->ready(d->thread.data, w->fd, events);
     end(d->lane);
-    return 0;
 }
 
 int lane_watch(struct gatehouse_device *d, int fd, uint32_t events, void (*ready)(void *, int, uint32_t))
@@ -245,18 +261,14 @@ int lane_watch(struct gatehouse_device *d, int fd, uint32_t events, void (*ready
     }
     if (!slot)
         return -ENOSPC;
-    if (*slot) {
-        sd_event_source_disable_unref((*slot)->source);
-        free(TAKE_PTR(*slot));
-    }
+    drop_watch(d, slot);
     if (events == 0)
         return 0;
     w = calloc(1, sizeof(*w));
     if (!w)
         return -ENOMEM;
     *w = (struct watch){.device = d, .fd = fd, .ready = ready};
-    /* The bits of poll(2) and epoll(7) are the same on Linux. */
-    r = sd_event_add_io(d->lane->event, &w->source, fd, events, on_watch, w);
+    r = waits_add_fd(&d->lane->waits, &w->wait, fd, events, on_watch);
     if (r < 0) {
         free(w);
         return r;
@@ -265,26 +277,24 @@ int lane_watch(struct gatehouse_device *d, int fd, uint32_t events, void (*ready
     return 0;
 }
 
-static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+static void on_timer(struct wait_time *time)
 {
-    struct timer *t = userdata;
+    struct later *t = (struct later *)time;
     struct gatehouse_device *d = t->device;
     void (*fire)(void *) = t->fire;
 
     for (size_t i = 0; i < DEVICE_TIMERS_MAX; i++)
         if (d->thread.timers[i] == t)
             d->thread.timers[i] = NULL;
-    sd_event_source_disable_unref(t->source);
-    free(t);
+    drop_timer(d, &t);
     begin(d->lane, d, "a timer's callback");
     fire(d->thread.data);
     end(d->lane);
-    return 0;
 }
 
 int lane_timer(struct gatehouse_device *d, uint64_t when, void (*fire)(void *))
 {
-    struct timer *t;
+    struct later *t;
     size_t i = 0;
     int r;
 
@@ -295,12 +305,13 @@ int lane_timer(struct gatehouse_device *d, uint64_t when, void (*fire)(void *))
     t = calloc(1, sizeof(*t));
     if (!t)
         return -ENOMEM;
-    *t = (struct timer){.device = d, .fire = fire};
-    r = sd_event_add_time(d->lane->event, &t->source, CLOCK_MONOTONIC, when, 1, on_timer, t);
+    *t = (struct later){.device = d, .fire = fire};
+    r = waits_add_time(&d->lane->waits, &t->wait, on_timer);
     if (r < 0) {
         free(t);
         return r;
     }
+    waits_set_time(&d->lane->waits, &t->wait, when, 0);
     d->thread.timers[i] = t;
     return 0;
 }
@@ -442,8 +453,7 @@ static void run_job(struct lane *l, struct job *j)
 
     switch (j->kind) {
     case JOB_OPEN:
-        j->device->thread.backoff = OPEN_RETRY_MIN;
-        device_try_open(j->device);
+        device_begin(j->device);
         job_free(j);
         return;
     case JOB_CLOSE:
@@ -474,35 +484,30 @@ static void run_job(struct lane *l, struct job *j)
     inbox_put_note(l->inbox, &note, NULL);
 }
 
-static int on_scan_turn(sd_event_source *source, uint64_t usec, void *userdata)
+void lane_scan_turn(struct wait_time *turn)
 {
-    struct lane *l = userdata;
+    struct lane *l = WAIT_OWNER(turn, struct lane, scan_turn);
     struct job *j = TAILQ_FIRST(&l->scans);
 
     TAILQ_REMOVE(&l->scans, j, link);
     run_job(l, j);
-    return TAILQ_EMPTY(&l->scans) ? 0 : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    if (!TAILQ_EMPTY(&l->scans))
+        waits_set_time(&l->waits, turn, 0, 0);
 }
 
-/* The part of a scan that follows the last one may be here before the loop has looked at the clock: behind what is due
- * by now, as a timer that is due only when the loop looks again. */
-static int line_up_scan(struct lane *l, struct job *j)
+/* Behind what is due by now. */
+static void line_up_scan(struct lane *l, struct job *j)
 {
-    int r = sd_event_source_set_time(l->scan_turn, clock_monotonic());
-
     TAILQ_INSERT_TAIL(&l->scans, j, link);
-    return r < 0 ? r : sd_event_source_set_enabled(l->scan_turn, SD_EVENT_ONESHOT);
+    waits_set_time(&l->waits, &l->scan_turn, 0, 0);
 }
 
-/* One job or wake a dispatch: sd-event looks after the others in between, by their priority. */
-static int on_work(sd_event_source *source, int fd, uint32_t events, void *userdata)
+/* One job or wake; false: there is none. */
+static bool work(struct lane *l)
 {
     struct gatehouse_device *d = NULL;
-    struct lane *l = userdata;
     struct job *j;
-    uint64_t count;
 
-    (void)!read(fd, &count, sizeof(count));
     pthread_mutex_lock(&l->mutex);
     j = TAILQ_FIRST(&l->jobs);
     if (j)
@@ -513,39 +518,28 @@ static int on_work(sd_event_source *source, int fd, uint32_t events, void *userd
     }
     pthread_mutex_unlock(&l->mutex);
     if (j && j->kind == JOB_SCAN)
-        return line_up_scan(l, j);
-    if (j)
+        line_up_scan(l, j);
+    else if (j)
         run_job(l, j);
-    else if (d && d->thread.poll)
-        return poll_at(d, 0);
-    return 0;
+    else if (d && d->thread.open && l->plugin->poll)
+        poll_at(d, 0);
+    return j || d;
 }
 
+/* All jobs go before anything else that is due. */
 void *lane_main(void *lane)
 {
     struct lane *l = lane;
     const struct note ended = {.kind = NOTE_LANE_ENDED, .lane = l};
-    sd_event_source *work = NULL;
-    int r = sd_event_new(&l->event);
+    int r = 0;
 
-    if (r >= 0)
-        r = sd_event_add_io(l->event, &work, l->event_fd, EPOLLIN, on_work, l);
-    if (r >= 0)
-        r = sd_event_source_set_priority(work, PRIORITY_JOBS);
-    TAILQ_INIT(&l->scans);
-    if (r >= 0)
-        r = sd_event_add_time(l->event, &l->scan_turn, CLOCK_MONOTONIC, 0, 1, on_scan_turn, l);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(l->scan_turn, SD_EVENT_OFF);
     while (r >= 0 && !l->stop)
-        r = sd_event_run(l->event, UINT64_MAX);
+        if (!work(l))
+            r = waits_step(&l->waits);
     if (r < 0) {
         log_error(NULL, "%s: a thread's loop failed: %s", l->key, strerror(-r));
         _exit(EXIT_FAILURE);
     }
-    sd_event_source_disable_unref(l->scan_turn);
-    sd_event_source_disable_unref(work);
-    l->event = sd_event_unref(l->event);
     inbox_put_note(l->inbox, &ended, NULL);
     return NULL;
 }

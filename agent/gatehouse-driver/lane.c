@@ -1,22 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "lane.h"
 
+#include "base/clock.h"
+
 #include <errno.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <time.h>
 
 /* A plugin may keep many buses; each costs what it touches of this. */
 #define STACK_SIZE (512 * 1024)
-
-uint64_t clock_monotonic(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
-}
 
 static int start_thread(struct lane *l)
 {
@@ -38,7 +30,7 @@ static int start_thread(struct lane *l)
 int lane_new(const char *key, const struct gatehouse_plugin *plugin, struct inbox *inbox, struct lane **ret)
 {
     struct lane *l = calloc(1, sizeof(*l));
-    int r = 0;
+    int r;
 
     if (!l)
         return -ENOMEM;
@@ -47,18 +39,17 @@ int lane_new(const char *key, const struct gatehouse_plugin *plugin, struct inbo
     TAILQ_INIT(&l->jobs);
     TAILQ_INIT(&l->woken);
     TAILQ_INIT(&l->samples);
+    TAILQ_INIT(&l->scans);
     pthread_mutex_init(&l->mutex, NULL);
     l->key = strdup(key);
     l->stop_job = job_new(JOB_STOP, NULL);
-    l->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE);
-    if (!l->key || !l->stop_job)
-        r = -ENOMEM;
-    else if (l->event_fd < 0)
-        r = -errno;
-    else
-        r = start_thread(l);
+    r = waits_init(&l->waits);
+    if (r >= 0)
+        r = waits_add_time(&l->waits, &l->scan_turn, lane_scan_turn);
+    if (r >= 0)
+        r = l->key && l->stop_job ? start_thread(l) : -ENOMEM;
     if (r < 0) {
-        safe_close(l->event_fd);
+        waits_done(&l->waits);
         pthread_mutex_destroy(&l->mutex);
         job_free(l->stop_job);
         free(l->key);
@@ -74,18 +65,11 @@ struct lane *lane_free(struct lane *l)
     if (!l)
         return NULL;
     pthread_join(l->thread, NULL);
-    safe_close(l->event_fd);
+    waits_done(&l->waits);
     pthread_mutex_destroy(&l->mutex);
     free(l->key);
     free(l);
     return NULL;
-}
-
-static void bump(struct lane *l)
-{
-    uint64_t one = 1;
-
-    (void)!write(l->event_fd, &one, sizeof(one));
 }
 
 void lane_post(struct lane *l, struct job *job)
@@ -93,7 +77,7 @@ void lane_post(struct lane *l, struct job *job)
     pthread_mutex_lock(&l->mutex);
     TAILQ_INSERT_TAIL(&l->jobs, job, link);
     pthread_mutex_unlock(&l->mutex);
-    bump(l);
+    waits_wake(&l->waits);
 }
 
 void lane_wake(struct gatehouse_device *d)
@@ -107,8 +91,9 @@ void lane_wake(struct gatehouse_device *d)
     if (news)
         TAILQ_INSERT_TAIL(&l->woken, d, by_wake);
     pthread_mutex_unlock(&l->mutex);
-    if (news)
-        bump(l);
+    /* The lane's own thread looks before it waits. */
+    if (news && lane_current() != l)
+        waits_wake(&l->waits);
 }
 
 bool lane_overdue(struct lane *l, struct overdue *ret)

@@ -10,6 +10,7 @@
 
 #include "device.h"
 #include "inbox.h"
+#include "waits.h"
 
 struct lane {
     LIST_ENTRY(lane) link; /* the loop's, as are those below, up to the plugin */
@@ -22,7 +23,7 @@ struct lane {
     const struct gatehouse_plugin *plugin;
     struct inbox *inbox;
     pthread_t thread;
-    int event_fd; /* counts jobs and wakes */
+    struct waits waits; /* the thread's; woken for jobs and wakes */
 
     pthread_mutex_t mutex; /* for these */
     struct job_list jobs;
@@ -31,9 +32,8 @@ struct lane {
     char device[DEVICE_ID_MAX + 1];
     uint64_t began, deadline; /* CLOCK_MONOTONIC */
 
-    sd_event *event;       /* the thread's, as are these */
-    struct job_list scans; /* whose turn comes after the polls that are due */
-    sd_event_source *scan_turn;
+    struct job_list scans; /* the thread's, as are these: whose turn comes after the polls that are due */
+    struct wait_time scan_turn;
     bool stop;
     struct queued_list samples; /* reported by the callback that runs; by_age */
     size_t n_samples;
@@ -54,10 +54,9 @@ struct overdue {
 };
 bool lane_overdue(struct lane *l, struct overdue *ret);
 
-uint64_t clock_monotonic(void);
-
 /* lane-thread.c: the thread itself. */
 void *lane_main(void *lane);
+void lane_scan_turn(struct wait_time *turn);
 /* The lane whose callback the calling thread is in, or NULL. */
 struct lane *lane_current(void);
 void lane_set_deadline(struct lane *l, uint64_t from_now);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* gatehouse-driver NAME: hosts one plugin and speaks the driver protocol for it. */
+#include "base/clock.h"
 #include "base/id.h"
 #include "base/log.h"
 #include "base/names.h"

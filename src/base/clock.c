@@ -31,6 +31,11 @@ uint64_t clock_boottime(void)
     return now(CLOCK_BOOTTIME);
 }
 
+uint64_t clock_monotonic(void)
+{
+    return now(CLOCK_MONOTONIC);
+}
+
 uint64_t clock_realtime(void)
 {
     return now(CLOCK_REALTIME);

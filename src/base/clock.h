@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 uint64_t clock_boottime(void);
+uint64_t clock_monotonic(void);
 uint64_t clock_realtime(void);
 
 /* What speaks for CLOCK_REALTIME, and times that it cannot be before. */

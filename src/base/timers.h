@@ -9,6 +9,7 @@
  * after stopping it. */
 
 #include "base/cleanup.h"
+#include "base/deadlines.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +20,7 @@ struct timers;
 
 /* Embedded in what owns it; zeroed: stopped. */
 struct timer {
-    uint32_t place; /* in the heap, from 1; 0: stopped */
+    struct deadline deadline; /* first: the heap's is the timer's */
 };
 
 /* `fire` is called with each timer that has come, which is stopped then. They may come up to `accuracy` late, so that
