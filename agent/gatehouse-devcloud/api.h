@@ -27,7 +27,7 @@
  *     PUT  /v1/credentials/T/D                           the whole set; 204, ETag; 412 If-Match does not; 409 an
  * auth-id is another device's
  *
- * Pure but for the store and the events of credentials. One thread. */
+ * Pure except for the store and the events of credentials. One thread. */
 
 #include "store.h"
 

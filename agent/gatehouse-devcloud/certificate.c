@@ -53,7 +53,7 @@ static void pair_done(struct pair *p)
         gnutls_x509_crt_deinit(p->certificate);
 }
 
-/* What both certificates have. The outcome is GnuTLS's. */
+/* Begins either certificate. Returns GnuTLS's status. */
 static int pair_begin(struct pair *p, const char *name, bool authority)
 {
     unsigned char serial[16], id[64];

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the control socket's commands do; control.h lists them. One thread. */
+/* The commands of the control socket; control.h lists them. One thread. */
 
 #include "https.h"
 #include "server.h"
 
 #include <json-c/json.h>
 
-/* What the commands act upon. */
+/* The objects that commands act upon. */
 struct cloud {
     struct server *server;
     struct https *https; /* NULL: no management calls */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the development cloud tells on standard output: one line an event, for people or (--json) as one JSON object.
+/* Events of the development cloud on standard output: one line each, for people or (--json) as one JSON object.
  * Never a key. A reader that is gone stops nothing. One thread;
  * events_flush() before what they tell of is answered, and at the end of each loop turn. */
 
@@ -32,5 +32,5 @@ void event_fault(const char *what, const struct device *d, const char *method, c
 /* A management call; `status` 0: it was not answered. `late`: carried out only now. */
 void event_request(const struct device *d, const char *method, const char *path, json_object *query, unsigned status,
                    const char *reason, bool late);
-/* What became of a command, as the device says it. */
+/* The outcome of a command, as the device reports it. */
 void event_outcome(const struct device *d, const char *identity, json_object *outcome);

@@ -21,7 +21,7 @@ struct call {
     struct api_answer *answer;
 };
 
-/* What a body may have. */
+/* A member that a body may have. */
 struct body {
     const char *name;
     json_object *hardware;

@@ -24,7 +24,7 @@
 /* One request. */
 struct exchange {
     struct https *https;
-    struct api_request request; /* owns its texts but for the body, which is `body` */
+    struct api_request request; /* owns its texts, except the body, which is `body` */
     char *body;
     bool too_large;
     bool waited; /* was slow about it already */
@@ -226,7 +226,7 @@ static void run_late(struct https *h, struct exchange *x)
     exchange_free(x);
 }
 
-/* What waited for a second offer: the same call, by its method and path. */
+/* Runs calls that waited for a second one with the same method and path. */
 static void run_later_ones(struct https *h, const struct api_request *q)
 {
     struct exchange *x = TAILQ_FIRST(&h->late), *next;

@@ -33,7 +33,7 @@ struct request {
     size_t size;
 };
 
-/* What will be sent: kept in the exchange, so that a repeated request gets the same. */
+/* Sets the answer. It is kept in the exchange, so that a repeated request gets the same. */
 static void answer(struct exchange *x, uint8_t code, int format, const char *body)
 {
     x->code = code;
@@ -276,7 +276,7 @@ static void send_answer(struct client *c, const struct exchange *x, coap_pdu_t *
 
     server_lose_answer(c->server, x->lost);
     if (x->lost) {
-        /* What libcoap makes of no code is dropped on its way out; confirmable, it would be sent again. */
+        /* libcoap drops a message without a code on its way out; if confirmable, it would be retransmitted. */
         coap_pdu_set_type(response, COAP_MESSAGE_ACK);
         return;
     }

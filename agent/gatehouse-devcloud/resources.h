@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a child may ask for, each over its own session:
+/* The resources that a child may request, each over its own session:
  *
  *     POST telemetry             SenML JSON (110)                        2.04; 4.00; 4.03 another device's name
  *     POST credentials           {"identity":s,"key":base64} (50)        2.01 new, 2.04 the same or replaced: {"id":s};

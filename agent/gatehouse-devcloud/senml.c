@@ -83,7 +83,7 @@ static int check_labels(json_object *o, struct error *e)
     return 0;
 }
 
-/* RFC 8428 section 4.5.1, but for the first character: the probe's name is one that no point can have. */
+/* RFC 8428 section 4.5.1, except for the first character: the probe's name is one that no point can have. */
 static bool name_valid(const char *name)
 {
     size_t n = strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-:./_");

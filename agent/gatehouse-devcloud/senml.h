@@ -2,7 +2,7 @@
 #pragma once
 
 /* Reads an arriving SenML JSON pack (RFC 8428): base fields resolved into each record, times made absolute. A pack is
- * taken whole or not at all. The caller owns the pack and calls senml_pack_free. Pure but for the clock given. */
+ * taken whole or not at all. The caller owns the pack and calls senml_pack_free. Pure except for the given clock. */
 
 #include "base/cleanup.h"
 #include "base/error.h"

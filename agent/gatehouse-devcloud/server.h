@@ -17,7 +17,7 @@
 #define CLIENT_EXCHANGES 32
 #define COMMANDS_MAX_AGE 3600 /* seconds until a device that heard nothing asks again */
 
-/* What a message id was answered with, so that a repeated request is not carried out twice (RFC 7252 section 4.5). */
+/* The answer to a message id, so that a repeated request is not carried out twice (RFC 7252 section 4.5). */
 struct exchange {
     uint64_t began; /* CLOCK_BOOTTIME; 0: unused */
     uint16_t mid;
@@ -68,7 +68,7 @@ int server_restart(struct server *s, struct error *e);
 /* Datagrams are dropped unread and nothing is sent until `until` (CLOCK_BOOTTIME); 0 ends it. */
 int server_silence(struct server *s, uint64_t until);
 
-/* What time it is for who asks, in milliseconds since 1970; 0: the real one. It goes on from there. */
+/* Sets the time told to devices, in milliseconds since 1970; 0: the real time. It runs on from there. */
 void server_set_clock(struct server *s, uint64_t ms);
 uint64_t server_clock(const struct server *s);
 

@@ -265,7 +265,7 @@ int store_put(struct store *s, const char *identity, const void *key, size_t siz
     return r;
 }
 
-/* What a new device is known by to the management calls. */
+/* The details of a new device in the management calls. */
 static json_object *device_details(json_object *hardware)
 {
     json_object *details = json_object_new_object();
@@ -386,7 +386,7 @@ static int take_psk_line(struct store *s, const struct psk_line *line, struct er
     return store_put(s, line->identity, line->key, line->key_size, line->device[0] ? line->device : NULL, &c, e);
 }
 
-/* What the file gave, and takes back; not what a device has put in its place since. */
+/* Drops a credential that the file gave and takes back; not one that a device has put in its place since. */
 static int drop_psk_line(struct store *s, const struct psk_line *line, struct error *e)
 {
     struct credential *c = store_find(s, line->identity);

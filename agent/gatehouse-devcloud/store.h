@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the development cloud knows: devices, their credentials, and what arrived.
+/* State of the development cloud: devices, their credentials and the samples that arrived.
  *
  * The store owns everything it hands out. A forgotten device or deleted credential stays allocated (marked) until
  * store_free, so that live sessions may keep pointing at it, as a real cloud keeps sessions of deleted credentials

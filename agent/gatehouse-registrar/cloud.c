@@ -55,7 +55,7 @@ static void message_of(struct cloud *c, const struct https_answer *a, char text[
     snprintf(text, 160, "%s%.150s", message ? ": " : "", message ?: "");
 }
 
-/* What is said alike to those who look and those who write. */
+/* Refusals that mean the same for look-ups and writes. */
 static int refused(struct cloud *c, const char *method, const struct https_answer *a)
 {
     char message[160];

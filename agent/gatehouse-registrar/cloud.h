@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the registrars of clouds have in common: a request carried out by HTTPS calls, and what no particular cloud says
- * with its statuses. */
+/* Common part of the clouds' registrars: a request carried out by HTTPS calls, and the statuses that mean the same at
+ * every cloud. */
 
 #include "https.h"
 #include "outcome.h"

@@ -24,7 +24,7 @@ struct run {
     bool ended; /* the program itself; what it left behind may still hold its output */
 };
 
-/* What the program is told: the request without what concerns only us. NULL: no memory. */
+/* The request for the program, without members that concern only us. NULL: no memory. */
 static json_object *program_request(const struct request *q)
 {
     static const char *const keys[] = {"action",  "device", "hardware_id", "identity", "cloud_id", "other_id",
@@ -154,7 +154,7 @@ static int attend(struct run *r, uint64_t deadline)
             return -errno;
         if (fds[0].revents) {
             r->ended = true;
-            /* Whatever it started and left behind; it may hold the output open. The group stands as long as the
+            /* Processes that it left behind may hold the output open. The group exists as long as the
              * program has not been waited for. */
             kill(-r->pid, SIGKILL);
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What Golioth's lists and answers say. The bytes are foreign. Pure.
+/* Readers of Golioth's lists and answers. The bytes are untrusted. Pure.
  *
  *   {"list": [...], "page": 0, "perPage": 100, "total": 3}     {"data": {"id": "..."}} */
 
@@ -18,7 +18,7 @@ json_object *golioth_page(json_object *page, size_t *ret_total);
 /* Which of the list is the device with this hardware id: its id, or "". -ENOTUNIQ: several; -EBADMSG: its id is none.
  */
 int golioth_find_device(json_object *list, const char *hardware_id, char ret_id[CLOUD_ID_MAX]);
-/* Which is the credential with this identity, with or without the project behind it. -EBADMSG likewise. */
+/* Finds the credential with this identity, with or without the project behind it. -EBADMSG as above. */
 int golioth_find_credential(json_object *list, const char *identity, char ret_id[CLOUD_ID_MAX]);
 /* The id at `key` in the answer's data. -EBADMSG: there is none. */
 int golioth_new_id(json_object *answer, const char *key, char ret_id[CLOUD_ID_MAX]);

@@ -232,7 +232,7 @@ static int provision(struct golioth *g)
     return r == CLOUD_GO_ON ? taken(g, REGISTRAR_OK) : r;
 }
 
-/* What is concluded once the cloud said that it exists, and does not show it with the device. */
+/* The conclusion if the cloud reports that it exists, but does not list it with the device. */
 static int exists_unseen(struct golioth *g)
 {
     const struct request *q = g->cloud.q;
@@ -261,7 +261,7 @@ static int put(struct golioth *g)
             return CLOUD_ENDED;
         if (g->credential[0])
             return found(g);
-        /* What exists may have been the device, which a stale list did not show. */
+        /* The existing object may be the device, missing from a stale list. */
         if (r == CLOUD_EXISTS && (had_device || !g->device[0]))
             return exists_unseen(g);
         if (r == CLOUD_FAILED) {

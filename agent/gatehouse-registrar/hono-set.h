@@ -25,8 +25,8 @@ enum hono_state {
     HONO_DISPLACED, /* mode "replaces": the device's other credential stands there, or which one cannot be told */
     HONO_FOREIGN,   /* somebody else's */
 };
-/* What stands there, and its secret's id ("" if it has none that could be kept). `sent`: this credential may have been
- * written before. */
+/* The state of the credential, and its secret's id ("" if it has none that could be kept). `sent`: this credential may
+ * have been written before. */
 enum hono_state hono_look(json_object *set, const char *auth_id, const struct request *q, bool sent,
                           char ret_id[CLOUD_ID_MAX]);
 

@@ -67,7 +67,7 @@ static int write_set(struct hono *h)
     return r;
 }
 
-/* What the outcome of a write leaves to be done: CLOUD_GO_ON, to look again, or CLOUD_ENDED. */
+/* The next step after a write: CLOUD_GO_ON, to look again, or CLOUD_ENDED. */
 static int written(struct hono *h, int r)
 {
     switch (r) {
@@ -99,7 +99,7 @@ static int judge(struct hono *h)
     if (!h->looked)
         memcpy(h->before, id, sizeof(id));
     h->looked = true;
-    /* What came there while we wrote is what we wrote, whichever the ids known before. */
+    /* A credential that appeared while we wrote is ours, whichever ids were known before. */
     if (wrote && state != HONO_NONE && strcmp(id, h->before) != 0)
         return outcome_ok(h->cloud.out, REGISTRAR_OK, id), CLOUD_ENDED;
     if (state == HONO_OURS)

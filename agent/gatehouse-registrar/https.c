@@ -59,7 +59,7 @@ static CURLcode settings(struct https *h, const struct request *q)
 {
     CURLcode k = curl_easy_setopt(h->curl, CURLOPT_PROTOCOLS_STR, "https");
 
-    /* Whatever the library's version and the system's policy still take. */
+    /* Independent of the library's version and the system's policy. */
     if (k == CURLE_OK)
         k = curl_easy_setopt(h->curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
     if (k == CURLE_OK)

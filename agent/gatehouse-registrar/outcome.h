@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What became of a request: the answer with the room for its texts. Embedded; begins zeroed. */
+/* The outcome of a request: the answer with the room for its texts. Embedded; begins zeroed. */
 
 #include "registrar/answer.h"
 

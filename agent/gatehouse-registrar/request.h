@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the agent asks for, read strictly: an unknown key, one that is missing, or one of another type is refused with
- * words. Pure. All texts belong to the request; the caller calls request_done(). */
+/* A request of the agent, read strictly: an unknown key, a missing one, or one of another type is refused with an
+ * error text. Pure. All texts belong to the request; the caller calls request_done(). */
 
 #include "base/error.h"
 #include "registrar/wire.h"
@@ -22,7 +22,7 @@ struct request {
     const char *device, *identity;
     const char *hardware_id;         /* the device's, if the request names none */
     const char *cloud_id, *other_id; /* "" if unknown */
-    const char *encoding, *key;      /* NULL but for put */
+    const char *encoding, *key;      /* NULL except for put */
     bool offered, create, replaces, clock;
     /* how the cloud is reached; those that do not belong to the type are NULL */
     enum registrar_type type;

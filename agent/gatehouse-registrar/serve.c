@@ -171,7 +171,7 @@ int serve(int fd, const struct serve_options *options)
     size_t n = 0;
     int r = text ? read_request(fd, text, &n) : -ENOMEM;
 
-    /* Who hung up without a word wanted nothing. */
+    /* A peer that hangs up without a request is no error. */
     if (r >= 0 && n == 0) {
         free(text);
         return 0;

@@ -51,7 +51,7 @@ void care_ways_back(const struct options *o, const struct config *config, const 
         keyfile);
 }
 
-/* What restoring and recovering need. */
+/* Context of restoring and recovering. */
 struct care {
     struct arena *arena;
     struct secret *recovery_key;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is done to the vault as a whole while no agent runs. Each says what it does and returns an exit status. */
+/* Operations on the whole vault while no agent runs. Each reports its result and returns an exit status. */
 
 #include "options.h"
 

@@ -14,7 +14,7 @@
 
 #define TURN_SAID (2 * USEC_PER_MSEC)
 
-/* What this thread has had of the machine so far. */
+/* Wall clock and CPU time of this thread so far. */
 struct account {
     uint64_t wall, cpu;
     uint64_t ready; /* to run, and did not get to */

@@ -140,7 +140,7 @@ static int verify_vault(struct agent *a)
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* What `systemctl status` shows. */
+/* Sets the status that `systemctl status` shows. */
 static void tell_status(struct agent *a, const char *state)
 {
     struct fleet_totals totals;

@@ -79,7 +79,7 @@ static const struct option long_options[] = {
     {0},
 };
 
-/* What goes with --check-config only. */
+/* Takes an option of --check-config. */
 static void take_check(struct options *o, int option)
 {
     if (option == OPTION_DRIVER_PROGRAM)
@@ -153,7 +153,7 @@ static int take(struct options *o, int option)
     }
 }
 
-/* What does not go together. Two acts in one call would leave the user to guess which came first. */
+/* Refuses options that exclude each other. Two acts in one call would leave their order to guess. */
 static int check_together(const struct options *o)
 {
     int acts = o->check_config + o->verify_vault + (o->backup != NULL) + (o->restore != NULL);

@@ -91,7 +91,7 @@ enum gatehouse_plugin_flags {
 /* Or-ed to a level: logged whatever the host's own level is, since the user has asked for it. */
 #define GATEHOUSE_LOG_ASKED (1 << 8)
 
-/* What the host does for the plugin. Valid from load until unload has returned. */
+/* Services of the host for the plugin. Valid from load until unload has returned. */
 struct gatehouse_host {
     uint32_t size;
     uint32_t abi;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a simulated point shows at a time. Pure. */
+/* The value of a simulated point at a time. Pure. */
 
 #include "config.h"
 

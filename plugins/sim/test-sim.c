@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the sim plugin takes and refuses in a configuration, and that its signals are what they are called. */
+/* The configurations that the sim plugin takes and refuses, and its signals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

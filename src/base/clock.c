@@ -98,7 +98,7 @@ void clock_trust(bool trust)
     trusted = trust;
 }
 
-/* What lies further ahead than this program can be in use was written down by a clock that was wrong. */
+/* A time further ahead than this program's life was recorded by a wrong clock. */
 void clock_never_before(uint64_t realtime)
 {
     if (realtime > newest && realtime < SERVER_TIME_MAX)

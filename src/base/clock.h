@@ -10,7 +10,7 @@ uint64_t clock_boottime(void);
 uint64_t clock_monotonic(void);
 uint64_t clock_realtime(void);
 
-/* What speaks for CLOCK_REALTIME, and times that it cannot be before. */
+/* Evidence for CLOCK_REALTIME, and lower bounds of it. */
 struct clock_evidence {
     bool network; /* an NTP client has set it */
     bool boot;    /* the kernel began with a battery-backed clock, or with the host's in a virtual machine */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the SQLite files of the agent (vault, spool) have in common: one process at a time, names and logs that are
+/* Common part of the agent's SQLite files (vault, spool): one process at a time, names and logs that are
  * durable before they are acted on, and errors with words. Blocking; any thread, one at a time for one file. */
 
 #include "base/error.h"

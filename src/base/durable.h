@@ -2,7 +2,7 @@
 #pragma once
 
 /* Files that are either old or new after a power cut, never half: temp file, write all, fsync, rename, fsync of the
- * directory. Blocking: not for the loop thread but for what is small and rare (a device file added over D-Bus). */
+ * directory. Blocking: not for the loop thread, except for what is small and rare (a device file added over D-Bus). */
 
 #include "base/error.h"
 
@@ -23,7 +23,7 @@ struct durable_many;
 int durable_many_new(int dir_fd, mode_t mode, struct durable_many **ret, struct error *e);
 int durable_many_add(struct durable_many *m, const char *name, const void *data, size_t n, struct error *e);
 int durable_many_publish(struct durable_many *m, struct error *e);
-/* What was not published is removed. */
+/* Removes files that were not published. */
 struct durable_many *durable_many_free(struct durable_many *m);
 DEFINE_FREEP(struct durable_many, durable_many_free)
 /* Removes a name and syncs the directory; not there is success. */

@@ -6,5 +6,5 @@
 #include <stdbool.h>
 
 bool id_valid(const char *id);
-/* What id_valid wants, for error texts. */
+/* The rule of id_valid, for error texts. */
 #define ID_RULE "1 to 64 characters of A-Z a-z 0-9 . _ - beginning with a letter or digit"

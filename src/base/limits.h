@@ -246,7 +246,7 @@
 #define TURN_BUDGET                                                                                                    \
     (5 * USEC_PER_MSEC) /* beyond it what is ready waits for another turn: a handshake takes long on small machines */
 #define SOCKETS_PER_TURN 32 /* sockets read in one turn of the loop */
-/* What a session hears at most: COAP_MIDS_PER_SEC, twice where responses come separately, fits. */
+/* Datagrams that a session reads: COAP_MIDS_PER_SEC fits, twice where responses come separately. */
 #define DATAGRAMS_PER_SEC 500
 #define DATAGRAMS_BURST 1000
 #define DATAGRAMS_REST (100 * USEC_PER_MSEC) /* unread, when more have come */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the programs say: structured to the journal when standard error is the journal, otherwise lines on standard
- * error. Levels are syslog's. Any thread. Nothing here ever sees key bytes.
+/* Logging: structured to the journal when standard error is the journal, otherwise lines on standard error. Levels are
+ * syslog's. Any thread. Nothing here ever sees key bytes.
  *
- * Code in src/ logs at LOG_DEBUG only, but for what nobody else could tell (dropped packets): log_limited. */
+ * Code in src/ logs at LOG_DEBUG only, except for what no caller could report (dropped packets): log_limited. */
 
 #include "base/ratelimit.h"
 
@@ -25,7 +25,7 @@ void log_write(int level, const char *device, const char *format, ...) __attribu
 #define log_info(device, ...) log_write(LOG_INFO, device, __VA_ARGS__)
 #define log_debug(device, ...) log_write(LOG_DEBUG, device, __VA_ARGS__)
 
-/* Whatever the level is set to: what somebody has asked for. */
+/* Logs regardless of the level: output that somebody asked for. */
 void log_asked(int level, const char *device, const char *format, ...) __attribute__((format(printf, 3, 4)));
 
 /* An act that somebody may have to account for: with its id (base/messages.h) as MESSAGE_ID=, and the uid of who asked

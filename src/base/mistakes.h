@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is wrong in files that people write: a list, so that one run tells all of it, each with file:line:column.
+/* Mistakes in files that people write: a list, so that one run reports all of them, each with file:line:column.
  *
  * Embedded; the owner calls mistakes_done(). Any thread, one at a time. Running out of memory is kept in `failed`, and
  * the mistake is counted all the same: n_all, not n, says whether a file was good. */

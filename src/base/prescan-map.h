@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the prescan remembers: the values of a file, found by parent and key. Between prescan.c, which fills it, and
- * prescan-map.c, which answers from it; others include base/prescan.h. */
+/* The values of a prescanned file, by parent and key. prescan.c fills it, prescan-map.c answers from it; others include
+ * base/prescan.h. */
 
 #include "base/prescan.h"
 #include "base/strbuf.h"

@@ -122,7 +122,7 @@ static int skip(struct scanner *c)
     }
 }
 
-/* What stands here, for a text. */
+/* The character at this place, for an error text. */
 static const char *here(const struct scanner *c, char *text, size_t size)
 {
     int b = peek(c);

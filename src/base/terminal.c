@@ -69,7 +69,7 @@ int terminal_hide(int fd, const char *prompt, struct error *e)
     terminal.hidden.c_lflag &= ~(tcflag_t)(ECHO | ECHOE | ECHOK | ECHONL);
     terminal.hidden.c_lflag |= ICANON;
     catch_signals();
-    /* What was typed while it was shown is dropped with TCSAFLUSH. */
+    /* TCSAFLUSH drops input typed while echo was on. */
     if (tcsetattr(fd, TCSAFLUSH, &terminal.hidden) < 0) {
         r = error_errno(e, -errno, "cannot turn the terminal's echo off");
         terminal_show();

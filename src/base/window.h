@@ -2,7 +2,7 @@
 #pragma once
 
 /* A part of each day, as people write it in configuration: "02:00-05:00", local time; "22:00-06:00" goes over midnight.
- * Its end is not in it. Pure but for the time zone, which the C library knows; any thread. */
+ * Its end is not in it. Pure except for the C library's time zone; any thread. */
 
 #include "base/error.h"
 

@@ -58,7 +58,7 @@ struct config_admission {
     uint64_t jitter;     /* over which reconnects are spread, microseconds */
 };
 
-/* What of a device is sent first. */
+/* Which of a device's samples are sent first. */
 enum config_order {
     CONFIG_ORDER_PROFILE, /* as the profile says */
     CONFIG_ORDER_OLDEST,
@@ -200,7 +200,7 @@ DEFINE_FREEP(struct config_device, config_device_unref)
 int config_device_path(const struct config_paths *paths, const char *id, char **ret);
 /* Stores the text durably in config_device_path(). -EEXIST if the file is there already. Blocks on the disk. */
 int config_device_store(const struct config_paths *paths, const char *id, const char *text, size_t n, struct error *e);
-/* The same for many devices, with few syncs: all or none, but for a crash, after which some may be there. */
+/* The same for many devices, with few syncs: all or none, except after a crash, when some may be there. */
 int config_devices_store(const struct config_paths *paths, struct config_device *const *devices, char *const *texts,
                          size_t n, struct error *e);
 /* Removes the device's file durably. -EROFS if it is the administrator's, with the file's name. Blocks on the disk. */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a new configuration changes, so that only that is touched. Pure. */
+/* The differences between two configurations, so that unchanged devices are left alone. Pure. */
 
 #include "config/config.h"
 

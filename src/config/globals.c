@@ -218,7 +218,7 @@ static void read_client_id(struct reader *r, struct value object, struct config_
     config_copy(r, text, &u->client_id);
 }
 
-/* What is for one of the transports only. */
+/* Reads the keys of one transport only. */
 static void read_transport(struct reader *r, struct value object, struct config_uplink *u)
 {
     static const char *const keys[] = {"client_id", "mqtt_version"};

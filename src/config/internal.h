@@ -14,7 +14,7 @@ int config_parse_globals(struct config *c, char *text, size_t n, struct mistakes
 /* vault.c: the section `vault` of the root. */
 void config_read_vault(struct reader *r, struct value root, struct config_vault *ret);
 
-/* What is known of a device file, also of a bad one. */
+/* A device file, also a bad one. */
 struct device_file {
     char *path;
     char *id; /* NULL if it could not be read */

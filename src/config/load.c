@@ -23,7 +23,7 @@ static void files_done(struct files *f)
     free(f->list);
 }
 
-/* What editors and dpkg leave behind ends otherwise. */
+/* Backups of editors and dpkg have other endings. */
 static int is_device_file(const struct dirent *entry)
 {
     const char *end = strrchr(entry->d_name, '.');
@@ -112,8 +112,8 @@ static int by_id(const void *a, const void *b)
     return r ?: (x < y ? -1 : x > y);
 }
 
-/* Takes the devices over, but for those whose id stands in several files, also if one of those is bad, and those that
- * are the same to their broker. */
+/* Takes the devices over, except those whose id is in several files, even if one of those is bad, and those that are
+ * the same to their broker. */
 static int take_devices(struct config *c, struct files *f, struct mistakes *mistakes)
 {
     _cleanup_free_ struct device_file **sorted = calloc(f->n + 1, sizeof(*sorted));

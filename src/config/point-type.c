@@ -13,7 +13,7 @@
 
 #define HALF_MAX 65504.0
 
-/* What each type can hold. */
+/* The range of each type. */
 static const struct {
     const char *name;
     enum point_kind kind;

@@ -60,7 +60,7 @@ static void read_address(struct reader *r, struct value v, const char *key, bool
         add(r, settings, key, text);
 }
 
-/* What the clouds that are told over HTTPS have in common; `realm` is the key that names the project or tenant. */
+/* Reads the keys common to clouds reached over HTTPS; `realm` is the key that names the project or tenant. */
 static void read_https(struct reader *r, struct value v, const char *realm, const char *url, json_object *settings,
                        struct config_registrar *ret)
 {

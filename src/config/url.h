@@ -21,5 +21,5 @@ struct config_url {
 int config_url_parse(const char *text, struct config_url *ret, struct error *e);
 
 /* The address of a cloud's management interface, https://HOST[:PORT][/PATH], or of a proxy on the way there,
- * http(s)://HOST[:PORT], through which the encrypted connection passes whole. -EINVAL likewise. */
+ * http(s)://HOST[:PORT], through which the encrypted connection passes whole. -EINVAL as above. */
 int config_https_check(const char *text, bool proxy, struct error *e);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a cloud asks for. Nothing in here is believed: it comes from whoever may send to the device. */
+/* Commands from a cloud. All of it is untrusted: it comes from anybody who may send to the device. */
 #include "payload/cbor.h"
 #include "payload/internal.h"
 
@@ -50,7 +50,7 @@ int source_filter(const struct profile_source *s, const struct profile_names *na
     return strbuf_take(&b, ret);
 }
 
-/* What was captured from a topic or location; each NULL if it was not. */
+/* Captures from a topic or location; each NULL if absent. */
 struct captured {
     char *id, *point;
 };

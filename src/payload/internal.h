@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of this folder need of each other. Others include payload/profile.h. */
+/* Shared by the files of this folder only. Others include payload/profile.h. */
 
 #include "payload/template.h"
 

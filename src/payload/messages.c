@@ -254,7 +254,7 @@ int profile_source(const struct profile *p, size_t i, const struct profile_names
     if (r < 0)
         return r;
     ret->accept = s->accept;
-    /* What a topic captures is any one level of it. */
+    /* A capture in a topic is any one level of it. */
     if (p->transport == PROFILE_MQTT && s->kind == PROFILE_SUBSCRIBE) {
         free(ret->target);
         ret->target = NULL;

@@ -28,7 +28,7 @@ enum profile_transport { PROFILE_COAP, PROFILE_MQTT };
 
 enum profile_format { PROFILE_SENML_JSON, PROFILE_SENML_CBOR, PROFILE_JSON };
 
-/* What an answer to a request means for what was sent, and for the credential it was sent with. */
+/* The meaning of an answer for the samples sent and for the credential they were sent with. */
 enum profile_verdict {
     PROFILE_ACCEPTED, /* taken: samples are released, a probe has passed */
     PROFILE_REJECTED, /* the server will never take this content: a pack is split until the sample is found */
@@ -39,7 +39,7 @@ enum profile_verdict {
 /* CoAP methods (RFC 7252 section 12.1.1, RFC 8132) */
 enum profile_method { PROFILE_GET = 1, PROFILE_POST = 2, PROFILE_PUT = 3, PROFILE_FETCH = 5 };
 
-/* What {device}, {hardware_id}, {opaque}, {gateway} and {hold} stand for. */
+/* The values of {device}, {hardware_id}, {opaque}, {gateway} and {hold}. */
 struct profile_names {
     const char *device, *hardware_id, *opaque, *gateway;
     unsigned hold; /* seconds for which a server is asked to hold back the answer to a poll */
@@ -61,7 +61,7 @@ void profile_message_done(struct profile_message *m);
 
 struct json_object;
 
-/* What the file says of a message, before its words are put in. */
+/* A message of the file, before its templates are filled in. */
 struct profile_request {
     enum profile_method method;
     char *target;       /* NULL: there is no such request */
@@ -170,7 +170,7 @@ bool profile_same(const struct profile *a, const struct profile *b);
 /* A profile from the text of a file, which is changed in place. -EBADMSG with mistakes, -ENOMEM. */
 int profile_parse(const char *file, char *text, size_t n, struct profile **ret, struct mistakes *mistakes);
 
-/* What an answer with this CoAP code (class << 5 | detail) or MQTT reason code means. */
+/* The verdict of an answer with this CoAP code (class << 5 | detail) or MQTT reason code. */
 enum profile_verdict profile_verdict(const struct profile *p, uint8_t code);
 
 /* One telemetry message from the first of n samples, in order: at most `max` bytes (0: the profile's own bound; never
@@ -187,7 +187,7 @@ int profile_telemetry_target(const struct profile *p, const struct profile_names
 /* The probe. 0 or -ENOMEM; -ENOENT under probe_none. */
 int profile_probe(const struct profile *p, const struct profile_names *names, struct profile_message *ret);
 
-/* What an answer's time option says, in microseconds since 1970. -EBADMSG: nothing that is a time. */
+/* The time in an answer's time option, in microseconds since 1970. -EBADMSG: it holds no time. */
 int profile_server_time(const struct profile *p, const uint8_t *value, size_t n, uint64_t *ret);
 
 /* A point, as announcements know it. */
@@ -205,8 +205,8 @@ struct profile_point {
 int profile_announce(const struct profile *p, size_t i, const struct profile_names *names,
                      const struct profile_point *point, struct profile_message *ret);
 
-/* What a broker keeps of a point's samples, or of the device itself (point is NULL), beside announcements: the i-th
- * topic. 1 a topic, 0 there is no i-th, -ENOMEM. */
+/* The i-th topic that a broker retains of a point's samples, or of the device itself (point is NULL), beside
+ * announcements. 1 a topic, 0 there is no i-th, -ENOMEM. */
 int profile_kept(const struct profile *p, size_t i, const struct profile_names *names, const char *point, char **ret);
 /* Whether announcements depend on the kinds of points. */
 bool profile_wants_kinds(const struct profile *p);
@@ -216,13 +216,13 @@ const char *profile_bad_character(const struct profile *p, const char *id);
 /* The last will. 1 a message, 0 the profile has none, -ENOMEM. */
 int profile_will(const struct profile *p, const struct profile_names *names, struct profile_message *ret);
 
-/* What is said of the sensor's state; reason: "" if there is none. 1 a message, 0 the profile has no place for it,
+/* The message about the sensor's state; reason: "" if there is none. 1 a message, 0 the profile has no place for it,
  * -ENOMEM. */
 int profile_availability(const struct profile *p, const struct profile_names *names, enum sensor_state state,
                          const char *reason, struct profile_message *ret);
 
-/* What makes a message of a line for a log: its level, where it comes from, its words. 1 a message, 0 the profile has
- * no place for it, -ENOMEM. */
+/* Makes a message of a log line: its level, origin and text. 1 a message, 0 the profile has no place for it,
+ * -ENOMEM. */
 int profile_log(const struct profile *p, const struct profile_names *names, enum profile_level level,
                 const char *module, const char *text, struct profile_message *ret);
 
@@ -231,7 +231,7 @@ int profile_log(const struct profile *p, const struct profile_names *names, enum
 /* How to listen to a source: PROFILE_SUBSCRIBE: target is the path to observe or the topic filter; PROFILE_POLL: the
  * whole request whose response may bring a command. 0 or -ENOMEM. */
 int profile_source(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret);
-/* What is asked once it is listened to: 1 a message, 0 nothing, -ENOMEM. */
+/* The i-th request sent after subscribing: 1 a message, 0 nothing, -ENOMEM. */
 int profile_ask(const struct profile *p, size_t i, const struct profile_names *names, struct profile_message *ret);
 
 /* One write that is asked for. */
@@ -243,7 +243,7 @@ struct profile_command {
     struct sample_value value;
 };
 
-/* What one message asks for. The owner calls profile_commands_done(). */
+/* The commands in one message. The owner calls profile_commands_done(). */
 struct profile_commands {
     struct profile_command *list;
     size_t n;
@@ -259,8 +259,8 @@ void profile_commands_done(struct profile_commands *c);
 int profile_commands(const struct profile *p, size_t source, const struct profile_names *names, const char *topic,
                      int content_format, const void *payload, size_t n, struct profile_commands *ret, struct error *e);
 
-/* What is said of a command's outcome; text: what went wrong, "" when done; set: what the device has then, or NULL. 1 a
- * message, 0 none is wanted, -ENOMEM. */
+/* The message about a command's outcome; text: the error, "" when done; set: the value that the device has then, or
+ * NULL. 1 a message, 0 none is wanted, -ENOMEM. */
 int profile_outcome(const struct profile *p, const struct profile_names *names, const struct profile_command *c,
                     enum profile_outcome outcome, const char *text, const struct sample_value *set,
                     struct profile_message *ret);

@@ -52,7 +52,7 @@ static void check_keys(struct reader *r, struct value v, bool mqtt, const char *
         known[n++] = own[i];
     for (size_t i = 0; more && more[i] && n < KEYS_MAX - 4; i++)
         known[n++] = more[i];
-    /* What is of the other transport is told as such, not as unknown. */
+    /* A key of the other transport is reported as such, not as unknown. */
     for (size_t i = 0; of_other[i]; i++) {
         struct value at;
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What each answer means: "responses" of a profile. */
+/* The meaning of each answer: "responses" of a profile. */
 #include "payload/internal.h"
 
 #include <stdio.h>
@@ -47,7 +47,7 @@ static bool mqtt_codes(const char *text, struct codes *ret)
     return true;
 }
 
-/* What has been said of each code so far. */
+/* How each code was set so far. */
 enum said { SAID_NOTHING, SAID_BY_CLASS, SAID_BY_CODE };
 
 static void read_code(struct reader *r, struct value v, enum profile_verdict verdict, uint8_t said[256],

@@ -213,7 +213,7 @@ static void read_status(struct reader *r, struct value v, struct profile_source 
     profile_read_words(r, v, "status", names, s->status);
 }
 
-/* What names the point, and what is to be written. */
+/* Checks the sources of the point's name and of the value to write. */
 static void check_content(struct reader *r, struct value v, const struct profile_source *s, unsigned captured)
 {
     bool point = s->point || (captured & WORD_BIT(WORD_POINT));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* A profile's file, but for "responses" and "commands". */
+/* A profile's file, except "responses" and "commands". */
 #include "payload/internal.h"
 
 #include "base/limits.h"
@@ -11,7 +11,7 @@
 
 static const char *const body_keys[] = {"body", "text", NULL};
 
-/* What the format wants a body to be called. */
+/* The content format of a body in this format. */
 static int content_format(const struct profile *p)
 {
     switch (p->format) {
@@ -83,7 +83,7 @@ static void read_unit(struct reader *r, struct value v)
         reader_string(r, v, known[i], false, &text);
 }
 
-/* What people call units, for what the cloud calls them. */
+/* Reads the units: our name of each, and the cloud's. */
 static void read_units(struct reader *r, struct value root, struct profile *p)
 {
     struct value v;

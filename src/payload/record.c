@@ -64,7 +64,7 @@ struct pack {
     size_t records, max;
 };
 
-/* What the whole would have in bytes with one record more. */
+/* The size of the whole pack, in bytes, with one more record. */
 static size_t whole_size(const struct pack *k)
 {
     bool array = k->p->batch == PROFILE_BATCH_ARRAY || (k->p->batch == PROFILE_BATCH_WHEN_MANY && k->records > 0);

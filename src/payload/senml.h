@@ -24,7 +24,7 @@
 int senml_pack(bool cbor, const char *base_name, const struct sample *samples, size_t n, size_t max, char **ret_body,
                size_t *ret_size);
 
-/* What a name gets at its end: "" for a good value. */
+/* The suffix of a name: "" for a good value. */
 const char *quality_suffix(uint32_t quality);
 bool quality_suffix_is(const char *text);
 /* Finite, and its time is one of the day. */

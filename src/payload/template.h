@@ -89,7 +89,7 @@ void meanings_time(struct meanings *m, uint64_t usec);
 enum escape {
     ESCAPE_NONE,
     ESCAPE_TOPIC, /* a level of an MQTT topic: what would end it or be a wildcard is percent-encoded */
-    ESCAPE_PATH,  /* percent-encoded (RFC 3986) but for its unreserved characters */
+    ESCAPE_PATH,  /* percent-encoded, except the unreserved characters of RFC 3986 */
 };
 
 void template_text(struct strbuf *b, const char *template, const struct meanings *m, enum escape escape);

@@ -7,7 +7,7 @@
  * shortest floating-point number, that reads back as the same one. CBOR has definite lengths and each head as short as
  * it can be.
  *
- * Embedded and zeroed but for `cbor` and `labels`; who calls keeps to the grammar: a container's members are counted
+ * Embedded and zeroed, except `cbor` and `labels`. The caller keeps to the grammar: a container's members are counted
  * beforehand, each member of an object is a key and a value. Out of memory is kept in out.failed. Pure, any thread. */
 
 #include "base/sample.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a cloud's answer to a call of the `coap` registrar means. The answer's bytes are foreign. Pure.
+/* The meaning of a cloud's answer to a call of the `coap` registrar. The answer's bytes are untrusted. Pure.
  *
  *   POST credentials         2.01 new, 2.04 the same or replaced, both {"id": "..."}; 4.09 the identity has another
  * key; 4.00 malformed DELETE credentials/<id>  2.02 gone, 4.04 was not there */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What every registrar's calls begin with. For the files of src/registrar. */
+/* The common beginning of every registrar's calls. For the files of src/registrar. */
 
 #include "registrar/registrar.h"
 

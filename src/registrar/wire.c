@@ -10,7 +10,7 @@
 
 static const char *const actions[] = {[WIRE_PUT] = "put", [WIRE_FIND] = "find", [WIRE_DELETE] = "delete"};
 
-/* What may be answered to what. */
+/* The answers that each action may have. */
 static const bool possible[][REGISTRAR_RETRY + 1] = {
     [WIRE_PUT] = {[REGISTRAR_OK] = true,
                   [REGISTRAR_EXISTS_OURS] = true,

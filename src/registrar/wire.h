@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is said between the agent and gatehouse-registrar: a JSON object there, a JSON object back (doc/registrar-
- * protocol.md). Both programs link this, and neither believes the other. Pure. */
+/* The protocol between the agent and gatehouse-registrar: a JSON object each way (doc/registrar-protocol.md). Both
+ * programs link this, and neither trusts the other. Pure. */
 
 #include "base/json.h"
 #include "registrar/answer.h"
@@ -15,7 +15,7 @@ enum wire_action { WIRE_PUT, WIRE_FIND, WIRE_DELETE };
 const char *wire_action_to_string(enum wire_action action);
 int wire_action_from_string(const char *text);
 
-/* A request but for the key, which registrar/offer.c adds. */
+/* A request without the key, which registrar/offer.c adds. */
 struct wire_request {
     enum wire_action action;
     const char *device;      /* the agent's name for it */

@@ -63,7 +63,7 @@ ssize_t rotation_encode(const struct rotation_durable *d, uint8_t *blob, size_t 
     return p - blob;
 }
 
-/* What no commit of ours can have written. */
+/* Rejects combinations that no commit of ours writes. */
 static bool contradicts(const struct rotation_durable *d)
 {
     bool two = d->state != ROTATION_IDLE && !(d->state == ROTATION_RETIRING && d->removing);

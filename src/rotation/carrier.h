@@ -56,7 +56,7 @@ struct rotation_ops {
  * rotation_carrier_start(). -EINVAL, -EPROTONOSUPPORT: see rotation_decode(). */
 int rotation_carrier_new(const struct rotation_ops *ops, void *userdata, const struct rotation_policy *policy,
                          const void *blob, size_t n, bool has_main, bool has_backup, struct rotation_carrier **ret);
-/* What is in flight is forgotten; no op is called any more. May not be called from within an op. */
+/* Forgets operations in flight; no op is called any more. May not be called from within an op. */
 struct rotation_carrier *rotation_carrier_free(struct rotation_carrier *c);
 DEFINE_FREEP(struct rotation_carrier, rotation_carrier_free)
 void rotation_carrier_start(struct rotation_carrier *c);

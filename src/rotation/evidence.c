@@ -63,7 +63,7 @@ bool evidence_asking(const struct rotation_durable *d)
     return d->state == ROTATION_OFFERED || (deleting && !target_id(d));
 }
 
-/* What was under way may still arrive: counted from when it was sent, which is written down before. */
+/* A request under way may still arrive: counted from when it was sent, which is recorded before sending. */
 static void observe_restart(struct rotation *r, const struct rotation_policy *p, const struct stamp *now)
 {
     r->started = MAX_OF(now->boottime, UINT64_C(1));

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the rotation has learned from its events, and the facts that the table asks of it. Nothing here is durable: lost
- * in a crash it is learned again, and until then the machine does less. Pure; for machine.c. */
+/* Evidence gathered from events, and the facts that the table asks of it. Nothing here is durable: after a crash it is
+ * gathered again, and until then the machine does less. Pure; for machine.c. */
 
 #include "rotation/machine.h"
 #include "rotation/table.h"
@@ -13,7 +13,7 @@
 uint64_t event_time(const struct rotation_event *ev);
 
 void evidence_observe(struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev);
-/* What is counted belongs to a state, and ends with it. */
+/* Counts belong to a state, and end with it. */
 void evidence_clear(struct rotation *r);
 /* enum rotation_fact, of this moment. */
 uint32_t evidence_facts(const struct rotation *r, const struct rotation_policy *p, const struct rotation_event *ev);

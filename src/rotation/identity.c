@@ -10,7 +10,7 @@ enum field { TEXT, OPAQUE, DEVICE, NUMBER, FIELDS };
 
 static const char *const fields[FIELDS] = {[OPAQUE] = "{opaque}", [DEVICE] = "{device}", [NUMBER] = "{n}"};
 
-/* What stands at the head of `template`, and how long it is there. -EINVAL: a brace that opens no known field. */
+/* The field at the head of `template`, and its length. -EINVAL: a brace that opens no known field. */
 static int next_field(const char *template, enum field *ret, size_t *ret_length)
 {
     for (enum field f = OPAQUE; f < FIELDS; f++)

@@ -101,7 +101,7 @@ static bool apply_flags(struct rotation_durable *d, uint8_t set, uint8_t clear)
     return changed;
 }
 
-/* What an act asks for was written down before. */
+/* Whether the request of an act was recorded before it. */
 static bool written_before(const struct rotation *r, const struct rotation_row *row)
 {
     struct rotation_durable d = r->d;
@@ -289,7 +289,7 @@ static void add_row(struct rotation *r, const struct rotation_policy *p, const s
         add(out, ROTATION_DO_CLOSE_OLD);
     if (row->send & SEND_DONE)
         add_finished(ROTATION_DONE, row->text, out);
-    /* What was given up to make room for another goes on with that one. */
+    /* A rotation given up to make room for another continues with that one. */
     if (row->send & SEND_ABANDONED && !r->d.wanted)
         add_finished(ROTATION_ABANDONED, row->text ? row->text : cause_text(r->cause), out);
     if (row->send & SEND_REMOVED)
@@ -336,7 +336,7 @@ static void enter(struct rotation *r)
         r->proved_at = 0; /* that was another key */
         r->main_answers = 0;
     }
-    /* Who accepted main since a fallback may not have been the cloud. */
+    /* The peer that accepted main since a fallback may not have been the cloud. */
     if (r->d.fallen && !r->next.fallen && !swapped)
         r->proved_at = 0;
     if (moved || set) /* what was found with another key */

@@ -103,7 +103,7 @@ struct rotation_event {
     const char *cloud_id; /* OFFER_OK, FOUND: the cloud's id of the credential; may be NULL or empty: not known */
 };
 
-/* What the registrar is like, and what the configuration asks. */
+/* Properties of the registrar and of the configuration. */
 struct rotation_policy {
     bool replaces;    /* a new key displaces the old under one identity; otherwise both live */
     bool out_of_band; /* it has a login of its own and needs no session of the device */
@@ -112,7 +112,7 @@ struct rotation_policy {
     uint64_t retire_after;
 };
 
-/* What one transaction of the vault does, beside storing the next durable part. */
+/* The change of the vault in one transaction, beside storing the next durable part. */
 enum rotation_change_type {
     ROTATION_CHANGE_NONE,
     ROTATION_CHANGE_STATE,    /* the durable part alone */

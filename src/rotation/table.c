@@ -160,7 +160,7 @@ const struct rotation_row rotation_table[] = {
      .delay = DELAY_AGAIN},
     {ON(DELETING, DELETE_RETRY), .delay = DELAY_RETRY},
 
-    /* What is heard of main and backup. */
+    /* Verdicts on main and backup. */
     {ON(ANY, PROBE_REFUSED), IF(FACT_REMOVING | FACT_MAIN_REFUSED | FACT_BACKUP_REFUSED, FACT_OUT_OF_BAND),
      .send = SEND_LEFT, .delay = DELAY_RETRY, .text = LEFT},
     {ON(OFFERED, PROBE_REFUSED), IF(FACT_REMOVING | FACT_FALLEN | FACT_BACKUP_REFUSED, FACT_OUT_OF_BAND),

@@ -8,7 +8,7 @@
 
 #include <stdio.h>
 
-/* What may be asked of the moment. */
+/* Facts of the moment that a row may require. */
 enum rotation_fact {
     /* the registrar */
     FACT_REPLACES = 1u << 0,

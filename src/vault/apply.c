@@ -165,7 +165,7 @@ static void apply_reset(struct vault_change *c)
             c->after.main_slot = (uint8_t)change_held_slot(c->entry, step->digest);
 }
 
-/* What needs a credential in its slot. */
+/* Applies a step that needs a credential in its slot. */
 static int apply_detail(struct vault_change *c, const struct step *step, struct error *e)
 {
     struct credential *credential = slot_of(c, step->slot);

@@ -43,7 +43,7 @@ struct vault_restore {
     const void *bind;
     size_t bind_size;
     bool force;
-    /* What is different in the present vault. May be NULL. */
+    /* Called for each difference from the present vault. May be NULL. */
     void (*differs)(const char *device, const char *uplink, const char *how, void *userdata);
     void *userdata;
 };
@@ -70,7 +70,7 @@ struct backup {
     size_t box_size;
 };
 
-/* What any backup begins with. */
+/* The first bytes of every backup. */
 #define BACKUP_BEGIN_SIZE 5
 /* Whether it is a backup that opens without the bind value. */
 bool backup_is_unbound(const uint8_t begin[BACKUP_BEGIN_SIZE]);

@@ -15,7 +15,7 @@ int bind_serial(const char *text, size_t n, struct bind_value *ret)
     size_t size = strcspn(text, "\n");
 
     size = MIN_OF(size, end ? (size_t)(end - text) : n);
-    /* What boards without one say. */
+    /* Boards without a serial number report zeros. */
     if (size == 0 || strspn(text, "0") >= size || size > sizeof(ret->bytes))
         return -EINVAL;
     memcpy(ret->bytes, text, size);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a vault is bound to, beside its keyfile: `board-serial` (device tree), `machine-id`, or `file:PATH`, whose
- * contents are the value. None of them is a secret of the machine but, perhaps, the file. Blocking, small; at start. */
+/* The value that a vault is bound to, beside its keyfile: `board-serial` (device tree), `machine-id`, or `file:PATH`,
+ * whose contents are the value. None of them is secret, except perhaps the file. Blocking, small; at start. */
 
 #include "base/error.h"
 #include "base/limits.h"

@@ -19,7 +19,7 @@ static int refuse(struct scan *s, const char *why)
     return -EBADMSG;
 }
 
-/* What stands behind a field. There is a whole record: its line end, or the end of everything, comes. */
+/* Reads the end of a field. The record is complete, so a line end or the end of the text follows. */
 static int end_of_field(struct scan *s)
 {
     if (s->at == s->n)

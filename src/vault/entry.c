@@ -259,7 +259,7 @@ static int load_key(struct vault *v, struct vault_entry *entry, struct credentia
         r = keys_index(&v->keys, key, digest);
     if (r < 0)
         return r;
-    /* What the file has in this slot counts, also where that is another key. */
+    /* The file's content of this slot counts, even if that is another key. */
     if (!c->has_digest)
         memcpy(c->digest, digest, DIGEST_KEPT);
     c->has_digest = true;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of src/vault share about the vault in memory; nobody else includes this. Loop thread, but for
- * struct vault_batch's `writes`, which are the worker's while it runs. */
+/* The vault in memory, shared by the files of src/vault only. Loop thread, except struct vault_batch's `writes`, which
+ * belong to the worker while it runs. */
 
 #include "base/map.h"
 #include "base/worker.h"
@@ -237,7 +237,7 @@ void commit_done(struct vault *v);
 int rekey_prepare(struct rekey *k, struct error *e);
 /* On the worker. */
 int rekey_run(struct rekey *k, struct error *e);
-/* What was sealed becomes what is in memory; cannot fail. */
+/* Makes the sealed records the ones in memory; cannot fail. */
 void rekey_apply(struct rekey *k);
 /* Frees it, with its answer. */
 void rekey_end(struct rekey *k, int r, const struct error *e);

@@ -15,5 +15,5 @@ int keyfile_read(struct arena *arena, const char *path, struct secret **ret, str
 /* The one that a rekey was about to put in its place: CREDENTIAL_KEY_NEXT, or what keyfile_next_path() says of `path`.
  * Mostly there is none: -ENOENT. */
 int keyfile_read_next(struct arena *arena, const char *path, struct secret **ret, struct error *e);
-/* What a keyfile may be, of bytes that came in another way. -EINVAL, -EKEYREJECTED. */
+/* The checks of a keyfile, for bytes that came in another way. -EINVAL, -EKEYREJECTED. */
 int keyfile_check_bytes(const struct secret *key, struct error *e);

@@ -29,7 +29,7 @@ struct vault_keys {
     struct secret *index, *fingerprint, *identity;
 };
 
-/* What vault.db holds of them. */
+/* The keys as vault.db stores them. */
 struct sealed_keys {
     uint8_t vault_id[VAULT_ID_SIZE];
     uint64_t epoch;

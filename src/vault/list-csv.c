@@ -47,7 +47,7 @@ static int read_header(struct list_reader *l, const struct csv_record *record, s
         size_t n = record->lengths[i];
         int column;
 
-        /* What spreadsheets put before UTF-8. */
+        /* The byte order mark that spreadsheets write before UTF-8. */
         if (i == 0 && strncmp(field, "\xef\xbb\xbf", 3) == 0) {
             field += 3;
             n -= 3;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the list share: list.c reads records, list-csv.c and list-lines.c understand them. */
+/* Shared by the files of the list: list.c reads records, list-csv.c and list-lines.c interpret them. */
 
 #include "base/text.h"
 #include "vault/internal.h"

@@ -8,7 +8,7 @@
  *
  * Associated data: "GHVR", format, vault id, device, uplink, kind, physical slot, identity, generation; so a record
  * opens only where, and as what, it was sealed. Roles (main, backup) are the state record's: a swap seals no key anew.
- * Pure but for the nonce. */
+ * Pure except for the nonce. */
 
 #include "base/arena.h"
 #include "vault/seal.h"

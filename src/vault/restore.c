@@ -133,8 +133,8 @@ static bool holds(const struct vault_entry *entry, const char *fingerprint)
     return false;
 }
 
-/* What the present vault has and the backup has not. Fingerprints can be compared: both have the same fingerprint key,
- * which every rekey carries over. */
+/* Reports credentials of the present vault that the backup lacks. Fingerprints are comparable: every rekey keeps the
+ * fingerprint key. */
 static void compare_entry(struct restoring *g, const struct vault_entry *present)
 {
     const struct vault_entry *restored = vault_find(g->restored, present->device, present->uplink);
@@ -202,8 +202,8 @@ static int look_at_present(struct restoring *g, struct error *e)
 
 /* ── Marked as restored ── */
 
-/* What a sensor has counted since the backup was made stays counted, as long as its key is the same: otherwise what
- * somebody recorded meanwhile would be taken once more. */
+/* Keeps a sensor's counter of the present vault while its key is unchanged: otherwise messages recorded since the
+ * backup would be accepted again. */
 static void keep_counted(struct vault_change *c, const struct vault_entry *restored, const struct vault_entry *present)
 {
     const struct vault_credential *a = vault_credential(restored, VAULT_MAIN),
@@ -237,7 +237,7 @@ static int mark_entry(struct restoring *g, struct vault_entry *entry)
     return vault_commit(g->restored, c, NULL, NULL);
 }
 
-/* What is in quarantine as a whole takes no change, and its counter has leapt already. */
+/* An entry in quarantine takes no change, and its counter has already leapt. */
 static int mark(struct restoring *g, struct error *e)
 {
     struct vault *v = g->restored;

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The cryptography of format 1: ChaCha20-Poly1305 with a random 96-bit nonce, HKDF and HMAC with SHA-256, and the
- * associated data that ties a sealed box to its place. Pure but for the nonce; any thread that may use the secrets.
+ * associated data that ties a sealed box to its place. Pure except for the nonce; any thread that may use the secrets.
  * Failures: -EBADMSG what was opened is not authentic, -EIO from the library. */
 
 #include "base/arena.h"

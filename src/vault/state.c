@@ -189,7 +189,8 @@ static int get(struct state *s, unsigned tag, const uint8_t *tlv, size_t n)
     return 0;
 }
 
-/* What no writer writes: details of an empty slot, a slot newer than the entry, credentials of a removed entry. */
+/* Rejects states that no writer makes: details of an empty slot, a slot newer than the entry, credentials of a
+ * removed entry. */
 static bool consistent(const struct state *s)
 {
     for (unsigned i = 0; i < 2; i++) {

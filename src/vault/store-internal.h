@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What store.c (reading and writing) and store-open.c (lock, creation, opening) share. */
+/* Shared by store.c (reading and writing) and store-open.c (lock, creation, opening). */
 
 #include "vault/store.h"
 
@@ -29,7 +29,7 @@ struct store {
     sqlite3_stmt *prepared[N_STATEMENTS];
 };
 
-/* What to do about a damaged vault; ends an error text. */
+/* Advice about a damaged vault; ends an error text. */
 #define ADVICE "; restore a backup"
 
 /* Maps SQLite's result code and says "cannot DOING PATH: reason". */

@@ -96,8 +96,7 @@ static int choose_keyfile(struct vault *v, const struct vault_options *options, 
     return r;
 }
 
-/* Who has the keyfile opens an unbound vault anyway: nothing is given away by binding it when that is first asked for.
- */
+/* The keyfile alone opens an unbound vault, so binding it on first request gives nothing away. */
 static int adopt_bind(struct vault *v, const struct vault_options *options, const struct secret *keyfile,
                       struct error *e)
 {

@@ -76,8 +76,8 @@ DEFINE_FREEP(struct vault, vault_free)
  * would then be a lock-out. *ret_why (may be NULL) is then the reason; with true it is NULL or a warning. */
 bool vault_durable(const struct vault *vault, const char **ret_why);
 
-/* What is wrong with the vault as a whole, since parts of it were put back to an older version and it cannot be told
- * whose; NULL: nothing. An entry of which that can be told is in quarantine. */
+/* The error of a vault of which parts were put back to an older version, if it cannot be told whose; NULL: none. An
+ * entry that is known to be older is in quarantine. */
 const char *vault_put_back(const struct vault *vault);
 
 /* ── Reading ── */
@@ -158,7 +158,7 @@ DEFINE_FREEP(struct vault_change, vault_change_free)
 /* Fills or replaces a slot; `key` is copied. Checked at once, against what is committed and what is queued:
  * -EINVAL      key not 16..64 bytes, identity not 1..128 bytes of printable UTF-8
  * -EKEYREJECTED a weak key, without VAULT_FORCE_WEAK
- * -EEXIST      the key is or ever was in the vault (text names the device), but for the same key in the same slot again
+ * -EEXIST      the key is or ever was in the vault (text names the device), except the same key in the same slot
  * -EADDRINUSE  another device (named), or the other slot, has the identity
  * Of VAULT_BIND, which a sensor's maker chose, any key is taken, as often as it comes, unless it is or was a cloud's;
  * and never again for a cloud, since a driver knows it.
@@ -243,7 +243,7 @@ typedef void vault_key_done_fn(int r, struct secret *key, const struct error *e,
 
 /* Reads a key from a memfd sealed against writing or the read end of a pipe (anything else: -EINVAL at once), to its
  * end, at most KEY_DESCRIPTOR_MAX bytes, within KEY_DESCRIPTOR_TIMEOUT (-ETIMEDOUT). One trailing newline is dropped
- * but for raw. The descriptor is duplicated: the caller keeps its own. `done` is called on the loop, once, never from
+ * except raw. The descriptor is duplicated: the caller keeps its own. `done` is called on the loop, once, never from
  * within, unless vault_key_read_free() cancels it before; afterwards *ret (may be NULL) is gone. */
 int vault_key_read(struct arena *arena, sd_event *event, int fd, enum vault_encoding encoding, vault_key_done_fn *done,
                    void *userdata, struct vault_key_read **ret, struct error *e);

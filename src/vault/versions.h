@@ -11,7 +11,7 @@
  * far, and that one is taken out of its other cells. So some 60 entries can be told apart.
  *
  * The record is sealed with the state key: "GHVV", format, nonce, ciphertext, tag; associated data magic, format, vault
- * id. All of it is pure, but for the nonce. */
+ * id. All of it is pure, except for the nonce. */
 
 #include "base/arena.h"
 #include "vault/seal.h"

@@ -9,7 +9,7 @@
 
 #define DISTINCT_MIN 6
 
-/* What people and vendors type for a key, and what the examples of our own field use. Lower case, letters only. */
+/* Words that people, vendors and examples of this field use as keys. Lower case, letters only. */
 static const char *const words[] = {
     "abc",       "access",      "admin",     "administrator", "alpha",       "and",        "azerty",
     "bad",       "baseball",    "beef",      "beta",          "cafe",        "change",     "chip",
