@@ -33,6 +33,7 @@
 #include "base/ratelimit.h"
 #include "base/timers.h"
 #include "base/worker.h"
+#include "coap/message.h"
 #include "device/announce.h"
 #include "device/announced.h"
 #include "device/counts.h"
@@ -46,7 +47,6 @@
 #include "rotation/schedule.h"
 #include "spool/spool.h"
 #include "uplink/backoff.h"
-#include "uplink/coap-message.h"
 #include "uplink/session.h"
 
 /* An uplink's queue of first registrations. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The `coap` registrar: the device tells its own cloud, over its own session. */
 #include "base/clock.h"
+#include "coap/message.h"
 #include "registrar/answer.h"
 #include "registrar/call.h"
 #include "registrar/offer.h"
-#include "uplink/coap-message.h"
 #include "uplink/session.h"
 
 #include <errno.h>

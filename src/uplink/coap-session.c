@@ -3,7 +3,7 @@
  * made beside the first. */
 #include "base/clock.h"
 #include "base/limits.h"
-#include "uplink/coap-exchange.h"
+#include "coap/exchange.h"
 #include "uplink/dtls.h"
 #include "uplink/session-internal.h"
 #include "vault/key.h"

@@ -22,7 +22,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
-#include "uplink/message.h"
+#include "base/exchange.h"
 #include "uplink/suites.h"
 #include "vault/vault.h"
 

@@ -9,7 +9,7 @@
  *          7       by op >> 3: a GET, a PUT of 3000 bytes, reconnected, a smaller datagram_max, cancelled observation
  * Each request must end exactly once, and the endpoint may not send without end. */
 #include "base/cleanup.h"
-#include "uplink/coap-exchange.h"
+#include "coap/exchange.h"
 
 #include <stdlib.h>
 #include <string.h>

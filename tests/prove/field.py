@@ -57,7 +57,7 @@ ROWS = [
     Row("standstill", "a path that drops large datagrams", "oversize-coap", "large_datagrams_are_lost"),
     Row("standstill", "no PUBACK, no answer", "standstill", "it_is_told_that_nothing_is_accepted"),
     # Long polls, and idle NATs.
-    Row("idle NAT", "pings by what was last sent, long polls included", "unit:uplink-coap-keepalive", "", QUICK),
+    Row("idle NAT", "pings by what was last sent, long polls included", "unit:coap-keepalive", "", QUICK),
     Row("idle NAT", "a NAT with the kernel's defaults", "nat", "a_silent_session_keeps_its_binding"),
     Row("idle NAT", "a NAT that forgets after ten seconds", "nat", "a_hasty_nat_wants_a_short_keepalive"),
     # A new key that nobody accepts.

@@ -14,7 +14,7 @@
 #include "base/encode.h"
 #include "base/error.h"
 #include "base/worker.h"
-#include "uplink/coap-message.h"
+#include "coap/message.h"
 #include "uplink/session.h"
 #include "vault/vault.h"
 

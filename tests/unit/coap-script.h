@@ -24,8 +24,8 @@
 
 #include "base/cleanup.h"
 #include "base/encode.h"
-#include "uplink/coap-endpoint.h"
-#include "uplink/coap-exchange.h"
+#include "coap/endpoint.h"
+#include "coap/exchange.h"
 
 #include <stdio.h>
 #include <string.h>

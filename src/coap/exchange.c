@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/coap-endpoint.h"
+#include "coap/endpoint.h"
 
 #include <errno.h>
 #include <gnutls/gnutls.h>
@@ -122,7 +122,8 @@ static int add_block2(const struct coap_exchange *x, struct coap_message *m)
 /* The request as it stands: the block that is due, of the request or of the response. */
 static int build(struct coap_exchange *x, struct coap_message *m, uint8_t *path_buf, size_t path_size)
 {
-    /* Blocks of a response are asked for without the body, but for FETCH, whose body is part of what it asks for. */
+    /* Further blocks of a response are requested without the body, except by FETCH, whose body is part of the request.
+     */
     bool with_payload = x->payload_size > 0 && (!x->block2.active || (x->method == COAP_FETCH && !x->block1.active));
     int r;
 
@@ -323,7 +324,7 @@ static void restart_body(struct coap_exchange *x)
     coap_block2_done(&x->block2);
 }
 
-/* What a response may take counts as well, where it is what is large. */
+/* The size of a response counts as well, if it is the large one. */
 static size_t largest_datagram(const struct coap_exchange *x)
 {
     bool asks = x->method == COAP_GET || x->method == COAP_FETCH;

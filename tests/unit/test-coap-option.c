@@ -5,7 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "uplink/coap-exchange.h"
+#include "coap/exchange.h"
 
 #include <cmocka.h>
 #include <stdio.h>

@@ -8,10 +8,10 @@
  * outermost coap_leave(), and an endpoint freed in a callback is gone only after it. coap_exchange_finish() calls back,
  * so after it nothing that was looked up before may be touched. */
 
-#include "uplink/coap-block.h"
-#include "uplink/coap-exchange.h"
-#include "uplink/coap-path.h"
-#include "uplink/coap-reliability.h"
+#include "coap/block.h"
+#include "coap/exchange.h"
+#include "coap/path.h"
+#include "coap/reliability.h"
 
 /* Beside the path: Observe, Content-Format, Accept, two Block, Size1, Echo, Request-Tag, one that is wanted back. */
 #define COAP_OTHER_OPTIONS_MAX 9
@@ -128,7 +128,7 @@ void coap_exchange_heard(struct coap_exchange *x, bool acknowledged);
 bool coap_exchange_too_large(struct coap_exchange *x);
 /* A response for x, without unknown critical options. */
 void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *response);
-/* What was sent belongs to a session that is gone: to be sent anew. */
+/* Marks messages sent over a session that is gone, to be sent anew. */
 void coap_exchange_rewind(struct coap_exchange *x);
 /* Sends the ping of coap_endpoint_ping_in_doubt(), if it is not out yet; false if it may not be. */
 bool coap_exchange_ping_in_doubt(struct coap_endpoint *ep);

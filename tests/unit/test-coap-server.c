@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "uplink/coap-exchange.h"
+#include "coap/exchange.h"
 
 #include <arpa/inet.h>
 #include <cmocka.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/coap-endpoint.h"
+#include "coap/endpoint.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -230,7 +230,7 @@ static void reply(struct coap_endpoint *ep, const struct coap_message *m, uint8_
         send_empty(ep, type, m->mid);
 }
 
-/* What we sent under this message id and is not yet answered for good. */
+/* The exchange that we sent under this message id and that is not finished. */
 static struct coap_exchange *match_mid(struct coap_endpoint *ep, uint16_t mid)
 {
     for (struct coap_exchange *x = ep->first; x; x = x->next)
@@ -383,7 +383,7 @@ static void schedule_ping(struct coap_endpoint *ep)
         ep->ping_at = MAX_OF(ep->sent_at + half, ep->now) + coap_random_upto(&ep->random, half - early);
 }
 
-/* What is outstanding is sent again if it is not answered. A request that was acknowledged, and that the peer holds
+/* Outstanding messages are sent again if unanswered. A request that was acknowledged, and that the peer holds
  * until it has something to say, is not. */
 static bool is_outstanding(const struct coap_endpoint *ep)
 {
@@ -403,7 +403,7 @@ static bool is_silent(const struct coap_endpoint *ep)
 
 static void look_for_silence(struct coap_endpoint *ep)
 {
-    /* What is outstanding is repeated, but ever later, and nothing else may start before it is answered. */
+    /* Outstanding requests are retransmitted, ever later, and none is started before they are answered. */
     if (is_silent(ep)) {
         if (is_outstanding(ep))
             coap_exchange_ping_now(ep);
@@ -488,7 +488,7 @@ bool coap_endpoint_asks(const struct coap_endpoint *ep)
     return false;
 }
 
-/* What was alone under way when the session ended, in a way that may be its doing; it may be in vain to send it again:
+/* The exchange that was alone under way when the session ended, possibly because of it; a retry may be in vain:
  * then it is returned. */
 static struct coap_exchange *find_blamed(struct coap_endpoint *ep)
 {

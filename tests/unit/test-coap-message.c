@@ -7,7 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/encode.h"
-#include "uplink/coap-message.h"
+#include "coap/message.h"
 
 #include <cmocka.h>
 #include <stdio.h>

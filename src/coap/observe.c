@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/coap-observe.h"
+#include "coap/observe.h"
 
 #include "base/limits.h"
-#include "uplink/coap-endpoint.h"
+#include "coap/endpoint.h"
 
 #include <errno.h>
 #include <stdlib.h>

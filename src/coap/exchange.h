@@ -17,9 +17,9 @@
  * Failures: what is malformed, repeated or unknown is rejected as the RFCs say, counted and otherwise ignored. */
 
 #include "base/cleanup.h"
+#include "base/exchange.h"
 #include "base/limits.h"
-#include "uplink/coap-message.h"
-#include "uplink/message.h"
+#include "coap/message.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/coap-reliability.h"
+#include "coap/reliability.h"
 
 #include "base/cleanup.h"
 
@@ -79,7 +79,7 @@ void coap_rtt_sample(struct coap_rtt *t, uint64_t round_trip)
 
 void coap_rtt_weak_sample(struct coap_rtt *t, uint64_t at_most)
 {
-    /* What a first sample would make of it: R + R/2. */
+    /* The result of a first sample: R + R/2. */
     uint64_t weak = MIN_OF(at_most, 2 * COAP_RTO_MAX) * 3 / 2;
 
     t->rto = bounded((uint64_t)t->rto * 3 / 4 + weak / 4);

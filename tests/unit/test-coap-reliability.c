@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 #include "base/cleanup.h"
-#include "uplink/coap-exchange.h"
-#include "uplink/coap-reliability.h"
+#include "coap/exchange.h"
+#include "coap/reliability.h"
 
 #include <cmocka.h>
 #include <stdio.h>

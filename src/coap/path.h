@@ -16,7 +16,7 @@ struct coap_path {
     uint64_t raise_at;
 };
 
-/* What a datagram may hold where `ceiling` is what it may anyway. Raises a bound whose time has come. */
+/* The bytes that a datagram may hold, at most `ceiling`. Raises a bound whose time has come. */
 size_t coap_path_max(struct coap_path *p, size_t ceiling, uint64_t now);
 /* One of that size was lost several times while smaller ones were answered. False: it was as small as one may be, and
  * its size is not the reason. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What goes over a session, whichever its transport: a request and what became of it, a subscription and what it
- * brings. Over CoAP a request is one (RFC 7252), over MQTT a publication of QoS 1 and its PUBACK. Loop thread. */
+/* Messages over a session, whichever its transport: a request and its outcome, a subscription and its
+ * notifications. Over CoAP a request is one (RFC 7252), over MQTT a publication of QoS 1 and its PUBACK. Loop thread.
+ */
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,7 +2,7 @@
 #pragma once
 
 /* The arithmetic behind CoAP's reliability: retransmission timeouts from measured round trips, loss, message ids, and
- * the randomness of all three. Embedded structs, pure but for gnutls_rnd; loop thread. */
+ * the randomness of all three. Embedded structs, pure except for gnutls_rnd; loop thread. */
 
 #include "base/limits.h"
 #include "base/ratelimit.h"

@@ -6,7 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "uplink/coap-observe.h"
+#include "coap/observe.h"
 
 #include <cmocka.h>
 

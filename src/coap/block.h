@@ -5,7 +5,7 @@
  * to. Embedded structs, pure; loop thread. */
 
 #include "base/limits.h"
-#include "uplink/coap-message.h"
+#include "coap/message.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -24,7 +24,7 @@ struct coap_block {
 int coap_block_get(const struct coap_message *m, uint16_t number, struct coap_block *ret);
 uint32_t coap_block_value(const struct coap_block *b);
 
-/* What a response asks for next. */
+/* The next block that a response asks for. */
 enum coap_block_step {
     COAP_BLOCK_DONE,    /* the response is final */
     COAP_BLOCK_NEXT,    /* the next block */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/coap-message.h"
+#include "coap/message.h"
 
 #include "base/cleanup.h"
 #include "base/strbuf.h"
@@ -15,8 +15,8 @@
 #define EXTENDED_16_BASE 269
 #define SEGMENT_MAX 255
 
-/* What RFC 7252 section 5.10, 7641, 7959 and 9175 allow. Critical options (odd numbers) that a response may carry are
- * known if they stand here. */
+/* Options that RFC 7252 section 5.10, 7641, 7959 and 9175 allow. Critical options (odd numbers) that a response may
+ * carry are known if they stand here. */
 static const struct {
     uint16_t number;
     uint16_t min, max;

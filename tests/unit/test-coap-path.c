@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/coap-path.h"
+#include "coap/path.h"
 
 #include "base/cleanup.h"
 #include "base/limits.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/coap-block.h"
+#include "coap/block.h"
 
 #include "base/cleanup.h"
 
