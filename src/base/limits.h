@@ -187,6 +187,7 @@
 #define SPOOL_ORPHANS_INTERVAL USEC_PER_HOUR     /* samples of devices that are not configured are looked at so often */
 #define SPOOL_ORPHANS_SHOWN 100                  /* such devices on D-Bus */
 #define SPOOL_CORRUPT_MAX 3                      /* damaged files kept */
+#define LATEST_PER_TURN 1000                     /* overtaken samples of one device that are passed over */
 #define REJECTED_PER_TURN 64                     /* samples of one device found to be such as cannot be sent */
 
 /* Packs of samples */

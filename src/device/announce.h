@@ -25,10 +25,10 @@ struct withdrawing {
 };
 
 /* latest.c: where only the latest value of each point is to be sent */
-/* Whether these samples wait behind the queue, which has something; otherwise they are for the queue. */
-bool latest_take(struct device *d, const struct sample *samples, size_t n);
-/* The queue is empty, or everything ends: what waits goes there. */
-void latest_release(struct device *d);
+/* Overtaken values at the front of the queue leave it. True: there may be more of them, in another turn. */
+bool latest_pass_over(struct device *d);
+/* How many of the first n samples go into a pack: those before the next overtaken one. */
+size_t latest_of(const struct device *d, size_t n);
 
 /* announce.c */
 void announce_begin(struct device *d);

@@ -289,7 +289,7 @@ static ssize_t make_pack(struct device *d, struct profile_message *ret)
     if (failed < 0)
         return failed;
     for (unsigned i = 0; i < REJECTED_PER_TURN; i++) {
-        size_t n = spool_peek(d->queue, now, 0, samples, MIN_OF(want, (size_t)SAMPLES_PER_PACK));
+        size_t n = latest_of(d, spool_peek(d->queue, now, 0, samples, MIN_OF(want, (size_t)SAMPLES_PER_PACK)));
         ssize_t r;
 
         if (n == 0)
@@ -351,14 +351,6 @@ static bool may_send(struct device *d)
            !d->announcing && !d->withdrawing.wanted && !probe_excludes_session(d) && !session_awaits_proof(d);
 }
 
-static bool queue_empty(const struct device *d)
-{
-    struct spool_counts counts;
-
-    spool_device_counts(d->queue, &counts);
-    return counts.queued == 0;
-}
-
 /* Samples that could go are there, whatever keeps them. */
 static void note_waiting(struct device *d)
 {
@@ -402,8 +394,10 @@ static void send_pack(struct device *d)
     }
     if (!rate_allows(d))
         return;
-    if (queue_empty(d))
-        latest_release(d);
+    if (latest_pass_over(d)) {
+        go_on_soon(d);
+        return;
+    }
     n = make_pack(d, &message);
     if (n <= 0) {
         if (n < 0)
@@ -452,7 +446,6 @@ void delivery_done(struct device *d)
         uplink_call_cancel(d->delivery.request);
     delivery_moved(d);
     standstill_done(d);
-    latest_release(d);
     session_linger_end(d);
     sd_event_source_disable_unref(d->delivery.retry);
     d->delivery.retry = NULL;

@@ -4,7 +4,6 @@
 /* A device's samples on their way to the cloud: the pack that is under way, and what the next one may be. Part of
  * struct device (internal.h). Loop thread. */
 
-#include "base/sample-set.h"
 #include "device/pack-bound.h"
 #include "uplink/backoff.h"
 
@@ -22,7 +21,6 @@ struct standstill {
 };
 
 struct delivery {
-    struct sample_set *latest; /* of each point, what waits behind the queue; NULL: nothing */
     struct uplink_call *request;
     sd_event_source *retry;
     struct pack pack; /* in the request under way, or to be repeated as it is; no samples: none */

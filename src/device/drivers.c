@@ -129,10 +129,8 @@ static void on_report(struct link_driver *driver, struct link_report *token, con
     /* One that there is no room for is sent all the same. */
     for (size_t i = 0; i < n; i++)
         (void)sample_set_put(&d->newest, &samples[i], POINTS_PER_DEVICE_MAX);
-    if (latest_take(d, samples, n))
-        link_report_done(token, 0);
-    else
-        spool_append(d->queue, clock_boottime(), samples, n, on_safe, token);
+    spool_append(d->queue, clock_boottime(), samples, n, on_safe, token);
+    (void)latest_pass_over(d);
     idle_touch(d);
     delivery_kick(d);
 }

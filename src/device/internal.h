@@ -10,7 +10,7 @@
  *   vault-care.c Rekey, SetRecoveryKey                      backup.c    Backup
  *   backup-dir.c backups after rotations
  *   device.c     making, freeing, state                     session.c   the ordinary session, on main
- *   latest.c     only the latest value of each point waits
+ *   latest.c     only the latest value of each point is sent
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
  *   rotate-news.c  what it tells when it has come to something
@@ -31,6 +31,7 @@
  */
 
 #include "base/ratelimit.h"
+#include "base/sample-set.h"
 #include "base/timers.h"
 #include "base/worker.h"
 #include "coap/message.h"

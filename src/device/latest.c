@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where only the latest value of each point is of use: while the queue has something that the cloud has not taken, what
- * comes waits here, one sample a point, a newer one in the place of an older one. So an outage leaves as many samples
- * as there are points, and what was under way. In memory: at the end of the agent, or of the device, it goes to the
- * queue. */
-#include "base/clock.h"
+/* Where only the latest value of each point is of use: what a newer one has overtaken leaves the queue unsent. All of
+ * it goes through the spool, so that the value that counts is as safe as any sample. */
 #include "device/internal.h"
-
-#include <stdlib.h>
 
 static bool wanted(const struct device *d)
 {
@@ -21,46 +16,27 @@ static bool wanted(const struct device *d)
     return false;
 }
 
-bool latest_take(struct device *d, const struct sample *samples, size_t n)
+/* A pack that is suspected, and hunted for the one sample that the cloud does not take, stays what it is. */
+bool latest_pass_over(struct device *d)
 {
-    struct spool_counts counts;
-
-    if (!wanted(d))
-        return false;
-    spool_device_counts(d->queue, &counts);
-    if (counts.queued == 0 && !d->delivery.latest)
-        return false;
-    if (!d->delivery.latest)
-        d->delivery.latest = calloc(1, sizeof(*d->delivery.latest));
-    if (!d->delivery.latest)
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (sample_set_put(d->delivery.latest, &samples[i], POINTS_PER_DEVICE_MAX) < 0)
-            spool_append(d->queue, clock_boottime(), &samples[i], 1, NULL, NULL);
-    return true;
-}
-
-/* Into the queue, in the order in which they came. */
-static void append(struct device *d, const struct sample_set *l)
-{
-    _cleanup_free_ const struct sample **all = NULL;
+    struct delivery *delivery = &d->delivery;
     size_t n;
 
-    if (sample_set_list(l, SAMPLE_SET_BY_TURN, &all, &n) < 0)
-        return;
-    for (size_t i = 0; i < n; i++)
-        spool_append(d->queue, clock_boottime(), all[i], 1, NULL, NULL);
+    if (!d->queue || !wanted(d) || delivery->request || delivery->prove || delivery->bound.hunted > 0)
+        return false;
+    n = spool_pass_over(d->queue, LATEST_PER_TURN);
+    if (n > 0)
+        delivery->pack = (struct pack){0};
+    return n == LATEST_PER_TURN;
 }
 
-void latest_release(struct device *d)
+size_t latest_of(const struct device *d, size_t n)
 {
-    struct sample_set *l = d->delivery.latest;
+    size_t i = 1;
 
-    if (!l)
-        return;
-    d->delivery.latest = NULL;
-    if (d->queue)
-        append(d, l);
-    sample_set_done(l);
-    free(l);
+    if (n == 0 || !wanted(d) || d->delivery.pack.samples > 0)
+        return n;
+    while (i < n && !spool_overtaken(d->queue, i))
+        i++;
+    return i;
 }

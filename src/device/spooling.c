@@ -163,8 +163,6 @@ void spooling_end(struct fleet *f)
     struct error e = {0};
 
     f->orphan_timer = sd_event_source_disable_unref(f->orphan_timer);
-    for (size_t i = 0; i < f->n_devices; i++)
-        latest_release(f->devices[i]);
     if (spool_flush(f->spool, &e) < 0)
         log_error(NULL, "%s", e.text);
 }

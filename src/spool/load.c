@@ -165,6 +165,11 @@ static int on_sample(const struct sample *sample, void *userdata)
     }
     r = spool_queue_push(&t->device->queue, &t->device->points, &e);
     t->taken += r >= 0;
+    if (r >= 0 && !(e.quality & SAMPLE_BOOTTIME)) {
+        struct spool_point *p = &t->device->points.points[e.point];
+
+        p->newest = MAX_OF(p->newest, e.time);
+    }
     return r;
 }
 

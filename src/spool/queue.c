@@ -115,6 +115,7 @@ int spool_points_get(struct spool_points *points, const char *name, const char *
     if (old >= 0) {
         new.last = points->points[old].last;
         new.last_boottime = points->points[old].last_boottime;
+        new.newest = points->points[old].newest;
         points->points[old].replaced = true;
     }
     i = point_slot(points);
@@ -127,6 +128,16 @@ int spool_points_get(struct spool_points *points, const char *name, const char *
     points->points[i] = new;
     points->next = (uint16_t)((i + 1) % points->n);
     return i;
+}
+
+bool spool_points_overtaken(const struct spool_points *points, const struct entry *e)
+{
+    const struct spool_point *p = &points->points[e->point];
+    int present = p->replaced ? point_find(points, p->name) : -1;
+
+    if (e->quality & SAMPLE_BOOTTIME)
+        return false;
+    return e->time < p->newest || (present >= 0 && e->time < points->points[present].newest);
 }
 
 /* ---- Entries ---- */

@@ -34,6 +34,7 @@ void spool_entry_set(struct entry *e, const struct sample_value *v);
 struct spool_point {
     char *name, *unit; /* one allocation */
     uint64_t last;     /* time of the newest sample, 0 for none */
+    uint64_t newest;   /* the same, and of what an earlier run left, as far as it was read; dated samples only */
     uint32_t queued;
     bool last_boottime; /* `last` is CLOCK_BOOTTIME */
     bool replaced;
@@ -56,6 +57,8 @@ struct spool_queue {
 void spool_points_done(struct spool_points *points);
 /* The point's number, made if need be. -ENOBUFS: POINTS_PER_DEVICE_MAX points have samples; -ENOMEM. */
 int spool_points_get(struct spool_points *points, const char *name, const char *unit);
+/* Whether a newer sample of its point has come, under another unit too. */
+bool spool_points_overtaken(const struct spool_points *points, const struct entry *e);
 
 /* Empties it. */
 void spool_queue_done(struct spool_queue *q, struct spool_points *points);

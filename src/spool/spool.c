@@ -392,6 +392,8 @@ static bool append_one(struct spool_device *d, uint64_t now, const struct sample
     changed(d, &before);
     p->last = e.time;
     p->last_boottime = boottime;
+    if (!boottime)
+        p->newest = e.time;
     return true;
 }
 
@@ -488,6 +490,26 @@ size_t spool_peek(struct spool_device *d, uint64_t now, size_t from, struct samp
 void spool_hold(struct spool_device *d, size_t n)
 {
     d->held = (uint32_t)MIN_OF(n, (size_t)d->queue.n);
+}
+
+size_t spool_pass_over(struct spool_device *d, size_t max)
+{
+    size_t n = 0;
+
+    if (d->held > 0 || d->spool->state == SPOOL_OPENING || d->spool->settling)
+        return 0;
+    for (; n < max && d->queue.n > 0 && spool_points_overtaken(&d->points, spool_queue_at(&d->queue, 0)); n++)
+        release(d);
+    if (n > 0) {
+        stored_put(d);
+        load_next(d->spool);
+    }
+    return n;
+}
+
+bool spool_overtaken(const struct spool_device *d, size_t i)
+{
+    return i < d->queue.n && spool_points_overtaken(&d->points, spool_queue_at(&d->queue, i));
 }
 
 /* The first n leave; returns how many there were. */

@@ -128,6 +128,13 @@ void spool_accept(struct spool_device *d, size_t n);
 /* The first n are not wanted by it, for that reason: likewise, and they go to the table `rejected` of spool.db. */
 void spool_reject(struct spool_device *d, size_t n, const char *reason);
 
+/* Where only the latest value of each point is wanted: those at the front that a newer sample of their point has
+ * overtaken leave the queue, at most `max`, and are not counted as anything; none while samples are held. Returns how
+ * many. The newer one is safe, or somebody still waits for that, before the older is gone from disk. */
+size_t spool_pass_over(struct spool_device *d, size_t max);
+/* Whether the i-th is such a one. */
+bool spool_overtaken(const struct spool_device *d, size_t i);
+
 void spool_device_counts(const struct spool_device *d, struct spool_counts *ret);
 /* Of all devices, those forgotten included. */
 void spool_counts(const struct spool *s, struct spool_counts *ret);

@@ -41,6 +41,7 @@ static void stamp_queue(struct spool_device *d, struct spool_queue *q, size_t fi
         if (i >= first && p->last != 0)
             e->time = queue_next_time(p->last, e->time);
         p->last = e->time;
+        p->newest = MAX_OF(p->newest, e->time);
     }
 }
 

@@ -5,7 +5,7 @@ under another durability: nothing is lost but what the documentation says, and i
 import os
 
 import harness
-from agent_bench import SmallDisk, sim_bench, wait_samples
+from agent_bench import SmallDisk, sim_bench, values, wait_samples
 from harness import check, wait_for
 from spool_bench import (COUNTER, arrived, check_whole, finish, lost, rows, spool_file, wait_drained, wait_file,
                          wait_spooled)
@@ -79,6 +79,26 @@ def killed_online(bench):
     finish(bench, driver, DEVICES)
     for device in DEVICES:
         check_whole(cloud, device)
+
+
+def killed_with_the_latest(bench):
+    """Only the latest value is wanted, and it is as safe as others: the agent is killed in an outage, when the sensor has said its last."""
+    key, last = bench.new_key(), 99
+    cloud = bench.devcloud([("first-boiler-1", key, "boiler-1")])
+    cloud.kill()
+    bench.write_config(cloud.url, uplink={"order": "latest"}, spool={"durability": "always"})
+    bench.write_device("boiler-1", "sim", {"n": COUNTER}, interval="10ms", count=last + 1)
+    agent = bench.agent()
+    bench.driver("sim")
+    bench.key_set("boiler-1", "first-boiler-1", key)
+    wait_for("the last value to be reported", lambda: str(last + 1) in bench.ctl("read", "boiler-1", "n"))
+    agent.kill()
+    agent.start()
+    bench.wait_agent(agent)
+    cloud.start()
+    wait_for("the last value at the cloud", lambda: values(cloud, "boiler-1", "n")[-1:] == [last])
+    wait_drained(bench, ("boiler-1",))
+    check(len(values(cloud, "boiler-1", "n")) <= 5, f"{values(cloud, 'boiler-1', 'n')}: the backlog too")
 
 
 def stopped_in_outage(bench):
@@ -264,5 +284,5 @@ def clock_never_set(bench):
 
 
 if __name__ == "__main__":
-    harness.main(clock_never_set, killed_always, killed_outage, killed_memory, killed_online, stopped_in_outage, reloaded, removed, damaged,
+    harness.main(clock_never_set, killed_always, killed_outage, killed_memory, killed_online, killed_with_the_latest, stopped_in_outage, reloaded, removed, damaged,
                  later_version, full, evicted, rejected, needs=("busctl",))
