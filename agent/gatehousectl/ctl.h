@@ -19,9 +19,10 @@ struct ctl {
     bool quiet, no_legend, no_pager, yes, help, version;
     const char *json, *host; /* host NULL: this machine */
     /* options of single verbs */
-    bool all, force, keep, compromised, for_image, no_wait, registered, skip, trace;
+    bool all, dry_run, force, keep, compromised, for_image, no_wait, registered, skip, trace;
     const char *encoding, *keyfile, *state_dir, *kind, *type, *format, *template, *count, *prefix, *uplink, *timeout;
     const char *url, *unit, *units, *read;
+    const char *agent_program, *config_dir, *list_dir;
     sd_bus *bus;
     json_object *result; /* by ctl_result() */
 };
@@ -69,6 +70,12 @@ void job_result(struct ctl *c, const char *path, json_object *properties);
 int key_memfd(const void *bytes, size_t n);
 /* Whether keys may go to standard output, having said why not. */
 bool key_output_fit(const struct ctl *c);
+
+/* provision.c: has the agent make devices of an open list; `template` NULL: {}.
+ * Exit status. */
+int provision_list(struct ctl *c, int fd, const char *format, const char *template, bool registered);
+/* provision-dir.c: each list of --directory, once. Exit status. */
+int provision_directory(struct ctl *c);
 
 /* look.c: `read` without a configured device. Exit status. */
 int look_read(struct ctl *c, int argc, char **argv);
@@ -133,6 +140,7 @@ int verb_connect(struct ctl *c, int argc, char **argv);
 int verb_disconnect(struct ctl *c, int argc, char **argv);
 int verb_provision(struct ctl *c, int argc, char **argv);
 int verb_export(struct ctl *c, int argc, char **argv);
+int verb_apply(struct ctl *c, int argc, char **argv);
 int verb_metrics(struct ctl *c, int argc, char **argv);
 int verb_reload(struct ctl *c, int argc, char **argv);
 int verb_vault_init(struct ctl *c, int argc, char **argv);

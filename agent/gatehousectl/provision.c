@@ -123,20 +123,35 @@ static int finish(struct ctl *c, const char *path)
     return done ? 0 : EXIT_FAILURE;
 }
 
-int verb_provision(struct ctl *c, int argc, char **argv)
+int provision_list(struct ctl *c, int fd, const char *format, const char *template, bool registered)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    const char *format = c->format ?: "csv", *path;
+    const char *path;
+    int r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Provision", &reply, "ha{sv}", fd, 5, "format", "s",
+                     format, "template", "s", template ?: "{}", "registered", "b", (int)registered, "skip", "b",
+                     (int)c->skip, "force", "b", (int)c->force);
+
+    if (r != 0)
+        return r;
+    if (sd_bus_message_read(reply, "o", &path) < 0)
+        return EXIT_FAILURE;
+    return finish(c, path);
+}
+
+int verb_provision(struct ctl *c, int argc, char **argv)
+{
+    const char *format = c->format ?: "csv";
     _cleanup_free_ char *template = NULL;
     _cleanup_close_ int fd = -EBADF;
     struct error e;
     size_t n;
-    int r;
 
-    if ((argc > 0) == (c->count != NULL) || (c->prefix && !c->count)) {
-        print_error("provision takes either a FILE, or --count=N with or without --prefix=TEXT");
+    if ((argc > 0) + (c->count != NULL) + (c->list_dir != NULL) != 1 || (c->prefix && !c->count)) {
+        print_error("provision takes either a FILE, or --count=N with or without --prefix=TEXT, or --directory=DIR");
         return EXIT_USAGE;
     }
+    if (c->list_dir)
+        return provision_directory(c);
     if (c->template && file_read(AT_FDCWD, c->template, CONFIG_FILE_MAX, &template, &n, &e) < 0) {
         print_error("%s", e.text);
         return EXIT_FAILURE;
@@ -145,14 +160,7 @@ int verb_provision(struct ctl *c, int argc, char **argv)
     if (fd < 0)
         return EXIT_FAILURE;
     /* A broker's list is of keys that it has. */
-    r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Provision", &reply, "ha{sv}", fd, 5, "format", "s",
-                 format, "template", "s", template ?: "{}", "registered", "b",
-                 c->registered || strcmp(format, "csv") != 0, "skip", "b", (int)c->skip, "force", "b", (int)c->force);
-    if (r != 0)
-        return r;
-    if (sd_bus_message_read(reply, "o", &path) < 0)
-        return EXIT_FAILURE;
-    return finish(c, path);
+    return provision_list(c, fd, format, template, c->registered || strcmp(format, "csv") != 0);
 }
 
 /* ── Export ── */

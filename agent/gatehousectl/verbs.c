@@ -178,17 +178,21 @@ const struct verb verbs[] = {
     },
     {
         .name = "provision",
-        .operands = "FILE|--count=N",
+        .operands = "FILE|--count=N|--directory=DIR",
         .max = 1,
         .local = true,
         .run = verb_provision,
         .summary = "create devices and keys from a list",
-        .details = "All or nothing: a list with a mistake makes no device. FILE - is standard input.",
+        .details =
+            "All or nothing: a list with a mistake makes no device. FILE - is standard input.\n"
+            "With --directory each *.csv of DIR is taken once: NAME.json beside it, or template.json, is its template;\n"
+            "the cloud has the keys of NAME.registered.csv already. What was taken is deleted, and NAME.csv.done says so.",
         .options = {{OPTION_FORMAT, "of the list: csv (default), mosquitto, emqx, hono, golioth"},
                     {OPTION_TEMPLATE, NULL},
                     {OPTION_REGISTERED, NULL},
                     {OPTION_SKIP_EXISTING, NULL},
                     {OPTION_COUNT, NULL},
+                    {OPTION_DIRECTORY, NULL},
                     {OPTION_PREFIX, NULL},
                     {OPTION_FORCE, "take weak keys"}},
     },
@@ -218,6 +222,23 @@ const struct verb verbs[] = {
         .max = 1,
         .run = verb_disconnect,
         .summary = "close a device's session and keep it closed",
+    },
+    {
+        .name = "apply",
+        .operands = "DIR",
+        .min = 1,
+        .max = 1,
+        .local = true,
+        .run = verb_apply,
+        .summary = "make the files of a directory the configuration, all or nothing",
+        .details =
+            "DIR may have gatehouse.json, devices.d and profiles. What it has becomes as it is there, files that it has not\n"
+            "are removed; what it has not at all is left alone. It is checked first, then put in place and reloaded; if that\n"
+            "fails everything is put back. A second time it changes nothing.",
+        .options = {{OPTION_DRY_RUN, NULL},
+                    {OPTION_CONFIG_DIR, NULL},
+                    {OPTION_STATE_DIR, "of the agent, with devices added over D-Bus (" STATE_DIR ")"},
+                    {OPTION_AGENT_PROGRAM, NULL}},
     },
     {
         .name = "metrics",
