@@ -16,23 +16,26 @@
 static struct inbox *inbox;
 
 /* Once synchronised the clock stays good for stamping, also when the NTP server has been away for long. */
-static bool clock_is_set(uint64_t boottime)
+static bool look_at_clock(uint64_t boottime)
 {
-    static atomic_bool set;
     static atomic_uint_least64_t next_check;
 
-    if (!set && boottime >= next_check) {
-        next_check = boottime + CLOCK_CHECK_INTERVAL;
-        set = clock_synchronized();
-    }
-    return set;
+    if (boottime < next_check)
+        return false;
+    next_check = boottime + CLOCK_CHECK_INTERVAL;
+    return clock_synchronized();
 }
 
 static void stamp(struct sample *s)
 {
-    uint64_t boottime = clock_boottime(), realtime = clock_realtime();
+    static atomic_bool set;
+    uint64_t boottime, realtime;
 
-    if (clock_is_set(boottime)) {
+    if (set && s->time)
+        return;
+    boottime = clock_boottime();
+    realtime = clock_realtime();
+    if (set || (set = look_at_clock(boottime))) {
         s->time = s->time ?: realtime;
         return;
     }

@@ -210,7 +210,7 @@ enum outcome {
 static enum outcome run(struct modbus_device *d, size_t index)
 {
     const struct plan_request *plan = &d->requests[index].plan;
-    uint16_t values[READ_BITS_MAX];
+    uint16_t *values = server_room(d->server);
     struct modbus_failure failure;
 
     if (server_read(d->server, &d->terms, plan->table, plan->address, plan->count, values, &failure) == 0) {

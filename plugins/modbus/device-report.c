@@ -145,7 +145,7 @@ void device_say_failed(struct modbus_device *d, const char *reason)
 
 /* --- what was counted --- */
 
-void device_tell_counts(struct modbus_device *d)
+static void tell_counts(const struct modbus_device *d)
 {
     const struct modbus_counts *c = &d->counts;
     const struct {
@@ -154,16 +154,22 @@ void device_tell_counts(struct modbus_device *d)
     } all[] = {{"requests", c->requests},       {"timeouts", c->timeouts}, {"crc_errors", c->crc_errors},
                {"misfits", c->misfits},         {"connects", c->connects}, {"exceptions", c->exceptions},
                {"round_trip_us", c->round_trip}};
-    uint64_t now = monotonic_now();
     char name[24];
 
-    if (now - d->counted_at < COUNTS_INTERVAL || !host_counts())
-        return;
-    d->counted_at = now;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         (void)modbus_host->count(d->host, all[i].name, all[i].value);
     for (size_t i = 0; i < COUNTED_CODES_MAX && c->codes[i].n > 0; i++) {
         (void)snprintf(name, sizeof name, "exception_%d", c->codes[i].code);
         (void)modbus_host->count(d->host, name, c->codes[i].n);
     }
+}
+
+void device_tell_counts(struct modbus_device *d)
+{
+    uint64_t now = monotonic_now();
+
+    if (now - d->counted_at < COUNTS_INTERVAL || !host_counts())
+        return;
+    d->counted_at = now;
+    tell_counts(d);
 }

@@ -23,6 +23,7 @@ struct modbus_server {
     struct backoff backoff;
     uint64_t retry_at;
     char reason[BUS_MAX + 200];
+    uint16_t room[READ_BITS_MAX];
 };
 
 /* One request. */
@@ -133,6 +134,11 @@ uint64_t server_retry_at(const struct modbus_server *s)
 const char *server_reason(const struct modbus_server *s)
 {
     return s->reason;
+}
+
+uint16_t *server_room(struct modbus_server *s)
+{
+    return s->room;
 }
 
 bool server_has_broadcast(const struct modbus_server *s)

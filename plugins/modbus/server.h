@@ -76,6 +76,8 @@ bool server_is_shared(const struct modbus_server *s);
 /* Ends the connection; the next request makes it anew. */
 void server_disconnect(struct modbus_server *s);
 
+/* READ_BITS_MAX values, for whoever polls: on the stack they would be cleared at each request. */
+uint16_t *server_room(struct modbus_server *s);
 /* Reads `count` registers (bits: each becomes one 0 or 1). 0, or a negative errno with *ret_failure: -EREMOTEIO (an
  * exception), -ETIMEDOUT or -EHOSTUNREACH. */
 int server_read(struct modbus_server *s, const struct server_terms *terms, enum modbus_table table, uint16_t address,

@@ -249,11 +249,13 @@ void cbor_put_items(struct cbor_writer *w, const void *items, size_t n)
 /* `more` bytes of argument, behind the initial byte. */
 static void put_bits(struct cbor_writer *w, enum major major, unsigned info, uint64_t argument, size_t more)
 {
-    uint8_t bytes[9] = {(uint8_t)(major << 5 | info)};
-
-    for (size_t i = 0; i < more; i++)
-        bytes[more - i] = (uint8_t)(argument >> (8 * i));
-    cbor_put_items(w, bytes, 1 + more);
+    w->full = w->full || 1 + more > (size_t)(w->end - w->at);
+    if (w->full)
+        return;
+    *w->at = (uint8_t)(major << 5 | info);
+    for (size_t i = more; i > 0; i--, argument >>= 8)
+        w->at[i] = (uint8_t)argument;
+    w->at += 1 + more;
 }
 
 static void put_head(struct cbor_writer *w, enum major major, uint64_t n)

@@ -55,6 +55,7 @@ struct link_client {
     size_t report_max;
     uint64_t next_report;
     bool busy; /* the agent asked for a pause */
+    bool flush_scheduled;
     uint64_t refused;
     struct told_list told; /* states that could not be sent yet */
     struct map told_of;
@@ -72,6 +73,8 @@ int client_reports_init(struct link_client *c);
 void client_reports_done(struct link_client *c);
 /* All that is under way goes back, in its order; states are forgotten. */
 void client_reports_reset(struct link_client *c);
+/* Sends what may be sent, after all that is to be done now. */
+int client_flush_soon(struct link_client *c);
 int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_reader *r);
 /* What the agent may have still, before the end. */
 void client_send_last(struct link_client *c);

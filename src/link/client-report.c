@@ -24,8 +24,12 @@ struct told {
 
 /* ---- Samples ---- */
 
-static int schedule_flush(struct link_client *c)
+/* It comes with each sample. */
+int client_flush_soon(struct link_client *c)
 {
+    if (c->flush_scheduled)
+        return 0;
+    c->flush_scheduled = true;
     return sd_event_source_set_enabled(c->flush_source, SD_EVENT_ONESHOT);
 }
 
@@ -60,12 +64,12 @@ static int on_busy_over(sd_event_source *source, uint64_t usec, void *userdata)
     struct link_client *c = userdata;
 
     c->busy = false;
-    return schedule_flush(c);
+    return client_flush_soon(c);
 }
 
 static int on_report_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    return schedule_flush(userdata);
+    return client_flush_soon(userdata);
 }
 
 static void batch_answered(struct link_client *c, struct link_queue_batch *b, int r)
@@ -111,7 +115,7 @@ int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_
     free(f);
     /* What is still under way may not have been there when the agent counted. */
     c->available = n > c->samples_in_flight ? n - c->samples_in_flight : 0;
-    return schedule_flush(c);
+    return link_queue_length(c->queue) > 0 ? client_flush_soon(c) : 0;
 }
 
 static size_t fill(struct link_client *c, struct flight *f)
@@ -186,6 +190,7 @@ static int on_flush(sd_event_source *source, void *userdata)
     struct link_client *c = userdata;
     uint64_t now = clock_boottime();
 
+    c->flush_scheduled = false;
     while (may_send(c)) {
         if (now + LINK_REPORT_SLACK < c->next_report && link_queue_length(c->queue) < c->report_max)
             return start_timer(c->report_timer, c->next_report);
@@ -206,7 +211,7 @@ void client_send_last(struct link_client *c)
 void link_client_push(struct link_client *c, struct queued *sample)
 {
     link_queue_push(c->queue, sample);
-    (void)schedule_flush(c);
+    (void)client_flush_soon(c);
 }
 
 /* ---- States ---- */

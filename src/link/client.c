@@ -130,7 +130,7 @@ static int on_welcome(struct link_client *c, struct cbor_reader *r)
     c->accepted = true;
     c->backoff = LINK_RECONNECT_MIN;
     c->ops->connection(0, NULL, c->userdata);
-    return sd_event_source_set_enabled(c->flush_source, SD_EVENT_ONESHOT);
+    return client_flush_soon(c);
 }
 
 static int on_bye(struct link_client *c, struct cbor_reader *r)

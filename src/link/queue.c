@@ -129,6 +129,14 @@ static struct queue_device *device_get(struct link_queue *q, const char *id)
     return d;
 }
 
+/* That of the sample before, mostly. */
+static struct queue_device *device_of(struct link_queue *q, const struct queued *s)
+{
+    const struct queued *before = TAILQ_LAST(&q->samples, queued_list);
+
+    return before && strcmp(before->of->id, s->device) == 0 ? before->of : device_get(q, s->device);
+}
+
 void link_queue_push(struct link_queue *q, struct queued *s)
 {
     /* Room first: dropping may end the very device that s is of. */
@@ -136,7 +144,7 @@ void link_queue_push(struct link_queue *q, struct queued *s)
         drop_oldest(q);
         q->dropped++;
     }
-    s->of = q->max > 0 ? device_get(q, s->device) : NULL;
+    s->of = q->max > 0 ? device_of(q, s) : NULL;
     if (!s->of) {
         q->dropped++;
         free(s);
