@@ -11,7 +11,8 @@
 
 /* ── Beginning ── */
 
-static void attempt_over(struct uplink_session *s, enum uplink_result result, const char *reason);
+static void attempt_over(struct uplink_session *s, enum uplink_result result, enum uplink_trouble trouble,
+                         const char *reason);
 
 static void join_queue(struct uplink_session *s)
 {
@@ -26,7 +27,7 @@ static void on_resolved(int r, const char *why, void *userdata)
 
     session_enter(s);
     if (r < 0)
-        attempt_over(s, UPLINK_UNREACHABLE, why);
+        attempt_over(s, UPLINK_UNREACHABLE, UPLINK_TROUBLE_NAME, why);
     else
         join_queue(s);
     session_leave(s);
@@ -51,7 +52,7 @@ void attempt_begin(struct uplink_session *s)
     if (r > 0)
         join_queue(s);
     else if (r < 0)
-        attempt_over(s, UPLINK_LOCAL, strerror(-r));
+        attempt_over(s, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, strerror(-r));
 }
 
 void attempt_schedule(struct uplink_session *s, uint64_t at)
@@ -114,13 +115,15 @@ static void on_admitted(void *userdata)
     s->making_full = true;
     credential = usable_credential(s, &e);
     if (!credential) {
-        attempt_over(s, UPLINK_LOCAL, e.text);
+        attempt_over(s, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
     } else {
         s->making_generation = credential->generation;
         s->making_address = *next_address(s);
         r = s->uplink->transport->make(s, credential, &e);
-        if (r < 0)
-            attempt_over(s, udp_is_network_error(-r) ? UPLINK_UNREACHABLE : UPLINK_LOCAL, e.text);
+        if (r < 0 && udp_is_network_error(-r))
+            attempt_over(s, UPLINK_UNREACHABLE, uplink_trouble_of_errno(-r), e.text);
+        else if (r < 0)
+            attempt_over(s, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
     }
     session_leave(s);
 }
@@ -157,11 +160,13 @@ static void tell_result(struct uplink_session *s, enum uplink_result result, boo
     s->tell_result = true;
 }
 
-static void attempt_over(struct uplink_session *s, enum uplink_result result, const char *reason)
+static void attempt_over(struct uplink_session *s, enum uplink_result result, enum uplink_trouble trouble,
+                         const char *reason)
 {
     uint64_t now = clock_boottime();
 
     s->counters.handshakes_failed++;
+    s->trouble = trouble;
     session_cancel_attempt(s);
     /* Whoever answered may have got the address after the cloud left it. */
     if (result != UPLINK_LOCAL)
@@ -190,7 +195,8 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, co
         session_set_state(s, UPLINK_STATE_ONLINE, reason);
 }
 
-void attempt_failed(struct uplink_session *s, enum uplink_result result, const char *reason)
+void attempt_failed(struct uplink_session *s, enum uplink_result result, enum uplink_trouble trouble,
+                    const char *reason)
 {
     struct error e;
 
@@ -200,7 +206,7 @@ void attempt_failed(struct uplink_session *s, enum uplink_result result, const c
                   reason);
     else
         error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
-    attempt_over(s, result, e.text);
+    attempt_over(s, result, trouble, e.text);
     session_leave(s);
 }
 
@@ -209,6 +215,7 @@ void attempt_opened(struct uplink_session *s, bool full)
     uint64_t now = clock_boottime();
 
     s->open = true;
+    s->trouble = UPLINK_TROUBLE_NONE;
     s->open_generation = s->making_generation;
     s->open_address = s->making_address;
     session_cancel_attempt(s);

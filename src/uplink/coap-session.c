@@ -186,7 +186,7 @@ static void lost(struct uplink_session *s)
 
 /* ── The DTLS sessions ── */
 
-static void op_failed(void *userdata, enum dtls_failure failure, const char *reason)
+static void op_failed(void *userdata, enum dtls_failure failure, enum uplink_trouble trouble, const char *reason)
 {
     static const enum uplink_result results[] = {
         [DTLS_UNREACHABLE] = UPLINK_UNREACHABLE,
@@ -195,7 +195,7 @@ static void op_failed(void *userdata, enum dtls_failure failure, const char *rea
         [DTLS_LOCAL] = UPLINK_LOCAL,
     };
 
-    attempt_failed(userdata, results[failure], reason);
+    attempt_failed(userdata, results[failure], trouble, reason);
 }
 
 static void op_opened(void *userdata)

@@ -210,12 +210,12 @@ static void end(struct dtls *d)
     unwatch(d);
 }
 
-static void fail(struct dtls *d, enum dtls_failure failure, const char *reason)
+static void fail(struct dtls *d, enum dtls_failure failure, enum uplink_trouble trouble, const char *reason)
 {
     if (d->ended || d->freed)
         return;
     end(d);
-    d->ops->failed(d->userdata, failure, reason);
+    d->ops->failed(d->userdata, failure, trouble, reason);
 }
 
 static void closed(struct dtls *d, const char *reason)
@@ -251,7 +251,7 @@ static void fail_as(struct dtls *d, const struct handshake_end *end)
          end->verdict == HANDSHAKE_REFUSED ? DTLS_ANSWERED
          : end->verdict == HANDSHAKE_OURS  ? DTLS_LOCAL
                                            : DTLS_FAILED,
-         e.text);
+         handshake_trouble(end), e.text);
 }
 
 static void handshake_failed(struct dtls *d, int r)
@@ -284,11 +284,11 @@ static void handshake_step(struct dtls *d, uint64_t now)
     if (d->finished_at == 0 && gnutls_handshake_get_last_out(d->session) == GNUTLS_HANDSHAKE_FINISHED)
         d->finished_at = now;
     if (d->local_error < 0)
-        fail(d, DTLS_LOCAL, what.text);
+        fail(d, DTLS_LOCAL, UPLINK_TROUBLE_LOCAL, what.text);
     else if (r == 0)
         handshake_done(d);
     else if (r == GNUTLS_E_TIMEDOUT)
-        fail(d, DTLS_FAILED, "the clock was stepped during the handshake");
+        fail(d, DTLS_FAILED, UPLINK_TROUBLE_OTHER, "the clock was stepped during the handshake");
     else if (r != GNUTLS_E_AGAIN)
         handshake_failed(d, r);
     if (d->ended || d->freed)
@@ -311,7 +311,7 @@ static void hinted(struct dtls *d)
     } else if (d->heard_at == 0) {
         error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there (ICMP: port unreachable)" : "no way there (%s)",
                   strerror(error));
-        fail(d, DTLS_UNREACHABLE, e.text);
+        fail(d, DTLS_UNREACHABLE, uplink_trouble_of_errno(error), e.text);
     }
 }
 
@@ -332,6 +332,7 @@ static uint64_t silence_ends(const struct dtls *d)
 
 static void handshake_silence(struct dtls *d)
 {
+    enum uplink_trouble trouble;
     struct error e = {0};
 
     if (d->alert_at != 0) {
@@ -340,8 +341,8 @@ static void handshake_silence(struct dtls *d)
         fail_as(d, &end);
         return;
     }
-    handshake_say_silent(&e, was_answered(d), d->heard_at != 0, d->shared->offer);
-    fail(d, was_answered(d) ? DTLS_ANSWERED : d->heard_at != 0 ? DTLS_FAILED : DTLS_UNREACHABLE, e.text);
+    trouble = handshake_say_silent(&e, was_answered(d), d->heard_at != 0, d->shared->offer);
+    fail(d, was_answered(d) ? DTLS_ANSWERED : d->heard_at != 0 ? DTLS_FAILED : DTLS_UNREACHABLE, trouble, e.text);
 }
 
 void dtls_begin(struct dtls *d, uint64_t now)

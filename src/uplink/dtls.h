@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "uplink/resolver.h"
 #include "uplink/sockets.h"
+#include "uplink/trouble.h"
 
 #include <gnutls/gnutls.h>
 #include <stdbool.h>
@@ -53,7 +54,7 @@ struct dtls_ops {
      * the handshake as DTLS_LOCAL. */
     int (*key)(void *userdata, const char **ret_identity, struct secret **ret_key, struct error *e);
     void (*opened)(void *userdata);
-    void (*failed)(void *userdata, enum dtls_failure failure, const char *reason);
+    void (*failed)(void *userdata, enum dtls_failure failure, enum uplink_trouble trouble, const char *reason);
     /* A datagram's worth of application data. */
     void (*received)(void *userdata, const uint8_t *data, size_t n);
     /* An open session has ended: close_notify, a fatal alert inside the session, or an error of ours. */

@@ -10,6 +10,8 @@
 #define MISMATCH HANDSHAKE_MISMATCH
 #define UNWELL HANDSHAKE_UNWELL
 
+#define UNKNOWN_PSK_IDENTITY 115
+
 #define LIKELY_CAUSES                                                                                                  \
     "is the identity registered there, and is the key the same bytes on both sides? A key shown as text may be meant " \
     "as ASCII, hex or base64"
@@ -30,7 +32,7 @@ static const struct alert {
     {49, "alert: access_denied", {UNWELL, REFUSED, UNWELL, REFUSED}, ABOUT_NOTHING},
     {51, "alert: decrypt_error", {MISMATCH, REFUSED, MISMATCH, REFUSED}, ABOUT_PROTOCOL},
     {80, "alert: internal_error", {UNWELL, UNWELL, UNWELL, REFUSED}, ABOUT_NOTHING}, /* pion: an unknown identity */
-    {115, "alert: unknown_psk_identity", {MISMATCH, REFUSED, MISMATCH, REFUSED}, ABOUT_ANY},
+    {UNKNOWN_PSK_IDENTITY, "alert: unknown_psk_identity", {MISMATCH, REFUSED, MISMATCH, REFUSED}, ABOUT_ANY},
     /* What has nothing to do with the key, whenever it comes. */
     {10, "alert: unexpected_message", {MISMATCH, MISMATCH, MISMATCH, MISMATCH}, ABOUT_PROTOCOL},
     {22, "alert: record_overflow", {MISMATCH, MISMATCH, MISMATCH, MISMATCH}, ABOUT_PROTOCOL},
@@ -110,7 +112,10 @@ struct handshake_end handshake_alert(int description, enum handshake_stage stage
 
     while (a->description >= 0 && a->description != description)
         a++;
-    return (struct handshake_end){a->verdict[stage], a->verdict[stage] == MISMATCH ? a->about : ABOUT_NOTHING, a->name};
+    return (struct handshake_end){.verdict = a->verdict[stage],
+                                  .about = a->verdict[stage] == MISMATCH ? a->about : ABOUT_NOTHING,
+                                  .what = a->name,
+                                  .unknown = a->verdict[stage] == REFUSED && description == UNKNOWN_PSK_IDENTITY};
 }
 
 struct handshake_end handshake_own_alert(int description, enum handshake_stage stage)
@@ -123,9 +128,9 @@ struct handshake_end handshake_own_alert(int description, enum handshake_stage s
         end.what = "its answer is of an older version, or no TLS at all";
     /* Its proof does not fit our key. */
     if (stage == HANDSHAKE_PROVED && (description == 20 || description == 51))
-        end = (struct handshake_end){REFUSED, ABOUT_NOTHING, "its proof of the key is wrong"};
+        end = (struct handshake_end){.verdict = REFUSED, .what = "its proof of the key is wrong"};
     else if (description == 80)
-        end = (struct handshake_end){HANDSHAKE_OURS, ABOUT_NOTHING, "an error within OpenSSL"};
+        end = (struct handshake_end){.verdict = HANDSHAKE_OURS, .what = "an error within OpenSSL"};
     return end;
 }
 
@@ -135,10 +140,29 @@ struct handshake_end handshake_gnutls(int r, enum handshake_stage stage)
         if (errors[i].r == r) {
             enum handshake_verdict v = stage == HANDSHAKE_PROVED ? errors[i].after : errors[i].before;
 
-            return (struct handshake_end){v, v == MISMATCH ? errors[i].about : ABOUT_NOTHING, errors[i].name};
+            return (struct handshake_end){
+                .verdict = v, .about = v == MISMATCH ? errors[i].about : ABOUT_NOTHING, .what = errors[i].name};
         }
-    return (struct handshake_end){stage == HANDSHAKE_PROVED ? REFUSED : MISMATCH,
-                                  stage == HANDSHAKE_PROVED ? ABOUT_NOTHING : ABOUT_PROTOCOL, gnutls_strerror(r)};
+    return (struct handshake_end){.verdict = stage == HANDSHAKE_PROVED ? REFUSED : MISMATCH,
+                                  .about = stage == HANDSHAKE_PROVED ? ABOUT_NOTHING : ABOUT_PROTOCOL,
+                                  .what = gnutls_strerror(r)};
+}
+
+enum uplink_trouble handshake_trouble(const struct handshake_end *end)
+{
+    switch (end->verdict) {
+    case HANDSHAKE_REFUSED:
+        return end->unknown ? UPLINK_TROUBLE_IDENTITY : UPLINK_TROUBLE_KEY;
+    case HANDSHAKE_UNCLEAR:
+    case HANDSHAKE_MISMATCH:
+        return UPLINK_TROUBLE_SUITES;
+    case HANDSHAKE_UNWELL:
+    case HANDSHAKE_LIMIT:
+        return UPLINK_TROUBLE_OTHER;
+    case HANDSHAKE_OURS:
+        return UPLINK_TROUBLE_LOCAL;
+    }
+    return UPLINK_TROUBLE_OTHER;
 }
 
 /* ── Words ── */
@@ -229,7 +253,7 @@ void handshake_say(struct error *e, const struct handshake_end *end, const char 
     }
 }
 
-void handshake_say_silent(struct error *e, bool proved, bool heard, const char *offer)
+enum uplink_trouble handshake_say_silent(struct error *e, bool proved, bool heard, const char *offer)
 {
     if (proved)
         error_set(
@@ -242,6 +266,7 @@ void handshake_say_silent(struct error *e, bool proved, bool heard, const char *
                   offer);
     else
         error_set(e, 0, "no answer: is the server up, and does a firewall let UDP through?");
+    return proved ? UPLINK_TROUBLE_KEY : heard ? UPLINK_TROUBLE_OTHER : UPLINK_TROUBLE_SILENT;
 }
 
 void handshake_say_cookie(struct error *e, size_t size)

@@ -7,6 +7,7 @@
  * alone. Pure, any thread. */
 
 #include "base/error.h"
+#include "uplink/trouble.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -47,6 +48,7 @@ struct handshake_end {
     enum handshake_verdict verdict;
     enum handshake_about about;
     const char *what; /* the alert's or the error's name; static */
+    bool unknown;     /* refused: it says that it does not know the identity */
 };
 
 /* The server sent an alert with that description (RFC 8446 section 6). */
@@ -56,10 +58,12 @@ struct handshake_end handshake_own_alert(int description, enum handshake_stage s
 /* GnuTLS gave up without an alert of the server's; `r` as gnutls_handshake() returned it. */
 struct handshake_end handshake_gnutls(int r, enum handshake_stage stage);
 
+/* What keeps the session from being made, by that end. */
+enum uplink_trouble handshake_trouble(const struct handshake_end *end);
 /* The words. `offer` is what was offered, as suites_offer() has it. */
 void handshake_say(struct error *e, const struct handshake_end *end, const char *offer);
 /* The server fell silent. */
-void handshake_say_silent(struct error *e, bool proved, bool heard, const char *offer);
+enum uplink_trouble handshake_say_silent(struct error *e, bool proved, bool heard, const char *offer);
 /* GnuTLS takes cookies of HANDSHAKE_COOKIE_MAX bytes, and the server's is longer. */
 #define HANDSHAKE_COOKIE_MAX 32
 void handshake_say_cookie(struct error *e, size_t size);

@@ -15,7 +15,7 @@
 
 struct mqtt_ask {
     const struct mqtt_shared *shared;
-    void (*done)(void *userdata, enum mqtt_failure failure, const char *reason);
+    void (*done)(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason);
     void *userdata;
     struct resolver_address address;
     char identity[IDENTITY_MAX + 1];
@@ -40,7 +40,8 @@ static void finish(struct mqtt_ask *a, const struct handshake_end *end)
     struct error e = {0};
 
     handshake_say(&e, end, a->shared->offer);
-    a->done(a->userdata, end->verdict == HANDSHAKE_REFUSED ? MQTT_ANSWERED : MQTT_FAILED, e.text);
+    a->done(a->userdata, end->verdict == HANDSHAKE_REFUSED ? MQTT_ANSWERED : MQTT_FAILED, handshake_trouble(end),
+            e.text);
 }
 
 /* Nobody is there any more: nothing is known. */
@@ -135,8 +136,9 @@ static int ask(struct mqtt_ask *a)
 }
 
 int mqtt_ask_new(const struct mqtt_shared *shared, const struct resolver_address *address, const char *identity,
-                 void (*done)(void *userdata, enum mqtt_failure failure, const char *reason), void *userdata,
-                 struct mqtt_ask **ret, struct error *e)
+                 void (*done)(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble,
+                              const char *reason),
+                 void *userdata, struct mqtt_ask **ret, struct error *e)
 {
     _cleanup_(mqtt_ask_freep) struct mqtt_ask *a = calloc(1, sizeof(*a));
     int r;

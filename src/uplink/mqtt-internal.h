@@ -113,4 +113,4 @@ void mqtt_tls_forget(struct mqtt *m);
 /* Of a finished handshake: whether the other side has proved that it has our key. */
 bool mqtt_tls_proved(const SSL *ssl);
 /* The handshake has ended: what that proves, with the words for it. */
-enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, struct error *e);
+enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, enum uplink_trouble *ret_trouble, struct error *e);

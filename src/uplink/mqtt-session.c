@@ -47,10 +47,11 @@ static bool may_ask_older(const struct mqtt_session *c)
 
 /* A TLS handshake made ready for a port where nobody listens is dear, and each child would make one every few seconds.
  */
-static void note_away(struct uplink_session *s, const char *reason)
+static void note_away(struct uplink_session *s, enum uplink_trouble trouble, const char *reason)
 {
     s->uplink->away = s->making_address;
     s->uplink->away_at = clock_boottime();
+    s->uplink->away_trouble = trouble;
     error_set(&s->uplink->away_words, 0, "%s", reason);
 }
 
@@ -62,7 +63,7 @@ static bool known_away(const struct uplink_session *s)
            resolver_address_equal(&u->away, &s->making_address);
 }
 
-static void op_failed(void *userdata, enum mqtt_failure failure, const char *reason);
+static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason);
 
 static int begin_asking(struct mqtt_session *c, struct error *e)
 {
@@ -73,7 +74,7 @@ static int begin_asking(struct mqtt_session *c, struct error *e)
                         op_failed, c, &c->ask, e);
 }
 
-static void op_failed(void *userdata, enum mqtt_failure failure, const char *reason)
+static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason)
 {
     static const enum uplink_result results[] = {
         [MQTT_UNREACHABLE] = UPLINK_UNREACHABLE,
@@ -92,15 +93,15 @@ static void op_failed(void *userdata, enum mqtt_failure failure, const char *rea
     if (c->making && mqtt_hello_lost(c->making))
         c->session.uplink->plain_groups_until = clock_boottime() + MQTT_PLAIN_GROUPS_KEPT;
     if (failure == MQTT_UNREACHABLE)
-        note_away(&c->session, reason);
+        note_away(&c->session, trouble, reason);
     if ((failure == MQTT_VERSION || failure == MQTT_HUNG_UP) && may_ask_older(c)) {
         c->older = true;
         c->older_said = failure == MQTT_VERSION;
         c->making = mqtt_free(c->making);
         if (begin_connection(c, &e) < 0)
-            attempt_failed(&c->session, UPLINK_LOCAL, e.text);
+            attempt_failed(&c->session, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
     } else if (failure != MQTT_UNCLEAR || begin_asking(c, &e) < 0) {
-        attempt_failed(&c->session, results[failure], reason);
+        attempt_failed(&c->session, results[failure], trouble, reason);
     }
     session_leave(&c->session);
 }
@@ -137,7 +138,7 @@ static void drained(struct mqtt_session *c)
     }
     c->draining_until = 0;
     if (begin_connection(c, &e) < 0)
-        attempt_failed(s, UPLINK_LOCAL, e.text);
+        attempt_failed(s, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
 }
 
 static void op_published(void *userdata, int mid, uint8_t reason)
@@ -264,7 +265,7 @@ static int make(struct uplink_session *s, const struct vault_credential *credent
 
     s->making_full = true;
     if (!s->open && known_away(s)) {
-        attempt_failed(s, UPLINK_UNREACHABLE, s->uplink->away_words.text);
+        attempt_failed(s, UPLINK_UNREACHABLE, s->uplink->away_trouble, s->uplink->away_words.text);
         return 0;
     }
     if (!s->open)

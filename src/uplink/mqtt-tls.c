@@ -181,7 +181,7 @@ static enum handshake_stage stage_of(const struct mqtt *m)
     return m->proved || (ssl && SSL_version(ssl) == TLS1_3_VERSION) ? HANDSHAKE_PROVED : HANDSHAKE_CHOSEN;
 }
 
-enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, struct error *e)
+enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, enum uplink_trouble *ret_trouble, struct error *e)
 {
     struct handshake_end end;
 
@@ -189,15 +189,18 @@ enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, struct error *e)
         error_set(e, 0,
                   "the broker shows a certificate instead of proving that it has our key, as brokers do that do not "
                   "know the identity, and as anybody can: is the identity registered there?");
+        *ret_trouble = UPLINK_TROUBLE_IDENTITY;
         return MQTT_ANSWERED;
     }
     /* The alert that OpenSSL would send to a connection that has ended. */
     if (m->alert < 0 && (m->own_alert < 0 || m->own_alert == SSL_AD_DECODE_ERROR)) {
         error_set(e, 0, "the connection ended in the TLS handshake: is a broker with TLS-PSK listening there?");
+        *ret_trouble = UPLINK_TROUBLE_OTHER;
         return MQTT_FAILED;
     }
     end = m->alert >= 0 ? handshake_alert(m->alert, stage_of(m)) : handshake_own_alert(m->own_alert, stage_of(m));
     handshake_say(e, &end, m->shared->offer);
+    *ret_trouble = handshake_trouble(&end);
     return end.verdict == HANDSHAKE_REFUSED   ? MQTT_ANSWERED
            : end.verdict == HANDSHAKE_UNCLEAR ? MQTT_UNCLEAR
            : end.verdict == HANDSHAKE_OURS    ? MQTT_LOCAL

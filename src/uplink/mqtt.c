@@ -96,13 +96,25 @@ static void end(struct mqtt *m)
     m->source = sd_event_source_disable_unref(m->source);
 }
 
-static void fail(struct mqtt *m, enum mqtt_failure failure, const char *reason)
+static void fail_of(struct mqtt *m, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason)
 {
     if (m->freed || m->phase == MQTT_ENDED)
         return;
     end(m);
     mqtt_tls_forget(m);
-    m->ops->failed(m->userdata, failure, reason);
+    m->ops->failed(m->userdata, failure, trouble, reason);
+}
+
+static void fail(struct mqtt *m, enum mqtt_failure failure, const char *reason)
+{
+    static const enum uplink_trouble troubles[] = {
+        [MQTT_UNREACHABLE] = UPLINK_TROUBLE_SILENT, [MQTT_ANSWERED] = UPLINK_TROUBLE_KEY,
+        [MQTT_UNCLEAR] = UPLINK_TROUBLE_SUITES,     [MQTT_FAILED] = UPLINK_TROUBLE_OTHER,
+        [MQTT_VERSION] = UPLINK_TROUBLE_OTHER,      [MQTT_HUNG_UP] = UPLINK_TROUBLE_OTHER,
+        [MQTT_LOCAL] = UPLINK_TROUBLE_LOCAL,
+    };
+
+    fail_of(m, failure, troubles[failure], reason);
 }
 
 static void closed(struct mqtt *m, enum mqtt_blame blame, uint8_t code, const char *reason)
@@ -158,9 +170,10 @@ void mqtt_await(struct mqtt *m)
 static void tls_failed(struct mqtt *m)
 {
     struct error e = {0};
-    enum mqtt_failure failure = mqtt_tls_ended(m, &e);
+    enum uplink_trouble trouble;
+    enum mqtt_failure failure = mqtt_tls_ended(m, &trouble, &e);
 
-    fail(m, failure, e.text);
+    fail_of(m, failure, trouble, e.text);
 }
 
 /* Adds what the broker itself says of it. */
@@ -351,7 +364,7 @@ static void unreachable(struct mqtt *m, int error)
     struct error e;
 
     error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there" : "no connection (%s)", strerror(error));
-    fail(m, MQTT_UNREACHABLE, e.text);
+    fail_of(m, MQTT_UNREACHABLE, uplink_trouble_of_errno(error), e.text);
 }
 
 static int take_error(int fd)
@@ -539,9 +552,10 @@ void mqtt_begin(struct mqtt *m, uint64_t now)
         unreachable(m, m->no_connection);
     else if (r == -EPROTO && m->local_error == 0)
         tls_failed(m);
+    else if (r < 0 && udp_is_network_error(-r) && m->local_error == 0)
+        fail_of(m, MQTT_UNREACHABLE, uplink_trouble_of_errno(-r), what.text[0] ? what.text : strerror(-r));
     else if (r < 0)
-        fail(m, udp_is_network_error(-r) && m->local_error == 0 ? MQTT_UNREACHABLE : MQTT_LOCAL,
-             what.text[0] ? what.text : strerror(-r));
+        fail(m, MQTT_LOCAL, what.text[0] ? what.text : strerror(-r));
     else
         m->ops->rearm(m->userdata);
     leave(m, before);

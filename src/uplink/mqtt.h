@@ -19,6 +19,7 @@
 #include "uplink/mqtt-reasons.h"
 #include "uplink/resolver.h"
 #include "uplink/suites.h"
+#include "uplink/trouble.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -51,7 +52,7 @@ struct mqtt_ops {
      * handshake. A negative errno with words fails it as MQTT_LOCAL. */
     int (*key)(void *userdata, const char **ret_identity, struct secret **ret_key, struct error *e);
     void (*opened)(void *userdata);
-    void (*failed)(void *userdata, enum mqtt_failure failure, const char *reason);
+    void (*failed)(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason);
     void (*published)(void *userdata, int mid, uint8_t reason); /* PUBACK; before version 5 the reason is 0 */
     void (*subscribed)(void *userdata, int mid, uint8_t reason);
     void (*message)(void *userdata, const char *topic, const void *payload, size_t n);

@@ -32,6 +32,7 @@ struct uplink {
     /* MQTT: where a child has just found nobody, and in what words; the time is CLOCK_BOOTTIME, 0: nowhere. */
     struct resolver_address away;
     struct error away_words;
+    enum uplink_trouble away_trouble;
     uint64_t away_at;
     struct resolver *resolver;
     struct resolver_watch watch;
@@ -86,7 +87,8 @@ struct uplink_session {
 
     enum uplink_state state;
     char *reason;
-    enum uplink_result result; /* of the attempt that ended, until told */
+    enum uplink_trouble trouble; /* of the last attempt; NONE: a session stood since */
+    enum uplink_result result;   /* of the attempt that ended, until told */
     char *result_reason;
     unsigned busy;
     bool running, once, freed;
@@ -157,7 +159,8 @@ int attempt_key(struct uplink_session *s, const char **ret_identity, struct secr
 /* How long an address may not answer at all, which alone would have `alone`. */
 uint64_t attempt_address_wait(const struct uplink_session *s, uint64_t alone);
 /* The attempt has ended; `reason` without the endpoint, which is put before it. */
-void attempt_failed(struct uplink_session *s, enum uplink_result result, const char *reason);
+void attempt_failed(struct uplink_session *s, enum uplink_result result, enum uplink_trouble trouble,
+                    const char *reason);
 /* The handshake is done, and the transport has dropped the session before it. */
 void attempt_opened(struct uplink_session *s, bool full);
 /* The session that stood has ended by itself; the transport has kept its ticket. */

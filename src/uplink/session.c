@@ -339,6 +339,7 @@ void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret
     *ret = (struct uplink_info){
         .state = s->state,
         .reason = s->reason ? s->reason : "",
+        .trouble = s->trouble,
         .slot = s->slot,
         .full_at = s->full_at,
         .counters = s->counters,

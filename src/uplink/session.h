@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/exchange.h"
 #include "uplink/suites.h"
+#include "uplink/trouble.h"
 #include "vault/vault.h"
 
 #include <stdbool.h>
@@ -166,7 +167,8 @@ struct uplink_counters {
 
 struct uplink_info {
     enum uplink_state state;
-    const char *reason; /* of the state; the session's */
+    const char *reason;          /* of the state; the session's */
+    enum uplink_trouble trouble; /* of the last attempt, NONE once a session stood */
     enum vault_slot slot;
     bool established;    /* the fields below describe a session that stands */
     bool resumed;        /* its handshake was resumed by a ticket */

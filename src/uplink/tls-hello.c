@@ -215,9 +215,12 @@ int tls_hello_answer(const uint8_t *data, size_t n)
     return data[0] == RECORD_ALERT ? data[6] : -ENOMSG;
 }
 
-static const struct handshake_end nothing_common = {HANDSHAKE_MISMATCH, ABOUT_ANY, "alert: handshake_failure"};
-static const struct handshake_end refused = {HANDSHAKE_REFUSED, ABOUT_NOTHING, "alert: handshake_failure"};
-static const struct handshake_end next = {HANDSHAKE_UNCLEAR, ABOUT_NOTHING, "alert: handshake_failure"};
+static const struct handshake_end nothing_common = {
+    .verdict = HANDSHAKE_MISMATCH, .about = ABOUT_ANY, .what = "alert: handshake_failure"};
+/* A wrong proof was not looked at, and nothing else is amiss. */
+static const struct handshake_end refused = {
+    .verdict = HANDSHAKE_REFUSED, .what = "alert: handshake_failure", .unknown = true};
+static const struct handshake_end next = {.verdict = HANDSHAKE_UNCLEAR, .what = "alert: handshake_failure"};
 
 struct handshake_end tls_hello_verdict(enum tls_question question, int answer)
 {
@@ -233,7 +236,8 @@ struct handshake_end tls_hello_verdict(enum tls_question question, int answer)
     case TLS_ASK_OFFER:
         return handshake_alert(answer, HANDSHAKE_BINDER).verdict == HANDSHAKE_UNCLEAR ? nothing_common : next;
     case TLS_ASK_HASH:
-        return known ? (struct handshake_end){HANDSHAKE_MISMATCH, ABOUT_HASH, "SHA-384"} : refused;
+        return known ? (struct handshake_end){.verdict = HANDSHAKE_MISMATCH, .about = ABOUT_HASH, .what = "SHA-384"}
+                     : refused;
     }
     return refused;
 }

@@ -109,14 +109,37 @@ static void test_words_name_the_setting(void **state)
     handshake_say_cookie(&e, 64);
     assert_non_null(strstr(e.text, "64"));
     assert_non_null(strstr(e.text, "32"));
-    handshake_say_silent(&e, false, true, "x");
+    assert_int_equal(handshake_say_silent(&e, true, true, "x"), UPLINK_TROUBLE_KEY);
+    assert_int_equal(handshake_say_silent(&e, false, false, "x"), UPLINK_TROUBLE_SILENT);
+    assert_int_equal(handshake_say_silent(&e, false, true, "x"), UPLINK_TROUBLE_OTHER);
     assert_non_null(strstr(e.text, "suites"));
+}
+
+/* What a check says of it, of every alert: key or identity only where there is evidence, and each says which. */
+static void test_troubles(void **state)
+{
+    for (int description = -1; description < 256; description++)
+        for (enum handshake_stage stage = HANDSHAKE_HELLO; stage <= HANDSHAKE_PROVED; stage++) {
+            struct handshake_end end = handshake_alert(description, stage);
+            enum uplink_trouble trouble = handshake_trouble(&end);
+
+            assert_true((end.verdict == HANDSHAKE_REFUSED) ==
+                        (trouble == UPLINK_TROUBLE_KEY || trouble == UPLINK_TROUBLE_IDENTITY));
+            assert_true((trouble == UPLINK_TROUBLE_IDENTITY) ==
+                        (end.verdict == HANDSHAKE_REFUSED && description == 115));
+            assert_true((end.verdict == HANDSHAKE_MISMATCH || end.verdict == HANDSHAKE_UNCLEAR) ==
+                        (trouble == UPLINK_TROUBLE_SUITES));
+        }
+    assert_int_equal(uplink_trouble_of_errno(ECONNREFUSED), UPLINK_TROUBLE_CLOSED);
+    assert_int_equal(uplink_trouble_of_errno(ENETUNREACH), UPLINK_TROUBLE_ROUTE);
+    assert_int_equal(uplink_trouble_of_errno(ETIMEDOUT), UPLINK_TROUBLE_SILENT);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_alerts), cmocka_unit_test(test_no_evidence_without_proof), cmocka_unit_test(test_gnutls),
+        cmocka_unit_test(test_alerts), cmocka_unit_test(test_no_evidence_without_proof),
+        cmocka_unit_test(test_gnutls), cmocka_unit_test(test_troubles),
         cmocka_unit_test(test_words),  cmocka_unit_test(test_words_name_the_setting),
     };
 
