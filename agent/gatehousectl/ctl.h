@@ -23,6 +23,8 @@ struct ctl {
     const char *encoding, *keyfile, *state_dir, *kind, *type, *format, *template, *count, *prefix, *uplink, *timeout;
     const char *url, *unit, *units, *read;
     const char *agent_program, *config_dir, *list_dir;
+    bool list; /* check */
+    const char *root;
     sd_bus *bus;
     json_object *result; /* by ctl_result() */
 };
@@ -125,6 +127,7 @@ int verb_watch(struct ctl *c, int argc, char **argv);
 int verb_job_list(struct ctl *c, int argc, char **argv);
 int verb_job_wait(struct ctl *c, int argc, char **argv);
 int verb_job_cancel(struct ctl *c, int argc, char **argv);
+int verb_check(struct ctl *c, int argc, char **argv);
 int verb_rotate(struct ctl *c, int argc, char **argv);
 int verb_scan(struct ctl *c, int argc, char **argv);
 int verb_read(struct ctl *c, int argc, char **argv);

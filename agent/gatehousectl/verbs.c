@@ -32,6 +32,20 @@ const struct verb verbs[] = {
         .details = "Until Ctrl-C, or until the agent stops (status 3).",
     },
     {
+        .name = "check",
+        .operands = "",
+        .run = verb_check,
+        .summary = "look for what is wrong, with the cause and the command that mends it",
+        .details =
+            "It looks at this machine with the caller's rights, so as root it sees more, and asks the agent if that\n"
+            "runs. Status 0: nothing, or notes; 1: warnings; 2: errors. gatehouse-check(7) has the findings.",
+        .options = {{OPTION_LIST, "show the findings that there are"},
+                    {OPTION_CONFIG_DIR, NULL},
+                    {OPTION_STATE_DIR, NULL},
+                    {OPTION_KEYFILE, NULL},
+                    {OPTION_ROOT, "look at the files of the system in this directory, and ask no agent"}},
+    },
+    {
         .name = "rotate",
         .operands = "DEVICE...|--all",
         .max = 10000,

@@ -6,6 +6,7 @@
     .\\" @interface FILE                methods, signals and properties of a D-Bus interface, with their comments
     .\\" @markdown FILE HEADING         what stands under a heading of a Markdown file
     .\\" @table FILE                    the rotation table, as rotation_print_table() prints it
+    .\\" @findings FILE             of gatehousectl check, as `gatehousectl --json=pretty check --list` prints them
     .\\" @verbs FILE, @options FILE     of gatehousectl, as `gatehousectl --json=pretty help` prints them
 
 usage: page.py TEMPLATE OUTPUT [ROOT]"""
@@ -282,7 +283,15 @@ def expand_verbs(root, file):
     return lines
 
 
-EXPAND = {"verbs": expand_verbs, "options": expand_options, "table": expand_table, "keys": expand_keys, "interface": expand_interface, "markdown": expand_markdown}
+def expand_findings(root, file):
+    entries = []
+    for kind in json.loads((root / file).read_text())["result"]["kinds"]:
+        mend = ["Mend:", *prose(f"`{kind['mend']}`")] if kind["mend"] else []
+        entries.append((kind["id"], [f"({kind['severity']})", *prose(kind["meaning"]), *mend]))
+    return listed(entries)
+
+
+EXPAND = {"findings": expand_findings, "verbs": expand_verbs, "options": expand_options, "table": expand_table, "keys": expand_keys, "interface": expand_interface, "markdown": expand_markdown}
 
 
 def page(template, root):

@@ -86,6 +86,10 @@
 #define CONFIG_PAYLOAD_MIN 128
 #define POINTS_PER_DEVICE_MAX 1024
 #define UPLINKS_MAX 64
+#define FINDINGS_PER_KIND 16          /* listed; beyond, only counted */
+#define CHECK_WAIT (5 * USEC_PER_SEC) /* for devices that are connecting, all together */
+#define CHECK_LOOK_AGAIN (50 * USEC_PER_MSEC)
+#define CHECK_DEVICES_PER_TURN 32
 #define MISTAKES_MAX 200 /* listed; beyond, only counted */
 #define MISTAKE_TEXT_MAX 2048
 

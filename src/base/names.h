@@ -33,6 +33,7 @@
 #define ACTION_EXPORT_KEYS "org.gatehouse1.export-keys"
 #define ACTION_WRITE "org.gatehouse1.write"
 #define ACTION_SET_LOG_LEVEL "org.gatehouse1.set-log-level"
+#define AGENT_USER "gatehouse"
 #define ADMIN_GROUP "gatehouse-admin" /* its members have all of these but those that give and take keys */
 
 /* The driver protocol */

@@ -8,6 +8,7 @@
 #include "bus/door.h"
 #include "bus/internal.h"
 #include "bus/timedate.h"
+#include "doctor/doctor.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -224,6 +225,8 @@ int bus_new(sd_event *event, struct fleet *fleet, const struct bus_ops *ops, str
     if (r >= 0)
         r = managed_init(b);
     if (r >= 0)
+        r = doctor_new(event, fleet, &b->doctor);
+    if (r >= 0)
         r = sd_event_add_time(event, &b->reconnect, CLOCK_BOOTTIME, 0, 0, on_reconnect, b);
     if (r >= 0)
         r = sd_event_add_time(event, &b->clock_timer, CLOCK_BOOTTIME, 0, USEC_PER_SEC, on_clock, b);
@@ -259,6 +262,7 @@ struct bus *bus_free(struct bus *b)
     disconnect(b);
     changed_done(b);
     managed_done(b);
+    doctor_free(b->doctor);
     sd_event_source_disable_unref(b->reconnect);
     sd_event_source_disable_unref(b->clock_timer);
     sd_event_unref(b->event);

@@ -13,6 +13,7 @@ struct subscriber;
 struct managed_walk;
 struct callers;
 struct door;
+struct doctor;
 
 struct bus {
     sd_event *event;
@@ -26,6 +27,7 @@ struct bus {
     uint32_t caller; /* the uid of who policy_check() has just let through */
     struct callers *callers;
     struct door *door;
+    struct doctor *doctor;
     struct subscriber *subscribers;
     struct rounds *rounds; /* of devices with changes not yet signalled */
     sd_event_source *changed_timer;
@@ -130,6 +132,9 @@ int points_method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error
 /* look.c: methods of the manager */
 int look_method_scan(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int look_method_read_raw(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* check.c: a method of the manager */
+int check_method(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 /* changed.c */
 int changed_init(struct bus *b);

@@ -392,6 +392,7 @@ static const sd_bus_vtable vtable[] = {
                             provision_call, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Export", SD_BUS_ARGS("s", format, "h", list, "a{sv}", options), SD_BUS_NO_RESULT,
                             export_call, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Check", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), check_method, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Scan", SD_BUS_ARGS("s", driver, "a{sv}", options), SD_BUS_RESULT("o", job),
                             look_method_scan, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ReadRaw", SD_BUS_ARGS("s", driver, "a{sv}", options), SD_BUS_RESULT("av", values),

@@ -231,6 +231,8 @@ void device_status(const struct device *d, struct device_status *ret)
         .suite = info.established ? info.suite : "",
         .group = info.established ? info.group : "",
         .forward_secrecy = info.established && info.forward_secrecy,
+        .trouble = info.trouble,
+        .trouble_words = info.trouble != UPLINK_TROUBLE_NONE && d->session_reason ? d->session_reason : "",
         .last_error = device_last_error(d, entry),
         .limits = delivery_limits(d, limits, sizeof(limits)),
         .delivered = counts.accepted,

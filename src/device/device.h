@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/sample.h"
 #include "base/sensor-state.h"
+#include "uplink/trouble.h"
 #include "vault/vault.h"
 
 #include <json-c/json.h>
@@ -63,6 +64,8 @@ struct device_status {
     uint64_t last_authenticated;
     const char *suite, *group; /* of the key exchange */
     bool forward_secrecy;
+    enum uplink_trouble trouble; /* what keeps its session from being made */
+    const char *trouble_words;   /* with the server and, if it was refused, the identity; "": none */
     const char *last_error;
     const char *limits; /* of its packs, beside the profile's; "" for none */
     uint64_t delivered, spooled, dropped, rejected;

@@ -432,6 +432,11 @@ struct jobs *fleet_jobs(struct fleet *f)
     return f->jobs;
 }
 
+const struct config *fleet_config(const struct fleet *f)
+{
+    return f->config;
+}
+
 struct link_host *fleet_link(struct fleet *f)
 {
     return f->link;

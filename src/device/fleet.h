@@ -70,6 +70,8 @@ int fleet_stop(struct fleet *f, void (*stopped)(int r, void *userdata), void *us
 
 struct jobs *fleet_jobs(struct fleet *f);
 struct link_host *fleet_link(struct fleet *f);
+/* What runs; another one after a reload. */
+const struct config *fleet_config(const struct fleet *f);
 struct vault *fleet_vault(struct fleet *f);
 /* For what is local to this machine and may block all the same: files, passwd look-ups. */
 struct workers *fleet_workers(struct fleet *f);

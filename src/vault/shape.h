@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a stored key looks like, of all that may be told about one: whether its bytes are themselves a text that stands
- * for other bytes. A key that was stored so, and that its cloud refuses, was mostly given in the wrong encoding. Loop
- * thread; opens the key in the locked arena for the call. */
+/* The form of a stored key: whether its bytes are themselves a text for other bytes. A key of such a form that its
+ * cloud refuses was usually given in the wrong encoding. No more than the form is ever told. Loop thread; the key is
+ * opened in the locked arena for the call. */
 
 #include "vault/vault.h"
 

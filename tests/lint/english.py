@@ -9,7 +9,7 @@ import sys
 
 import lint
 
-REVISED = ("src/base/", "src/vault/", "src/config/", "src/payload/", "src/rotation/", "src/registrar/", "src/coap/", "agent/gatehoused/",
+REVISED = ("src/base/", "src/vault/", "src/config/", "src/payload/", "src/rotation/", "src/registrar/", "src/coap/", "src/check/", "src/doctor/", "agent/gatehoused/",
            "agent/gatehouse-devcloud/", "agent/gatehouse-registrar/", "include/", "plugins/sim/")
 COMMENT = re.compile(r"/\*.*?\*/", re.S)
 FORBIDDEN = [

@@ -19,7 +19,9 @@ ALLOWED = {
     "uplink": {"base", "coap", "vault"},
     "registrar": {"base", "coap", "vault", "uplink"},
     "device": {"base"} | LOWER,
-    "bus": {"base", "device"} | LOWER,
+    "check": {"base", "config"},
+    "doctor": {"base", "check", "device"} | LOWER,
+    "bus": {"base", "device", "doctor"} | LOWER,
 }
 FOLDERS = set(ALLOWED)
 PLUGIN_HEADERS = {"gatehouse/plugin.h"}

@@ -49,9 +49,17 @@ def test_every_option_is_in_its_page_and_the_reverse():
 
 def test_copies_are_what_programs_print():
     for file, command in (("verbs.json", [program("gatehousectl"), "--json=pretty", "help"]),
+                          ("findings.json", [program("gatehousectl"), "--json=pretty", "check", "--list"]),
                           ("rotation-table.txt", [str(BUILD / "tests/tools/rotation-table")])):
         assert (ROOT / "doc/man" / file).read_text() == says(*command), \
             f"doc/man/{file} is old: {' '.join(command)} > doc/man/{file}"
+
+
+def test_every_finding_is_in_its_page_and_the_reverse():
+    told = [k["id"] for k in json.loads(says(program("gatehousectl"), "--json=short", "check", "--list"))["result"]["kinds"]]
+    section = PAGES["gatehouse-check.7"].read_text().split(".Sh FINDINGS")[1].split(".Sh")[0]
+    described = [i.replace("\\", "").replace("&", "") for i in re.findall(r'(?m)^\.It Ic "(.*)"$', section)]
+    assert described == told and len(set(told)) == len(told), f"page {described}, program {told}"
 
 
 def test_mandoc_has_no_complaints():

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "doctor/doctor.h"
+
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/names.h"
+#include "check/findings.h"
+#include "doctor/judge.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define EDIT "sudoedit %s && sudo gatehousectl reload"
+
+struct doctor {
+    sd_event *event;
+    struct fleet *fleet;
+    sd_event_source *work, *patience;
+    struct job *job; /* NULL: no check is under way */
+    struct findings findings;
+    char *after;    /* the last device that was looked at */
+    uint64_t until; /* CLOCK_BOOTTIME: connecting devices are waited for */
+};
+
+/* ── The fleet as a whole ── */
+
+static void on_mistake(const struct mistake *mistake, void *userdata)
+{
+    struct findings *f = userdata;
+    char place[ERROR_TEXT_MAX];
+
+    if (mistake->line > 0)
+        snprintf(place, sizeof(place), "%s:%u:%u", mistake->file, mistake->line, mistake->column);
+    else
+        snprintf(place, sizeof(place), "%s", mistake->file);
+    finding_mend(f, findings_add(f, FINDING_BAD_SETTING, place, "%s", mistake->text), EDIT, mistake->file);
+}
+
+static void on_orphan(const char *id, uint64_t samples, void *userdata)
+{
+    struct findings *f = userdata;
+
+    finding_mend(f,
+                 findings_add(f, FINDING_SAMPLES_ORPHANED, id,
+                              "%" PRIu64 " samples wait for it, which is not configured or was not loaded", samples),
+                 "gatehousectl reload");
+}
+
+static void look_at_drivers(struct doctor *d)
+{
+    struct findings *f = &d->findings;
+    struct link_driver *driver = NULL;
+
+    while ((driver = link_host_next_driver(fleet_link(d->fleet), driver))) {
+        const char *name = link_driver_name(driver), *said = link_driver_last_error(driver);
+
+        if (!link_driver_connected(driver))
+            finding_mend(f,
+                         findings_add(f, FINDING_DRIVER_AWAY, name, "it is not connected%s%s", said[0] ? ": " : "",
+                                      said[0] ? said : ", and was not since the agent started"),
+                         "systemctl restart gatehouse-driver@%s", name);
+    }
+}
+
+static void look_at_fleet(struct doctor *d)
+{
+    struct findings *f = &d->findings;
+    struct fleet_totals totals;
+    char problem[ERROR_TEXT_MAX];
+    const char *reason;
+
+    fleet_totals(d->fleet, &totals);
+    fleet_mistakes(d->fleet, on_mistake, f);
+    if (!vault_durable(fleet_vault(d->fleet), &reason))
+        finding_mend(f, findings_add(f, FINDING_STATE_VOLATILE, "", "%s", reason), "%s",
+                     finding_kinds[FINDING_STATE_VOLATILE].mend);
+    if (vault_put_back(fleet_vault(d->fleet)))
+        finding_mend(f, findings_add(f, FINDING_KEY_DAMAGED, "", "%s", vault_put_back(fleet_vault(d->fleet))),
+                     "gatehousectl vault verify");
+    if (totals.spool_problem[0])
+        finding_mend(f, findings_add(f, FINDING_SPOOL_FAILS, "", "%s", totals.spool_problem), "df -h " STATE_DIR);
+    if (fleet_clock_problem(d->fleet, problem, sizeof(problem))[0])
+        finding_mend(f, findings_add(f, FINDING_CLOCK_WRONG, "", "%s", problem), "timedatectl set-ntp true");
+    fleet_orphans(d->fleet, on_orphan, f);
+    look_at_drivers(d);
+}
+
+/* ── The devices ── */
+
+static void look_at_device(struct doctor *d, struct device *device)
+{
+    const struct config *config = fleet_config(d->fleet);
+    struct device_status status;
+    struct judged judged = {.status = &status, .config_file = config->file};
+
+    device_status(device, &status);
+    judged.device = config_device(config, status.id);
+    judged.uplink = config_uplink(config, status.uplink);
+    if (!judged.device || !judged.uplink)
+        return;
+    if (judge_wants_shape(&status))
+        judged.shape =
+            vault_shape(fleet_vault(d->fleet), vault_find(fleet_vault(d->fleet), status.id, status.uplink), VAULT_MAIN);
+    judge_device(&judged, &d->findings);
+}
+
+static void finish(struct doctor *d, enum job_state state)
+{
+    struct job *job = TAKE_PTR(d->job);
+
+    sd_event_source_set_enabled(d->work, SD_EVENT_OFF);
+    sd_event_source_set_enabled(d->patience, SD_EVENT_OFF);
+    findings_close(&d->findings);
+    for (size_t i = 0; state == JOB_DONE && i < d->findings.n; i++) {
+        _cleanup_json_ json_object *o = finding_json(&d->findings.list[i]);
+
+        if (o)
+            job_found(job, o);
+    }
+    findings_done(&d->findings);
+    free(TAKE_PTR(d->after));
+    job_finish(fleet_jobs(d->fleet), job, state);
+}
+
+/* A device whose first attempt is under way: what comes of it is worth a moment. */
+static bool worth_waiting(const struct doctor *d, const struct device *device)
+{
+    struct device_status status;
+
+    if (device_state(device) != DEVICE_CONNECTING || clock_boottime() >= d->until)
+        return false;
+    device_status(device, &status);
+    return status.trouble == UPLINK_TROUBLE_NONE;
+}
+
+static int on_work(sd_event_source *source, void *userdata)
+{
+    struct doctor *d = userdata;
+
+    for (unsigned n = 0; n < CHECK_DEVICES_PER_TURN; n++) {
+        struct device *device = fleet_next(d->fleet, d->after);
+        char *id;
+
+        if (!device) {
+            finish(d, JOB_DONE);
+            return 0;
+        }
+        if (worth_waiting(d, device)) {
+            sd_event_source_set_time(d->patience, clock_boottime() + CHECK_LOOK_AGAIN);
+            sd_event_source_set_enabled(d->patience, SD_EVENT_ONESHOT);
+            sd_event_source_set_enabled(d->work, SD_EVENT_OFF);
+            return 0;
+        }
+        look_at_device(d, device);
+        d->job->done++;
+        id = strdup(device_id(device));
+        if (!id) {
+            finish(d, JOB_FAILED);
+            return 0;
+        }
+        free(d->after);
+        d->after = id;
+    }
+    return 0;
+}
+
+static int on_patience(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct doctor *d = userdata;
+
+    return sd_event_source_set_enabled(d->work, SD_EVENT_ON);
+}
+
+static void cancel(struct job *job, void *userdata)
+{
+    finish(userdata, JOB_CANCELLED);
+}
+
+int doctor_check(struct doctor *d, struct job **ret_job, struct error *e)
+{
+    int r;
+
+    if (d->job) {
+        *ret_job = d->job;
+        return 0;
+    }
+    r = job_new(fleet_jobs(d->fleet), "check", ACTION_MANAGE_DEVICES, (uint32_t)fleet_size(d->fleet), &d->job);
+    if (r < 0)
+        return error_errno(e, r, "cannot begin a check");
+    d->job->cancel = cancel;
+    d->job->cancel_userdata = d;
+    d->until = clock_boottime() + CHECK_WAIT;
+    look_at_fleet(d);
+    sd_event_source_set_enabled(d->work, SD_EVENT_ON);
+    *ret_job = d->job;
+    return 0;
+}
+
+int doctor_new(sd_event *event, struct fleet *fleet, struct doctor **ret)
+{
+    _cleanup_(doctor_freep) struct doctor *d = calloc(1, sizeof(*d));
+    int r;
+
+    if (!d)
+        return -ENOMEM;
+    *d = (struct doctor){.event = sd_event_ref(event), .fleet = fleet};
+    r = sd_event_add_defer(event, &d->work, on_work, d);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(d->work, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_time(event, &d->patience, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_patience, d);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(d->patience, SD_EVENT_OFF);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(d);
+    return 0;
+}
+
+struct doctor *doctor_free(struct doctor *d)
+{
+    if (!d)
+        return NULL;
+    if (d->job)
+        finish(d, JOB_CANCELLED);
+    sd_event_source_disable_unref(d->work);
+    sd_event_source_disable_unref(d->patience);
+    sd_event_unref(d->event);
+    findings_done(&d->findings);
+    free(d->after);
+    free(d);
+    return NULL;
+}

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`gatehousectl check`: what it finds, what it says of it, and its exit status; and Check on the bus."""
+import json
+import os
+
+import harness
+from agent_bench import sim_bench
+from harness import check
+
+
+def places(bench):
+    return ["--config-dir", bench.config, "--state-dir", bench.state, "--keyfile", bench.keyfile]
+
+
+def found(bench, status, *more):
+    """{(id, subject): finding}"""
+    done = bench.ctl("--json=short", "check", *places(bench), *more, status=None)
+    check(done.returncode == status, f"status {done.returncode}, not {status}: {done}")
+    return {(f["id"], f["subject"]): f for f in json.loads(done.stdout)["result"]["findings"]}
+
+
+def a_healthy_gateway(bench):
+    """The text, too: an identity that tells is all that there is to say of it."""
+    sim_bench(bench)
+    findings = found(bench, 1)
+    check(set(i for i, _ in findings) <= {"identity-tells", "polkit-absent", "state-volatile"}, findings)
+    check("identity-tells" in bench.ctl("check", *places(bench), status=None).stdout.decode(), "as text")
+
+
+def what_there_is(bench):
+    kinds = json.loads(bench.ctl("--json=short", "check", "--list"))["result"]["kinds"]
+    check(len(kinds) > 30 and len({k["id"] for k in kinds}) == len(kinds), kinds)
+    check(all(k["severity"] in ("note", "warning", "error") and k["meaning"].endswith(".") for k in kinds), kinds)
+
+
+def no_agent(bench):
+    """It says what keeps the agent from starting."""
+    agent, *_ = sim_bench(bench, connect=False)
+    agent.stop()
+    os.chmod(bench.keyfile, 0o644)
+    findings = found(bench, 2)
+    check(("agent-stopped", "gatehoused") in findings, findings)
+    check(findings["keyfile-mode", bench.keyfile]["mend"] == f"chmod 0400 {bench.keyfile}", findings)
+
+
+if __name__ == "__main__":
+    harness.main(a_healthy_gateway, what_there_is, no_agent, needs=("busctl",))
