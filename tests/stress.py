@@ -78,11 +78,11 @@ def stall(session, longest, ended):
             os.kill(pid, signal.SIGCONT)
 
 
-def play(test, cases, scratch, longest_stall):
+def play(test, build, cases, scratch, longest_stall):
     env = {**os.environ, **run.SANITIZERS, **test["env"], "TMPDIR": scratch}
     began, ended = time.monotonic(), threading.Event()
     with tempfile.TemporaryFile("w+", errors="replace", dir=scratch) as output:
-        process = subprocess.Popen([*test["cmd"], *cases], env=env, cwd=test["workdir"], stdin=subprocess.DEVNULL, stdout=output,
+        process = subprocess.Popen([*test["cmd"], *cases], env=env, cwd=test["workdir"] or build, stdin=subprocess.DEVNULL, stdout=output,
                                    stderr=subprocess.STDOUT, start_new_session=True)
         if longest_stall:
             threading.Thread(target=stall, args=(process.pid, longest_stall, ended)).start()
@@ -115,7 +115,7 @@ def main():
     began = time.monotonic()
     try:
         with run.scratch_directory() as scratch, concurrent.futures.ThreadPoolExecutor(options.beside) as pool:
-            futures = [pool.submit(play, test, options.case, scratch, options.stall) for _ in range(options.times) for test in tests]
+            futures = [pool.submit(play, test, options.build, options.case, scratch, options.stall) for _ in range(options.times) for test in tests]
             for future in concurrent.futures.as_completed(futures):
                 name, status, text, seconds = future.result()
                 runs[name] += 1

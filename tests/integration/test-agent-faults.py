@@ -39,11 +39,12 @@ def driver_killed(bench):
     check([sessions(cloud, d) for d in ("a", "b", "m")] == [1, 1, 1], "no session was touched")
     modbus.kill()
     bench.wait_property("m", "State", "no-driver")
+    killed = server.served(1, "input", 2)[-1][1]
     modbus.start()
     bench.wait_property("m", "State", "online")
     wait_samples(cloud, "m", 5)
-    server.stop()
-    check_arrived(bench, cloud, server, "m", 1)
+    modbus.stop()
+    check_arrived(bench, cloud, server, "m", 1, killed=killed)
 
 
 def driver_stuck(bench):
@@ -80,10 +81,7 @@ def modbus_troubles(bench):
     cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in units])
     bench.write_config(cloud.url)
     for device, (server, unit) in units.items():
-        modbus_device(bench, device, server.port, unit)
-        bench.write_json(f"devices.d/{device}.json", {"device": device, "uplink": "cloud", "driver": "modbus", "modbus": {
-            "url": f"tcp://127.0.0.1:{server.port}", "unit": unit, "interval": "50ms", "timeout": "200ms"}, "points": {
-                "reads": {"table": "input", "address": 2, "type": "uint16"}}})
+        modbus_device(bench, device, server.port, unit, timeout="200ms" if device == "silent" else "10s")
     bench.agent()
     driver = bench.driver("modbus")
     for device in units:

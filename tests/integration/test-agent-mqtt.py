@@ -185,7 +185,7 @@ def what_the_broker_has_kept_is_no_command(bench, stack):
         bench.wait_property(DEVICE, "State", "disabled")
         subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(cloud.broker.plain), "-q", "1", "-r",
                         "-t", f"gatehouse/{DEVICE}/command", "-m", json.dumps({"id": 7, "point": "setpoint", "value": 29})],
-                       check=True, timeout=10)
+                       check=True, timeout=harness.DEADLINE)
         bench.call(DEVICE, "Connect")
         cloud.broker.lines.expect(f"Sending PUBLISH to {DEVICE} .*r1, .*/command'")
         publish(cloud.broker, f"gatehouse/{DEVICE}/command", json.dumps({"id": number, "point": "setpoint", "value": 10 + number}))

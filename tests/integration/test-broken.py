@@ -336,7 +336,7 @@ def no_agent(w):
         done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", w.bench.config, "--state-dir",
                                w.bench.state, "--runtime-dir", w.bench.runtime, "--keyfile", w.bench.keyfile, "--allow-volatile-state"],
                               env=dict(os.environ, **w.bench.env), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                              timeout=60 * harness.STRETCH)
+                              timeout=harness.DEADLINE)
         check(done.returncode == status and words in done.stderr, f"expected {status} and {words}: {done}")
         for verb in (["status"], ["list"], ["show", "boiler-1"]):
             said = w.bench.ctl(*verb, status=None)

@@ -25,10 +25,10 @@ def arrived(server):
     return [r for path, body in list(server.bodies) if path == "telemetry" for r in records(body)]
 
 
-def fill(bench, url, points, waiting, interval="5ms", **uplink):
+def fill(bench, url, points, waiting, interval="5ms", reports=0, **uplink):
     """A device with a backlog and no driver any more: what waits is all there is."""
     bench.write_config(url, uplink={"registrar": {"type": "manual"}, **uplink}, spool={"durability": "always"})
-    bench.write_device(DEVICE, "sim", points, interval=interval)
+    bench.write_device(DEVICE, "sim", points, interval=interval, **({"count": reports} if reports else {}))
     agent = bench.agent()
     driver = bench.driver("sim")
     bench.wait_property(DEVICE, "Spooled", lambda n: n >= waiting)
@@ -45,7 +45,7 @@ def check_all(bench, server):
 def all_arrive(bench, stack, how, limit, most_failures):
     key = bench.new_key()
     server = ScriptedCoap(stack, {"first-1": key}, lambda client, m: how if len(m.payload) > limit else None)
-    agent, _ = fill(bench, server.url, {"n": {"signal": "counter"}}, 100)
+    agent, _ = fill(bench, server.url, {"n": {"signal": "counter"}}, 100, reports=100)
     bench.key_set(DEVICE, "first-1", key)
     check_all(bench, server)
     check(bench.get(DEVICE, "Rejected") == 0 and bench.get(DEVICE, "Dropped") == 0, "none is given up")

@@ -23,17 +23,17 @@ def records(payload):
     return [(r["n"], round((base + r.get("t", 0)) * 1e6), r.get("v", r.get("vs"))) for r in pack if r["n"] != "_probe"]
 
 
-def setup(bench, port, key, version="5", points=None, backlog=300, **uplink):
+def setup(bench, port, key, version="5", backlog=300, **uplink):
     """A device with a backlog and no driver any more: what waits is all there is."""
     bench.write_config(f"mqtts://127.0.0.1:{port}",
                        uplink={"profile": "senml-mqtt", "mqtt_version": version, "registrar": {"type": "manual"}, **uplink},
                        spool={"durability": "always"})
-    bench.write_device(DEVICE, "sim", points or {"n": {"signal": "counter"}}, interval="5ms")
+    bench.write_device(DEVICE, "sim", {"n": {"signal": "counter"}}, interval="5ms", count=backlog)
     bench.agent()
     driver = bench.driver("sim")
-    waiting = bench.wait_property(DEVICE, "Spooled", lambda n: n >= backlog)
+    waiting = bench.wait_property(DEVICE, "Spooled", backlog)
     driver.stop()
-    wait_for("the backlog to stand", lambda: bench.get(DEVICE, "Spooled") >= waiting)
+    check(bench.get(DEVICE, "Spooled") == waiting, "the backlog stands")
     bench.key_set(DEVICE, "first-1", key)
     return driver
 
@@ -48,6 +48,7 @@ def arrived(broker):
 
 def check_counters(values, what):
     first = list(dict.fromkeys(values))
+    check(first, f"{what}: nothing")
     check(first == list(range(min(first), min(first) + len(first))), f"{what}: not every sample, in order: {first[:20]}")
 
 
@@ -179,8 +180,10 @@ def a_line_that_drops_loses_nothing(bench, stack):
     # A new backlog goes in large packs again.
     bench.call(DEVICE, "Disconnect")
     before = len(broker.seen)
+    bench.write_device(DEVICE, "sim", {"n": {"signal": "counter"}}, interval="5ms", count=1500)
+    bench.call(None, "Reload")
     driver.start()
-    bench.wait_property(DEVICE, "Spooled", lambda n: n >= 1500)
+    bench.wait_property(DEVICE, "Spooled", 1500)
     driver.stop()
     bench.call(DEVICE, "Connect")
     bench.wait_property(DEVICE, "Spooled", 0)

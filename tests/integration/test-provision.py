@@ -194,7 +194,7 @@ def mosquitto_takes_them(bench):
 
     def publish(identity, key):
         return subprocess.run(["mosquitto_pub", "-h", "127.0.0.1", "-p", str(port), "--psk", key, "--psk-identity", identity,
-                               "-t", "t", "-m", "x", "-q", "1"], stderr=subprocess.PIPE, timeout=30).returncode
+                               "-t", "t", "-m", "x", "-q", "1"], stderr=subprocess.PIPE, timeout=harness.DEADLINE).returncode
     for identity, key in pairs:
         check(publish(identity, key) == 0, f"{identity} does not get in")
     check(publish(pairs[0][0], pairs[1][1]) != 0, "another's key gets in")

@@ -24,7 +24,9 @@ KEY = "a-key-of-25-ASCII-letters"
 OTHER_KEY = "another-key-of-27-ascii-chr"
 cases = Cases()
 case = cases.case
-NO_EVIDENCE = "^result 0 (refused|unreachable|ok|local)"
+# Of a server whose answer did not come in time, as on a busy machine: nothing is known then, and it is asked again.
+TOO_LATE = "says nothing|does not say whether it misses|began the handshake and fell silent|no answer: is the server up"
+TRIES = 5
 
 
 def key_file(stack, key=KEY, identity="device-0"):
@@ -68,10 +70,18 @@ def gnutls_serv(stack, priority, *options, key=KEY, identity="device-0"):
 
 
 def outcome(stack, port, suites="ecdhe-psk,psk"):
-    client = MqttClient(stack, port, suites=suites)
+    return outcome_of(MqttClient(stack, port, suites=suites))
+
+
+def outcome_of(client):
+    """What the first answer of the server is taken for."""
     client.credential(KEY)
     client.say("start 0 main")
-    return client.expect(r"^result 0 (\w+) full (.*)").groups()
+    for _ in range(TRIES):
+        result, reason = client.expect(r"^result 0 (\w+) full (.*)").groups()
+        if result not in ("unreachable", "failed") or not re.search(TOO_LATE, reason):
+            break
+    return result, reason
 
 
 def told_as_mismatch(found, *words):
@@ -184,10 +194,7 @@ def gnutls_wrong_key_and_unknown_identity(stack):
 
 
 def dtls_outcome(stack, port, suites="ecdhe-psk,psk"):
-    client = Client(stack, port, suites)
-    client.credential(KEY)
-    client.say("start 0 main")
-    return client.expect(r"^result 0 (\w+) full (.*)").groups()
+    return outcome_of(Client(stack, port, suites))
 
 
 @cases.needing("gnutls-serv")

@@ -45,7 +45,7 @@ def reset_for_image(bench):
 def restored_by(bench, file, *options, stdin=b""):
     return subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir",
                            bench.state, "--keyfile", bench.keyfile, "--restore", file, "--force", *options], stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), input=stdin, timeout=60)
+                          stderr=subprocess.STDOUT, env=dict(os.environ, **bench.env), input=stdin, timeout=harness.DEADLINE)
 
 
 def backup_of_a_bound_vault(bench):

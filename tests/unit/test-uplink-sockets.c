@@ -112,7 +112,7 @@ static void one_may_remove_and_free_all_others(void **state)
 /* A peer that sends without end is read as often as one may send, the others as soon as they have something. */
 static void a_flood_on_one_socket_rests(void **state)
 {
-    uint64_t until = clock_boottime() + USEC_PER_SEC / 2;
+    uint64_t begun = clock_boottime(), until = begun + USEC_PER_SEC / 2;
     size_t others = 0, before;
     struct owner *flooded;
 
@@ -133,8 +133,10 @@ static void a_flood_on_one_socket_rests(void **state)
             ;
         run(*state);
     }
+    /* As many as the time that it took has brought, which is longer on a busy machine. */
     assert_in_range(n_read - before - others, DATAGRAMS_BURST / 2,
-                    DATAGRAMS_BURST + DATAGRAMS_PER_SEC / 2 + DATAGRAMS_PER_SEC / 10);
+                    DATAGRAMS_BURST + DATAGRAMS_PER_SEC / 10 +
+                        DATAGRAMS_PER_SEC * (clock_boottime() - begun) / USEC_PER_SEC);
     /* It is heard again when it has rested. */
     before = n_read;
     until = clock_boottime() + 10 * USEC_PER_SEC;
