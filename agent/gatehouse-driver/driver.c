@@ -164,12 +164,6 @@ static void remove_device(struct driver *d, struct gatehouse_device *device)
     d->n_devices--;
 }
 
-static void end_if_stopped(struct driver *d)
-{
-    if (d->stopping && d->n_devices == 0 && LIST_EMPTY(&d->lanes))
-        sd_event_exit(d->event, 0);
-}
-
 /* Nothing calls for it any more: it goes, or comes again with its new texts. */
 static void device_ended(struct driver *d, struct gatehouse_device *device)
 {
@@ -191,7 +185,6 @@ static void device_ended(struct driver *d, struct gatehouse_device *device)
     if (device->lane)
         driver_lane_unref(device->lane);
     device_free(device);
-    end_if_stopped(d);
 }
 
 static void close_device(struct driver *d, struct gatehouse_device *device)
@@ -318,7 +311,6 @@ void driver_on_note(const struct note *note, void *userdata)
     case NOTE_LANE_ENDED:
         LIST_REMOVE(note->lane, link);
         lane_free(note->lane);
-        end_if_stopped(d);
         break;
     }
 }
@@ -409,7 +401,16 @@ void driver_stop(struct driver *d)
         d->devices[i]->main.wanted = false;
         close_device(d, d->devices[i]);
     }
-    end_if_stopped(d);
+}
+
+bool driver_closed(const struct driver *d)
+{
+    return d->stopping && d->n_devices == 0 && LIST_EMPTY(&d->lanes);
+}
+
+bool driver_ended(const struct driver *d)
+{
+    return driver_closed(d) && link_client_handed_over(d->client);
 }
 
 void driver_done(struct driver *d)

@@ -27,8 +27,12 @@ struct driver {
 
 /* Plugin and inbox are there already. */
 int driver_start(struct driver *d, const char *runtime_dir, struct error *e);
-/* Closes all devices; the event loop ends when the last thread has. */
+/* Closes all devices. */
 void driver_stop(struct driver *d);
+/* After a stop: all devices are closed, and the last thread has ended. */
+bool driver_closed(const struct driver *d);
+/* And the agent has answered for all samples, or is not there. */
+bool driver_ended(const struct driver *d);
 void driver_done(struct driver *d);
 
 /* What came in by the inbox. */

@@ -113,6 +113,11 @@ static int on_stop_timeout(sd_event_source *source, uint64_t usec, void *userdat
 {
     struct program *p = userdata;
 
+    if (driver_closed(&p->driver)) {
+        log_warning(NULL, "the agent has not answered for %zu samples within %u s; leaving all the same",
+                    link_client_pending(p->driver.client), (unsigned)(STOP_TIMEOUT / USEC_PER_SEC));
+        return sd_event_exit(p->driver.event, 0);
+    }
     (void)driver_healthy(&p->driver);
     log_error(NULL, "the plugin has not closed its devices within %u s; leaving all the same",
               (unsigned)(STOP_TIMEOUT / USEC_PER_SEC));
@@ -134,11 +139,13 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *si,
     return begin_stop(userdata);
 }
 
-/* Watches over a stop, whoever asked for it. */
+/* Watches over a stop, whoever asked for it: at its end everything is closed, and the agent has what was read. */
 static int on_post(sd_event_source *source, void *userdata)
 {
     struct program *p = userdata;
 
+    if (driver_ended(&p->driver))
+        return sd_event_exit(p->driver.event, 0);
     if (!p->driver.stopping || p->stop_timer)
         return 0;
     return sd_event_add_time_relative(p->driver.event, &p->stop_timer, CLOCK_MONOTONIC, STOP_TIMEOUT, 0,

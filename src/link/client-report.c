@@ -371,3 +371,8 @@ size_t link_client_pending(const struct link_client *c)
 {
     return link_queue_length(c->queue) + c->samples_in_flight;
 }
+
+bool link_client_handed_over(const struct link_client *c)
+{
+    return !c->accepted || link_client_pending(c) == 0;
+}

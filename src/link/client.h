@@ -68,6 +68,8 @@ uint64_t link_client_dropped(const struct link_client *c);
 uint64_t link_client_refused(const struct link_client *c);
 /* Waiting or unanswered. */
 size_t link_client_pending(const struct link_client *c);
+/* Nothing is, or there is no agent to wait for. */
+bool link_client_handed_over(const struct link_client *c);
 
 void link_call_value(struct link_call *call, const struct sample_value *value);
 void link_call_values(struct link_call *call, const struct sample_value *values, size_t n);

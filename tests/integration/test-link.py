@@ -108,10 +108,10 @@ class LinkTest(unittest.TestCase):
         self.addCleanup(lambda: host.process.poll() is None and host.stop())
         return host
 
-    def start_driver(self, env=None):
+    def start_driver(self, env=None, **options):
         driver = subprocess.Popen([BUILD + "/agent/gatehouse-driver/gatehouse-driver", "sim", "--runtime-dir",
                                    self.directory, "--plugin-dir", BUILD + "/plugins/sim"],
-                                  env=dict(os.environ, **(env or {})))
+                                  env=dict(os.environ, **(env or {})), **options)
         self.drivers.append(driver)
         return driver
 
@@ -290,6 +290,40 @@ class LinkTest(unittest.TestCase):
         driver.terminate()
         self.host.state_of("a", "closed")
         self.assertEqual(driver.wait(DEADLINE), 0)
+
+    def test_terminated_while_the_agent_is_busy(self):
+        """What was read is handed over first, however long the agent takes for what came before."""
+        self.set_devices(device("a", points={"n": {"signal": "counter"}}))
+        driver = self.start_driver()
+        self.host.do("hold")
+        last = 30  # more reports than may be under way
+
+        def counted():
+            with self.host.changed:
+                return [s[2] for e in self.host.events if e["event"] == "report" for s in e["samples"]]
+
+        wait_for("the reports that may be under way", lambda: len(counted()) >= 8)
+        until = time.monotonic() + last * 0.02
+        wait_for("more to be read", lambda: time.monotonic() > until)
+        driver.terminate()
+        self.host.state_of("a", "closed")
+        self.host.do("release", r=0)
+        self.assertEqual(driver.wait(DEADLINE), 0)
+        self.host.driver(False)
+        self.assertGreaterEqual(len(counted()), last)
+        self.assertEqual(counted(), list(range(len(counted()))))
+
+    def test_terminated_beside_a_stuck_agent(self):
+        """What it does not answer for in five seconds is lost, and the driver says so."""
+        self.set_devices(device("a"))
+        driver = self.start_driver(stderr=subprocess.PIPE)
+        self.host.report_of("a")
+        self.host.do("hold")
+        self.host.report_of("a", self.host.mark())
+        driver.terminate()
+        said = driver.communicate(timeout=DEADLINE)[1].decode()
+        self.assertEqual(driver.returncode, 0)
+        self.assertIn("the agent has not answered for", said)
 
     def test_asked_to_quit(self):
         driver = self.start_driver()
