@@ -154,6 +154,7 @@
 #define LINK_RECONNECT_MIN (100 * USEC_PER_MSEC)
 #define LINK_RECONNECT_MAX (10 * USEC_PER_SEC)
 #define LINK_RETRY_BUSY (1 * USEC_PER_SEC)
+#define LINK_RETRIES_AT_ONCE 100 /* devices that are tried again together, once in LINK_RETRY_BUSY */
 #define PEER_UIDS_MAX 64
 #define PEER_KEPT_FOR USEC_PER_MINUTE
 #define DRIVER_CALLBACK_DEADLINE (30 * USEC_PER_SEC)
@@ -177,6 +178,9 @@
 #define SPOOL_COMMIT_SAMPLES 1000                /* or so many of them do */
 #define SPOOL_CARE_INTERVAL (5 * USEC_PER_SEC)   /* between writings of what may be lost: what is gone, counts */
 #define SPOOL_RETRY_INTERVAL (1 * USEC_PER_SEC)  /* after a failure of the disk */
+#define SPOOL_WAIT_MAX (1 * USEC_PER_SEC)        /* until an answer that waits for safety is a refusal */
+#define SPOOL_AGAIN_MAX (10 * USEC_PER_MINUTE)   /* for samples that were refused to be handed over again */
+#define SPOOL_EVICTED_AT_ONCE 64                 /* samples of the device that has most in memory */
 #define SPOOL_UNWRITTEN_AGE (4 * USEC_PER_SEC)   /* under `outage`: what waits so long is written; a second is left */
 #define SPOOL_UNWRITTEN_BYTES (1024 * 1024)      /* likewise when it is so much */
 #define SPOOL_ROW_SAMPLES_MAX 250                /* as many points as a row can name */

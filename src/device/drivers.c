@@ -107,6 +107,7 @@ static void on_report(struct link_driver *driver, struct link_report *token, con
 {
     struct fleet *f = userdata;
     struct device *d = fleet_find(f, device);
+    const struct sample *said = samples;
     _cleanup_free_ struct sample *copy = NULL;
 
     if (!d) {
@@ -129,7 +130,7 @@ static void on_report(struct link_driver *driver, struct link_report *token, con
     /* One that there is no room for is sent all the same. */
     for (size_t i = 0; i < n; i++)
         (void)sample_set_put(&d->newest, &samples[i], POINTS_PER_DEVICE_MAX);
-    spool_append(d->queue, clock_boottime(), samples, n, on_safe, token);
+    spool_append_said(d->queue, clock_boottime(), samples, said, n, on_safe, token);
     (void)latest_pass_over(d);
     idle_touch(d);
     delivery_kick(d);

@@ -482,6 +482,7 @@ void disk_failed(struct spool *s, int r, const struct error *e)
     if (!s->failing && s->options.ops && s->options.ops->disk)
         s->options.ops->disk(e, s->options.userdata);
     s->failing = true;
+    give_up_offline(s);
     spool_arm(s, s->retry_timer, clock_boottime() + SPOOL_RETRY_INTERVAL);
 }
 

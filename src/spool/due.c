@@ -53,6 +53,12 @@ static int on_age(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
+static int on_wait(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    waits_over(userdata, clock_boottime());
+    return 0;
+}
+
 int spool_commit_init(struct spool *s)
 {
     struct {
@@ -60,10 +66,9 @@ int spool_commit_init(struct spool *s)
         uint64_t accuracy;
         sd_event_time_handler_t handler;
     } timers[] = {
-        {&s->commit_timer, 5 * USEC_PER_MSEC, on_commit},
-        {&s->age_timer, 100 * USEC_PER_MSEC, on_age},
-        {&s->care_timer, 500 * USEC_PER_MSEC, on_commit},
-        {&s->retry_timer, 100 * USEC_PER_MSEC, on_retry},
+        {&s->commit_timer, 5 * USEC_PER_MSEC, on_commit}, {&s->age_timer, 100 * USEC_PER_MSEC, on_age},
+        {&s->care_timer, 500 * USEC_PER_MSEC, on_commit}, {&s->retry_timer, 100 * USEC_PER_MSEC, on_retry},
+        {&s->wait_timer, 100 * USEC_PER_MSEC, on_wait},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(timers) && s->options.event; i++) {
@@ -84,7 +89,8 @@ void spool_commit_done(struct spool *s)
     sd_event_source_disable_unref(s->age_timer);
     sd_event_source_disable_unref(s->care_timer);
     sd_event_source_disable_unref(s->retry_timer);
-    s->commit_timer = s->age_timer = s->care_timer = s->retry_timer = NULL;
+    sd_event_source_disable_unref(s->wait_timer);
+    s->commit_timer = s->age_timer = s->care_timer = s->retry_timer = s->wait_timer = NULL;
 }
 
 /* ---- What is to be written ---- */

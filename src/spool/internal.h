@@ -3,7 +3,7 @@
 
 /* What the files of the policy share: spool.c (devices, what comes and goes), share.c (accounts, bounds), commit.c
  * (what is written), due.c (and when), open.c (what is found), load.c (what is read back, and let go of), stamp.c
- * (times), rate.c. Included by these only.
+ * (times), wait.c (who waits until samples are safe), rate.c. Included by these only.
  *
  * A device's samples are, in order: those in `queue` that rows on disk hold too (`head`); those that only rows hold
  * (`rest`); those in the commit under way; and those not written. The last two stand in `queue` while there is no
@@ -24,11 +24,17 @@
 
 /* Somebody waits until samples are safe. */
 struct waiter {
-    struct waiter *next;
+    struct waiter *next; /* of the device */
+    TAILQ_ENTRY(waiter) by_age;
+    struct spool_device *device;
     uint64_t until; /* of the device's `passed` */
+    uint64_t since; /* CLOCK_BOOTTIME */
     void (*done)(int r, void *userdata);
     void *userdata;
+    size_t n;
+    uint64_t marks[]; /* of its samples */
 };
+TAILQ_HEAD(waiter_list, waiter);
 
 /* What a device has beyond its queue while anything of it is on disk, on its way there, or waited for. */
 struct stored {
@@ -43,6 +49,11 @@ struct stored {
     struct spool_queue tail;
     uint64_t passed; /* samples that became safe, or left before */
     struct waiter *first_waiter, *last_waiter;
+    /* Samples that are here although whoever waited for them was refused: they come a second time. */
+    uint64_t *again; /* marks */
+    size_t n_again;
+    uint64_t again_until; /* of `passed`: then they are safe */
+    uint64_t again_since; /* CLOCK_BOOTTIME */
     uint64_t dirty_since; /* CLOCK_BOOTTIME */
     bool dirty, wanting, cursor_changed, counts_changed, waits_clock;
     TAILQ_ENTRY(stored) by_dirty, by_want, by_care;
@@ -114,6 +125,7 @@ struct spool {
     struct spool_rejected *rejected;
     size_t n_rejected;
     struct stored_list dirty, wanting, care;
+    struct waiter_list waiters; /* the oldest first */
     struct aging {
         struct spool_device **devices;
         size_t n, room;
@@ -121,7 +133,7 @@ struct spool {
     uint64_t n_dirty; /* samples that wait for the next commit, about */
     uint64_t age_second;
     size_t n_aging;
-    sd_event_source *commit_timer, *age_timer, *care_timer, *retry_timer;
+    sd_event_source *commit_timer, *age_timer, *care_timer, *retry_timer, *wait_timer;
     uint64_t cared; /* CLOCK_BOOTTIME */
     bool failing, settling, damaged;
     struct error damage, last;
@@ -143,8 +155,8 @@ uint32_t unwritten(const struct spool_device *d);
 struct spool_queue *last_queue(struct spool_device *d);
 /* Drops the oldest that may be; false if there is none. `rows`: only what is on disk. */
 bool evict(struct spool_device *d, bool rows);
-/* Only what stands in memory alone. */
-bool evict_memory(struct spool_device *d);
+/* Only what stands in memory alone, of the device that has most of that; false if there is none that may go. */
+bool evict_memory(struct spool *s);
 /* Takes the first sample out of the queue. */
 void release(struct spool_device *d);
 void count_dropped(struct spool_device *d, uint64_t n);
@@ -166,8 +178,30 @@ void stored_put(struct spool_device *d);
 bool writes(const struct spool *s);
 void say_more(struct spool_device *d);
 void say_more_of_all(struct spool *s);
+/* Whether samples of the device are safe only once they are on disk. */
+bool waits_for_disk(const struct spool_device *d);
+
+/* wait.c */
 /* So many more samples are safe, or left. */
 void passed(struct spool_device *d, uint64_t n);
+/* For n samples as they are handed over, before they are taken: NULL when out of memory. */
+struct waiter *waiter_new(struct spool_device *d, uint64_t now, const struct sample *said, size_t n);
+/* Until all that the device has is safe. */
+void wait_until_safe(struct waiter *w, void (*done)(int r, void *userdata), void *userdata);
+void end_waiters(struct stored *t, int r);
+/* Those who wait for the device get -EBUSY; its samples stay, and are known again. */
+void give_up(struct spool_device *d, uint64_t now);
+/* The disk fails: nobody waits for what only it makes safe. */
+void give_up_offline(struct spool *s);
+/* Nobody waits longer than SPOOL_WAIT_MAX. */
+void waits_over(struct spool *s, uint64_t now);
+/* Whether samples of the device cannot be made safe at present, so that none are taken. */
+bool is_refused(struct spool_device *d);
+/* Whether this one is here already, after give_up(). */
+bool is_again(struct spool_device *d, uint64_t now, const struct sample *said);
+void again_forget(struct stored *t);
+/* Samples are here that whoever handed them over still has, and that are not safe. */
+bool again_unsafe(const struct stored *t);
 
 /* due.c */
 int spool_grow(void *array, size_t *room, size_t n, size_t size);

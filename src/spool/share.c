@@ -219,7 +219,7 @@ static uint32_t unwritten_free(const struct spool_device *d)
     const struct spool_queue *q = split ? &t->tail : &d->queue;
     uint32_t at = q->n - unwritten(d);
 
-    if (t && t->first_waiter)
+    if (t && (t->first_waiter || again_unsafe(t)))
         return q->n;
     return split ? at : MAX_OF(at, d->held);
 }
@@ -248,14 +248,36 @@ bool evict(struct spool_device *d, bool rows)
     return found;
 }
 
-bool evict_memory(struct spool_device *d)
+/* The device with most that stands in memory alone and may go. */
+static struct spool_device *largest_unwritten(const struct spool *s)
 {
-    struct measure before = measure(d);
-    bool found = evict_unwritten(d);
+    struct spool_device *best = NULL;
+    uint64_t most = 0;
 
-    if (found)
-        changed(d, &before);
-    return found;
+    for (size_t i = 0; i < s->n_heap; i++) {
+        struct spool_device *d = s->heap[i];
+        uint64_t bytes = measure(d).unwritten_bytes;
+
+        if (bytes > most && unwritten_free(d) < last_queue(d)->n) {
+            best = d;
+            most = bytes;
+        }
+    }
+    return best;
+}
+
+bool evict_memory(struct spool *s)
+{
+    struct spool_device *d = largest_unwritten(s);
+    struct measure before;
+
+    if (!d)
+        return false;
+    before = measure(d);
+    for (unsigned i = 0; i < SPOOL_EVICTED_AT_ONCE && evict_unwritten(d); i++)
+        ;
+    changed(d, &before);
+    return true;
 }
 
 /* ---- Bounds ---- */

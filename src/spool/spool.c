@@ -24,59 +24,11 @@ void stored_put(struct spool_device *d)
     const struct stored *t = d->stored;
 
     if (!t || t->n_head > 0 || t->rest.count > 0 || t->tail.n > 0 || t->writing > 0 || t->writing_gone > 0 ||
-        t->first_waiter || t->dirty || t->wanting || t->caring)
+        t->first_waiter || t->n_again > 0 || t->dirty || t->wanting || t->caring)
         return;
     free(t->head);
     free(d->stored);
     d->stored = NULL;
-}
-
-/* Tells those who wait for it. */
-void passed(struct spool_device *d, uint64_t n)
-{
-    struct stored *t = d->stored;
-    struct waiter *w;
-
-    t->passed += n;
-    while ((w = t->first_waiter) && w->until <= t->passed) {
-        t->first_waiter = w->next;
-        if (!w->next)
-            t->last_waiter = NULL;
-        w->done(0, w->userdata);
-        free(w);
-    }
-}
-
-static void end_waiters(struct stored *t, int r)
-{
-    struct waiter *w;
-
-    while ((w = t->first_waiter)) {
-        t->first_waiter = w->next;
-        w->done(r, w->userdata);
-        free(w);
-    }
-    t->last_waiter = NULL;
-}
-
-static int wait_until_safe(struct spool_device *d, void (*done)(int r, void *userdata), void *userdata)
-{
-    struct stored *t = stored_get(d);
-    struct waiter *w = t ? malloc(sizeof(*w)) : NULL;
-
-    if (!w)
-        return -ENOMEM;
-    *w = (struct waiter){
-        .until = t->passed + t->writing + unwritten(d),
-        .done = done,
-        .userdata = userdata,
-    };
-    if (t->last_waiter)
-        t->last_waiter->next = w;
-    else
-        t->first_waiter = w;
-    t->last_waiter = w;
-    return 0;
 }
 
 /* ---- Devices ---- */
@@ -150,6 +102,7 @@ static void device_done(struct spool_device *d, bool rows)
         if (rows)
             forget_rows(d);
         spool_rows_done(&t->rest);
+        again_forget(t);
         free(t->head);
         *t = (struct stored){.device = d};
     }
@@ -180,6 +133,8 @@ void spool_line(struct spool_device *d, bool up)
         return;
     if (was && writes(s) && s->settings.durability == SPOOL_OUTAGE && unwritten(d) > 0)
         make_dirty(d);
+    if (s->failing)
+        give_up(d, clock_boottime());
     unload(d);
     load_next(s);
 }
@@ -242,6 +197,7 @@ int spool_new(const struct spool_settings *settings, const struct spool_options 
     TAILQ_INIT(&s->dirty);
     TAILQ_INIT(&s->wanting);
     TAILQ_INIT(&s->care);
+    TAILQ_INIT(&s->waiters);
     if (options->path && !(s->path = strdup(options->path)))
         return -ENOMEM;
     r = spool_commit_init(s);
@@ -305,9 +261,14 @@ static void follow(struct spool *s)
             let_age(d, clock_boottime());
     }
     /* Nothing more is written: who waits for it would wait for ever. */
-    for (size_t i = 0; s->settings.durability == SPOOL_MEMORY && i < s->n_heap; i++)
-        if (s->heap[i]->stored && s->heap[i]->stored->writing == 0)
-            end_waiters(s->heap[i]->stored, 0);
+    for (size_t i = 0; s->settings.durability == SPOOL_MEMORY && i < s->n_heap; i++) {
+        struct stored *t = s->heap[i]->stored;
+
+        if (t && t->writing == 0)
+            end_waiters(t, 0);
+        if (t)
+            t->again_until = 0;
+    }
 }
 
 int spool_set(struct spool *s, const struct spool_settings *settings, struct error *e)
@@ -347,13 +308,13 @@ int spool_flush(struct spool *s, struct error *e)
 
 /* ---- Samples ---- */
 
-/* In memory there is no room: of the device's own the oldest goes, unless somebody waits for it. */
+/* In memory there is no room: the oldest goes of whichever device has most of it, unless somebody waits for that. */
 static bool has_room(struct spool_device *d, const struct entry *e)
 {
     struct spool *s = d->spool;
 
     while (!make_room(s, spool_queue_cost(last_queue(d), e))) {
-        if (!writes(s) || !evict_memory(d))
+        if (!writes(s) || !evict_memory(s))
             return false;
     }
     return true;
@@ -397,8 +358,7 @@ static bool append_one(struct spool_device *d, uint64_t now, const struct sample
     return true;
 }
 
-/* Whether samples of the device are safe only once they are on disk. */
-static bool waits_for_disk(const struct spool_device *d)
+bool waits_for_disk(const struct spool_device *d)
 {
     const struct spool *s = d->spool;
 
@@ -426,34 +386,51 @@ static uint64_t bytes_of(const struct sample *samples, size_t n)
     return bytes;
 }
 
+/* Those that are not here already. */
+static void append_all(struct spool_device *d, uint64_t now, const struct sample *samples, const struct sample *said,
+                       size_t n, bool reserved)
+{
+    for (size_t i = 0; i < n; i++)
+        if (!(said && is_again(d, now, &said[i])) && !append_one(d, now, &samples[i], reserved))
+            count_dropped(d, 1);
+}
+
 void spool_append(struct spool_device *d, uint64_t now, const struct sample *samples, size_t n,
                   void (*done)(int r, void *userdata), void *userdata)
 {
+    spool_append_said(d, now, samples, samples, n, done, userdata);
+}
+
+void spool_append_said(struct spool_device *d, uint64_t now, const struct sample *samples, const struct sample *said,
+                       size_t n, void (*done)(int r, void *userdata), void *userdata)
+{
     struct spool *s = d->spool;
-    bool waits = waits_for_disk(d), reserved = waits && done;
+    bool waits = waits_for_disk(d), reserved = waits && done, again = done && d->stored && d->stored->n_again > 0;
+    struct waiter *w = NULL;
     uint32_t before;
 
     drop_old(d, now);
-    if (reserved && !make_room(s, bytes_of(samples, n))) {
+    if (reserved && !is_refused(d) && make_room(s, bytes_of(samples, n)))
+        w = waiter_new(d, now, said, n);
+    if (reserved && !w) {
+        stored_put(d);
         done(-EBUSY, userdata);
         return;
     }
     count_rate(s, now, n);
     before = unwritten(d);
-    for (size_t i = 0; i < n; i++)
-        if (!append_one(d, now, &samples[i], reserved))
-            count_dropped(d, 1);
+    append_all(d, now, samples, again ? said : NULL, n, reserved);
     if (waits && unwritten(d) > before) {
         s->n_dirty += n;
-        if (done && wait_until_safe(d, done, userdata) >= 0)
-            done = NULL;
-        else if (done)
-            done(-EBUSY, userdata);
+        if (w)
+            wait_until_safe(w, done, userdata);
         make_dirty(d);
         return;
     }
+    free(w);
     if (writes(s) && unwritten(d) > 0)
         write_later(d, now);
+    stored_put(d);
     if (done)
         done(0, userdata);
 }

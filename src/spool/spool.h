@@ -8,8 +8,11 @@
  *   outage   while the device's line is up, at once; what no cloud has accepted within 4 s, or beyond 1 MiB of all
  *            devices, is then written. While it is down as `always`, and what was queued before is written first;
  *   memory   at once, and nothing is ever written.
- * While the disk fails, or is full, nothing becomes safe but what a cloud accepts: samples wait in memory up to
- * SPOOL_MEMORY_MAX and reports unanswered, then reports are refused (-EBUSY); it is tried again each second.
+ * While the disk fails, or is full, nothing becomes safe except what a cloud accepts, and it is tried again each
+ * second. An answer is never late for that, since other devices' samples may share it: samples of a device whose line
+ * is down are refused (-EBUSY), and so are, after SPOOL_WAIT_MAX, all that are not safe. What was refused may be here
+ * all the same (it was being written, or sent): handed over again, each such sample is taken once, and no others of
+ * that device before those are safe.
  *
  * On disk is spool.db (store.h), which only a worker touches: the loop never waits for it. In memory a device has what
  * is to be sent next; what an outage makes of it stands on disk alone, and is read back as it is sent, by so many
@@ -111,11 +114,15 @@ void spool_forget(struct spool_device *d);
 /* Whether what is sent is being accepted, said each time that it turns out so. At first it is not. */
 void spool_line(struct spool_device *d, bool up);
 
-/* Takes n samples, in order. `done` (may be NULL) is called once, possibly before the return: 0 when they are safe;
- * -EBUSY, none was taken; those that could not be kept (no room beside what is held, no memory, more than
- * POINTS_PER_DEVICE_MAX points) are counted as dropped, and are no error. */
+/* Takes n samples, in order. `done` (may be NULL) is called once, possibly before the return and not much later than
+ * SPOOL_WAIT_MAX: 0 when they are safe; -EBUSY, hand them over again later, in their order; those that could not be
+ * kept (no room beside what is held, no memory, more than POINTS_PER_DEVICE_MAX points) are counted as dropped, and are
+ * no error. */
 void spool_append(struct spool_device *d, uint64_t now, const struct sample *samples, size_t n,
                   void (*done)(int r, void *userdata), void *userdata);
+/* The same for samples whose times were worked out: `said` are these n as they come each time. */
+void spool_append_said(struct spool_device *d, uint64_t now, const struct sample *samples, const struct sample *said,
+                       size_t n, void (*done)(int r, void *userdata), void *userdata);
 
 /* The samples from the `from`-th on, at most `max`, oldest first; stops before one that waits for its time, or to be
  * read back. Returns how many. The strings stay valid until the next call. */

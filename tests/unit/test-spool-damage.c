@@ -53,6 +53,7 @@ static void test_full(void **state)
 
     scratch_init(&x, SPOOL_ALWAYS);
     d = spool_device(x.spool, "d");
+    spool_line(d, true);
     assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
     none = (struct rlimit){0, before.rlim_max};
     signal(SIGXFSZ, SIG_IGN);

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Who waits until samples are safe, and how long. An answer covers the samples of several devices, so none of them may
+ * keep it back for long: whoever waits in vain is refused. The samples stay, since part of them may be in a commit, or
+ * with the cloud; their marks tell them apart from new ones when they are handed over again. */
+#include "base/clock.h"
+#include "spool/internal.h"
+
+#include <string.h>
+
+/* The point and its time, as they were handed over, name a sample. */
+static uint64_t mark(const struct sample *said)
+{
+    return map_hash_combine(map_hash_text(said->point), said->time);
+}
+
+static void waiter_end(struct waiter *w, int r)
+{
+    TAILQ_REMOVE(&w->device->spool->waiters, w, by_age);
+    w->done(r, w->userdata);
+    free(w);
+}
+
+void passed(struct spool_device *d, uint64_t n)
+{
+    struct stored *t = d->stored;
+    struct waiter *w;
+
+    t->passed += n;
+    while ((w = t->first_waiter) && w->until <= t->passed) {
+        t->first_waiter = w->next;
+        if (!w->next)
+            t->last_waiter = NULL;
+        waiter_end(w, 0);
+    }
+}
+
+void end_waiters(struct stored *t, int r)
+{
+    struct waiter *w;
+
+    while ((w = t->first_waiter)) {
+        t->first_waiter = w->next;
+        waiter_end(w, r);
+    }
+    t->last_waiter = NULL;
+}
+
+struct waiter *waiter_new(struct spool_device *d, uint64_t now, const struct sample *said, size_t n)
+{
+    struct waiter *w = stored_get(d) ? malloc(sizeof(*w) + n * sizeof(w->marks[0])) : NULL;
+
+    if (!w)
+        return NULL;
+    *w = (struct waiter){.device = d, .since = now, .n = n};
+    for (size_t i = 0; i < n; i++)
+        w->marks[i] = mark(&said[i]);
+    return w;
+}
+
+void wait_until_safe(struct waiter *w, void (*done)(int r, void *userdata), void *userdata)
+{
+    struct spool_device *d = w->device;
+    struct stored *t = d->stored;
+
+    w->until = t->passed + t->writing + unwritten(d);
+    w->done = done;
+    w->userdata = userdata;
+    if (t->last_waiter)
+        t->last_waiter->next = w;
+    else
+        t->first_waiter = w;
+    t->last_waiter = w;
+    TAILQ_INSERT_TAIL(&d->spool->waiters, w, by_age);
+    spool_arm(d->spool, d->spool->wait_timer, w->since + SPOOL_WAIT_MAX);
+}
+
+/* ---- In vain ---- */
+
+void give_up(struct spool_device *d, uint64_t now)
+{
+    struct stored *t = d->stored;
+    size_t n = 0;
+    uint64_t *again;
+
+    if (!t || !t->first_waiter)
+        return;
+    for (const struct waiter *w = t->first_waiter; w; w = w->next)
+        n += w->n;
+    again = reallocarray(t->again, t->n_again + n, sizeof(*again));
+    if (!again)
+        return; /* they would come twice: tried again */
+    t->again = again;
+    for (const struct waiter *w = t->first_waiter; w; w = w->next) {
+        memcpy(again + t->n_again, w->marks, w->n * sizeof(*again));
+        t->n_again += w->n;
+    }
+    t->again_until = t->last_waiter->until;
+    t->again_since = now;
+    end_waiters(t, -EBUSY);
+}
+
+void give_up_offline(struct spool *s)
+{
+    for (struct waiter *w = TAILQ_FIRST(&s->waiters), *next; w; w = next) {
+        struct spool_device *d = w->device;
+
+        next = TAILQ_NEXT(w, by_age);
+        while (next && next->device == d)
+            next = TAILQ_NEXT(next, by_age); /* goes with this one */
+        if (!d->up)
+            give_up(d, clock_boottime());
+    }
+}
+
+void waits_over(struct spool *s, uint64_t now)
+{
+    const struct waiter *w;
+
+    while ((w = TAILQ_FIRST(&s->waiters)) && w->since + SPOOL_WAIT_MAX <= now) {
+        give_up(w->device, now);
+        if (TAILQ_FIRST(&s->waiters) == w)
+            break; /* out of memory */
+    }
+    if (w)
+        spool_arm(s, s->wait_timer, MAX_OF(w->since + SPOOL_WAIT_MAX, now + SPOOL_WAIT_MAX / 10));
+}
+
+/* ---- A second time ---- */
+
+bool again_unsafe(const struct stored *t)
+{
+    return t->n_again > 0 && t->again_until > t->passed;
+}
+
+/* The disk failed, and somebody's samples try it again. */
+static bool is_tried(const struct spool *s)
+{
+    return s->failing && (s->commit || !TAILQ_EMPTY(&s->dirty) || spool_armed(s->retry_timer));
+}
+
+static bool in_vain(const struct spool_device *d)
+{
+    return (d->stored && again_unsafe(d->stored)) || (!d->up && is_tried(d->spool));
+}
+
+bool is_refused(struct spool_device *d)
+{
+    if (!in_vain(d))
+        return false;
+    commit_soon(d->spool, 0);
+    return in_vain(d);
+}
+
+void again_forget(struct stored *t)
+{
+    free(t->again);
+    t->again = NULL;
+    t->n_again = 0;
+}
+
+bool is_again(struct spool_device *d, uint64_t now, const struct sample *said)
+{
+    struct stored *t = d->stored;
+    uint64_t wanted;
+    size_t i = 0;
+
+    if (!t || t->n_again == 0)
+        return false;
+    if (now > t->again_since + SPOOL_AGAIN_MAX) {
+        again_forget(t);
+        return false;
+    }
+    wanted = mark(said);
+    while (i < t->n_again && t->again[i] != wanted)
+        i++;
+    if (i == t->n_again)
+        return false;
+    t->again_since = now;
+    t->n_again--;
+    memmove(t->again + i, t->again + i + 1, (t->n_again - i) * sizeof(*t->again));
+    if (t->n_again == 0)
+        again_forget(t);
+    return true;
+}
