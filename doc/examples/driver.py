@@ -23,7 +23,7 @@ class Driver:
         self.agent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.agent.connect(path)
         self.devices, self.coming, self.written = {}, {}, {}
-        self.credits, self.serial, self.unanswered, self.pause = 0, 0, {}, 0
+        self.credits, self.serial, self.unanswered, self.pauses = 0, 0, {}, {}
         self.waiting = collections.deque(maxlen=1000)  # [device, [sample]]; the oldest is dropped
         self.send("hello", {"name": name, "abi": 2, "version": "1.0"})
 
@@ -44,10 +44,10 @@ class Driver:
             self.send("state", name, "ok", "")
 
     def on_credit(self, serial, credits, errors=None):
-        for part, error in zip(parts := self.unanswered.pop(serial), errors or [0] * len(parts)):
-            if error not in (0, errno.ENODEV, errno.EINVAL):
-                self.waiting.append(part)
-                self.pause = time.monotonic() + 1
+        parts = self.unanswered.pop(serial)
+        back = [part for part, error in zip(parts, errors or []) if error not in (0, errno.ENODEV, errno.EINVAL)]
+        self.pauses.update((part[0], time.monotonic() + 1) for part in back)  # of these devices only
+        self.waiting = collections.deque(sorted([*back, *self.waiting], key=lambda part: part[1][0][1]), maxlen=1000)
         self.credits = credits - sum(map(len, self.unanswered.values()))
 
     def on_write(self, serial, name, point, value):
@@ -82,8 +82,12 @@ class Driver:
                 for point in device["points"]:
                     value = os.getloadavg()[0] if point == "load" else self.written.get((name, point), "")
                     self.waiting.append([name, [[point, time.time_ns() // 1000, value, "", 0]]])
-        parts = [self.waiting.popleft() for _ in range(min(len(self.waiting), self.credits, 100)) if now >= self.pause]
+        parts, later = [], []
+        for part in self.waiting:
+            fits = len(parts) < min(self.credits, 100) and now >= self.pauses.get(part[0], 0)
+            (parts if fits else later).append(part)
         if parts:
+            self.waiting = collections.deque(later, maxlen=1000)
             self.send("report", *parts)
             self.unanswered[self.serial] = parts
             self.credits -= len(parts)

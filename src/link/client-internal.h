@@ -42,7 +42,7 @@ struct link_client {
     struct line *line;
     bool accepted; /* hello was answered */
     uint64_t backoff, last_serial;
-    sd_event_source *connect_timer, *flush_source, *report_timer, *busy_timer;
+    sd_event_source *connect_timer, *flush_source, *report_timer, *busy_timer, *resume_timer;
     uint8_t *in, *out; /* LINK_PACKET_MAX each */
     struct incoming set;
     struct incoming check; /* the device to be checked, in parts */
@@ -54,7 +54,7 @@ struct link_client {
     size_t available; /* credits left */
     size_t report_max;
     uint64_t next_report;
-    bool busy; /* the agent asked for a pause */
+    bool busy; /* nothing is sent until busy_timer */
     bool flush_scheduled;
     uint64_t refused;
     struct told_list told; /* states that could not be sent yet */

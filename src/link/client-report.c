@@ -3,6 +3,7 @@
 #include "link/client-internal.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 /* A report without its answer. */
@@ -59,6 +60,26 @@ static void pause_reports(struct link_client *c)
     c->busy = start_timer(c->busy_timer, clock_boottime() + LINK_RETRY_BUSY) >= 0;
 }
 
+/* Only that device: what the agent cannot keep of one says nothing of the others. */
+static void pause_device(struct link_client *c, const char *device)
+{
+    uint64_t until = clock_boottime() + LINK_RETRY_BUSY;
+
+    link_queue_pause(c->queue, device, until);
+    if (sd_event_source_get_enabled(c->resume_timer, NULL) == 0)
+        (void)start_timer(c->resume_timer, until);
+}
+
+/* Not all of a great many at once: what is tried counts as what is sent. */
+static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct link_client *c = userdata;
+    uint64_t now = clock_boottime(), next = link_queue_resume(c->queue, now, LINK_RETRIES_AT_ONCE);
+    int r = next == UINT64_MAX ? 0 : start_timer(source, next > now ? next : now + LINK_RETRY_BUSY);
+
+    return r < 0 ? r : client_flush_soon(c);
+}
+
 static int on_busy_over(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct link_client *c = userdata;
@@ -74,14 +95,19 @@ static int on_report_due(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void batch_answered(struct link_client *c, struct link_queue_batch *b, int r)
 {
-    if (r == -EINVAL || r == -ENODEV)
+    bool gone = r == -EINVAL || r == -ENODEV;
+    char device[DEVICE_ID_MAX + 1];
+
+    if (gone)
         c->refused += b->n;
-    if (r == 0 || r == -EINVAL || r == -ENODEV)
+    if (gone || r == 0) {
+        link_queue_go_on(c->queue, TAILQ_FIRST(&b->samples)->device);
         link_queue_batch_done(b);
-    else {
-        link_queue_batch_back(c->queue, b);
-        pause_reports(c);
+        return;
     }
+    snprintf(device, sizeof(device), "%s", TAILQ_FIRST(&b->samples)->device);
+    link_queue_batch_back(c->queue, b);
+    pause_device(c, device);
 }
 
 /* From the last one on, as batches_back() does. Without `r` all was accepted. */
@@ -115,7 +141,7 @@ int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_
     free(f);
     /* What is still under way may not have been there when the agent counted. */
     c->available = n > c->samples_in_flight ? n - c->samples_in_flight : 0;
-    return link_queue_length(c->queue) > 0 ? client_flush_soon(c) : 0;
+    return link_queue_ready(c->queue) > 0 ? client_flush_soon(c) : 0;
 }
 
 static size_t fill(struct link_client *c, struct flight *f)
@@ -153,7 +179,7 @@ static int send_flight(struct link_client *c, struct flight *f)
 static bool may_send(struct link_client *c)
 {
     return c->accepted && !c->busy && c->n_flights < LINK_REPORTS_IN_FLIGHT && c->available > 0 &&
-           link_queue_length(c->queue) > 0;
+           link_queue_ready(c->queue) > 0;
 }
 
 /* Sends one report. */
@@ -173,6 +199,7 @@ static void send_next(struct link_client *c)
     r = send_flight(c, f);
     if (r < 0) {
         batches_back(c, f);
+        link_queue_go_on_all(c->queue);
         free(f);
         /* Whatever ails the connection is met where it is read. */
         pause_reports(c);
@@ -192,7 +219,7 @@ static int on_flush(sd_event_source *source, void *userdata)
 
     c->flush_scheduled = false;
     while (may_send(c)) {
-        if (now + LINK_REPORT_SLACK < c->next_report && link_queue_length(c->queue) < c->report_max)
+        if (now + LINK_REPORT_SLACK < c->next_report && link_queue_ready(c->queue) < c->report_max)
             return start_timer(c->report_timer, c->next_report);
         send_next(c);
         c->next_report = now + LINK_REPORT_INTERVAL;
@@ -321,6 +348,7 @@ void client_reports_reset(struct link_client *c)
         batches_back(c, f);
         free(f);
     }
+    link_queue_go_on_all(c->queue);
     while ((t = TAILQ_FIRST(&c->told)))
         told_free(c, t);
     c->available = 0;
@@ -334,6 +362,10 @@ int client_reports_init(struct link_client *c)
         r = sd_event_add_time(c->event, &c->busy_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_busy_over, c);
     if (r >= 0)
         r = sd_event_source_set_enabled(c->busy_timer, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_time(c->event, &c->resume_timer, CLOCK_BOOTTIME, 0, 10 * USEC_PER_MSEC, on_resume, c);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(c->resume_timer, SD_EVENT_OFF);
     if (r >= 0)
         r = sd_event_add_time(c->event, &c->report_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_report_due, c);
     if (r >= 0)
@@ -353,6 +385,7 @@ void client_reports_done(struct link_client *c)
     sd_event_source_disable_unref(c->flush_source);
     sd_event_source_disable_unref(c->report_timer);
     sd_event_source_disable_unref(c->busy_timer);
+    sd_event_source_disable_unref(c->resume_timer);
     link_queue_free(c->queue);
     map_done(&c->told_of);
 }

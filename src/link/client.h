@@ -5,10 +5,10 @@
  *
  * Connects by itself, again and again (LINK_RECONNECT_MIN to LINK_RECONNECT_MAX), says hello, and keeps samples in a
  * bounded queue until the agent has answered for them: what was under way when the connection broke is sent again, what
- * the agent will never take is dropped. A report has the samples of many devices; what comes within
- * LINK_REPORT_INTERVAL of the last one travels together, LINK_REPORTS_IN_FLIGHT of them are under way at most, and
- * never more samples than the agent gave credits for. Of the states of a device that cannot be sent at once the last
- * one wins.
+ * the agent will never take is dropped, and of a device of which it cannot keep samples at present they wait here,
+ * while the others' are sent. A report has the samples of many devices; what comes within LINK_REPORT_INTERVAL of the
+ * last one travels together, LINK_REPORTS_IN_FLIGHT of them are under way at most, and never more samples than the
+ * agent gave credits for. Of the states of a device that cannot be sent at once the last one wins.
  *
  * Loop thread. Strings handed to a callback live for the call. The client may not be freed from within a callback. */
 

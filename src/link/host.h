@@ -53,7 +53,8 @@ struct link_host *link_host_free(struct link_host *h);
 DEFINE_FREEP(struct link_host, link_host_free)
 
 /* Accepts samples: r 0, the driver forgets them. r < 0: the driver keeps them and tries again after a second, except
- * for -EINVAL and -ENODEV, which make it drop them. */
+ * for -EINVAL and -ENODEV, which make it drop them. To be called soon, whatever becomes of them: the answer waits for
+ * all devices of a report, and the driver for answers. */
 void link_report_done(struct link_report *token, int r);
 
 /* The whole set of a driver's devices; copied, and sent again whenever the driver connects. A device whose texts did

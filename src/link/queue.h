@@ -5,7 +5,8 @@
  *
  * Bounded: when it is full the oldest sample that is not under way is dropped and counted. Taken a batch at a time,
  * each of one device, devices in turn, every device's samples in their order. A batch that got no answer goes back to
- * the front of its device. Loop thread, but for queued_new(), which any thread may call. */
+ * its place. A device of which the agent can keep nothing is paused, alone, and then tried with one sample until one is
+ * accepted. Loop thread, but for queued_new(), which any thread may call. */
 
 #include "base/cleanup.h"
 #include "base/sample.h"
@@ -21,6 +22,7 @@ struct queued {
     TAILQ_ENTRY(queued) by_age;    /* of all samples */
     TAILQ_ENTRY(queued) by_device; /* of one device's, or of one batch's */
     struct queue_device *of;
+    uint64_t number; /* in the order of pushing */
     const char *device;
     size_t size; /* bytes that it takes in a report, at most */
     struct sample sample;
@@ -47,8 +49,19 @@ void link_queue_push(struct link_queue *q, struct queued *s);
  * is none. The batch is the caller's until one of the two below. */
 bool link_queue_take(struct link_queue *q, size_t max, size_t max_size, struct link_queue_batch *ret);
 void link_queue_batch_done(struct link_queue_batch *b);
-/* Puts it back in front; when the queue is full the oldest go. */
+/* Puts it back where it was; when the queue is full the oldest go. */
 void link_queue_batch_back(struct link_queue *q, struct link_queue_batch *b);
 
+/* Nothing of the device is taken until link_queue_resume() after `until`; then one sample at a time, while the one
+ * before has no answer none, until link_queue_go_on(). Later calls have no earlier `until`. */
+void link_queue_pause(struct link_queue *q, const char *device, uint64_t until);
+/* Ends the pauses that are over, `max` of them at most. When the next one is, UINT64_MAX if there is none. */
+uint64_t link_queue_resume(struct link_queue *q, uint64_t now, size_t max);
+/* A sample of the device was accepted, or its connection is another: no more caution. */
+void link_queue_go_on(struct link_queue *q, const char *device);
+void link_queue_go_on_all(struct link_queue *q);
+
 size_t link_queue_length(const struct link_queue *q);
+/* How many of them are of devices that are not paused. */
+size_t link_queue_ready(const struct link_queue *q);
 uint64_t link_queue_dropped(const struct link_queue *q);

@@ -24,9 +24,17 @@ static void on_report(struct link_driver *d, struct link_report *token, const ch
 {
     struct bench *f = userdata;
 
+    if (f->refused && strcmp(device, f->refused) == 0) {
+        f->n_refused++;
+        link_report_done(token, -ENOSPC);
+        return;
+    }
     f->reports++;
     f->samples += n;
-    f->last = samples[n - 1].value.x;
+    for (size_t i = 0; i < n; i++) {
+        f->disorder += samples[i].value.x != f->last + 1;
+        f->last = samples[i].value.x;
+    }
     if (f->hold)
         f->held[f->n_held++] = token;
     else

@@ -20,9 +20,12 @@ struct bench {
     struct link_driver *driver; /* the one that changed last */
     bool hold;                  /* reports are left unanswered */
     int answer;                 /* to reports */
+    const char *refused;        /* ... of this device: none can be kept */
+    size_t n_refused;           /* times */
     struct link_report *held[BENCH_HELD_MAX];
     size_t n_held, reports, samples, states;
     int64_t last;
+    size_t disorder; /* samples that did not follow the one before */
     char state[256];
     int passed; /* a descriptor that was heard */
 };

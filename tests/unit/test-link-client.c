@@ -209,6 +209,35 @@ static void test_samples(void **state)
     assert_int_equal(link_client_dropped(d->client), 0);
 }
 
+/* What the agent cannot keep of one device waits for it in its order, whatever number of reports it was in; the samples
+ * of another do not wait for that. */
+static void test_one_device_waits(void **state)
+{
+    enum { ROUNDS = 40 };
+    struct driver_end *d = *state;
+    struct bench *f = d->bench;
+
+    run_until_count(f, &d->sets, 1);
+    f->refused = "a";
+    for (int i = 0; i < 3500; i++) /* several reports */
+        push(d, "a", i);
+    run_until_count(f, &f->n_refused, 2);
+    for (size_t i = 0; i < ROUNDS; i++) {
+        push(d, "b", (int64_t)i);
+        run_until_count(f, &f->samples, i + 1);
+    }
+    /* in the reports of those the other one would have been tried each time */
+    assert_in_range(f->n_refused, 2, ROUNDS / 2);
+    f->refused = NULL;
+    f->samples = f->disorder = 0;
+    f->last = -1;
+    run_dry(d);
+    assert_int_equal(f->samples, 3500);
+    assert_int_equal(f->disorder, 0);
+    assert_int_equal(f->last, 3499);
+    assert_int_equal(link_client_dropped(d->client), 0);
+}
+
 /* As many as the queue holds, with the longest texts: within packets, credits and the rate. */
 static void test_many_large_samples(void **state)
 {
@@ -454,9 +483,9 @@ static void test_last_samples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_samples), TEST(test_many_large_samples), TEST(test_reconnects),
-        TEST(test_calls),   TEST(test_many_complaints),    TEST(test_large_device),
-        TEST(test_states),  TEST(test_answer_too_late),    TEST(test_last_samples),
+        TEST(test_samples),         TEST(test_many_large_samples), TEST(test_reconnects), TEST(test_calls),
+        TEST(test_many_complaints), TEST(test_large_device),       TEST(test_states),     TEST(test_answer_too_late),
+        TEST(test_last_samples),    TEST(test_one_device_waits),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
