@@ -257,6 +257,35 @@ static void read_invalid(struct reader *r, struct modbus_point *p)
     }
 }
 
+/* What the mask leaves of the type's bits for a value. */
+static uint64_t field_of(const struct modbus_format *f)
+{
+    return f->mask != 0 ? f->mask >> f->shift : UINT64_MAX >> (64 - modbus_type_bits(f->type));
+}
+
+/* A pattern of the whole type as it stands in its field. -ERANGE: it does not fit, and would change the bits beside it.
+ */
+static int fit_field(const struct modbus_format *f, uint64_t pattern, uint64_t *ret)
+{
+    if (!modbus_format_fits(f, pattern))
+        return -ERANGE;
+    *ret = pattern & field_of(f);
+    return 0;
+}
+
+/* A raw value: a number of the type, or the bits of its field, also as a number. */
+static int read_raw(const struct modbus_format *f, json_object *o, uint64_t *ret)
+{
+    uint64_t pattern = 0;
+    int r = read_sentinel(o, f->type, &pattern);
+
+    if (r == 0 && !json_object_is_type(o, json_type_string) && fit_field(f, pattern, ret) == 0)
+        return 0;
+    if (modbus_type_kind(f->type) != KIND_SIGNED && !json_object_is_type(o, json_type_string))
+        return -ERANGE;
+    return read_bits(o, field_of(f), ret);
+}
+
 /* "on" and "off": raw values that mean true and false. */
 static void read_switch(struct reader *r, struct modbus_point *p)
 {
@@ -274,10 +303,12 @@ static void read_switch(struct reader *r, struct modbus_point *p)
         reader_complain(r, on ? "on" : "off", "\"on\" and \"off\" belong together");
     if (on && off) {
         f->switched = true;
-        if (read_bits(on, UINT64_MAX >> (64 - modbus_type_bits(f->type)), &f->on) < 0)
-            reader_complain(r, "on", "expected a raw value of type %s, or its bits", modbus_type_name(f->type));
-        if (read_bits(off, UINT64_MAX >> (64 - modbus_type_bits(f->type)), &f->off) < 0)
-            reader_complain(r, "off", "expected a raw value of type %s, or its bits", modbus_type_name(f->type));
+        if (read_raw(f, on, &f->on) < 0)
+            reader_complain(r, "on", "expected a raw value of type %s%s, or its bits", modbus_type_name(f->type),
+                            f->mask ? " that fits the mask" : "");
+        if (read_raw(f, off, &f->off) < 0)
+            reader_complain(r, "off", "expected a raw value of type %s%s, or its bits", modbus_type_name(f->type),
+                            f->mask ? " that fits the mask" : "");
         if (f->on == f->off)
             reader_complain(r, "off", "may not be the same as \"on\"");
         if (f->scaled)
@@ -308,16 +339,25 @@ static bool is_name(json_object *o)
            strlen(json_object_get_string(o)) == (size_t)json_object_get_string_len(o);
 }
 
-/* ["off", "on"]: names of 0, 1 …; [0, 5, 10]: the raw values that there are. */
-static bool read_list(struct modbus_format *f, json_object *o, uint64_t max)
+static bool is_bits(json_object *o)
+{
+    uint64_t bits;
+
+    return json_object_is_type(o, json_type_string) && modbus_hex_parse(json_object_get_string(o), &bits) == 0;
+}
+
+/* ["off", "on"]: names of 0, 1 …; [0, 5, "0x10"]: the raw values that there are. */
+static bool read_list(struct modbus_format *f, json_object *o)
 {
     size_t n = json_object_array_length(o);
-    bool names = n > 0 && json_object_is_type(json_object_array_get_idx(o, 0), json_type_string);
+    json_object *first = json_object_array_get_idx(o, 0);
+    bool names = json_object_is_type(first, json_type_string) && !is_bits(first);
 
     for (size_t i = 0; i < n; i++) {
         json_object *one = json_object_array_get_idx(o, i);
-        uint64_t raw = i;
-        if (names ? !is_name(one) || raw > max : read_bits(one, max, &raw) < 0)
+        uint64_t raw = 0;
+        if (names ? !is_name(one) || modbus_pattern_from_uint(f->type, i, &raw) < 0 || fit_field(f, raw, &raw) < 0
+                  : read_raw(f, one, &raw) < 0)
             return false;
         if (!add_choice(f, raw, names ? json_object_get_string(one) : NULL))
             return false;
@@ -325,13 +365,23 @@ static bool read_list(struct modbus_format *f, json_object *o, uint64_t max)
     return true;
 }
 
+/* A key of the map: a number, or bits. */
+static bool read_key(const struct modbus_format *f, const char *key, uint64_t *ret)
+{
+    json_object *o = strncmp(key, "0x", 2) == 0 ? json_object_new_string(key) : json_tokener_parse(key);
+    bool good =
+        (json_object_is_type(o, json_type_int) || json_object_is_type(o, json_type_string)) && read_raw(f, o, ret) == 0;
+
+    json_object_put(o);
+    return good;
+}
+
 /* {"1": "off", "4": "on"} */
-static bool read_map(struct modbus_format *f, json_object *o, uint64_t max)
+static bool read_map(struct modbus_format *f, json_object *o)
 {
     json_object_object_foreach (o, key, value) {
-        size_t n = strlen(key);
-        if (n == 0 || n > 18 || strspn(key, "0123456789") != n || strtoull(key, NULL, 10) > max || !is_name(value) ||
-            !add_choice(f, strtoull(key, NULL, 10), json_object_get_string(value)))
+        uint64_t raw = 0;
+        if (!read_key(f, key, &raw) || !is_name(value) || !add_choice(f, raw, json_object_get_string(value)))
             return false;
     }
     return true;
@@ -355,13 +405,12 @@ static void read_choices(struct reader *r, struct modbus_point *p)
     n = is_map ? (size_t)json_object_object_length(o) : is_list ? json_object_array_length(o) : 0;
     if (n >= 1 && n <= CHOICES_MAX)
         f->choices = calloc(n, sizeof *f->choices);
-    uint64_t max = UINT64_MAX >> (64 - modbus_type_bits(f->type));
-    good = f->choices && (is_map ? read_map(f, o, max) : read_list(f, o, max));
+    good = f->choices && (is_map ? read_map(f, o) : read_list(f, o));
     if (!good)
         reader_complain(r, "values",
                         "expected 1 to %d names in order of their raw values from 0, an object of raw values and names "
-                        "{\"1\": \"off\"}, or the raw values that are allowed; none twice",
-                        CHOICES_MAX);
+                        "{\"1\": \"off\"}, or the raw values that are allowed; none twice%s",
+                        CHOICES_MAX, f->mask ? ", and all within the mask" : "");
     if (f->scaled && f->n_choices > 0 && f->choices[0].name)
         reader_complain(r, "values", "names have no meaning together with scale or offset");
 }

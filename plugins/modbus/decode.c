@@ -61,6 +61,17 @@ static unsigned width_of(const struct modbus_format *f)
     return bits;
 }
 
+bool modbus_format_fits(const struct modbus_format *f, uint64_t pattern)
+{
+    unsigned width = width_of(f);
+    uint64_t type_mask = UINT64_MAX >> (64 - modbus_type_bits(f->type)),
+             above = type_mask & ~(UINT64_MAX >> (64 - width));
+
+    if (modbus_type_kind(f->type) == KIND_SIGNED && pattern >> (width - 1) & 1)
+        return (pattern & above) == above;
+    return (pattern & above) == 0;
+}
+
 /* --- scaling --- */
 
 /* An integer below 2^53 divided by a power of ten is the double nearest to that decimal. */
@@ -231,20 +242,11 @@ static int pattern_of_number(const struct modbus_format *f, const struct gatehou
     if (r < 0)
         return r;
     if (f->scaled)
-        number = without_dust((number - f->offset) / f->scale);
+        number = (number - f->offset) / f->scale;
+    /* A whole number of more digits is rounded to the nearest one, dust or not. */
+    if (f->scaled && fabs(number) < 1e15)
+        number = without_dust(number);
     return modbus_pattern_from_double(f->type, number, ret);
-}
-
-/* Whether the number fits into what the mask leaves: the bits above it are the sign, or nothing. */
-static bool fits_mask(const struct modbus_format *f, uint64_t raw)
-{
-    unsigned width = width_of(f);
-    uint64_t type_mask = UINT64_MAX >> (64 - modbus_type_bits(f->type)),
-             above = type_mask & ~(UINT64_MAX >> (64 - width));
-
-    if (modbus_type_kind(f->type) == KIND_SIGNED && raw >> (width - 1) & 1)
-        return (raw & above) == above;
-    return (raw & above) == 0;
 }
 
 static int encode_raw(const struct modbus_format *f, const struct gatehouse_value *value, uint64_t *ret)
@@ -265,7 +267,7 @@ static int encode_raw(const struct modbus_format *f, const struct gatehouse_valu
     }
     r = pattern_of_number(f, value, ret);
     if (r == 0 && f->mask != 0) {
-        if (!fits_mask(f, *ret))
+        if (!modbus_format_fits(f, *ret))
             return -ERANGE;
         *ret &= f->mask >> f->shift;
     }

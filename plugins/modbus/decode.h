@@ -53,6 +53,9 @@ struct modbus_format modbus_format_scaled(const struct modbus_format *f, int exp
 /* How many registers (or, for a coil, bits) the value covers: 1 to VALUE_REGISTERS_MAX. */
 unsigned modbus_format_registers(const struct modbus_format *f);
 
+/* Whether a pattern of the type fits into what the mask leaves: the bits above it are the sign, or nothing. */
+bool modbus_format_fits(const struct modbus_format *f, uint64_t pattern);
+
 /* Decodes n registers. A string value points into `text` (VALUE_TEXT_MAX bytes), or is one of the format's names.
  * -ENODATA: a sentinel, out of the valid range, not one of the choices, or not a finite number; -EINVAL: n is too
  * small. */
