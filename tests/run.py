@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Runs the suites and counts: the last line is `N passed, N failed`, with what was skipped, and why, above it.
 
-usage: run.py [SUITE...]    lint unit integration prove builds fuzz asan valgrind system (all of them when none is named)
+usage: run.py [SUITE...]    lint unit integration prove builds fuzz asan valgrind system ble (all of them when none is named)
 """
 import concurrent.futures
 import json
@@ -26,12 +26,13 @@ WAITING = ["--num-processes", str(5 * CORES)]
 MEMORY = "/dev/shm"
 MEMORY_LEAST = 2 << 30  # free there, for what tests write
 AT_ONCE = 3
+SKIPPED = 77
 SLOWEST = 10  # shown, so that what becomes slow is seen
 AT_ONCE_LEAST = 6 << 30  # of the machine's memory, for steps beside one another
 SAID_LAST = 20000  # characters of a step that ended badly, to look for the reason in
 SANITIZERS = {"ASAN_OPTIONS": "detect_leaks=1:abort_on_error=1:detect_stack_use_after_return=1",
               "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
-SUITES = ("lint", "unit", "integration", "prove", "builds", "fuzz", "asan", "valgrind", "system")
+SUITES = ("lint", "unit", "integration", "prove", "builds", "fuzz", "asan", "valgrind", "system", "ble")
 
 
 class Count:
@@ -244,6 +245,24 @@ def run_system(step):
             step.count.add(f"system: {suite}: {case}", "OK" if passed else "FAIL", reason_in(done.stdout, suite, case))
 
 
+def run_ble(step):
+    build(step, "build")
+    done = subprocess.run([sys.executable, os.path.join(ROOT, "tests", "ble", "run.py")], stdout=subprocess.PIPE, text=True,
+                          stderr=step.output, errors="replace", env={**os.environ, "BUILD_DIR": os.path.join(ROOT, "build")})
+    step.say(done.stdout)
+    last = (done.stdout.splitlines() or [""])[-1]
+    if done.returncode == SKIPPED:
+        step.count.add("ble", "SKIP", last)
+        return
+    try:
+        cases = json.loads(last)["cases"]
+    except (ValueError, KeyError):
+        step.count.add(f"ble: no result, status {done.returncode}", "FAIL")
+        return
+    for case, passed in cases.items():
+        step.count.add(f"ble: {case}", "OK" if passed else "FAIL")
+
+
 def main():
     wanted = sys.argv[1:] or list(SUITES)
     unknown = [s for s in wanted if s not in SUITES]
@@ -255,8 +274,8 @@ def main():
     if plain:
         count.add_all(Step("plain", lambda step: run_plain(step, plain))().count)
     # What follows measures no times: it may run side by side, for half of it waits.
-    rest = [(name, run) for name, run in (("system", run_system), ("asan", run_asan), ("builds", run_builds), ("fuzz", run_fuzz),
-                                     ("valgrind", run_valgrind))
+    rest = [(name, run) for name, run in (("system", run_system), ("asan", run_asan), ("ble", run_ble), ("builds", run_builds),
+                                         ("fuzz", run_fuzz), ("valgrind", run_valgrind))
             if name in wanted]
     at_once = AT_ONCE if os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") >= AT_ONCE_LEAST else 1
     if rest:
