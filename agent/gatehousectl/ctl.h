@@ -19,7 +19,7 @@ struct ctl {
     bool quiet, no_legend, no_pager, yes, help, version;
     const char *json, *host; /* host NULL: this machine */
     /* options of single verbs */
-    bool all, dry_run, force, keep, compromised, for_image, no_wait, registered, skip, trace;
+    bool add, all, dry_run, force, keep, compromised, for_image, no_wait, registered, skip, trace;
     const char *encoding, *keyfile, *state_dir, *kind, *type, *format, *template, *count, *prefix, *uplink, *timeout;
     const char *url, *unit, *units, *read;
     const char *agent_program, *config_dir, *list_dir;
@@ -78,6 +78,14 @@ bool key_output_fit(const struct ctl *c);
 int provision_list(struct ctl *c, int fd, const char *format, const char *template, bool registered);
 /* provision-dir.c: each list of --directory, once. Exit status. */
 int provision_directory(struct ctl *c);
+
+/* find.c: what is done with what `scan` of this driver found. */
+#define DRIVER_OF_FINDS "ble"
+/* Before the scan: whether this is asked for in a way that it can be done. Exit status. */
+int find_check(const struct ctl *c, const char *driver, const char *which);
+/* Prints the device file of one, or adds it. `which`: its number in `found`, address or id; NULL: the user is asked.
+ * Exit status. */
+int find_use(struct ctl *c, json_object *found, const char *which);
 
 /* look.c: `read` without a configured device. Exit status. */
 int look_read(struct ctl *c, int argc, char **argv);

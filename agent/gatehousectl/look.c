@@ -140,7 +140,8 @@ static void print_heading(const struct table *t)
     }
 }
 
-static void print_found(struct ctl *c, json_object *found)
+/* `numbered`: for who adds one of them. */
+static void print_found(struct ctl *c, json_object *found, bool numbered)
 {
     size_t n = json_object_array_length(found);
     struct table t = {.n = 0};
@@ -152,11 +153,15 @@ static void print_found(struct ctl *c, json_object *found)
             widen(&t, key, json_object_get_string(value) ?: "");
     }
     print_pager(c, n + 3);
-    if (!c->no_legend && n > 0)
+    if (!c->no_legend && n > 0) {
+        printf("%s", numbered ? " NO  " : "");
         print_heading(&t);
+    }
     for (size_t i = 0; i < n; i++) {
         json_object *row = json_object_array_get_idx(found, i);
 
+        if (numbered)
+            printf("%3zu  ", i + 1);
         for (size_t k = 0; k < t.n; k++)
             printf("%-*s%s", k + 1 < t.n ? t.widths[k] : 0,
                    json_object_get_string(json_object_object_get(row, t.keys[k])) ?: "", k + 1 < t.n ? "  " : "\n");
@@ -190,13 +195,15 @@ int verb_scan(struct ctl *c, int argc, char **argv)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     _cleanup_json_ json_object *properties = NULL, *found = json_object_new_array();
-    bool url = argc > 1 && !is_setting(argv[1]);
-    int skip = url ? 2 : 1, r = check_settings("scan", argc - skip, argv + skip);
-    const char *path;
+    bool word = argc > 1 && !is_setting(argv[1]), finds = strcmp(argv[0], DRIVER_OF_FINDS) == 0;
+    int skip = word ? 2 : 1, r = check_settings("scan", argc - skip, argv + skip);
+    const char *path, *which = word && finds ? argv[1] : NULL;
 
+    if (r == 0)
+        r = find_check(c, argv[0], which);
     if (r != 0)
         return r;
-    c->url = url ? argv[1] : NULL;
+    c->url = word && !finds ? argv[1] : NULL;
     r = call(c, "Scan", argv[0], argc - skip, argv + skip, &reply);
     if (r == 0 && sd_bus_message_read(reply, "o", &path) < 0)
         r = EXIT_FAILURE;
@@ -207,8 +214,10 @@ int verb_scan(struct ctl *c, int argc, char **argv)
     r = take_results(c, properties, found);
     ctl_result_text(c, "driver", argv[0]);
     json_object_object_add(ctl_result(c), "found", json_object_get(found));
-    if (print_text_wanted(c))
-        print_found(c, found);
+    if (print_text_wanted(c) && !which)
+        print_found(c, found, finds);
+    if (which || c->add)
+        r = find_use(c, found, which) ?: r;
     return r;
 }
 

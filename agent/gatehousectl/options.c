@@ -22,6 +22,7 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
     [OPTION_NO_PAGER] = {"no-pager", FLAG(no_pager), .help = "do not page the output"},
     [OPTION_NO_LEGEND] = {"no-legend", FLAG(no_legend), .help = "print neither headings nor sums"},
     [OPTION_YES] = {"yes", FLAG(yes), .help = "do not ask"},
+    [OPTION_ADD] = {"add", FLAG(add), .help = "add the sensor as a device"},
     [OPTION_AGENT_PROGRAM] = {"agent-program", VALUE(agent_program, "FILE"), .help = "what checks it (" GATEHOUSED ")"},
     [OPTION_ALL] = {"all", FLAG(all), .help = "all of them"},
     [OPTION_COMPROMISED] = {"compromised", FLAG(compromised), .help = "the present key is known to others"},

@@ -82,7 +82,7 @@ const struct verb verbs[] = {
     },
     {
         .name = "scan",
-        .operands = "DRIVER [URL] [KEY=VALUE...]",
+        .operands = "DRIVER [URL|WHICH] [KEY=VALUE...]",
         .min = 1,
         .max = 16,
         .run = verb_scan,
@@ -90,8 +90,14 @@ const struct verb verbs[] = {
         .details =
             "For modbus URL is a bus: tcp://HOST[:PORT], rtu:/dev/NAME[?baud=...], rtu+tcp://HOST:PORT. KEY=VALUE are\n"
             "settings of a device's file, as rs485=rts. Interrupted, gatehousectl leaves the scan running: see job list,\n"
-            "job wait and job cancel.",
-        .options = {{OPTION_UNITS, NULL}, {OPTION_TIMEOUT, "for which a unit is waited (300ms)"}, {OPTION_TRACE, NULL}},
+            "job wait and job cancel.\n"
+            "For ble WHICH is one of what is found: its number, address or id. Its device file is printed, or with --add\n"
+            "added; --add alone asks which. A number is that of this scan: scripts give the address.",
+        .options = {{OPTION_ADD, NULL},
+                    {OPTION_UNITS, NULL},
+                    {OPTION_UPLINK, "of the device (that of the others, else cloud)"},
+                    {OPTION_TIMEOUT, "for which a unit is waited (300ms)"},
+                    {OPTION_TRACE, NULL}},
     },
     {
         .name = "read",

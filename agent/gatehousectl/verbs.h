@@ -22,6 +22,7 @@ enum option_id {
     OPTION_YES,
     OPTION_GENERAL_LAST = OPTION_YES,
     /* of single verbs */
+    OPTION_ADD,
     OPTION_AGENT_PROGRAM,
     OPTION_ALL,
     OPTION_COMPROMISED,

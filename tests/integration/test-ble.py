@@ -4,7 +4,9 @@
 how BlueZ, adapters and sensors misbehave."""
 import json
 import os
+import pty
 import random
+import subprocess
 
 import harness
 from agent_bench import refused
@@ -301,6 +303,55 @@ def scan(bench):
     refused(bench.ctl("scan", "ble", "seconds=never", status=None), 1, "seconds=1")
 
 
+def added(bench):
+    """The device file of one that was found, by address or id; added, it is heard. Refused: who is configured, whom no format knows, who is
+    not there; and a driver that knows no such thing."""
+    room = Room(bench, {"hall": {"address": THERMOMETER}})
+    bluez = room.bluez
+    bluez.discovering()
+    control = harness.program("agent/gatehousectl/gatehousectl")
+
+    def scan(*words, stdin=subprocess.DEVNULL):
+        """Its CompletedProcess; meanwhile all of them advertise."""
+        asked = subprocess.Popen([control, "scan", "ble", *words, "seconds=1"], stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                 text=True, env={**os.environ, **bench.env})
+
+        def ended():
+            room.says(20.25, 7)
+            bluez.advertise(TAG, manufacturer={0x0499: RUUVI})
+            bluez.advertise("11:22:33:44:55:66", manufacturer={0x1234: b"\xab\xcd"})
+            return asked.poll() is not None
+        wait_for("the scan to end", ended)
+        out, err = asked.communicate()
+        return subprocess.CompletedProcess(words, asked.returncode, out.encode(), err.encode())
+
+    tag = {"device": "ruuvi-5-884f", "uplink": "cloud", "driver": "ble", "ble": {"address": TAG, "format": "ruuvi-5"}, "points": {}}
+    check(json.loads(scan(TAG.lower()).stdout) == tag, "the device file, to paste")
+    check(json.loads(scan("ruuvi-5-884f", "--uplink=other").stdout) == {**tag, "uplink": "other"}, "by id, of another uplink")
+    check(bench.ctl("list", "--json=short").count("ruuvi") == 0, "printed, not added")
+    refused(scan(THERMOMETER), 1, "configured already, as hall")
+    refused(scan("A0:00:00:00:00:00", "--add"), 1, "was not heard")
+    refused(scan("99"), 1, "there is no number 99")
+    refused(scan("11:22:33:44:55:66", "--add"), 1, "no format knows")
+    refused(scan("--add"), 2, "its number, address or id")
+    refused(bench.ctl("scan", "modbus", "tcp://127.0.0.1:1", "--add", status=None), 2, "only")
+    # at a terminal it is asked for, by its number in the list
+    ours, theirs = pty.openpty()
+    os.write(ours, b"1\n")
+    first = scan("--add", stdin=theirs)
+    number_1 = next(line for line in first.stdout.decode().splitlines() if line.split()[:1] == ["1"])
+    check(first.returncode == (1 if "hall" in number_1 else 0), f"number 1 was meant: {first}")
+    if "hall" in number_1:
+        check(scan(TAG, "--add").returncode == 0, "by address")
+    os.close(ours)
+    os.close(theirs)
+
+    def read():
+        bluez.advertise(TAG, manufacturer={0x0499: RUUVI})
+        return [s[2]["data"] for s in bench.call("ruuvi-5-884f", "GetSamples")[0] if s[0] == "temperature"] == [24.3]
+    wait_for("the added sensor's value", read)
+
+
 def mistakes(bench):
     """Each with its place in the file."""
     room = Room(bench, {"hall": {"address": THERMOMETER}})
@@ -324,4 +375,4 @@ def mistakes(bench):
 
 
 if __name__ == "__main__":
-    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, strangers, scan, mistakes)
+    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, strangers, scan, added, mistakes)
