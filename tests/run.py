@@ -20,9 +20,10 @@ from excerpt import telling
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 FUZZ_SECONDS = int(os.environ.get("FUZZ_SECONDS", "5"))
 CORES = os.cpu_count() or 1
-# Tests of whole programs mostly wait: for servers, for deadlines, for lines that are cut. So many more of them run than there are
-# cores. What measures times is not parallel (tests/prove/meson.build).
-WAITING = ["--num-processes", str(5 * CORES)]
+# Tests of whole programs mostly wait: for servers, for deadlines, for lines that are cut. So more of them run than there are cores,
+# and fewer where compilers and booted systems run beside them. What measures times is not parallel (tests/prove/meson.build).
+WAITING = ["--num-processes", str(4 * CORES)]
+WAITING_BESIDE = ["--num-processes", str(3 * CORES)]
 MEMORY = "/dev/shm"
 MEMORY_LEAST = 2 << 30  # free there, for what tests write
 AT_ONCE = 3
@@ -181,7 +182,7 @@ def run_builds(step):
 
 def run_asan(step):
     build(step, "build-asan", "-Db_sanitize=address,undefined", "-Db_lundef=false", "-Doptimization=1")
-    meson_test(step, "build-asan", "asan", *suites(["unit", "integration"]), *WAITING, env=SANITIZERS)
+    meson_test(step, "build-asan", "asan", *suites(["unit", "integration"]), *WAITING_BESIDE, env=SANITIZERS)
 
 
 def run_valgrind(step):

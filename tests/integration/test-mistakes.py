@@ -159,7 +159,7 @@ def checked(bench, *options):
     done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir", bench.state,
                            "--check-config", *check_options(bench), *options], stdin=subprocess.DEVNULL,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
-                          env=dict(os.environ, **bench.env), timeout=120)
+                          env=dict(os.environ, **bench.env), timeout=harness.DEADLINE)
     return done.returncode, done.stdout
 
 

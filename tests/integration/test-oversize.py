@@ -48,7 +48,6 @@ def arrived(broker):
 
 def check_counters(values, what):
     first = list(dict.fromkeys(values))
-    check(first, f"{what}: nothing")
     check(first == list(range(min(first), min(first) + len(first))), f"{what}: not every sample, in order: {first[:20]}")
 
 
@@ -176,6 +175,7 @@ def a_line_that_drops_loses_nothing(bench, stack):
     driver = setup(bench, broker.port, key, backlog=300)
     bench.wait_property(DEVICE, "Spooled", 0)
     check(bench.get(DEVICE, "Rejected") == 0, "none is given up")
+    check(arrived(broker), f"nothing waits, and nothing has arrived: {bench.ctl('show', DEVICE)}")
     check_counters([v for _, _, v in arrived(broker)], "arrived")
     # A new backlog goes in large packs again.
     bench.call(DEVICE, "Disconnect")
