@@ -84,6 +84,11 @@
 #define CONFIG_HOST_MAX 256
 #define CONFIG_DURATION_MAX (3650 * USEC_PER_DAY)
 #define CONFIG_PAYLOAD_MIN 128
+/* Of all devices in a few lines: how many of what is wrong, and of what is under way, is told, and how many devices
+ * are asked for their words. */
+#define SUMMARY_PROBLEMS_MAX 10
+#define SUMMARY_PROBLEMS_ASKED 1000
+#define SUMMARY_ROTATIONS_MAX 20
 #define POINTS_PER_DEVICE_MAX 1024
 #define UPLINKS_MAX 64
 #define FINDINGS_PER_KIND 16          /* listed; beyond, only counted */

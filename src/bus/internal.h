@@ -123,6 +123,9 @@ int counters_get(sd_bus *connection, const char *path, const char *interface, co
 int provision_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int export_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
+/* summary.c: a method of the manager */
+int summary_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
 /* points.c: methods of a device */
 int points_method_write(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int points_method_read(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -381,6 +381,7 @@ static const sd_bus_vtable vtable[] = {
                             method_list_devices, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ListSensors", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("a(sss)", sensors),
                             method_list_sensors, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("GetSummary", SD_BUS_NO_ARGS, SD_BUS_RESULT("a{sv}", summary), summary_method_get, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("GetDevice", SD_BUS_ARGS("s", id), SD_BUS_RESULT("o", device), method_get_device, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("AddDevice", SD_BUS_ARGS("s", id, "a{sv}", options), SD_BUS_RESULT("o", device),
                             method_add_device, ANYONE),

@@ -134,6 +134,7 @@ struct config_device {
     bool removable;        /* added over D-Bus, and so may be removed over it */
     char *file;            /* the path it was read from, or will be written to */
     uint64_t file_digest;
+    char *address;       /* where its sensor is, as the section says; "" if it has no such words */
     char *section;       /* the driver's part, a JSON object in canonical text; "{}" if there is none */
     char *points_text;   /* the points as the driver gets them: a JSON object without `min` and `max`, which it need not
                             know */

@@ -8,6 +8,7 @@
 #include "config/point-type.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static const char *const own_keys[] = {"device",  "hardware_id",  "uplink",       "driver", "enabled",
@@ -25,11 +26,12 @@ int config_device_bare(const char *id, const char *uplink, struct config_device 
         .uplink = strdup(uplink),
         .driver = strdup(""),
         .file = strdup(""),
+        .address = strdup(""),
         .section = strdup("{}"),
         .points_text = strdup("{}"),
         .enabled = true,
     };
-    if (!d->id || !d->uplink || !d->driver || !d->file || !d->section || !d->points_text)
+    if (!d->id || !d->uplink || !d->driver || !d->file || !d->address || !d->section || !d->points_text)
         return -ENOMEM;
     *ret = TAKE_PTR(d);
     return 0;
@@ -50,6 +52,7 @@ struct config_device *config_device_unref(struct config_device *d)
     free(d->uplink);
     free(d->driver);
     free(d->file);
+    free(d->address);
     free(d->section);
     free(d->points_text);
     free(d->client);
@@ -144,6 +147,21 @@ static void read_uplink(struct reader *r, struct value root, const struct config
         reader_mistake(r, v.node, "there is no uplink \"%.64s\" in %s", name, c->file);
 }
 
+/* Sections of all drivers have the same names for it. */
+static void copy_address(struct reader *r, json_object *section, char **ret)
+{
+    const char *place = json_get_string(section, "url") ?: json_get_string(section, "address");
+    json_object *unit = json_object_object_get(section, "unit");
+    _cleanup_free_ char *text = NULL;
+
+    if (!place)
+        return;
+    if (!json_object_is_type(unit, json_type_int))
+        config_copy(r, place, ret);
+    else if (asprintf(&text, "%s, unit %d", place, json_object_get_int(unit)) >= 0)
+        config_copy(r, text, ret);
+}
+
 /* The driver, its section, and that nothing else stands there. */
 static void read_driver(struct reader *r, struct value root, struct config_device *d)
 {
@@ -169,6 +187,7 @@ static void read_driver(struct reader *r, struct value root, struct config_devic
     config_copy(r, name, &d->driver);
     if (reader_object(r, root, name, false, &v)) {
         copy_json(r, v.json, &d->section);
+        copy_address(r, v.json, &d->address);
         d->templated = json_get_string(v.json, "template") != NULL;
     } else
         config_copy(r, "{}", &d->section);

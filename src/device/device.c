@@ -198,6 +198,18 @@ const char *device_state_name(enum device_state state)
     return "unknown";
 }
 
+/* The session's own, or a new connection in which a refused key is to be proved. */
+static uint64_t next_try(const struct device *d, const struct uplink_info *info)
+{
+    uint64_t at = info->retry_at, renewal;
+    int enabled = SD_EVENT_OFF;
+
+    if (d->renew && sd_event_source_get_enabled(d->renew, &enabled) > 0 &&
+        sd_event_source_get_time(d->renew, &renewal) >= 0 && enabled != SD_EVENT_OFF)
+        at = at > 0 ? MIN_OF(at, renewal) : renewal;
+    return at > 0 ? at + (clock_realtime() - clock_boottime()) : 0;
+}
+
 void device_status(const struct device *d, struct device_status *ret)
 {
     const struct vault_entry *entry = device_entry(d);
@@ -215,6 +227,9 @@ void device_status(const struct device *d, struct device_status *ret)
         .id = d->config->id,
         .driver = d->config->driver,
         .uplink = d->config->uplink,
+        .file = d->config->file,
+        .address = d->config->address,
+        .next_try = next_try(d, &info),
         .state = device_state(d),
         .sensor_state = d->sensor.shown,
         .sensor_reason = device_sensor_reason(d, why, sizeof(why)),

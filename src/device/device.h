@@ -46,11 +46,14 @@ enum device_state {
     DEVICE_DAMAGED, /* what the vault has of it does not open */
     DEVICE_IDLE,    /* its session is made on demand, and there is none */
 };
+#define DEVICE_STATES (DEVICE_IDLE + 1)
 
 /* What show prints; texts are the device's and valid until the loop turn ends. Times: CLOCK_REALTIME, 0 = never. */
 struct device_status {
     const char *id, *driver, *uplink;
+    const char *file, *address; /* of its sensor, in its driver's words; "" if its file does not say */
     enum device_state state;
+    uint64_t next_try; /* to connect; 0: none is waited for */
     enum sensor_state sensor_state;
     const char *sensor_reason;
     const char *main_identity, *main_fingerprint; /* "" if there is none */

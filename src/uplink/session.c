@@ -340,6 +340,7 @@ void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret
         .state = s->state,
         .reason = s->reason ? s->reason : "",
         .trouble = s->trouble,
+        .retry_at = s->phase == PHASE_WAITING ? s->retry_at : 0,
         .slot = s->slot,
         .full_at = s->full_at,
         .counters = s->counters,

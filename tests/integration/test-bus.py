@@ -23,7 +23,7 @@ EXPLICIT = "org.freedesktop.systemd1.Explicit"
 PROPERTIES = "org.freedesktop.DBus.Properties"
 STRANGER, OPERATOR, OUTSIDER = 65534, 64050, 64051
 INSIDE = "GATEHOUSE_TEST_BUS_INSIDE"
-FREE = {"ListDevices", "ListSensors", "GetDevice", "Unsubscribe"}
+FREE = {"ListDevices", "ListSensors", "GetDevice", "GetSummary", "Unsubscribe"}
 INVALID = "org.gatehouse1.Error.InvalidArgument"
 
 
