@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/names.h"
+#include "style.h"
 
 #include <stdbool.h>
 #include <systemd/sd-bus.h>
@@ -19,12 +20,14 @@ struct ctl {
     bool quiet, no_legend, no_pager, yes, help, version;
     const char *json, *host; /* host NULL: this machine */
     /* options of single verbs */
-    bool add, all, dry_run, force, keep, compromised, for_image, no_wait, registered, skip, trace;
+    bool add, all, compromised, dry_run, for_image, force, full, keep, latest, lines, no_wait, registered, skip, trace;
     const char *encoding, *keyfile, *state_dir, *kind, *type, *format, *template, *count, *prefix, *uplink, *timeout;
     const char *url, *unit, *units, *read;
     const char *agent_program, *config_dir, *list_dir;
     bool list; /* check */
     const char *root;
+    const char *driver, *sensor, *state;
+    struct terminal out; /* standard output, as it was at the beginning */
     sd_bus *bus;
     json_object *result; /* by ctl_result() */
 };
@@ -120,8 +123,8 @@ void print_envelope(struct ctl *c, const char *verb, int status);
 const char *print_time_text(uint64_t usec, char text[PRINT_TIME_MAX]);
 /* What a rotation waits for and until when, of a device's properties; 0 if it waits for nothing. */
 int print_waits(json_object *device, char *text, size_t size);
-/* microseconds as local time, "never" for 0 */
-void print_time(const char *label, uint64_t usec);
+/* A field with microseconds as local time and how far that is from now; "never" for 0. */
+void print_time(struct ctl *c, const char *label, uint64_t usec);
 /* Sends what is printed from here on through $PAGER, if standard output is a terminal and there are many rows. */
 void print_pager(struct ctl *c, size_t rows);
 void print_pager_end(void);

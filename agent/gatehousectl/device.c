@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* device, connect, disconnect, read, write, reload: acting on devices. */
-#include "ctl.h"
+/* device, connect, disconnect, write, reload: acting on devices. */
+#include "devices.h"
 
 #include "base/durable.h"
 #include "base/limits.h"
@@ -94,64 +94,46 @@ int verb_device_remove(struct ctl *c, int argc, char **argv)
     return 0;
 }
 
-static int call_device(struct ctl *c, const char *id, const char *method)
+/* `method`: of a device, without arguments. */
+static int call_device(struct ctl *c, const char *id, const char *path, void *method)
 {
-    _cleanup_free_ char *path = NULL;
-    int r = ctl_device(c, id, &path);
+    json_object *devices = json_object_object_get(ctl_result(c), "devices");
+    int r = ctl_call(c, path, BUS_INTERFACE_DEVICE, method, NULL, "");
 
     if (r == 0)
-        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, method, NULL, "");
-    if (r == 0)
-        ctl_result_text(c, "device", id);
+        json_object_array_add(devices, json_object_new_string(id));
     return r;
+}
+
+static int call_devices(struct ctl *c, int argc, char **argv, const char *verb, char *method)
+{
+    if (c->all == (argc > 0)) {
+        print_error("%s takes either devices or --all", verb);
+        return EXIT_USAGE;
+    }
+    json_object_object_add(ctl_result(c), "devices", json_object_new_array());
+    if (argc == 1)
+        ctl_result_text(c, "device", argv[0]);
+    return devices_each(c, argc, argv, call_device, method);
 }
 
 int verb_connect(struct ctl *c, int argc, char **argv)
 {
-    return call_device(c, argv[0], "Connect");
+    static char method[] = "Connect";
+
+    return call_devices(c, argc, argv, "connect", method);
 }
 
 int verb_disconnect(struct ctl *c, int argc, char **argv)
 {
-    return call_device(c, argv[0], "Disconnect");
+    static char method[] = "Disconnect";
+
+    return call_devices(c, argc, argv, "disconnect", method);
 }
 
 int verb_reload(struct ctl *c, int argc, char **argv)
 {
     return ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Reload", NULL, "");
-}
-
-int verb_read(struct ctl *c, int argc, char **argv)
-{
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-    _cleanup_free_ char *path = NULL;
-    json_object *value = NULL;
-    uint64_t time;
-    int r;
-
-    if (c->url)
-        return look_read(c, argc, argv);
-    if (argc != 2 || c->unit || c->read || c->timeout || c->trace) {
-        print_error("read: expected DEVICE and POINT, or --url=URL --read=WHAT (see gatehousectl read --help)");
-        return EXIT_USAGE;
-    }
-    r = ctl_device(c, argv[0], &path);
-    if (r == 0)
-        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "Read", &reply, "s", argv[1]);
-    if (r != 0)
-        return r;
-    r = ctl_to_json(reply, &value);
-    if (r < 0)
-        return ctl_failed(c, "cannot read the answer", r, NULL);
-    ctl_result_text(c, "device", argv[0]);
-    ctl_result_text(c, "point", argv[1]);
-    json_object_object_add(ctl_result(c), "value", value);
-    r = sd_bus_message_read(reply, "t", &time);
-    if (r < 0)
-        return ctl_failed(c, "cannot read the answer", r, NULL);
-    json_object_object_add(ctl_result(c), "time", json_object_new_uint64(time));
-    print_say(c, "%s", json_object_get_string(value));
-    return 0;
 }
 
 /* b, x, t, d or s, as the text looks. */

@@ -154,3 +154,53 @@ int devices_add_mistakes(struct ctl *c, json_object *rows, json_object *ret)
     }
     return 0;
 }
+
+static int each_listed(struct ctl *c, json_object *rows, devices_one one, void *userdata, size_t *failed)
+{
+    int status = 0;
+
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        json_object *row = json_object_array_get_idx(rows, i);
+        int r = one(c, row_text(row, "device"), row_text(row, "path"), userdata);
+
+        *failed += r != 0;
+        status = r != 0 ? r : status;
+    }
+    return status;
+}
+
+static int each_named(struct ctl *c, int argc, char **argv, devices_one one, void *userdata, size_t *failed)
+{
+    int status = 0;
+
+    for (int i = 0; i < argc; i++) {
+        _cleanup_free_ char *path = NULL;
+        int r = ctl_device(c, argv[i], &path);
+
+        if (r == 0)
+            r = one(c, argv[i], path, userdata);
+        *failed += r != 0;
+        status = r != 0 ? r : status;
+        if (r == EXIT_NOT_RUNNING)
+            return r;
+    }
+    return status;
+}
+
+int devices_each(struct ctl *c, int argc, char **argv, devices_one one, void *userdata)
+{
+    _cleanup_json_ json_object *rows = NULL;
+    size_t failed = 0, n = (size_t)argc;
+    int r;
+
+    if (!c->all)
+        r = each_named(c, argc, argv, one, userdata, &failed);
+    else {
+        r = devices_list(c, &rows);
+        if (r != 0)
+            return r;
+        n = json_object_array_length(rows);
+        r = each_listed(c, rows, one, userdata, &failed);
+    }
+    return failed > 0 && failed < n && r != EXIT_NOT_RUNNING ? EXIT_PARTIAL : r;
+}

@@ -13,6 +13,11 @@ int devices_add_mistakes(struct ctl *c, json_object *rows, json_object *ret);
 /* "FILE:LINE:COLUMN: TEXT" of an entry of the property Mistakes; the caller frees it, NULL when out of memory. */
 char *devices_mistake_text(json_object *mistake);
 
+/* Calls `one` for each device that is named, or for all with --all, and goes on behind one that fails. Exit status:
+ * EXIT_PARTIAL if some failed. */
+typedef int (*devices_one)(struct ctl *c, const char *id, const char *path, void *userdata);
+int devices_each(struct ctl *c, int argc, char **argv, devices_one one, void *userdata);
+
 /* A text of a row, "" if it has none. */
 const char *row_text(json_object *row, const char *key);
 uint64_t row_number(json_object *row, const char *key);

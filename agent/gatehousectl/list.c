@@ -1,46 +1,98 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "devices.h"
+#include "table.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static void print_row(json_object *row, int width)
+/* Whether a word is one of a list with commas; without a list any is. */
+static bool wanted(const char *list, const char *word)
 {
-    const char *sensor = row_text(row, "sensor"), *reason = row_text(row, "sensor_reason");
+    size_t n = strlen(word);
 
-    printf("%-*s %-12s %-12s %-13s %s%s%s\n", width, row_text(row, "device"), row_text(row, "driver"),
-           row_text(row, "uplink"), row_text(row, "state"), sensor, sensor[0] && reason[0] ? ": " : "", reason);
+    for (const char *at = list; at; at = strchr(at, ',') ? strchr(at, ',') + 1 : NULL)
+        if (strncmp(at, word, n) == 0 && (at[n] == ',' || at[n] == 0))
+            return true;
+    return !list;
+}
+
+static bool chosen(const struct ctl *c, json_object *row)
+{
+    return wanted(c->state, row_text(row, "state")) && wanted(c->sensor, row_text(row, "sensor")) &&
+           wanted(c->driver, row_text(row, "driver")) && wanted(c->uplink, row_text(row, "uplink"));
+}
+
+/* A new array of those that the options ask for. */
+static json_object *filtered(const struct ctl *c, json_object *rows)
+{
+    json_object *ret = json_object_new_array();
+
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        json_object *row = json_object_array_get_idx(rows, i);
+
+        if (chosen(c, row))
+            json_object_array_add(ret, json_object_get(row));
+    }
+    return ret;
+}
+
+static void add_rows(struct table *t, json_object *rows)
+{
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        json_object *row = json_object_array_get_idx(rows, i);
+        const char *state = row_text(row, "state"), *sensor = row_text(row, "sensor");
+        const char *reason = row_text(row, "sensor_reason");
+
+        table_cell(t, STYLE_PLAIN, row_text(row, "device"));
+        table_cell(t, STYLE_PLAIN, row_text(row, "driver"));
+        table_cell(t, STYLE_PLAIN, row_text(row, "uplink"));
+        table_cell(t, style_of_state(state), state);
+        table_printf(t, style_of_state(sensor[0] ? sensor : state), "%s%s%s", sensor,
+                     sensor[0] && reason[0] ? ": " : "", reason);
+    }
+}
+
+static int print_list(struct ctl *c, size_t all, json_object *rows, json_object *mistakes)
+{
+    static const struct table_column columns[] = {
+        {.heading = "DEVICE", .whole = true}, {.heading = "DRIVER"}, {.heading = "UPLINK"},
+        {.heading = "STATE", .marks = true},  {.heading = "SENSOR"},
+    };
+    struct table *t = table_new(columns, ELEMENTSOF(columns));
+    size_t n = json_object_array_length(rows), bad = json_object_array_length(mistakes);
+    struct terminal terminal = c->out;
+    char some[32] = "";
+    int r;
+
+    if (!t)
+        return EXIT_FAILURE;
+    if (c->full)
+        terminal.width = 0;
+    add_rows(t, rows);
+    add_rows(t, mistakes);
+    print_pager(c, n + bad + 3);
+    r = table_print(t, &terminal, !c->no_legend, stdout);
+    table_free(t);
+    if (n < all)
+        snprintf(some, sizeof(some), " of %zu", all);
+    if (!c->no_legend)
+        printf(bad > 0 ? "\n%zu%s devices, %zu with bad settings.\n" : "\n%zu%s devices.\n", n, some, bad);
+    return r < 0 ? EXIT_FAILURE : 0;
 }
 
 int verb_list(struct ctl *c, int argc, char **argv)
 {
-    _cleanup_json_ json_object *rows = NULL, *mistakes = json_object_new_array();
-    size_t n, bad, width = strlen("DEVICE");
-    int r = devices_list(c, &rows);
+    _cleanup_json_ json_object *all = NULL, *mistakes = json_object_new_array();
+    json_object *rows, *bad;
+    int r = devices_list(c, &all);
 
     if (r == 0)
-        r = devices_add_mistakes(c, rows, mistakes);
+        r = devices_add_mistakes(c, all, mistakes);
     if (r != 0)
         return r;
-    json_object_object_add(ctl_result(c), "devices", json_object_get(rows));
-    json_object_object_add(ctl_result(c), "mistakes", json_object_get(mistakes));
-    if (!print_text_wanted(c))
-        return 0;
-    bad = json_object_array_length(mistakes);
-    for (size_t i = 0; i < bad; i++)
-        json_object_array_add(rows, json_object_get(json_object_array_get_idx(mistakes, i)));
-    n = json_object_array_length(rows);
-    for (size_t i = 0; i < n; i++)
-        width = MAX_OF(width, strlen(row_text(json_object_array_get_idx(rows, i), "device")));
-    print_pager(c, n + 3);
-    if (!c->no_legend)
-        printf("%-*s %-12s %-12s %-13s %s\n", (int)width, "DEVICE", "DRIVER", "UPLINK", "STATE", "SENSOR");
-    for (size_t i = 0; i < n; i++) {
-        json_object *row = json_object_array_get_idx(rows, i);
-
-        print_row(row, (int)width);
-    }
-    if (!c->no_legend)
-        printf(bad > 0 ? "\n%zu devices, %zu with bad settings.\n" : "\n%zu devices.\n", n - bad, bad);
-    return 0;
+    rows = filtered(c, all);
+    bad = filtered(c, mistakes);
+    json_object_object_add(ctl_result(c), "devices", rows);
+    json_object_object_add(ctl_result(c), "mistakes", bad);
+    return print_text_wanted(c) ? print_list(c, json_object_array_length(all), rows, bad) : 0;
 }

@@ -50,6 +50,7 @@ int main(int argc, char **argv)
     prctl(PR_SET_DUMPABLE, 0);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0});
     setlocale(LC_ALL, "");
+    style_of_terminal(STDOUT_FILENO, &c.out);
     setlocale(LC_NUMERIC, "C"); /* numbers are typed and printed as they stand in configuration and JSON */
     log_init("gatehousectl", LOG_INFO);
     r = options_parse(&c, argc, argv, &parsed);

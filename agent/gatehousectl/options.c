@@ -31,16 +31,21 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
     [OPTION_COUNT] = {"count", VALUE(count, "N"),
                       .help = "devices named by --prefix and the numbers 1 to N, without a list"},
     [OPTION_DIRECTORY] = {"directory", VALUE(list_dir, "DIR"), .help = "every list of a directory, each once"},
+    [OPTION_DRIVER] = {"driver", VALUE(driver, "DRIVER"), .help = "only devices of this driver"},
     [OPTION_DRY_RUN] = {"dry-run", FLAG(dry_run), .help = "check everything and tell what would change"},
     [OPTION_ENCODING] = {"encoding", VALUE(encoding, "ENCODING"), .help = "of the key"},
     [OPTION_FOR_IMAGE] = {"for-image", FLAG(for_image), .help = "confirms what the reset is for"},
     [OPTION_FORCE] = {"force", FLAG(force), .help = "do it although it is dangerous"},
     [OPTION_FORMAT] = {"format", VALUE(format, "FORMAT"), .help = "of the list"},
+    [OPTION_FULL] = {"full", FLAG(full), .help = "do not cut what is wider than the terminal"},
     [OPTION_KEEP] = {"keep", FLAG(keep), .help = "leave its credentials, here and at the cloud"},
     [OPTION_KEYFILE] = {"keyfile", VALUE(keyfile, "FILE"),
                         .help = "the keyfile of the agent (" KEYFILE_DIR "/" KEYFILE_CURRENT ")"},
     [OPTION_KIND] = {"kind", VALUE(kind, "KIND"), .choices = "psk|bind",
                      .help = "of the key: psk, for the cloud (default), or bind, with which its sensor encrypts"},
+    [OPTION_LATEST] = {"latest", FLAG(latest),
+                       .help = "the newest value of each point that is known, without asking its sensor"},
+    [OPTION_LINES] = {"lines", FLAG(lines), .help = "a line an event, as into a pipe, at a terminal too"},
     [OPTION_LIST] = {"list", FLAG(list), .help = "show which there are instead"},
     [OPTION_NO_WAIT] = {"no-wait", FLAG(no_wait), .help = "begin it, and do not wait for its end"},
     [OPTION_PREFIX] = {"prefix", VALUE(prefix, "TEXT"), .help = "of the ids that --count makes (device-)"},
@@ -48,7 +53,13 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
                      .help = "TABLE:ADDRESS[:REGISTERS[:TYPE[:ORDER]]], as input:0:2:float32"},
     [OPTION_REGISTERED] = {"registered", FLAG(registered), .help = "the cloud has these keys already"},
     [OPTION_ROOT] = {"root", VALUE(root, "DIR"), .help = "look at the system in this directory"},
+    [OPTION_SENSOR] = {"sensor", VALUE(sensor, "STATE"), .choices = "ok|degraded|failed|closed|unknown|no-driver",
+                       .several = true, .help = "only devices whose sensor is in this state"},
     [OPTION_SKIP_EXISTING] = {"skip-existing", FLAG(skip), .help = "pass over devices that have a key"},
+    [OPTION_STATE] = {"state", VALUE(state, "STATE"),
+                      .choices = "online|idle|connecting|backing-off|unreachable|refused|conflict|unregistered|"
+                                 "no-credential|no-driver|restored|damaged|disabled|bad-setting",
+                      .several = true, .help = "only devices in this state"},
     [OPTION_STATE_DIR] = {"state-dir", VALUE(state_dir, "DIR"), .help = "where the vault is (" STATE_DIR ")"},
     [OPTION_TEMPLATE] = {"template", VALUE(template, "FILE"),
                          .help = "device settings that a row does not give, as in a device file"},
@@ -65,13 +76,32 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
 
 /* ── Values ── */
 
-static bool among(const char *choices, const char *text)
+static bool among(const char *choices, const char *text, size_t n)
 {
-    size_t n = strlen(text);
-
     for (const char *at = choices; n > 0 && at; at = strchr(at, '|') ? strchr(at, '|') + 1 : NULL)
         if (strncmp(at, text, n) == 0 && (at[n] == '|' || at[n] == 0))
             return true;
+    return false;
+}
+
+/* Each word of a list with commas; a single one where the option takes no list. */
+static bool all_among(const struct option_row *row, const char *text)
+{
+    do {
+        size_t n = row->several ? strcspn(text, ",") : strlen(text);
+
+        if (!among(row->choices, text, n))
+            return false;
+        text += n;
+    } while (*text++ == ',');
+    return true;
+}
+
+static bool check_value(const struct option_row *row, const char *value)
+{
+    if (!row->choices || all_among(row, value))
+        return true;
+    print_error("--%s takes %s, not '%s'", row->name, row->choices, value);
     return false;
 }
 
@@ -80,10 +110,9 @@ static int set_option(struct ctl *c, enum option_id id, const char *value)
     const struct option_row *row = &option_rows[id];
     void *field = (char *)c + row->offset;
 
-    if (row->choices && !among(row->choices, value)) {
-        print_error("--%s takes %s, not '%s'", row->name, row->choices, value);
+    /* Of a verb's own it is asked later whether the verb has it at all. */
+    if (id <= OPTION_GENERAL_LAST && !check_value(row, value))
         return EXIT_USAGE;
-    }
     if (row->value)
         *(const char **)field = value;
     else
@@ -251,11 +280,18 @@ static int check_options(const struct ctl *c, const struct verb *verb, uint64_t 
     int status = 0;
 
     for (unsigned id = OPTION_GENERAL_LAST + 1; id <= OPTION_LAST; id++) {
-        if (!(given >> id & 1) || verb_option(verb, (enum option_id)id))
+        const struct option_row *row = &option_rows[id];
+
+        if (!(given >> id & 1))
             continue;
+        if (verb_option(verb, (enum option_id)id)) {
+            if (row->value && !check_value(row, *(const char *const *)(const void *)((const char *)c + row->offset)))
+                status = EXIT_USAGE;
+            continue;
+        }
         help_option_names(verb, own, sizeof(own));
-        print_error("%s has no option --%s; it takes %s (see gatehousectl %s --help)", verb->name, option_rows[id].name,
-                    own, verb->name);
+        print_error("%s has no option --%s; it takes %s (see gatehousectl %s --help)", verb->name, row->name, own,
+                    verb->name);
         status = EXIT_USAGE;
     }
     if (status == 0 && verb->local && c->host) {

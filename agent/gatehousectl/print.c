@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl.h"
 
+#include "base/clock.h"
+#include "human.h"
+#include "table.h"
+
 #include <ctype.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -135,11 +139,15 @@ const char *print_time_text(uint64_t usec, char text[PRINT_TIME_MAX])
     return text;
 }
 
-void print_time(const char *label, uint64_t usec)
+void print_time(struct ctl *c, const char *label, uint64_t usec)
 {
-    char text[PRINT_TIME_MAX];
+    char text[PRINT_TIME_MAX], when[HUMAN_TEXT_MAX];
 
-    printf("%16s: %s\n", label, print_time_text(usec, text));
+    if (usec == 0)
+        print_field(&c->out, stdout, label, STYLE_PLAIN, "never");
+    else
+        print_field(&c->out, stdout, label, STYLE_PLAIN, "%s (%s)", print_time_text(usec, text),
+                    human_when(usec, clock_realtime(), when));
 }
 
 int print_waits(json_object *device, char *text, size_t size)

@@ -14,6 +14,12 @@ const struct verb verbs[] = {
         .operands = "",
         .run = verb_list,
         .summary = "the devices",
+        .details = "STATE, DRIVER and UPLINK may be several, with commas between them.",
+        .options = {{OPTION_STATE, NULL},
+                    {OPTION_SENSOR, NULL},
+                    {OPTION_DRIVER, NULL},
+                    {OPTION_UPLINK, NULL},
+                    {OPTION_FULL, NULL}},
     },
     {
         .name = "show",
@@ -21,7 +27,7 @@ const struct verb verbs[] = {
         .min = 1,
         .max = 1,
         .run = verb_show,
-        .summary = "one device: its credentials, session, samples and last error",
+        .summary = "one device: its credentials, session, points and last error",
     },
     {
         .name = "watch",
@@ -101,14 +107,18 @@ const struct verb verbs[] = {
     },
     {
         .name = "read",
-        .operands = "DEVICE POINT|--url=URL",
-        .max = 16,
+        .operands = "DEVICE [POINT]|--latest DEVICE...|--all|--url=URL",
+        .max = 10000,
         .run = verb_read,
-        .summary = "read a point from its sensor now, or registers of any",
+        .summary = "read a point from its sensor, all points as they are known, or registers of any",
         .details =
+            "With a POINT its sensor is asked. Without one, with --latest and with --all the newest value of each point\n"
+            "is shown, with its age, as far as any has come.\n"
             "With --url no device need be configured: --read says what is read, and operands KEY=VALUE are settings\n"
             "of a device's file. Several of WHAT, with commas between them, are a request each.",
-        .options = {{OPTION_URL, NULL},
+        .options = {{OPTION_LATEST, NULL},
+                    {OPTION_ALL, "the newest values of every device"},
+                    {OPTION_URL, NULL},
                     {OPTION_UNIT, NULL},
                     {OPTION_READ, NULL},
                     {OPTION_TIMEOUT, "for which the unit is waited (1s)"},
@@ -229,19 +239,19 @@ const struct verb verbs[] = {
     },
     {
         .name = "connect",
-        .operands = "DEVICE",
-        .min = 1,
-        .max = 1,
+        .operands = "DEVICE...|--all",
+        .max = 10000,
         .run = verb_connect,
-        .summary = "connect a device at once",
+        .summary = "connect devices at once",
+        .options = {{OPTION_ALL, "every device"}},
     },
     {
         .name = "disconnect",
-        .operands = "DEVICE",
-        .min = 1,
-        .max = 1,
+        .operands = "DEVICE...|--all",
+        .max = 10000,
         .run = verb_disconnect,
-        .summary = "close a device's session and keep it closed",
+        .summary = "close devices' sessions and keep them closed",
+        .options = {{OPTION_ALL, "every device"}},
     },
     {
         .name = "apply",

@@ -29,21 +29,27 @@ enum option_id {
     OPTION_CONFIG_DIR,
     OPTION_COUNT,
     OPTION_DIRECTORY,
+    OPTION_DRIVER,
     OPTION_DRY_RUN,
     OPTION_ENCODING,
     OPTION_FOR_IMAGE,
     OPTION_FORCE,
     OPTION_FORMAT,
+    OPTION_FULL,
     OPTION_KEEP,
     OPTION_KEYFILE,
     OPTION_KIND,
+    OPTION_LATEST,
+    OPTION_LINES,
     OPTION_LIST,
     OPTION_NO_WAIT,
     OPTION_PREFIX,
     OPTION_READ,
     OPTION_REGISTERED,
     OPTION_ROOT,
+    OPTION_SENSOR,
     OPTION_SKIP_EXISTING,
+    OPTION_STATE,
     OPTION_STATE_DIR,
     OPTION_TEMPLATE,
     OPTION_TIMEOUT,
@@ -63,6 +69,7 @@ struct option_row {
     const char *help;
     size_t offset; /* in struct ctl: of a const char * where there is a value, of a bool where there is none */
     char letter;   /* 0: none */
+    bool several;  /* of the choices, with commas between them */
 };
 
 /* By enum option_id. */

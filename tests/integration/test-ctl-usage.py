@@ -77,8 +77,8 @@ def no_abbreviations(bench):
     """A beginning of an option's name is none, in any program."""
     home = dict(os.environ, **bench.env)
     for program, words, full in (
-            (CTL, ["vault", "reset", "--for-image", "--yes", "--state=" + bench.path("s")], "--state-dir"),
-            (CTL, ["vault", "reset", "--for-image", "--yes", "--state", bench.path("s")], "--state-dir"),
+            (CTL, ["vault", "reset", "--for-image", "--yes", "--state-d=" + bench.path("s")], "--state-dir"),
+            (CTL, ["vault", "reset", "--for-image", "--yes", "--state-d", bench.path("s")], "--state-dir"),
             (CTL, ["provision", "--reg", "/nowhere"], "--registered"), (CTL, ["list", "--no-l"], "--no-legend"),
             ("agent/gatehoused/gatehoused", ["--state=" + bench.path("s"), "--check-config"], "--state-dir"),
             ("agent/gatehoused/gatehoused", ["--conf", bench.path("c"), "--check-config"], "--config-dir"),
@@ -165,7 +165,7 @@ def one_shape_for_programs(bench):
     jobs = bench.ctl_json("job", "list")["jobs"]
     check(all({"job", "kind", "state", "done", "total", "failed"} <= set(j) for j in jobs), jobs)
     for words, status, says in ((["show", "nobody"], 4, "nobody"), (["key", "promote", "a"], 1, ""), (["read", "a", "y"], 1, "'y'"),
-                                (["list", "--uplink=x"], 2, "has no option"), (["lst"], 2, "unknown verb"),
+                                (["list", "--prefix=x"], 2, "has no option"), (["lst"], 2, "unknown verb"),
                                 (["list", "--colour"], 2, "unknown option"), (["device", "remove", "a"], 1, "--yes"),
                                 (["key", "export", "a", "main"], 1, "do not share"), (["export", "csv"], 1, "do not share"),
                                 (["vault", "restore", bench.path("backup")], 1, "gatehoused --restore")):

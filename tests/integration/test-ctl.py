@@ -36,7 +36,8 @@ def without_an_agent(bench):
 def usage(bench):
     for verb in (["stat"], ["show"], ["show", "a", "b"], ["rotate"], ["rotate", "a", "--all"], ["--json=yes", "list"],
                  ["--colour"], ["key", "set"], ["key", "put", "a"], ["vault", "open"], ["vault", "init"], ["device", "add"],
-                 ["write", "a", "x"], ["read", "a"], ["--type=q", "write", "a", "x", "1"], ["rotate"]):
+                 ["write", "a", "x"], ["read"], ["read", "a", "b", "c"], ["read", "a", "--all"], ["connect"], ["connect", "a", "--all"], ["list", "--state=onlin"],
+                 ["list", "--state=online,onlin"], ["list", "--sensor="], ["--type=q", "write", "a", "x", "1"], ["rotate"]):
         done = bench.ctl(*verb, status=None)
         check(done.returncode == 2 and done.stderr and not done.stdout, f"{verb}: {done}")
     check("exit status:" in bench.ctl("--help"), "help")
