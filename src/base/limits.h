@@ -83,6 +83,7 @@
 #define DEVICES_MAX 16384
 #define CONFIG_HOST_MAX 256
 #define CONFIG_DURATION_MAX (3650 * USEC_PER_DAY)
+#define CONFIG_SESSION_EXPIRY_MAX (365 * USEC_PER_DAY)
 #define CONFIG_PAYLOAD_MIN 128
 /* Of all devices in a few lines: how many of what is wrong, and of what is under way, is told, and how many devices
  * are asked for their words. */
@@ -343,7 +344,9 @@
 #define MQTT_PACKETS_BURST 1000
 #define MQTT_READ_REST (100 * USEC_PER_MSEC) /* unread, when more have come */
 #define MQTT_UNREAD_MAX 1000                 /* messages that we answer while the broker does not read */
-#define MQTT_REQUESTS_MAX 64                 /* waiting or in flight, a session */
+#define MQTT_EARLY_MAX 64                    /* messages kept until their topic is subscribed to, a session */
+#define MQTT_EARLY_BYTES_MAX (64 * 1024)
+#define MQTT_REQUESTS_MAX 64 /* waiting or in flight, a session */
 #define MQTT_SUBSCRIPTIONS_MAX 16
 #define MQTT_AWAY_KNOWN                                                                                                \
     (1 * USEC_PER_SEC) /* for so long what one child found out, that nobody is there, counts for all */

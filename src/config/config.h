@@ -86,6 +86,8 @@ struct config_uplink {
     bool mqtt;       /* by the address; what follows is for it only */
     char *client_id; /* template of {device} {opaque} {hardware_id} {gateway} */
     enum config_mqtt_version mqtt_version;
+    uint64_t session_expiry; /* for so long the broker keeps what came for an absent device; 0: not at all */
+    bool retained_commands;  /* a message that the broker has kept is a command too */
 };
 
 struct config_rotation {

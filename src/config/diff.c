@@ -60,7 +60,8 @@ unsigned config_uplink_changes(const struct config_uplink *a, const struct confi
     if (a == b)
         return 0;
     if (strcmp(a->host, b->host) != 0 || a->port != b->port || !same_suites(a, b) || a->mqtt != b->mqtt ||
-        a->mqtt_version != b->mqtt_version || !same_text(a->client_id, b->client_id) ||
+        a->mqtt_version != b->mqtt_version || a->session_expiry != b->session_expiry ||
+        a->retained_commands != b->retained_commands || !same_text(a->client_id, b->client_id) ||
         !same_text(a->gateway, b->gateway))
         what |= CONFIG_UPLINK_ENDPOINT;
     if (strcmp(a->profile, b->profile) != 0 || a->max_payload != b->max_payload || a->drain_rate != b->drain_rate ||

@@ -20,7 +20,7 @@
 #define CLIENT_ID_DEFAULT "{device}"
 #define GATEWAY_DEFAULT "gateway" /* of a machine without a name */
 
-static const char *const suites_known[] = {"ecdhe-psk", "ecdhe-psk-cbc", "psk", "psk-ccm8", NULL};
+static const char *const suites_known[] = {"ecdhe-psk", "ecdhe-psk-cbc", "psk", "psk-ccm8", "psk-cbc", NULL};
 
 /* ---- Uplinks ---- */
 
@@ -86,7 +86,8 @@ static bool suite_good(struct reader *r, uint32_t node, const char *text, char *
         i++;
     if (!suites_known[i]) {
         near = nearest_word(text, suites_known);
-        reader_mistake(r, node, "\"%.64s\" is not a suite; %s%s%sexpected ecdhe-psk, ecdhe-psk-cbc, psk or psk-ccm8",
+        reader_mistake(r, node,
+                       "\"%.64s\" is not a suite; %s%s%sexpected ecdhe-psk, ecdhe-psk-cbc, psk, psk-ccm8 or psk-cbc",
                        text, near ? "did you mean \"" : "", near ?: "", near ? "\"? " : "");
         return false;
     }
@@ -221,7 +222,7 @@ static void read_client_id(struct reader *r, struct value object, struct config_
 /* Reads the keys of one transport only. */
 static void read_transport(struct reader *r, struct value object, struct config_uplink *u)
 {
-    static const char *const keys[] = {"client_id", "mqtt_version"};
+    static const char *const keys[] = {"client_id", "mqtt_version", "session_expiry", "retained_commands"};
     static const char *const versions[] = {"auto", "5", "3.1.1", NULL};
     unsigned version = CONFIG_MQTT_AUTO;
     struct value v;
@@ -234,6 +235,8 @@ static void read_transport(struct reader *r, struct value object, struct config_
     read_client_id(r, object, u);
     if (reader_word(r, object, "mqtt_version", versions, &version))
         u->mqtt_version = (enum config_mqtt_version)version;
+    reader_duration(r, object, "session_expiry", USEC_PER_SEC, CONFIG_SESSION_EXPIRY_MAX, &u->session_expiry);
+    reader_bool(r, object, "retained_commands", &u->retained_commands);
     if (u->registrar.type == CONFIG_REGISTRAR_COAP && reader_object(r, object, "registrar", true, &v) &&
         reader_member(r, v, "type", true, &v))
         reader_mistake(
@@ -306,9 +309,10 @@ static void refuse_nstart(struct reader *r, struct value object)
 
 static int read_uplink(struct reader *r, const char *name, struct value v, const char *gateway, struct config *c)
 {
-    static const char *const known[] = {"url",       "profile",    "suites",      "identity",  "registrar",
-                                        "admission", "keepalive",  "max_payload", "client_id", "mqtt_version",
-                                        "order",     "drain_rate", NULL};
+    static const char *const known[] = {
+        "url",       "profile",    "suites",         "identity",          "registrar",
+        "admission", "keepalive",  "max_payload",    "client_id",         "mqtt_version",
+        "order",     "drain_rate", "session_expiry", "retained_commands", NULL};
     struct config_uplink *u = calloc(1, sizeof(*u));
 
     if (!u)

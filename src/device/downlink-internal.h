@@ -41,6 +41,7 @@ struct downlink {
     unsigned n_running;
     struct remembered remembered[COMMANDS_REMEMBERED];
     unsigned next;
+    bool waiting;                /* until the driver is connected nothing is listened to */
     sd_event_source *tell;       /* what is untold again */
     struct ratelimit heard;      /* messages with commands */
     struct ratelimit complaints; /* of what the cloud sends, and does not hear */

@@ -361,6 +361,28 @@ bool downlink_busy(const struct device *d)
     return l && (l->n_running > 0 || outcome_pending(l));
 }
 
+/* What the broker has kept comes as soon as it is listened to, and would fail for want of a driver that is only about
+ * to connect, as after a start of the machine. Nothing is lost meanwhile: the broker, or the session, goes on keeping
+ * it. */
+static bool wait_for_driver(struct device *d)
+{
+    const struct config_uplink *u = d->uplink->settings;
+
+    if ((u->session_expiry == 0 && !u->retained_commands) || drivers_connected(d))
+        return false;
+    for (size_t i = 0; i < d->downlink->n_listening; i++)
+        if (d->downlink->listening[i].subscription)
+            return false; /* it was connected before */
+    d->downlink->waiting = true;
+    return true;
+}
+
+void downlink_driver_connected(struct device *d)
+{
+    if (d->downlink && d->downlink->waiting && d->session_state == UPLINK_STATE_ONLINE)
+        downlink_online(d);
+}
+
 void downlink_online(struct device *d)
 {
     if (!takes_commands(d)) {
@@ -372,7 +394,10 @@ void downlink_online(struct device *d)
     }
     if (!d->downlink)
         d->downlink = downlink_new(d);
-    for (size_t i = 0; d->downlink && i < d->downlink->n_listening; i++) {
+    if (!d->downlink || wait_for_driver(d))
+        return;
+    d->downlink->waiting = false;
+    for (size_t i = 0; i < d->downlink->n_listening; i++) {
         struct listening *at = &d->downlink->listening[i];
 
         at->refused = 0;
@@ -386,8 +411,7 @@ void downlink_online(struct device *d)
             break;
         }
     }
-    if (d->downlink)
-        outcome_tell_untold(d->downlink);
+    outcome_tell_untold(d->downlink);
 }
 
 void downlink_stopped(struct device *d)

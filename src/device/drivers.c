@@ -60,8 +60,10 @@ int drivers_update_all(struct fleet *f, const struct config *before, struct erro
 static void of_driver(struct device *d, bool connected)
 {
     sensor_driver_changed(d);
-    if (connected)
-        sensor_key_due(d);
+    if (!connected)
+        return;
+    sensor_key_due(d);
+    downlink_driver_connected(d);
 }
 
 static void on_driver_changed(struct link_driver *driver, void *userdata)

@@ -39,6 +39,7 @@
 #include "device/announced.h"
 #include "device/counts.h"
 #include "device/delivery.h"
+#include "device/downlink.h"
 #include "device/fleet.h"
 #include "device/seen.h"
 #include "device/server-clock.h"
@@ -484,19 +485,6 @@ const char *proof_words(const struct device *d, int r, enum profile_verdict verd
                         size_t size);
 /* proof_free() when its session has been stopped, and with it every subscription. */
 struct proof *proof_stopped(struct proof *p);
-
-/* downlink.c */
-/* The session stands: listens to what is not listened to yet. */
-void downlink_online(struct device *d);
-/* The session has been stopped, and with it every subscription. */
-void downlink_stopped(struct device *d);
-/* Listens no longer; what is under way goes on. */
-void downlink_leave(struct device *d);
-void downlink_done(struct device *d);
-/* Why some of its commands are not heard; false: all are. */
-bool downlink_refused(const struct device *d, char *buffer, size_t size);
-/* A command is being carried out, or the cloud is still to hear what became of one. */
-bool downlink_busy(const struct device *d);
 
 /* rotate.c */
 int rotate_init(struct device *d, struct error *e);

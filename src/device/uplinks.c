@@ -54,6 +54,8 @@ static int make(struct fleet *f, const struct config_uplink *settings, struct sh
     const struct uplink_options options = {
         .transport = settings->mqtt ? UPLINK_MQTT : UPLINK_COAP,
         .mqtt_version = mqtt_version(settings->mqtt_version),
+        .session_expiry = settings->session_expiry,
+        .retained = settings->retained_commands,
         .name = settings->name,
         .host = settings->host,
         .port = settings->port,

@@ -39,6 +39,8 @@ struct mqtt {
     enum mqtt_phase phase;
     enum mqtt_version version;
     bool has_will;
+    bool retained;           /* as in the options */
+    uint32_t session_expiry; /* likewise */
     unsigned keepalive;
     unsigned receive_maximum;
     uint32_t packet_max; /* 0: the broker does not say */

@@ -341,6 +341,73 @@ int mqtt_listen(struct uplink_session *s, const char *target, int accept, uplink
 
 /* ── What a connection does ── */
 
+/* Whether somebody listens to its topic. */
+static bool tell(struct mqtt_session *c, const char *topic, const void *payload, size_t n)
+{
+    const struct uplink_response response = {
+        .payload = n > 0 ? payload : (const void *)"",
+        .payload_size = n,
+        .topic = topic,
+        .content_format = -1,
+        .observe = -1,
+    };
+    bool matches, told = false;
+
+    c->visiting++;
+    for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
+        if (!sub->cancelled && mosquitto_topic_matches_sub(sub->filter, topic, &matches) == MOSQ_ERR_SUCCESS &&
+            matches) {
+            told = true;
+            sub->notify(0, &response, sub->userdata);
+        }
+    visit_done(c);
+    return told;
+}
+
+/* Messages of a session that the broker kept come before anybody has subscribed, and count as delivered: they are kept
+ * until their topic is, in order and within bounds. */
+static void keep_early(struct mqtt_session *c, const char *topic, const void *payload, size_t n)
+{
+    size_t length = strlen(topic) + 1;
+    struct mqtt_early *early, **last = &c->early;
+
+    if (c->n_early >= MQTT_EARLY_MAX || c->early_bytes + n > MQTT_EARLY_BYTES_MAX)
+        return;
+    early = malloc(sizeof(*early) + length + n);
+    if (!early)
+        return;
+    *early = (struct mqtt_early){.size = n, .payload = (uint8_t *)early->topic + length};
+    memcpy(early->topic, topic, length);
+    if (n > 0)
+        memcpy(early->payload, payload, n);
+    while (*last)
+        last = &(*last)->next;
+    *last = early;
+    c->n_early++;
+    c->early_bytes += n;
+}
+
+/* Tells each message whose topic is listened to now; the rest goes on waiting. `drop`: nobody will listen any more. */
+static void go_through_early(struct mqtt_session *c, bool drop)
+{
+    struct mqtt_early *list = TAKE_PTR(c->early), **last = &c->early;
+
+    while (list) {
+        struct mqtt_early *early = list;
+
+        list = early->next;
+        early->next = NULL;
+        if (drop || tell(c, early->topic, early->payload, early->size) || !c->session.running) {
+            c->n_early--;
+            c->early_bytes -= early->size;
+            free(early);
+            continue;
+        }
+        *last = early;
+        last = &early->next;
+    }
+}
+
 void mqtt_requests_start(struct mqtt_session *c)
 {
     c->last = &c->first;
@@ -351,6 +418,7 @@ void mqtt_requests_stop(struct mqtt_session *c)
     c->failing = sd_event_source_disable_unref(c->failing);
     while (c->first)
         finish_call(c->first, -ECANCELED, 0);
+    go_through_early(c, true);
     c->visiting++;
     for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
         sub->cancelled = true;
@@ -399,22 +467,12 @@ void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason)
             sub->notify(0, &refusal, sub->userdata);
     }
     visit_done(c);
+    if (c->early && !MQTT_FAILS(reason))
+        go_through_early(c, false);
 }
 
 void mqtt_requests_message(struct mqtt_session *c, const char *topic, const void *payload, size_t n)
 {
-    const struct uplink_response response = {
-        .payload = n > 0 ? payload : (const void *)"",
-        .payload_size = n,
-        .topic = topic,
-        .content_format = -1,
-        .observe = -1,
-    };
-    bool matches;
-
-    c->visiting++;
-    for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
-        if (!sub->cancelled && mosquitto_topic_matches_sub(sub->filter, topic, &matches) == MOSQ_ERR_SUCCESS && matches)
-            sub->notify(0, &response, sub->userdata);
-    visit_done(c);
+    if (!tell(c, topic, payload, n) && c->session.uplink->session_expiry > 0)
+        keep_early(c, topic, payload, n);
 }

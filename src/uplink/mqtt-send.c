@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <mosquitto.h>
+#include <mqtt_protocol.h>
 
 /* libmosquitto writes at once if it can, and says so when it cannot. */
 static int sent(struct mqtt *m, int r)
@@ -42,9 +43,12 @@ int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t 
 
 int mqtt_subscribe(struct mqtt *m, const char *filter, int *ret_mid)
 {
+    /* Where the broker keeps the session it has kept messages shown once already. */
+    int options = m->version == MQTT_V5 && m->session_expiry > 0 ? MQTT_SUB_OPT_SEND_RETAIN_NEW : 0;
+
     if (!mqtt_is_open(m) || m->broken)
         return -ENOTCONN;
-    return sent(m, mosquitto_subscribe_v5(m->mosquitto, ret_mid, filter, 1, 0, NULL));
+    return sent(m, mosquitto_subscribe_v5(m->mosquitto, ret_mid, filter, 1, options, NULL));
 }
 
 void mqtt_unsubscribe(struct mqtt *m, const char *filter)

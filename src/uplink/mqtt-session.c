@@ -249,6 +249,8 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
         .will = who.will_payload,
         .will_size = who.will_size,
         .will_retain = who.will_retain,
+        .session_expiry = (uint32_t)MIN_OF(u->session_expiry / USEC_PER_SEC, (uint64_t)UINT32_MAX - 1),
+        .retained = u->retained,
         .tcp_timeout = attempt_address_wait(s, MQTT_TCP_TIMEOUT),
         .tls_timeout = s->backoff.failures > 0 || s->once ? MQTT_TLS_PATIENCE : MQTT_TLS_TIMEOUT,
     };

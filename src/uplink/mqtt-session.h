@@ -39,6 +39,14 @@ struct mqtt_subscription {
     char filter[];
 };
 
+/* A message that came when nobody listened to its topic yet, which the broker has for a session that it kept. */
+struct mqtt_early {
+    struct mqtt_early *next;
+    size_t size;
+    uint8_t *payload;
+    char topic[]; /* the payload is behind it */
+};
+
 struct mqtt_session {
     struct uplink_session session;
     struct mqtt *open, *making;
@@ -49,7 +57,9 @@ struct mqtt_session {
     sd_event_source *failing; /* tells of those that have failed */
     struct mqtt_subscription *subscriptions;
     size_t n_subscriptions;
-    unsigned visiting;       /* subscriptions are gone through */
+    unsigned visiting; /* subscriptions are gone through */
+    struct mqtt_early *early;
+    size_t n_early, early_bytes;
     uint64_t draining_until; /* 0: no; otherwise the connection that stands ends first */
     bool one_by_one;         /* the broker had too many in flight */
     bool older;              /* this attempt has come to 3.1.1 */

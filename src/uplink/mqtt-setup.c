@@ -82,8 +82,8 @@ static void on_message(struct mosquitto *mosquitto, void *userdata, const struct
 {
     struct mqtt *m = userdata;
 
-    /* What the broker has kept was said to somebody else, or long ago. */
-    if (mqtt_is_open(m) && !message->retain)
+    /* What the broker has kept was said to somebody else, or long ago, unless it is meant so. */
+    if (mqtt_is_open(m) && (m->retained || !message->retain))
         m->ops->message(m->userdata, message->topic, message->payload, (size_t)message->payloadlen);
 }
 
@@ -119,7 +119,7 @@ static struct mosquitto *make_mosquitto(struct mqtt *m, const char *client_id)
     struct mosquitto *mosquitto;
 
     free_numbers(null, pair);
-    mosquitto = mosquitto_new(client_id, true, m);
+    mosquitto = mosquitto_new(client_id, m->session_expiry == 0, m);
     if (mosquitto && is_own_pair(pair[0]) && is_own_pair(pair[1])) {
         (void)dup3(null, pair[0], O_CLOEXEC);
         (void)dup3(null, pair[1], O_CLOEXEC);
@@ -134,6 +134,8 @@ static int set_connect_properties(struct mqtt *m)
     mosquitto_property *list = NULL;
     int r = mosquitto_property_add_int32(&list, MQTT_PROP_MAXIMUM_PACKET_SIZE, MQTT_PACKET_MAX);
 
+    if (r == MOSQ_ERR_SUCCESS && m->session_expiry > 0)
+        r = mosquitto_property_add_int32(&list, MQTT_PROP_SESSION_EXPIRY_INTERVAL, m->session_expiry);
     if (r == MOSQ_ERR_SUCCESS)
         (void)mosquitto_connect_bind_v5(m->mosquitto, "", 0, (int)m->keepalive, NULL, list);
     mosquitto_property_free_all(&list);
@@ -167,8 +169,11 @@ static int set_options(struct mqtt *m, const struct mqtt_options *o, struct erro
 
 int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error *e)
 {
-    struct mosquitto *mosquitto = m->mosquitto = make_mosquitto(m, options->client_id);
+    struct mosquitto *mosquitto;
 
+    m->session_expiry = options->session_expiry;
+    m->retained = options->retained;
+    mosquitto = m->mosquitto = make_mosquitto(m, options->client_id);
     if (!mosquitto)
         return error_set(e, errno == ENOMEM ? -ENOMEM : -EINVAL, "\"%.128s\" cannot be a client id",
                          options->client_id);

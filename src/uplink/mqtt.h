@@ -75,6 +75,8 @@ struct mqtt_options {
     const void *will;
     size_t will_size;
     bool will_retain;
+    uint32_t session_expiry; /* seconds; 0: the session ends with the connection */
+    bool retained;           /* messages that the broker has kept count */
     uint64_t tcp_timeout, tls_timeout;
 };
 

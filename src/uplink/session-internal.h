@@ -27,6 +27,8 @@ struct uplink {
     struct dtls_shared *dtls; /* CoAP */
     struct mqtt_shared *mqtt; /* MQTT */
     enum uplink_mqtt_version mqtt_version;
+    uint64_t session_expiry;
+    bool retained;
     uint64_t plain_groups_until; /* MQTT: a long hello got no answer */
     uint64_t old_mqtt_until;     /* the broker has shown that it does not speak version 5 */
     /* MQTT: where a child has just found nobody, and in what words; the time is CLOCK_BOOTTIME, 0: nowhere. */

@@ -59,6 +59,8 @@ struct uplink_options {
     uint64_t keepalive; /* idle sessions are pinged so often; 0: COAP_KEEPALIVE or MQTT_KEEPALIVE,
                            USEC_INFINITY: never */
     enum uplink_mqtt_version mqtt_version;
+    uint64_t session_expiry;   /* MQTT: the broker keeps sessions and what comes for them so long; 0: not at all */
+    bool retained;             /* MQTT: messages that the broker has kept count */
     const struct arena *arena; /* admits no more handshakes than it has cells for; NULL: not looked at */
 };
 

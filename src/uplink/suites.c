@@ -26,6 +26,12 @@ static const struct suite {
      "PSK-AES128-GCM-SHA256:PSK-AES256-GCM-SHA384:PSK-AES128-CCM:PSK-AES256-CCM",
      {0x00a8, 0x00a9, 0xc0a4, 0xc0a5}},
     {"psk-ccm8", ":+PSK", ":+AES-128-CCM-8", ":+AEAD", "PSK-AES128-CCM8", {0xc0a8}},
+    {"psk-cbc",
+     ":+PSK",
+     ":+AES-128-CBC:+AES-256-CBC",
+     ":+SHA256:+SHA1",
+     "PSK-AES128-CBC-SHA256:PSK-AES128-CBC-SHA:PSK-AES256-CBC-SHA",
+     {0x00ae, 0x008c, 0x008d}},
 };
 
 static const char *const by_default[] = {"ecdhe-psk", "psk", NULL};

@@ -7,7 +7,9 @@
  *   ecdhe-psk      ECDHE (X25519, P-256) + PSK, ChaCha20-Poly1305: forward secrecy
  *   ecdhe-psk-cbc  the same with AES-128-CBC-SHA256 and encrypt-then-MAC: forward secrecy with pion and Californium
  *   psk            PSK with AES-GCM or AES-CCM
- *   psk-ccm8       PSK with AES-CCM-8, the suite that RFC 7252 requires; only when asked for (64-bit tags) */
+ *   psk-ccm8       PSK with AES-CCM-8, the suite that RFC 7252 requires; only when asked for (64-bit tags)
+ *   psk-cbc        PSK with AES-CBC and HMAC-SHA-256 or HMAC-SHA-1, for servers that document nothing else; only when
+ *                  asked for (no forward secrecy, MAC before encryption where a server knows no better) */
 
 #include "base/error.h"
 
@@ -18,7 +20,7 @@
 
 #define SUITE_TEXT_MAX 48
 #define GROUP_TEXT_MAX 24
-#define SUITES_KNOWN "ecdhe-psk, ecdhe-psk-cbc, psk, psk-ccm8"
+#define SUITES_KNOWN "ecdhe-psk, ecdhe-psk-cbc, psk, psk-ccm8, psk-cbc"
 
 bool suite_known(const char *name);
 

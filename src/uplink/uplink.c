@@ -148,6 +148,8 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
         return -ENOMEM;
     u->transport = options->transport == UPLINK_MQTT ? &mqtt_transport : &coap_transport;
     u->mqtt_version = options->mqtt_version;
+    u->session_expiry = options->session_expiry;
+    u->retained = options->retained;
     u->event = sd_event_ref(event);
     u->vault = vault;
     u->nstart = options->nstart;

@@ -100,6 +100,15 @@ ROWS = [
     Row("post-quantum", "the group, with and without ML-KEM", "uplink-mqtt", "the_key_exchange_is_post_quantum_where_it_can_be", QUICK),
     Row("post-quantum", "a path that drops long hellos", "uplink-mqtt", "a_hello_that_is_too_long_for_the_path_is_made_short", QUICK),
     # Slow servers and dark addresses.
+    Row("mismatch", "a broker with PSK-AES256-CBC-SHA alone, on request", "absent", "cbc_on_request", QUICK),
+    # Commands for a device that is absent.
+    Row("absent", "the broker keeps commands, MQTT 5", "absent", "kept_for_an_absent_device"),
+    Row("absent", "the broker keeps commands, MQTT 3.1.1", "absent", "kept_for_an_absent_device_3_1_1"),
+    Row("absent", "the device disconnects, and the agent goes on", "absent", "kept_while_the_line_is_down"),
+    Row("absent", "a retained command, on request", "absent", "retained_commands_on_request"),
+    # What waited, where only the latest is wanted.
+    Row("latest", "an outage leaves a value a point, in every durability", "unit:spool-overtaken", "", QUICK),
+    Row("latest", "the agent is killed in an outage", "spool", "killed_with_the_latest"),
     Row("slow server", "an identity looked up for 9 s", "uplink-mbedtls", "a_slow_look_up_is_no_refusal"),
     Row("slow server", "a probe, and 9 s", "uplink-mbedtls", "a_probe_waits_for_a_slow_look_up"),
     Row("dark address", "seven of eight, CoAP", "dark-addresses", "seven_of_eight_are_dark"),
