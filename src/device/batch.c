@@ -22,18 +22,13 @@ struct batch_list {
     struct device *first, *last;
 };
 
-/* The commit of a record outlives the batch if the fleet goes meanwhile. */
-struct batch_commit {
-    struct batch *batch;
-};
-
 struct batch {
     struct fleet *fleet;
     struct job *job;
     struct batch_record record;
-    struct batch_commit *committing;
-    struct batch_list waiting; /* for a turn */
-    struct batch_list away;    /* not online: nobody who is away takes a turn from the others */
+    struct vault_change *committing; /* of the record, on its way */
+    struct batch_list waiting;       /* for a turn */
+    struct batch_list away;          /* not online: nobody who is away takes a turn from the others */
     struct batch_list running;
     struct batch_list late; /* running, but their turns are over */
     uint64_t progressed;    /* CLOCK_BOOTTIME, when one ended last */
@@ -82,12 +77,8 @@ static bool is_empty(const struct batch *b)
 
 static void on_recorded(int r, const struct error *e, void *userdata)
 {
-    struct batch_commit *commit = userdata;
-    struct batch *b = commit->batch;
+    struct batch *b = userdata;
 
-    free(commit);
-    if (!b)
-        return;
     b->committing = NULL;
     if (r < 0 && !b->recorded) {
         log_error(NULL, "no rotation of all devices: it cannot be recorded: %s", e->text);
@@ -104,12 +95,11 @@ static int write_record(struct batch *b, bool there, bool done)
     struct vault *vault = b->fleet->vault;
     const struct vault_entry *entry = vault_find(vault, VAULT_FLEET, VAULT_FLEET);
     _cleanup_(vault_change_freep) struct vault_change *change = vault_change_new(vault, VAULT_FLEET, VAULT_FLEET);
-    _cleanup_free_ struct batch_commit *commit = done ? calloc(1, sizeof(*commit)) : NULL;
     uint8_t blob[BATCH_RECORD_MAX];
     ssize_t n = batch_encode(&b->record, blob, sizeof(blob));
     int r;
 
-    if (!change || (done && !commit) || n < 0)
+    if (!change || n < 0)
         return -ENOMEM;
     if (there && entry && vault_quarantine(entry))
         vault_change_remove(change); /* there is nothing in it but what is written now */
@@ -117,11 +107,12 @@ static int write_record(struct batch *b, bool there, bool done)
         vault_change_rotation(change, blob, (size_t)n);
     else
         vault_change_remove(change);
-    if (commit)
-        commit->batch = b;
-    r = vault_commit(vault, TAKE_PTR(change), done ? on_recorded : NULL, commit);
-    if (r >= 0)
-        b->committing = TAKE_PTR(commit);
+    if (!done)
+        return vault_commit(vault, TAKE_PTR(change), NULL, NULL);
+    b->committing = change;
+    r = vault_commit(vault, TAKE_PTR(change), on_recorded, b);
+    if (r < 0)
+        b->committing = NULL;
     return r;
 }
 
@@ -265,8 +256,7 @@ static void give_up(struct batch *b, uint64_t now)
 
 static struct batch *batch_free(struct batch *b)
 {
-    if (b->committing)
-        b->committing->batch = NULL;
+    vault_change_leave(b->committing);
     free(b);
     return NULL;
 }

@@ -156,15 +156,11 @@ static int begin_anew(struct device *d, struct error *e)
 
 static void on_mended(int r, const struct error *e, void *userdata)
 {
-    struct pending_commit *pending = userdata;
-    struct device *d = pending->device;
+    struct device *d = userdata;
     struct error error = e ? *e : (struct error){0};
     device_done done;
     void *done_userdata;
 
-    free(pending);
-    if (!d)
-        return;
     d->mending = NULL;
     done = d->act.done;
     done_userdata = d->act.userdata;
@@ -179,20 +175,14 @@ int damage_mend(struct device *d, struct error *e)
 {
     _cleanup_(vault_change_freep) struct vault_change *change =
         vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
-    struct pending_commit *pending;
     int r = change ? describe(d, change, e) : -ENOMEM;
 
     if (r < 0)
         return r;
-    pending = calloc(1, sizeof(*pending));
-    if (!pending)
-        return -ENOMEM;
-    pending->device = d;
-    r = vault_commit(d->fleet->vault, TAKE_PTR(change), on_mended, pending);
+    d->mending = change;
+    r = vault_commit(d->fleet->vault, TAKE_PTR(change), on_mended, d);
     if (r < 0)
-        free(pending);
-    else
-        d->mending = pending;
+        d->mending = NULL;
     return r;
 }
 

@@ -130,11 +130,6 @@ struct batch_place {
     uint64_t since; /* in this list, CLOCK_BOOTTIME */
 };
 
-/* Outlives the device while a commit is under way. */
-struct pending_commit {
-    struct device *device; /* NULL: gone meanwhile */
-};
-
 struct device {
     struct fleet *fleet;
     struct config_device *config; /* a reference */
@@ -175,13 +170,15 @@ struct device {
         bool queued, open, stopped;
         bool unoffered; /* no offer of it can have reached the cloud */
         struct registrar_call *call;
-        struct registration_commit *commit;
-        char *reason; /* why not yet */
+        struct vault_change *commit; /* under way */
+        enum vault_registration to;  /* by that commit */
+        char *reason;                /* why not yet */
     } registration;
     bool unoffered; /* backup was made here since the start, and no offer of it can have reached the cloud */
-    struct pending_commit *pending;
-    struct pending_commit *mending;   /* a key in place of what is damaged; no other commit meanwhile */
-    struct pending_commit *accepting; /* it is being committed that it is no longer to be taken as restored */
+    /* Commits under way, which the device leaves when it goes */
+    struct vault_change *pending;   /* of its rotation */
+    struct vault_change *mending;   /* a key in place of what is damaged; no other commit meanwhile */
+    struct vault_change *accepting; /* it is being committed that it is no longer to be taken as restored */
     struct act act;
     struct job *job;
     struct schedule_entry schedule;

@@ -11,12 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A commit of the registration's state, which outlives the device. */
-struct registration_commit {
-    struct device *device; /* NULL: gone meanwhile */
-    enum vault_registration to;
-};
-
 static void go(struct shared_uplink *u);
 
 static enum vault_registration state_of(const struct device *d)
@@ -170,20 +164,15 @@ static void finished(struct device *d)
 
 static void on_committed(int r, const struct error *e, void *userdata)
 {
-    struct registration_commit *commit = userdata;
-    struct device *d = commit->device;
-    enum vault_registration to = commit->to;
+    struct device *d = userdata;
 
-    free(commit);
-    if (!d)
-        return;
     d->registration.commit = NULL;
     if (r < 0) {
         log_error(d->config->id, "cannot commit a step of its registration, it is tried again: %s", e->text);
         again(d, e->text);
         return;
     }
-    switch (to) {
+    switch (d->registration.to) {
     case VAULT_REGISTERED:
         finished(d);
         return;
@@ -207,9 +196,8 @@ static void on_committed(int r, const struct error *e, void *userdata)
 
 static int commit(struct device *d, enum vault_registration to, const char *cloud_id)
 {
-    struct registration_commit *commit = calloc(1, sizeof(*commit));
     struct vault_change *change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
-    int r = commit && change ? 0 : -ENOMEM;
+    int r = change ? 0 : -ENOMEM;
 
     if (r >= 0 && cloud_id && *cloud_id)
         vault_change_cloud_id(change, VAULT_MAIN, cloud_id);
@@ -217,17 +205,14 @@ static int commit(struct device *d, enum vault_registration to, const char *clou
         r = vault_change_registration(change, to);
     if (r < 0) {
         vault_change_free(change);
-        free(commit);
         return r;
     }
-    *commit = (struct registration_commit){.device = d, .to = to};
-    r = vault_commit(d->fleet->vault, change, on_committed, commit);
-    if (r < 0) {
-        free(commit);
-        return r;
-    }
-    d->registration.commit = commit;
-    return 0;
+    d->registration.to = to;
+    d->registration.commit = change;
+    r = vault_commit(d->fleet->vault, change, on_committed, d);
+    if (r < 0)
+        d->registration.commit = NULL;
+    return r;
 }
 
 static void commit_or_again(struct device *d, enum vault_registration to, const char *cloud_id)
@@ -378,9 +363,7 @@ void registration_stop(struct device *d)
     d->registration.stopped = true;
     if (d->registration.call)
         registrar_call_cancel(d->registration.call);
-    if (d->registration.commit)
-        d->registration.commit->device = NULL;
-    d->registration.commit = NULL;
+    vault_change_leave(TAKE_PTR(d->registration.commit));
     if (d->registration.open)
         ended(d);
     set_reason(d, NULL);

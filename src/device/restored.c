@@ -6,7 +6,6 @@
 #include "device/internal.h"
 
 #include <errno.h>
-#include <stdlib.h>
 
 bool restored_waits(const struct device *d)
 {
@@ -38,12 +37,8 @@ int restored_allows(const struct device *d, enum rotation_change_type change)
 
 static void on_committed(int r, const struct error *e, void *userdata)
 {
-    struct pending_commit *pending = userdata;
-    struct device *d = pending->device;
+    struct device *d = userdata;
 
-    free(pending);
-    if (!d)
-        return;
     d->accepting = NULL;
     if (r < 0) {
         log_error(d->config->id, "cannot commit that a key from the backup is accepted, the next time again: %s",
@@ -58,25 +53,20 @@ static void on_committed(int r, const struct error *e, void *userdata)
 
 void restored_done(struct device *d)
 {
-    if (d->accepting)
-        d->accepting->device = NULL;
+    vault_change_leave(TAKE_PTR(d->accepting));
 }
 
 void restored_accepted(struct device *d)
 {
     _cleanup_(vault_change_freep) struct vault_change *change = NULL;
-    struct pending_commit *pending;
 
     if (!restored_waits(d) || d->accepting)
         return;
     change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
-    pending = change ? calloc(1, sizeof(*pending)) : NULL;
-    if (!pending)
+    if (!change)
         return; /* the next handshake brings the next occasion */
-    pending->device = d;
     vault_change_restored(change, false);
-    if (vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, pending) < 0)
-        free(pending);
-    else
-        d->accepting = pending;
+    d->accepting = change;
+    if (vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, d) < 0)
+        d->accepting = NULL;
 }

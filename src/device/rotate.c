@@ -21,12 +21,8 @@
 
 static void on_committed(int r, const struct error *e, void *userdata)
 {
-    struct pending_commit *pending = userdata;
-    struct device *d = pending->device;
+    struct device *d = userdata;
 
-    free(pending);
-    if (!d)
-        return;
     d->pending = NULL;
     if (r < 0) {
         log_error(d->config->id, "cannot commit a step of the rotation, it is tried again: %s", e->text);
@@ -139,7 +135,6 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
     struct device *d = userdata;
     _cleanup_(vault_change_freep) struct vault_change *change =
         vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
-    struct pending_commit *pending;
     struct error e = {0};
     int r = d->mending ? -EBUSY : commit->again && !can_ask(d) ? -ENOTCONN : restored_allows(d, commit->change);
 
@@ -166,17 +161,11 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
                       e.text[0] ? e.text : strerrordesc_np(-r));
         return r;
     }
-    pending = calloc(1, sizeof(*pending));
-    if (!pending)
-        return -ENOMEM;
-    pending->device = d;
-    r = vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, pending);
-    if (r < 0) {
-        free(pending);
-        return r;
-    }
-    d->pending = pending;
-    return 0;
+    d->pending = change;
+    r = vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, d);
+    if (r < 0)
+        d->pending = NULL;
+    return r;
 }
 
 /* ── The registrar ── */
@@ -443,10 +432,8 @@ void rotate_done(struct device *d)
 {
     if (d->registrar_call)
         registrar_call_cancel(d->registrar_call);
-    if (d->pending)
-        d->pending->device = NULL;
-    if (d->mending)
-        d->mending->device = NULL;
+    vault_change_leave(TAKE_PTR(d->pending));
+    vault_change_leave(TAKE_PTR(d->mending));
     if (d->rotation) {
         timer_stop(d->fleet->rotation_timers, &d->rotation_timer);
         timers_release(d->fleet->rotation_timers);

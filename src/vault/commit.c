@@ -297,6 +297,12 @@ int vault_commit(struct vault *vault, struct vault_change *c, vault_done_fn *don
     return 0;
 }
 
+void vault_change_leave(struct vault_change *c)
+{
+    if (c)
+        c->done = NULL;
+}
+
 size_t vault_pending(const struct vault *vault)
 {
     return vault->pending;

@@ -188,8 +188,12 @@ int vault_change_reset(struct vault_change *c);
 int vault_change_remove(struct vault_change *c);
 
 /* Takes the change in any case. Less than 0: not queued, `done` (may be NULL) is not called. Otherwise it is called
- * once, never from within. Changes to the same entry are applied in the order of their commits. */
+ * once, never from within; until then the pointer is good for vault_change_leave(). Changes to the same entry are
+ * applied in the order of their commits. */
 int vault_commit(struct vault *vault, struct vault_change *c, vault_done_fn *done, void *userdata);
+/* Lets go of a committed change whose `done` has not been called: it is committed all the same, and `done` is not
+ * called. NULL is taken. */
+void vault_change_leave(struct vault_change *c);
 /* Flushes what is queued, then commits this one; blocks: for tools, tests and the time before the loop runs. */
 int vault_commit_sync(struct vault *vault, struct vault_change *c, struct error *e);
 /* A transaction begins when so many changes wait, or so long after the first of them; 1 and 0, as it is at first: at

@@ -446,6 +446,32 @@ static void test_chained_and_flushed(void **state)
     assert_false(vault_credential(vault_find(s->vault, "a", "cloud"), VAULT_BACKUP)->present);
 }
 
+/* Its owner goes while the change waits, or is on the worker: nothing is called that could reach it, and it is kept. */
+static void test_left(void **state)
+{
+    static const char *const devices[] = {"a", "b", "c"};
+    struct scratch *s = *state;
+    struct log logs[ELEMENTSOF(devices)] = {0};
+    struct vault_change *c[ELEMENTSOF(devices)];
+
+    for (unsigned i = 0; i < ELEMENTSOF(c); i++) {
+        c[i] = vault_change_new(s->vault, devices[i], "cloud");
+        scratch_put_in(c[i], s, VAULT_MAIN, devices[i], i + 1, NULL);
+        assert_int_equal(vault_commit(s->vault, c[i], on_done, &logs[i]), 0);
+    }
+    vault_change_leave(c[0]);
+    assert_true(sd_event_run(s->event, 0) >= 0); /* begins the transaction */
+    vault_change_leave(c[1]);
+    vault_change_leave(NULL);
+    run_until_idle(s);
+    assert_int_equal(logs[0].calls, 0);
+    assert_int_equal(logs[1].calls, 0);
+    assert_int_equal(logs[2].calls, 1);
+    scratch_reopen(s);
+    for (unsigned i = 0; i < ELEMENTSOF(c); i++)
+        scratch_expect_key(s, devices[i], VAULT_MAIN, i + 1);
+}
+
 static void test_closing_answers(void **state)
 {
     struct scratch *s = *state;
@@ -557,6 +583,7 @@ int main(void)
         SCRATCH_TEST(test_gathered),
         SCRATCH_TEST(test_fleet_entry),
         SCRATCH_TEST(test_chained_and_flushed),
+        SCRATCH_TEST(test_left),
         SCRATCH_TEST(test_closing_answers),
         SCRATCH_TEST(test_forgetting_truncates_the_log),
         SCRATCH_TEST(test_opaque_id),
