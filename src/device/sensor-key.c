@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "device/internal.h"
+#include "device/kept.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,19 +18,20 @@
 struct sensor_key {
     TAILQ_ENTRY(sensor_key) by_due, by_dirty;
     struct device *device;
-    bool due;   /* the driver is to get the key */
-    bool dirty; /* `kept` is not in the vault */
-    char *kept;
-    uint64_t written; /* CLOCK_BOOTTIME; 0: never */
+    bool due;    /* the driver is to get the key */
+    bool queued; /* among the dirty */
+    struct kept kept;
     struct vault_key_read *reading;
     device_done done; /* of the one that is being read */
     void *userdata;
 };
 TAILQ_HEAD(sensor_key_list, sensor_key);
+LIST_HEAD(errand_list, errand);
 
 struct sensor_keys {
     struct fleet *fleet;
     struct sensor_key_list due, dirty;
+    struct errand_list acts; /* commits of what the operator did */
     unsigned in_flight, committing;
     bool failing; /* it has been said that words cannot be written */
     sd_event_source *send, *retry, *write;
@@ -37,9 +39,11 @@ struct sensor_keys {
 
 /* A commit, or a key on its way; outlives the device. */
 struct errand {
+    LIST_ENTRY(errand) link;
     struct fleet *fleet;
     device_done done;
     void *userdata;
+    uint32_t sending; /* of a key on its way */
     char id[DEVICE_ID_MAX + 1];
 };
 
@@ -59,26 +63,29 @@ static struct vault_entry *entry_of(struct fleet *f, const char *id)
     return vault_find(f->vault, id, VAULT_OF_SENSOR);
 }
 
+/* The device may be a new one, of the same id: what is under way is of the id. */
 static struct sensor_key *get(struct device *d)
 {
-    if (!d->sensor_key) {
-        d->sensor_key = calloc(1, sizeof(*d->sensor_key));
-        if (d->sensor_key)
-            d->sensor_key->device = d;
-    }
+    const struct errand *act;
+
+    if (d->sensor_key)
+        return d->sensor_key;
+    d->sensor_key = calloc(1, sizeof(*d->sensor_key));
+    if (!d->sensor_key)
+        return NULL;
+    d->sensor_key->device = d;
+    kept_init(&d->sensor_key->kept);
+    LIST_FOREACH (act, &d->fleet->sensor_keys->acts, link)
+        if (strcmp(act->id, d->config->id) == 0)
+            kept_act(&d->sensor_key->kept);
     return d->sensor_key;
 }
 
-static void forget_kept(struct device *d)
+static void unqueue(struct sensor_keys *k, struct sensor_key *key)
 {
-    struct sensor_key *key = d->sensor_key;
-
-    if (!key)
-        return;
-    if (key->dirty)
-        TAILQ_REMOVE(&d->fleet->sensor_keys->dirty, key, by_dirty);
-    key->dirty = false;
-    free(TAKE_PTR(key->kept));
+    if (key->queued)
+        TAILQ_REMOVE(&k->dirty, key, by_dirty);
+    key->queued = false;
 }
 
 /* ── To the driver ── */
@@ -106,6 +113,8 @@ static void sent(int r, const struct link_failure *failure, void *userdata)
     if (errand->fleet->stopping)
         return;
     d = fleet_find(errand->fleet, errand->id);
+    if (r >= 0 && d && d->sensor_key)
+        kept_taken(&d->sensor_key->kept, errand->sending);
     if (!TAILQ_EMPTY(&k->due))
         (void)sd_event_source_set_enabled(k->send, SD_EVENT_ONESHOT);
     /* It will be due again when the driver is there, or has the device. */
@@ -147,8 +156,8 @@ static void remembered(struct device *d, char ret[LINK_KEPT_MAX])
     size_t n = 0;
     const void *blob = entry ? vault_rotation(entry, &n) : NULL;
 
-    if (d->sensor_key && d->sensor_key->kept)
-        snprintf(ret, LINK_KEPT_MAX, "%s", d->sensor_key->kept);
+    if (d->sensor_key && d->sensor_key->kept.text)
+        snprintf(ret, LINK_KEPT_MAX, "%s", d->sensor_key->kept.text);
     else
         snprintf(ret, LINK_KEPT_MAX, "%.*s", (int)n, n > 0 ? (const char *)blob : "");
 }
@@ -163,6 +172,7 @@ static int send_one(struct sensor_keys *k, struct device *d)
 
     if (r >= 0) {
         remembered(d, kept);
+        errand->sending = d->sensor_key ? kept_sending(&d->sensor_key->kept) : 0;
         r = link_host_secret(k->fleet->link, d->config->driver, d->config->id, fd, kept, sent, errand);
     } else {
         log_warning(d->config->id, "its bind key cannot be handed to the driver: %s", e.text);
@@ -216,11 +226,12 @@ void sensor_key_due(struct device *d)
 
 static void write_later(struct sensor_keys *k, struct sensor_key *key)
 {
-    uint64_t when = key->written > 0 ? key->written + KEPT_WRITE_INTERVAL : clock_boottime(), set = UINT64_MAX;
+    uint64_t last = key->kept.written, when = last > 0 ? last + KEPT_WRITE_INTERVAL : clock_boottime(),
+             set = UINT64_MAX;
 
-    if (!key->dirty)
+    if (!key->queued)
         TAILQ_INSERT_TAIL(&k->dirty, key, by_dirty);
-    key->dirty = true;
+    key->queued = true;
     if (sd_event_source_get_enabled(k->write, NULL) > 0 && sd_event_source_get_time(k->write, &set) >= 0 && set <= when)
         return;
     (void)sd_event_source_set_time(k->write, when);
@@ -237,7 +248,7 @@ static void written(int r, const struct error *e, void *userdata)
     if (r < 0 && !k->failing)
         log_warning(errand->id, "what its sensor has counted cannot be written: %s", e->text);
     k->failing = r < 0;
-    if (r < 0 && d && d->sensor_key && d->sensor_key->kept && entry_of(errand->fleet, errand->id))
+    if (r < 0 && d && d->sensor_key && entry_of(errand->fleet, errand->id) && kept_unwritten(&d->sensor_key->kept))
         write_later(k, d->sensor_key);
 }
 
@@ -248,23 +259,17 @@ static void write_kept(struct sensor_keys *k, struct sensor_key *key, uint64_t n
     struct vault_change *c =
         errand ? vault_change_new(k->fleet->vault, key->device->config->id, VAULT_OF_SENSOR) : NULL;
 
-    TAILQ_REMOVE(&k->dirty, key, by_dirty);
-    key->dirty = false;
-    key->written = now;
+    unqueue(k, key);
+    kept_write(&key->kept, now);
     if (!c) {
         free(errand);
         return;
     }
-    vault_change_rotation(c, key->kept, strlen(key->kept));
+    vault_change_rotation(c, key->kept.text, strlen(key->kept.text));
     if (vault_commit(k->fleet->vault, c, written, errand) < 0)
         free(errand);
     else
         k->committing++;
-}
-
-static bool write_is_due(const struct sensor_key *key, uint64_t now)
-{
-    return key->written == 0 || key->written + KEPT_WRITE_INTERVAL <= now;
 }
 
 /* At most a write a minute and device: a card wears out, and a message a second counts on. */
@@ -277,7 +282,7 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
 
     for (key = TAILQ_FIRST(&k->dirty); key && n < KEPT_PER_TURN; key = next) {
         next = TAILQ_NEXT(key, by_dirty);
-        if (!write_is_due(key, now))
+        if (!kept_may_write(&key->kept, now, KEPT_WRITE_INTERVAL))
             continue;
         write_kept(k, key, now);
         n++;
@@ -290,27 +295,20 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
 
 void sensor_key_keep(struct device *d, const char *text)
 {
-    char *copy;
-
     /* Without a key there is nothing to count. */
-    if (!entry_of(d->fleet, d->config->id) || !get(d))
-        return;
-    if (d->sensor_key->kept && strcmp(d->sensor_key->kept, text) == 0)
-        return;
-    copy = strdup(text);
-    if (!copy)
-        return;
-    free(d->sensor_key->kept);
-    d->sensor_key->kept = copy;
-    write_later(d->fleet->sensor_keys, d->sensor_key);
+    if (entry_of(d->fleet, d->config->id) && get(d) && kept_say(&d->sensor_key->kept, text) > 0)
+        write_later(d->fleet->sensor_keys, d->sensor_key);
 }
 
 void sensor_keys_flush(struct sensor_keys *k)
 {
-    struct sensor_key *key;
+    uint64_t now = clock_boottime();
 
-    while ((key = TAILQ_FIRST(&k->dirty)))
-        write_kept(k, key, clock_boottime());
+    for (struct sensor_key *key = TAILQ_FIRST(&k->dirty), *next; key; key = next) {
+        next = TAILQ_NEXT(key, by_dirty);
+        if (kept_may_write(&key->kept, now, 0))
+            write_kept(k, key, now);
+    }
 }
 
 /* ── What the operator does ── */
@@ -321,10 +319,12 @@ static void committed(int r, const struct error *e, void *userdata)
     _cleanup_free_ struct errand *errand = userdata;
     struct device *d = fleet_find(errand->fleet, errand->id);
 
+    LIST_REMOVE(errand, link);
     errand->fleet->sensor_keys->committing--;
+    if (d && d->sensor_key)
+        kept_acted(&d->sensor_key->kept, r >= 0);
     if (r >= 0 && d && get(d)) {
-        forget_kept(d);
-        d->sensor_key->written = 0;
+        unqueue(errand->fleet->sensor_keys, d->sensor_key);
         send_later(errand->fleet->sensor_keys, d->sensor_key);
         device_changed(d);
     }
@@ -341,8 +341,12 @@ static int commit(struct device *d, struct vault_change *change, device_done don
         vault_change_free(change);
     else if (r < 0)
         free(errand);
-    else
+    else {
         d->fleet->sensor_keys->committing++;
+        if (get(d))
+            kept_act(&d->sensor_key->kept);
+        LIST_INSERT_HEAD(&d->fleet->sensor_keys->acts, errand, link);
+    }
     return r;
 }
 
@@ -457,10 +461,10 @@ void sensor_key_forget_of(struct fleet *f, const char *id)
     struct vault_change *c = entry_of(f, id) ? vault_change_new(f->vault, id, VAULT_OF_SENSOR) : NULL;
     struct device *d = fleet_find(f, id);
 
-    if (d) /* a note that is written later would make the entry anew */
-        forget_kept(d);
     if (!c)
         return;
+    if (d && get(d)) /* for good: a note that is written behind this would make the entry anew */
+        kept_act(&d->sensor_key->kept);
     vault_change_remove(c);
     if (vault_commit(f->vault, c, NULL, NULL) < 0)
         log_warning(id, "its bind key is still in the vault: out of memory");
@@ -484,12 +488,13 @@ void sensor_key_done(struct device *d)
         return;
     if (key->due)
         TAILQ_REMOVE(&d->fleet->sensor_keys->due, key, by_due);
-    if (key->dirty)
+    if (kept_may_write(&key->kept, clock_boottime(), 0))
         write_kept(d->fleet->sensor_keys, key, clock_boottime());
+    unqueue(d->fleet->sensor_keys, key);
     vault_key_read_free(key->reading);
     if (key->done)
         key->done(-ECANCELED, &(struct error){"the device is gone"}, key->userdata);
-    free(key->kept);
+    kept_done(&key->kept);
     free(key);
     d->sensor_key = NULL;
 }
@@ -504,6 +509,7 @@ int sensor_keys_new(struct fleet *f, struct sensor_keys **ret)
     k->fleet = f;
     TAILQ_INIT(&k->due);
     TAILQ_INIT(&k->dirty);
+    LIST_INIT(&k->acts);
     *ret = k;
     r = sd_event_add_defer(f->event, &k->send, on_send, k);
     if (r >= 0)

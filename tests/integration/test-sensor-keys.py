@@ -239,6 +239,50 @@ def only_its_driver(bench):
     caller.close()
 
 
+def never_undone(bench):
+    """What a driver that counts by the key before still says does not bring back what the operator began anew."""
+    bench.write_config("coaps://127.0.0.1:1")
+    bench.write_device("d", "one", points={"x": {}})
+    bench.bus()
+    agent = bench.agent()
+    one = Peer(bench, "one")
+    one.next("end")
+
+    def secret(kept):
+        packet, fds = one.next("secret")
+        check(packet[2:] == ["d", kept], f"{packet}, and not {kept!r}")
+        os.close(fds[0])
+        return packet[1]
+
+    def told():
+        """What was said before is read: a report is answered behind it."""
+        one.send("report", 9, ["d", [["x", time.time_ns() // 1000, 1, "", 0]]])
+        one.next("credit")
+
+    set_key(bench, "d", bench.new_key(16))
+    one.send("answer", secret(""), 0, 0)
+    one.send("keep", 5, "d", "17")
+    told()
+    for act in (lambda: bench.ctl("key", "counter-reset", "d"), lambda: set_key(bench, "d", bench.new_key(16))):
+        act()
+        serial = secret("")
+        one.send("keep", 5, "d", "18")
+        told()
+        one.send("answer", serial, 0, 0)
+        agent.restart()
+        bench.wait_agent(agent)
+        one.socket.close()
+        one = Peer(bench, "one")
+        one.send("answer", secret(""), 0, 0)
+        one.send("keep", 5, "d", "1")
+        told()
+    agent.restart()
+    bench.wait_agent(agent)
+    one.socket.close()
+    one = Peer(bench, "one")
+    secret("1")
+
+
 def exported_nowhere(bench):
     """Neither a list of keys nor ExportCredential has it."""
     bench_of(bench, "a")
@@ -253,4 +297,5 @@ def exported_nowhere(bench):
 
 
 if __name__ == "__main__":
-    harness.main(handed_over, remembered, others_left_alone, what_is_no_bind_key, only_its_driver, exported_nowhere)
+    harness.main(handed_over, remembered, others_left_alone, what_is_no_bind_key, only_its_driver, never_undone,
+                 exported_nowhere)
