@@ -199,7 +199,8 @@ def a_broken_broker_is_given_no_sample(bench, stack):
     broker = ScriptedBroker(stack, {"first-1": key},
                             lambda client, topic, payload: HANG_UP if is_telemetry(topic) and broken else None)
     setup(bench, broker.port, key, backlog=2)
-    wait_for("many connections", lambda: broker.connections() >= 8)
+    wait_for(lambda: f"{broker.connections()} connections, {len(broker.seen)} messages: {bench.ctl('show', DEVICE)}",
+             lambda: broker.connections() >= 8)
     check(bench.get(DEVICE, "Rejected") == 0, "none is given up")
     broken.clear()
     bench.wait_property(DEVICE, "Spooled", 0)

@@ -24,8 +24,9 @@ KEY = "a-key-of-25-ASCII-letters"
 OTHER_KEY = "another-key-of-27-ascii-chr"
 cases = Cases()
 case = cases.case
-# Of a server whose answer did not come in time, as on a busy machine: nothing is known then, and it is asked again.
-TOO_LATE = "says nothing|does not say whether it misses|no answer: is the server up"
+# Of a server whose answer did not come in time, or went with the connection that it ended right behind it, as on a busy machine:
+# nothing is known then, and it is asked again.
+TOO_LATE = "says nothing|does not say whether it misses|no answer: is the server up|reset by peer|Broken pipe"
 TRIES = 5
 
 
