@@ -11,6 +11,8 @@
 #include <sys/eventfd.h>
 
 #define ROOM_FIRST 4
+/* As long as a time_t of 32 bits holds with ease; then it looks again. */
+#define LONGEST_WAIT (24 * USEC_PER_HOUR)
 
 static int make_room(struct waits *w)
 {
@@ -138,7 +140,7 @@ static bool tell_one(struct waits *w)
 static int look(struct waits *w, uint64_t now)
 {
     uint64_t until = deadlines_first_at(&w->times) <= now ? now : deadlines_latest(&w->times);
-    uint64_t wait = until > now ? until - now : 0, count;
+    uint64_t wait = until > now ? MIN_OF(until - now, LONGEST_WAIT) : 0, count;
     const struct timespec t = {.tv_sec = (time_t)(wait / USEC_PER_SEC), .tv_nsec = (long)(wait % USEC_PER_SEC) * 1000};
     int r = ppoll(w->fds, w->n_fds, until == UINT64_MAX ? NULL : &t, NULL);
 
