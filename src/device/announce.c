@@ -238,6 +238,16 @@ static void write_down(struct device *d, void (*done)(int r, void *userdata))
         with_file(d, write_file, done);
 }
 
+/* What could not be written is tried again when there is something to be said the next time. */
+static void note_written(struct device *d, int r)
+{
+    if (r == -ECANCELED)
+        return;
+    d->announced_dirty = r < 0;
+    if (r < 0)
+        complain_of_file(d, r);
+}
+
 /* ── Saying it ── */
 
 static void on_announced(int r, const struct uplink_response *response, void *userdata)
@@ -323,8 +333,7 @@ static void on_cleared(int r, void *userdata)
 
     if (!d)
         return;
-    if (r < 0 && r != -ECANCELED)
-        complain_of_file(d, r);
+    note_written(d, r);
     finish(d);
 }
 
@@ -358,7 +367,7 @@ static void take_back_next(struct device *d)
 {
     struct announcing *a = d->announcing;
     struct profile_message m = {.retain = true, .content_format = -1, .accept = -1, .body = (char *)""};
-    bool changed = a->point > 0;
+    bool changed = a->point > 0 || d->announced_dirty;
     int r = 0;
 
     while (a->i < d->announced.n && !is_over(d, &d->announced.list[a->i]))
@@ -399,15 +408,14 @@ static void on_written(int r, void *userdata)
 
     if (!d)
         return;
-    if (r < 0 && r != -ECANCELED)
-        complain_of_file(d, r);
+    note_written(d, r);
     say_next(d);
 }
 
 static void write_and_say(struct device *d)
 {
     struct announcing *a = d->announcing;
-    bool news = false;
+    bool news = d->announced_dirty;
 
     for (size_t i = 0; i < a->wanted.n; i++)
         news |= announced_add(&d->announced, a->wanted.list[i].topic, a->wanted.list[i].point) > 0;

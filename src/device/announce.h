@@ -50,6 +50,8 @@ void withdraw_leave(struct device *d);
 /* The devices are others now: connects for those that are gone and of which a broker keeps something. */
 void withdraw_orphans(struct fleet *f);
 void withdraw_orphans_leave(struct fleet *f);
+/* A device has come: what is taken back of one of that id, by a session with the same client id, is its own matter. */
+void withdraw_orphan_back(struct fleet *f, const char *id);
 
 /* introduce.c: of struct uplink_session_ops */
 int device_introduce(void *userdata, struct uplink_introduction *ret);

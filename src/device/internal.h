@@ -197,6 +197,7 @@ struct device {
     struct announcing *announcing; /* NULL: it has been, or is not to be */
     struct announced announced;    /* what its broker keeps */
     bool announced_read;           /* ... of earlier runs too */
+    bool announced_dirty;          /* ... which could not be written down */
     struct seen_points seen;
     struct withdrawing withdrawing;
     struct downlink *downlink; /* NULL: it takes no commands */

@@ -92,6 +92,7 @@ int fleet_start_device(struct fleet *f, struct config_device *config, struct err
         r = fleet_insert(f, d);
     if (r < 0)
         return r;
+    withdraw_orphan_back(f, config->id); /* before its own session begins */
     device_start(TAKE_PTR(d));
     return 0;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/seen.h"
 
+#include "base/cleanup.h"
 #include "base/limits.h"
 
 #include <stdio.h>
@@ -56,11 +57,34 @@ static bool add(struct seen_points *s, const struct sample *sample)
     memcpy(p->name, sample->point, n);
     snprintf(p->unit, sizeof(p->unit), "%s", sample->unit);
     p->kind = kind_of(&sample->value);
+    p->patience = 1;
     if (map_insert(&s->by_name, &p->node, map_hash_text(p->name)) < 0) {
         free(p);
         return false;
     }
     s->list[s->n++] = p;
+    return true;
+}
+
+static bool shows(enum point_kind kind, const char *unit, const struct sample *sample)
+{
+    return kind == kind_of(&sample->value) && strcmp(unit, sample->unit) == 0;
+}
+
+/* It is of another kind or unit than its point was until now. True: it is believed. */
+static bool change(struct seen_point *p, const struct sample *sample)
+{
+    if (p->others == 0 || !shows(p->other_kind, p->other_unit, sample)) {
+        p->others = 0;
+        p->other_kind = kind_of(&sample->value);
+        snprintf(p->other_unit, sizeof(p->other_unit), "%s", sample->unit);
+    }
+    if (++p->others < p->patience)
+        return false;
+    p->kind = p->other_kind;
+    memcpy(p->unit, p->other_unit, sizeof(p->unit));
+    p->others = 0;
+    p->patience = (uint16_t)MIN_OF(p->patience * 2, SEEN_PATIENCE_MAX);
     return true;
 }
 
@@ -73,10 +97,10 @@ bool seen_note(struct seen_points *s, const struct sample *samples, size_t n)
 
         if (!p) {
             news |= add(s, &samples[i]);
-        } else if (p->kind != kind_of(&samples[i].value) || strcmp(p->unit, samples[i].unit) != 0) {
-            p->kind = kind_of(&samples[i].value);
-            snprintf(p->unit, sizeof(p->unit), "%s", samples[i].unit);
-            news = true;
+        } else if (shows(p->kind, p->unit, &samples[i])) {
+            p->others = 0;
+        } else {
+            news |= change(p, &samples[i]);
         }
     }
     return news;

@@ -14,8 +14,9 @@
 
 struct seen_point {
     struct map_node node;
-    enum point_kind kind;
-    char unit[UNIT_MAX];
+    enum point_kind kind, other_kind;
+    uint16_t others, patience; /* so many reports in a row showed the other; so many have to */
+    char unit[UNIT_MAX], other_unit[UNIT_MAX];
     char name[];
 };
 
@@ -25,7 +26,9 @@ struct seen_points {
     size_t n;
 };
 
-/* Whether these samples show something new. What cannot be kept is left out. */
+/* Whether these samples show something new. What cannot be kept is left out. The first change of a point's kind or unit
+ * is believed at once, each further one only when it is reported twice as many times in a row: a point that changes
+ * with each report would have everything said anew with each of them. */
 bool seen_note(struct seen_points *s, const struct sample *samples, size_t n);
 /* NULL: none of that name has come yet. */
 const struct seen_point *seen_find(const struct seen_points *s, const char *name);

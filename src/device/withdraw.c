@@ -309,6 +309,20 @@ static void on_found(int r, void *userdata)
     free(o);
 }
 
+void withdraw_orphan_back(struct fleet *f, const char *id)
+{
+    struct ghost **link = &f->ghosts, *g;
+
+    while ((g = *link)) {
+        if (strcmp(g->id, id) != 0 || !is_there(f, id, g->announced.broker)) {
+            link = &g->next;
+            continue;
+        }
+        *link = g->next;
+        ghost_free(g);
+    }
+}
+
 void withdraw_orphans_leave(struct fleet *f)
 {
     while (f->ghosts) {

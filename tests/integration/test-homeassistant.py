@@ -211,6 +211,45 @@ def a_file_that_goes_takes_its_device_back(bench, stack):
 
 
 @case
+def one_that_comes_back_has_one_session(bench, stack):
+    """What is taken back of a removed device waits for the broker, over a session with its client id, when it is added again."""
+    home = Home(bench, stack)
+    path = os.path.join(bench.config, "devices.d", DEVICE + ".json")
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    home.start()
+    home.wait_kept(EXPECTED)
+    home.broker.stop()
+    bench.wait_property(DEVICE, "State", "unreachable")
+    os.unlink(path)
+    bench.ctl("reload")
+    bench.ctl("device", "add", DEVICE, stdin=text.encode())
+    home.broker.start()
+    bench.wait_property(DEVICE, "State", "online")
+    home.wait_kept(EXPECTED)
+    delivered = bench.get(DEVICE, "Delivered")
+    wait_for("samples", lambda: bench.get(DEVICE, "Delivered") > delivered + 40)
+    home.broker.stop()
+    log = "\n".join(home.broker.lines.rest())
+    check("already connected" not in log, log)
+
+
+@case
+def what_could_not_be_written_down_is_later(bench, stack):
+    home = Home(bench, stack)
+    directory = os.path.join(bench.state, "announced")
+    with open(directory, "w", encoding="utf-8"):
+        pass  # where the directory would be
+    home.start()
+    home.wait_kept(EXPECTED)
+    os.unlink(directory)
+    bench.call(DEVICE, "Disconnect")
+    bench.wait_property(DEVICE, "State", "disabled")
+    bench.call(DEVICE, "Connect")
+    wait_for("its file", lambda: os.path.isdir(directory) and any(name.startswith(DEVICE + "@") for name in os.listdir(directory)))
+
+
+@case
 def only_the_latest_after_an_outage(bench, stack):
     home = Home(bench, stack)
     home.device({"reads": POINTS["reads"]})
@@ -250,4 +289,5 @@ def names_that_cannot_be_topics(bench, stack):
 
 if __name__ == "__main__":
     harness.main(every_topic_is_accepted, rules_notice, what_is_gone_is_taken_back, a_removed_device_is_taken_back,
-                 a_file_that_goes_takes_its_device_back, only_the_latest_after_an_outage, names_that_cannot_be_topics)
+                 a_file_that_goes_takes_its_device_back, one_that_comes_back_has_one_session,
+                 what_could_not_be_written_down_is_later, only_the_latest_after_an_outage, names_that_cannot_be_topics)

@@ -28,11 +28,29 @@ static void test_news(void **state)
     assert_int_equal(seen_find(&s, "a")->kind, POINT_NUMBER);
     assert_true(seen_note(&s, &switched, 1));
     assert_int_equal(seen_find(&s, "a")->kind, POINT_BOOLEAN);
+    assert_false(seen_note(&s, &other_unit, 1));
     assert_true(seen_note(&s, &other_unit, 1));
     assert_string_equal(seen_find(&s, "a")->unit, "");
     assert_null(seen_find(&s, "b"));
     assert_int_equal(s.n, 1);
     seen_done(&s);
+}
+
+/* A point that is of another kind with each report, or each few, has little said anew; one that stays is believed. */
+static void test_unsteady(void **state)
+{
+    for (unsigned stays = 1; stays <= 100; stays *= 10) {
+        struct seen_points s = {0};
+        unsigned news = 0;
+
+        for (unsigned i = 0; i < 10000; i++)
+            news += seen_note(&s, i / stays % 2 ? &switched : &number, 1);
+        assert_in_range(news, 1, 8);
+        for (unsigned i = 0; i < SEEN_PATIENCE_MAX; i++)
+            (void)seen_note(&s, &switched, 1);
+        assert_int_equal(seen_find(&s, "a")->kind, POINT_BOOLEAN);
+        seen_done(&s);
+    }
 }
 
 static void test_bounded(void **state)
@@ -54,7 +72,8 @@ static void test_bounded(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_news), cmocka_unit_test(test_bounded)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_news), cmocka_unit_test(test_unsteady),
+                                       cmocka_unit_test(test_bounded)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
