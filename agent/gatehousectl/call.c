@@ -56,6 +56,7 @@ int ctl_call(struct ctl *c, const char *path, const char *interface, const char 
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+    bool person = isatty(STDIN_FILENO) && geteuid() != 0;
     va_list ap;
     int r = ctl_connect(c);
 
@@ -68,8 +69,11 @@ int ctl_call(struct ctl *c, const char *path, const char *interface, const char 
     va_end(ap);
     if (r >= 0)
         sd_bus_message_set_auto_start(m, 0);
+    /* Whoever sits there can type a password. */
+    if (r >= 0 && person)
+        r = sd_bus_message_set_allow_interactive_authorization(m, 1);
     if (r >= 0)
-        r = sd_bus_call(c->bus, m, CALL_TIMEOUT, &error, ret_reply);
+        r = sd_bus_call(c->bus, m, CALL_TIMEOUT + (person ? POLKIT_PERSON_TIMEOUT : 0), &error, ret_reply);
     return r < 0 ? ctl_failed(c, method, r, &error) : 0;
 }
 

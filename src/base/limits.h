@@ -471,6 +471,12 @@
 #define CALLERS_TOLD_EVERY (1 * USEC_PER_SEC) /* that it is over its limit */
 #define JOBS_KEPT 64
 #define JOB_KEPT_FOR (10 * USEC_PER_MINUTE)
+
+/* polkit */
+#define POLKIT_TIMEOUT (10 * USEC_PER_SEC)          /* of its answer */
+#define POLKIT_PERSON_TIMEOUT (2 * USEC_PER_MINUTE) /* ... where it may ask for a password first */
+#define POLICY_PERSON_MAX 4                         /* such questions of one user at once */
+
 #define BUS_CHANGED_INTERVAL (1 * USEC_PER_SEC)
 #define BUS_RECONNECT_INTERVAL (1 * USEC_PER_SEC)
 #define BUS_CHANGED_PER_TURN 64                /* devices whose changes are told in one turn of the loop */

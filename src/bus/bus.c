@@ -121,7 +121,7 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
 static void disconnect(struct bus *b)
 {
     b->clock_question = sd_bus_slot_unref(b->clock_question);
-    policy_done(b);
+    policy_done(b, false);
     samples_done(b);
     managed_reset(b);
     changed_reset(b);
@@ -223,6 +223,8 @@ int bus_new(sd_event *event, struct fleet *fleet, const struct bus_ops *ops, str
     *b = (struct bus){.event = sd_event_ref(event), .fleet = fleet, .ops = *ops};
     r = changed_init(b);
     if (r >= 0)
+        r = policy_init(b);
+    if (r >= 0)
         r = managed_init(b);
     if (r >= 0)
         r = doctor_new(event, fleet, &b->doctor);
@@ -260,6 +262,7 @@ struct bus *bus_free(struct bus *b)
         jobs_listen(fleet_jobs(b->fleet), NULL);
     }
     disconnect(b);
+    policy_done(b, true);
     changed_done(b);
     managed_done(b);
     doctor_free(b->doctor);

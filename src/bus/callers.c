@@ -2,6 +2,7 @@
 #include "bus/callers.h"
 
 #include "base/limits.h"
+#include "bus/outline.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -151,7 +152,7 @@ static size_t refill(struct callers *c, uint64_t now)
 /* Nothing is known of it that a new one would not bring. */
 static bool forgettable(struct caller_user *u, uint64_t now)
 {
-    return u->connections == 0 && u->busy == 0 && TAILQ_EMPTY(&u->waiting) && !hungry(u) &&
+    return u->connections == 0 && u->busy == 0 && u->asked == 0 && TAILQ_EMPTY(&u->waiting) && !hungry(u) &&
            ratelimit_tokens(&u->bytes, now) == CALLERS_USER_BURST;
 }
 
@@ -214,6 +215,12 @@ int callers_uid_known(struct callers *c, struct caller *one, uid_t uid, uint64_t
 }
 
 /* ── The processor ── */
+
+bool callers_heard(const struct caller *one, uint8_t type)
+{
+    return (type != OUTLINE_RETURN && type != OUTLINE_ERROR) || one->user->uid == 0 || one->user->uid == geteuid() ||
+           one->believed;
+}
 
 bool callers_may(struct callers *c, const struct caller_user *u, uint64_t now)
 {

@@ -39,6 +39,7 @@ struct caller_user {
     int64_t left;           /* microseconds of the processor; negative: owed */
     uint64_t used;          /* of them in all, as far as whose turn it is goes by that */
     unsigned busy;          /* calls under way that its next ones wait for */
+    unsigned asked;         /* calls that wait for a person to type a password */
     bool administrator;     /* as of then: */
     uint64_t looked_up;     /* 0: never */
     struct letters waiting; /* the gate's */
@@ -57,6 +58,7 @@ struct caller {
     struct map_node by_name, by_question;
     char *name;
     struct caller_user *user;     /* NULL: not known yet */
+    bool believed;                /* what it answers is taken, though it is neither root's nor ours */
     uint32_t question;            /* the serial of the message that asks whose it is; 0: none */
     uint32_t pings[CALLER_PINGS]; /* serials of pings not answered; 0: none */
     uint64_t unread;              /* sent, and not known to be read */
@@ -85,6 +87,9 @@ struct caller *callers_get(struct callers *c, const char *name);
 struct caller *callers_find(struct callers *c, const char *name);
 /* It has left the bus. Its messages that wait have been taken away. */
 void callers_gone(struct callers *c, struct caller *one);
+/* Whether a message of this type is taken from it: anybody's calls; answers of services that run as root or beside us,
+ * and of those that are believed. Its user is known. */
+bool callers_heard(const struct caller *one, uint8_t type);
 struct caller *callers_next(struct callers *c, struct caller *previous);
 struct caller_user *callers_first_user(struct callers *c);
 

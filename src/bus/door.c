@@ -298,6 +298,22 @@ static int ask(const char *name, uint32_t *ret_serial, void *userdata)
     return r;
 }
 
+int door_believe(struct bus *b, const char *name)
+{
+    struct caller *one = callers_get(b->callers, name);
+    uint32_t serial;
+    int r = one ? 0 : -ENOMEM;
+
+    if (one && !one->user && !one->question) {
+        r = ask(name, &serial, b->door);
+        if (r >= 0)
+            r = callers_asked(b->callers, one, serial);
+    }
+    if (r >= 0)
+        one->believed = true;
+    return r;
+}
+
 int door_ping(struct bus *b, struct caller *one, enum caller_ping which)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;

@@ -20,6 +20,8 @@ enum letter_fate door_fate(const struct bus *b);
 void door_run(struct bus *b, struct caller_user *u);
 /* A call under way has ended, which its user's next ones waited for. */
 void door_wake(struct bus *b);
+/* Answers of this connection are taken from now on, whoever runs it: a service that we ask. */
+int door_believe(struct bus *b, const char *name);
 /* One at a time of each kind; 1: one is under way already. */
 int door_ping(struct bus *b, struct caller *one, enum caller_ping which);
 /* Bytes and messages that the bus has not taken, as far as they are too many for who can wait (BUS_OUT_MAX), or for

@@ -144,7 +144,7 @@ static void admit(struct gate *g, struct letter *l, uint64_t now)
     struct caller_user *u = l->user = l->from->user;
     struct outline m;
 
-    if (l->fate != LETTER_PASS || !has_room(u, l->size, l->fd >= 0)) {
+    if (l->fate != LETTER_PASS || !has_room(u, l->size, l->fd >= 0) || !callers_heard(l->from, l->data[1])) {
         if (outline_parse(l->data, l->size, &m) >= 0)
             refuse(g, l->from, l->fate != LETTER_PASS ? l->fate : LETTER_TOO_MANY, &m, now);
         letter_free(l);
@@ -346,7 +346,7 @@ static struct caller *sender_of(struct gate *g, const struct outline *m)
     if (m->type == OUTLINE_RETURN || m->type == OUTLINE_ERROR) {
         if (one && pong(g, one, m))
             return NULL;
-        if (one && one->user && one->user->uid != 0 && one->user->uid != geteuid())
+        if (one && one->user && !callers_heard(one, m->type))
             return NULL;
     } else if (m->type != OUTLINE_CALL) {
         return NULL;

@@ -24,7 +24,9 @@ struct bus {
     sd_event_source *clock_timer;
     sd_bus_slot *clock_question; /* one under way */
     struct policy_request *policy_requests;
-    uint32_t caller; /* the uid of who policy_check() has just let through */
+    sd_event_source *policy_source; /* of those that are decided */
+    char *polkit;                   /* its connection, NULL: not known */
+    uint32_t caller;                /* the uid of who policy_check() has just let through */
     struct callers *callers;
     struct door *door;
     struct doctor *doctor;
@@ -39,7 +41,9 @@ struct bus {
 /* policy.c: whether the sender of m may do `action`, which is static. 1: yes. 0: not known yet, return 1 from the
  * handler, it will be called again with the same message. Negative: no, error is set. Ask before any effect. */
 int policy_check(struct bus *b, sd_bus_message *m, const char *action, sd_bus_error *error);
-void policy_done(struct bus *b);
+int policy_init(struct bus *b);
+/* Lets go of all requests; `end`: for good. */
+void policy_done(struct bus *b, bool end);
 /* Whether m has been put back into the queue by it. */
 bool policy_knows(struct bus *b, sd_bus_message *m);
 

@@ -214,6 +214,14 @@ class Client:
                 return m.kind == RETURN
             self.keep(m)
 
+    def reply(self, destination, reply_serial, signature, *values):
+        """An answer that may be to a question that was never asked."""
+        self.serial += 1
+        body = Writer()
+        for kind, value in zip(split(signature), values):
+            body.put(kind, value)
+        self.transmit(RETURN, {REPLY_SERIAL: reply_serial, DESTINATION: destination, SIGNATURE: signature}, body)
+
     def keep(self, m):
         if m.kind == SIGNAL:
             self.signals.append(m)

@@ -509,6 +509,30 @@ static void test_unasked_messages_are_dropped(void **state)
     none(b);
 }
 
+/* An answer that comes before its sender's user is known waits for that, and is then a stranger's. */
+static void test_answers_of_strangers(void **state)
+{
+    struct bench *b = *state;
+    struct made first = make(2, ":1.1", "", 77, 0, NULL, 0), second = make(2, ":1.2", "", 77, 0, NULL, 0);
+    struct caller *one;
+
+    feed(b, first.data, first.header, NULL, 0);
+    assert_int_equal(b->n_asked, 1);
+    tell_uid(b, STRANGER);
+    none(b);
+    one = callers_get(b->callers, ":1.2"); /* a service that is asked, under a user of its own */
+    one->believed = true;
+    assert_int_equal(callers_asked(b->callers, one, 990), 0);
+    b->asked = 990;
+    feed(b, second.data, second.header, NULL, 0);
+    tell_uid(b, STRANGER);
+    next_is(b, ":1.2", LETTER_PASS);
+    feed(b, second.data, second.header, NULL, 0);
+    next_is(b, ":1.2", LETTER_PASS);
+    feed(b, first.data, first.header, NULL, 0);
+    none(b);
+}
+
 /* Who has used up what there is of the processor waits, and gate_due() says how long. */
 static void test_waiting_for_the_processor(void **state)
 {
@@ -540,6 +564,7 @@ int main(void)
         ONE(test_a_sender_is_asked_for_once),
         ONE(test_any_cut),
         ONE(test_root_comes_first),
+        ONE(test_answers_of_strangers),
         ONE(test_large_answers_wait),
         ONE(test_users_take_turns),
         ONE(test_what_waits_is_bounded),
