@@ -35,7 +35,9 @@ static void stamp(struct sample *s)
         return;
     boottime = clock_boottime();
     realtime = clock_realtime();
-    if (set || (set = look_at_clock(boottime))) {
+    if (!set && look_at_clock(boottime))
+        set = true;
+    if (set) {
         s->time = s->time ?: realtime;
         return;
     }
