@@ -528,8 +528,8 @@ int https_timeout(const struct https *h)
 
     if (MHD_get_timeout(h->daemon, &ms) == MHD_YES)
         due = now + MIN_OF((uint64_t)ms, UINT64_C(60000)) * USEC_PER_MSEC;
-    TAILQ_FOREACH(x, &h->slow, entry)
-    due = MIN_OF(due, x->due);
+    TAILQ_FOREACH (x, &h->slow, entry)
+        due = MIN_OF(due, x->due);
     if (due == USEC_INFINITY)
         return -1;
     return due <= now ? 0 : (int)MIN_OF((due - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC, UINT64_C(60000));

@@ -78,7 +78,7 @@ void coap_enter(struct coap_endpoint *ep, uint64_t now)
 /* Whether 4.29 or 5.03 keeps it from starting. */
 static bool held(const struct coap_endpoint *ep, const struct coap_exchange *x)
 {
-    return x->path && !x->begun && ep->now < ep->hold_until;
+    return x->kind == COAP_REQUEST && !x->begun && ep->now < ep->hold_until;
 }
 
 /* The first exchange that waits to send and whose turn it is; *ret_when: when some exchange's turn comes by time alone.
@@ -241,7 +241,8 @@ static struct coap_exchange *match_mid(struct coap_endpoint *ep, uint16_t mid)
 
 static bool has_token(const struct coap_exchange *x, const struct coap_message *m)
 {
-    return x->path && m->token_size == COAP_TOKEN_SIZE && memcmp(m->token, x->token, COAP_TOKEN_SIZE) == 0;
+    return x->kind == COAP_REQUEST && m->token_size == COAP_TOKEN_SIZE &&
+           memcmp(m->token, x->token, COAP_TOKEN_SIZE) == 0;
 }
 
 static struct coap_exchange *match_token(struct coap_endpoint *ep, const struct coap_message *m)
@@ -259,18 +260,18 @@ static void receive_reset(struct coap_endpoint *ep, const struct coap_message *m
     if (!x)
         return;
     coap_exchange_heard(x, true);
-    coap_exchange_finish(x, x->path ? -ECONNRESET : 0, NULL);
+    coap_exchange_finish(x, x->kind == COAP_REQUEST ? -ECONNRESET : 0, NULL);
 }
 
 static void receive_ack(struct coap_endpoint *ep, const struct coap_message *m)
 {
     struct coap_exchange *x = match_mid(ep, m->mid);
 
-    if (!x || (x->path && !x->confirmable))
+    if (!x || (x->kind == COAP_REQUEST && !x->confirmable))
         return;
     if (m->code == COAP_EMPTY) {
         coap_exchange_heard(x, true);
-        if (!x->path) {
+        if (x->kind == COAP_PING) {
             coap_exchange_finish(x, 0, NULL); /* some answer pings so */
         } else if (x->state == COAP_SENT) {
             x->state = COAP_WAITING;
@@ -483,7 +484,7 @@ size_t coap_endpoint_path_bound(const struct coap_endpoint *ep)
 bool coap_endpoint_asks(const struct coap_endpoint *ep)
 {
     for (const struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->path && x->confirmable && x->begun && x->state != COAP_QUEUED)
+        if (x->kind == COAP_REQUEST && x->confirmable && x->begun && x->state != COAP_QUEUED)
             return true;
     return false;
 }
@@ -496,7 +497,7 @@ static struct coap_exchange *find_blamed(struct coap_endpoint *ep)
     unsigned n = 0;
 
     for (struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->path && x->confirmable && x->begun && x->state != COAP_QUEUED) {
+        if (x->kind == COAP_REQUEST && x->confirmable && x->begun && x->state != COAP_QUEUED) {
             n++;
             blamed = x;
         }
@@ -504,7 +505,7 @@ static struct coap_exchange *find_blamed(struct coap_endpoint *ep)
         return NULL;
     if (n > 1) {
         for (struct coap_exchange *x = ep->first; x; x = x->next)
-            x->suspect |= x->path && x->confirmable && x->begun && x->state != COAP_QUEUED;
+            x->suspect |= x->kind == COAP_REQUEST && x->confirmable && x->begun && x->state != COAP_QUEUED;
         return NULL;
     }
     blamed->suspect = true;
@@ -537,7 +538,7 @@ void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
     if (!ep->doomed)
         coap_observations_reconnect(ep);
     for (x = ep->doomed ? NULL : ep->first; x; x = x->next)
-        if (x->begun && (!x->path || x->confirmable))
+        if (x->begun && (x->kind == COAP_PING || x->confirmable))
             coap_exchange_rewind(x);
     for (x = ep->doomed ? NULL : ep->first; x; x = x->next)
         if (x == blamed)

@@ -26,13 +26,17 @@ enum coap_exchange_state {
 
 struct coap_observation;
 
+/* A ping is an empty confirmable message, answered by RST (RFC 7252 section 4.3). */
+enum coap_kind { COAP_REQUEST, COAP_PING };
+
 struct coap_exchange {
     struct uplink_call call; /* the first: is cast to this */
     struct coap_exchange *previous, *next;
     struct coap_endpoint *ep;
     uplink_done done; /* may be NULL */
     void *userdata;
-    const char *path; /* NULL: a ping */
+    enum coap_kind kind;
+    const char *path; /* of a request */
     const uint8_t *payload;
     size_t payload_size;
     uint64_t sent_at; /* the last message's first transmission */
@@ -111,10 +115,11 @@ int coap_endpoint_send(struct coap_endpoint *ep, const uint8_t *datagram, size_t
 /* The largest block that fits what the path takes. */
 uint8_t coap_endpoint_szx(const struct coap_endpoint *ep);
 
-/* Appends an exchange to the queue. path NULL: a ping. What the caller sets in *ret (observe, token) stands before
- * anything is sent. */
+/* Appends a request, or a ping, to the queue. The caller may set more in *ret (observe, token) before anything is
+ * sent. */
 int coap_exchange_new(struct coap_endpoint *ep, const struct uplink_request *request, uplink_done done, void *userdata,
                       struct coap_exchange **ret);
+int coap_exchange_new_ping(struct coap_endpoint *ep, uplink_done done, void *userdata, struct coap_exchange **ret);
 /* Unlinks, calls done, frees. */
 void coap_exchange_finish(struct coap_exchange *x, int r, const struct uplink_response *response);
 /* Sends the first transmission of what comes next. Only with COAP_QUEUED, and a message id to be had. */

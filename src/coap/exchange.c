@@ -32,43 +32,60 @@ static void cancel(struct uplink_call *call)
     coap_leave(ep);
 }
 
+static struct coap_exchange *append(struct coap_endpoint *ep, enum coap_kind kind, size_t size, uplink_done done,
+                                    void *userdata)
+{
+    struct coap_exchange *x = calloc(1, sizeof(*x) + size);
+
+    if (!x)
+        return NULL;
+    x->call.cancel = cancel;
+    x->ep = ep;
+    x->kind = kind;
+    x->done = done;
+    x->userdata = userdata;
+    x->observe = x->content_format = x->accept = -1;
+    x->patience = UPLINK_ENDS;
+    x->previous = ep->last;
+    *(ep->last ? &ep->last->next : &ep->first) = x;
+    ep->last = x;
+    ep->n_exchanges++;
+    return x;
+}
+
 int coap_exchange_new(struct coap_endpoint *ep, const struct uplink_request *request, uplink_done done, void *userdata,
                       struct coap_exchange **ret)
 {
-    size_t path_size = request->target ? strlen(request->target) + 1 : 0;
-    struct coap_exchange *x = calloc(1, sizeof(*x) + path_size + request->payload_size);
+    size_t path_size = strlen(request->target) + 1;
+    struct coap_exchange *x = append(ep, COAP_REQUEST, path_size + request->payload_size, done, userdata);
 
     if (!x)
         return -ENOMEM;
-    x->call.cancel = cancel;
-    x->ep = ep;
-    x->done = done;
-    x->userdata = userdata;
     x->method = request->method;
     x->content_format = request->content_format;
     x->accept = request->accept;
-    x->observe = -1;
     x->wants_option = request->wants_option;
     x->non = request->non;
     x->suspect = request->suspect;
     x->divisible = request->divisible;
-    x->patience = (uint8_t)(request->ends ? request->ends : UPLINK_ENDS);
     x->secret = request->secret;
-    if (request->target) {
-        memcpy(x->data, request->target, path_size);
-        x->path = x->data;
-    }
+    if (request->ends)
+        x->patience = (uint8_t)request->ends;
+    memcpy(x->data, request->target, path_size);
+    x->path = x->data;
     if (request->payload_size > 0) {
         memcpy(x->data + path_size, request->payload, request->payload_size);
         x->payload = (const uint8_t *)x->data + path_size;
         x->payload_size = request->payload_size;
     }
-    x->previous = ep->last;
-    *(ep->last ? &ep->last->next : &ep->first) = x;
-    ep->last = x;
-    ep->n_exchanges++;
     *ret = x;
     return 0;
+}
+
+int coap_exchange_new_ping(struct coap_endpoint *ep, uplink_done done, void *userdata, struct coap_exchange **ret)
+{
+    *ret = append(ep, COAP_PING, 0, done, userdata);
+    return *ret ? 0 : -ENOMEM;
 }
 
 void coap_exchange_finish(struct coap_exchange *x, int r, const struct uplink_response *response)
@@ -151,7 +168,7 @@ static int build(struct coap_exchange *x, struct coap_message *m, uint8_t *path_
  * come out smaller: coap_endpoint_set_datagram_max() sees to that. */
 static ssize_t encode(struct coap_exchange *x, uint8_t *buf, size_t size)
 {
-    if (!x->path) {
+    if (x->kind == COAP_PING) {
         struct coap_message ping = {.type = COAP_CON, .mid = x->mid};
 
         return coap_message_write(&ping, buf, size);
@@ -247,7 +264,7 @@ void coap_exchange_expire(struct coap_exchange *x)
     if (coap_exchange_too_large(x))
         return;
     count_unanswered(x);
-    if (x->path && !x->confirmable) {
+    if (x->kind == COAP_REQUEST && !x->confirmable) {
         x->state = COAP_WAITING;
         x->deadline = x->sent_at + COAP_SEPARATE_TIMEOUT;
     } else if (x->transmissions <= COAP_MAX_RETRANSMIT) {
@@ -291,7 +308,7 @@ void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
     ep->unanswered = 0;
     ep->row_from = ep->heard_at = ep->now;
     ep->doubt = false;
-    if (x->path && x->state == COAP_SENT)
+    if (x->kind == COAP_REQUEST && x->state == COAP_SENT)
         coap_path_passed(&ep->path, x->wire_size);
     if (ep->suspect) {
         /* Not yet told of the suspicion, the owner need not hear of its end. */
@@ -337,7 +354,7 @@ bool coap_exchange_too_large(struct coap_exchange *x)
     struct coap_endpoint *ep = x->ep;
 
     /* Only what was spared once: the session was doubted, and answered something else meanwhile. */
-    if (!x->path || !x->spared || !x->confirmable || ep->heard_at < x->sent_at ||
+    if (x->kind == COAP_PING || !x->spared || !x->confirmable || ep->heard_at < x->sent_at ||
         ep->unanswered + 1 < coap_loss_tolerated(&ep->loss) || !coap_path_lost(&ep->path, largest_datagram(x), ep->now))
         return false;
     ep->datagram_max = (uint16_t)coap_path_max(&ep->path, ep->ceiling, ep->now);
@@ -521,7 +538,6 @@ int coap_request(struct coap_endpoint *ep, uint64_t now, const struct uplink_req
 
 int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *userdata, struct uplink_call **ret_call)
 {
-    static const struct uplink_request ping = {.content_format = -1, .accept = -1};
     struct coap_exchange *x;
     int r;
 
@@ -530,7 +546,7 @@ int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *us
     if (ep->n_exchanges >= COAP_EXCHANGES_MAX)
         return -ENOBUFS;
     coap_enter(ep, now);
-    r = coap_exchange_new(ep, &ping, done, userdata, &x);
+    r = coap_exchange_new_ping(ep, done, userdata, &x);
     if (r >= 0 && ret_call)
         *ret_call = &x->call;
     coap_leave(ep);
@@ -539,16 +555,14 @@ int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *us
 
 void coap_exchange_ping_now(struct coap_endpoint *ep)
 {
-    static const struct uplink_request ping = {.content_format = -1, .accept = -1};
     struct coap_exchange *x;
 
-    if (coap_exchange_new(ep, &ping, NULL, NULL, &x) >= 0)
+    if (coap_exchange_new_ping(ep, NULL, NULL, &x) >= 0)
         coap_exchange_start(x);
 }
 
 bool coap_exchange_ping_in_doubt(struct coap_endpoint *ep)
 {
-    static const struct uplink_request ping = {.content_format = -1, .accept = -1};
     struct coap_exchange *x;
 
     if (ep->doubt_ping)
@@ -558,7 +572,7 @@ bool coap_exchange_ping_in_doubt(struct coap_endpoint *ep)
             return false;
     for (x = ep->first; x; x = x->next)
         x->spared = x->state == COAP_SENT;
-    if (coap_exchange_new(ep, &ping, NULL, NULL, &x) < 0)
+    if (coap_exchange_new_ping(ep, NULL, NULL, &x) < 0)
         return false;
     ep->doubt_ping = x;
     coap_exchange_start(x);

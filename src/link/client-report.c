@@ -132,9 +132,9 @@ int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_
 {
     struct flight *f;
 
-    TAILQ_FOREACH(f, &c->flights, link)
-    if (f->serial == serial)
-        break;
+    TAILQ_FOREACH (f, &c->flights, link)
+        if (f->serial == serial)
+            break;
     if (!f || answered(c, f, r) < 0)
         return -EBADMSG;
     flight_end(c, f);
@@ -170,8 +170,8 @@ static int send_flight(struct link_client *c, struct flight *f)
     packet_begin(&w, PACKET_REPORT, f->serial, f->n_batches);
     for (size_t i = 0; i < f->n_batches; i++) {
         packet_put_part(&w, TAILQ_FIRST(&f->batches[i].samples)->device, f->batches[i].n);
-        TAILQ_FOREACH(s, &f->batches[i].samples, by_device)
-        packet_put_sample(&w, &s->sample);
+        TAILQ_FOREACH (s, &f->batches[i].samples, by_device)
+            packet_put_sample(&w, &s->sample);
     }
     return client_send(c, &w);
 }

@@ -40,9 +40,9 @@ static struct dialog_request *find(struct dialog *s, uint64_t serial)
 {
     struct dialog_request *q;
 
-    TAILQ_FOREACH(q, &s->requests, link)
-    if (q->serial == serial)
-        return q;
+    TAILQ_FOREACH (q, &s->requests, link)
+        if (q->serial == serial)
+            return q;
     return NULL;
 }
 
@@ -198,11 +198,11 @@ struct dialog_request *dialog_overdue(struct dialog *s, uint64_t now)
 {
     struct dialog_request *q;
 
-    TAILQ_FOREACH(q, &s->requests, link)
-    if (!q->given_up && q->deadline <= now) {
-        q->given_up = true;
-        return q;
-    }
+    TAILQ_FOREACH (q, &s->requests, link)
+        if (!q->given_up && q->deadline <= now) {
+            q->given_up = true;
+            return q;
+        }
     return NULL;
 }
 
@@ -211,9 +211,9 @@ uint64_t dialog_next_deadline(const struct dialog *s)
     const struct dialog_request *q;
     uint64_t next = UINT64_MAX;
 
-    TAILQ_FOREACH(q, &s->requests, link)
-    if (!q->given_up)
-        next = MIN_OF(next, q->deadline);
+    TAILQ_FOREACH (q, &s->requests, link)
+        if (!q->given_up)
+            next = MIN_OF(next, q->deadline);
     return next;
 }
 

@@ -12,9 +12,9 @@ struct link_driver *link_host_find_driver(struct link_host *h, const char *name)
 {
     struct link_driver *d;
 
-    TAILQ_FOREACH(d, &h->drivers, link)
-    if (strcmp(d->name, name) == 0)
-        return d;
+    TAILQ_FOREACH (d, &h->drivers, link)
+        if (strcmp(d->name, name) == 0)
+            return d;
     return NULL;
 }
 
@@ -25,8 +25,8 @@ struct link_driver *host_driver_get(struct link_host *h, const char *name)
 
     if (d)
         return d;
-    TAILQ_FOREACH(other, &h->drivers, link)
-    n++;
+    TAILQ_FOREACH (other, &h->drivers, link)
+        n++;
     if (n == LINK_DRIVERS_MAX)
         return NULL;
     d = calloc(1, sizeof(*d));
@@ -265,8 +265,8 @@ int host_tell_states(sd_event_source *source, uint64_t usec, void *userdata)
     bool waiting = false;
     struct link_driver *d;
 
-    TAILQ_FOREACH(d, &h->drivers, link)
-    waiting = tell_untold(d, clock_boottime(), &room) || waiting;
+    TAILQ_FOREACH (d, &h->drivers, link)
+        waiting = tell_untold(d, clock_boottime(), &room) || waiting;
     if (waiting)
         tell_later(h, clock_boottime() + (room > 0 ? LINK_STATES_CHECK : 0));
     return 0;

@@ -336,8 +336,8 @@ void link_queue_go_on_all(struct link_queue *q)
     for (enum turn turn = TURN_PAUSED; turn < TURNS; turn++)
         while ((d = TAILQ_FIRST(&q->turns[turn])))
             set_turn(q, d, TURN_READY);
-    TAILQ_FOREACH(d, &q->turns[TURN_READY], by_turn)
-    set_cautious(q, d, false);
+    TAILQ_FOREACH (d, &q->turns[TURN_READY], by_turn)
+        set_cautious(q, d, false);
 }
 
 size_t link_queue_ready(const struct link_queue *q)

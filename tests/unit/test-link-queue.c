@@ -27,8 +27,7 @@ static void assert_batch(const struct link_queue_batch *b, const char *expected)
     size_t n = 0;
     struct queued *s;
 
-    TAILQ_FOREACH(s, &b->samples, by_device)
-    {
+    TAILQ_FOREACH (s, &b->samples, by_device) {
         size_t used = strlen(text);
 
         if (n == 0)
