@@ -106,6 +106,10 @@ ROWS = [
     Row("absent", "the broker keeps commands, MQTT 3.1.1", "absent", "kept_for_an_absent_device_3_1_1"),
     Row("absent", "the device disconnects, and the agent goes on", "absent", "kept_while_the_line_is_down"),
     Row("absent", "a retained command, on request", "absent", "retained_commands_on_request"),
+    # What a broker keeps of devices.
+    Row("kept topics", "a removed device comes back while it is taken back", "homeassistant", "one_that_comes_back_has_one_session"),
+    Row("kept topics", "what could not be written down is later", "homeassistant", "what_could_not_be_written_down_is_later"),
+    Row("kept topics", "a point is of another kind with each report", "unit:device-seen", "", QUICK),
     # What waited, where only the latest is wanted.
     Row("latest", "an outage leaves a value a point, in every durability", "unit:spool-overtaken", "", QUICK),
     Row("latest", "the agent is killed in an outage", "spool", "killed_with_the_latest"),
