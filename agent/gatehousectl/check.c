@@ -6,6 +6,8 @@
 #include "base/limits.h"
 #include "check/local.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
@@ -16,13 +18,14 @@
 
 /* ── The agent ── */
 
-static bool is_running(struct ctl *c)
+static bool is_on_bus(struct ctl *c, const char *name)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     int owned = 0;
 
-    return sd_bus_call_method(c->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                              "NameHasOwner", NULL, &reply, "s", BUS_NAME) >= 0 &&
+    return c->bus &&
+           sd_bus_call_method(c->bus, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
+                              "NameHasOwner", NULL, &reply, "s", name) >= 0 &&
            sd_bus_message_read(reply, "b", &owned) >= 0 && owned;
 }
 
@@ -72,16 +75,15 @@ static void note_stopped(struct findings *f)
                  "systemctl start gatehouse");
 }
 
-static void look_at_agent(struct ctl *c, struct findings *f)
+/* r: of the connection to the bus. */
+static void look_at_agent(struct ctl *c, int r, struct findings *f)
 {
-    int r = c->bus ? 0 : sd_bus_open_system(&c->bus);
-
     if (r < 0)
         finding_mend(
             f,
             findings_add(f, FINDING_AGENT_STOPPED, "gatehoused", "the system bus cannot be reached: %s", strerror(-r)),
             "systemctl start dbus");
-    else if (is_running(c))
+    else if (is_on_bus(c, BUS_NAME))
         ask_agent(c, f);
     else
         note_stopped(f);
@@ -89,17 +91,39 @@ static void look_at_agent(struct ctl *c, struct findings *f)
 
 /* ── The machine ── */
 
+/* A file that the caller may not read is no mistake of the configuration. */
+static bool may_read_config(const struct check_place *p, struct findings *f)
+{
+    char path[PATH_MAX];
+    bool fits = check_path(p, path, sizeof(path), "%s/" CONFIG_FILE, p->config_dir);
+
+    if (fits && access(path, R_OK) < 0 && errno == EACCES) {
+        check_not_looked(f, path, -EACCES);
+        return false;
+    }
+    return fits;
+}
+
 static void look_around(struct ctl *c, struct check_place *p, struct findings *f)
 {
-    const struct config_paths paths = {.config_dir = p->config_dir, .state_dir = p->state_dir};
+    char config_dir[PATH_MAX], state_dir[PATH_MAX];
+    const struct config_paths paths = {.config_dir = config_dir, .state_dir = state_dir};
     _cleanup_(config_unrefp) struct config *config = NULL;
     struct mistakes mistakes = {0};
 
-    if (p->root[0] == 0)
+    if (may_read_config(p, f) && check_path(p, config_dir, sizeof(config_dir), "%s", p->config_dir) &&
+        check_path(p, state_dir, sizeof(state_dir), "%s", p->state_dir))
         (void)config_load(&paths, CONFIG_LENIENT, &config, &mistakes);
     p->config = config;
     check_keyfile(p, f);
     check_configuration(p, &mistakes, f);
+    check_state_dir(p, f);
+    check_cards(p, f);
+    check_polkit(p, f);
+    check_time_zone(p, f);
+    check_plugins(p, f);
+    check_serial(p, f);
+    check_bluetooth(p, c->root || is_on_bus(c, "org.bluez"), f);
     mistakes_done(&mistakes);
     p->config = NULL;
 }
@@ -114,7 +138,7 @@ static void fill_place(struct ctl *c, struct check_place *p)
         .config_dir = c->config_dir ?: CONFIG_DIR,
         .state_dir = c->state_dir ?: STATE_DIR,
         .keyfile = c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT,
-        .plugin_dir = GATEHOUSE_PLUGIN_DIR,
+        .plugin_dir = c->plugin_dir ?: GATEHOUSE_PLUGIN_DIR,
         .user = by_hand && user ? user->pw_name : AGENT_USER,
         .uid = user      ? user->pw_uid
                : by_hand ? geteuid()
@@ -185,6 +209,23 @@ static int list_kinds(struct ctl *c)
     return 0;
 }
 
+void check_explain(struct ctl *c)
+{
+    struct findings f = {0};
+    struct check_place place;
+
+    /* By hand they may be anywhere. */
+    if (c->host || (!c->config_dir && access(CONFIG_DIR, F_OK) < 0))
+        return;
+    fill_place(c, &place);
+    look_around(c, &place, &f);
+    findings_close(&f);
+    for (size_t i = 0; i < f.n && f.list[i].id < FINDING_CLOCK_WRONG; i++)
+        print_error("%s: %s: %s; mend: %s", finding_kinds[f.list[i].id].name, f.list[i].subject, f.list[i].cause,
+                    f.list[i].mend);
+    findings_done(&f);
+}
+
 int verb_check(struct ctl *c, int argc, char **argv)
 {
     struct findings f = {0};
@@ -194,14 +235,16 @@ int verb_check(struct ctl *c, int argc, char **argv)
     if (c->list)
         return list_kinds(c);
     fill_place(c, &place);
-    if (!c->host)
-        look_around(c, &place, &f);
     if (c->host)
         r = ctl_connect(c);
     if (r != 0)
         return r;
+    if (!c->root && !c->bus)
+        r = sd_bus_open_system(&c->bus);
+    if (!c->host)
+        look_around(c, &place, &f);
     if (!c->root)
-        look_at_agent(c, &f);
+        look_at_agent(c, r, &f);
     findings_close(&f);
     worst = findings_worst(&f);
     add_result(c, &f);

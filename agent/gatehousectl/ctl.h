@@ -25,7 +25,7 @@ struct ctl {
     const char *url, *unit, *units, *read;
     const char *agent_program, *config_dir, *list_dir;
     bool list; /* check */
-    const char *root;
+    const char *root, *plugin_dir;
     const char *driver, *sensor, *state;
     struct terminal out; /* standard output, as it was at the beginning */
     sd_bus *bus;
@@ -128,6 +128,9 @@ void print_time(struct ctl *c, const char *label, uint64_t usec);
 /* Sends what is printed from here on through $PAGER, if standard output is a terminal and there are many rows. */
 void print_pager(struct ctl *c, size_t rows);
 void print_pager_end(void);
+
+/* check.c: the agent does not run; says what of its files keeps it from starting. */
+void check_explain(struct ctl *c);
 
 /* The verbs, by file. `argv` has what stands behind the verb, as many as verbs.c allows. */
 int verb_help(struct ctl *c, int argc, char **argv);

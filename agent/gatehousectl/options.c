@@ -48,6 +48,8 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
     [OPTION_LINES] = {"lines", FLAG(lines), .help = "a line an event, as into a pipe, at a terminal too"},
     [OPTION_LIST] = {"list", FLAG(list), .help = "show which there are instead"},
     [OPTION_NO_WAIT] = {"no-wait", FLAG(no_wait), .help = "begin it, and do not wait for its end"},
+    [OPTION_PLUGIN_DIR] = {"plugin-dir", VALUE(plugin_dir, "DIR"),
+                           .help = "where the plugins are (" GATEHOUSE_PLUGIN_DIR ")"},
     [OPTION_PREFIX] = {"prefix", VALUE(prefix, "TEXT"), .help = "of the ids that --count makes (device-)"},
     [OPTION_READ] = {"read", VALUE(read, "WHAT"),
                      .help = "TABLE:ADDRESS[:REGISTERS[:TYPE[:ORDER]]], as input:0:2:float32"},

@@ -80,6 +80,8 @@ static void print_status(struct ctl *c, json_object *status)
     if (row_text(status, "SpoolProblem")[0])
         printf(", and no more can be kept: %s", row_text(status, "SpoolProblem"));
     putchar('\n');
+    if (row_text(status, "Problem")[0])
+        printf("%16s: %s\n", "problem", row_text(status, "Problem"));
     if (row_text(status, "ClockProblem")[0])
         printf("%16s: %s\n", "clock", row_text(status, "ClockProblem"));
     print_orphans(json_object_object_get(status, "Orphans"));
@@ -101,6 +103,8 @@ int verb_status(struct ctl *c, int argc, char **argv)
 
     if (r == 0)
         r = devices_list(c, &rows);
+    if (r == EXIT_NOT_RUNNING)
+        check_explain(c);
     if (r != 0)
         return r;
     json_object_object_add(status, "States", count(rows, "state"));

@@ -7,7 +7,10 @@ const struct verb verbs[] = {
         .operands = "",
         .run = verb_status,
         .summary = "the agent, its drivers and how many devices are in which state",
-        .details = "This is what gatehousectl does without a verb.",
+        .details =
+            "This is what gatehousectl does without a verb. Where the agent does not run, its files are looked at for what keeps\n"
+            "it from starting; the directories are for an agent that is run by hand.",
+        .options = {{OPTION_CONFIG_DIR, NULL}, {OPTION_STATE_DIR, NULL}, {OPTION_KEYFILE, NULL}},
     },
     {
         .name = "list",
@@ -49,6 +52,7 @@ const struct verb verbs[] = {
                     {OPTION_CONFIG_DIR, NULL},
                     {OPTION_STATE_DIR, NULL},
                     {OPTION_KEYFILE, NULL},
+                    {OPTION_PLUGIN_DIR, NULL},
                     {OPTION_ROOT, "look at the files of the system in this directory, and ask no agent"}},
     },
     {

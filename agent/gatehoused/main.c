@@ -14,6 +14,7 @@
 #include "base/names.h"
 #include "base/startup.h"
 #include "bus/bus.h"
+#include "doctor/doctor.h"
 #include "vault/bind.h"
 
 #include <errno.h>
@@ -144,7 +145,7 @@ static int verify_vault(struct agent *a)
 static void tell_status(struct agent *a, const char *state)
 {
     struct fleet_totals totals;
-    char text[256];
+    char text[256], problem[CHECK_PROBLEM_TEXT];
     size_t mistakes = fleet_mistakes(a->fleet, NULL, NULL);
     int bad = 0;
 
@@ -160,7 +161,8 @@ static void tell_status(struct agent *a, const char *state)
     if (mistakes > 0)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "; %zu mistake%s in files: see gatehousectl status",
                  mistakes, mistakes == 1 ? "" : "s");
-    sd_notifyf(0, "%sSTATUS=%s", state, text);
+    doctor_problem(a->fleet, problem, sizeof(problem));
+    sd_notifyf(0, "%sSTATUS=%s%s%s", state, text, problem[0] ? "; " : "", problem);
 }
 
 static void on_ready(void *userdata)

@@ -96,7 +96,11 @@
 #define CHECK_WAIT (5 * USEC_PER_SEC) /* for devices that are connecting, all together */
 #define CHECK_LOOK_AGAIN (50 * USEC_PER_MSEC)
 #define CHECK_DEVICES_PER_TURN 32
-#define MISTAKES_MAX 200 /* listed; beyond, only counted */
+#define CHECK_PROBLEM_DEVICES 16 /* looked at for the one line of status */
+#define CHECK_PROBLEM_TEXT 1024
+#define CHECK_ROOM_MIN (UINT64_C(8) * 1024 * 1024)
+#define CARD_LIFE_TENTHS 9 /* used up, as cards say it */
+#define MISTAKES_MAX 200   /* listed; beyond, only counted */
 #define MISTAKE_TEXT_MAX 2048
 
 /* The driver protocol. What is counted is counted of a uid, over all its connections. */

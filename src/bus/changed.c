@@ -9,10 +9,12 @@
 #include "bus/rounds.h"
 
 #include <errno.h>
+#include <string.h>
 
 #define WALK_DELAY (20 * USEC_PER_MSEC)
 #define GATHER (20 * USEC_PER_MSEC) /* what changes together is told together */
 #define FLEET ""                    /* beside the ids of devices */
+#define STATUS "\n"                 /* likewise: the words for the service manager */
 
 /* By sd_bus_emit_properties_changed() the object would be looked up and asked once for each property: when thousands
  * come online that was a third of the work. */
@@ -61,7 +63,9 @@ static void arm(struct bus *b, uint64_t when)
 
 static void emit(struct bus *b, const char *id)
 {
-    if (*id)
+    if (strcmp(id, STATUS) == 0)
+        b->ops.changed(b->ops.userdata);
+    else if (*id)
         emit_device(b, id);
     else
         emit_fleet(b);
@@ -125,6 +129,7 @@ static void mark(struct bus *b, const char *id)
 void changed_mark(struct bus *b, struct device *d)
 {
     mark(b, device_id(d));
+    mark(b, STATUS);
 }
 
 void changed_mark_fleet(struct bus *b)

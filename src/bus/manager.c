@@ -3,6 +3,7 @@
 #include "base/messages.h"
 #include "base/names.h"
 #include "bus/internal.h"
+#include "doctor/doctor.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -294,10 +295,12 @@ static int get_text(sd_bus *connection, const char *path, const char *interface,
 {
     struct bus *b = userdata;
 
-    char problem[ERROR_TEXT_MAX];
+    char problem[CHECK_PROBLEM_TEXT];
 
     if (strcmp(property, "Version") == 0)
         return sd_bus_message_append(reply, "s", GATEHOUSE_VERSION);
+    if (strcmp(property, "Problem") == 0)
+        return sd_bus_message_append(reply, "s", doctor_problem(b->fleet, problem, sizeof(problem)));
     if (strcmp(property, "ClockProblem") == 0)
         return sd_bus_message_append(reply, "s", fleet_clock_problem(b->fleet, problem, sizeof(problem)));
     return sd_bus_message_append(reply, "s", vault_durable(fleet_vault(b->fleet), NULL) ? "open" : "volatile");
@@ -415,6 +418,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("SpoolHours", "d", get_total, 0, 0),
     SD_BUS_PROPERTY("SpoolProblem", "s", get_total, 0, 0),
     SD_BUS_PROPERTY("ClockProblem", "s", get_text, 0, 0),
+    SD_BUS_PROPERTY("Problem", "s", get_text, 0, 0),
     SD_BUS_PROPERTY("Delivered", "t", counters_get, 0, 0),
     SD_BUS_PROPERTY("Dropped", "t", counters_get, 0, 0),
     SD_BUS_PROPERTY("Rejected", "t", counters_get, 0, 0),

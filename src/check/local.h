@@ -9,9 +9,33 @@
 #include "check/findings.h"
 #include "check/place.h"
 
+#include <stdint.h>
+
 /* files.c */
 void check_not_looked(struct findings *f, const char *path, int r);
 
 /* files.c: keyfile, configuration and state directory: modes, owners, kind of file system, room. */
 void check_keyfile(const struct check_place *p, struct findings *f);
 void check_configuration(const struct check_place *p, const struct mistakes *mistakes, struct findings *f);
+
+/* state.c: the state directory, and the wear of memory cards. */
+void check_state_dir(const struct check_place *p, struct findings *f);
+void check_cards(const struct check_place *p, struct findings *f);
+/* Pure: whether a file system has no room, and the words. */
+struct check_room {
+    uint64_t free_bytes, free_inodes;
+    bool has_inodes, read_only;
+};
+bool check_room(const struct check_room *room, char *ret, size_t size);
+
+/* serial.c: the ports that devices name. */
+void check_serial(const struct check_place *p, struct findings *f);
+/* Pure: the port of a device's section (JSON), and whether the kernel's console is on the port of that name. */
+bool check_serial_port(const char *section, char *ret, size_t size);
+bool check_cmdline_console(const char *cmdline, const char *port);
+
+/* machine.c: `bluetoothd`: whether org.bluez is on the bus. */
+void check_bluetooth(const struct check_place *p, bool bluetoothd, struct findings *f);
+void check_polkit(const struct check_place *p, struct findings *f);
+void check_time_zone(const struct check_place *p, struct findings *f);
+void check_plugins(const struct check_place *p, struct findings *f);

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,15 +49,31 @@ static void on_orphan(const char *id, uint64_t samples, void *userdata)
                  "gatehousectl reload");
 }
 
-static void look_at_drivers(struct doctor *d)
+/* By hand plugins may be anywhere, and the directory is not there. */
+static bool is_missing(const char *driver)
 {
-    struct findings *f = &d->findings;
+    char path[PATH_MAX];
+
+    return snprintf(path, sizeof(path), "%s/%s.so", GATEHOUSE_PLUGIN_DIR, driver) < (int)sizeof(path) &&
+           access(GATEHOUSE_PLUGIN_DIR, F_OK) == 0 && access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+static void look_at_drivers(struct fleet *fleet, struct findings *f)
+{
     struct link_driver *driver = NULL;
 
-    while ((driver = link_host_next_driver(fleet_link(d->fleet), driver))) {
+    while ((driver = link_host_next_driver(fleet_link(fleet), driver))) {
         const char *name = link_driver_name(driver), *said = link_driver_last_error(driver);
 
-        if (!link_driver_connected(driver))
+        if (link_driver_connected(driver))
+            continue;
+        if (is_missing(name))
+            finding_mend(
+                f,
+                findings_add(f, FINDING_DRIVER_MISSING, name, "it is not installed: there is no %s/%s.so",
+                             GATEHOUSE_PLUGIN_DIR, name),
+                strcmp(name, "sim") == 0 ? "apt install gatehouse-devcloud" : "apt install gatehouse-plugin-%s", name);
+        else
             finding_mend(f,
                          findings_add(f, FINDING_DRIVER_AWAY, name, "it is not connected%s%s", said[0] ? ": " : "",
                                       said[0] ? said : ", and was not since the agent started"),
@@ -64,34 +81,33 @@ static void look_at_drivers(struct doctor *d)
     }
 }
 
-static void look_at_fleet(struct doctor *d)
+static void look_at_fleet(struct fleet *fleet, struct findings *f)
 {
-    struct findings *f = &d->findings;
     struct fleet_totals totals;
     char problem[ERROR_TEXT_MAX];
     const char *reason;
 
-    fleet_totals(d->fleet, &totals);
-    fleet_mistakes(d->fleet, on_mistake, f);
-    if (!vault_durable(fleet_vault(d->fleet), &reason))
+    fleet_totals(fleet, &totals);
+    fleet_mistakes(fleet, on_mistake, f);
+    if (!vault_durable(fleet_vault(fleet), &reason))
         finding_mend(f, findings_add(f, FINDING_STATE_VOLATILE, "", "%s", reason), "%s",
                      finding_kinds[FINDING_STATE_VOLATILE].mend);
-    if (vault_put_back(fleet_vault(d->fleet)))
-        finding_mend(f, findings_add(f, FINDING_KEY_DAMAGED, "", "%s", vault_put_back(fleet_vault(d->fleet))),
+    if (vault_put_back(fleet_vault(fleet)))
+        finding_mend(f, findings_add(f, FINDING_KEY_DAMAGED, "", "%s", vault_put_back(fleet_vault(fleet))),
                      "gatehousectl vault verify");
     if (totals.spool_problem[0])
         finding_mend(f, findings_add(f, FINDING_SPOOL_FAILS, "", "%s", totals.spool_problem), "df -h " STATE_DIR);
-    if (fleet_clock_problem(d->fleet, problem, sizeof(problem))[0])
+    if (fleet_clock_problem(fleet, problem, sizeof(problem))[0])
         finding_mend(f, findings_add(f, FINDING_CLOCK_WRONG, "", "%s", problem), "timedatectl set-ntp true");
-    fleet_orphans(d->fleet, on_orphan, f);
-    look_at_drivers(d);
+    fleet_orphans(fleet, on_orphan, f);
+    look_at_drivers(fleet, f);
 }
 
 /* ── The devices ── */
 
-static void look_at_device(struct doctor *d, struct device *device)
+static void look_at_device(struct fleet *fleet, struct device *device, struct findings *f)
 {
-    const struct config *config = fleet_config(d->fleet);
+    const struct config *config = fleet_config(fleet);
     struct device_status status;
     struct judged judged = {.status = &status, .config_file = config->file};
 
@@ -102,8 +118,8 @@ static void look_at_device(struct doctor *d, struct device *device)
         return;
     if (judge_wants_shape(&status))
         judged.shape =
-            vault_shape(fleet_vault(d->fleet), vault_find(fleet_vault(d->fleet), status.id, status.uplink), VAULT_MAIN);
-    judge_device(&judged, &d->findings);
+            vault_shape(fleet_vault(fleet), vault_find(fleet_vault(fleet), status.id, status.uplink), VAULT_MAIN);
+    judge_device(&judged, f);
 }
 
 static void finish(struct doctor *d, enum job_state state)
@@ -153,7 +169,7 @@ static int on_work(sd_event_source *source, void *userdata)
             sd_event_source_set_enabled(d->work, SD_EVENT_OFF);
             return 0;
         }
-        look_at_device(d, device);
+        look_at_device(d->fleet, device, &d->findings);
         d->job->done++;
         id = strdup(device_id(device));
         if (!id) {
@@ -192,10 +208,86 @@ int doctor_check(struct doctor *d, struct job **ret_job, struct error *e)
     d->job->cancel = cancel;
     d->job->cancel_userdata = d;
     d->until = clock_boottime() + CHECK_WAIT;
-    look_at_fleet(d);
+    look_at_fleet(d->fleet, &d->findings);
     sd_event_source_set_enabled(d->work, SD_EVENT_ON);
     *ret_job = d->job;
     return 0;
+}
+
+/* ── In one line ── */
+
+static bool looks_bad(const struct device *device)
+{
+    switch (device_state(device)) {
+    case DEVICE_ONLINE:
+    case DEVICE_IDLE:
+    case DEVICE_DISABLED:
+        return sensor_state_bad(device_sensor_state(device));
+    case DEVICE_NO_CREDENTIAL:
+    case DEVICE_UNREGISTERED:
+    case DEVICE_NO_DRIVER:
+    case DEVICE_CONNECTING:
+    case DEVICE_BACKING_OFF:
+    case DEVICE_UNREACHABLE:
+    case DEVICE_REFUSED:
+    case DEVICE_CONFLICT:
+    case DEVICE_RESTORED:
+    case DEVICE_DAMAGED:
+        return true;
+    }
+    return false;
+}
+
+static bool all_well(struct fleet *fleet)
+{
+    struct fleet_totals totals;
+
+    fleet_totals(fleet, &totals);
+    for (int i = 0; i < SENSOR_STATES; i++)
+        if (sensor_state_bad((enum sensor_state)i) && totals.sensors[i] > 0)
+            return false;
+    return totals.online == totals.devices;
+}
+
+/* Bounded in what it costs: all devices' states are cheap, and the words of one are not. */
+static void look_at_some(struct fleet *fleet, struct findings *f)
+{
+    bool small = fleet_size(fleet) <= CHECK_PROBLEM_DEVICES;
+    struct device *device = NULL;
+    unsigned n = 0;
+
+    if (!small && all_well(fleet))
+        return;
+    while (n < CHECK_PROBLEM_DEVICES && findings_worst(f) != SEVERITY_ERROR &&
+           (device = fleet_next(fleet, device ? device_id(device) : NULL)))
+        if (small || looks_bad(device)) {
+            look_at_device(fleet, device, f);
+            n++;
+        }
+}
+
+const char *doctor_problem(struct fleet *fleet, char *buffer, size_t size)
+{
+    struct findings f = {0};
+
+    buffer[0] = 0;
+    look_at_fleet(fleet, &f);
+    if (findings_worst(&f) != SEVERITY_ERROR)
+        look_at_some(fleet, &f);
+    findings_close(&f);
+    for (size_t i = 0; i < f.n; i++) {
+        const struct finding *one = &f.list[i];
+
+        if (finding_kinds[one->id].severity != SEVERITY_ERROR)
+            continue;
+        snprintf(buffer, size, "%s: %s%s%s%s%s", finding_kinds[one->id].name, one->subject, one->subject[0] ? ": " : "",
+                 one->cause, one->mend[0] ? "; mend: " : "", one->mend);
+        break;
+    }
+    findings_done(&f);
+    for (char *c = buffer; *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    return buffer;
 }
 
 int doctor_new(sd_event *event, struct fleet *fleet, struct doctor **ret)

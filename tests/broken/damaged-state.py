@@ -1,0 +1,10 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A device whose sealed state in the vault does not open."""
+FINDING = "key-damaged"
+WORDS = ["gatehousectl key set boiler-1 IDENTITY --force"]
+
+
+def set_up(w):
+    w.sim()
+    w.start()
+    w.damage("entry", "state")

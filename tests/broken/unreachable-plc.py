@@ -1,0 +1,14 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""A Modbus server at which nothing listens."""
+import socket
+
+import harness
+from agent_bench import modbus_device
+
+FINDING = "sensor-failed"
+WORDS = ["connect", "gatehousectl show boiler-1"]
+
+
+def set_up(w):
+    modbus_device(w.bench, "boiler-1", harness.free_port(socket.SOCK_STREAM), 1)
+    w.start(drivers=("modbus",))
