@@ -139,6 +139,7 @@ static void fill_place(struct ctl *c, struct check_place *p)
         .state_dir = c->state_dir ?: STATE_DIR,
         .keyfile = c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT,
         .plugin_dir = c->plugin_dir ?: GATEHOUSE_PLUGIN_DIR,
+        .driver_program = c->driver_program ?: GATEHOUSE_DRIVER,
         .user = by_hand && user ? user->pw_name : AGENT_USER,
         .uid = user      ? user->pw_uid
                : by_hand ? geteuid()

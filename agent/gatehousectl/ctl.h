@@ -25,7 +25,7 @@ struct ctl {
     const char *url, *unit, *units, *read;
     const char *agent_program, *config_dir, *list_dir;
     bool list; /* check */
-    const char *root, *plugin_dir;
+    const char *root, *plugin_dir, *driver_program;
     const char *driver, *sensor, *state;
     struct terminal out; /* standard output, as it was at the beginning */
     sd_bus *bus;

@@ -32,6 +32,8 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
                       .help = "devices named by --prefix and the numbers 1 to N, without a list"},
     [OPTION_DIRECTORY] = {"directory", VALUE(list_dir, "DIR"), .help = "every list of a directory, each once"},
     [OPTION_DRIVER] = {"driver", VALUE(driver, "DRIVER"), .help = "only devices of this driver"},
+    [OPTION_DRIVER_PROGRAM] = {"driver-program", VALUE(driver_program, "FILE"),
+                               .help = "what loads plugins (" GATEHOUSE_DRIVER ")"},
     [OPTION_DRY_RUN] = {"dry-run", FLAG(dry_run), .help = "check everything and tell what would change"},
     [OPTION_ENCODING] = {"encoding", VALUE(encoding, "ENCODING"), .help = "of the key"},
     [OPTION_FOR_IMAGE] = {"for-image", FLAG(for_image), .help = "confirms what the reset is for"},

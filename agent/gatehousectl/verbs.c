@@ -53,6 +53,7 @@ const struct verb verbs[] = {
                     {OPTION_STATE_DIR, NULL},
                     {OPTION_KEYFILE, NULL},
                     {OPTION_PLUGIN_DIR, NULL},
+                    {OPTION_DRIVER_PROGRAM, NULL},
                     {OPTION_ROOT, "look at the files of the system in this directory, and ask no agent"}},
     },
     {

@@ -98,6 +98,7 @@
 #define CHECK_DEVICES_PER_TURN 32
 #define CHECK_PROBLEM_DEVICES 16 /* looked at for the one line of status */
 #define CHECK_PROBLEM_TEXT 1024
+#define CHECK_PLUGIN_WAIT (5 * USEC_PER_SEC)
 #define CHECK_ROOM_MIN (UINT64_C(8) * 1024 * 1024)
 #define CARD_LIFE_TENTHS 9 /* used up, as cards say it */
 #define MISTAKES_MAX 200   /* listed; beyond, only counted */

@@ -39,3 +39,6 @@ void check_bluetooth(const struct check_place *p, bool bluetoothd, struct findin
 void check_polkit(const struct check_place *p, struct findings *f);
 void check_time_zone(const struct check_place *p, struct findings *f);
 void check_plugins(const struct check_place *p, struct findings *f);
+
+/* plugin.c: one that is there. Runs a driver host, within CHECK_PLUGIN_WAIT. */
+void check_plugin_loads(const struct check_place *p, const char *driver, struct findings *f);

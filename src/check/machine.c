@@ -122,6 +122,14 @@ void check_time_zone(const struct check_place *p, struct findings *f)
         "timedatectl set-timezone Europe/Berlin");
 }
 
+static bool is_first(const struct config *c, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (strcmp(c->devices[k]->driver, c->devices[i]->driver) == 0)
+            return false;
+    return true;
+}
+
 void check_plugins(const struct check_place *p, struct findings *f)
 {
     char path[PATH_MAX];
@@ -129,9 +137,12 @@ void check_plugins(const struct check_place *p, struct findings *f)
     for (size_t i = 0; p->config && i < p->config->n_devices; i++) {
         const char *driver = p->config->devices[i]->driver;
 
-        if (!check_path(p, path, sizeof(path), "%s/%s.so", p->plugin_dir, driver) || access(path, F_OK) == 0 ||
-            errno != ENOENT)
+        if (!is_first(p->config, i) || !check_path(p, path, sizeof(path), "%s/%s.so", p->plugin_dir, driver))
             continue;
+        if (access(path, F_OK) == 0 || errno != ENOENT) {
+            check_plugin_loads(p, driver, f);
+            continue;
+        }
         /* The simulation comes with the development cloud. */
         finding_mend(f,
                      findings_add(f, FINDING_DRIVER_MISSING, driver, "%s names it, and there is no %s",

@@ -31,6 +31,11 @@ class Broken(Watched):
         with open(os.path.join(self.bench.config, "devices.d", name), "w", encoding="utf-8") as f:
             f.write(text)
 
+    def plugin_file(self, name, data):
+        os.makedirs(self.bench.path("plugins"), exist_ok=True)
+        with open(os.path.join(self.bench.path("plugins"), name + ".so"), "wb") as f:
+            f.write(data)
+
     def damage(self, table, column):
         """One bit of what the vault has of boiler-1."""
         self.bench.wait_property("boiler-1", "State", "online")
@@ -65,7 +70,8 @@ class Broken(Watched):
 
     def finding(self, name):
         """What `check` says of it, for programs and for people."""
-        options = [*self.places(), "--plugin-dir", self.bench.path("plugins")]
+        options = [*self.places(), "--plugin-dir", self.bench.path("plugins"), "--driver-program",
+                   harness.program("agent/gatehouse-driver/gatehouse-driver")]
         envelope = self.bench.ctl_json("check", *options, status=None)
         check(envelope["status"] == (2 if envelope["result"]["errors"] else 1 if envelope["result"]["warnings"] else 0), envelope)
         found = [f for f in envelope["result"]["findings"] if f["id"] == name]

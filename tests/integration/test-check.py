@@ -5,25 +5,28 @@ import json
 import os
 
 import harness
-from agent_bench import sim_bench
+from agent_bench import check_options, sim_bench
 from harness import check
 
 
 def places(bench):
-    return ["--config-dir", bench.config, "--state-dir", bench.state, "--keyfile", bench.keyfile]
+    return ["--config-dir", bench.config, "--state-dir", bench.state, "--keyfile", bench.keyfile, *check_options(bench)]
 
 
 def found(bench, status, *more):
     """{(id, subject): finding}"""
     done = bench.ctl("--json=short", "check", *places(bench), *more, status=None)
-    check(done.returncode == status, f"status {done.returncode}, not {status}: {done}")
-    return {(f["id"], f["subject"]): f for f in json.loads(done.stdout)["result"]["findings"]}
+    findings = json.loads(done.stdout)["result"]["findings"]
+    worst = {f["severity"] for f in findings}
+    check(done.returncode == (2 if "error" in worst else 1 if "warning" in worst else 0), done)
+    check(status in (None, done.returncode), f"status {done.returncode}, not {status}: {done}")
+    return {(f["id"], f["subject"]): f for f in findings}
 
 
 def a_healthy_gateway(bench):
-    """The text, too: an identity that tells is all that there is to say of it."""
+    """The text, too: an identity that tells is all that there is to say of it, except that tests may run in memory."""
     sim_bench(bench)
-    findings = found(bench, 1)
+    findings = found(bench, None)
     check(set(i for i, _ in findings) <= {"identity-tells", "polkit-absent", "state-volatile"}, findings)
     check("identity-tells" in bench.ctl("check", *places(bench), status=None).stdout.decode(), "as text")
 
