@@ -157,6 +157,7 @@ int verb_connect(struct ctl *c, int argc, char **argv);
 int verb_disconnect(struct ctl *c, int argc, char **argv);
 int verb_provision(struct ctl *c, int argc, char **argv);
 int verb_export(struct ctl *c, int argc, char **argv);
+int verb_support_bundle(struct ctl *c, int argc, char **argv);
 int verb_apply(struct ctl *c, int argc, char **argv);
 int verb_metrics(struct ctl *c, int argc, char **argv);
 int verb_reload(struct ctl *c, int argc, char **argv);

@@ -349,6 +349,19 @@ const struct verb verbs[] = {
         .options = {{OPTION_FOR_IMAGE, NULL}, {OPTION_KEYFILE, NULL}, {OPTION_STATE_DIR, NULL}},
     },
     {
+        .name = "support-bundle",
+        .operands = "FILE",
+        .min = 1,
+        .max = 1,
+        .local = true,
+        .run = verb_support_bundle,
+        .summary = "write what helps others to help to a new FILE (mode 0600), without keys",
+        .details =
+            "States, configuration, versions and the journal as text. What may be a key or a password is taken out; look it\n"
+            "through before you send it.",
+        .options = {{OPTION_CONFIG_DIR, NULL}, {OPTION_STATE_DIR, "of the agent (" STATE_DIR ")"}},
+    },
+    {
         .name = "help",
         .operands = "[VERB]",
         .max = 2,

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""gatehousectl support-bundle: what it has, and keys planted wherever people put them, which it has not."""
+import base64
+import os
+import stat
+
+import harness
+from agent_bench import refused, sim_bench
+from harness import check
+
+
+def forms(key):
+    return harness.key_forms(key) | {base64.b64encode(key).decode().encode()}
+
+
+def bundle(bench, *more):
+    path = bench.path("bundle.txt")
+    bench.ctl("support-bundle", path, "--config-dir", bench.config, "--state-dir", bench.state, *more)
+    with open(path, "rb") as f:
+        return path, f.read()
+
+
+def planted_keys_are_not_in_it(bench):
+    """In the vault, the configuration, the environment, the journal."""
+    _, _, _, keys = sim_bench(bench)
+    planted = [os.urandom(n) for n in (16, 24, 32, 64)]
+    text = base64.urlsafe_b64encode(os.urandom(18)).decode()
+    lines = [line for key in planted for line in (f'psk {key.hex()}', f'key {base64.b64encode(key).decode()}', f'"{key.hex(":")}"',
+                                                  f"bytes {key.hex(' ')}", f"psk={key.hex().upper()}", f"/etc/{key.hex()}")] + [text]
+    bin_dir = bench.path("bin")
+    os.mkdir(bin_dir)
+    with open(os.path.join(bin_dir, "journalctl"), "w", encoding="utf-8") as f:
+        f.write("#!/bin/sh\ncat <<'END'\nsaid by a program: " + "\n".join(lines) + "\nEND\nenv\n")
+    os.chmod(f.name, 0o755)
+    with open(os.path.join(bench.config, "devices.d", "boiler-1.json"), "a", encoding="utf-8") as f:
+        f.write("".join(f"// {line}\n" for line in lines))
+    bench.write_json("devices.d/odd.json", {"device": "odd", "driver": "sim", "key": planted[0].hex(), "password": "hunter2"})
+    bench.env.update(PATH=bin_dir + ":" + os.environ["PATH"], GATEHOUSE_KEY=planted[0].hex(), API_TOKEN="tiny")
+    path, made = bundle(bench)
+    check(stat.S_IMODE(os.stat(path).st_mode) == 0o600, "others may not read it")
+    for key in [*planted, *keys.values()]:
+        for form in forms(key):
+            check(form not in made, f"a key of {len(key)} bytes is in the bundle as {form[:12]!r}...")
+    for word in (text, "hunter2", "tiny"):
+        check(word.encode() not in made, f"{word} is in the bundle")
+    for wanted in (b"said by a program", b"boiler-1", b"==== status", b"online", b"gatehouse_up 1", b'"uplink": "cloud"', b"(redacted)"):
+        check(wanted in made, f"{wanted} is not in the bundle")
+
+
+def without_an_agent(bench):
+    bench.bus()
+    bench.write_config("coaps://127.0.0.1:5684")
+    path, made = bundle(bench)
+    check(b"not running" in made and b"gatehouse_up 0" in made and b"coaps://127.0.0.1:5684" in made, "it is for when nothing works")
+    refused(bench.ctl("support-bundle", path, status=None), 1, "File exists")
+
+
+if __name__ == "__main__":
+    harness.main(planted_keys_are_not_in_it, without_an_agent)

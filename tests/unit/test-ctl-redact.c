@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "redact.h"
+
+#include "base/cleanup.h"
+#include "base/encode.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static char *redacted(const char *text)
+{
+    struct strbuf b = {0};
+    char *ret;
+
+    redact(text, strlen(text), &b);
+    strbuf_puts(&b, "");
+    assert_int_equal(strbuf_take(&b, &ret), 0);
+    return ret;
+}
+
+static void becomes(const char *text, const char *expected)
+{
+    _cleanup_free_ char *found = redacted(text);
+
+    assert_string_equal(found, expected);
+}
+
+/* Keys of each length that the vault takes, in each form, amid each kind of text. */
+static void test_keys(void **state)
+{
+    static const char *const amid[] = {"%s", "x %s y", "key=%s;", "{\"k\":\"%s\"}", "id:%s\n", "/path/%s", "<%s>"};
+    unsigned seed = 1;
+
+    for (size_t n = 16; n <= 64; n++)
+        for (size_t i = 0; i < ELEMENTSOF(amid); i++) {
+            char hex[HEX_SIZE(64)], base64[BASE64_SIZE(64)], line[512], pairs[3 * 64 + 1] = "";
+            const char *const forms[] = {hex, base64, pairs};
+            uint8_t key[64];
+
+            for (size_t k = 0; k < n; k++) {
+                key[k] = (uint8_t)((seed = seed * 1103515245 + 12345) >> 16);
+                snprintf(pairs + (k > 0 ? 3 * k - 1 : 0), 4, k > 0 ? ":%02x" : "%02x", key[k]);
+            }
+            hex_encode(key, n, hex);
+            base64_encode(key, n, base64);
+            for (size_t f = 0; f < ELEMENTSOF(forms); f++) {
+                _cleanup_free_ char *found = NULL;
+
+                snprintf(line, sizeof(line), amid[i], forms[f]);
+                found = redacted(line);
+                assert_null(strstr(found, forms[f]));
+                assert_non_null(strstr(found, REDACTED));
+            }
+        }
+}
+
+static void test_what_is_known_by_its_name(void **state)
+{
+    becomes("\"psk\": \"short\", \"unit\": 1", "\"psk\": \"(redacted)\", \"unit\": 1");
+    becomes("PASSWORD=hunter2 next", "PASSWORD=(redacted) next");
+    becomes("coaps://joe:pw@host/x", "coaps://(redacted)@host/x");
+    becomes("aa:bb:cc:dd:ee:ff:00:11:22", REDACTED);
+    becomes("17, 34, 51, 68, 85, 102, 119, 136", REDACTED);
+}
+
+static void test_what_stays(void **state)
+{
+    static const char *const lines[] = {"boiler-1: its main key is set, identity first-a (by uid 0)",
+                                        "fingerprint 0123456789abcdef, address A4:C1:38:00:11:22",
+                                        "gatehoused: /etc/gatehouse/devices.d/boiler-1.json:2:11: there is no uplink",
+                                        "Mon 2026-11-30 13:00:00 UTC 10.0.0.1:5684"};
+
+    for (size_t i = 0; i < ELEMENTSOF(lines); i++)
+        becomes(lines[i], lines[i]);
+    becomes("a\x01\x80z", "a??z");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_what_is_known_by_its_name),
+                                       cmocka_unit_test(test_what_stays)};
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
