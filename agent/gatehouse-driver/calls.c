@@ -107,15 +107,6 @@ static void on_check_config(struct link_call *call, const char *id, const char *
         link_call_complaints(call, c.pairs, c.n);
 }
 
-/* A job on the device's lane for a call of the agent's. */
-static void post(struct gatehouse_device *device, struct job *job, struct link_call *call, const char *point)
-{
-    job->call = call;
-    strncpy(job->point, point, sizeof(job->point) - 1);
-    LIST_INSERT_HEAD(&device->main.jobs, job, of_device);
-    lane_post(device->lane, job);
-}
-
 /* The device and point that a call is about, or NULL: answered. */
 static struct gatehouse_device *call_device(struct driver *d, struct link_call *call, const char *id, const char *name,
                                             bool write)
@@ -138,36 +129,66 @@ static struct gatehouse_device *call_device(struct driver *d, struct link_call *
     return NULL;
 }
 
-static void on_write(struct link_call *call, const char *id, const char *point, const struct sample_value *value,
-                     void *userdata)
+/* On the device's lane. */
+static void post(struct gatehouse_device *device, struct job *job, struct link_call *call)
 {
-    struct gatehouse_device *device = call_device(userdata, call, id, point, true);
+    job->device = device;
+    job->call = call;
+    LIST_INSERT_HEAD(&device->main.jobs, job, of_device);
+    lane_post(device->lane, job);
+}
+
+/* What is asked of a device that is closed and opened anew waits for that. */
+static void begin(struct driver *d, struct link_call *call, const char *id, const char *point,
+                  const struct sample_value *value)
+{
+    struct gatehouse_device *device = driver_find(d, id);
+    bool later = device && device->main.closing && device->main.wanted && !d->stopping;
     struct job *job;
 
-    if (!device)
+    if (!later && !(device = call_device(d, call, id, point, value)))
         return;
-    job = job_new(JOB_WRITE, device);
-    if (!job || sample_value_copy(value, &job->value) < 0) {
+    job = job_new(value ? JOB_WRITE : JOB_READ, NULL);
+    if (!job || (value && sample_value_copy(value, &job->value) < 0)) {
         job_free(job);
         link_call_fail(call, -ENOMEM, "out of memory");
         return;
     }
-    post(device, job, call, point);
+    strncpy(job->point, point, sizeof(job->point) - 1);
+    if (!later) {
+        post(device, job, call);
+        return;
+    }
+    job->call = call;
+    TAILQ_INSERT_TAIL(&device->main.later, job, link);
+}
+
+void calls_go_on(struct driver *d, struct gatehouse_device *old)
+{
+    struct job *job;
+
+    while ((job = TAILQ_FIRST(&old->main.later))) {
+        struct link_call *call = TAKE_PTR(job->call);
+        struct gatehouse_device *device;
+
+        TAILQ_REMOVE(&old->main.later, job, link);
+        device = call_device(d, call, old->id, job->point, job->kind == JOB_WRITE);
+        if (device)
+            post(device, job, call);
+        else
+            job_free(job);
+    }
+}
+
+static void on_write(struct link_call *call, const char *id, const char *point, const struct sample_value *value,
+                     void *userdata)
+{
+    begin(userdata, call, id, point, value);
 }
 
 static void on_read(struct link_call *call, const char *id, const char *point, void *userdata)
 {
-    struct gatehouse_device *device = call_device(userdata, call, id, point, false);
-    struct job *job;
-
-    if (!device)
-        return;
-    job = job_new(JOB_READ, device);
-    if (!job) {
-        link_call_fail(call, -ENOMEM, "out of memory");
-        return;
-    }
-    post(device, job, call, point);
+    begin(userdata, call, id, point, NULL);
 }
 
 static void begin_on_bus(struct driver *d, struct link_call *call, enum job_kind kind, json_object *options)

@@ -92,6 +92,7 @@ int device_new(const char *id, const char *section, const char *points, struct g
 
     if (!d)
         return -ENOMEM;
+    TAILQ_INIT(&d->main.later);
     counts_init(&d->counts);
     ratelimit_init(&d->thread.complaints, USEC_PER_MINUTE, 3);
     d->thread.secret_fd = -EBADF;

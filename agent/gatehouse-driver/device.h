@@ -37,6 +37,7 @@ struct gatehouse_device {
         struct job *next_secret; /* for the one that is made of next_*; NULL: none */
         char *kept;              /* what the agent is still to keep; NULL: nothing */
         struct job_set jobs;     /* that the agent waits for */
+        struct job_list later;   /* likewise; for the one that is made of next_* */
         struct job *close;       /* made along with the opening: closing cannot fail */
     } main;
 

@@ -181,6 +181,7 @@ static void device_ended(struct driver *d, struct gatehouse_device *device)
             d->devices[i] = d->devices[i] == device ? again : d->devices[i];
     else
         remove_device(d, device);
+    calls_go_on(d, device);
     /* After the new one has its own: a lane that both use goes on. */
     if (device->lane)
         driver_lane_unref(device->lane);

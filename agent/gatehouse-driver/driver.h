@@ -57,6 +57,8 @@ int calls_check(struct driver *d, const char *section, const struct gatehouse_po
 void calls_job_done(struct driver *d, struct job *job, struct lane *lane);
 /* The agent need not wait for what concerns the device any longer. */
 void calls_cancel(struct gatehouse_device *device);
+/* What was asked of it while it was closed to be made anew goes to the new one, or is answered if there is none. */
+void calls_go_on(struct driver *d, struct gatehouse_device *old);
 
 extern const struct link_client_ops driver_client_ops;
 void driver_on_connection(int r, const char *reason, void *driver);

@@ -211,6 +211,25 @@ class LinkTest(unittest.TestCase):
         self.host.report_of("a", since)
         self.assertFalse([e for e in self.host.events[since:] if e.get("device") == "c"])
 
+    def test_write_right_behind_a_change(self):
+        """What is asked of a device that is closed and opened anew is asked of the new one; of one that goes, it is refused."""
+        self.set_devices(device("a"), device("b"))
+        self.start_driver()
+        self.host.report_of("a")
+        for n in range(10):
+            since = self.host.mark()
+            self.set_devices(device("a", interval="%dms" % (30 + n)), device("b"))
+            self.host.do("write", driver="sim", device="a", point="set", value=n)
+            self.host.do("read", driver="sim", device="a", point="set")
+            done = self.host.expect(lambda e: e["event"] == "done", since)
+            self.assertEqual((done["r"], done["value"]), (0, n))
+            done = self.host.expect(lambda e: e["event"] == "done", self.host.events.index(done) + 1)
+            self.assertEqual((done["r"], done["value"]), (0, n))
+        since = self.host.mark()
+        self.set_devices(device("b"))
+        self.host.do("write", driver="sim", device="a", point="set", value=1)
+        self.assertEqual(self.host.expect(lambda e: e["event"] == "done", since)["r"], -19)
+
     def test_write_in_flight_when_closed(self):
         self.set_devices(device("a", points={"x": {"fault": "hang", "writable": True}}))
         self.start_driver()

@@ -175,7 +175,8 @@ def a_line_that_drops_loses_nothing(bench, stack):
     driver = setup(bench, broker.port, key, backlog=300)
     bench.wait_property(DEVICE, "Spooled", 0)
     check(bench.get(DEVICE, "Rejected") == 0, "none is given up")
-    check(arrived(broker), f"nothing waits, and nothing has arrived: {bench.ctl('show', DEVICE)}")
+    check(arrived(broker), f"nothing waits, and nothing has arrived: "
+          f"{[(len(payload), todo) for _, payload, todo in broker.seen]}, {bench.ctl('show', DEVICE)}")
     check_counters([v for _, _, v in arrived(broker)], "arrived")
     # A new backlog goes in large packs again.
     bench.call(DEVICE, "Disconnect")
