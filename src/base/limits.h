@@ -142,6 +142,7 @@
 #define LINK_CREDITS_MIN 50         /* an answer waits until at least as many are free */
 #define LINK_ACCEPTS_PER_TURN 16    /* drivers that connect, in one turn of the loop */
 #define LINK_ACCEPTS_PER_SEC 1000   /* the rest waits in the backlog */
+#define LINK_RESTS_MAX 16           /* scans whose finds did not fit one answer, and are being asked for */
 #define LINK_ANSWERS_MAX 1024       /* complaints, or values read, in one answer */
 #define LINK_PACKETS_PER_TURN 16    /* of one driver, that are read or written in one turn of the loop */
 #define LINK_OUT_MAX (1024 * 1024)  /* bytes of requests that wait for a driver that does not read */

@@ -20,6 +20,7 @@ struct look {
     json_object *options;
     uint64_t until; /* CLOCK_BOOTTIME */
     bool cancelled;
+    size_t left_out;   /* found beyond SCAN_FOUND_MAX */
     fleet_values done; /* of a ReadRaw, which has no job */
     void *userdata;
 };
@@ -114,6 +115,8 @@ static json_object *take_found(struct look *l, json_object *found)
         if (!json_object_object_get_ex(object, SCAN_RESUME, &mark)) {
             if (l->job->n_results < SCAN_FOUND_MAX)
                 job_found(l->job, object);
+            else
+                l->left_out++;
             continue;
         }
         resume = mark;
@@ -140,6 +143,12 @@ static void on_found(int r, const struct link_failure *failure, json_object *fou
         return;
     }
     resume = take_found(l, found);
+    if (!resume && l->left_out > 0) {
+        error_set(&e, -E2BIG, "%zu more were found than the %d that are kept: scan a smaller range", l->left_out,
+                  SCAN_FOUND_MAX);
+        finish(l, JOB_FAILED, e.text);
+        return;
+    }
     if (!resume || l->cancelled) {
         finish(l, resume ? JOB_CANCELLED : JOB_DONE, NULL);
         return;

@@ -65,36 +65,57 @@ static void call_done(struct link_call *call)
     link_call_value(call, &nothing);
 }
 
-/* A list as long as the packet has room for: item() writes the i-th, and rest(), if any, stands for those that do not
- * fit. */
+/* A list: item() writes the i-th, and rest() stands for those that the packet has no room for; without it all are
+ * wanted. */
 static void answer_list(struct link_call *call, size_t n,
                         void (*item)(struct cbor_writer *w, const void *list, size_t i),
                         void (*rest)(struct cbor_writer *w, size_t left), const void *list)
 {
-    _cleanup_free_ uint8_t *buffer = malloc(LINK_PACKET_MAX), *items = malloc(LINK_PACKET_MAX);
-    struct cbor_writer w, inner;
+    _cleanup_free_ uint8_t *items = malloc(LINK_PACKET_MAX);
+    struct cbor_writer inner;
     size_t count = 0, length = 0;
 
-    if (!buffer || !items) {
+    if (!items) {
         link_call_fail(call, -ENOMEM, "out of memory");
         return;
     }
     cbor_writer_init(&inner, items, LINK_TEXTS_MAX);
-    while (count < MIN_OF(n, (size_t)LINK_ANSWERS_MAX - 1)) {
+    while (count < MIN_OF(n, (size_t)LINK_ANSWERS_MAX - (rest ? 1 : 0))) {
         item(&inner, list, count);
         if (inner.full)
             break;
         length = cbor_written(&inner);
         count++;
     }
-    if (rest && count < n) {
+    if (!rest && count < n) {
+        link_call_fail(call, -E2BIG, "the answer is larger than a packet: ask for less");
+        return;
+    }
+    if (count < n) {
         cbor_writer_init(&inner, items + length, LINK_PACKET_MAX - length);
         rest(&inner, n - count);
         length += cbor_written(&inner);
         count++;
     }
+    link_call_items(call, count, items, length);
+}
+
+struct line *link_call_line(struct link_call *call)
+{
+    return call->line;
+}
+
+void link_call_items(struct link_call *call, size_t n, const void *items, size_t length)
+{
+    _cleanup_free_ uint8_t *buffer = malloc(LINK_PACKET_MAX);
+    struct cbor_writer w;
+
+    if (!buffer) {
+        link_call_fail(call, -ENOMEM, "out of memory");
+        return;
+    }
     answer_begin(call, &w, buffer, 0);
-    cbor_put_array(&w, count);
+    cbor_put_array(&w, n);
     cbor_put_items(&w, items, length);
     answer_end(call, &w);
 }
@@ -132,16 +153,6 @@ static void put_rest(struct cbor_writer *w, size_t left)
 void link_call_complaints(struct link_call *call, const char *const (*complaints)[2], size_t n)
 {
     answer_list(call, n, put_complaint, put_rest, complaints);
-}
-
-static void put_found(struct cbor_writer *w, const void *list, size_t i)
-{
-    packet_put_map(w, json_object_array_get_idx(list, i));
-}
-
-void link_call_found(struct link_call *call, json_object *found)
-{
-    answer_list(call, json_object_array_length(found), put_found, NULL, found);
 }
 
 void link_call_counts(struct link_call *call, json_object *counts)
@@ -299,6 +310,8 @@ static int on_options(struct link_client *c, enum packet_kind kind, uint64_t ser
     call = call_new(c, serial);
     if (!call)
         return -ENOMEM;
+    if (kind == PACKET_SCAN && client_scan_rest(c, call, options))
+        return 0;
     if (kind == PACKET_SCAN)
         c->ops->scan(call, options, c->userdata);
     else

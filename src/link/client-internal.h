@@ -2,7 +2,8 @@
 #pragma once
 
 /* What the files of the driver's end share: client.c (connection), client-report.c (samples and states under way) and
- * client-call.c (the set of devices, and what the agent asks of us). Included by these only. */
+ * client-call.c (the set of devices, and what the agent asks of us) and client-scan.c (what scans find). Included by
+ * these only. */
 
 #include "base/limits.h"
 #include "base/map.h"
@@ -16,6 +17,10 @@ struct flight;
 struct told;
 TAILQ_HEAD(flight_list, flight);
 TAILQ_HEAD(told_list, told);
+struct rest;
+TAILQ_HEAD(rest_list, rest);
+
+#define LINK_REST_MARK "rest of an answer "
 
 /* One connection; outlived by the calls that came over it. */
 struct line {
@@ -23,6 +28,9 @@ struct line {
     int fd; /* negative: closed */
     struct outbox out;
     sd_event_source *io;
+    struct rest_list rests; /* client-scan.c */
+    size_t n_rests;
+    uint64_t last_rest;
 };
 
 /* The set of devices as it comes in. */
@@ -85,3 +93,11 @@ void client_send_told(struct link_client *c);
 int client_packet(struct link_client *c, enum packet_kind kind, uint64_t serial, size_t n, struct cbor_reader *r,
                   int passed);
 void incoming_reset(struct incoming *in);
+struct line *link_call_line(struct link_call *call);
+/* Answers with a list of n items that are written already. */
+void link_call_items(struct link_call *call, size_t n, const void *items, size_t length);
+
+/* client-scan.c */
+void line_rests_done(struct line *l);
+/* Whether the agent asks for what more was found: then the call is answered. */
+bool client_scan_rest(struct link_client *c, struct link_call *call, json_object *options);

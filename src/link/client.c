@@ -25,6 +25,7 @@ static void line_close(struct line *l)
 {
     l->io = sd_event_source_disable_unref(l->io);
     outbox_done(&l->out);
+    line_rests_done(l);
     l->fd = safe_close(l->fd);
 }
 
@@ -278,6 +279,7 @@ static int connect_line(struct link_client *c)
         return -ENOMEM;
     l->refs = 1;
     outbox_init(&l->out);
+    TAILQ_INIT(&l->rests);
     c->line = l;
     l->fd = connect_within(&c->address, LINK_CONNECT_WAIT);
     if (l->fd < 0)

@@ -75,7 +75,8 @@ void link_call_value(struct link_call *call, const struct sample_value *value);
 void link_call_values(struct link_call *call, const struct sample_value *values, size_t n);
 /* n times two texts: JSON pointer and message. */
 void link_call_complaints(struct link_call *call, const char *const (*complaints)[2], size_t n);
-/* A JSON array of objects. Of these, as of complaints, those that a packet has no room for are left out. */
+/* A JSON array of objects, which goes in as many answers as it needs. Of complaints those that a packet has no room for
+ * are counted; values have to fit one. */
 void link_call_found(struct link_call *call, json_object *found);
 /* A JSON object of numbers. */
 void link_call_counts(struct link_call *call, json_object *counts);

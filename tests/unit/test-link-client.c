@@ -95,6 +95,14 @@ static void on_scan(struct link_call *call, json_object *options, void *userdata
         json_object *o = json_object_new_object();
 
         json_object_object_add(o, "id", json_object_new_string(text));
+        json_object_object_add(o, "n", json_object_new_int(i));
+        json_object_array_add(found, o);
+    }
+    if (json_object_object_get_ex(options, "own", NULL)) {
+        json_object *o = json_object_new_object();
+
+        json_object_object_add(o, "resume", json_object_new_string("the plugin's own"));
+        json_object_object_add(o, "total", json_object_new_int(7));
         json_object_array_add(found, o);
     }
     link_call_found(call, found);
@@ -105,7 +113,15 @@ static void on_raw(struct link_call *call, json_object *options, void *userdata)
 {
     const struct sample_value values[] = {{SAMPLE_INT, .x = -1}, {SAMPLE_DOUBLE, .d = 1.5}, {SAMPLE_STRING, .s = "é"}};
 
-    link_call_values(call, values, 3);
+    if (!json_object_object_get_ex(options, "many", NULL)) {
+        link_call_values(call, values, 3);
+        return;
+    }
+    struct sample_value *many = calloc(LINK_ANSWERS_MAX + 1, sizeof(*many));
+    for (size_t i = 0; i <= LINK_ANSWERS_MAX; i++)
+        many[i] = values[0];
+    link_call_values(call, many, LINK_ANSWERS_MAX + 1);
+    free(many);
 }
 
 static int on_secret(const char *device, int fd, const char *kept, void *userdata)
@@ -323,7 +339,7 @@ static void on_found(int r, const struct link_failure *failure, json_object *fou
 
     if (r >= 0 && json_object_object_get_ex(json_object_array_get_idx(found, 0), "id", &id))
         assert_null(strchr(json_object_get_string(id), '\033'));
-    keep(userdata, r, failure, json_object_array_length(found), 0);
+    keep(userdata, r, failure, found ? json_object_array_length(found) : 0, 0);
 }
 
 static void on_done(int r, const struct link_failure *failure, void *userdata)
@@ -371,6 +387,12 @@ static void test_calls(void **state)
     o = wait_for(d, &o);
     assert_int_equal(o.n, 3);
     assert_int_equal(o.x, -1);
+    json_object_object_add(options, "many", json_object_new_int(1)); /* they have no parts */
+    o.there = false;
+    assert_int_equal(link_host_read_raw(h, "sim", options, on_values, &o), 0);
+    o = wait_for(d, &o);
+    assert_int_equal(o.r, -E2BIG);
+    assert_non_null(strstr(o.text, "ask for less"));
     o.there = false;
     assert_int_equal(link_host_statistics(h, "sim", "a", on_found, &o), 0);
     assert_int_equal(wait_for(d, &o).n, 1);
@@ -386,6 +408,86 @@ static void test_calls(void **state)
     close(pipes[1]);
     assert_int_equal(link_host_quit(h, "sim"), 0);
     run_until(d->bench, &d->quit);
+    json_object_put(options);
+}
+
+struct scanned {
+    bool there;
+    size_t parts, marks;
+    int n;
+    char resume[64];
+};
+
+static void on_part(int r, const struct link_failure *failure, json_object *found, void *userdata)
+{
+    struct scanned *s = userdata;
+
+    assert_int_equal(r, 0);
+    s->resume[0] = 0;
+    for (size_t i = 0; i < json_object_array_length(found); i++) {
+        json_object *o = json_object_array_get_idx(found, i);
+
+        if (json_object_object_get_ex(o, "n", NULL)) {
+            assert_int_equal(json_object_get_int(json_object_object_get(o, "n")), s->n++);
+            continue;
+        }
+        assert_string_equal(s->resume, "");
+        assert_int_equal(json_object_get_int(json_object_object_get(o, "total")), 7); /* of the plugin's in each part */
+        snprintf(s->resume, sizeof(s->resume), "%s", json_object_get_string(json_object_object_get(o, "resume")));
+        s->marks++;
+    }
+    s->parts++;
+    s->there = true;
+}
+
+static void scan_part(struct driver_end *d, json_object *options, struct scanned *s)
+{
+    s->there = false;
+    assert_int_equal(link_host_scan(d->bench->host, "sim", options, on_part, s), 0);
+    run_until(d->bench, &s->there);
+}
+
+/* What is larger than a packet comes in parts, whole and in order; where the plugin itself goes on comes behind it. */
+static void test_scan_in_parts(void **state)
+{
+    json_object *options = json_object_new_object();
+    struct scanned s = {.there = false};
+    struct driver_end *d = *state;
+
+    run_until(d->bench, &d->connected);
+    json_object_object_add(options, "own", json_object_new_boolean(true));
+    scan_part(d, options, &s);
+    while (strcmp(s.resume, "the plugin's own") != 0 && s.parts < 10) {
+        assert_string_not_equal(s.resume, "");
+        json_object_object_add(options, "resume", json_object_new_string(s.resume));
+        scan_part(d, options, &s);
+    }
+    assert_int_equal(s.n, 100);
+    assert_int_equal(s.parts, 2);
+    assert_int_equal(s.marks, 2);
+    json_object_put(options);
+}
+
+/* A mark of a scan that was given up for others: said, and no plugin is asked to make sense of it. */
+static void test_rest_is_gone(void **state)
+{
+    json_object *options = json_object_new_object();
+    struct scanned s = {.there = false};
+    char first[sizeof(s.resume)];
+    struct outcome o = {.there = false};
+    struct driver_end *d = *state;
+
+    run_until(d->bench, &d->connected);
+    json_object_object_add(options, "own", json_object_new_boolean(true));
+    scan_part(d, options, &s);
+    memcpy(first, s.resume, sizeof(first));
+    for (s.n = 0; s.parts <= LINK_RESTS_MAX; s.n = 0)
+        scan_part(d, options, &s);
+    json_object_object_add(options, "resume", json_object_new_string(first));
+    assert_int_equal(link_host_scan(d->bench->host, "sim", options, on_found, &o), 0);
+    o = wait_for(d, &o);
+    assert_int_equal(o.r, -ESTALE);
+    assert_non_null(strstr(o.text, "is gone"));
     json_object_put(options);
 }
 
@@ -483,9 +585,9 @@ static void test_last_samples(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_samples),         TEST(test_many_large_samples), TEST(test_reconnects), TEST(test_calls),
-        TEST(test_many_complaints), TEST(test_large_device),       TEST(test_states),     TEST(test_answer_too_late),
-        TEST(test_last_samples),    TEST(test_one_device_waits),
+        TEST(test_samples),         TEST(test_many_large_samples), TEST(test_reconnects),    TEST(test_calls),
+        TEST(test_many_complaints), TEST(test_large_device),       TEST(test_states),        TEST(test_answer_too_late),
+        TEST(test_last_samples),    TEST(test_one_device_waits),   TEST(test_scan_in_parts), TEST(test_rest_is_gone),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
