@@ -229,7 +229,10 @@ def by_the_real_one(bench, job):
     polkit = Process(bench, "polkitd", [POLKITD, "--no-debug"])
     bench.processes.append(polkit)
     polkit.start()
-    wait_for("polkit on the bus", lambda: POLKIT in bench.busctl("list", "--no-legend").stdout)
+    wait_for("polkit on the bus", lambda: not polkit.alive() or POLKIT in bench.busctl("list", "--no-legend").stdout)
+    if not polkit.alive():
+        print(f"skipped: polkitd does not run here: {polkit.text()}")
+        return
     table(bench, job, OPERATOR, MEMBERS)
     table(bench, job, STRANGER, set())
     table(bench, job, 0, EVERY)
