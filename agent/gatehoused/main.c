@@ -38,6 +38,7 @@ struct agent {
     struct mistakes mistakes; /* in what was not loaded */
     struct fleet *fleet;
     struct bus *bus;
+    char told[CHECK_PROBLEM_TEXT + 512]; /* the service manager, last */
 };
 
 static void agent_done(struct agent *a)
@@ -141,11 +142,11 @@ static int verify_vault(struct agent *a)
     return r == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-/* Sets the status that `systemctl status` shows. */
+/* Sets the status that `systemctl status` shows; the same one is not told twice. */
 static void tell_status(struct agent *a, const char *state)
 {
     struct fleet_totals totals;
-    char text[256], problem[CHECK_PROBLEM_TEXT];
+    char text[256], problem[CHECK_PROBLEM_TEXT], all[sizeof(a->told)];
     size_t mistakes = fleet_mistakes(a->fleet, NULL, NULL);
     int bad = 0;
 
@@ -162,7 +163,11 @@ static void tell_status(struct agent *a, const char *state)
         snprintf(text + strlen(text), sizeof(text) - strlen(text), "; %zu mistake%s in files: see gatehousectl status",
                  mistakes, mistakes == 1 ? "" : "s");
     doctor_problem(a->fleet, problem, sizeof(problem));
-    sd_notifyf(0, "%sSTATUS=%s%s%s", state, text, problem[0] ? "; " : "", problem);
+    snprintf(all, sizeof(all), "%s%s%s", text, problem[0] ? "; " : "", problem);
+    if (state[0] == 0 && strcmp(all, a->told) == 0)
+        return;
+    memcpy(a->told, all, sizeof(all));
+    sd_notifyf(0, "%sSTATUS=%s", state, all);
 }
 
 static void on_ready(void *userdata)
