@@ -39,7 +39,9 @@ class Bluez:
         self.calls, self.failing, self.held, self.services = [], {}, set(), {}
         self.scanning_for = {}  # who began it, by adapter
         self.late_services = False
-        self.on_pair = None
+        self.passkeys = {}  # what a sensor wants to be asked, by address
+        self.asked = {}  # what follows an answer, by the number of the question
+        self.pairing_agent = None
         self.client = None
         self.start()
 
@@ -72,6 +74,9 @@ class Bluez:
             if m.kind == CALL:
                 with self.lock:
                     self.handle(client, m, client.reply_serial)
+            elif m.fields.get(REPLY_SERIAL) in self.asked:
+                with self.lock:
+                    self.asked.pop(m.fields[REPLY_SERIAL])(m)
             elif m.kind == SIGNAL and m.member == "NameOwnerChanged" and not m.body[2]:
                 with self.lock:
                     self.gone(m.body[0])
@@ -207,7 +212,7 @@ class Bluez:
         elif answer is not Ellipsis:
             self.transmit(client, 2, reply, *(answer or ()))
         after = getattr(self, "after_" + m.member, None)
-        if after and not isinstance(answer, Exception):
+        if after and answer is not Ellipsis and not isinstance(answer, Exception):
             after(m)
 
     def do_GetManagedObjects(self, _):
@@ -259,6 +264,27 @@ class Bluez:
     def after_Disconnect(self, m):
         if m.path in self.objects:
             self.set(m.path, DEVICE, Connected=False, ServicesResolved=False)
+
+    def do_RegisterAgent(self, m):
+        self.pairing_agent = (m.fields[SENDER], m.body[0])
+
+    def do_Pair(self, m):
+        """Asks the agent for the passkey where there is one, and is answered then."""
+        passkey = self.passkeys.get(self.objects[m.path][DEVICE]["Address"])
+        if passkey is None:
+            return None
+        client, reply = self.client, {REPLY_SERIAL: self.client.reply_serial, DESTINATION: m.fields[SENDER]}
+
+        def answered(answer):
+            if answer.kind == 2 and answer.body[0] == passkey:
+                self.transmit(client, 2, reply)
+                self.after_Pair(m)
+            else:
+                self.transmit(client, ERROR, {**reply, ERROR_NAME: "org.bluez.Error.AuthenticationFailed"}, "s", "no")
+        sender, path = self.pairing_agent
+        self.transmit(client, CALL, {PATH: path, INTERFACE: "org.bluez.Agent1", MEMBER: "RequestPasskey", DESTINATION: sender}, "o", m.path)
+        self.asked[client.serial] = answered
+        return ...
 
     def after_Pair(self, m):
         self.set(m.path, DEVICE, Paired=True)

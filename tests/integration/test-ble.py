@@ -252,6 +252,43 @@ def services(bench):
     check(bluez.called("RegisterAgent")[0][2][1] == "NoInputNoOutput" and len(bluez.called("Pair")) == 1, "paired once")
 
 
+def passkeys(bench):
+    """The sensor's own six digits are given, to that sensor only; others are told, and tried again."""
+    room = Room(bench, {"lock": {"address": TAG, "pairing": "passkey", "passkey": "012345", "points": {"t": dict(GATT_POINTS["t"])}},
+                        "other": {"address": BUTTON, "pairing": "passkey", "passkey": "999999", "points": {"t": dict(GATT_POINTS["t"])}}})
+    bluez = room.bluez
+    bluez.passkeys = {TAG: 12345, BUTTON: 12345}
+    for address in (BUTTON, TAG):
+        bluez.gatt(address, {"181a": GATT["181a"]})
+    bluez.discovering()
+    bluez.advertise(TAG)
+    wait_for("paired and read", lambda: 21.5 in room.values("lock", "t"))
+    check(bluez.called("RegisterAgent")[0][2][1] == "KeyboardDisplay", bluez.called("RegisterAgent"))
+    wait_for("other is heard", lambda: bluez.advertise(BUTTON))
+    room.fails("other", "AuthenticationFailed")
+    check(not room.values("other", "t"), "not read before it is paired")
+    check("012345" not in room.agent.text() + room.driver.text(), "no passkey in a log")
+
+
+def limited(bench):
+    """LimitsExceeded, for discovery and for a connection: told, and tried again until it is over."""
+    room = Room(bench, {"box": {"address": BUTTON, "points": {"t": dict(GATT_POINTS["t"])}}})
+    bluez = room.bluez
+    bluez.gatt(BUTTON, {"181a": GATT["181a"]})
+    bluez.discovering()
+    bluez.fail("StartDiscovery", "LimitsExceeded", times=0)
+    bluez.set("/org/bluez/hci0", ADAPTER, Discovering=False)
+    room.fails("box", "cannot scan (LimitsExceeded")
+    del bluez.failing["StartDiscovery"]
+    bluez.discovering()
+    bluez.fail("Connect", "LimitsExceeded", times=0)
+    bluez.advertise(BUTTON)
+    room.fails("box", "cannot connect: LimitsExceeded")
+    del bluez.failing["Connect"]
+    wait_for("read", lambda: (bluez.advertise(BUTTON), 21.5 in room.values("box", "t"))[1])
+    bench.wait_property("box", "SensorState", "ok")
+
+
 def strangers(bench):
     """Thousands of random addresses beside one sensor: it is heard, and nothing of theirs stays."""
     room = Room(bench, {"hall": {"address": THERMOMETER}})
@@ -375,4 +412,4 @@ def mistakes(bench):
 
 
 if __name__ == "__main__":
-    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, strangers, scan, added, mistakes)
+    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, passkeys, limited, strangers, scan, added, mistakes)
