@@ -93,7 +93,8 @@ int devices_list(struct ctl *c, json_object **ret)
     return 0;
 }
 
-char *devices_mistake_text(json_object *mistake)
+/* "FILE:LINE:COLUMN: TEXT" of an entry of the property Mistakes. */
+static char *mistake_text(json_object *mistake)
 {
     const char *file = json_object_get_string(json_object_array_get_idx(mistake, 0));
     const char *said = json_object_get_string(json_object_array_get_idx(mistake, 3));
@@ -147,7 +148,7 @@ int devices_add_mistakes(struct ctl *c, json_object *rows, json_object *ret)
     mistakes = json_object_object_get(properties, "Mistakes");
     for (size_t i = 0; i < json_object_array_length(mistakes); i++) {
         json_object *mistake = json_object_array_get_idx(mistakes, i);
-        _cleanup_free_ char *reason = devices_mistake_text(mistake);
+        _cleanup_free_ char *reason = mistake_text(mistake);
 
         if (reason && !has_reason(rows, reason))
             json_object_array_add(ret, mistake_row(mistake, reason));

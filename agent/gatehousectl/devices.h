@@ -10,9 +10,6 @@
 int devices_list(struct ctl *c, json_object **ret);
 /* Adds to `ret` a row, of the same keys, for each mistake that no device's row tells of. Exit status. */
 int devices_add_mistakes(struct ctl *c, json_object *rows, json_object *ret);
-/* "FILE:LINE:COLUMN: TEXT" of an entry of the property Mistakes; the caller frees it, NULL when out of memory. */
-char *devices_mistake_text(json_object *mistake);
-
 /* Calls `one` for each device that is named, or for all with --all, and goes on behind one that fails. Exit status:
  * EXIT_PARTIAL if some failed. */
 typedef int (*devices_one)(struct ctl *c, const char *id, const char *path, void *userdata);

@@ -4,9 +4,11 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -39,22 +41,76 @@ static uint64_t count(json_object *properties, const char *name)
 /* A line that is written over, for people only. */
 static void show_progress(json_object *properties)
 {
-    bool end = job_ended(properties);
+    struct progress p = {count(properties, "Done"), count(properties, "Total"), count(properties, "Failed")};
+    char text[PROGRESS_TEXT_MAX];
+    struct terminal terminal;
 
-    fprintf(stderr, "\r%" PRIu64 " of %" PRIu64 ", %" PRIu64 " failed%s", count(properties, "Done"),
-            count(properties, "Total"), count(properties, "Failed"), end ? "\n" : "   ");
+    style_of_terminal(STDERR_FILENO, &terminal);
+    fprintf(stderr, "\r%s%s", progress_text(&p, &terminal, text), job_ended(properties) ? "\n" : "");
     fflush(stderr);
 }
 
+/* ── Ctrl-C ── */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    interrupted = number;
+}
+
+/* Ctrl-C is heard only while there is nothing but waiting. One that was ignored from the beginning stays so. */
+static void hear_interrupts(bool hear)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction before;
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGINT);
+    if (hear && sigaction(SIGINT, NULL, &before) == 0 && before.sa_handler == SIG_DFL)
+        sigaction(SIGINT, &action, NULL);
+    sigprocmask(hear ? SIG_UNBLOCK : SIG_BLOCK, &set, NULL);
+}
+
+/* Says how it goes on without us, and ends as whoever is interrupted does. */
+static void leave_interrupted(const char *path)
+{
+    fprintf(stderr,
+            "\ngatehousectl: job %s goes on\n"
+            "  gatehousectl job wait %s    follows it\n"
+            "  gatehousectl job cancel %s  ends it\n",
+            job_number(path), job_number(path), job_number(path));
+    signal(SIGINT, SIG_DFL);
+    raise(SIGINT);
+}
+
+/* Whether anything had come. */
+static int process_all(struct ctl *c)
+{
+    int r, any = 0;
+
+    while ((r = sd_bus_process(c->bus, NULL)) > 0)
+        any = 1;
+    return r < 0 ? r : any;
+}
+
+/* Not for long at once: what interrupts just before the wait would be noticed behind it only. What was received
+ * already ends the wait, and is processed before the next. */
 static int await_signal(struct ctl *c, uint64_t timeout)
 {
-    int r;
+    int r = process_all(c);
 
-    do
-        r = sd_bus_wait(c->bus, timeout);
-    while (r == -EINTR);
-    while (r >= 0 && (r = sd_bus_process(c->bus, NULL)) > 0)
-        ;
+    while (r == 0 && timeout > 0 && !interrupted) {
+        uint64_t slice = MIN_OF(timeout, PROGRESS_INTERVAL);
+
+        timeout -= timeout == UINT64_MAX ? 0 : slice;
+        hear_interrupts(true);
+        r = sd_bus_wait(c->bus, slice);
+        hear_interrupts(false);
+        if (r >= 0 || r == -EINTR)
+            r = process_all(c);
+    }
     return r < 0 ? ctl_failed(c, "cannot wait for the job", r, NULL) : 0;
 }
 
@@ -69,7 +125,7 @@ static uint64_t look_again(const struct job_watch *watch, bool progress)
     return watch->until <= now ? 0 : MIN_OF(wait, watch->until - now);
 }
 
-int job_wait(struct ctl *c, const char *path, const struct job_watch *watch, json_object **ret_properties)
+static int wait_for_end(struct ctl *c, const char *path, const struct job_watch *watch, json_object **ret_properties)
 {
     _cleanup_(sd_bus_slot_unrefp) sd_bus_slot *slot = NULL, *gone = NULL;
     bool progress = watch->progress && !c->quiet && c->output == OUTPUT_TEXT && isatty(STDERR_FILENO);
@@ -92,6 +148,10 @@ int job_wait(struct ctl *c, const char *path, const struct job_watch *watch, jso
             return r;
         if (progress)
             show_progress(properties);
+        if (interrupted && !job_ended(properties)) {
+            hear_interrupts(true);
+            leave_interrupted(path);
+        }
         wait = look_again(watch, progress);
         if (job_ended(properties) || wait == 0) {
             r = ctl_property(c, path, BUS_INTERFACE_JOB, "Results", properties);
@@ -104,6 +164,18 @@ int job_wait(struct ctl *c, const char *path, const struct job_watch *watch, jso
         if (r != 0)
             return r;
     }
+}
+
+int job_wait(struct ctl *c, const char *path, const struct job_watch *watch, json_object **ret_properties)
+{
+    struct sigaction before;
+    int r;
+
+    sigaction(SIGINT, NULL, &before);
+    r = wait_for_end(c, path, watch, ret_properties);
+    hear_interrupts(true);
+    sigaction(SIGINT, &before, NULL);
+    return r;
 }
 
 /* What did not go well, a line each. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* scan, and read without a configured device: what drivers find and read of any sensor. */
 #include "ctl.h"
+#include "table.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -10,7 +11,6 @@
 #include <string.h>
 
 #define DRIVER_OF_URLS "modbus"
-#define CELL_MAX 60 /* of a table, for people */
 
 /* ── Options ── */
 
@@ -104,70 +104,59 @@ static int call(struct ctl *c, const char *method, const char *driver, int argc,
 
 /* ── Scanning ── */
 
-/* The keys of all finds, in the order of their first appearance, and how wide each column is. */
-struct table {
+/* The keys of all finds, in the order of their first appearance, in capitals. */
+struct keys {
     const char *keys[LINK_MEMBERS_MAX];
-    int widths[LINK_MEMBERS_MAX];
+    char headings[LINK_MEMBERS_MAX][DEVICE_ID_MAX + 1];
+    struct table_column columns[LINK_MEMBERS_MAX + 1]; /* before them the numbers of the finds */
     size_t n;
 };
 
-static void widen(struct table *t, const char *key, const char *value)
+static void add_key(struct keys *k, const char *key)
 {
-    size_t i = 0;
+    char *heading = k->headings[k->n];
 
-    while (i < t->n && strcmp(t->keys[i], key) != 0)
-        i++;
-    if (i == ELEMENTSOF(t->keys))
+    for (size_t i = 0; i < k->n; i++)
+        if (strcmp(k->keys[i], key) == 0)
+            return;
+    if (k->n == ELEMENTSOF(k->keys))
         return;
-    if (i == t->n) {
-        t->keys[t->n++] = key;
-        t->widths[i] = (int)strlen(key);
-    }
-    t->widths[i] = (int)MAX_OF((size_t)t->widths[i], MIN_OF(strlen(value), (size_t)CELL_MAX));
-}
-
-static void print_heading(const struct table *t)
-{
-    for (size_t k = 0; k < t->n; k++) {
-        char heading[DEVICE_ID_MAX + 1];
-        size_t n = 0;
-
-        for (; t->keys[k][n] && n < sizeof(heading) - 1; n++)
-            heading[n] =
-                t->keys[k][n] >= 'a' && t->keys[k][n] <= 'z' ? (char)(t->keys[k][n] - 'a' + 'A') : t->keys[k][n];
-        heading[n] = 0;
-        printf("%-*s%s", k + 1 < t->n ? t->widths[k] : 0, heading, k + 1 < t->n ? "  " : "\n");
-    }
+    snprintf(heading, sizeof(k->headings[0]), "%s", key);
+    for (char *p = heading; *p; p++)
+        *p = *p >= 'a' && *p <= 'z' ? (char)(*p - 'a' + 'A') : *p;
+    k->columns[k->n + 1] = (struct table_column){.heading = heading, .whole = k->n == 0};
+    k->keys[k->n++] = key;
 }
 
 /* `numbered`: for who adds one of them. */
-static void print_found(struct ctl *c, json_object *found, bool numbered)
+static int print_found(struct ctl *c, json_object *found, bool numbered)
 {
     size_t n = json_object_array_length(found);
-    struct table t = {.n = 0};
+    struct keys k = {.columns = {{.heading = "NO", .right = true}}};
+    struct table *t;
+    int r = 0;
 
     for (size_t i = 0; i < n; i++) {
-        json_object *row = json_object_array_get_idx(found, i);
-
-        json_object_object_foreach (row, key, value)
-            widen(&t, key, json_object_get_string(value) ?: "");
+        json_object_object_foreach (json_object_array_get_idx(found, i), key, value) {
+            (void)value;
+            add_key(&k, key);
+        }
+    }
+    t = k.n > 0 ? table_new(k.columns + !numbered, k.n + numbered) : NULL;
+    for (size_t i = 0; t && i < n; i++) {
+        if (numbered)
+            table_printf(t, STYLE_PLAIN, "%zu", i + 1);
+        for (size_t j = 0; j < k.n; j++)
+            table_cell(t, STYLE_PLAIN,
+                       json_object_get_string(json_object_object_get(json_object_array_get_idx(found, i), k.keys[j])));
     }
     print_pager(c, n + 3);
-    if (!c->no_legend && n > 0) {
-        printf("%s", numbered ? " NO  " : "");
-        print_heading(&t);
-    }
-    for (size_t i = 0; i < n; i++) {
-        json_object *row = json_object_array_get_idx(found, i);
-
-        if (numbered)
-            printf("%3zu  ", i + 1);
-        for (size_t k = 0; k < t.n; k++)
-            printf("%-*s%s", k + 1 < t.n ? t.widths[k] : 0,
-                   json_object_get_string(json_object_object_get(row, t.keys[k])) ?: "", k + 1 < t.n ? "  " : "\n");
-    }
+    if (t)
+        r = table_print(t, &c->out, !c->no_legend, stdout);
+    table_free(t);
     if (!c->no_legend)
         printf("%s%zu found.\n", n > 0 ? "\n" : "", n);
+    return r < 0 ? EXIT_FAILURE : 0;
 }
 
 /* What was found apart from what became of the job. Exit status. */
@@ -215,7 +204,7 @@ int verb_scan(struct ctl *c, int argc, char **argv)
     ctl_result_text(c, "driver", argv[0]);
     json_object_object_add(ctl_result(c), "found", json_object_get(found));
     if (print_text_wanted(c) && !which)
-        print_found(c, found, finds);
+        r = print_found(c, found, finds) ?: r;
     if (which || c->add)
         r = find_use(c, found, which) ?: r;
     return r;

@@ -22,6 +22,7 @@ void style_decide(const struct terminal_facts *facts, struct terminal *ret)
     ret->height = facts->height;
     ret->colour = !dumb && !(facts->no_color && facts->no_color[0]);
     ret->symbols = !dumb && facts->utf8;
+    ret->draws = !dumb;
 }
 
 void style_of_terminal(int fd, struct terminal *ret)

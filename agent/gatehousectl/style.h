@@ -21,6 +21,7 @@ struct terminal {
     size_t height;
     bool colour;
     bool symbols; /* more than ASCII can be shown */
+    bool draws;   /* it can be drawn over */
 };
 
 /* What is known of the terminal's environment, as getenv() gives it. */

@@ -305,9 +305,10 @@ static size_t line_of(const char *text, size_t width, size_t *ret_skip)
         return n;
     while (space > 0 && text[space] != ' ')
         space--;
+    /* A word that is longer than the line stays whole, as a path that is copied from it. */
     if (space == 0)
-        return MAX_OF(n, (size_t)1); /* a word that is longer than the line */
-    *ret_skip = 1;
+        space = n + strcspn(text + n, " ");
+    *ret_skip = text[space] == ' ';
     return space;
 }
 

@@ -6,7 +6,7 @@ const struct verb verbs[] = {
         .name = "status",
         .operands = "",
         .run = verb_status,
-        .summary = "the agent, its drivers and how many devices are in which state",
+        .summary = "the whole at a glance: devices and sensors by state, uplinks, rotations, problems",
         .details =
             "This is what gatehousectl does without a verb. Where the agent does not run, its files are looked at for what keeps\n"
             "it from starting; the directories are for an agent that is run by hand.",
@@ -38,7 +38,10 @@ const struct verb verbs[] = {
         .max = 64,
         .run = verb_watch,
         .summary = "samples, changes of state and rotations as they happen",
-        .details = "Until Ctrl-C, or until the agent stops (status 3).",
+        .details =
+            "At a terminal a table of the newest values, their ages and what happened last; with --lines, or into a\n"
+            "pipe, a line an event. Until Ctrl-C, or until the agent stops (status 3).",
+        .options = {{OPTION_LINES, NULL}},
     },
     {
         .name = "check",

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "ctl.h"
+#include "watch-table.h"
+
+#include "base/limits.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -9,8 +11,21 @@
 #include <systemd/sd-event.h>
 #include <time.h>
 
-static void print_line(struct ctl *c, json_object *o, const char *line)
+#define DRAW_INTERVAL (USEC_PER_SEC / 2)
+
+struct watch {
+    struct ctl *c;
+    struct watch_table *table; /* NULL: a line an event */
+};
+
+static void tell(struct watch *w, json_object *o, const char *line)
 {
+    struct ctl *c = w->c;
+
+    if (w->table) {
+        watch_table_event(w->table, o, line);
+        return;
+    }
     if (c->quiet)
         return;
     if (c->output != OUTPUT_TEXT)
@@ -51,7 +66,7 @@ static int on_sample(sd_bus_message *m, void *userdata, sd_bus_error *error)
     json_object_object_add(o, "time", json_object_new_uint64(time));
     json_object_object_add(o, "value", TAKE_PTR(value));
     json_object_object_add(o, "unit", json_object_new_string(unit));
-    print_line(userdata, o, line);
+    tell(userdata, o, line);
     return 0;
 }
 
@@ -66,7 +81,7 @@ static int on_lagged(sd_bus_message *m, void *userdata, sd_bus_error *error)
     snprintf(line, sizeof(line), "(%" PRIu64 " samples were left out: this terminal is too slow)", n);
     json_object_object_add(o, "event", json_object_new_string("lagged"));
     json_object_object_add(o, "samples", json_object_new_uint64(n));
-    print_line(userdata, o, line);
+    tell(userdata, o, line);
     return 0;
 }
 
@@ -83,7 +98,7 @@ static int on_rotation(sd_bus_message *m, void *userdata, sd_bus_error *error)
     json_object_object_add(o, "device", json_object_new_string(device));
     json_object_object_add(o, "outcome", json_object_new_string(outcome));
     json_object_object_add(o, "reason", json_object_new_string(reason));
-    print_line(userdata, o, line);
+    tell(userdata, o, line);
     return 0;
 }
 
@@ -106,7 +121,7 @@ static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
     json_object_object_add(o, "event", json_object_new_string("state"));
     json_object_object_add(o, "device", json_object_new_string(id));
     json_object_object_add(o, "properties", json_object_get(changes));
-    print_line(userdata, o, line);
+    tell(userdata, o, line);
     return 0;
 }
 
@@ -120,25 +135,26 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), EXIT_NOT_RUNNING);
 }
 
-static int add_matches(struct ctl *c)
+static int add_matches(struct watch *w)
 {
+    struct ctl *c = w->c;
     int r =
-        sd_bus_match_signal(c->bus, NULL, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Sample", on_sample, c);
+        sd_bus_match_signal(c->bus, NULL, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Sample", on_sample, w);
 
     if (r >= 0)
         r = sd_bus_match_signal(c->bus, NULL, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Lagged", on_lagged,
-                                c);
+                                w);
     if (r >= 0)
         r = sd_bus_match_signal(c->bus, NULL, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "RotationFinished",
-                                on_rotation, c);
+                                on_rotation, w);
     if (r >= 0)
         r = sd_bus_add_match(c->bus, NULL,
                              "type='signal',sender='" BUS_NAME "',path_namespace='" BUS_PATH_DEVICE
                              "',interface='org.freedesktop.DBus.Properties',member='PropertiesChanged'",
-                             on_changed, c);
+                             on_changed, w);
     if (r >= 0)
         r = sd_bus_match_signal(c->bus, NULL, "org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus",
-                                "NameOwnerChanged", on_owner, c);
+                                "NameOwnerChanged", on_owner, w);
     return r;
 }
 
@@ -151,37 +167,75 @@ static int append_ids(sd_bus_message *m, int argc, char **argv)
     return r < 0 ? r : sd_bus_message_close_container(m);
 }
 
+static int on_draw(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct watch *w = userdata;
+
+    watch_table_draw(w->table);
+    sd_event_source_set_time_relative(source, DRAW_INTERVAL);
+    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+/* The loop, with Ctrl-C as its end. */
+static int attach(struct watch *w, sd_event *event)
+{
+    sigset_t signals;
+    int r;
+
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
+    if (r >= 0)
+        r = sd_event_add_signal(event, NULL, SIGHUP, NULL, NULL);
+    if (r >= 0 && w->table)
+        r = sd_event_add_time_relative(event, NULL, CLOCK_BOOTTIME, DRAW_INTERVAL, 0, on_draw, w);
+    return r < 0 ? r : sd_bus_attach_event(w->c->bus, event, 0);
+}
+
+static int subscribe(struct watch *w, int argc, char **argv, sd_bus_error *error)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    int r = add_matches(w);
+
+    if (r >= 0)
+        r = sd_bus_message_new_method_call(w->c->bus, &m, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER,
+                                           "Subscribe");
+    if (r >= 0)
+        r = append_ids(m, argc, argv);
+    return r < 0 ? r : sd_bus_call(w->c->bus, m, 0, error, NULL);
+}
+
 int verb_watch(struct ctl *c, int argc, char **argv)
 {
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    sigset_t signals;
+    _cleanup_(watch_table_freep) struct watch_table *table = NULL;
+    struct watch w = {.c = c};
     int r = ctl_connect(c);
 
     if (r != 0)
         return r;
+    if (watch_table_possible(c))
+        w.table = table = watch_table_new(c);
     r = sd_event_new(&event);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
     if (r >= 0)
-        r = sd_event_add_signal(event, NULL, SIGINT, NULL, NULL);
-    if (r >= 0)
-        r = sd_event_add_signal(event, NULL, SIGTERM, NULL, NULL);
-    if (r >= 0)
-        r = sd_bus_attach_event(c->bus, event, 0);
-    if (r >= 0)
-        r = add_matches(c);
-    if (r >= 0)
-        r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Subscribe");
-    if (r >= 0)
-        r = append_ids(m, argc, argv);
-    if (r >= 0)
-        r = sd_bus_call(c->bus, m, 0, &error, NULL);
+        r = subscribe(&w, argc, argv, &error);
     if (r < 0)
         return ctl_failed(c, "cannot watch", r, &error);
+    if (table)
+        watch_table_fill(table, argc, argv);
+    r = attach(&w, event);
+    if (r < 0)
+        return ctl_failed(c, "cannot watch", r, NULL);
+    if (table)
+        watch_table_begin(table);
     r = sd_event_loop(event);
+    if (table)
+        watch_table_end(table);
     return r < 0 ? EXIT_FAILURE : r;
 }

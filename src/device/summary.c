@@ -115,6 +115,8 @@ static void add_problem(struct summary *s, struct device *d, enum device_state s
             text = device_last_error(d, device_entry(d));
         if (!text[0])
             text = device_sensor_reason(d, buffer, sizeof(buffer));
+        if (!text[0])
+            text = device_state_name(state);
     }
     if (text[0])
         summary_add_problem(s, device_id(d), text);

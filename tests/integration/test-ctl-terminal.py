@@ -2,61 +2,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What a person sees who works at a terminal: no key is ever shown on it, neither one that is typed nor one that is kept."""
 import os
-import pty
 import re
-import select
 import signal
-import termios
 
 import harness
 from agent_bench import sim_bench
 from harness import check, wait_for
-
-CTL = "agent/gatehousectl/gatehousectl"
-
-
-class Screen:
-    """A program at a terminal of its own, and all that the terminal was written."""
-
-    def __init__(self, bench, *words, program=CTL):
-        self.text = b""
-        self.status = None
-        self.fd, slave = pty.openpty()
-        self.slave = slave  # as the shell keeps it
-        self.pid = os.fork()
-        if self.pid == 0:
-            os.close(self.fd)
-            os.login_tty(slave)
-            path = program if program[0] == "/" else harness.program(program)
-            os.execve(path, [path, *words], dict(os.environ, TERM="xterm", PS1="shell> ", **bench.env))
-
-    def read(self):
-        while select.select([self.fd], [], [], 0.05)[0]:
-            self.text += os.read(self.fd, 4096)
-
-    def wait_text(self, words):
-        def seen():
-            self.read()
-            return words.encode() in self.text
-        wait_for(lambda: f"{words!r} on the screen: {self.text!r}", seen)
-
-    def type(self, text):
-        os.write(self.fd, text if isinstance(text, bytes) else text.encode())
-
-    def echoes(self):
-        return bool(termios.tcgetattr(self.fd)[3] & termios.ECHO)
-
-    def end(self):
-        def ended():
-            self.read()
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                self.status = os.waitstatus_to_exitcode(status)
-            return pid != 0
-        if self.status is None:
-            wait_for(lambda: f"the program's end; on the screen: {self.text!r}", ended)
-            self.read()
-        return self.status
+from terminal import CTL, Screen
 
 
 def shows(screen, *keys):

@@ -19,16 +19,16 @@ static void test_decide(void **state)
         struct terminal is;
     } rows[] = {
         /* a pipe, whatever the environment says */
-        {{false, true, "xterm", NULL, 80, 24}, {0, 0, false, false}},
-        {{true, true, "xterm", NULL, 120, 24}, {120, 24, true, true}},
-        {{true, false, "xterm", NULL, 80, 24}, {80, 24, true, false}},
-        {{true, true, "xterm", "1", 80, 24}, {80, 24, false, true}},
-        {{true, true, "xterm", "", 80, 24}, {80, 24, true, true}}, /* empty is not set */
-        {{true, true, "dumb", NULL, 80, 24}, {80, 24, false, false}},
-        {{true, true, NULL, NULL, 80, 24}, {80, 24, false, false}},
+        {{false, true, "xterm", NULL, 80, 24}, {0, 0, false, false, false}},
+        {{true, true, "xterm", NULL, 120, 24}, {120, 24, true, true, true}},
+        {{true, false, "xterm", NULL, 80, 24}, {80, 24, true, false, true}},
+        {{true, true, "xterm", "1", 80, 24}, {80, 24, false, true, true}},
+        {{true, true, "xterm", "", 80, 24}, {80, 24, true, true, true}}, /* empty is not set */
+        {{true, true, "dumb", NULL, 80, 24}, {80, 24, false, false, false}},
+        {{true, true, NULL, NULL, 80, 24}, {80, 24, false, false, false}},
         /* a terminal that does not tell its size, as a serial line's */
-        {{true, true, "vt220", NULL, 0, 0}, {80, 0, true, true}},
-        {{true, true, "xterm", NULL, 5, 3}, {20, 3, true, true}},
+        {{true, true, "vt220", NULL, 0, 0}, {80, 0, true, true, true}},
+        {{true, true, "xterm", NULL, 5, 3}, {20, 3, true, true, true}},
     };
 
     for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
@@ -36,7 +36,7 @@ static void test_decide(void **state)
 
         style_decide(&rows[i].facts, &t);
         if (t.width != rows[i].is.width || t.height != rows[i].is.height || t.colour != rows[i].is.colour ||
-            t.symbols != rows[i].is.symbols)
+            t.symbols != rows[i].is.symbols || t.draws != rows[i].is.draws)
             fail_msg("row %zu", i);
     }
 }

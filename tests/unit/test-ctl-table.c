@@ -172,8 +172,8 @@ static void test_fields(void **state)
                                  "                  know the identity\n");
     assert_string_equal(more, "                  x\n");
     assert_string_equal(empty, "               a: \n");
-    assert_string_equal(word, "               a: abcdefghijkl\n"
-                              "                  mnopqrs t\n");
+    assert_string_equal(word, "               a: abcdefghijklmnopqrs\n"
+                              "                  t\n");
 }
 
 int main(void)
