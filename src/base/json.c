@@ -93,3 +93,20 @@ const char *json_get_string(json_object *o, const char *key)
         return NULL;
     return json_object_get_string(v);
 }
+
+json_object *json_of_value(const struct sample_value *v)
+{
+    switch (v->type) {
+    case SAMPLE_BOOL:
+        return json_object_new_boolean(v->b);
+    case SAMPLE_INT:
+        return json_object_new_int64(v->x);
+    case SAMPLE_UINT:
+        return json_object_new_uint64(v->t);
+    case SAMPLE_DOUBLE:
+        return json_object_new_double(v->d);
+    case SAMPLE_STRING:
+        return json_object_new_string(v->s);
+    }
+    return NULL;
+}

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "base/sample.h"
 
 #include <json-c/json.h>
 #include <stddef.h>
@@ -20,3 +21,5 @@ static inline void json_putp(json_object **o)
 int json_parse(const char *text, size_t n, json_object **ret, struct error *e);
 /* The string at `key`, or NULL if it is not there or not a string. Owned by o. */
 const char *json_get_string(json_object *o, const char *key);
+/* NULL when out of memory. */
+json_object *json_of_value(const struct sample_value *v);

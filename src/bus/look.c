@@ -10,23 +10,6 @@
 #include <errno.h>
 #include <string.h>
 
-static json_object *json_of(const struct sample_value *v)
-{
-    switch (v->type) {
-    case SAMPLE_BOOL:
-        return json_object_new_boolean(v->b);
-    case SAMPLE_INT:
-        return json_object_new_int64(v->x);
-    case SAMPLE_UINT:
-        return json_object_new_uint64(v->t);
-    case SAMPLE_DOUBLE:
-        return json_object_new_double(v->d);
-    case SAMPLE_STRING:
-        return json_object_new_string(v->s);
-    }
-    return NULL;
-}
-
 static int take_option(sd_bus_message *m, const char *key, const char *signature, void *userdata)
 {
     struct sample_value value;
@@ -36,7 +19,7 @@ static int take_option(sd_bus_message *m, const char *key, const char *signature
         return -ENOENT;
     if (bus_read_value(m, &value) < 0)
         return -ENXIO;
-    member = json_of(&value);
+    member = json_of_value(&value);
     if (!member || json_object_object_add(userdata, key, member) < 0) {
         json_object_put(member);
         return -ENOMEM;

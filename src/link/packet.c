@@ -262,23 +262,6 @@ int packet_read_complaints(struct cbor_reader *r, struct packet_complaint *compl
     return (int)n;
 }
 
-static json_object *json_of(const struct sample_value *v)
-{
-    switch (v->type) {
-    case SAMPLE_BOOL:
-        return json_object_new_boolean(v->b);
-    case SAMPLE_INT:
-        return json_object_new_int64(v->x);
-    case SAMPLE_UINT:
-        return json_object_new_uint64(v->t);
-    case SAMPLE_DOUBLE:
-        return json_object_new_double(v->d);
-    case SAMPLE_STRING:
-        return json_object_new_string(v->s);
-    }
-    return NULL;
-}
-
 static int read_member(struct cbor_reader *r, json_object *object)
 {
     struct sample_value v;
@@ -293,7 +276,7 @@ static int read_member(struct cbor_reader *r, json_object *object)
         return cbor_fail(r, "a key that is there already");
     if (cbor_read_value(r, LINK_MEMBER_MAX, &v) < 0)
         return -EBADMSG;
-    member = json_of(&v);
+    member = json_of_value(&v);
     if (!member || json_object_object_add(object, key, member) < 0) {
         json_object_put(member);
         return -ENOMEM;

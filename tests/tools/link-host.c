@@ -43,23 +43,6 @@ static void add_text(json_object *o, const char *key, const char *text)
     json_object_object_add(o, key, text ? json_object_new_string(text) : NULL);
 }
 
-static json_object *json_of(const struct sample_value *v)
-{
-    switch (v->type) {
-    case SAMPLE_BOOL:
-        return json_object_new_boolean(v->b);
-    case SAMPLE_INT:
-        return json_object_new_int64(v->x);
-    case SAMPLE_UINT:
-        return json_object_new_uint64(v->t);
-    case SAMPLE_DOUBLE:
-        return json_object_new_double(v->d);
-    case SAMPLE_STRING:
-        return json_object_new_string(v->s);
-    }
-    return NULL;
-}
-
 static struct sample_value value_of(json_object *o)
 {
     switch (json_object_get_type(o)) {
@@ -105,7 +88,7 @@ static void on_report(struct link_driver *d, struct link_report *token, const ch
 
             json_object_array_add(row, json_object_new_string(samples[i].point));
             json_object_array_add(row, json_object_new_uint64(samples[i].time));
-            json_object_array_add(row, json_of(&samples[i].value));
+            json_object_array_add(row, json_of_value(&samples[i].value));
             json_object_array_add(row, json_object_new_string(samples[i].unit));
             json_object_array_add(row, json_object_new_int64(samples[i].quality));
             json_object_array_add(list, row);
@@ -145,7 +128,7 @@ static void on_value(int r, const struct link_failure *failure, const struct sam
 {
     json_object *o = done_event(r, failure);
 
-    json_object_object_add(o, "value", value ? json_of(value) : NULL);
+    json_object_object_add(o, "value", value ? json_of_value(value) : NULL);
     put(o);
 }
 
@@ -155,7 +138,7 @@ static void on_values(int r, const struct link_failure *failure, const struct sa
     json_object *o = done_event(r, failure), *list = json_object_new_array();
 
     for (size_t i = 0; i < n; i++)
-        json_object_array_add(list, json_of(&values[i]));
+        json_object_array_add(list, json_of_value(&values[i]));
     json_object_object_add(o, "values", list);
     put(o);
 }

@@ -47,9 +47,29 @@ static void test_texts(void **state)
     }
 }
 
+static void test_values(void **state)
+{
+    static const struct {
+        struct sample_value value;
+        const char *text;
+    } rows[] = {
+        {{.type = SAMPLE_BOOL, .b = true}, "true"},
+        {{.type = SAMPLE_INT, .x = INT64_MIN}, "-9223372036854775808"},
+        {{.type = SAMPLE_UINT, .t = UINT64_MAX}, "18446744073709551615"},
+        {{.type = SAMPLE_DOUBLE, .d = 1.5}, "1.5"},
+        {{.type = SAMPLE_STRING, .s = "\xc3\xa4"}, "\"\xc3\xa4\""},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        _cleanup_json_ json_object *o = json_of_value(&rows[i].value);
+
+        assert_string_equal(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN), rows[i].text);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_texts), cmocka_unit_test(test_values)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
