@@ -145,7 +145,7 @@ static void add_mistakes(const struct mistakes *mistakes, struct findings *f)
 
 void check_configuration(const struct check_place *p, const struct mistakes *mistakes, struct findings *f)
 {
-    static const char *const directories[] = {"", "/" CONFIG_DEVICES_DIR, "/profiles"};
+    static const char *const directories[] = {"", ("/" CONFIG_DEVICES_DIR), "/profiles"};
     char path[PATH_MAX];
 
     add_mistakes(mistakes, f);
