@@ -2,9 +2,8 @@
 #pragma once
 
 /* Collectors that look at the machine itself, with the rights of the caller: the agent's sandbox hides most of it from
- * the agent. Each adds its findings, and what it may not see is noted as `not-looked`. They block on files, and those
- * of the network on name servers and packets, within CHECK_NET_WAIT. For programs with nothing else to do; any thread.
- */
+ * the agent. Each adds its findings, and what it may not see is noted as `not-looked`. They block on files, and
+ * check_plugins() on a driver host, within CHECK_PLUGIN_WAIT. For programs with nothing else to do; any thread. */
 
 #include "check/findings.h"
 #include "check/place.h"

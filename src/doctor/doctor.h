@@ -3,10 +3,10 @@
 
 /* The agent's half of a check: Check on the bus, a job whose results are findings.
  *
- * Division of work. The agent knows its devices, their last handshakes, vault, spool, clock and drivers, and is asked
- * for these; its sandbox hides the rest of the machine from it. Modes and owners, serial ports, radios, the kernel's
- * command line, names and routes are looked at by gatehousectl with the rights of its caller (src/check), which works
- * when the agent does not run, too.
+ * Division of work. The agent knows its devices, their last handshakes (and so names, routes and servers), vault,
+ * spool, clock and drivers, and is asked for these; its sandbox hides the rest of the machine from it. Modes and
+ * owners, serial ports, radios, the kernel's command line and plugins are looked at by gatehousectl with the rights of
+ * its caller (src/check), which works when the agent does not run, too.
  *
  * Devices that are connecting are waited for, CHECK_WAIT in all, so that a check right after a change sees what came of
  * it; the rest is read from memory, DEVICES_PER_TURN in each turn of the loop. One check runs at a time, a second one
