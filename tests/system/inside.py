@@ -4,12 +4,14 @@
 
 Reads /t/install (the README's commands), prints what it does, and writes /t/results: a JSON object a case.
 """
+import itertools
 import json
 import os
 import re
 import secrets
 import signal
 import sys
+import threading
 import time
 import traceback
 
@@ -20,8 +22,10 @@ KEYS = "/etc/gatehouse/keys"
 CONFIG = "/etc/gatehouse/gatehouse.json"
 EXAMPLES = "/usr/share/doc/gatehouse/examples"
 AGENT, MODBUS, SIM = "gatehouse.service", "gatehouse-driver@modbus.service", "gatehouse-driver@sim.service"
+BLE = "gatehouse-driver@ble.service"
 MANAGER = ("org.gatehouse1", "/org/gatehouse1", "org.gatehouse1.Manager")
 WARNING = 4
+BLE_EXPOSURE_MAX = 0.6
 EXPOSURE_MAX = {AGENT: 1.3, MODBUS: 1.5, SIM: 1.3, "gatehouse-keyfile.service": 1.3, "gatehouse-registrar-golioth@x.service": 1.3}
 OWN_UNITS = (AGENT, MODBUS, SIM, "gatehouse-keyfile.service")
 
@@ -135,8 +139,9 @@ def modbus(w):
     wait_for("the driver runs", lambda: active(MODBUS))
     check(unit(AGENT, "MainPID") == pid, "the agent was not restarted for it")
     key = secrets.token_hex(32)
-    w.keys = {"boiler-1": key, "sim-1": w.sim_key}
-    w.cloud = Cloud("/root", [f"first-1:{w.sim_key}:sim-1", f"first-2:{key}:boiler-1"])
+    later = secrets.token_hex(32)
+    w.keys = {"boiler-1": key, "sim-1": w.sim_key, "bthome-80a5": later}
+    w.cloud = Cloud("/root", [f"first-1:{w.sim_key}:sim-1", f"first-2:{key}:boiler-1", f"first-3:{later}:bthome-80a5"])
     ok("systemd-run", "--quiet", "--unit=modbus-server", "python3", SHARED + "/pymodbus-server.py", "--port", "1502")
     ok("cp", EXAMPLES + "/boiler-1.json", "/etc/gatehouse/devices.d/")
     ok("systemctl", "reload", AGENT)
@@ -169,6 +174,64 @@ def serial(w):
     os.unlink("/etc/gatehouse/devices.d/meter-1.json")
     ok("systemctl", "reload", AGENT)
     ok("systemctl", "stop", "serial-line")
+
+
+class SystemBus:
+    """As much of a bench as the stand-in for bluetoothd asks for: the real one does not start on a kernel without Bluetooth."""
+    env = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/run/dbus/system_bus_socket"}
+
+
+def own_bluez(bluez):
+    """None until the bus has read the policy that lets root have the name."""
+    from dbus_client import Error
+
+    try:
+        return bluez(SystemBus())
+    except Error:
+        return None
+
+
+def bluetooth(w):
+    """from apt install gatehouse-plugin-ble to a BTHome sensor's first sample; the plugin goes, and the rest goes on"""
+    from bluez_peer import Bluez
+
+    begun, pid = time.monotonic(), unit(AGENT, "MainPID")
+    ok("apt-get", "install", "gatehouse-plugin-ble", timeout=300)
+    wait_for("the driver runs", lambda: active(BLE))
+    check(unit(AGENT, "MainPID") == pid, "the agent was not restarted for it")
+    bluez = wait_for("the name of bluetoothd", lambda: own_bluez(Bluez))
+    bluez.add_adapter()
+    ended = threading.Event()
+
+    def advertise():
+        for n in itertools.count():
+            if ended.wait(0.2):
+                return
+            bluez.advertise("54:48:E6:8F:80:A5", service={"fcd2": bytes([0x40, 0x00, n & 255, 0x02]) + (2150).to_bytes(2, "little")})
+    advertiser = threading.Thread(target=advertise, daemon=True)
+    advertiser.start()
+    try:
+        # The driver looks for bluetoothd every few seconds.
+        wait_for("it is found, and named", lambda: "bthome-80a5" in run("gatehousectl", "scan", "ble", "seconds=3")[1])
+        ok("gatehousectl", "scan", "ble", "54:48:E6:8F:80:A5", "--add", "seconds=3")
+        write("/root/bthome.key", w.keys["bthome-80a5"])
+        ok("gatehousectl", "key", "set", "bthome-80a5", "first-3", "/root/bthome.key", "--encoding=hex")
+        e = w.cloud.wait("sample", "bthome-80a5")
+        check((e["name"], e["value"], e["unit"]) == ("temperature", 21.5, "Cel"), e)
+        w.figures["apt_to_first_ble_sample_seconds"] = round(time.monotonic() - begun, 1)
+        text = ok("systemd-analyze", "security", "--no-pager", BLE)
+        score = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", text).group(1))
+        w.figures.setdefault("exposure", {})["gatehouse-driver@ble"] = score
+        check(score <= BLE_EXPOSURE_MAX, f"{BLE}: {score}, at most {BLE_EXPOSURE_MAX}")
+        check(unit(BLE, "RestrictAddressFamilies") == "AF_UNIX", unit(BLE, "RestrictAddressFamilies"))
+        ok("gatehousectl", "device", "remove", "bthome-80a5", "--yes")
+    finally:
+        ended.set()
+        advertiser.join()
+        bluez.stop()
+    ok("apt-get", "purge", "gatehouse-plugin-ble", timeout=120)
+    check(state(BLE) == "inactive" and active(AGENT, SIM), "only the plugin's driver ended")
+    samples_go_on(w, "sim-1", "boiler-1")
 
 
 def calls(w):
@@ -481,7 +544,7 @@ def no_key_told(w):
     check("sim-1" in text or "boiler-1" in text, "the journal was looked at")
 
 
-CASES = (installed, quiet, keyfile, first_sample, modbus, serial, calls, stranger, administrator, confined, rotated, registrar,
+CASES = (installed, quiet, keyfile, first_sample, modbus, serial, bluetooth, calls, stranger, administrator, confined, rotated, registrar,
          driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, removed, log_level,
          executes_nothing_else, exposure, no_key_told, purged)
 

@@ -24,7 +24,7 @@ import roots
 ROOT = packages.ROOT
 BUILD_DIR = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PLACE = os.path.join(BUILD_DIR, "system")
-PACKAGES = ("gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus")
+PACKAGES = ("gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus", "gatehouse-plugin-ble")
 INSIDE = ("inside.py", "console.py")
 REPOSITORY = "deb [trusted=yes] file:/t/repo ./\n"
 # What a user answers; and so that the plugin is installed by a command of its own.
@@ -130,6 +130,8 @@ class System:
             shutil.copy(os.path.join(roots.HERE, name), self.shared)
         shutil.copy(os.path.join(ROOT, "tests", "peers", "pymodbus-server.py"), self.shared)
         shutil.copy(os.path.join(ROOT, "tests", "prove", "lines.py"), self.shared)
+        for name in ("bluez_peer", "dbus_client", "harness", "ports", "waiting"):
+            shutil.copy(os.path.join(ROOT, "tests", "integration", name + ".py"), self.shared)
         with open(os.path.join(self.shared, "install"), "w", encoding="utf-8") as f:
             f.write("\n".join(readme_commands()) + "\n")
         self.file("etc/systemd/system/cases.service", UNIT)
