@@ -18,7 +18,7 @@ struct bus_ops {
     void (*ready)(void *userdata);
     /* Another process owns the name; text for the user. The program ends. */
     void (*name_lost)(void *userdata, const char *why);
-    /* What the fleet counts has changed; at most once a second. */
+    /* The fleet's counts have changed; at most once a second. */
     void (*changed)(void *userdata);
     void *userdata;
 };

@@ -132,7 +132,7 @@ static bool hungry(const struct caller_user *u)
     return !u->unbounded && u->left < (int64_t)CALLERS_CPU_BURST;
 }
 
-/* What has come in since the last time, shared by those who can take it; how many those are. */
+/* Shares the time since the last refill among the users that can take it; returns how many those are. */
 static size_t refill(struct callers *c, uint64_t now)
 {
     uint64_t passed = now - MIN_OF(now, c->refilled), share;

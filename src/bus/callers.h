@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What callers on the bus may cost: of the processor, and in answers that they have not read. Pure: the caller of these
- * functions gives the time (CLOCK_BOOTTIME), learns uids, measures what calls take, and sends pings.
+/* The cost that callers on the bus may cause: of the processor, and in answers that they have not read. Pure: the
+ * caller of these functions gives the time (CLOCK_BOOTTIME), learns uids, measures what calls take, and sends pings.
  *
  * Everything is counted of a user, over all its connections, and outlives them: who connects anew brings nothing with
  * him. root is served as it comes. All others together get CALLERS_CPU_PERCENT of a processor, shared evenly by those

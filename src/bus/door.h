@@ -14,7 +14,7 @@ int door_open(struct bus *b);
 /* All that holds callers or their users has been let go of. Closes b->connection too. */
 void door_close(struct bus *b);
 
-/* What is to become of the call that sd-bus is carrying out. */
+/* The fate of the call that sd-bus is carrying out. */
 enum letter_fate door_fate(const struct bus *b);
 /* Lets sd-bus carry out what was put back into its queue; charged to u. */
 void door_run(struct bus *b, struct caller_user *u);

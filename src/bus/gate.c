@@ -336,8 +336,8 @@ static bool pong(struct gate *g, struct caller *one, const struct outline *m)
     return false;
 }
 
-/* Who sent it, if it is of interest at all: calls of everybody, and answers, which but for pings we ask of services
- * that run as root, or beside us. */
+/* The sender, if the message is of interest at all: calls of everybody, and answers, which except for pings come from
+ * services that run as root, or beside us. */
 static struct caller *sender_of(struct gate *g, const struct outline *m)
 {
     struct caller *one = callers_find(g->callers, m->sender);

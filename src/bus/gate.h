@@ -4,7 +4,7 @@
 /* Stands between the bus and sd-bus, which reads messages of any size as they come, one a turn of the loop, and learns
  * of none of them who sent it. Here the stream from the bus is cut into messages at once. What nobody waits for is
  * dropped, what is too large is never stored, and the rest waits by user: root's first, then the others in turn, as far
- * as callers.h lets them. Pure but for the descriptors that messages carry, which it closes.
+ * as callers.h lets them. Pure except for the descriptors that messages carry, which it closes.
  *
  * The stream is the bus daemon's own, who has validated every message; what senders put into it is not believed. Loop
  * thread. */
@@ -34,7 +34,7 @@ struct letter {
 struct letter *letter_free(struct letter *l);
 DEFINE_FREEP(struct letter, letter_free)
 
-/* What the bus takes now. */
+/* The room of the bus. */
 enum gate_room {
     GATE_ROOM_NONE,  /* only root's calls are handed on, and what comes from the bus itself */
     GATE_ROOM_SMALL, /* and those whose answers are not large */

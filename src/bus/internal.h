@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of src/bus share. */
+/* Shared by the files of src/bus. */
 
 #include "bus/bus.h"
 
@@ -114,7 +114,7 @@ int managed_register(struct bus *b);
 /* Nobody is there to be answered. */
 void managed_reset(struct bus *b);
 void managed_device_gone(struct bus *b);
-/* Who asked has left the bus. */
+/* The caller has left the bus. */
 void managed_gone(struct bus *b, const char *name);
 /* Whether an answer to this sender is in the making. */
 bool managed_under_way(const struct bus *b, const char *sender);

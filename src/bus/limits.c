@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <string.h>
 
-/* What answers take at most, or so: texts of ordinary length. */
+/* Approximate bounds of answers: texts of ordinary length. */
 #define COST_SMALL 1024
 #define COST_PROPERTIES 4096
 #define COST_OBJECT 1800

@@ -49,7 +49,7 @@ static void drop(struct bus *b, struct managed_walk **link)
         sd_event_source_set_enabled(b->walk_source, SD_EVENT_OFF);
 }
 
-/* What sd-bus itself says of each object. */
+/* The standard interfaces that sd-bus adds to each object. */
 static int append_standard(sd_bus_message *m)
 {
     return sd_bus_message_append(m, "{sa{sv}}{sa{sv}}{sa{sv}}", "org.freedesktop.DBus.Peer", 0,

@@ -88,7 +88,7 @@ static bool own_or_root(uint32_t uid)
     return uid == 0 || uid == geteuid();
 }
 
-/* What the members of ADMIN_GROUP may not. */
+/* Actions that members of ADMIN_GROUP may not use. */
 static bool for_root_only(const char *action)
 {
     return strcmp(action, ACTION_MANAGE_KEYS) == 0 || strcmp(action, ACTION_EXPORT_KEYS) == 0 ||
@@ -267,7 +267,7 @@ static int refuse(sd_bus_message *m, const char *action, uint32_t uid, sd_bus_er
                              for_root_only(action) ? "" : ", and the group " ADMIN_GROUP, uid);
 }
 
-/* What has come of it. 1, or an error. */
+/* The verdict: 1, or an error. */
 static int judge(const struct policy_request *request, sd_bus_message *m, uint32_t uid, sd_bus_error *error)
 {
     const char *member = sd_bus_message_get_member(m), *action = request->action;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Values of points as variants of D-Bus. Pure but for the message. */
+/* Values of points as variants of D-Bus. Pure except for the message. */
 
 #include "base/sample.h"
 

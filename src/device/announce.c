@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the profile wants said after each connection, before any sample: that the device is there, and what its points
- * are. One message after the other.
+/* The profile's announcements after each connection, before any sample: that the device is there, and its points. One
+ * message after the other.
  *
  * What a broker keeps of that outlasts the device, so it is written down (announced-file.h) before it is said, and
  * taken back by an empty message once it is said no longer: READING what is kept, WRITING what is going to be, SAYING
@@ -238,7 +238,7 @@ static void write_down(struct device *d, void (*done)(int r, void *userdata))
         with_file(d, write_file, done);
 }
 
-/* What could not be written is tried again when there is something to be said the next time. */
+/* A failed write is tried again with the next announcement. */
 static void note_written(struct device *d, int r)
 {
     if (r == -ECANCELED)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a cloud is told of a device and of its points beside samples, what it keeps of that, and which samples it is to
- * have at all; and what it is asked. Part of device/internal.h, which others include; loop thread. */
+/* Messages to a cloud beside samples: announcements, the ones that it retains, requests; and the choice of samples that
+ * it gets at all. Part of device/internal.h, which others include; loop thread. */
 
 #include "base/sample.h"
 

@@ -6,5 +6,5 @@
 struct device;
 struct vault_change;
 
-/* What is newer than the vault's becomes the first step of a change that is committed anyway. */
+/* A time newer than the vault's becomes the first step of a change that is committed anyway. */
 void session_add_authenticated(const struct device *d, struct vault_change *change);

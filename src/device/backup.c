@@ -70,7 +70,7 @@ static void on_sealed(int r, uint8_t *data, size_t n, const struct error *e, voi
         finish(b, r);
 }
 
-/* What may block for ever, or holds something already, is not written to. */
+/* Refuses a file that may block for ever, or that has content already. */
 static int check_file(int fd, struct error *e)
 {
     int flags = fcntl(fd, F_GETFL);

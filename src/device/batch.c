@@ -275,7 +275,7 @@ static void finish(struct batch *b)
     job_finish(f->jobs, job, state);
 }
 
-/* What has not begun will not. */
+/* Drops devices that have not begun. */
 static void drop(struct batch *b, struct batch_list *list, const char *outcome, const char *reason)
 {
     while (list->first) {

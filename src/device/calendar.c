@@ -110,8 +110,8 @@ static bool window_is_open(const struct fleet *f)
     return !window_of(f)->set || (clock_synchronized() && window_next(window_of(f), now) <= now);
 }
 
-/* What came of age may begin at `when` of CLOCK_BOOTTIME at the earliest; looked at again while the window is closed,
- * as the wall clock may be set meanwhile. */
+/* The earliest time, of CLOCK_BOOTTIME, at which a key that came of age at `when` may be rotated; looked at again while
+ * the window is closed, as the wall clock may be set meanwhile. */
 static uint64_t in_window(const struct fleet *f, uint64_t when, uint64_t now)
 {
     uint64_t opens, realtime = clock_realtime();

@@ -11,7 +11,7 @@ struct fleet;
 void clock_care_begin(struct fleet *f);
 /* The configuration believes in it differently. */
 void clock_care_follow(struct fleet *f);
-/* What it cannot be before is known: the spool's times too. */
+/* Whether the lower bounds of the clock are known: the spool's times too. */
 bool clock_care_ready(struct fleet *f);
 /* Says once what is wrong with it. */
 void clock_care_tell(struct fleet *f);

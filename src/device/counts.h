@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the fleet counts of rotations for those who watch it: how many devices are where in one, and how many ended in
- * which way since the start. Kept as it happens, so that reading costs nothing. Loop thread; cannot fail. */
+/* The fleet's counts of rotations: how many devices are in each state, and how many ended in which way since the
+ * start. Kept as it happens, so that reading costs nothing. Loop thread; cannot fail. */
 
 #include "rotation/machine.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What the operator does with keys by hand. Each is an event of the device's rotation, which knows whether it is safe,
+/* The operator's acts on keys. Each is an event of the device's rotation, which knows whether it is safe,
  * commits it, and replies. One at a time. */
 #include "base/log.h"
 #include "device/damage.h"
@@ -90,7 +90,7 @@ void act_reply(struct device *d, enum rotation_event_type type, int r, const cha
     }
     if (type != d->act.type)
         return; /* Connect, and removals that have nobody waiting */
-    /* What the vault said is more exact than that the commit failed. */
+    /* The vault's reason is more exact than that the commit failed. */
     if (r < 0 && d->act.r < 0) {
         r = d->act.r;
         error_set(&e, r, "%s", d->act.reason ?: strerrordesc_np(-r));
@@ -117,7 +117,7 @@ static void submit(struct device *d, bool confirmed)
     int r;
 
     d->act.confirmed = confirmed;
-    /* Whoever insists need not wait for what a handshake with the present key has to say. */
+    /* An operator who insists need not wait for a handshake with the present key. */
     if (confirmed && d->probe.done)
         probe_abort(d);
     r = rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
@@ -222,8 +222,7 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
 void device_begin_removal(struct device *d, bool force, device_done done, void *userdata)
 {
     struct error e = {0};
-    /* What was never offered, or was turned down because the identity is somebody else's, need not be deleted anywhere.
-     */
+    /* A key that was never offered, or refused because the identity is another's, need not be deleted anywhere. */
     bool unknown = registration_unknown(d) || registration_conflict(d);
     int r;
 

@@ -87,7 +87,7 @@ static void tell_left(const struct vault_entry *entry, enum vault_slot slot)
 
 /* ── A key in its place ── */
 
-/* Whatever else the rotation knew is still so. */
+/* Everything else that the rotation knew still holds. */
 static int change_rotation(struct device *d, struct vault_change *change,
                            void (*edit)(struct device *d, struct rotation_durable *durable))
 {

@@ -8,7 +8,7 @@
 
 /* The device stops: its main key, or all that the vault has of it, does not open, or contradicts itself. */
 bool device_damaged(const struct device *d);
-/* What is damaged, and the ways out; of an entry in quarantine, or a device that is damaged. */
+/* The damage, and the ways out; of an entry in quarantine, or a device that is damaged. */
 const char *damage_words(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size);
 /* Once, to the journal; nothing if all is well. */
 void damage_tell(const struct device *d);

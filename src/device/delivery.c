@@ -155,7 +155,7 @@ static void prove(struct device *d)
         retry_later(d, 0);
 }
 
-/* What is no matter of the line will hardly be over by the next try: somebody should know. */
+/* Reports failures that are not the line's: they will hardly be over by the next try. */
 static void say_why(struct device *d, int r)
 {
     const char *why = r == -ECONNRESET ? "the server rejects the message (RST)"
@@ -269,7 +269,7 @@ static ssize_t pack(struct device *d, const struct device_names *names, const st
     return r;
 }
 
-/* What came of a point that was removed meanwhile is sent, but not to be kept: nobody would take it back. */
+/* A sample of a point removed meanwhile is sent, but not to be retained: nobody would take it back. */
 static bool still_there(const struct device *d, const char *point)
 {
     return d->config->templated || config_point(d->config, point);
@@ -308,7 +308,7 @@ static ssize_t make_pack(struct device *d, struct profile_message *ret)
     return 0;
 }
 
-/* What has piled up is not thrown at the cloud at once: the profile may bound the requests a second. */
+/* A backlog is not sent at once: the profile may bound the requests a second. */
 static bool rate_allows(struct device *d)
 {
     unsigned rate = d->uplink->profile->drain_rate;

@@ -43,7 +43,7 @@ void delivery_moved(struct device *d);
 /* Bytes of a pack, whatever happened to those before. */
 size_t delivery_bytes_allowed(const struct device *d);
 const char *delivery_failure_text(enum pack_failure failure);
-/* What bounds its packs, "" for nothing but the profile; into the buffer. */
+/* The bounds of its packs, "" for nothing but the profile; into the buffer. */
 const char *delivery_limits(const struct device *d, char *buffer, size_t size);
 
 /* standstill.c */

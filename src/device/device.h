@@ -48,7 +48,7 @@ enum device_state {
 };
 #define DEVICE_STATES (DEVICE_IDLE + 1)
 
-/* What show prints; texts are the device's and valid until the loop turn ends. Times: CLOCK_REALTIME, 0 = never. */
+/* The output of `show`; texts are the device's and valid until the loop turn ends. Times: CLOCK_REALTIME, 0 = never. */
 struct device_status {
     const char *id, *driver, *uplink;
     const char *file, *address; /* of its sensor, in its driver's words; "" if its file does not say */
@@ -106,7 +106,7 @@ int device_reset_counter(struct device *d, device_done done, void *userdata, str
 void device_connect(struct device *d);
 void device_disconnect(struct device *d);
 
-/* Who wants something written: it stands in the journal. */
+/* The caller of a write, for the journal. */
 struct device_asker {
     uint32_t uid;      /* of the caller on the bus; NOBODY: none */
     const char *words; /* "a caller on the bus", "cloud by command 7" */
@@ -120,7 +120,7 @@ void device_write_refused(struct device *d, const struct device_asker *asker, co
                           const char *reason);
 typedef void (*device_value)(int r, const struct sample_value *value, uint64_t time, const struct error *e,
                              void *userdata);
-/* What its driver has counted: an object of numbers, the caller's for the call only; NULL with r < 0. */
+/* The driver's counts: an object of numbers, the caller's for the call only; NULL with r < 0. */
 typedef void (*device_counts)(int r, json_object *counts, const struct error *e, void *userdata);
 int device_statistics(struct device *d, device_counts done, void *userdata, struct error *e);
 /* The newest of each point that came, by the names of the points, valid for this turn; the array is the caller's. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What downlink.c (hears commands and carries them out) and outcome.c (remembers them, and tells what became of them)
- * know of each other. Nobody else includes this. Loop thread; all belongs to the device's struct downlink. */
+/* Shared by downlink.c (receives commands and carries them out) and outcome.c (remembers them, and reports their
+ * outcomes). Nobody else includes this. Loop thread; all belongs to the device's struct downlink. */
 
 #include "device/internal.h"
 
@@ -61,11 +61,11 @@ struct remembered *outcome_recall(struct downlink *l, const struct profile_comma
 bool outcome_is_repeat(const struct remembered *m, const struct profile_command *c, const char *value);
 /* A command that is going to be carried out. NULL: no memory. */
 struct remembered *outcome_expect(struct downlink *l, const struct profile_command *c, const char *value);
-/* What became of it, which is told until the cloud has heard it, up to OUTCOME_TRIES times. */
+/* Sets its outcome, which is sent until the cloud has it, up to OUTCOME_TRIES times. */
 void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *text, const struct sample_value *set);
 /* Tells it (again), unless it is on its way: then beside that. */
 void outcome_tell(struct remembered *m);
-/* What was not carried out, and so is not remembered. */
+/* Sends the outcome of a command that was not carried out, and so is not remembered. */
 void outcome_tell_once(struct device *d, const struct profile_command *command, enum profile_outcome outcome,
                        const char *text);
 /* The session stands: what the cloud has not heard yet. */

@@ -121,7 +121,7 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
         on_written(r, NULL, &e, run);
 }
 
-/* Whoever has the device's key can send as much of that as the line takes. */
+/* A holder of the device's key can send as many as the line takes. */
 static void no_command(struct downlink *l, const struct error *e)
 {
     uint64_t before = l->complaints.denied;
@@ -313,7 +313,7 @@ static void on_asked(int r, const struct uplink_response *response, void *userda
         log_warning(d->config->id, "commands that wait cannot be asked for: %s", strerrordesc_np(-r));
 }
 
-/* What the broker does not show by itself when it is subscribed to. The device outlives its session's requests. */
+/* Requests values that the broker does not send upon subscription. The device outlives its session's requests. */
 static void ask(struct listening *at)
 {
     struct device *d = at->downlink->device;
@@ -361,9 +361,8 @@ bool downlink_busy(const struct device *d)
     return l && (l->n_running > 0 || outcome_pending(l));
 }
 
-/* What the broker has kept comes as soon as it is listened to, and would fail for want of a driver that is only about
- * to connect, as after a start of the machine. Nothing is lost meanwhile: the broker, or the session, goes on keeping
- * it. */
+/* Kept commands arrive upon subscription, and would fail for want of a driver that is only about to connect, as after a
+ * start of the machine. Nothing is lost meanwhile: the broker, or the session, goes on keeping them. */
 static bool wait_for_driver(struct device *d)
 {
     const struct config_uplink *u = d->uplink->settings;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What drivers are given, and what comes from them. */
+/* Sets of devices for drivers, and reports from them. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "device/internal.h"
@@ -74,7 +74,7 @@ static void on_driver_changed(struct link_driver *driver, void *userdata)
         log_notice(NULL, "driver %s connected", link_driver_name(driver));
     else
         log_notice(NULL, "driver %s disconnected: %s", link_driver_name(driver), link_driver_last_error(driver));
-    /* What it reported is over; the next one reports anew. */
+    /* Its reports are void; the next connection reports anew. */
     for (size_t i = 0; i < f->n_devices; i++)
         if (strcmp(f->devices[i]->config->driver, link_driver_name(driver)) == 0)
             of_driver(f->devices[i], link_driver_connected(driver));

@@ -56,7 +56,7 @@ static void finish(struct export *x, int r)
     export_free(x);
 }
 
-/* Whoever has it may tell the cloud, so that what then stands there is ours. */
+/* The receiver may give it to the cloud; a credential there is ours then. */
 static void note_offered(struct device *d)
 {
     struct vault_change *change;

@@ -382,7 +382,7 @@ static int on_stop(sd_event_source *source, void *userdata)
 {
     struct fleet *f = userdata;
 
-    /* What ends meanwhile may take devices away. */
+    /* An operation that ends meanwhile may remove devices. */
     f->stop.left = MIN_OF(f->stop.left, f->n_devices);
     for (int i = 0; i < STOP_PER_TURN && f->stop.left > 0; i++) {
         struct device *d = f->devices[--f->stop.left];

@@ -56,7 +56,7 @@ struct fleet_totals {
     const char *spool_problem; /* why samples cannot be kept, "" if they can; valid until the loop turn ends */
 };
 
-/* What the configuration's files alone cannot show: that each uplink's profile is there and right. Needs no fleet.
+/* Checks what the files alone cannot show: that each uplink's profile exists and is right. Needs no fleet.
  * -EBADMSG with all mistakes. */
 int fleet_check_profiles(const struct config *config, const char *config_dir, bool devices, struct mistakes *mistakes);
 
@@ -70,7 +70,7 @@ int fleet_stop(struct fleet *f, void (*stopped)(int r, void *userdata), void *us
 
 struct jobs *fleet_jobs(struct fleet *f);
 struct link_host *fleet_link(struct fleet *f);
-/* What runs; another one after a reload. */
+/* The running configuration; another one after a reload. */
 const struct config *fleet_config(const struct fleet *f);
 struct vault *fleet_vault(struct fleet *f);
 /* For what is local to this machine and may block all the same: files, passwd look-ups. */

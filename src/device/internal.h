@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of src/device share: a device is one struct whose parts each have a file.
+/* Shared by the files of src/device: a device is one struct whose parts each have a file.
  *
  *   fleet.c      all devices: index, start, stop            uplinks.c   what the children of one uplink share
  *   reload.c     another configuration                      drivers.c   what comes from and goes to drivers
@@ -61,7 +61,7 @@ struct registrations {
     sd_event_source *timer;
 };
 
-/* What the uplinks of a configuration say to their clouds, in the order of these. */
+/* The profiles of a configuration's uplinks, in the order of these. */
 struct profiles {
     struct profile **list; /* references */
     size_t n;
@@ -218,7 +218,7 @@ struct device {
     } availability;
 };
 
-/* What is known of the time from clouds, in a boot whose clock was never set. All times but `offset` are
+/* The time as clouds told it, in a boot whose clock was never set. All times but `offset` are
  * CLOCK_BOOTTIME. */
 struct server_time {
     struct uplink_call *call; /* the question under way */
@@ -328,7 +328,7 @@ void turn_release(struct device *d);
 void turn_again(struct device *d);
 
 /* batch.c */
-/* What a batch can begin now; its devices go before those whose keys came of age. */
+/* Begins as much of a batch as possible; its devices go before those whose keys came of age. */
 void batch_run(struct fleet *f, uint64_t now);
 /* When batch_run() is to be called again; USEC_INFINITY: something will say so. */
 uint64_t batch_wake(struct fleet *f, uint64_t now);
@@ -383,7 +383,7 @@ void backup_dir_leave(struct fleet *f);
 /* uplinks.c */
 int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);
 struct shared_uplink *shared_uplink_put(struct shared_uplink *u);
-/* What the files alone cannot show: that each configured uplink can be made. */
+/* Checks what the files alone cannot show: that each configured uplink can be made. */
 int shared_uplinks_check(struct fleet *f, struct error *e);
 /* Whether a device of this uplink may stay as it is under this configuration with these profiles. */
 bool shared_uplink_current(const struct shared_uplink *u, const struct config *config, const struct profiles *profiles);
@@ -457,7 +457,7 @@ struct device_names {
     struct profile_names profile;
     char opaque[OPAQUE_ID_SIZE];
 };
-/* What the profile's words stand for; valid as long as the device's configuration. 0 or -errno. */
+/* The values of the profile's words; valid as long as the device's configuration. 0 or -errno. */
 int device_names(const struct device *d, struct device_names *ret);
 int message_send(struct uplink_session *s, const struct profile_message *m, uplink_done done, void *userdata,
                  struct uplink_call **ret);
@@ -550,7 +550,7 @@ void export_leave(struct fleet *f);
 int spooling_begin(struct fleet *f, struct error *e);
 /* The configuration is another one. */
 void spooling_follow(struct fleet *f);
-/* What is not on disk yet goes there. */
+/* Writes samples that are not on disk yet. */
 void spooling_end(struct fleet *f);
 
 /* sensor.c */

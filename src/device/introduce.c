@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who a device is to a broker: its client id, and the will that it leaves there. */
+/* A device's introduction to a broker: its client id and its will. */
 #include "config/client-id.h"
 #include "device/internal.h"
 

@@ -60,7 +60,8 @@ void job_progress(struct jobs *jobs, struct job *job, const char *device, bool o
                   const char *reason);
 /* A line in its results that counts nothing. */
 void job_note(struct job *job, const char *device, const char *outcome, const char *reason);
-/* What the work on a device waits for: a line "waiting" in the results, until the device's own takes its place. */
+/* Sets the reason for which a device's work waits: a line "waiting" in the results, until the device's own takes its
+ * place. */
 void job_waiting(struct job *job, const char *device, const char *reason);
 /* A find of a scan, likewise; takes a reference. */
 void job_found(struct job *job, json_object *found);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a driver wants remembered of one sensor beside its key, and when that may be believed and written.
+/* The text that a driver wants remembered of one sensor beside its key, and when it may be believed and written.
  *
  * An act is the operator's: another key, none, or a counter that begins anew. While one is under way nothing is
  * written, since the vault would apply it behind the act and undo it; once it is done the words before it are void, and

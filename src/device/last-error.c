@@ -23,7 +23,7 @@ static bool succeeds_compromised(const struct device *d)
            (m->d.state == ROTATION_SWAPPED || m->d.state == ROTATION_RETIRING);
 }
 
-/* What the session's last attempt ended with: it names the server and, if it was refused, the identity. */
+/* The end of the session's last attempt: it names the server and, if it was refused, the identity. */
 static const char *of_session(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size)
 {
     if (d->report != ROTATION_REPORT_REFUSED || !has_both(entry))

@@ -52,8 +52,7 @@ int fleet_begin_change(struct fleet *f, struct error *e)
     return f->stopping ? error_set(e, -ESHUTDOWN, "the agent is stopping") : 0;
 }
 
-/* What is being committed of its rotation is waited for: whoever comes after it on the same credentials begins with
- * what the vault says. */
+/* Waits for a commit of its rotation: a successor on the same credentials begins with the vault's state. */
 static void settle(struct device *d)
 {
     if (d->pending || d->mending)

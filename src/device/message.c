@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What all use that say something to the cloud in the profile's words. */
+/* Common part of all messages to the cloud that use the profile's words. */
 #include "base/log.h"
 #include "device/internal.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is wrong in the files, as long as it is: what was not loaded, why the last reload was refused, and what plugins
- * complain of later. */
+/* Mistakes in the files, as long as they last: files not loaded, the reason of the last refused reload, and later
+ * complaints of plugins. */
 #include "device/internal.h"
 
 #include <string.h>

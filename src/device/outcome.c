@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What became of the last commands, and that the cloud hears it. An outcome that did not get there, since the session
- * had ended or the cloud did not answer, is told again: on the next session, or after a while. */
+/* Outcomes of the last commands, and their way to the cloud. An outcome that was not delivered, since the session had
+ * ended or the cloud did not answer, is sent again: on the next session, or after a while. */
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -169,7 +169,7 @@ static void tell_later(struct downlink *l, uint64_t wait)
 
     if (l->tell)
         sd_event_source_get_enabled(l->tell, &enabled);
-    /* What fails now does not put off what has failed before. */
+    /* A failure now does not put off the retry of an earlier one. */
     if (enabled != SD_EVENT_OFF && sd_event_source_get_time(l->tell, &before) >= 0 && before <= when)
         return;
     if (!l->tell &&

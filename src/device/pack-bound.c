@@ -4,7 +4,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 
-/* What was accepted is known to pass; otherwise half of what failed. */
+/* An accepted size is known to pass; otherwise half of the failed one. */
 static size_t smaller(struct pack_bound *b, size_t bytes, size_t limit)
 {
     if (limit > 0 && limit < bytes)

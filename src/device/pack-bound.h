@@ -18,7 +18,7 @@ enum pack_failure {
     PACK_SILENT,    /* it answers other messages, but not this one; or the line is bad */
 };
 
-/* What to do next. */
+/* The next step. */
 enum pack_step {
     PACK_AGAIN,   /* the same pack, later */
     PACK_SMALLER, /* fewer samples */

@@ -51,7 +51,7 @@ static int read_one(const struct config *config, const char *config_dir, const s
     return -EBADMSG;
 }
 
-/* What an uplink before this one has read already; `all` are as many as uplinks. NULL: none has, or in vain. */
+/* The profile if an earlier uplink has read it; `all` are as many as uplinks. NULL: none has, or in vain. */
 static struct profile *read_before(const struct config *config, size_t i, struct profile *const *all, bool *ret_in_vain)
 {
     for (size_t k = 0; k < i; k++)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of a provisioning share: provision.c reads the list twice, provision-check.c judges each row the first
- * time, provision-make.c gives it a key the second time and makes the devices in the end. Loop thread, but for
+/* Shared by the files of a provisioning: provision.c reads the list twice, provision-check.c judges each row the first
+ * time, provision-make.c gives it a key the second time and makes the devices in the end. Loop thread, except
  * provision_parse(). */
 
 #include "base/map.h"

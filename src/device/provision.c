@@ -158,7 +158,7 @@ static int parse_row(struct provision *p, size_t i, struct error *e)
     if (row->mistake)
         return 0;
     wrong = wrong_name(row);
-    /* What is configured stays as it is; the configuration does not change meanwhile. */
+    /* Configured devices stay as they are; the configuration does not change meanwhile. */
     if (!wrong && !config_device(p->fleet->config, row->device)) {
         r = parse_device(p, i, &why);
         wrong = r == -EINVAL ? why.text : NULL;
@@ -244,7 +244,7 @@ static void on_plugins(struct mistakes *mistakes, void *userdata)
     read_page(p);
 }
 
-/* What the drivers that are there think of the page's devices; then the next page. */
+/* Asks the connected drivers about the page's devices; then comes the next page. */
 static void ask_plugins(struct provision *p)
 {
     struct config_device *devices[LIST_ROWS];

@@ -18,7 +18,7 @@ struct reload {
     struct config *config;
     struct profiles profiles; /* of its uplinks */
     struct mistakes mistakes;
-    /* What is under way of devices that are going to be made anew is waited for. */
+    /* Operations under way of devices that are going to be made anew; waited for. */
     size_t under_way;
     sd_event_source *pausing;
     device_done done;
@@ -122,7 +122,7 @@ int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e)
     return error_set(e, r, "%s", text);
 }
 
-/* What it had is in the reload then, and what the reload had is the fleet's. */
+/* Exchanges the fleet's configuration and the reload's. */
 static void exchange(struct reload *reload)
 {
     struct fleet *f = reload->fleet;

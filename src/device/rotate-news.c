@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a rotation tells when it has come to something: the journal, jobs, batches, and whoever listens. */
+/* Reports of a rotation's progress and end: to the journal, jobs, batches and listeners. */
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"

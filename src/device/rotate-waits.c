@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a rotation waits for, in words, and until when: as `rotate` tells while it waits, and `show` at any time. */
+/* The reason and the time for which a rotation waits: `rotate` prints them while it waits, `show` at any time. */
 #include "base/clock.h"
 #include "base/limits.h"
 #include "device/internal.h"

@@ -151,7 +151,7 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
     if (r >= 0 && commit->change == ROTATION_CHANGE_SWAP)
         r = vault_change_restored(change, false);
 
-    /* What is removed takes its blob with it. */
+    /* A removed entry takes its blob with it. */
     if (r >= 0 && commit->change != ROTATION_CHANGE_FORGET_ALL)
         r = vault_change_rotation(change, commit->blob, commit->blob_size);
     if (r < 0) {

@@ -14,7 +14,7 @@
 #include <sys/mman.h>
 #include <sys/queue.h>
 
-/* What a device has of this, once it had reason to. */
+/* State of a device that has, or had, such a key. */
 struct sensor_key {
     TAILQ_ENTRY(sensor_key) by_due, by_dirty;
     struct device *device;
@@ -149,7 +149,7 @@ static int open_key(struct device *d, int *ret_fd, struct error *e)
     return *ret_fd < 0 ? error_errno(e, *ret_fd, "cannot tell the driver that there is no key") : 0;
 }
 
-/* What is remembered of it: the latest of the driver's, or the vault's. */
+/* The remembered text: the latest of the driver's, or the vault's. */
 static void remembered(struct device *d, char ret[LINK_KEPT_MAX])
 {
     struct vault_entry *entry = entry_of(d->fleet, d->config->id);

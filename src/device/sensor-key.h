@@ -24,7 +24,7 @@ void sensor_key_done(struct device *d);
 
 /* Its driver has connected, or has to open the device anew: it gets the key, if there is one. */
 void sensor_key_due(struct device *d);
-/* What the driver wants remembered. */
+/* Remembers a text for the driver. */
 void sensor_key_keep(struct device *d, const char *text);
 /* The device was removed: its key goes, and what was remembered. */
 void sensor_key_forget_of(struct fleet *f, const char *id);

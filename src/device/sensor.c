@@ -70,7 +70,7 @@ void sensor_count(struct device *d, bool counted)
         d->fleet->sensors[d->sensor.shown]--;
 }
 
-/* What is shown may be something else now. */
+/* Updates what is shown. */
 static void update(struct device *d)
 {
     enum sensor_state before = d->sensor.shown, now = shown(d);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a server's clock is against CLOCK_BOOTTIME, from its answers to the question for its time. An answer was
+/* A server's clock against CLOCK_BOOTTIME, from its answers to the request for its time. An answer was
  * written between question and arrival: it is taken for the middle (as in SNTP, RFC 4330 section 5), so it is wrong by
  * half a round trip at most, and of several that of the shortest counts. Pure; all in microseconds. */
 

@@ -159,7 +159,7 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
     }
 }
 
-/* What a session says that is no longer the device's. */
+/* States of a session that is no longer the device's. */
 static void on_lingering_state(void *userdata, enum uplink_state state, const char *reason) {}
 
 static const struct uplink_session_ops lingering_ops = {.state = on_lingering_state};
@@ -321,7 +321,7 @@ void session_adopt_probe(struct device *d)
     }
     d->probe.session = NULL;
     session_linger_end(d);
-    /* What the old key is worth says nothing of the new one; and commands are heard over the new session. */
+    /* A proof of the old key says nothing about the new one; and commands arrive over the new session. */
     d->proof = proof_free(d->proof);
     delivery_moved(d);
     announce_end(d);

@@ -71,7 +71,7 @@ static int on_orphans(sd_event_source *source, uint64_t usec, void *userdata)
     return 0;
 }
 
-/* What an earlier run left is known now. */
+/* Called when the samples of an earlier run are known. */
 static void on_more_of_all(void *userdata)
 {
     struct fleet *f = userdata;

@@ -91,7 +91,7 @@ static void add_rotation(struct summary *s, struct device *d)
     if (strcmp(state, "idle") == 0)
         return;
     add_phase(s, state);
-    /* What follows by itself is counted, and not listed. */
+    /* States that end by themselves are counted, and not listed. */
     if (strcmp(state, "swapped") == 0 || strcmp(state, "retiring") == 0 || s->n_rotations == ELEMENTSOF(s->rotations))
         return;
     waits = rotate_waits(d, &until);

@@ -36,7 +36,7 @@ struct summary {
     struct {
         const char *name;
         uint32_t devices;
-    } phases[SUMMARY_PHASES_MAX]; /* of rotations, but for idle ones */
+    } phases[SUMMARY_PHASES_MAX]; /* of rotations, except idle ones */
     size_t n_phases;
     struct summary_rotation rotations[SUMMARY_ROTATIONS_MAX]; /* whose new key is not main yet, the first few */
     size_t n_rotations;

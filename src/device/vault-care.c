@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is done to the vault as a whole with a key that comes in a descriptor: Rekey, SetRecoveryKey. One at a time. */
+/* Operations on the whole vault with a key that comes in a descriptor: Rekey, SetRecoveryKey. One at a time. */
 #include "device/internal.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a broker keeps of devices that are being removed, or are gone: taken back over the device's own session, since
- * hardly anybody else may publish there. For one that is gone a session is made, with what the vault still has; it ends
- * when nothing is kept any more. */
+/* Takes back the messages that a broker retains of removed devices: over the device's own session, since hardly anybody
+ * else may publish there. For a device that is gone a session is made with the credential left in the vault; it ends
+ * when nothing is retained any more. */
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -79,7 +79,7 @@ struct ghost {
     struct uplink_call *call;
     size_t i;
     sd_event_source *end;
-    bool gone;    /* freed, but for a worker that writes its file */
+    bool gone;    /* freed, except while a worker writes its file */
     bool writing; /* one does */
 };
 
@@ -213,7 +213,7 @@ static const struct vault_entry *find_entry(struct fleet *f, const char *id, con
     return NULL;
 }
 
-/* Whoever is still there takes back by himself what is not wanted. */
+/* A device that still exists takes back by itself what is not wanted. */
 static bool is_there(const struct fleet *f, const char *id, const char *broker)
 {
     const struct device *d = fleet_find((struct fleet *)f, id);
@@ -264,7 +264,7 @@ static void haunt(struct fleet *f, const char *id, struct announced *a)
     f->ghosts = g;
 }
 
-/* What a worker has found. */
+/* The findings of a worker. */
 struct orphans {
     struct fleet *fleet;
     struct orphan {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the driver's end share: client.c (connection), client-report.c (samples and states under way) and
- * client-call.c (the set of devices, and what the agent asks of us) and client-scan.c (what scans find). Included by
- * these only. */
+/* Shared by the files of the driver's end: client.c (connection), client-report.c (samples and states under way),
+ * client-call.c (the set of devices, and the agent's requests) and client-scan.c (findings of scans). Included by these
+ * only. */
 
 #include "base/limits.h"
 #include "base/map.h"
@@ -84,7 +84,7 @@ void client_reports_reset(struct link_client *c);
 /* Sends what may be sent, after all that is to be done now. */
 int client_flush_soon(struct link_client *c);
 int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_reader *r);
-/* What the agent may have still, before the end. */
+/* Sends what the agent may still get before the end. */
 void client_send_last(struct link_client *c);
 void client_send_told(struct link_client *c);
 

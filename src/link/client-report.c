@@ -139,7 +139,7 @@ int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_
         return -EBADMSG;
     flight_end(c, f);
     free(f);
-    /* What is still under way may not have been there when the agent counted. */
+    /* Samples under way may not have arrived when the agent counted. */
     c->available = n > c->samples_in_flight ? n - c->samples_in_flight : 0;
     return link_queue_ready(c->queue) > 0 ? client_flush_soon(c) : 0;
 }
@@ -201,7 +201,7 @@ static void send_next(struct link_client *c)
         batches_back(c, f);
         link_queue_go_on_all(c->queue);
         free(f);
-        /* Whatever ails the connection is met where it is read. */
+        /* An error of the connection is handled where it is read. */
         pause_reports(c);
         return;
     }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a scan found, in as many answers as it needs: each but the last ends with a mark, and the agent asks on with
- * that mark as the option `resume`, as it does with the marks of plugins. */
+/* The findings of a scan, in as many answers as it needs: each but the last ends with a mark, and the agent asks on
+ * with that mark as the option `resume`, as it does with the marks of plugins. */
 #include "base/json.h"
 #include "base/names.h"
 #include "link/client-internal.h"
@@ -11,7 +11,7 @@
 
 #define MARK_SIZE 256 /* with its map */
 
-/* What was not sent yet. */
+/* Findings not sent yet. */
 struct rest {
     TAILQ_ENTRY(rest) link; /* in line->rests */
     json_object *found;

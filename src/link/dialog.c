@@ -165,7 +165,7 @@ size_t dialog_grant(struct dialog *s, size_t allowed)
 {
     size_t window = LINK_CREDITS - MIN_OF(s->unanswered, (size_t)LINK_CREDITS), n = MIN_OF(window, allowed);
 
-    /* What it was told before may be on its way: the driver subtracts that, and we cannot. */
+    /* Earlier credits may be on their way: the driver subtracts them, and we cannot. */
     s->granted = MAX_OF(s->granted, n);
     return n;
 }

@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What a driver was asked, and who wants to know. */
+/* A request to a driver, and its caller. */
 struct call {
     struct dialog_request request; /* first */
     union {

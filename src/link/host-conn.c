@@ -72,8 +72,7 @@ void conn_close(struct conn *c, const char *reason)
 
 /* ---- Out ---- */
 
-/* What it is watched for: nothing at all while the rate forbids reading, or a peer that is gone would wake us for ever.
- */
+/* Sets the watched events: none while the rate forbids reading, or a peer that is gone would wake us for ever. */
 static void watch(struct conn *c)
 {
     bool resting = sd_event_source_get_enabled(c->resume_timer, NULL) > 0;
@@ -312,7 +311,7 @@ static void on_hello(struct conn *c, const struct packet *p)
         take_over(c, d, p);
 }
 
-/* What breaks the rules is never handed on; the packet's strings live until the next one is read. */
+/* A packet that breaks the rules is never handed on; its strings live until the next one is read. */
 static void on_packet(struct conn *c, size_t n, int flags)
 {
     struct link_host *h = c->host;

@@ -65,7 +65,7 @@ static struct host_device *devices_free(struct host_device *devices, size_t n)
     return NULL;
 }
 
-/* What a device that stays as it is said last is not asked again. How often it may speak outlasts any change. */
+/* An unchanged device keeps its last state. The rate of its states outlasts any change. */
 static void keep_states(struct link_driver *d, struct host_device *devices, size_t n)
 {
     for (size_t i = 0; i < n; i++) {

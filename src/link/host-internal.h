@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the agent's end share: host.c (socket and names), host-driver.c (drivers, their devices and what
- * these say of themselves), host-conn.c (one connection), host-report.c (samples and their answers) and host-call.c
- * (what is asked of a driver). Included by these only. */
+/* Shared by the files of the agent's end: host.c (socket and names), host-driver.c (drivers, their devices and
+ * states), host-conn.c (one connection), host-report.c (samples and their answers) and host-call.c (requests to a
+ * driver). Included by these only. */
 
 #include "base/limits.h"
 #include "base/ratelimit.h"
@@ -26,7 +26,7 @@ struct host_device {
     struct ratelimit telling;
 };
 
-/* What is counted of a uid; of a name, where peers name themselves. */
+/* Counts of a uid; of a name, where peers name themselves. */
 struct account {
     uid_t uid;
     char name[DEVICE_ID_MAX + 1]; /* "" unless it names itself */
@@ -116,7 +116,7 @@ void host_driver_state(struct link_driver *d, const struct packet *p);
 void host_driver_keep(struct link_driver *d, const struct packet *p);
 /* The timer behind states that wait. */
 int host_tell_states(sd_event_source *source, uint64_t usec, void *host);
-/* What a driver said, made fit to be shown and logged: whole characters, no controls. */
+/* Makes a driver's text fit to be shown and logged: whole characters, no controls. */
 void host_clean(char *text);
 
 /* host-conn.c */

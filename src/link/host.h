@@ -34,7 +34,7 @@ struct link_host_ops {
      * changes too often the last one, late. May be NULL. */
     void (*device_state)(struct link_driver *driver, const char *device, const char *state, const char *reason,
                          void *userdata);
-    /* What is to be given back with the device's secret: printable, at most LINK_KEPT_MAX with its NUL. May be NULL. */
+    /* A text to be given back with the device's secret: printable, at most LINK_KEPT_MAX with its NUL. May be NULL. */
     void (*keep)(struct link_driver *driver, const char *device, const char *text, void *userdata);
 };
 
@@ -94,7 +94,7 @@ int link_host_read_raw(struct link_host *h, const char *driver, json_object *opt
  * and what the driver had kept ("": nothing). Also -ENODEV: not one of its devices. */
 int link_host_secret(struct link_host *h, const char *driver, const char *device, int fd, const char *kept,
                      link_done_fn done, void *userdata);
-/* What the driver has counted of a device: one map of names and numbers, in an array. Also -EOPNOTSUPP. */
+/* The driver's counts of a device: one map of names and numbers, in an array. Also -EOPNOTSUPP. */
 int link_host_statistics(struct link_host *h, const char *driver, const char *device, link_found_fn done,
                          void *userdata);
 /* Asks the driver to close its devices and end; systemd starts it again. */

@@ -23,7 +23,7 @@ void outbox_done(struct outbox *o);
 int outbox_send(struct outbox *o, int fd, const void *data, size_t n, int passed);
 /* Has it wait in any case. 0 or -ENOMEM, or an errno of the descriptor's. */
 int outbox_append(struct outbox *o, const void *data, size_t n, int passed);
-/* What waits in `from` waits behind the others. */
+/* Appends the packets of `from`. */
 void outbox_move(struct outbox *o, struct outbox *from);
 /* Sends what waits, as far as the socket takes it. */
 int outbox_flush(struct outbox *o, int fd);

@@ -48,7 +48,7 @@ struct link_device {
     const char *points;  /* JSON object: point name to its keys */
 };
 
-/* What a device's driver says of it. */
+/* The state of a device, as its driver reports it. */
 enum link_state {
     LINK_STATE_UNKNOWN, /* nothing yet; never sent */
     LINK_STATE_OK,
@@ -71,7 +71,7 @@ struct packet_complaint {
     const char *pointer, *message;
 };
 
-/* What a driver says; the arrays are the caller's, for one packet after the other. */
+/* A packet of a driver; the arrays are the caller's, for one packet after the other. */
 struct packet {
     enum packet_kind kind;
     uint64_t serial;

@@ -35,7 +35,7 @@ struct peer_names {
     bool freed;
 };
 
-/* What goes to the worker and back; the worker touches nothing else. */
+/* Passed to the worker and back; the worker touches nothing else. */
 struct lookup {
     struct peer_names *owner;
     uid_t uid;

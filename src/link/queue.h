@@ -6,7 +6,7 @@
  * Bounded: when it is full the oldest sample that is not under way is dropped and counted. Taken a batch at a time,
  * each of one device, devices in turn, every device's samples in their order. A batch that got no answer goes back to
  * its place. A device of which the agent can keep nothing is paused, alone, and then tried with one sample until one is
- * accepted. Loop thread, but for queued_new(), which any thread may call. */
+ * accepted. Loop thread, except queued_new(), which any thread may call. */
 
 #include "base/cleanup.h"
 #include "base/sample.h"
@@ -30,7 +30,7 @@ struct queued {
 };
 TAILQ_HEAD(queued_list, queued);
 
-/* What is under way in one call, at least one sample. */
+/* Samples under way in one call, at least one. */
 struct link_queue_batch {
     struct queued_list samples; /* by_device */
     size_t n, size;

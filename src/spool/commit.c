@@ -304,7 +304,7 @@ static void rows_written(struct commit *c)
     enforce(s);
 }
 
-/* What was not written is as before, and comes with the next. */
+/* Rows that were not written stay as before, and join the next commit. */
 static void rows_failed(struct commit *c)
 {
     for (size_t i = 0; i < c->n_rows; i++) {

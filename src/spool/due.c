@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is to be written, and when: samples that are to be safe, and, less often, what became of those that are. */
+/* Schedules writes: samples that are to be safe and, less often, the fate of those that are. */
 #include "base/clock.h"
 #include "spool/internal.h"
 
@@ -204,7 +204,7 @@ void spool_tick(struct spool *s, uint64_t now)
     for (unsigned k = 0; k < AGES && s->age_second < second; k++) {
         struct aging turn = s->ages[++s->age_second % AGES];
 
-        /* Whoever is put back comes to another turn. */
+        /* A device that is put back comes to another turn. */
         s->ages[s->age_second % AGES] = (struct aging){0};
         s->n_aging -= turn.n;
         for (size_t i = 0; i < turn.n; i++)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the policy share: spool.c (devices, what comes and goes), share.c (accounts, bounds), commit.c
+/* Shared by the files of the policy: spool.c (devices, what comes and goes), share.c (accounts, bounds), commit.c
  * (what is written), due.c (and when), open.c (what is found), load.c (what is read back, and let go of), stamp.c
  * (times), wait.c (who waits until samples are safe), rate.c. Included by these only.
  *
@@ -36,7 +36,7 @@ struct waiter {
 };
 TAILQ_HEAD(waiter_list, waiter);
 
-/* What a device has beyond its queue while anything of it is on disk, on its way there, or waited for. */
+/* State of a device beyond its queue while anything of it is on disk, on its way there, or waited for. */
 struct stored {
     struct spool_device *device;
     struct spool_row *head;
@@ -162,7 +162,7 @@ void release(struct spool_device *d);
 void count_dropped(struct spool_device *d, uint64_t n);
 /* Drops until the bound holds with `more` bytes in memory: false if what is held leaves no room. */
 bool make_room(struct spool *s, uint64_t more);
-/* What stands on disk beyond the bound goes. */
+/* Drops rows on disk beyond the bound. */
 void enforce(struct spool *s);
 void drop_old(struct spool_device *d, uint64_t now);
 /* The first row of `rest` is in memory or gone. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is on disk alone is read back when it is to be sent: look-ups of rows by number, for some devices at a time. And
- * what is in memory as well is let go of when it is not sent. */
+/* Reads samples that are on disk only back when they are to be sent: rows by number, for some devices at a time. Frees
+ * samples that are on disk too while they are not sent. */
 #include "base/clock.h"
 #include "spool/internal.h"
 
@@ -243,7 +243,7 @@ static void take(struct load *l)
         struct measure before;
         struct spool_row first;
 
-        /* What was dropped meanwhile is not the first any more. */
+        /* A row dropped meanwhile is no longer the first. */
         if (!a->device || !a->device->stored || !spool_rows_first(&a->device->stored->rest, &first) ||
             first.seq != a->row.seq)
             continue;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What an earlier run has left, read a slice at a time; and files that are damaged. */
+/* Reads the rows of an earlier run, a slice at a time; sets damaged files aside. */
 #include "base/clock.h"
 #include "spool/internal.h"
 
@@ -197,7 +197,7 @@ static void take_row(struct spool *s, const struct stored_row *row)
     if (!t)
         return;
     before = measure(found->device);
-    /* What came since the start is behind what is found. */
+    /* Samples since the start follow those found. */
     if (t->rest.count == 0)
         spool_queue_join(&t->tail, &found->device->queue);
     if (spool_rows_push(&t->rest, &own) < 0) {
@@ -345,7 +345,7 @@ static struct opening *opening_new(struct spool *s)
     return o;
 }
 
-/* What an attempt that failed has taken over is found again. */
+/* Rows taken over by a failed attempt are found again. */
 static uint64_t forget_file(struct spool *s)
 {
     uint64_t lost = 0;
@@ -361,7 +361,7 @@ static uint64_t forget_file(struct spool *s)
         lost += t->rest.samples - (t->n_head == 0 && t->rest.count > 0 ? t->gone : 0);
         spool_rows_done(&t->rest);
         spool_queue_join(&d->queue, &t->tail);
-        /* What is in memory goes to the next file. */
+        /* Samples in memory go to the next file. */
         t->n_head = t->in_queue = t->gone = 0;
         t->bytes = 0;
         changed(d, &before);

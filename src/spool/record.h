@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What precedes the samples of a row; RECORD_HEAD_MAX bytes are enough to read it. */
+/* The head before the samples of a row; RECORD_HEAD_MAX bytes are enough to read it. */
 struct record_head {
     uint32_t boot;    /* which boot its times under SAMPLE_BOOTTIME are of */
     uint32_t arrived; /* CLOCK_BOOTTIME, seconds: the last sample's */

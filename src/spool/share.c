@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who has how much, and who gives way. */
+/* Per-device accounting and eviction. */
 #include "spool/internal.h"
 
 #include <string.h>

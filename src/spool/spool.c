@@ -210,7 +210,7 @@ int spool_new(const struct spool_settings *settings, const struct spool_options 
     return 0;
 }
 
-/* What is under way on the worker comes to its end, what was not begun does not. */
+/* Work under way on the worker is finished, work not begun is not. */
 static void stop_worker(struct spool *s)
 {
     s->stopping = true;
@@ -375,7 +375,7 @@ static void write_later(struct spool_device *d, uint64_t now)
         write_everything(s);
 }
 
-/* What they take in memory, about: chunks are half full at times. */
+/* Their approximate size in memory: chunks may be half full. */
 static uint64_t bytes_of(const struct sample *samples, size_t n)
 {
     uint64_t bytes = 2 * n * sizeof(struct entry);

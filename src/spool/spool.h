@@ -62,7 +62,7 @@ struct spool_options {
     void *userdata;
 };
 
-/* What the spool has to say; each may be NULL. None may free the spool or forget a device. */
+/* Callbacks of the spool; each may be NULL. None may free the spool or forget a device. */
 struct spool_ops {
     /* The device has something to be sent, which spool_peek() did not have before. */
     void (*more)(const char *id, void *userdata);
@@ -90,7 +90,7 @@ struct spool_counts {
  * -EBUSY (another agent), -EPROTONOSUPPORT (a later version's), -EMEDIUMTYPE (not ours), -EACCES and the like. */
 int spool_new(const struct spool_settings *settings, const struct spool_options *options, struct spool **ret,
               struct error *e);
-/* What is not on disk is lost: spool_flush() before. Who waits for an answer gets -ECANCELED. */
+/* Samples not on disk are lost: call spool_flush() before. Pending answers get -ECANCELED. */
 struct spool *spool_free(struct spool *s);
 DEFINE_FREEP(struct spool, spool_free)
 /* Smaller bounds drop what is beyond them now; what another durability asks for is begun. As spool_new(). */

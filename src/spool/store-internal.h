@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What store.c (reading and writing) and store-open.c (lock, making, opening, moving aside) share. */
+/* Shared by store.c (reading and writing) and store-open.c (lock, making, opening, moving aside). */
 
 #include "base/database.h"
 #include "spool/store.h"

@@ -35,7 +35,7 @@ int spool_store_move_aside(struct spool_store *s, char *ret_name, size_t size, s
 /* Closes it and removes it: nothing is in it that is wanted. */
 int spool_store_remove(struct spool_store *s, struct error *e);
 
-/* What an open file holds. Texts and data are the callee's for the call; what it returns below 0 ends the reading. */
+/* The content of an open file. Texts and data are valid during the call; a negative result ends the reading. */
 struct stored_device {
     uint32_t number;
     const char *id;
@@ -65,7 +65,7 @@ int spool_store_rows(struct spool_store *s, uint64_t after, size_t limit,
 /* Appends the row's data to the buffer. -ENOENT: it is not there. */
 int spool_store_data(struct spool_store *s, uint64_t seq, struct record_buffer *ret, struct error *e);
 
-/* What a commit changes, all of it or nothing; durable when it returns 0. */
+/* The changes of a commit, all of it or nothing; durable when it returns 0. */
 struct spool_changes {
     const struct spool_change_row {
         uint64_t seq;

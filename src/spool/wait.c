@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Who waits until samples are safe, and how long. An answer covers the samples of several devices, so none of them may
- * keep it back for long: whoever waits in vain is refused. The samples stay, since part of them may be in a commit, or
- * with the cloud; their marks tell them apart from new ones when they are handed over again. */
+/* Answers that wait until samples are safe, and for how long. An answer covers the samples of several devices, so none
+ * of them may keep it back for long: one that waits in vain becomes a refusal. The samples stay, since part of them may
+ * be in a commit, or with the cloud; their marks tell them apart from new ones when they are handed over again. */
 #include "base/clock.h"
 #include "spool/internal.h"
 

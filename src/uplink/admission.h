@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Who may begin a handshake: first come, first served, bounded by the handshakes in flight, by a rate, and by the cells
+/* Admission of handshakes: first come, first served, bounded by the handshakes in flight, by a rate, and by the cells
  * that the key arena has left. So ten thousand children that lost their server come back in order, and keep neither the
  * loop nor the server from its work. Embedded; pure: the caller gives the time (CLOCK_BOOTTIME). Loop thread. */
 

@@ -168,7 +168,7 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, en
     s->counters.handshakes_failed++;
     s->trouble = trouble;
     session_cancel_attempt(s);
-    /* Whoever answered may have got the address after the cloud left it. */
+    /* The peer that answered may have got the address after the cloud left it. */
     if (result != UPLINK_LOCAL)
         resolver_again(s->uplink->resolver, now);
     /* Before anybody is told that nobody is there, every address is tried. */
@@ -178,7 +178,7 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, en
     }
     if (result == UPLINK_REFUSED_ANSWER && s->making_full)
         s->refused++;
-    /* Whatever was wrong, the ticket may have been the cause. */
+    /* The ticket may have been the cause of any failure. */
     if (result == UPLINK_REFUSED_ANSWER || result == UPLINK_FAILED)
         s->ticketless = true;
     if (s->ticketless)

@@ -2,7 +2,7 @@
 #pragma once
 
 /* How long a session waits after a failed attempt: full jitter over a span that doubles, so that many gateways which
- * lost their cloud at one moment do not come back at one moment. Embedded; pure but for the random number. */
+ * lost their cloud at one moment do not come back at one moment. Embedded; pure except for the random number. */
 
 #include <stdbool.h>
 #include <stdint.h>

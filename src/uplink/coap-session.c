@@ -249,7 +249,7 @@ static void op_closed(void *userdata, const char *reason)
     attempt_closed(s, reason);
 }
 
-/* What can be sent by anybody may hasten, once in a while, but not decide. */
+/* Messages that anybody can send may hasten, once in a while, but not decide. */
 static void op_hinted(void *userdata)
 {
     struct uplink_session *s = userdata;
@@ -285,7 +285,7 @@ static const struct dtls_ops dtls_ops = {
     .rearm = op_rearm,
 };
 
-/* What the handshake may offer to resume: of the session in use, or of the last one; never of another key. */
+/* The ticket that the handshake may offer: of the session in use, or of the last one; never of another key. */
 static const gnutls_datum_t *find_ticket(struct uplink_session *s, uint64_t generation)
 {
     struct coap_session *c = coap(s);
@@ -399,7 +399,7 @@ static int subscribe(struct uplink_session *s, const char *target, int accept, u
     return coap_observe(coap(s)->endpoint, clock_boottime(), target, accept, notify, userdata, ret);
 }
 
-/* What a datagram holds beside the payload of a request: header, token, options. */
+/* Bytes of a datagram beside the payload of a request: header, token, options. */
 #define BESIDE_PAYLOAD 96
 
 static size_t payload_max(const struct uplink_session *s)

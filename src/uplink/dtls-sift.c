@@ -80,7 +80,7 @@ size_t dtls_sift(uint8_t *datagram, size_t n, bool encrypted_only, uint64_t *dro
         }
         at += record;
     }
-    /* What does not parse takes the rest of its datagram with it: there is no telling where the next record begins. */
+    /* A record that does not parse costs the rest of its datagram: the next one's beginning is unknown. */
     if (at < n || n == 0)
         ++*dropped;
     return kept;

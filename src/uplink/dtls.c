@@ -493,7 +493,7 @@ static int set_up_session(struct dtls *d, const struct dtls_options *options)
     gnutls_dtls_set_mtu(d->session, (unsigned)d->mtu);
     /* GnuTLS counts by the wall clock and gets more time than it needs: the end of a handshake is ours to find. */
     gnutls_dtls_set_timeouts(d->session, DTLS_RETRANSMIT / USEC_PER_MSEC, 3 * DTLS_HANDSHAKE_TIMEOUT / USEC_PER_MSEC);
-    /* What cannot be taken for resumption makes a full handshake. */
+    /* A ticket that cannot be used makes a full handshake. */
     if (options->resume && options->resume->size > 0)
         (void)gnutls_session_set_data(d->session, options->resume->data, options->resume->size);
     return 0;

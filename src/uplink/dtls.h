@@ -89,17 +89,17 @@ void dtls_tick(struct dtls *d, uint64_t now);
 /* Calls no op. 0, -EMSGSIZE (more than dtls_data_max(), which may just have shrunk), -ENOTCONN. A datagram that the
  * kernel does not take is lost, as on the wire. */
 int dtls_send(struct dtls *d, const void *data, size_t n);
-/* What one datagram may carry: from an MTU of DTLS_MTU, lowered when the kernel reports a narrower path. */
+/* The payload that one datagram may carry: from an MTU of DTLS_MTU, lowered when the kernel reports a narrower path. */
 size_t dtls_data_max(const struct dtls *d);
 /* Sends close_notify, without waiting. */
 void dtls_bye(struct dtls *d);
 
-/* What the server took to answer our proof of the key, of an open session whose handshake was a full one. */
+/* The server's time to answer our proof of the key, of an open session whose handshake was a full one. */
 uint64_t dtls_judged_in(const struct dtls *d);
 bool dtls_resumed(const struct dtls *d);
 gnutls_session_t dtls_session(const struct dtls *d);
-/* What a later handshake with the same key may offer to resume; -ENODATA if the session cannot be resumed. Holds the
- * master secret: free with dtls_resumption_free(). */
+/* The data by which a later handshake with the same key may resume; -ENODATA if the session cannot be resumed. Holds
+ * the master secret: free with dtls_resumption_free(). */
 int dtls_resumption(struct dtls *d, gnutls_datum_t *ret);
 void dtls_resumption_free(gnutls_datum_t *data);
 
@@ -122,8 +122,7 @@ size_t dtls_sift(uint8_t *datagram, size_t n, bool encrypted_only, uint64_t *dro
  * untouched if there is none. Returns the size kept. Pure, likewise. */
 size_t dtls_sift_alerts(uint8_t *datagram, size_t n, int *ret_alert);
 
-/* What the first record of a sifted datagram is: of the server's flight, or a request for a cookie of that size. Pure,
- * likewise. */
+/* The first record of a sifted datagram: of the server's flight, or a request for a cookie of that size. Pure. */
 struct dtls_seen {
     bool flight;
     size_t cookie;

@@ -23,7 +23,7 @@ static const struct alert {
     enum handshake_verdict verdict[HANDSHAKE_STAGES];
     enum handshake_about about; /* of a mismatch */
 } alerts[] = {
-    /* What servers mean by a key or identity that they do not accept, once they have seen a proof of it. */
+    /* Ends by which servers refuse a key or identity, once they have seen a proof of it. */
     {0, "alert: close_notify", {UNWELL, UNWELL, UNWELL, REFUSED}, ABOUT_NOTHING},
     {20, "alert: bad_record_mac", {MISMATCH, REFUSED, MISMATCH, REFUSED}, ABOUT_PROTOCOL},
     {21, "alert: decryption_failed", {MISMATCH, REFUSED, MISMATCH, REFUSED}, ABOUT_PROTOCOL},
@@ -33,7 +33,7 @@ static const struct alert {
     {51, "alert: decrypt_error", {MISMATCH, REFUSED, MISMATCH, REFUSED}, ABOUT_PROTOCOL},
     {80, "alert: internal_error", {UNWELL, UNWELL, UNWELL, REFUSED}, ABOUT_NOTHING}, /* pion: an unknown identity */
     {UNKNOWN_PSK_IDENTITY, "alert: unknown_psk_identity", {MISMATCH, REFUSED, MISMATCH, REFUSED}, ABOUT_ANY},
-    /* What has nothing to do with the key, whenever it comes. */
+    /* Ends that say nothing about the key, whenever they come. */
     {10, "alert: unexpected_message", {MISMATCH, MISMATCH, MISMATCH, MISMATCH}, ABOUT_PROTOCOL},
     {22, "alert: record_overflow", {MISMATCH, MISMATCH, MISMATCH, MISMATCH}, ABOUT_PROTOCOL},
     {30, "alert: decompression_failure", {MISMATCH, MISMATCH, MISMATCH, MISMATCH}, ABOUT_PROTOCOL},
@@ -64,7 +64,7 @@ static const struct alert {
     {-1, "alert: unknown", {MISMATCH, MISMATCH, MISMATCH, REFUSED}, ABOUT_PROTOCOL},
 };
 
-/* What GnuTLS finds wrong by itself. */
+/* Errors that GnuTLS finds by itself. */
 static const struct gnutls {
     int r;
     const char *name;

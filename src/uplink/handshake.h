@@ -31,7 +31,7 @@ enum handshake_verdict {
     HANDSHAKE_OURS,     /* our side could not go on: memory, random numbers */
 };
 
-/* What the two sides do not have in common. */
+/* The part on which the two sides have nothing in common. */
 enum handshake_about {
     ABOUT_NOTHING,
     ABOUT_ANY, /* version, suite or group: the server does not say which */
@@ -58,7 +58,7 @@ struct handshake_end handshake_own_alert(int description, enum handshake_stage s
 /* GnuTLS gave up without an alert of the server's; `r` as gnutls_handshake() returned it. */
 struct handshake_end handshake_gnutls(int r, enum handshake_stage stage);
 
-/* What keeps the session from being made, by that end. */
+/* The trouble that this end stands for. */
 enum uplink_trouble handshake_trouble(const struct handshake_end *end);
 /* The words. `offer` is what was offered, as suites_offer() has it. */
 void handshake_say(struct error *e, const struct handshake_end *end, const char *offer);

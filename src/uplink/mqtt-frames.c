@@ -10,8 +10,8 @@ enum part { PART_FIRST, PART_LENGTH, PART_REST };
 
 #define TYPE(first) ((first) >> 4)
 #define TYPE_PUBLISH 3
-/* What a broker may send to a client that asks for QoS 1 at most: CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK, PINGRESP,
- * DISCONNECT. Others libmosquitto answers, and type 0 it takes for no packet at all. */
+/* Packets that a broker may send to a client that asks for QoS 1 at most: CONNACK, PUBLISH, PUBACK, SUBACK, UNSUBACK,
+ * PINGRESP, DISCONNECT. Others libmosquitto answers, and type 0 it takes for no packet at all. */
 #define FROM_BROKERS (1 << 2 | 1 << TYPE_PUBLISH | 1 << 4 | 1 << 9 | 1 << 11 | 1 << 13 | 1 << 14)
 #define QOS(first) ((first) >> 1 & 3)
 

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What mqtt.c (a connection), mqtt-read.c (what comes in over it) and mqtt-tls.c (its TLS) know of each other. Nobody
- * else includes this. */
+/* Shared by mqtt.c (a connection), mqtt-read.c (its input) and mqtt-tls.c (its TLS). Nobody else includes this. */
 
 #include "base/ratelimit.h"
 #include "uplink/mqtt-frames.h"
@@ -110,7 +109,7 @@ int mqtt_read_record(struct mqtt *m, SSL *ssl, uint64_t max);
 /* NULL: none yet. */
 SSL *mqtt_ssl(const struct mqtt *m);
 int mqtt_tls_new(struct mqtt_shared *s, const char *const *suites, struct error *e);
-/* What OpenSSL would keep of the key is wiped, when there will be no handshake any more; after a good one it is. */
+/* Wipes OpenSSL's copies of the key, once there will be no handshake any more; a good one does it by itself. */
 void mqtt_tls_forget(struct mqtt *m);
 /* Of a finished handshake: whether the other side has proved that it has our key. */
 bool mqtt_tls_proved(const SSL *ssl);

@@ -33,5 +33,6 @@ struct mqtt_properties {
 
 /* A packet whose first byte is this begins. */
 void mqtt_properties_begin(struct mqtt_properties *p, uint8_t first);
-/* What follows its fixed header, in pieces of any size. -EPROTO with words: libmosquitto must not read this. */
+/* Takes the bytes after the fixed header, in pieces of any size. -EPROTO with words: libmosquitto must not read this.
+ */
 int mqtt_properties_feed(struct mqtt_properties *p, const uint8_t *data, size_t n, struct error *e);

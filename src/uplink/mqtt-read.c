@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What comes in over a connection, before libmosquitto sees it: it would go on reading for as long as a packet lasts
+/* The input of a connection, before libmosquitto sees it: it would go on reading for as long as a packet lasts
  * and bytes come, and would believe any length. So once the handshake is done OpenSSL is let at the socket only to take
  * one record after the other, and in what they hold the packets' headers are looked at. */
 #include "base/cleanup.h"

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a broker means by the reason codes of CONNACK and DISCONNECT, in words and in what follows from them. Pure, any
- * thread. */
+/* The reason codes of a broker's CONNACK and DISCONNECT: their texts and consequences. Pure, any thread. */
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,7 +25,7 @@ void mqtt_quote(const char *words, char ret[static MQTT_WORDS_MAX]);
 /* "not authorized" */
 const char *mqtt_reason_name(uint8_t reason);
 
-/* What the end of a connection says of the message that is in flight. */
+/* The meaning of a connection's end for the message in flight. */
 enum mqtt_blame {
     MQTT_BLAMES_NOTHING, /* another matter: it is published again */
     MQTT_BLAMES_SILENCE, /* no answer: it may be the message, or the line */

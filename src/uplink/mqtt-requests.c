@@ -135,7 +135,7 @@ void mqtt_requests_pump(struct mqtt_session *c)
     }
 }
 
-/* What is alone in flight is blamed; of several the first ones may be without fault, so that they go out one by one. */
+/* A message alone in flight is blamed; of several the first may be without fault, so they are sent one by one. */
 void mqtt_requests_blamed(struct mqtt_session *c, enum mqtt_blame blame, uint8_t code)
 {
     struct mqtt_call *call = first_in_flight(c);
@@ -294,7 +294,7 @@ static void cancel_subscription(struct uplink_subscription *head)
     visit_done(c);
 }
 
-/* Whatever cannot be sent now is sent on the next connection. */
+/* A subscription that cannot be sent now is sent on the next connection. */
 static void ask_for(struct mqtt_subscription *sub)
 {
     struct mqtt_session *c = sub->session;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What goes out over a connection that stands, and what is known of it. */
+/* The output of an open connection, and its state. */
 #include "base/clock.h"
 #include "base/limits.h"
 #include "uplink/mqtt-internal.h"

@@ -82,7 +82,7 @@ static void on_message(struct mosquitto *mosquitto, void *userdata, const struct
 {
     struct mqtt *m = userdata;
 
-    /* What the broker has kept was said to somebody else, or long ago, unless it is meant so. */
+    /* A retained message was meant for somebody else, or is old, unless retained commands are wanted. */
     if (mqtt_is_open(m) && (m->retained || !message->retain))
         m->ops->message(m->userdata, message->topic, message->payload, (size_t)message->payloadlen);
 }
@@ -127,8 +127,8 @@ static struct mosquitto *make_mosquitto(struct mqtt *m, const char *client_id)
     return mosquitto;
 }
 
-/* What only CONNECT of version 5 can say. The call that takes properties connects, and blocks while it does; nothing is
- * there to connect to, so that it comes back at once, and keeps them. */
+/* Properties that only CONNECT of version 5 has. The call that takes properties connects, and blocks while it does;
+ * nothing is there to connect to, so that it comes back at once, and keeps them. */
 static int set_connect_properties(struct mqtt *m)
 {
     mosquitto_property *list = NULL;

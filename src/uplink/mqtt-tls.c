@@ -52,7 +52,7 @@ static unsigned psk_tls12(SSL *ssl, const char *hint, char *ret_identity, unsign
     return (unsigned)key->size;
 }
 
-/* Wipes the place of a key; `in_use`: but for the connection's own secret, which stands where the key began. */
+/* Wipes the place of a key; `in_use`: except the connection's own secret, which replaced the key's beginning. */
 static void wipe_session(SSL_SESSION *session, bool in_use)
 {
     static const unsigned char zeros[KEY_MAX];
@@ -65,7 +65,7 @@ static void wipe_session(SSL_SESSION *session, bool in_use)
     OPENSSL_cleanse(secret, sizeof(secret));
 }
 
-/* What OpenSSL would keep of the key for as long as the connection. Under TLS 1.3 a secret of the connection has come
+/* Wipes the key that OpenSSL would keep as long as the connection. Under TLS 1.3 a secret of the connection has come
  * where the key began, and is in use; the rest of a longer key still stands behind it. */
 static void forget(struct mqtt *m, SSL_SESSION *in_use)
 {

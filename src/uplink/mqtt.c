@@ -277,8 +277,8 @@ static void advance(struct mqtt *m, uint64_t now)
     m->ops->opened(m->userdata);
 }
 
-/* What OpenSSL has taken from the socket, epoll does not tell of any more; and libmosquitto stops before it, if an
- * errno of ours, from within an op, says EAGAIN. */
+/* epoll does not report bytes that OpenSSL has taken from the socket, and libmosquitto stops before them if an errno of
+ * ours, from within an op, is EAGAIN. */
 static int read_taken(struct mqtt *m, uint64_t now)
 {
     int r;
@@ -314,7 +314,7 @@ static int read_all(struct mqtt *m, uint64_t now)
     return r;
 }
 
-/* What we answer would pile up here. */
+/* Our answers would pile up here. */
 static bool does_not_read(struct mqtt *m)
 {
     if (!mosquitto_want_write(m->mosquitto))

@@ -8,7 +8,7 @@
  * in common (OpenSSL's context with the suites) is a struct mqtt_shared.
  *
  * libmosquitto never gets the key: the TLS context is ours, and its callbacks ask for the key when OpenSSL needs it.
- * OpenSSL wipes the copies it makes in the handshake, but for one that TLS 1.3 would keep for as long as the session
+ * OpenSSL wipes the copies it makes in the handshake, except one that TLS 1.3 would keep as long as the session
  * lasts, which is wiped here when the handshake ends.
  *
  * Loop thread only. mqtt_free() may be called from any op; SIGPIPE has to be ignored by the program. */

@@ -42,7 +42,7 @@ struct resolver_wait {
 
 /* That of this host and port which looks up on these workers, made if nobody has it yet. -EINVAL, -ENOMEM. */
 int resolver_get(struct workers *workers, const char *host, uint16_t port, struct resolver **ret, struct error *e);
-/* Who gives it back waits for nothing any more. With the last it goes; a look-up under way ends by itself. */
+/* Gives it back: nothing is called any more. The last one frees it; a look-up under way ends by itself. */
 struct resolver *resolver_put(struct resolver *r);
 DEFINE_FREEP(struct resolver, resolver_put)
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What uplink.c (the shared part), session.c (a session as its owner sees it), attempt.c (how it is made and made
- * again) and the transports know of each other. Nobody else includes this. */
+/* Shared by uplink.c (common part), session.c (a session as its owner sees it), attempt.c (how it is made and made
+ * again) and the transports. Nobody else includes this. */
 
 #include "base/timers.h"
 #include "uplink/admission.h"
@@ -101,11 +101,11 @@ struct uplink_session {
     bool tell_state, tell_result, result_full;
 };
 
-/* What sessions over CoAP and over MQTT do in ways of their own. All is called between session_enter() and
- * session_leave(), but for what is marked const, and count. */
+/* Operations that differ between CoAP and MQTT. All are called between session_enter() and session_leave(), except
+ * those marked const, and count. */
 struct transport {
     size_t size; /* of its session, which begins with a struct uplink_session */
-    /* What lasts while the session runs; stop ends every request with -ECANCELED. */
+    /* Begins and ends a running session; stop ends every request with -ECANCELED. */
     int (*start)(struct uplink_session *s);
     void (*stop)(struct uplink_session *s);
     /* PHASE_HANDSHAKE: begins a handshake with that credential at s->making_address, which is to end in
@@ -116,7 +116,7 @@ struct transport {
     void (*drop_open)(struct uplink_session *s, enum uplink_bye bye);
     /* A session does no longer stand: requests wait. */
     void (*lost)(struct uplink_session *s);
-    /* Whatever would make the next handshake a short one is forgotten. */
+    /* Forgets the ticket that would shorten the next handshake. */
     void (*drop_ticket)(struct uplink_session *s);
     /* The session that stands may be dead. */
     bool (*doubted)(const struct uplink_session *s);
@@ -127,7 +127,7 @@ struct transport {
     /* Adds the counters of what is not gone yet, and tells of the session that stands, if one does. */
     void (*count)(const struct uplink_session *s, struct uplink_counters *c);
     void (*info)(const struct uplink_session *s, struct uplink_info *ret);
-    /* What a request's payload had better not exceed; 0: no such bound is known. */
+    /* The size that a request's payload should not exceed; 0: no such bound is known. */
     size_t (*payload_max)(const struct uplink_session *s);
     int (*request)(struct uplink_session *s, const struct uplink_request *request, uplink_done done, void *userdata,
                    struct uplink_call **ret);

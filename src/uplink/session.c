@@ -288,7 +288,7 @@ void uplink_session_hurry(struct uplink_session *s)
     if (!s->running || (s->open && s->phase == PHASE_NONE))
         return;
     session_enter(s);
-    /* Whoever asks knows more than what was found a moment ago. */
+    /* The caller knows more than a finding of a moment ago. */
     s->uplink->away_at = 0;
     resolver_refresh(s->uplink->resolver, clock_boottime());
     if (s->phase == PHASE_WAITING)

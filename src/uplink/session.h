@@ -96,7 +96,7 @@ const char *uplink_result_text(enum uplink_result result);
 /* As whom a session over MQTT connects. The strings are allocated, and the session's once they are given. */
 struct uplink_introduction {
     char *client_id; /* not the identity: that changes with the key */
-    /* What the broker is to publish, with QoS 1, when the connection ends without a word; topic NULL: nothing */
+    /* The will, QoS 1, published when the connection ends without DISCONNECT; topic NULL: none */
     char *will_topic, *will_payload;
     size_t will_size;
     bool will_retain;
@@ -152,8 +152,8 @@ void uplink_session_stop(struct uplink_session *s, enum uplink_bye bye);
  */
 int uplink_session_request(struct uplink_session *s, const struct uplink_request *request, uplink_done done,
                            void *userdata, struct uplink_call **ret_call);
-/* What a request's payload had better not exceed: larger datagrams are lost on the way, or the broker takes no larger
- * packets. 0: no such bound is known. */
+/* The size that a request's payload should not exceed: larger datagrams are lost on the way, or the broker takes no
+ * larger packets. 0: no such bound is known. */
 size_t uplink_session_payload_max(const struct uplink_session *s);
 /* Observes a resource (RFC 7641), in the content format `accept` (-1: any); over MQTT subscribes to a topic filter,
  * with QoS 1. Lasts over reconnects, until it is cancelled or the session stopped. */

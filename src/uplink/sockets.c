@@ -15,7 +15,7 @@ struct sockets {
     sd_event_source *source;
     sd_event_source *timer;     /* when the first of `resting` is read again */
     struct watch_queue resting; /* not in the set: an error could not be masked there */
-    /* What the last question brought, and how far that was handed out. */
+    /* The events of the last epoll_wait(), and how far they were handed out. */
     struct epoll_event events[SOCKETS_PER_TURN];
     int n, next;
 };

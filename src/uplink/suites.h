@@ -35,7 +35,7 @@ int suites_openssl(const char *const *names, char **ret, struct error *e);
 #define SUITES_IDS_MAX 16
 size_t suites_ids(const char *const *names, uint16_t ret[static SUITES_IDS_MAX]);
 
-/* What a server is offered, for texts: versions, suites, groups. `names` that suites_priority() takes. The caller
+/* The offer to a server, for texts: versions, suites, groups. `names` that suites_priority() takes. The caller
  * frees.
  */
 int suites_offer(const char *const *names, bool datagrams, char **ret);

@@ -36,10 +36,10 @@ struct tls_hello {
 /* Returns the size. A name that is too long for the buffer is left out. */
 size_t tls_hello_make(enum tls_question question, const struct tls_hello *hello, uint8_t ret[static TLS_HELLO_MAX]);
 
-/* What the server sent: the description of an alert; -EAGAIN: not enough yet; -ENOMSG: a handshake message; -EPROTO:
- * something else. */
+/* Reads the server's answer: the description of an alert; -EAGAIN: not enough yet; -ENOMSG: a handshake message;
+ * -EPROTO: something else. */
 int tls_hello_answer(const uint8_t *data, size_t n);
 
-/* What an answer (or a negative errno: none came, although the server was there) shows. UNCLEAR: the next question is
- * to be asked. */
+/* The verdict of an answer (or a negative errno: none came, although the server was there). UNCLEAR: the next question
+ * is to be asked. */
 struct handshake_end tls_hello_verdict(enum tls_question question, int answer);

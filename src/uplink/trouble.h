@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What kept a session from being made, for those who sort causes instead of reading them. The words that go with it are
- * the reason of the session's state. Pure, any thread. */
+/* Causes that kept a session from being made, for programs that sort them instead of reading words. The words that go
+ * with it are the reason of the session's state. Pure, any thread. */
 
 enum uplink_trouble {
     UPLINK_TROUBLE_NONE,

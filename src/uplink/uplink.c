@@ -105,7 +105,7 @@ static void set_up_admission(struct uplink *u, const struct uplink_options *opti
     u->jitter = a->unlimited ? 0 : a->jitter ? a->jitter : ADMISSION_JITTER;
 }
 
-/* What the loop watches for all sessions. */
+/* The event sources of all sessions. */
 static int set_up_events(struct uplink *u)
 {
     int r;
