@@ -16,6 +16,7 @@
 struct polkit_question {
     struct bus *bus;
     char *sender;
+    char *asked;        /* the connection that is to answer; NULL: not known yet */
     const char *action; /* static */
     bool interactive;
     bool started; /* it was not running */
@@ -31,6 +32,7 @@ struct polkit_question *polkit_question_free(struct polkit_question *q)
         return NULL;
     sd_bus_slot_unref(q->slot);
     free(q->sender);
+    free(q->asked);
     free(q);
     return NULL;
 }
@@ -64,9 +66,11 @@ static bool silence(sd_bus_message *m)
            sd_bus_message_is_method_error(m, SD_BUS_ERROR_DISCONNECTED);
 }
 
+/* Other questions may be with the same connection, and are answered yet: each compares with the one that it asked. */
 static void on_silence(struct polkit_question *q, sd_bus_message *m)
 {
-    polkit_forget(q->bus);
+    if (q->bus->polkit && strcmp(q->bus->polkit, q->asked) == 0)
+        polkit_forget(q->bus);
     if (!nobody(m) || q->again) {
         failed(q, "it did not answer");
         return;
@@ -88,7 +92,7 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
         on_silence(q, m);
         return 1;
     }
-    if (!from || !q->bus->polkit || strcmp(from, q->bus->polkit) != 0)
+    if (!from || strcmp(from, q->asked) != 0)
         failed(q, "another connection answered for it");
     else if (sd_bus_message_is_method_error(m, NULL))
         failed(q, sd_bus_message_get_error(m)->message ?: "it failed");
@@ -103,10 +107,14 @@ static int on_answer(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static int check(struct polkit_question *q)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
-    int r =
-        sd_bus_message_new_method_call(q->bus->connection, &m, q->bus->polkit, "/org/freedesktop/PolicyKit1/Authority",
-                                       POLKIT ".Authority", "CheckAuthorization");
+    int r;
 
+    free(q->asked);
+    q->asked = strdup(q->bus->polkit);
+    if (!q->asked)
+        return -ENOMEM;
+    r = sd_bus_message_new_method_call(q->bus->connection, &m, q->asked, "/org/freedesktop/PolicyKit1/Authority",
+                                       POLKIT ".Authority", "CheckAuthorization");
     if (r >= 0)
         r = sd_bus_message_append(m, "(sa{sv})sa{ss}us", "system-bus-name", 1, "name", "s", q->sender, q->action, 0,
                                   q->interactive ? ALLOW_INTERACTION : 0, "");

@@ -222,6 +222,10 @@ class Client:
             body.put(kind, value)
         self.transmit(RETURN, {REPLY_SERIAL: reply_serial, DESTINATION: destination, SIGNATURE: signature}, body)
 
+    def fail(self, destination, reply_serial, name):
+        self.serial += 1
+        self.transmit(ERROR, {REPLY_SERIAL: reply_serial, DESTINATION: destination, ERROR_NAME: name}, Writer())
+
     def keep(self, m):
         if m.kind == SIGNAL:
             self.signals.append(m)

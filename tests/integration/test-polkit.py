@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ElementTree
 import harness
 import namespaces
 from agent_bench import sim_bench
-from dbus_client import Client, Error
+from dbus_client import SENDER, Client, Error
 from harness import Process, check, device_path, wait_for
 
 MANAGER, DEVICE, JOB = ("org.gatehouse1." + n for n in ("Manager", "Device", "Job"))
@@ -221,6 +221,26 @@ def nobody_answers_for_it(bench, job):
 
 
 @in_namespace
+def each_waits_for_its_own_answer(bench, job):
+    """No answer to one caller's question leaves another's, which is with polkit too, to be answered."""
+    with Client(bench, uid=MOCKS) as polkit, Client(bench, uid=STRANGER) as unanswered, Client(bench, uid=OPERATOR) as patient:
+        polkit.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", POLKIT, 0, destination="org.freedesktop.DBus")
+        calls = {c: c.send(ROOT, MANAGER, "Reload", "", (), harness.BUS_NAME) for c in (unanswered, patient)}
+        questions = {}
+        while len(questions) < len(calls):
+            m = polkit.receive()
+            if m.member == "CheckAuthorization":
+                questions[m.body[0][1]["name"].value] = m.fields[SENDER], polkit.reply_serial
+            else:
+                polkit.keep(m)
+        agent, number = questions[unanswered.name]
+        polkit.fail(agent, number, "org.freedesktop.DBus.Error.NoReply")  # as the library says when time is up
+        check(not unanswered.answered(calls[unanswered]), "it was let through")
+        polkit.reply(*questions[patient.name], "(bba{ss})", (True, False, {}))
+        check(patient.answered(calls[patient]), "it was refused, and polkit allows it")
+
+
+@in_namespace
 def by_the_real_one(bench, job):
     """The rules and actions that are shipped, by polkit's own daemon."""
     if not os.path.exists(POLKITD):
@@ -245,4 +265,4 @@ def by_the_real_one(bench, job):
 
 
 if __name__ == "__main__":
-    harness.main(without_polkit, with_polkit, slow_and_vanishing, nobody_answers_for_it, by_the_real_one)
+    harness.main(without_polkit, with_polkit, slow_and_vanishing, nobody_answers_for_it, each_waits_for_its_own_answer, by_the_real_one)
