@@ -261,7 +261,7 @@ def run_ble(step):
         step.count.add(f"ble: no result, status {done.returncode}", "FAIL")
         return
     for case, passed in cases.items():
-        step.count.add(f"ble: {case}", "OK" if passed else "FAIL")
+        step.count.add(f"ble: {case}", "OK" if passed else "FAIL", "\n".join(done.stdout.splitlines()[-40:]))
 
 
 def main():

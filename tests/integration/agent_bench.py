@@ -8,6 +8,7 @@ import harness
 from harness import check, wait_for
 
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MNT_DETACH, CLONE_NEWNS = 1, 32, 4096, 16384, 1 << 18, 2, 0x20000
+KILLED_HELD_MAX = 40  # values that a driver which is killed holds: of the reports that may be under way, and of the next one
 TEMPERATURE = {"signal": "sine", "period": "10s", "unit": "Cel"}
 
 
@@ -79,8 +80,8 @@ def modbus_device(bench, device, port, unit, interval="50ms", points=None, timeo
 
 def check_arrived(bench, cloud, server, device, unit, twice=0, killed=0):
     """Every value that the Modbus server served has arrived, in order, less the drops shown; at most `twice` of them again. `killed`:
-    the last value that was served to a driver when it had been killed: what it held is lost, which is a row of values up to this, and
-    the answer to what it had asked for last, which the server may have read later."""
+    the last value that was served to a driver when it had been killed: what it held is lost, which is a row of values up to this,
+    at most KILLED_HELD_MAX, and the answer to what it had asked for last, which the server may have read later."""
     served = [value for _, value in server.served(unit, "input", 2)]
     lost = bench.get(device, "Dropped") + bench.get(device, "Rejected")
 
@@ -90,6 +91,8 @@ def check_arrived(bench, cloud, server, device, unit, twice=0, killed=0):
         return [value for value in served if value not in arrived and not handed_over < value <= killed + (killed > 0)]
     wait_for(lambda: f"{len(served)} values of {device}, {lost} lost; missing: {missing()}", lambda: len(missing()) <= lost, 15)
     arrived = values(cloud, device)
+    check(killed == 0 or killed - max((v for v in set(arrived) if v <= killed), default=0) <= KILLED_HELD_MAX,
+          f"{device}: a driver that was killed held more than that")
     check(set(arrived) <= set(served), f"{device}: what arrived was never served: {set(arrived) - set(served)}")
     first = list(dict.fromkeys(arrived))  # a pack of several that comes again is no disorder
     check(first == sorted(first), f"{device}: out of order")

@@ -587,6 +587,7 @@ def main(*tests, needs=()):
     if missing:
         print(f"not installed: {', '.join(missing)}")
         sys.exit(SKIPPED)
+    os.umask(0o022)  # files that others may write are what some tests look for
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     wanted = [t for t in tests if not sys.argv[1:] or t.__name__ in sys.argv[1:]]
     failed = [t.__name__ for t in wanted if not run_one(t)]

@@ -29,7 +29,7 @@ class Screen:
             os.close(self.fd)
             os.login_tty(slave)
             path = program if program[0] == "/" else harness.program(program)
-            os.execve(path, [path, *words], {**os.environ, "TERM": "xterm", "PS1": "shell> ", **bench.env, **env})
+            os.execve(path, [path, *words], {**{k: v for k, v in os.environ.items() if k != "NO_COLOR"}, "TERM": "xterm", "PS1": "shell> ", **bench.env, **env})
 
     def read(self):
         while select.select([self.fd], [], [], 0.05)[0]:

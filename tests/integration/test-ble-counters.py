@@ -123,7 +123,10 @@ def replayed(bench):
         air.say([frame])
         air.arrives(value)
         air.refuses(recording[:20], "beside the sensor")
-    air.driver.restart()
+    air.driver.stop()
+    wait_for("nothing is scanned for it any more", lambda: not air.bluez.adapter()["Discovering"])
+    air.driver.start()
+    air.bluez.discovering()
     air.said = 0
     wait_for("it scans again", lambda: (air.say(live[-1:]), air.statistics().get("repeated", 0) > 0)[1])
     air.pass_time(SILENCE)

@@ -27,7 +27,7 @@ def a_healthy_gateway(bench):
     """The text, too: an identity that tells is all that there is to say of it, except that tests may run in memory."""
     sim_bench(bench)
     findings = found(bench, None)
-    check(set(i for i, _ in findings) <= {"identity-tells", "polkit-absent", "state-volatile"}, findings)
+    check(set(i for i, _ in findings) <= {"identity-tells", "polkit-absent", "state-volatile", "card-worn"}, findings)
     check("identity-tells" in bench.ctl("check", *places(bench), status=None).stdout.decode(), "as text")
 
 

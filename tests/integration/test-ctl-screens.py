@@ -22,7 +22,7 @@ ALIKE = ((r"gatehousectl: job \d+", "gatehousectl: job N"), (r"job (wait|cancel)
          (r"gatehoused \d[\w.~+-]*", "gatehoused VERSION"), (r"room for [\d.]+ hours", "room for N hours"),
          (r"waiting: \d+ samples", "waiting: N samples"), (r"\d+ delivered, \d+ waiting", "N delivered, N waiting"), (r"UNIT +AGE", "UNIT  AGE"), (r" +\d+(\.\d)?s  (good|stale)", r"  AGE  \2"),
          (r"problem: bad-setting:\s[^&]*&& sudo\s+gatehousectl reload", "problem: bad-setting: PLACE; mend: COMMANDS"),
-         (r"(comma\.json:\d+:\d+:)\s+", r"\1 "), (r"(bad-setting +)DIR/etc.*", r"\1DIR/..."),
+         (r"(comma\.json:\d+:\d+:)\s+", r"\1 "), (r"(bad-setting +)(?:DIR)?/.*", r"\1DIR/..."),
          (r"(sim|modbus) \d[\w.~+-]* connected", r"\1 VERSION connected"))
 
 
@@ -86,7 +86,7 @@ def found(bench):
     bench.driver("modbus")
     server = bench.modbus_server(devices=2)
     wait_for("the driver", lambda: any(d[2] == "connected" for d in bench.get(None, "Drivers")))
-    shown(bench, "scan", "scan", "modbus", f"tcp://127.0.0.1:{server.port}", "--units=1-3", "--timeout=50ms")
+    shown(bench, "scan", "scan", "modbus", f"tcp://127.0.0.1:{server.port}", "--units=1-3", "--timeout=10s")
 
 
 def plain_where_it_has_to_be(bench):

@@ -233,7 +233,7 @@ def one_that_comes_back_has_one_session(bench, stack):
     ghost = broker.clients[-1]
     since = len(broker.seen)
     bench.ctl("device", "add", DEVICE, stdin=json.dumps(text).encode())
-    bench.wait_property(DEVICE, "Delivered", lambda n: n > 3)
+    bench.wait_property(DEVICE, "Delivered", lambda n: n > 20)  # so long takes the end to come through TLS on a busy machine
     check(ghost.stream.fileno() < 0, "the session that took back goes on")
     check(not [topic for topic, payload, _ in broker.seen[since:] if not payload], "what is there again is taken back")
 

@@ -63,8 +63,9 @@ def dead_sensors_look_dead(bench):
     check(" failed: 3" in text and " no-driver: 1" in text, text)
     text = bench.ctl("show", "silent")
     check("state: online" in text and "sensor: failed: " in text, text)
-    wait_for(lambda: f"STATUS={notified.last()}", lambda: notified.last().startswith(
-        "5 of 6 devices online; sensors: 3 failed, 1 no-driver; 1 mistake in files: see gatehousectl status; bad-setting: "), 10)
+    told = ("5 of 6 devices online; sensors: 3 failed, 1 no-driver; 1 mistake in files: see gatehousectl status; bad-setting: "
+            f"{place}{line}:{column}: ")
+    wait_for(lambda: f"STATUS={notified.last()}", lambda: notified.last().startswith(told))
 
 
 def sensors_come_back(bench):

@@ -4,7 +4,7 @@
 random addresses: the driver's CPU and memory stay within what is promised, and nothing grows. --short: a tenth of the time, and of the
 strangers.
 
-bluetoothd is a stand-in here, whose share is not that of the real one; ./dev ble prints that. CPU is judged by what was spent for what was
+bluetoothd is a stand-in here, whose share is not that of the real one. CPU is judged by what was spent for what was
 said, so a busy machine changes nothing. Its last line is JSON; status 0 only if all held."""
 import argparse
 import json
@@ -56,6 +56,8 @@ class Room:
         self.agent, self.driver = bench.agent(), bench.driver("ble")
         bench.set_keys([(n, f"first-{n}", k) for n, k in zip(names, keys)])
         self.bluez.discovering()
+        for name in names:  # one that is opened later has not heard the first of them
+            bench.wait_property(name, "SensorState", lambda s: s != "no-driver")
         self.strangers = 0
 
     def say(self, turn):
