@@ -53,7 +53,7 @@ struct stored {
     uint64_t *again; /* marks */
     size_t n_again;
     uint64_t again_until; /* of `passed`: then they are safe */
-    uint64_t again_since; /* CLOCK_BOOTTIME */
+    uint64_t again_since; /* CLOCK_BOOTTIME: when they, or others of the device, were refused or known last */
     uint64_t dirty_since; /* CLOCK_BOOTTIME */
     bool dirty, wanting, cursor_changed, counts_changed, waits_clock;
     TAILQ_ENTRY(stored) by_dirty, by_want, by_care;

@@ -413,6 +413,8 @@ void spool_append_said(struct spool_device *d, uint64_t now, const struct sample
     if (reserved && !is_refused(d) && make_room(s, bytes_of(samples, n)))
         w = waiter_new(d, now, said, n);
     if (reserved && !w) {
+        if (d->stored)
+            d->stored->again_since = now; /* whoever has them still asks */
         stored_put(d);
         done(-EBUSY, userdata);
         return;

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <sys/resource.h>
 
+#include "base/clock.h"
 #include "spool-numbers.h"
 
 static struct rlimit before;
@@ -35,14 +36,19 @@ static int teardown(void **state)
 }
 
 /* Hands over `n` samples from the `from`-th on at once, each time with the same times. */
-static void hand_over(struct scratch *x, const char *id, int64_t from, int64_t n, int *answer)
+static void hand_over_at(struct scratch *x, uint64_t now, const char *id, int64_t from, int64_t n, int *answer)
 {
     struct sample s[16];
 
     for (int64_t i = 0; i < n; i++)
         s[i] = number("p", REAL + (uint64_t)(from + i), from + i);
     *answer = 0;
-    spool_append(spool_device(x->spool, id), NOW, s, (size_t)n, on_answer, answer);
+    spool_append(spool_device(x->spool, id), now, s, (size_t)n, on_answer, answer);
+}
+
+static void hand_over(struct scratch *x, const char *id, int64_t from, int64_t n, int *answer)
+{
+    hand_over_at(x, NOW, id, from, n, answer);
 }
 
 /* Exactly these, each once and under its own time. */
@@ -160,6 +166,27 @@ static void test_too_long(void **state)
     scratch_done(&x);
 }
 
+/* The disk fails for longer than refused samples are remembered without being handed over: they are all the time, and
+ * known when they can be taken. */
+static void test_long_failure(void **state)
+{
+    uint64_t now = clock_boottime(), end = now + 3 * SPOOL_AGAIN_MAX;
+    struct scratch x;
+    int answer;
+
+    scratch_init(&x, SPOOL_OUTAGE);
+    disk_fails(true);
+    for (; now < end; now += SPOOL_AGAIN_MAX / 4) {
+        hand_over_at(&x, now, "d", 0, 5, &answer);
+        assert_int_equal(answer, -EBUSY);
+    }
+    disk_fails(false);
+    hand_over_at(&x, now, "d", 0, 6, &answer);
+    assert_int_equal(answer, 1);
+    assert_holds(&x, "d", 0, 6);
+    scratch_done(&x);
+}
+
 /* What fills the memory is of one device: it gives way, not the one whose line takes everything at once. */
 static void test_memory_is_shared(void **state)
 {
@@ -194,8 +221,8 @@ static void test_memory_is_shared(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(test_line_down), TEST(test_line_back),        TEST(test_partly_sent),
-        TEST(test_too_long),  TEST(test_memory_is_shared),
+        TEST(test_line_down), TEST(test_line_back),    TEST(test_partly_sent),
+        TEST(test_too_long),  TEST(test_long_failure), TEST(test_memory_is_shared),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
