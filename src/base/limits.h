@@ -350,10 +350,11 @@
 #define MQTT_PACKETS_BURST 1000
 #define MQTT_READ_REST (100 * USEC_PER_MSEC) /* unread, when more have come */
 #define MQTT_UNREAD_MAX 1000                 /* messages that we answer while the broker does not read */
-#define SEEN_PATIENCE_MAX 1024 /* reports in a row after which another kind of a point is believed at last */
-#define MQTT_EARLY_MAX 64      /* messages kept until their topic is subscribed to, a session */
-#define MQTT_EARLY_BYTES_MAX (64 * 1024)
-#define MQTT_REQUESTS_MAX 64 /* waiting or in flight, a session */
+#define SEEN_PATIENCE_MAX 1024           /* reports in a row after which another kind of a point is believed at last */
+#define MQTT_EARLY_MAX 64                /* messages kept until their topic is subscribed to, a session */
+#define MQTT_EARLY_BYTES_MAX (64 * 1024) /* of their topics and payloads */
+#define MQTT_TOPIC_SHOWN 100             /* bytes of a broker's topic, in the log */
+#define MQTT_REQUESTS_MAX 64             /* waiting or in flight, a session */
 #define MQTT_SUBSCRIPTIONS_MAX 16
 #define MQTT_AWAY_KNOWN                                                                                                \
     (1 * USEC_PER_SEC) /* for so long what one child found out, that nobody is there, counts for all */

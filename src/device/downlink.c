@@ -362,7 +362,8 @@ bool downlink_busy(const struct device *d)
 }
 
 /* Kept commands arrive upon subscription, and would fail for want of a driver that is only about to connect, as after a
- * start of the machine. Nothing is lost meanwhile: the broker, or the session, goes on keeping them. */
+ * start of the machine. Meanwhile the broker keeps what it retains, and the uplink's session what came of a kept one:
+ * so many and so long as that session lasts, and it logs what it loses. */
 static bool wait_for_driver(struct device *d)
 {
     const struct config_uplink *u = d->uplink->settings;

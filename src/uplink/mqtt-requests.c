@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
 #include "base/limits.h"
+#include "base/log.h"
+#include "base/text.h"
 #include "uplink/mqtt-session.h"
 
 #include <errno.h>
@@ -364,18 +366,54 @@ static bool tell(struct mqtt_session *c, const char *topic, const void *payload,
     return told;
 }
 
+static size_t early_size(const struct mqtt_early *early)
+{
+    return strlen(early->topic) + 1 + early->size;
+}
+
+static void free_early(struct mqtt_session *c, struct mqtt_early *early)
+{
+    c->n_early--;
+    c->early_bytes -= early_size(early);
+    free(early);
+}
+
+static void tell_dropped(struct mqtt_session *c, const char *topic)
+{
+    log_limited(
+        &c->dropping, LOG_WARNING, c->session.label,
+        "a message that the broker kept is lost: nobody subscribes to its topic %s, and there is no room to hold it",
+        strlen(topic) <= MQTT_TOPIC_SHOWN && text_printable(topic, strlen(topic)) ? topic : "(not shown)");
+}
+
+/* For so many bytes more. The oldest go: they may be of filters that nobody subscribes to any more. */
+static bool make_room_early(struct mqtt_session *c, size_t n)
+{
+    while (n <= MQTT_EARLY_BYTES_MAX && (c->n_early >= MQTT_EARLY_MAX || c->early_bytes + n > MQTT_EARLY_BYTES_MAX)) {
+        struct mqtt_early *oldest = c->early;
+
+        if (!oldest)
+            return false; /* they are being told */
+        c->early = oldest->next;
+        tell_dropped(c, oldest->topic);
+        free_early(c, oldest);
+    }
+    return n <= MQTT_EARLY_BYTES_MAX;
+}
+
 /* Messages of a session that the broker kept come before anybody has subscribed, and count as delivered: they are kept
  * until their topic is, in order and within bounds. */
 static void keep_early(struct mqtt_session *c, const char *topic, const void *payload, size_t n)
 {
     size_t length = strlen(topic) + 1;
-    struct mqtt_early *early, **last = &c->early;
+    struct mqtt_early *early = NULL, **last = &c->early;
 
-    if (c->n_early >= MQTT_EARLY_MAX || c->early_bytes + n > MQTT_EARLY_BYTES_MAX)
+    if (make_room_early(c, length + n))
+        early = malloc(sizeof(*early) + length + n);
+    if (!early) {
+        tell_dropped(c, topic);
         return;
-    early = malloc(sizeof(*early) + length + n);
-    if (!early)
-        return;
+    }
     *early = (struct mqtt_early){.size = n, .payload = (uint8_t *)early->topic + length};
     memcpy(early->topic, topic, length);
     if (n > 0)
@@ -384,33 +422,43 @@ static void keep_early(struct mqtt_session *c, const char *topic, const void *pa
         last = &(*last)->next;
     *last = early;
     c->n_early++;
-    c->early_bytes += n;
+    c->early_bytes += early_size(early);
 }
 
 /* Tells each message whose topic is listened to now; the rest goes on waiting. `drop`: nobody will listen any more. */
 static void go_through_early(struct mqtt_session *c, bool drop)
 {
     struct mqtt_early *list = TAKE_PTR(c->early), **last = &c->early;
+    size_t lost = 0;
 
     while (list) {
         struct mqtt_early *early = list;
+        bool told = !drop && c->session.running && tell(c, early->topic, early->payload, early->size);
 
         list = early->next;
         early->next = NULL;
-        if (drop || tell(c, early->topic, early->payload, early->size) || !c->session.running) {
-            c->n_early--;
-            c->early_bytes -= early->size;
-            free(early);
+        if (told || drop || !c->session.running) {
+            lost += !told;
+            free_early(c, early);
             continue;
         }
         *last = early;
         last = &early->next;
     }
+    if (lost > 0)
+        log_limited(&c->losing, LOG_WARNING, c->session.label,
+                    "%zu messages that the broker kept are lost: the session ended before anybody subscribed to their "
+                    "topics",
+                    lost);
 }
 
 void mqtt_requests_start(struct mqtt_session *c)
 {
     c->last = &c->first;
+    if (c->dropping.interval > 0)
+        return; /* it has run before */
+    ratelimit_init(&c->dropping, USEC_PER_MINUTE, 1);
+    ratelimit_init(&c->losing, USEC_PER_MINUTE, 2);
 }
 
 void mqtt_requests_stop(struct mqtt_session *c)

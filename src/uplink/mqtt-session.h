@@ -4,6 +4,7 @@
 /* A session over MQTT as its two parts know it: mqtt-session.c makes its connections, mqtt-requests.c keeps what goes
  * over them: requests, in order, and subscriptions. Nobody else includes this. */
 
+#include "base/ratelimit.h"
 #include "uplink/mqtt-ask.h"
 #include "uplink/mqtt.h"
 #include "uplink/session-internal.h"
@@ -59,11 +60,12 @@ struct mqtt_session {
     size_t n_subscriptions;
     unsigned visiting; /* subscriptions are gone through */
     struct mqtt_early *early;
-    size_t n_early, early_bytes;
-    uint64_t draining_until; /* 0: no; otherwise the connection that stands ends first */
-    bool one_by_one;         /* the broker had too many in flight */
-    bool older;              /* this attempt has come to 3.1.1 */
-    bool older_said;         /* because the broker said so: it counts for all */
+    size_t n_early, early_bytes;       /* with their topics */
+    struct ratelimit dropping, losing; /* words of what is lost of them: for want of room; with the session */
+    uint64_t draining_until;           /* 0: no; otherwise the connection that stands ends first */
+    bool one_by_one;                   /* the broker had too many in flight */
+    bool older;                        /* this attempt has come to 3.1.1 */
+    bool older_said;                   /* because the broker said so: it counts for all */
 };
 
 static inline struct mqtt_session *mqtt_session(const struct uplink_session *s)
