@@ -8,15 +8,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* The bytes of the printable character at the beginning; 0: it is none. */
+static size_t printable_length(const char *text, size_t n)
+{
+    const uint8_t *c = (const uint8_t *)text;
+    size_t k = utf8_length(text, n);
+
+    return k == 0 || c[0] < 0x20 || c[0] == 0x7f || (k == 2 && c[0] == 0xc2 && c[1] < 0xa0) ? 0 : k;
+}
+
 bool text_printable(const void *data, size_t n)
 {
     const char *p = data;
 
     while (n > 0) {
-        const uint8_t *c = (const uint8_t *)p;
-        size_t k = utf8_length(p, n);
+        size_t k = printable_length(p, n);
 
-        if (k == 0 || c[0] < 0x20 || c[0] == 0x7f || (k == 2 && c[0] == 0xc2 && c[1] < 0xa0))
+        if (k == 0)
             return false;
         p += k;
         n -= k;
@@ -45,6 +53,17 @@ void text_repair(char *text)
 {
     for (size_t n = strlen(text), k; n > 0; text += k, n -= k) {
         k = utf8_length(text, n);
+        if (k == 0) {
+            *text = '?';
+            k = 1;
+        }
+    }
+}
+
+void text_clean(char *text)
+{
+    for (size_t n = strlen(text), k; n > 0; text += k, n -= k) {
+        k = printable_length(text, n);
         if (k == 0) {
             *text = '?';
             k = 1;

@@ -13,6 +13,8 @@ void text_trim(char *text);
 
 /* Puts '?' in the place of each byte that is not of valid UTF-8. */
 void text_repair(char *text);
+/* Puts '?' in the place of each byte that text_printable() would refuse: a terminal obeys such. */
+void text_clean(char *text);
 
 /* The shortest text that reads back as the same finite number; LC_NUMERIC is to be "C". Returns `text`. */
 #define DOUBLE_TEXT_MAX 32

@@ -13,6 +13,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define PLAIN_CHARACTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:+-/"
+
 void check_not_looked(struct findings *f, const char *path, int r)
 {
     if (r == -EACCES || r == -EPERM)
@@ -20,6 +22,11 @@ void check_not_looked(struct findings *f, const char *path, int r)
                      findings_add(f, FINDING_NOT_LOOKED, "", "%s and what is behind it could not be looked at: %s",
                                   path, strerrordesc_np(-r)),
                      "sudo gatehousectl check");
+}
+
+bool check_path_plain(const char *path)
+{
+    return path[0] == '/' && !strstr(path, "/../") && path[strspn(path, PLAIN_CHARACTERS)] == 0;
 }
 
 /* ── The keyfile ── */
@@ -135,11 +142,13 @@ static void add_mistakes(const struct mistakes *mistakes, struct findings *f)
 {
     for (size_t i = 0; i < mistakes->n; i++) {
         const struct mistake *m = &mistakes->list[i];
+        struct finding *finding;
         char place[PATH_MAX];
 
         snprintf(place, sizeof(place), m->line > 0 ? "%s:%u:%u" : "%s", m->file, m->line, m->column);
-        finding_mend(f, findings_add(f, FINDING_BAD_SETTING, place, "%s", m->text),
-                     "sudoedit %s && sudo gatehousectl reload", m->file);
+        finding = findings_add(f, FINDING_BAD_SETTING, place, "%s", m->text);
+        if (check_path_plain(m->file))
+            finding_mend(f, finding, "sudoedit %s && sudo gatehousectl reload", m->file);
     }
 }
 

@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/text.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -48,23 +49,33 @@ static struct finding *room(struct findings *f)
     return &f->list[f->n];
 }
 
+/* Text without control characters: part of it is what other users chose, and it goes to root's terminal. NULL: out of
+ * memory. */
+static char *cleaned(const char *format, va_list ap) __attribute__((format(printf, 1, 0)));
+static char *cleaned(const char *format, va_list ap)
+{
+    char *text;
+
+    if (vasprintf(&text, format, ap) < 0)
+        return NULL;
+    text_clean(text);
+    return text;
+}
+
 struct finding *findings_add(struct findings *f, enum finding_id id, const char *subject, const char *format, ...)
 {
-    struct finding new = {.id = id}, *at;
+    struct finding new = {.id = id, .subject = strdup(subject), .mend = strdup("")}, *at;
     va_list ap;
-    int r;
 
-    if (has(f, id, subject))
+    if (new.subject)
+        text_clean(new.subject);
+    if (new.subject && (has(f, id, new.subject) || ++f->count[id] > FINDINGS_PER_KIND)) {
+        finding_done(&new);
         return NULL;
-    if (++f->count[id] > FINDINGS_PER_KIND)
-        return NULL;
+    }
     va_start(ap, format);
-    r = vasprintf(&new.cause, format, ap);
+    new.cause = cleaned(format, ap);
     va_end(ap);
-    if (r < 0)
-        new.cause = NULL;
-    new.subject = strdup(subject);
-    new.mend = strdup("");
     at = room(f);
     if (!at || !new.subject || !new.cause || !new.mend) {
         finding_done(&new);
@@ -84,8 +95,7 @@ void finding_mend(struct findings *f, struct finding *finding, const char *forma
     if (!finding)
         return;
     va_start(ap, format);
-    if (vasprintf(&text, format, ap) < 0)
-        text = NULL;
+    text = cleaned(format, ap);
     va_end(ap);
     if (!text) {
         f->failed = -ENOMEM;

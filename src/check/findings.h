@@ -5,7 +5,7 @@
  *
  * Embedded; the owner calls findings_done(). Any thread, one at a time. Of each kind FINDINGS_PER_KIND are kept, and
  * the rest is counted: a cloud that is away is one trouble, however many devices it has. Running out of memory is kept
- * in `failed`. Nothing of a key may be put into one. */
+ * in `failed`. Nothing of a key may be put into one. Control characters become '?'. */
 
 #include "check/kinds.h"
 

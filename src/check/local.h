@@ -12,6 +12,8 @@
 
 /* files.c */
 void check_not_looked(struct findings *f, const char *path, int r);
+/* Pure: whether a path that others chose may stand in a command as it is. */
+bool check_path_plain(const char *path);
 
 /* files.c: keyfile, configuration and state directory: modes, owners, kind of file system, room. */
 void check_keyfile(const struct check_place *p, struct findings *f);

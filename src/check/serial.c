@@ -15,6 +15,14 @@
 #define SERIAL_GROUP "dialout"
 #define LATENCY_MAX 2 /* milliseconds */
 
+/* Users who configure devices choose the text, and it becomes part of commands that root is told to run. /dev/shm is
+ * open to all users. */
+static bool is_port(const char *path)
+{
+    return strncmp(path, "/dev/", 5) == 0 && strncmp(path, "/dev/shm/", 9) != 0 && !strstr(path, "..") &&
+           !strstr(path, "//") && !strstr(path, "/./") && check_path_plain(path);
+}
+
 bool check_serial_port(const char *section, char *ret, size_t size)
 {
     _cleanup_json_ json_object *o = NULL;
@@ -29,7 +37,7 @@ bool check_serial_port(const char *section, char *ret, size_t size)
         return false;
     memcpy(ret, url + 4, n);
     ret[n] = 0;
-    return true;
+    return is_port(ret);
 }
 
 bool check_cmdline_console(const char *cmdline, const char *port)
@@ -125,6 +133,13 @@ static void check_port(const struct check_place *p, const char *port, const char
                          "ls -l /dev/serial/by-id");
         else
             check_not_looked(f, full, -errno);
+        return;
+    }
+    /* An image has plain files in their place, or none. */
+    if (!p->root[0] && !S_ISCHR(st.st_mode)) {
+        finding_mend(
+            f, findings_add(f, FINDING_SERIAL_MISSING, port, "%s names it, and it is no character device", device),
+            "ls -l /dev/serial/by-id");
         return;
     }
     name = port_name(full, resolved);

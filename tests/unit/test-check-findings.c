@@ -108,12 +108,35 @@ static void test_json_there_and_back(void **state)
     findings_done(&again);
 }
 
+/* A terminal obeys control characters, and root's is no place for those that another user chose. */
+static void test_control_characters_do_not_pass(void **state)
+{
+    struct findings f = {0}, again = {0};
+    _cleanup_json_ json_object *o = json_object_new_object();
+
+    finding_mend(&f,
+                 findings_add(&f, FINDING_KEY_REFUSED, "a\nb",
+                              "c\x1b[2Jd \xc3\xa4 \xc2\x9b"
+                              "e \xff"),
+                 "x\r%s", "y\x7f");
+    assert_null(findings_add(&f, FINDING_KEY_REFUSED, "a\nb", "again"));
+    assert_string_equal(f.list[0].subject, "a?b");
+    assert_string_equal(f.list[0].cause, "c?[2Jd \xc3\xa4 ??e ?");
+    assert_string_equal(f.list[0].mend, "x?y?");
+    json_object_object_add(o, "id", json_object_new_string("key-refused"));
+    json_object_object_add(o, "cause", json_object_new_string("x\033]0;y\a"));
+    assert_true(findings_add_json(&again, o));
+    assert_string_equal(again.list[0].cause, "x?]0;y?");
+    findings_done(&f);
+    findings_done(&again);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_kinds_are_whole),     cmocka_unit_test(test_the_first_word_stays),
         cmocka_unit_test(test_many_are_counted),    cmocka_unit_test(test_what_another_explains_goes),
-        cmocka_unit_test(test_json_there_and_back),
+        cmocka_unit_test(test_json_there_and_back), cmocka_unit_test(test_control_characters_do_not_pass),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

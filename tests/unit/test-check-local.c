@@ -171,6 +171,13 @@ static void test_mistakes_are_findings(void **state)
     assert_non_null(strstr(f.list[0].mend, "sudoedit /etc/gatehouse/gatehouse.json"));
     mistakes_done(&mistakes);
     findings_done(&f);
+    /* The agent's user names files of its own. */
+    mistakes_add(&mistakes, "/var/lib/gatehouse/devices.d/x;reboot;.json", 1, 1, NULL, "unknown key");
+    check_configuration(&p, &mistakes, &f);
+    assert_int_equal(f.list[0].id, FINDING_BAD_SETTING);
+    assert_string_equal(f.list[0].mend, "");
+    mistakes_done(&mistakes);
+    findings_done(&f);
 }
 
 /* ── The state directory and its disk ── */
@@ -250,6 +257,31 @@ static void test_serial_section(void **state)
     assert_false(check_serial_port("{}", port, sizeof(port)));
     assert_false(check_serial_port("[", port, sizeof(port)));
     assert_false(check_serial_port("{\"url\":\"rtu:/dev/a-name-that-is-longer-than-the-buffer\"}", port, sizeof(port)));
+}
+
+/* Users who configure devices choose these, and root types the commands that are made of them. */
+static void test_serial_hostile(void **state)
+{
+    static const char *const urls[] = {
+        "rtu:/dev/x;reboot",   "rtu:/dev/x reboot",    "rtu:/dev/$(reboot)",
+        "rtu:/dev/x\\nreboot", "rtu:/dev/\\u001b[2J",  "rtu:/dev/../etc/shadow",
+        "rtu:/etc/shadow",     "rtu:/dev/shm/ttyUSB0", "rtu:/dev/`x`",
+    };
+    struct check_place p = place();
+    char port[64];
+
+    for (size_t i = 0; i < sizeof(urls) / sizeof(*urls); i++) {
+        snprintf(section, sizeof(section), "{\"url\":\"%s\"}", urls[i]);
+        if (check_serial_port(section, port, sizeof(port)))
+            fail_msg("%s is taken as %s", urls[i], port);
+        expect(&p, check_serial, FINDINGS_N, NULL);
+    }
+    assert_true(check_serial_port("{\"url\":\"rtu:/dev/serial/by-path/pci-0000:00:14.0-usb-0:1:1.0-port0\"}", port,
+                                  sizeof(port)));
+    /* On the machine itself nothing is made accessible that is no device. */
+    p.root = "";
+    snprintf(section, sizeof(section), "{\"url\":\"rtu:/dev/\"}");
+    expect(&p, check_serial, FINDING_SERIAL_MISSING, "ls -l");
 }
 
 static void test_serial(void **state)
@@ -354,10 +386,10 @@ static void test_the_rest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_keyfile),        CASE(test_configuration), CASE(test_mistakes_are_findings),
-        CASE(test_state),          CASE(test_room),          CASE(test_cards),
-        CASE(test_serial_section), CASE(test_serial),        CASE(test_console),
-        CASE(test_bluetooth),      CASE(test_the_rest),
+        CASE(test_keyfile),        CASE(test_configuration),  CASE(test_mistakes_are_findings),
+        CASE(test_state),          CASE(test_room),           CASE(test_cards),
+        CASE(test_serial_section), CASE(test_serial_hostile), CASE(test_serial),
+        CASE(test_console),        CASE(test_bluetooth),      CASE(test_the_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
