@@ -12,9 +12,11 @@
 #define PAIRS_LEAST 8   /* bytes with something between them: an address has 6 */
 #define BASE64_LEAST 16 /* characters */
 
+#define HEADER "authorization" /* its value is the rest of the line */
+
 /* What stands behind these is secret, whatever it looks like. */
-static const char *const words[] = {"key",   "psk",    "password",     "passwd", "passphrase",   "secret",
-                                    "token", "apikey", "presharedkey", "bind",   "authorization"};
+static const char *const words[] = {"key",   "psk",    "password",     "passwd", "passphrase", "secret",
+                                    "token", "apikey", "presharedkey", "bind",   HEADER};
 
 static bool is_base64(char c)
 {
@@ -48,6 +50,26 @@ static bool is_gap(char c)
 static bool is_padding(char c)
 {
     return c == '=';
+}
+
+static bool is_quote(char c)
+{
+    return c == '"' || c == '\'';
+}
+
+static bool is_sign(char c)
+{
+    return c == ' ' || c == '\t' || c == ':' || c == '=';
+}
+
+static bool is_dense(char c)
+{
+    return isgraph((unsigned char)c);
+}
+
+static bool is_of_line(char c)
+{
+    return c != '\n';
 }
 
 static bool is_between(char c)
@@ -117,6 +139,35 @@ static size_t key_at(const char *text, size_t n, size_t at)
     return k > 0 || is_base64(before) ? k : base64_at(text + at, n - at);
 }
 
+/* The text behind a quote, up to the next that has no backslash, or the end of the line. */
+static size_t quoted(const char *text, size_t n, char quote)
+{
+    size_t i = 0;
+
+    while (i < n && text[i] != quote && text[i] != '\n')
+        i += text[i] == '\\' && i + 1 < n && text[i + 1] != '\n' ? 2 : 1;
+    return i;
+}
+
+/* Where the value begins that is behind a word of k bytes, and its length. */
+static size_t value_at(const char *text, size_t n, size_t k, size_t *ret_value)
+{
+    size_t sign = k + (k < n && is_quote(text[k])), at = sign + run_of(text + sign, n - sign, is_sign);
+    bool assigned = memchr(text + sign, '=', at - sign);
+
+    if (at > sign && at < n && is_quote(text[at])) {
+        *ret_value = quoted(text + at + 1, n - at - 1, text[at]);
+        return at + 1;
+    }
+    if (at > sign && strncasecmp(text, HEADER, k) == 0) {
+        *ret_value = run_of(text + at, n - at, is_of_line);
+        return at;
+    }
+    at = k + run_of(text + k, n - k, is_between);
+    *ret_value = run_of(text + at, n - at, assigned ? is_dense : is_value);
+    return at;
+}
+
 /* The value behind such a word: `"psk": "VALUE"`, `PSK=VALUE`, `key VALUE`. */
 static size_t word_at(const char *text, size_t n, size_t *ret_value)
 {
@@ -125,8 +176,7 @@ static size_t word_at(const char *text, size_t n, size_t *ret_value)
 
         if (n <= k || strncasecmp(text, words[i], k) != 0)
             continue;
-        at = k + run_of(text + k, n - k, is_between);
-        *ret_value = run_of(text + at, n - at, is_value);
+        at = value_at(text, n, k, ret_value);
         /* "the key is set" is prose. */
         if (strcspn(text + k, ":=\"'") < at - k && *ret_value > 0)
             return at;
@@ -134,16 +184,22 @@ static size_t word_at(const char *text, size_t n, size_t *ret_value)
     return 0;
 }
 
-/* "//user:password@" */
+static bool is_login(char c)
+{
+    return isgraph((unsigned char)c) && !strchr("/?#\"", c);
+}
+
+/* "//user:password@": up to the last @ of what may be the host's part of a URL. */
 static size_t login_at(const char *text, size_t n)
 {
-    size_t k = 2;
+    size_t k;
 
     if (n < 4 || text[0] != '/' || text[1] != '/')
         return 0;
-    while (k < n && is_value(text[k]) && text[k] != '/' && text[k] != '@')
-        k++;
-    return k < n && text[k] == '@' ? k : 0;
+    k = 2 + run_of(text + 2, n - 2, is_login);
+    while (k > 2 && text[--k] != '@')
+        ;
+    return k > 2 ? k : 0;
 }
 
 void redact(const char *text, size_t n, struct strbuf *to)

@@ -64,8 +64,25 @@ static void test_what_is_known_by_its_name(void **state)
     becomes("\"psk\": \"short\", \"unit\": 1", "\"psk\": \"(redacted)\", \"unit\": 1");
     becomes("PASSWORD=hunter2 next", "PASSWORD=(redacted) next");
     becomes("coaps://joe:pw@host/x", "coaps://(redacted)@host/x");
+    becomes("coaps://joe:p,w'@x@host/x?a@b", "coaps://(redacted)@host/x?a@b");
     becomes("aa:bb:cc:dd:ee:ff:00:11:22", REDACTED);
     becomes("17, 34, 51, 68, 85, 102, 119, 136", REDACTED);
+}
+
+/* A password may have anything in it. */
+static void test_a_value_is_taken_to_its_end(void **state)
+{
+    becomes("\"password\": \"correct horse, battery\", \"unit\": 1", "\"password\": \"(redacted)\", \"unit\": 1");
+    becomes("\"password\": \"a\\\" b \\\\\", \"unit\": 1", "\"password\": \"(redacted)\", \"unit\": 1");
+    becomes("\"password\": \"it's so\"", "\"password\": \"(redacted)\"");
+    becomes("password='two words, three' next", "password='(redacted)' next");
+    becomes("PASSWORD=a'b,c\"d next", "PASSWORD=(redacted) next");
+    becomes("\"password\": \"", "\"password\": \"");
+    becomes("\"password\": \"\", \"unit\": 1", "\"password\": \"\", \"unit\": 1");
+    becomes("\"password\": \"no end\nnext", "\"password\": \"(redacted)\nnext");
+    becomes("Authorization: Basic dTpw\r\nHost: x", "Authorization: (redacted)\nHost: x");
+    becomes("authorization: Digest username=\"u\", response=\"tiny\"\nHost: x", "authorization: (redacted)\nHost: x");
+    becomes("\"Authorization\": \"Bearer a b\", \"unit\": 1", "\"Authorization\": \"(redacted)\", \"unit\": 1");
 }
 
 static void test_what_stays(void **state)
@@ -83,6 +100,7 @@ static void test_what_stays(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_what_is_known_by_its_name),
+                                       cmocka_unit_test(test_a_value_is_taken_to_its_end),
                                        cmocka_unit_test(test_what_stays)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
