@@ -96,19 +96,23 @@ static void run(struct bundle *b, const char *program, const char *const *argv)
         strbuf_printf(&b->text, "(status %d)\n", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
-static void add_file(struct bundle *b, const char *directory, const char *name)
+/* Files of the agent's folder are not followed: its user could link to what only root may read. `folder` is open at
+ * `directory`, or AT_FDCWD. */
+static void add_file(struct bundle *b, int folder, const char *directory, const char *name, int nofollow)
 {
-    _cleanup_free_ char *text = NULL;
+    _cleanup_close_ int fd = -EBADF;
     char path[PATH_MAX];
-    struct error e = {0};
-    size_t n;
+    struct stat st;
 
     snprintf(path, sizeof(path), "%s/%s", directory, name);
     title(b, (const char *const[]){path, NULL});
-    if (file_read(AT_FDCWD, path, CONFIG_FILE_MAX, &text, &n, &e) < 0)
-        strbuf_printf(&b->text, "%s\n", e.text);
+    fd = openat(folder, folder == AT_FDCWD ? path : name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | nofollow);
+    if (fd < 0 && errno != ELOOP)
+        strbuf_printf(&b->text, "cannot open %s: %s\n", name, strerrordesc_np(errno));
+    else if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
+        strbuf_printf(&b->text, "%s: not looked at: expected a regular file\n", name);
     else
-        redact(text, n, &b->text);
+        add_output(b, fd);
 }
 
 static int is_json(const struct dirent *entry)
@@ -118,16 +122,18 @@ static int is_json(const struct dirent *entry)
     return n > 5 && strcmp(entry->d_name + n - 5, ".json") == 0;
 }
 
-static void add_files(struct bundle *b, const char *directory, const char *folder)
+static void add_files(struct bundle *b, const char *directory, const char *folder, int nofollow)
 {
     struct dirent **entries = NULL;
+    _cleanup_close_ int fd = -EBADF;
     char path[PATH_MAX];
     int n;
 
     snprintf(path, sizeof(path), "%s/%s", directory, folder);
-    n = scandir(path, &entries, is_json, alphasort);
+    fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | nofollow);
+    n = fd < 0 ? 0 : scandirat(fd, ".", &entries, is_json, alphasort);
     for (int i = 0; i < n; i++) {
-        add_file(b, path, entries[i]->d_name);
+        add_file(b, fd, path, entries[i]->d_name, nofollow);
         free(entries[i]);
     }
     free(entries);
@@ -146,10 +152,10 @@ static void collect(struct bundle *b)
                 "through before you send it.\n");
     for (size_t i = 0; i < ELEMENTSOF(verbs_run); i++)
         run(b, self, verbs_run[i]);
-    add_file(b, config, CONFIG_FILE);
-    add_files(b, config, CONFIG_DEVICES_DIR);
-    add_files(b, state, CONFIG_DEVICES_DIR);
-    add_files(b, config, "profiles");
+    add_file(b, AT_FDCWD, config, CONFIG_FILE, 0);
+    add_files(b, config, CONFIG_DEVICES_DIR, 0);
+    add_files(b, state, CONFIG_DEVICES_DIR, O_NOFOLLOW);
+    add_files(b, config, "profiles", 0);
     for (size_t i = 0; i < ELEMENTSOF(commands); i++)
         run(b, commands[i][0], commands[i]);
 }

@@ -56,5 +56,26 @@ def without_an_agent(bench):
     refused(bench.ctl("support-bundle", path, status=None), 1, "File exists")
 
 
+def what_is_not_the_agents_is_not_read(bench):
+    """The agent's user may put anything into its folder, and root makes the bundle."""
+    bench.bus()
+    bench.write_config("coaps://127.0.0.1:5684")
+    folder = os.path.join(bench.state, "devices.d")
+    os.makedirs(folder, exist_ok=True)
+    with open(bench.path("shadow"), "w", encoding="utf-8") as f:
+        f.write("root of all evil")
+    os.symlink(f.name, os.path.join(folder, "link.json"))
+    os.mkfifo(os.path.join(folder, "pipe.json"))
+    with open(os.path.join(folder, "own.json"), "w", encoding="utf-8") as f:
+        f.write("a device of mine")
+    made = bundle(bench)[1]
+    check(b"root of all evil" not in made, "a link is followed")
+    check(b"a device of mine" in made and b"link.json: not looked at" in made and b"pipe.json: not looked at" in made, "the others are there")
+    os.rename(folder, bench.path("elsewhere"))
+    os.symlink(bench.path("elsewhere"), folder)
+    os.unlink(bench.path("bundle.txt"))
+    check(b"a device of mine" not in bundle(bench)[1], "a link in place of the folder is followed")
+
+
 if __name__ == "__main__":
-    harness.main(planted_keys_are_not_in_it, without_an_agent)
+    harness.main(planted_keys_are_not_in_it, without_an_agent, what_is_not_the_agents_is_not_read)
