@@ -253,7 +253,8 @@ static void on_statistics(struct link_call *call, const char *id, void *userdata
 }
 
 /* Nothing waits for what the plugin does with it: the agent has done its part. A device that is about to be opened anew
- * gets it then. */
+ * gets it then. The answer has the agent believe what the plugin wants kept: what it said beside the key before, or
+ * says until it has this one, must not come behind it. */
 static int on_secret(const char *id, int passed, const char *kept, void *userdata)
 {
     _cleanup_(job_freep) struct job *job = NULL;
@@ -269,6 +270,8 @@ static int on_secret(const char *id, int passed, const char *kept, void *userdat
     if (!job || !(job->kept = strdup(kept)))
         return -ENOMEM;
     job->fd = TAKE_FD(fd);
+    job->secret = ++device->main.secret;
+    free(TAKE_PTR(device->main.kept));
     if (device->main.closing) {
         job_free(device->main.next_secret);
         device->main.next_secret = TAKE_PTR(job);

@@ -12,6 +12,8 @@
 #include "job.h"
 #include "waits.h"
 
+#include <stdatomic.h>
+
 #define DEVICE_WATCHES_MAX 16
 #define DEVICE_TIMERS_MAX 64
 
@@ -36,6 +38,7 @@ struct gatehouse_device {
         char *reason;
         struct job *next_secret; /* for the one that is made of next_*; NULL: none */
         char *kept;              /* what the agent is still to keep; NULL: nothing */
+        unsigned secret;         /* how many keys were taken for it: words said beside an older one are void */
         struct job_set jobs;     /* that the agent waits for */
         struct job_list later;   /* likewise; for the one that is made of next_* */
         struct job *close;       /* made along with the opening: closing cannot fail */
@@ -55,6 +58,7 @@ struct gatehouse_device {
     } thread;
 
     struct counts counts;
+    atomic_uint secret; /* the key that the plugin has, or gets once it is open, counted as the loop does */
 
     TAILQ_ENTRY(gatehouse_device) by_wake; /* under the lane's mutex, with woken */
     bool woken;

@@ -173,6 +173,7 @@ static void device_ended(struct driver *d, struct gatehouse_device *device)
         again = begin_device(d, device->id, device->main.next_section, device->main.next_points);
     if (again && again->lane && device->main.next_secret) {
         device->main.next_secret->device = again;
+        again->main.secret = device->main.next_secret->secret;
         lane_post(again->lane, TAKE_PTR(device->main.next_secret));
     } else if (d->stopping)
         (void)link_client_device_state(d->client, device->id, "closed", "the driver stops");
@@ -301,7 +302,8 @@ void driver_on_note(const struct note *note, void *userdata)
         driver_set_state(d, note->device, note->state, note->reason);
         break;
     case NOTE_KEEP:
-        driver_keep(d, note->device, note->reason);
+        if (note->secret == note->device->main.secret)
+            driver_keep(d, note->device, note->reason);
         break;
     case NOTE_JOB:
         calls_job_done(d, note->job, note->lane);

@@ -121,7 +121,7 @@ static int host_count(struct gatehouse_device *device, const char *name, uint64_
 
 static int host_keep(struct gatehouse_device *device, const char *text)
 {
-    const struct note note = {.kind = NOTE_KEEP, .device = device};
+    const struct note note = {.kind = NOTE_KEEP, .device = device, .secret = device->secret};
 
     if (strlen(text) >= LINK_KEPT_MAX || !text_printable(text, strlen(text)))
         return -EINVAL;

@@ -29,7 +29,8 @@ struct note {
     struct job *job;
     struct lane *lane;
     enum gatehouse_state state;
-    char reason[]; /* of NOTE_STATE, NOTE_KEEP */
+    unsigned secret; /* of NOTE_KEEP: the key that the plugin had, counted as in struct gatehouse_device */
+    char reason[];   /* of NOTE_STATE, NOTE_KEEP */
 };
 TAILQ_HEAD(note_list, note);
 

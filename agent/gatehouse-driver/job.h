@@ -37,8 +37,9 @@ struct job {
     char point[DEVICE_ID_MAX + 1];
     struct sample_value value; /* what to write */
     char *options;
-    int fd;     /* of JOB_SECRET; otherwise negative */
-    char *kept; /* likewise */
+    int fd;          /* of JOB_SECRET; otherwise negative */
+    char *kept;      /* likewise */
+    unsigned secret; /* likewise: which one of the device it is */
     int r;
     char error[ERROR_TEXT_MAX];
     struct sample_value result;

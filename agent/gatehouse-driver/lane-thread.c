@@ -429,6 +429,7 @@ static void run_secret(struct job *j)
     free(d->thread.kept);
     d->thread.secret_fd = TAKE_FD(j->fd);
     d->thread.kept = TAKE_PTR(j->kept);
+    d->secret = j->secret;
     if (d->thread.open)
         j->r = hand_over(d);
 }
