@@ -77,8 +77,8 @@ int key_memfd(const void *bytes, size_t n);
 bool key_output_fit(const struct ctl *c);
 
 /* provision.c: has the agent make devices of an open list; `template` NULL: {}.
- * Exit status. */
-int provision_list(struct ctl *c, int fd, const char *format, const char *template, bool registered);
+ * *ret_unused (may be NULL): whether devices have other keys than it, which were not taken. Exit status. */
+int provision_list(struct ctl *c, int fd, const char *format, const char *template, bool registered, bool *ret_unused);
 /* provision-dir.c: each list of --directory, once. Exit status. */
 int provision_directory(struct ctl *c);
 

@@ -3,7 +3,8 @@
  *
  * A list is handed over with --skip-existing, then NAME.csv.done is written durably, then the list is deleted: keys are
  * not to lie about once the vault has them. Ended before NAME.csv.done, the next run hands the same list over again,
- * and what it had made already is skipped; ended behind it, the next run finds NAME.csv.done and only deletes. */
+ * and what it had made already is skipped; ended behind it, the next run finds NAME.csv.done and only deletes. A list
+ * with a key that was not taken, because its device has another, becomes NAME.csv.kept instead. */
 #include "ctl.h"
 
 #include "base/durable.h"
@@ -23,6 +24,7 @@
 #define REGISTERED ".registered" LIST
 #define TAKEN LIST ".taken"
 #define DONE ".done"
+#define KEPT ".kept"
 #define NAME_SPACE (NAME_MAX + 16)
 
 static bool ends(const char *name, const char *end)
@@ -107,6 +109,7 @@ static int take(struct ctl *c, int directory, const char *name)
     _cleanup_free_ char *template = NULL;
     char taken[NAME_SPACE];
     struct error e = {0};
+    bool unused = false;
     struct stat st;
     int r;
 
@@ -119,17 +122,20 @@ static int take(struct ctl *c, int directory, const char *name)
         print_error("%s/%s: its template: %s", c->list_dir, name, e.text);
         return EXIT_FAILURE;
     }
-    r = provision_list(c, fd, "csv", template, c->registered || ends(name, REGISTERED));
+    r = provision_list(c, fd, "csv", template, c->registered || ends(name, REGISTERED), &unused);
     if (r != 0) {
         print_error("%s/%s stays, and is taken once it is mended", c->list_dir, name);
         return r;
     }
-    snprintf(taken, sizeof(taken), "%s.taken", name);
+    snprintf(taken, sizeof(taken), "%s%s", name, unused ? KEPT : ".taken");
     if (durable_rename(directory, name, taken, &e) < 0) {
         print_error("%s/%s: %s", c->list_dir, name, e.text);
         return EXIT_FAILURE;
     }
-    return finish(c, directory, name);
+    if (unused)
+        print_warning("%s/%s has keys that were not taken, and is kept as %s: delete it once they are not needed",
+                      c->list_dir, name, taken);
+    return unused ? 0 : finish(c, directory, name);
 }
 
 int provision_directory(struct ctl *c)

@@ -88,31 +88,36 @@ static int make_list(struct ctl *c)
     return TAKE_FD(memory);
 }
 
-static void print_results(json_object *job)
+static bool print_results(json_object *job)
 {
+    bool unused = false;
     json_object *results = json_object_object_get(job, "Results");
 
     for (size_t i = 0; i < json_object_array_length(results); i++) {
         json_object *result = json_object_array_get_idx(results, i);
         const char *device = json_get_string(result, "device") ?: "";
 
+        unused = unused || strcmp(json_get_string(result, "outcome") ?: "", "unused") == 0;
         print_error("%s%s%s", json_get_string(result, "reason"), device[0] ? " " : "", device[0] ? device : "");
     }
+    return unused;
 }
 
-static int finish(struct ctl *c, const char *path)
+static int finish(struct ctl *c, const char *path, bool *ret_unused)
 {
     _cleanup_json_ json_object *job = NULL;
     uint64_t made, skipped;
     int r = job_wait(c, path, &(struct job_watch){.progress = true}, &job);
-    bool done;
+    bool done, unused;
 
     if (r != 0)
         return r;
     done = strcmp(json_get_string(job, "State") ?: "", "done") == 0;
     made = done ? json_object_get_uint64(json_object_object_get(job, "Done")) : 0;
     skipped = json_object_get_uint64(json_object_object_get(job, "Total")) - made;
-    print_results(job);
+    unused = print_results(job);
+    if (ret_unused)
+        *ret_unused = unused;
     if (!done)
         print_error("nothing was provisioned");
     else if (c->skip)
@@ -123,7 +128,7 @@ static int finish(struct ctl *c, const char *path)
     return done ? 0 : EXIT_FAILURE;
 }
 
-int provision_list(struct ctl *c, int fd, const char *format, const char *template, bool registered)
+int provision_list(struct ctl *c, int fd, const char *format, const char *template, bool registered, bool *ret_unused)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     const char *path;
@@ -135,7 +140,7 @@ int provision_list(struct ctl *c, int fd, const char *format, const char *templa
         return r;
     if (sd_bus_message_read(reply, "o", &path) < 0)
         return EXIT_FAILURE;
-    return finish(c, path);
+    return finish(c, path, ret_unused);
 }
 
 int verb_provision(struct ctl *c, int argc, char **argv)
@@ -160,7 +165,7 @@ int verb_provision(struct ctl *c, int argc, char **argv)
     if (fd < 0)
         return EXIT_FAILURE;
     /* A broker's list is of keys that it has. */
-    return provision_list(c, fd, format, template, c->registered || strcmp(format, "csv") != 0);
+    return provision_list(c, fd, format, template, c->registered || strcmp(format, "csv") != 0, NULL);
 }
 
 /* ── Export ── */

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Is a row right, before anything is done? */
 #include "base/text.h"
+#include "device/damage.h"
 #include "device/provision-internal.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define UNUSED_IDENTITY "gatehouse-unused"
 
 /* ── Distinct within the list ── */
 
@@ -107,12 +110,50 @@ const char *provision_unfit(const struct device *d)
     const struct vault_entry *entry = device_entry(d);
     const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
 
+    if (device_damaged(d))
+        return "device: its key is damaged in the vault (`key set` with --force first, or remove it)";
     if (entry && (vault_credential(entry, VAULT_MAIN)->present || vault_credential(entry, VAULT_BACKUP)->present))
         return "device: it has a key already (`key forget` first, or --skip-existing)";
     if (!machine || machine->d.state != ROTATION_IDLE || machine->d.removing || d->pending ||
         d->act.type != ROTATION_EV_RESTART || d->act.reading)
         return "device: a change of its keys is under way";
     return NULL;
+}
+
+bool provision_skips(const struct provision *p, const struct device *d)
+{
+    const struct vault_entry *entry = device_entry(d);
+    const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
+
+    return p->options.skip && main && main->present && !main->quarantined && !device_damaged(d);
+}
+
+/* Whether the vault has or had the key of a row, in whichever slot. */
+static bool key_known(const struct provision *p, const struct list_row *row, const struct config_uplink *u)
+{
+    _cleanup_(secret_freep) struct secret *key = NULL;
+    bool known = false;
+
+    if (list_row_key(p->fleet->arena, row, &key) < 0)
+        return false;
+    for (int slot = VAULT_MAIN; slot <= VAULT_BACKUP && !known; slot++) {
+        _cleanup_(vault_change_freep) struct vault_change *c = vault_change_new(p->fleet->vault, row->device, u->name);
+
+        known = c && vault_change_put(c, (enum vault_slot)slot, UNUSED_IDENTITY, VAULT_PSK, key, VAULT_FORCE_WEAK,
+                                      NULL) == -EEXIST;
+    }
+    return known;
+}
+
+/* The list may be the only place of a key that is not taken: its owner is told. */
+static void skip(struct provision *p, const struct list_row *row, const struct config_uplink *u)
+{
+    char text[96];
+
+    if (row->key_size == 0 || key_known(p, row, u) || p->n_unused++ >= MISTAKES_MAX)
+        return;
+    snprintf(text, sizeof(text), "row %zu: the device has another key, and this one is not taken", row->number);
+    job_note(p->job, row->device, "unused", text);
 }
 
 static const char *taken(struct provision *p, const struct list_row *row, const struct config_device *d)
@@ -140,7 +181,7 @@ static int check_credential(struct provision *p, const struct list_row *row, con
                             struct error *e)
 {
     _cleanup_(secret_freep) struct secret *key = NULL;
-    char identity[IDENTITY_MAX + 1] = "gatehouse-unused";
+    char identity[IDENTITY_MAX + 1] = UNUSED_IDENTITY;
     uint64_t digest;
     int r = 0;
 
@@ -181,8 +222,10 @@ void provision_check_row(struct provision *p, size_t i)
         wrong = "device: it is configured, and could not be loaded";
     if (!wrong && d)
         wrong = provision_unfit(d);
-    if (wrong && d && p->options.skip)
+    if (!row->mistake && d && provision_skips(p, d)) {
+        skip(p, row, provision_uplink(p, i));
         return;
+    }
     if (!wrong && config)
         wrong = taken(p, row, config);
     if (wrong) {

@@ -40,7 +40,7 @@ struct provision {
     struct map seen;
     struct driver_count *drivers;
     size_t n_drivers;
-    size_t n_rows, n_new, n_mistakes;
+    size_t n_rows, n_new, n_mistakes, n_unused;
 
     /* making */
     struct config_device **made;
@@ -76,6 +76,8 @@ const struct config_uplink *provision_uplink(struct provision *p, size_t i);
 void provision_check_row(struct provision *p, size_t i);
 /* Why a device that is configured cannot be given a key by a list; NULL if it can. */
 const char *provision_unfit(const struct device *d);
+/* Whether its row is passed over, since the device has a key that can be used. */
+bool provision_skips(const struct provision *p, const struct device *d);
 void provision_check_done(struct provision *p);
 
 /* provision-make.c */

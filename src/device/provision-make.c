@@ -153,8 +153,10 @@ int provision_make_row(struct provision *p, size_t i)
         return p->r;
     if (row->mistake || (!d && !p->devices[i]))
         return error_set(&p->error, -ESTALE, "the list has changed while it was read");
+    if (d && provision_skips(p, d))
+        return 0;
     if (unfit)
-        return p->options.skip ? 0 : error_set(&p->error, -ESTALE, "row %zu: %s", row->number, unfit);
+        return error_set(&p->error, -ESTALE, "row %zu: %s", row->number, unfit);
     r = make_key(p, i);
     if (r >= 0)
         r = d ? remember(p, row) : keep(p, i);

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What images and Ansible use: `apply` makes a directory the configuration, `provision --directory` takes lists once."""
+import contextlib
 import json
 import os
+import sqlite3
 import stat
 import subprocess
 
@@ -221,6 +223,36 @@ def killed_at_any_call(bench):
             check(sorted(after) == sorted(expected) and before.get(name) in (None, after[name]), (call, when, before, after))
 
 
+def a_key_that_was_not_taken_is_kept(bench):
+    """The list may be the only place where it is."""
+    bench.write_config("coaps://127.0.0.1:5684")
+    agent = bench.agent()
+    directory = bench.path("provision.d")
+    write(os.path.join(directory, "template.json"), SIM)
+    first, other = (os.urandom(32).hex() for _ in range(2))
+
+    def take(name, key):
+        write(os.path.join(directory, name), f"device,identity,key\nd1,i-1,{key}\n")
+        envelope = bench.ctl_json("provision", "--directory", directory, status=None)
+        return envelope, sorted(n for n in os.listdir(directory) if n.startswith(name))
+    check(take("1.registered.csv", first)[1] == ["1.registered.csv.done"], os.listdir(directory))
+    made = fingerprints(bench)
+    envelope, left = take("2.registered.csv", other)
+    check(left == ["2.registered.csv.kept"] and envelope["result"]["lists"] == [], (left, envelope))
+    check(other in harness.read(os.path.join(directory, left[0])) and fingerprints(bench) == made, "its key is there")
+    check(take("3.registered.csv", first)[1] == ["3.registered.csv.done"], "a key that the vault has")
+    agent.stop()
+    with contextlib.closing(sqlite3.connect(os.path.join(bench.state, "vault.db"))) as db, db:
+        record, = db.execute("SELECT record FROM record WHERE device = 'd1' AND slot = 0").fetchone()
+        db.execute("UPDATE record SET record = ? WHERE device = 'd1'", (record[:-1] + bytes([record[-1] ^ 1]),))
+    agent.start()
+    bench.wait_agent(agent)
+    check(bench.get("d1", "State") == "damaged", "as planted")
+    envelope, left = take("4.registered.csv", first)
+    check(envelope["status"] == 1 and left == ["4.registered.csv"], (left, envelope))
+    check(any("damaged" in e for e in envelope["errors"]), envelope)
+
+
 def needs_the_agent(bench):
     bench.bus()
     directory = lists(bench)
@@ -232,4 +264,4 @@ def needs_the_agent(bench):
 
 if __name__ == "__main__":
     harness.main(becomes_the_configuration, a_mistake_changes_nothing, a_refused_reload_is_taken_back, without_an_agent, taken_once,
-                 ended_in_between, killed_at_any_call, needs_the_agent)
+                 ended_in_between, killed_at_any_call, a_key_that_was_not_taken_is_kept, needs_the_agent)
