@@ -130,6 +130,21 @@ int spool_points_get(struct spool_points *points, const char *name, const char *
     return i;
 }
 
+bool spool_points_more(const struct spool_points *points, const struct entry *e)
+{
+    const struct spool_point *p = &points->points[e->point];
+
+    if (p->queued > 1)
+        return true;
+    for (unsigned i = 0; i < points->n; i++) {
+        const struct spool_point *other = &points->points[i];
+
+        if (other != p && other->queued > 0 && (p->replaced || other->replaced) && strcmp(other->name, p->name) == 0)
+            return true;
+    }
+    return false;
+}
+
 bool spool_points_overtaken(const struct spool_points *points, const struct entry *e)
 {
     const struct spool_point *p = &points->points[e->point];

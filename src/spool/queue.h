@@ -57,7 +57,10 @@ struct spool_queue {
 void spool_points_done(struct spool_points *points);
 /* The point's number, made if need be. -ENOBUFS: POINTS_PER_DEVICE_MAX points have samples; -ENOMEM. */
 int spool_points_get(struct spool_points *points, const char *name, const char *unit);
-/* Whether a newer sample of its point has come, under another unit too. */
+/* Whether the device's queues hold another sample of its point, under another unit too. */
+bool spool_points_more(const struct spool_points *points, const struct entry *e);
+/* Whether a sample of its point with a later time has come, under another unit too. After a step back of the clock that
+ * one may be older. */
 bool spool_points_overtaken(const struct spool_points *points, const struct entry *e);
 
 /* Empties it. */

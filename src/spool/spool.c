@@ -471,13 +471,24 @@ void spool_hold(struct spool_device *d, size_t n)
     d->held = (uint32_t)MIN_OF(n, (size_t)d->queue.n);
 }
 
+/* Whether the oldest is not the last of its point. Their order says so, since times may have stepped back; but it stays
+ * where only what waits for its time comes after it. */
+static bool is_passed(const struct spool_device *d)
+{
+    const struct entry *e = d->queue.n > 0 ? spool_queue_at(&d->queue, 0) : NULL;
+
+    if (!e || !spool_points_more(&d->points, e))
+        return false;
+    return d->spool->stamped ? !(e->quality & SAMPLE_BOOTTIME) : spool_points_overtaken(&d->points, e);
+}
+
 size_t spool_pass_over(struct spool_device *d, size_t max)
 {
     size_t n = 0;
 
     if (d->held > 0 || d->spool->state == SPOOL_OPENING || d->spool->settling)
         return 0;
-    for (; n < max && d->queue.n > 0 && spool_points_overtaken(&d->points, spool_queue_at(&d->queue, 0)); n++)
+    for (; n < max && is_passed(d); n++)
         release(d);
     if (n > 0) {
         stored_put(d);

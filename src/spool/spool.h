@@ -139,7 +139,7 @@ void spool_reject(struct spool_device *d, size_t n, const char *reason);
  * overtaken leave the queue, at most `max`, and are not counted as anything; none while samples are held. Returns how
  * many. The newer one is safe, or somebody still waits for that, before the older is gone from disk. */
 size_t spool_pass_over(struct spool_device *d, size_t max);
-/* Whether the i-th is such a one. */
+/* Whether the i-th may be such a one, by its time: a pack better ends before it. */
 bool spool_overtaken(const struct spool_device *d, size_t i);
 
 void spool_device_counts(const struct spool_device *d, struct spool_counts *ret);

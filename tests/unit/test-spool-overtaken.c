@@ -24,8 +24,8 @@ static int round_of(struct scratch *x, int64_t i)
     return answer;
 }
 
-/* The queue is these values of a, b and c, and nothing else. */
-static void expect_last(struct scratch *x, int64_t value)
+/* What is passed over leaves these values of a, b and c, and nothing else. */
+static void expect_left(struct scratch *x, int64_t value)
 {
     struct spool_device *d = spool_device(x->spool, "d");
     struct sample out[16];
@@ -39,9 +39,16 @@ static void expect_last(struct scratch *x, int64_t value)
     for (size_t k = 0; k < n; k++) {
         assert_string_equal(out[k].point, points[k]);
         assert_int_equal(out[k].value.x, value);
-        assert_false(spool_overtaken(d, k));
     }
     assert_int_equal(counts_of(x, "d").queued, ELEMENTSOF(points));
+}
+
+/* The same, and they may go in one pack. */
+static void expect_last(struct scratch *x, int64_t value)
+{
+    expect_left(x, value);
+    for (size_t k = 0; k < ELEMENTSOF(points); k++)
+        assert_false(spool_overtaken(spool_device(x->spool, "d"), k));
 }
 
 /* An outage of 2,000 rounds, passed over as they come, leaves a round; what was answered as safe outlives a crash. */
@@ -134,6 +141,25 @@ static void test_held_and_undated(void **state)
     scratch_done(&x);
 }
 
+/* What can be sent is not given up for what waits for its time, perhaps for ever. */
+static void test_dated_before_undated(void **state)
+{
+    struct sample s = number("a", REAL, 1);
+    struct scratch x;
+    struct spool_device *d;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    d = spool_device(x.spool, "d");
+    spool_append(d, NOW, &s, 1, NULL, NULL);
+    s.time = 5;
+    s.quality = SAMPLE_BOOTTIME;
+    spool_append(d, NOW, &s, 1, NULL, NULL);
+    assert_int_equal(spool_pass_over(d, 100), 0);
+    spool_stamp(x.spool, (int64_t)REAL, true);
+    assert_int_equal(spool_pass_over(d, 100), 1);
+    scratch_done(&x);
+}
+
 /* The same point under another unit. */
 static void test_unit(void **state)
 {
@@ -152,11 +178,61 @@ static void test_unit(void **state)
     scratch_done(&x);
 }
 
+/* After a step back of the clock the newest has the smaller time, and stays when the others are read back, and sent. */
+static void test_step_back(void **state)
+{
+    const int64_t second = USEC_PER_SEC;
+    struct scratch x;
+    struct spool_device *d;
+    struct sample out[16];
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    assert_int_equal(round_of(&x, 1000 * second), 1);
+    scratch_kill(&x);
+    scratch_start(&x);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW), true);
+    assert_int_equal(round_of(&x, 900 * second), 1);
+    d = spool_device(x.spool, "d");
+    (void)spool_peek(d, NOW, 0, out, 1); /* the others are read back */
+    assert_int_equal(spool_peek(d, NOW, 0, out, ELEMENTSOF(out)), 2 * ELEMENTSOF(points));
+    spool_hold(d, ELEMENTSOF(points));
+    spool_accept(d, ELEMENTSOF(points));
+    expect_left(&x, 900 * second);
+    assert_int_equal(round_of(&x, 800 * second), 1);
+    expect_last(&x, 800 * second);
+    scratch_done(&x);
+}
+
+/* The same where the newest has another unit. */
+static void test_unit_read_back(void **state)
+{
+    struct sample s = number("a", REAL, 1), out[4];
+    struct scratch x;
+    struct spool_device *d;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    spool_append(spool_device(x.spool, "d"), NOW, &s, 1, NULL, NULL);
+    scratch_kill(&x);
+    scratch_start(&x);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW), true);
+    d = spool_device(x.spool, "d");
+    s = number("a", REAL - 10 * USEC_PER_SEC, 2);
+    s.unit = "K";
+    spool_append(d, NOW, &s, 1, NULL, NULL);
+    (void)spool_peek(d, NOW, 0, out, 1);
+    assert_int_equal(spool_pass_over(d, 100), 1);
+    assert_int_equal(spool_peek(d, NOW, 0, out, ELEMENTSOF(out)), 1);
+    assert_string_equal(out[0].unit, "K");
+    scratch_done(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outage),           cmocka_unit_test(test_earlier_run), cmocka_unit_test(test_slow_point),
-        cmocka_unit_test(test_held_and_undated), cmocka_unit_test(test_unit),
+        cmocka_unit_test(test_outage),     cmocka_unit_test(test_earlier_run),
+        cmocka_unit_test(test_slow_point), cmocka_unit_test(test_held_and_undated),
+        cmocka_unit_test(test_unit),       cmocka_unit_test(test_dated_before_undated),
+        cmocka_unit_test(test_step_back),  cmocka_unit_test(test_unit_read_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
