@@ -159,6 +159,9 @@ bool evict(struct spool_device *d, bool rows);
 bool evict_memory(struct spool *s);
 /* Takes the first sample out of the queue. */
 void release(struct spool_device *d);
+/* Of the first of the queue, of whose point there is a later one: if it is on disk, or on its way there, whether such a
+ * one is as well, or somebody still waits for all that is not. */
+bool later_is_safe(const struct spool_device *d);
 void count_dropped(struct spool_device *d, uint64_t n);
 /* Drops until the bound holds with `more` bytes in memory: false if what is held leaves no room. */
 bool make_room(struct spool *s, uint64_t more);

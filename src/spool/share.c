@@ -157,6 +157,32 @@ void release(struct spool_device *d)
         not_dirty(d->stored);
 }
 
+/* Whether a later one of its point stands among the first n of the queue. */
+static bool has_later(const struct spool_device *d, uint32_t n)
+{
+    struct spool_queue_cursor c = spool_queue_from(&d->queue, 0);
+    const struct spool_point *points = d->points.points;
+    const struct entry *e = spool_queue_step(&c), *later;
+
+    for (uint32_t i = 1; i < n && (later = spool_queue_step(&c)); i++)
+        if (!(later->quality & SAMPLE_BOOTTIME) &&
+            (later->point == e->point || strcmp(points[later->point].name, points[e->point].name) == 0))
+            return true;
+    return false;
+}
+
+bool later_is_safe(const struct spool_device *d)
+{
+    const struct stored *t = d->stored;
+    uint32_t n = unwritten(d);
+
+    if (!t || n == 0 || !writes(d->spool) || (t->in_queue == 0 && t->writing == 0))
+        return true;
+    if (t->last_waiter && t->last_waiter->until >= t->passed + t->writing + n)
+        return true;
+    return has_later(d, t->rest.count > 0 ? d->queue.n : d->queue.n - n);
+}
+
 void rest_popped(struct spool_device *d)
 {
     struct stored *t = d->stored;

@@ -477,7 +477,7 @@ static bool is_passed(const struct spool_device *d)
 {
     const struct entry *e = d->queue.n > 0 ? spool_queue_at(&d->queue, 0) : NULL;
 
-    if (!e || !spool_points_more(&d->points, e))
+    if (!e || !spool_points_more(&d->points, e) || !later_is_safe(d))
         return false;
     return d->spool->stamped ? !(e->quality & SAMPLE_BOOTTIME) : spool_points_overtaken(&d->points, e);
 }

@@ -137,7 +137,8 @@ void spool_reject(struct spool_device *d, size_t n, const char *reason);
 
 /* Where only the latest value of each point is wanted: those at the front that a newer sample of their point has
  * overtaken leave the queue, at most `max`, and are not counted as anything; none while samples are held. Returns how
- * many. The newer one is safe, or somebody still waits for that, before the older is gone from disk. */
+ * many. What is on disk stays until a newer one is there too, or goes while somebody still waits for that: a crash
+ * leaves one of them, with whoever waits if not here. */
 size_t spool_pass_over(struct spool_device *d, size_t max);
 /* Whether the i-th may be such a one, by its time: a pack better ends before it. */
 bool spool_overtaken(const struct spool_device *d, size_t i);

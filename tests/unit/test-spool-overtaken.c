@@ -226,13 +226,44 @@ static void test_unit_read_back(void **state)
     scratch_done(&x);
 }
 
+/* The line is up, so that the newer round is answered while it is in memory alone: the one on disk stays until that is
+ * there too, and so a crash leaves one of them. */
+static void test_on_disk_before(void **state)
+{
+    struct scratch x;
+    struct spool_device *d;
+
+    scratch_init(&x, SPOOL_OUTAGE);
+    d = spool_device(x.spool, "d");
+    assert_int_equal(round_of(&x, 1), 1);
+    spool_line(d, true);
+    assert_int_equal(round_of(&x, 2), 1);
+    assert_int_equal(spool_pass_over(d, 100), 0);
+    want_care(x.spool, true);
+    scratch_kill(&x);
+    scratch_start(&x);
+    expect_last(&x, 1);
+    d = spool_device(x.spool, "d");
+    spool_line(d, true);
+    assert_int_equal(round_of(&x, 2), 1);
+    spool_tick(x.spool, NOW + SPOOL_UNWRITTEN_AGE);
+    assert_int_equal(round_of(&x, 3), 1);
+    assert_int_equal(spool_pass_over(d, 100), ELEMENTSOF(points)); /* for those that are written meanwhile */
+    want_care(x.spool, true);
+    scratch_kill(&x);
+    scratch_start(&x);
+    expect_last(&x, 2);
+    scratch_done(&x);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_outage),     cmocka_unit_test(test_earlier_run),
-        cmocka_unit_test(test_slow_point), cmocka_unit_test(test_held_and_undated),
-        cmocka_unit_test(test_unit),       cmocka_unit_test(test_dated_before_undated),
-        cmocka_unit_test(test_step_back),  cmocka_unit_test(test_unit_read_back),
+        cmocka_unit_test(test_outage),         cmocka_unit_test(test_earlier_run),
+        cmocka_unit_test(test_slow_point),     cmocka_unit_test(test_held_and_undated),
+        cmocka_unit_test(test_unit),           cmocka_unit_test(test_dated_before_undated),
+        cmocka_unit_test(test_step_back),      cmocka_unit_test(test_on_disk_before),
+        cmocka_unit_test(test_unit_read_back),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
