@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 
 #define ANSWER_MAX (4 * 1024 * 1024)
+#define LOCK ".apply.lock"
 #define SAID "error: " /* behind it, in a line of gatehoused, is the mistake */
 
 struct apply {
@@ -248,30 +249,58 @@ static void tell(struct apply *a)
         print_say(a->ctl, "nothing to change");
 }
 
+/* The directory itself can be opened, and so be locked, by every user; its owner alone makes files in it. The holder
+ * removes the file, so that what was waited for may be gone. -EWOULDBLOCK: another holds it. */
+static int lock_directory(const char *path)
+{
+    for (;;) {
+        _cleanup_close_ int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        struct stat st;
+
+        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 || fstat(fd, &st) < 0)
+            return -errno;
+        if (st.st_nlink > 0)
+            return TAKE_FD(fd);
+    }
+}
+
+static int apply_locked(struct apply *a)
+{
+    int status = compare(a);
+
+    if (status == 0)
+        status = check(a);
+    if (status == 0 && a->changes.n > 0 && !a->ctl->dry_run)
+        status = publish(a);
+    if (status == 0)
+        tell(a);
+    else
+        print_error("nothing is changed");
+    return status;
+}
+
 int verb_apply(struct ctl *c, int argc, char **argv)
 {
     _cleanup_(apply_done) struct apply a = {
         .ctl = c, .directory = argv[0], .config_dir = c->config_dir ?: CONFIG_DIR, .mistakes = json_object_new_array()};
-    _cleanup_close_ int lock = open(a.config_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_close_ int lock = -EBADF;
+    char path[PATH_MAX];
     int status;
 
     umask(0022); /* the agent's user reads what is written, whatever the caller's files are like */
     json_object_object_add(ctl_result(c), "changed", json_object_new_array());
     json_object_object_add(ctl_result(c), "mistakes", a.mistakes);
     json_object_object_add(ctl_result(c), "dry_run", json_object_new_boolean(c->dry_run));
-    if (lock < 0 || flock(lock, LOCK_EX | LOCK_NB) < 0) {
+    snprintf(path, sizeof(path), "%s/" LOCK, a.config_dir);
+    lock = lock_directory(path);
+    /* What is only looked at needs no right to write there, and where nobody can write there may be nothing to do. */
+    if (lock < 0 && lock != -EROFS && (!c->dry_run || lock == -EWOULDBLOCK)) {
         print_error("apply: %s: %s", a.config_dir,
-                    errno == EWOULDBLOCK ? "another apply is under way" : strerrordesc_np(errno));
+                    lock == -EWOULDBLOCK ? "another apply is under way" : strerrordesc_np(-lock));
         return EXIT_FAILURE;
     }
-    status = compare(&a);
-    if (status == 0)
-        status = check(&a);
-    if (status == 0 && a.changes.n > 0 && !c->dry_run)
-        status = publish(&a);
-    if (status == 0)
-        tell(&a);
-    else
-        print_error("nothing is changed");
+    status = apply_locked(&a);
+    if (lock >= 0)
+        unlink(path);
     return status;
 }

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What images and Ansible use: `apply` makes a directory the configuration, `provision --directory` takes lists once."""
 import contextlib
+import fcntl
 import json
 import os
 import sqlite3
@@ -140,6 +141,27 @@ def without_an_agent(bench):
     refused(bench.ctl("apply", bench.path("away"), *options(bench), status=None), 1, "No such file")
 
 
+def one_at_a_time(bench):
+    """Others can open the directory, and so lock it: that keeps nobody from applying."""
+    bench.bus()
+    bench.write_config("coaps://127.0.0.1:5684")
+    bench.env["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=" + bench.path("nowhere")
+    directory, lock = wanted(bench), os.path.join(bench.config, ".apply.lock")
+    held = os.open(bench.config, os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    check(apply(bench, directory)["changed"] == ["devices.d/a.json", "devices.d/b.json"], "as if nobody held it")
+    check(not os.path.exists(lock), "the lock is left behind")
+    os.close(held)
+    held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    check(apply(bench, directory)["changed"] == [] and not os.path.exists(lock), "one that a killed apply left is taken")
+    os.close(held)
+    held = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    for more in ((), ("--dry-run",)):
+        refused(bench.ctl("apply", directory, *options(bench), *more, status=None), 1, "another apply is under way")
+    os.close(held)
+
+
 # Lists, each once
 
 def lists(bench):
@@ -263,5 +285,6 @@ def needs_the_agent(bench):
 
 
 if __name__ == "__main__":
-    harness.main(becomes_the_configuration, a_mistake_changes_nothing, a_refused_reload_is_taken_back, without_an_agent, taken_once,
+    harness.main(becomes_the_configuration, a_mistake_changes_nothing, a_refused_reload_is_taken_back, without_an_agent, one_at_a_time,
+                 taken_once,
                  ended_in_between, killed_at_any_call, a_key_that_was_not_taken_is_kept, needs_the_agent)
