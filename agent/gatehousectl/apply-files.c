@@ -232,14 +232,14 @@ static int take_back(const char *directory, const struct apply_changes *changes,
     return r;
 }
 
-int apply_publish(const char *directory, const struct apply_changes *changes, struct error *e)
+int apply_publish(const char *directory, const struct apply_changes *changes, struct error *left, struct error *e)
 {
     int r = 0;
 
     for (size_t i = 0; r >= 0 && i < changes->n; i++) {
         r = put(directory, changes->list[i].name, changes->list[i].after, e);
         if (r < 0) /* this one too: it may have got as far as its name */
-            take_back(directory, changes, i + 1, NULL);
+            (void)take_back(directory, changes, i + 1, left);
     }
     return r;
 }

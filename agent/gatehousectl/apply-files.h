@@ -39,8 +39,9 @@ struct apply_changes {
 int apply_compare(const struct apply_tree *present, const struct apply_tree *wanted, struct apply_changes *ret);
 void apply_changes_done(struct apply_changes *changes);
 
-/* Carries the changes out, each file durably; if one fails those before it are taken back. */
-int apply_publish(const char *directory, const struct apply_changes *changes, struct error *e);
+/* Carries the changes out, each file durably; if one fails those before it are taken back; what could not be
+ * is said in `left`. */
+int apply_publish(const char *directory, const struct apply_changes *changes, struct error *left, struct error *e);
 /* All of them. Goes on behind an error, and returns the first. */
 int apply_take_back(const char *directory, const struct apply_changes *changes, struct error *e);
 

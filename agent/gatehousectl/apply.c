@@ -29,6 +29,8 @@ struct apply {
     struct apply_tree wanted, present;
     struct apply_changes changes;
     json_object *mistakes; /* the result's */
+    bool unanswered;       /* the agent may have carried out the reload */
+    bool uncertain;        /* it may not be as it was before, which was said */
 };
 
 static void apply_done(struct apply *a)
@@ -161,6 +163,16 @@ static int check(struct apply *a)
 
 /* ── Put in place ── */
 
+static bool is_unanswered(int r, const sd_bus_error *error)
+{
+    static const char *const names[] = {SD_BUS_ERROR_NO_REPLY, SD_BUS_ERROR_TIMEOUT, SD_BUS_ERROR_DISCONNECTED};
+
+    for (size_t i = 0; i < ELEMENTSOF(names); i++)
+        if (sd_bus_error_has_name(error, names[i]))
+            return true;
+    return r == -ETIMEDOUT || r == -ECONNRESET || r == -ENOTCONN || r == -EPIPE;
+}
+
 /* 0: the agent has it, or is not running. Exit status. */
 static int reload(struct apply *a)
 {
@@ -187,6 +199,7 @@ static int reload(struct apply *a)
     json_object_object_add(ctl_result(c), "reloaded", json_object_new_boolean(r >= 0));
     if (r >= 0)
         return 0;
+    a->unanswered = is_unanswered(r, &error);
     if (sd_bus_error_has_name(&error, ERROR_INVALID_ARGUMENT)) {
         add_mistake(a, "", 0, 0, error.message);
         return EXIT_CONFIG;
@@ -194,20 +207,34 @@ static int reload(struct apply *a)
     return ctl_failed(c, "Reload", r, &error);
 }
 
+static void tell_left(struct apply *a, const struct error *left)
+{
+    print_error("apply: not all files could be put back as they were: %s", left->text);
+    a->uncertain = true;
+}
+
 static int publish(struct apply *a)
 {
-    struct error e = {0};
+    struct error e = {0}, left = {0};
     int status;
 
-    if (apply_publish(a->config_dir, &a->changes, &e) < 0) {
-        print_error("apply: %s; nothing is changed", e.text);
+    if (apply_publish(a->config_dir, &a->changes, &left, &e) < 0) {
+        print_error("apply: %s", e.text);
+        if (left.text[0])
+            tell_left(a, &left);
         return EXIT_FAILURE;
     }
     status = reload(a);
     if (status == 0)
         return 0;
-    if (apply_take_back(a->config_dir, &a->changes, &e) < 0)
-        print_error("apply: not all files could be put back as they were: %s", e.text);
+    if (apply_take_back(a->config_dir, &a->changes, &left) < 0)
+        tell_left(a, &left);
+    if (a->unanswered && (a->uncertain || reload(a) != 0)) {
+        print_error(
+            "apply: it is not known which configuration the agent has: run `gatehousectl reload` once it answers");
+        a->uncertain = true;
+    }
+    json_object_object_add(ctl_result(a->ctl), "reloaded", json_object_new_boolean(false));
     return status;
 }
 
@@ -274,7 +301,7 @@ static int apply_locked(struct apply *a)
         status = publish(a);
     if (status == 0)
         tell(a);
-    else
+    else if (!a->uncertain)
         print_error("nothing is changed");
     return status;
 }

@@ -9,6 +9,7 @@ import sqlite3
 import stat
 import subprocess
 
+import dbus_client
 import harness
 from agent_bench import check_options, refused, sim_bench
 from harness import check
@@ -125,6 +126,51 @@ def a_refused_reload_is_taken_back(bench):
     check({name: text for name, (text, _) in files(bench.config).items()} == before, "not all was put back")
     check(names(bench) == ["a", "old"], "the agent goes on as before")
     bench.ctl("reload")
+
+
+def an_unanswered_reload_is_done_again(bench):
+    """The agent may have carried it out: it is asked once more, with the files that are back."""
+    bench.bus()
+    bench.write_config("coaps://127.0.0.1:5684")
+    directory, here = wanted(bench), os.path.join(bench.config, "devices.d", "a.json")
+    for answers in (True, False):
+        with dbus_client.Client(bench) as agent:
+            agent.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", harness.BUS_NAME, 4,
+                       destination="org.freedesktop.DBus")
+            with subprocess.Popen([harness.program(CTL), "apply", directory, *options(bench)], env=dict(os.environ, **bench.env),
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as ctl:
+                for present in (True, False):
+                    m = agent.receive()
+                    while m.member != "Reload":
+                        agent.keep(m)
+                        m = agent.receive()
+                    check(os.path.exists(here) == present, "the files are there the first time, and back the second")
+                    if present or not answers:
+                        agent.fail(m.fields[dbus_client.SENDER], agent.reply_serial, "org.freedesktop.DBus.Error.NoReply")
+                    else:
+                        agent.reply(m.fields[dbus_client.SENDER], agent.reply_serial, "")
+                said = ctl.communicate(timeout=harness.DEADLINE)[1]
+        check(ctl.returncode == 1 and ("nothing is changed" in said) == answers, said)
+        check(("not known" in said) != answers, said)
+
+
+def not_all_is_put_back(bench):
+    """The disk fails from the second file on."""
+    strace = harness.shutil.which("strace")
+    if not strace:
+        print("skipped: strace is not installed")
+        return
+    bench.bus()
+    bench.write_config("coaps://127.0.0.1:5684")
+    bench.env["DBUS_SYSTEM_BUS_ADDRESS"] = "unix:path=" + bench.path("nowhere")
+    directory = wanted(bench)
+    changed = harness.read(os.path.join(directory, "gatehouse.json")) + "\n"
+    write(os.path.join(directory, "gatehouse.json"), changed)
+    done = subprocess.run([strace, "-o", "/dev/null", "-e", "inject=renameat:error=EIO:when=2+", harness.program(CTL), "apply", directory,
+                           *options(bench)], env=dict(os.environ, **bench.env), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True, timeout=harness.DEADLINE, check=False)
+    check(harness.read(os.path.join(bench.config, "gatehouse.json")) == changed, "as planted: it cannot be put back")
+    check("could be put back" in done.stderr and "nothing is changed" not in done.stderr, done.stderr)
 
 
 def without_an_agent(bench):
@@ -285,6 +331,6 @@ def needs_the_agent(bench):
 
 
 if __name__ == "__main__":
-    harness.main(becomes_the_configuration, a_mistake_changes_nothing, a_refused_reload_is_taken_back, without_an_agent, one_at_a_time,
-                 taken_once,
+    harness.main(becomes_the_configuration, a_mistake_changes_nothing, a_refused_reload_is_taken_back,
+                 an_unanswered_reload_is_done_again, not_all_is_put_back, without_an_agent, one_at_a_time, taken_once,
                  ended_in_between, killed_at_any_call, a_key_that_was_not_taken_is_kept, needs_the_agent)
