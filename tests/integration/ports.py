@@ -44,6 +44,14 @@ def free_port(kind=socket.SOCK_DGRAM, address="127.0.0.1", row=1):
             give_back(mine)
 
 
+def close_listener(listener):
+    """Ends a thread that waits in accept(), too. It would listen on; and where a signal has the system call begun again, with the same
+    number, it would take the connections of whatever socket has that number by then."""
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+
+
 def is_free(stack, kind, address, port):
     s = stack.enter_context(socket.socket(socket.AF_INET, kind))
     try:

@@ -4,6 +4,8 @@ import contextlib
 import socket
 import threading
 
+from ports import close_listener
+
 
 class DeafRelay:
     """Between the client and its broker: from deaf() on it reads nothing more of the client's, of which little fits into the buffers
@@ -16,7 +18,7 @@ class DeafRelay:
         self.front.listen()
         self.port, self.broker = self.front.getsockname()[1], port
         self.hears.set()
-        stack.callback(self.front.close)
+        stack.callback(close_listener, self.front)
         threading.Thread(target=self.serve, daemon=True).start()
 
     def deaf(self):
@@ -48,7 +50,8 @@ class NarrowPath:
 
     def __init__(self, stack, port):
         self.broker, self.dropped = port, 0
-        self.front = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        self.front = socket.create_server(("127.0.0.1", 0))
+        stack.callback(close_listener, self.front)
         self.port = self.front.getsockname()[1]
         threading.Thread(target=self.serve, daemon=True).start()
 

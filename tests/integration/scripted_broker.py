@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 
-from ports import free_port
+from ports import close_listener, free_port
 from uplink_peers import Lines, check
 from waiting import DEADLINE
 
@@ -205,7 +205,7 @@ class ScriptedBroker:
         self.stopped = True
         self.front.kill()
         self.front.wait(DEADLINE)
-        self.listener.close()
+        close_listener(self.listener)
         for client in self.clients:
             try:
                 client.stream.shutdown(socket.SHUT_RDWR)

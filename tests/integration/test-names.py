@@ -12,6 +12,7 @@ import harness
 import namespaces
 from harness import check
 from mqtt_peers import Broker
+from ports import close_listener
 
 NAME = "cloud.gatehouse.test"
 OLD, NEW = "127.0.0.1", "127.0.0.2"
@@ -76,7 +77,8 @@ class Impostor:
 
     def __init__(self, stack, port, answer):
         self.answer, self.met = answer, 0
-        self.listener = stack.enter_context(socket.create_server((OLD, port)))
+        self.listener = socket.create_server((OLD, port))
+        stack.callback(close_listener, self.listener)
         threading.Thread(target=self.serve, daemon=True).start()
 
     def serve(self):

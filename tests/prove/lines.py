@@ -5,6 +5,7 @@ was answered, and when, is kept.
 A unit's input 2 is a counter, one more at each answered read; register A else holds 257 * A + unit, so that a value that was taken
 for another's shows. A manner is a function (line, request, answer) that sends what the line is to send.
 """
+import contextlib
 import fcntl
 import os
 import select
@@ -251,6 +252,9 @@ class Server:
                     self.manner(self, request)
 
     def stop(self):
+        # A thread that waits in accept() would listen on otherwise.
+        with contextlib.suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
 
     def wrap(self, request, pdu, unit=None):

@@ -5,13 +5,14 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import unittest
 from unittest import mock
 
 PLACE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration")
 sys.path.insert(0, PLACE)
 import ports  # noqa: E402
-from waiting import wait_for  # noqa: E402
+from waiting import DEADLINE, wait_for  # noqa: E402
 
 # Another test, which would choose the same port; it ends when its standard input does.
 OTHER = f"""import secrets, sys
@@ -57,6 +58,33 @@ class PortsTest(unittest.TestCase):
             ports.give_back([port])
             with mock.patch("secrets.randbelow", side_effect=[port - 10000, port - 9999, port - 9998, port - 9997]):
                 self.assertNotEqual(ports.free_port(), port)
+
+
+class ListenerTest(unittest.TestCase):
+    def test_nobody_listens_on(self):
+        """A thread in accept() ends with its listener, and takes no connection of the next one."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        address, begun, ended = listener.getsockname(), threading.Event(), threading.Event()
+
+        def accept():
+            begun.set()
+            try:
+                listener.accept()
+            except OSError:
+                ended.set()
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        self.assertTrue(begun.wait(DEADLINE))
+        wait_for("the thread to wait", lambda: all(state(thread.native_id) == "S" for _ in range(100)))
+        ports.close_listener(listener)
+        self.assertTrue(ended.wait(DEADLINE))
+        with self.assertRaises(ConnectionRefusedError):
+            socket.create_connection(address)
+
+
+def state(thread):
+    with open(f"/proc/self/task/{thread}/stat", encoding="ascii") as f:
+        return f.read().rpartition(") ")[2].split()[0]
 
 
 if __name__ == "__main__":
