@@ -101,10 +101,13 @@ static void run(struct bundle *b, const char *program, const char *const *argv)
 static void add_file(struct bundle *b, int folder, const char *directory, const char *name, int nofollow)
 {
     _cleanup_close_ int fd = -EBADF;
-    char path[PATH_MAX];
+    _cleanup_free_ char *path = NULL;
     struct stat st;
 
-    snprintf(path, sizeof(path), "%s/%s", directory, name);
+    if (asprintf(&path, "%s/%s", directory, name) < 0) {
+        path = NULL;
+        return;
+    }
     title(b, (const char *const[]){path, NULL});
     fd = openat(folder, folder == AT_FDCWD ? path : name, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | nofollow);
     if (fd < 0 && errno != ELOOP)

@@ -100,8 +100,10 @@ static void expect(const struct check_place *p, collector *collect, enum finding
     } else {
         assert_int_equal(f.n, 1);
         assert_string_equal(finding_kinds[f.list[0].id].name, finding_kinds[id].name);
-        if (!strstr(f.list[0].mend, mend))
-            fail_msg("%s is not in: %s", mend, f.list[0].mend);
+        const char *wanted = mend ?: "", *has = f.list[0].mend ?: "";
+
+        if (!strstr(has, wanted))
+            fail_msg("%s is not in: %s", wanted, has);
     }
     findings_done(&f);
 }
