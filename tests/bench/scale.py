@@ -234,8 +234,7 @@ class Fleet:
         packs, cpu = self.packs(), cpu_seconds(self.agent.pid)
         self.arrived(count, marks)
         cpu, requests = cpu_seconds(self.agent.pid) - cpu, self.packs() - packs
-        if requests > 0:  # otherwise the round was over before it could be looked at
-            self.cpu.append(cpu / requests)
+        self.cpu.append(cpu / requests if requests > 0 else None)  # None: it was over before it could be looked at
         self.requests += requests
         driver.stop()
         self.bench.processes.remove(driver)
@@ -249,8 +248,9 @@ class Fleet:
         f["online"] = self.bench.get(None, "Online")
         f["pss_kb"] = pss_kilobytes(self.agent.pid)
         f["requests"] = self.requests
-        check(len(self.cpu) >= ROUNDS / 2, "too few rounds could be looked at: more --requests")
-        f["cpu_us_a_request"] = round(statistics.median(self.cpu) * 1e6, 1)
+        seen = [cpu for cpu in self.cpu if cpu]
+        check(len(seen) >= ROUNDS / 2, "too few rounds could be looked at: more --requests")
+        f["cpu_us_a_request"] = round(statistics.median(seen) * 1e6, 1)
         time.sleep(5)  # timers of the last requests
         cpu, wakeups = cpu_seconds(self.agent.pid), self.wakeups()
         time.sleep(IDLE_SECONDS)  # the figure is what happens when nothing does
@@ -294,6 +294,13 @@ def measure(few, many, requests):
     many.longest_turn()
 
 
+def cpu_ratio(few, many):
+    """Of rounds that followed one another, since the machine changes meanwhile; the median of them."""
+    pairs = [(a, b) for a, b in zip(few.cpu, many.cpu) if a and b]
+    check(len(pairs) >= ROUNDS / 2, "too few rounds could be looked at: more --requests")
+    return round(statistics.median(b / a for a, b in pairs), 3)
+
+
 def judge(few, many):
     a, b, more = few.figures, many.figures, many.children - few.children
     noisy = many.children < NOISE_MATTERS_BELOW
@@ -303,7 +310,7 @@ def judge(few, many):
               "memory_kb_a_child": round((b["pss_kb"] - a["pss_kb"]) / more, 2),
               "memory_kb_a_child_idle": round((b["pss_kb_idle"] - a["pss_kb_idle"]) / more, 2),
               "kernel_kb_a_child": b["kernel_kb_a_child"],
-              "cpu_ratio": round(b["cpu_us_a_request"] / a["cpu_us_a_request"], 3),
+              "cpu_ratio": cpu_ratio(few, many),
               "idle_wakeups_a_second": b["idle_wakeups_a_second"], "longest_turn_ms": b["longest_turn_ms"],
               "few": a, "many": b}
     held = {"all online": all(f.figures["online"] == f.children for f in (few, many)),
