@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* One commit at a time: what goes into it, and what comes of it. */
 #include "base/clock.h"
-#include "spool/internal.h"
+#include "spool/file.h"
+#include "spool/share.h"
 
 #include <string.h>
 
@@ -70,8 +71,8 @@ static int row_new(struct commit *c, struct spool_device *d)
 static struct sample view(const struct spool_device *d, const struct entry *e)
 {
     struct sample sample = {
-        .point = d->points.points[e->point].name,
-        .unit = d->points.points[e->point].unit,
+        .point = d->segments.points.points[e->point].name,
+        .unit = d->segments.points.points[e->point].unit,
         .time = e->time,
         .quality = e->quality,
     };
@@ -98,7 +99,7 @@ static uint32_t row_length(struct spool_queue_cursor at, uint32_t *ret_arrived, 
 static int add_row(struct commit *c, struct spool_device *d, struct spool_queue_cursor *at)
 {
     struct spool *s = c->spool;
-    struct boot *boot = &s->boots[s->boot];
+    struct boot *boot = &s->boots.list[s->boots.present];
     struct record_head head = {.boot = boot->stored.number};
     struct record_points points = {.n = 0};
     uint32_t n = row_length(*at, &head.arrived, &head.last);
@@ -152,7 +153,6 @@ static int device_new(struct commit *c, struct spool_device *d, uint32_t number)
 
 static int add_device(struct commit *c, struct spool_device *d)
 {
-    const struct stored *t = d->stored;
     bool new = d->number == 0;
     struct stored_device *stored;
     struct spool_row row = {0};
@@ -164,24 +164,20 @@ static int add_device(struct commit *c, struct spool_device *d)
         d->number = c->spool->next_number++;
     c->new_device[c->n_devices - 1] = new;
     stored = &c->devices[c->n_devices - 1];
-    stored->dropped = d->dropped;
-    stored->rejected = d->rejected;
-    if (t && t->n_head > 0)
-        row = t->head[0];
-    else if (t)
-        (void)spool_rows_first(&t->rest, &row);
-    stored->row = row.seq;
-    stored->skip = row.seq > 0 ? t->gone : 0;
+    stored->dropped = d->outcomes.dropped;
+    stored->rejected = d->outcomes.rejected;
+    if (segments_first_row(&d->segments, &row)) {
+        stored->row = row.seq;
+        stored->skip = d->segments.rows->gone;
+    }
     return 0;
 }
 
 /* All of it that no commit has taken. */
 static int write_device(struct commit *c, struct spool_device *d)
 {
-    struct stored *t = d->stored;
-    struct spool_queue *q = last_queue(d);
-    struct measure before = measure(d);
-    uint32_t n = unwritten(d), written = 0;
+    struct spool_queue *q = segments_last(&d->segments);
+    uint32_t n = segments_unwritten(&d->segments), written = 0;
     struct spool_queue_cursor at = spool_queue_from(q, q->n - n);
     int r = 0;
 
@@ -192,38 +188,36 @@ static int write_device(struct commit *c, struct spool_device *d)
         if (r > 0)
             written += (uint32_t)r;
     }
-    t->writing = written;
-    t->writing_gone = 0;
-    changed(d, &before);
+    segments_writing(&d->segments, written);
     return r;
 }
 
 static int take_care(struct commit *c)
 {
     struct spool *s = c->spool;
+    struct leaving leaving;
     struct stored *t;
     int r = 0;
 
-    while (r >= 0 && (t = TAILQ_FIRST(&s->care))) {
+    while (r >= 0 && (t = TAILQ_FIRST(&s->due.care))) {
         struct spool_device *d = t->device;
 
-        TAILQ_REMOVE(&s->care, t, by_care);
-        t->caring = t->cursor_changed = t->counts_changed = false;
+        TAILQ_REMOVE(&s->due.care, t, due.by_care);
+        t->due.caring = false;
         r = add_device(c, d);
         if (r < 0)
             device_care(d);
         else
             stored_put(d);
     }
-    c->deletes = TAKE_PTR(s->deletes);
-    c->changes.n_deletes = s->n_deletes;
-    s->n_deletes = s->deletes_room = 0;
-    c->removed = TAKE_PTR(s->removed);
-    c->n_removed = s->n_removed;
-    s->n_removed = 0;
-    c->rejected = TAKE_PTR(s->rejected);
-    c->changes.n_rejected = s->n_rejected;
-    s->n_rejected = 0;
+    leaving = s->due.leaving;
+    c->deletes = leaving.rows;
+    c->changes.n_deletes = leaving.n_rows;
+    c->removed = leaving.devices;
+    c->n_removed = leaving.n_devices;
+    c->rejected = leaving.rejected;
+    c->changes.n_rejected = leaving.n_rejected;
+    s->due.leaving = (struct leaving){0};
     c->care = true;
     for (size_t i = 0; r >= 0 && i < c->n_removed; i++)
         r = device_new(c, NULL, c->removed[i]);
@@ -234,49 +228,18 @@ static int take_boots(struct commit *c)
 {
     struct spool *s = c->spool;
 
-    c->boots = calloc(s->n_boots + 1, sizeof(*c->boots));
+    c->boots = calloc(s->boots.n + 1, sizeof(*c->boots));
     if (!c->boots)
         return -ENOMEM;
-    for (size_t i = 0; i < s->n_boots; i++)
-        if (s->boots[i].changed && s->boots[i].used) {
-            c->boots[c->changes.n_boots++] = s->boots[i].stored;
-            s->boots[i].changed = false;
+    for (size_t i = 0; i < s->boots.n; i++)
+        if (s->boots.list[i].changed && s->boots.list[i].used) {
+            c->boots[c->changes.n_boots++] = s->boots.list[i].stored;
+            s->boots.list[i].changed = false;
         }
     return 0;
 }
 
 /* ---- Its end ---- */
-
-/* The rows of one device are written: they hold the samples that were `writing`. */
-static void row_written(struct spool_device *d, const struct spool_row *row)
-{
-    struct stored *t = d->stored;
-    uint32_t gone = MIN_OF(t->writing_gone, row->n), left = row->n - gone;
-    size_t room = t->head_room;
-
-    t->writing_gone -= gone;
-    t->writing -= left;
-    if (left == 0) {
-        delete_row(d->spool, row->seq);
-        return;
-    }
-    t->bytes += row->size + SPOOL_ROW_OVERHEAD;
-    if (t->rest.count > 0) {
-        if (spool_rows_push(&t->rest, row) < 0)
-            return; /* found again at the next start */
-        for (uint32_t i = 0; i < left; i++)
-            spool_queue_remove(&t->tail, &d->points, 0);
-    } else {
-        if (spool_grow(&t->head, &room, t->n_head, sizeof(*t->head)) < 0)
-            return;
-        t->head_room = (uint32_t)room;
-        t->head[t->n_head++] = *row;
-        t->in_queue += left;
-        if (gone > 0)
-            t->gone = gone;
-    }
-    passed(d, left);
-}
 
 static void rows_written(struct commit *c)
 {
@@ -285,7 +248,6 @@ static void rows_written(struct commit *c)
     for (size_t i = 0; i < c->n_rows; i++) {
         const struct spool_row row = {c->rows[i].seq, c->rows[i].n, (uint32_t)c->rows[i].size, c->arrived[i]};
         struct spool_device *d = c->of_row[i];
-        struct measure before;
 
         s->rate.bytes += row.size + SPOOL_ROW_OVERHEAD;
         s->rate.row_samples += row.n;
@@ -293,9 +255,7 @@ static void rows_written(struct commit *c)
             delete_row(s, row.seq);
             continue;
         }
-        before = measure(d);
-        row_written(d, &row);
-        changed(d, &before);
+        segments_written(&d->segments, &row);
         if (i + 1 == c->n_rows || c->of_row[i + 1] != d) {
             unload(d);
             stored_put(d);
@@ -309,13 +269,10 @@ static void rows_failed(struct commit *c)
 {
     for (size_t i = 0; i < c->n_rows; i++) {
         struct spool_device *d = c->of_row[i];
-        struct measure before;
 
         if (!d || (i > 0 && c->of_row[i - 1] == d))
             continue;
-        before = measure(d);
-        d->stored->writing = d->stored->writing_gone = 0;
-        changed(d, &before);
+        segments_write_failed(&d->segments);
         set_dirty(d->stored, 0);
     }
 }
@@ -338,14 +295,14 @@ static void care_failed(struct commit *c)
     }
     for (size_t i = 0; i < c->n_removed; i++)
         remove_device(s, c->removed[i]);
-    if (!s->rejected) {
-        s->rejected = TAKE_PTR(c->rejected);
-        s->n_rejected = c->changes.n_rejected;
+    if (!s->due.leaving.rejected) {
+        s->due.leaving.rejected = TAKE_PTR(c->rejected);
+        s->due.leaving.n_rejected = c->changes.n_rejected;
         c->changes.n_rejected = 0;
     }
     for (size_t i = 0; i < c->changes.n_boots; i++)
-        for (size_t k = 0; k < s->n_boots; k++)
-            s->boots[k].changed |= s->boots[k].stored.number == c->boots[i].number;
+        for (size_t k = 0; k < s->boots.n; k++)
+            s->boots.list[k].changed |= s->boots.list[k].stored.number == c->boots[i].number;
 }
 
 static void settled(struct spool *s)
@@ -372,8 +329,8 @@ static void on_committed(int r, void *userdata)
         care_failed(c);
     }
     commit_free(c);
-    if (r >= 0 || !s->failing)
-        s->cared = care ? clock_boottime() : s->cared;
+    if (r >= 0 || !s->trouble.failing)
+        s->due.cared = care ? clock_boottime() : s->due.cared;
     if (r < 0 && r != -ECANCELED)
         disk_failed(s, r, &e);
     give_up_damaged(s);
@@ -383,8 +340,8 @@ static void on_committed(int r, void *userdata)
     if (s->state != SPOOL_OPEN)
         return;
     load_next(s);
-    if (r >= 0 && !TAILQ_EMPTY(&s->dirty))
-        commit_soon(s, s->n_dirty >= SPOOL_COMMIT_SAMPLES ? 0 : next_turn(s));
+    if (r >= 0 && !TAILQ_EMPTY(&s->due.dirty))
+        commit_soon(s, s->due.n_dirty >= SPOOL_COMMIT_SAMPLES ? 0 : next_turn(s));
     if (r >= 0 && s->options.event && care_wanted(s))
         want_care(s, false);
 }
@@ -419,14 +376,14 @@ void commit_now(struct spool *s)
     struct stored *t;
     int r = 0;
 
-    if (s->commit || s->damaged || s->state != SPOOL_OPEN)
+    if (s->commit || s->trouble.damaged || s->state != SPOOL_OPEN)
         return;
     c = calloc(1, sizeof(*c));
     if (!c)
         return;
     c->spool = s;
-    s->n_dirty = 0;
-    while (r >= 0 && (t = TAILQ_FIRST(&s->dirty)) && t->dirty_since <= until) {
+    s->due.n_dirty = 0;
+    while (r >= 0 && (t = TAILQ_FIRST(&s->due.dirty)) && t->due.dirty_since <= until) {
         struct spool_device *d = t->device;
 
         not_dirty(t);
@@ -437,7 +394,7 @@ void commit_now(struct spool *s)
             stored_put(d);
     }
     if (r >= 0 && care_wanted(s) &&
-        (s->stopping || !s->options.event || s->cared == 0 || now >= s->cared + SPOOL_CARE_INTERVAL))
+        (s->stopping || !s->options.event || s->due.cared == 0 || now >= s->due.cared + SPOOL_CARE_INTERVAL))
         r = take_care(c);
     if (r >= 0)
         r = take_boots(c);
@@ -449,12 +406,12 @@ void commit_now(struct spool *s)
     }
     if (c->n_rows == 0 && !c->care && c->changes.n_boots == 0) {
         commit_free(c);
-        if (!TAILQ_EMPTY(&s->dirty))
-            spool_arm(s, s->commit_timer, now + next_turn(s));
+        if (!TAILQ_EMPTY(&s->due.dirty))
+            spool_arm(s, s->due.commit_timer, now + next_turn(s));
         return;
     }
-    if (spool_armed(s->commit_timer))
-        sd_event_source_set_enabled(s->commit_timer, SD_EVENT_OFF);
+    if (spool_armed(s->due.commit_timer))
+        sd_event_source_set_enabled(s->due.commit_timer, SD_EVENT_OFF);
     commit_submit(c);
 }
 
@@ -468,37 +425,4 @@ void commit_forget(struct spool_device *d)
     for (size_t i = 0; c && i < c->n_devices; i++)
         if (c->of_device[i] == d)
             c->of_device[i] = NULL;
-}
-
-/* ---- The disk ---- */
-
-void disk_failed(struct spool *s, int r, const struct error *e)
-{
-    s->last = *e;
-    if (r == -EBADMSG && s->state != SPOOL_FAILED) {
-        give_up_file(s, e);
-        return;
-    }
-    if (!s->failing && s->options.ops && s->options.ops->disk)
-        s->options.ops->disk(e, s->options.userdata);
-    s->failing = true;
-    give_up_offline(s);
-    spool_arm(s, s->retry_timer, clock_boottime() + SPOOL_RETRY_INTERVAL);
-}
-
-void disk_works(struct spool *s)
-{
-    if (s->failing && s->options.ops && s->options.ops->disk)
-        s->options.ops->disk(NULL, s->options.userdata);
-    s->failing = false;
-}
-
-void submit(struct spool *s, int (*run)(void *userdata), void (*done)(int r, void *userdata), void *userdata)
-{
-    int r = s->workers ? workers_submit(s->workers, run, done, userdata) : -EAGAIN;
-
-    if (r == -EAGAIN)
-        done(run(userdata), userdata);
-    else if (r < 0)
-        done(r, userdata);
 }

@@ -2,7 +2,8 @@
 /* Reads samples that are on disk only back when they are to be sent: rows by number, for some devices at a time. Frees
  * samples that are on disk too while they are not sent. */
 #include "base/clock.h"
-#include "spool/internal.h"
+#include "spool/file.h"
+#include "spool/stamp.h"
 
 struct asked {
     struct spool_device *device; /* NULL: forgotten */
@@ -45,20 +46,20 @@ void load_forget(struct spool_device *d)
 /* Bytes in memory of what is on disk too, or on its way there. */
 static uint64_t loaded(const struct spool *s)
 {
-    return s->memory - s->unwritten_bytes;
+    return s->account.memory - s->account.unwritten_bytes;
 }
 
 /* How many samples of what is on disk a device may have in memory, to be sent next. */
 static uint32_t window(const struct spool *s)
 {
-    size_t fair = SPOOL_MEMORY_MAX / 2 / sizeof(struct entry) / MAX_OF(s->n_heap, (size_t)1);
+    size_t fair = SPOOL_MEMORY_MAX / 2 / sizeof(struct entry) / MAX_OF(s->account.n_heap, (size_t)1);
 
     return (uint32_t)MAX_OF(MIN_OF(fair, (size_t)SPOOL_WINDOW_MAX), (size_t)SPOOL_WINDOW_MIN);
 }
 
 bool load_due(const struct spool_device *d)
 {
-    return d->stored && d->stored->rest.count > 0 && d->queue.n < window(d->spool) / 2;
+    return d->stored && d->stored->rows.rest.count > 0 && d->segments.queue.n < window(d->spool) / 2;
 }
 
 /* How many samples stay of what is on disk too. Those under way do in any case. */
@@ -66,56 +67,12 @@ static uint32_t kept(const struct spool_device *d)
 {
     uint32_t most = loaded(d->spool) < SPOOL_MEMORY_MAX / 2 ? window(d->spool) : 0;
 
-    return MAX_OF(most, d->held);
-}
-
-/* The rows from the i-th on, of which `left` samples precede, stand on disk alone again. */
-static int put_back(struct spool_device *d, uint32_t i, uint32_t left)
-{
-    struct stored *t = d->stored;
-    bool first = t->rest.count == 0;
-    int r = 0;
-
-    if (first)
-        r = spool_queue_move(&d->queue, t->in_queue, &t->tail);
-    if (r < 0)
-        return r;
-    r = spool_rows_prepend(&t->rest, t->head + i, t->n_head - i);
-    if (r < 0) {
-        if (first)
-            spool_queue_join(&d->queue, &t->tail);
-        return r;
-    }
-    t->n_head = i;
-    t->in_queue = left;
-    while (d->queue.n > left) {
-        struct spool_queue cut = {0};
-
-        if (spool_queue_move(&d->queue, left, &cut) >= 0)
-            spool_queue_done(&cut, &d->points);
-        else
-            spool_queue_remove(&d->queue, &d->points, left);
-    }
-    return 0;
+    return MAX_OF(most, d->segments.held);
 }
 
 void unload(struct spool_device *d)
 {
-    const struct stored *t = d->stored;
-    uint32_t left = 0, i = 0, most;
-    struct measure before;
-
-    if (!t || t->n_head == 0)
-        return;
-    most = kept(d);
-    if (t->in_queue <= most)
-        return;
-    for (; i < t->n_head && left < most; i++)
-        left += t->head[i].n - (i == 0 ? t->gone : 0);
-    before = measure(d);
-    if (i < t->n_head)
-        (void)put_back(d, i, left); /* without memory for it all stays, in other chunks */
-    changed(d, &before);
+    segments_unload(&d->segments, kept(d));
 }
 
 /* ---- On the worker ---- */
@@ -154,19 +111,19 @@ static int on_sample(const struct sample *sample, void *userdata)
         t->skip--;
         return 0;
     }
-    r = spool_points_get(&t->device->points, sample->point, sample->unit);
+    r = spool_points_get(&t->device->segments.points, sample->point, sample->unit);
     if (r < 0)
         return r;
     e.point = (uint16_t)r;
     spool_entry_set(&e, &sample->value);
-    if ((e.quality & SAMPLE_BOOTTIME) && t->device->spool->stamped) {
+    if ((e.quality & SAMPLE_BOOTTIME) && t->device->spool->clock.stamped) {
         e.time = shifted(e.time, t->offset);
         e.quality &= (uint8_t)~SAMPLE_BOOTTIME;
     }
-    r = spool_queue_push(&t->device->queue, &t->device->points, &e);
+    r = segments_load_push(&t->device->segments, &e);
     t->taken += r >= 0;
     if (r >= 0 && !(e.quality & SAMPLE_BOOTTIME)) {
-        struct spool_point *p = &t->device->points.points[e.point];
+        struct spool_point *p = &t->device->segments.points.points[e.point];
 
         p->newest = MAX_OF(p->newest, e.time);
     }
@@ -176,7 +133,7 @@ static int on_sample(const struct sample *sample, void *userdata)
 /* When it arrived, in seconds of this boot. */
 static uint32_t arrived_here(const struct spool *s, const struct spool_row *row, const struct boot *b)
 {
-    const struct boot *present = &s->boots[s->boot];
+    const struct boot *present = &s->boots.list[s->boots.present];
     int64_t moved = row->arrived;
 
     if (b == present || !b)
@@ -196,60 +153,38 @@ static void unread(struct spool_device *d, uint32_t lost)
         s->options.ops->unreadable(d->id, lost, s->options.userdata);
 }
 
-/* The row comes behind what the queue holds. false: there is no memory for it now. */
-static bool take_row(struct load *l, const struct asked *a)
+/* The row comes behind what the queue holds, if there is memory for it now. */
+static void take_row(struct load *l, const struct asked *a, uint32_t gone)
 {
     struct spool_device *d = a->device;
-    struct spool *s = d->spool;
-    struct stored *t = d->stored;
+    const struct spool *s = d->spool;
     const struct boot *b = boot_of(s, a->row.seq);
     struct taking taking = {.device = d,
-                            .skip = t->n_head == 0 ? t->gone : 0,
+                            .skip = gone,
                             .arrived = arrived_here(s, &a->row, b),
-                            .offset = b && b->stored.known ? b->stored.offset : s->offset};
-    struct spool_row *head = reallocarray(t->head, MAX_OF(t->n_head + 1, t->head_room), sizeof(*head));
-    uint32_t expected = a->row.n - taking.skip;
+                            .offset = b && b->stored.known ? b->stored.offset : s->clock.offset};
     int r = a->r;
 
-    if (!head)
-        return false;
-    t->head = head;
-    t->head_room = MAX_OF(t->n_head + 1, t->head_room);
+    if (segments_load_begin(&d->segments) < 0)
+        return;
     if (r >= 0)
         r = record_decode(l->data.data + a->at, a->size, a->row.n, on_sample, &taking);
-    if (r >= 0) {
-        t->head[t->n_head++] = a->row;
-        t->in_queue += expected;
-    } else {
-        /* Nothing of a row that is not right, and nothing of one that finds no room. */
-        for (; taking.taken > 0; taking.taken--)
-            spool_queue_remove(&d->queue, &d->points, d->queue.n - 1);
-        if (r == -ENOMEM || (r == -ENOBUFS && d->queue.n > 0))
-            return false;
-        t->bytes -= a->row.size + SPOOL_ROW_OVERHEAD;
-        if (t->n_head == 0)
-            t->gone = 0;
-        delete_row(s, a->row.seq);
-        unread(d, expected);
-    }
-    rest_popped(d);
-    return true;
+    /* Nothing of a row that is not right, and nothing of one that finds no room. */
+    segments_load_end(&d->segments, &a->row, taking.taken, r);
+    if (r < 0 && r != -ENOMEM && !(r == -ENOBUFS && d->segments.queue.n > 0))
+        unread(d, segments_row_unreadable(&d->segments));
 }
 
 static void take(struct load *l)
 {
     for (size_t i = 0; i < l->n; i++) {
         const struct asked *a = &l->asked[i];
-        struct measure before;
         struct spool_row first;
+        uint32_t gone;
 
         /* A row dropped meanwhile is no longer the first. */
-        if (!a->device || !a->device->stored || !spool_rows_first(&a->device->stored->rest, &first) ||
-            first.seq != a->row.seq)
-            continue;
-        before = measure(a->device);
-        (void)take_row(l, a);
-        changed(a->device, &before);
+        if (a->device && segments_first_rest(&a->device->segments, &first, &gone) && first.seq == a->row.seq)
+            take_row(l, a, gone);
     }
 }
 
@@ -261,8 +196,6 @@ static void on_loaded(int r, void *userdata)
     s->load = NULL;
     if (r >= 0)
         take(l);
-    else if (r == -EBADMSG)
-        give_up_file(s, &l->e);
     else if (r != -ECANCELED)
         disk_failed(s, r, &l->e);
     for (size_t i = 0; r >= 0 && i < l->n; i++)
@@ -285,21 +218,21 @@ static bool may_load(const struct spool_device *d)
     struct spool_row first;
     const struct boot *b;
 
-    if (!d->stored || !spool_rows_first(&d->stored->rest, &first))
+    if (!segments_first_rest(&d->segments, &first, NULL))
         return false;
     b = boot_of(s, first.seq);
-    return s->stamped || !b || b->stored.known || b == &s->boots[s->boot];
+    return s->clock.stamped || !b || b->stored.known || b == &s->boots.list[s->boots.present];
 }
 
 /* Rows of the device, as far as they are wanted; false if there is no room for the first of them. */
 static bool ask(struct load *l, struct spool_device *d, uint64_t *room)
 {
-    uint32_t samples = d->queue.n;
+    uint32_t samples = d->segments.queue.n;
     size_t at = 0, first = l->n;
     struct spool_row row;
 
     while (l->n < SPOOL_LOAD_ROWS && l->samples < SPOOL_LOAD_SAMPLES && samples < window(d->spool) / 2 &&
-           spool_rows_next(&d->stored->rest, &at, &row)) {
+           spool_rows_next(&d->segments.rows->rest, &at, &row)) {
         uint64_t bytes = row.n * sizeof(struct entry) + row.size;
 
         if (bytes > *room)
@@ -320,7 +253,7 @@ void load_next(struct spool *s)
     struct stored *t;
     struct load *l;
 
-    if (TAILQ_EMPTY(&s->wanting) || room == 0 || s->load || s->damaged || s->state != SPOOL_OPEN || s->stopping)
+    if (TAILQ_EMPTY(&s->wanting) || room == 0 || s->load || s->trouble.damaged || s->state != SPOOL_OPEN || s->stopping)
         return;
     l = calloc(1, sizeof(*l));
     if (!l)
@@ -329,8 +262,8 @@ void load_next(struct spool *s)
     while (l->n < SPOOL_LOAD_ROWS && l->samples < SPOOL_LOAD_SAMPLES && (t = TAILQ_FIRST(&s->wanting))) {
         if (may_load(t->device) && !ask(l, t->device, &room))
             break;
-        TAILQ_REMOVE(&s->wanting, t, by_want);
-        t->wanting = false;
+        TAILQ_REMOVE(&s->wanting, t, due.by_want);
+        t->due.wanting = false;
     }
     if (l->n == 0) {
         load_free(l);
@@ -344,9 +277,9 @@ void want_load(struct spool_device *d)
 {
     struct spool *s = d->spool;
 
-    if (d->stored->wanting || s->state != SPOOL_OPEN)
+    if (d->stored->due.wanting || s->state != SPOOL_OPEN)
         return;
-    d->stored->wanting = true;
-    TAILQ_INSERT_TAIL(&s->wanting, d->stored, by_want);
+    d->stored->due.wanting = true;
+    TAILQ_INSERT_TAIL(&s->wanting, d->stored, due.by_want);
     load_next(s);
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reads the rows of an earlier run, a slice at a time; sets damaged files aside. */
 #include "base/clock.h"
-#include "spool/internal.h"
+#include "spool/file.h"
+#include "spool/share.h"
+#include "spool/stamp.h"
 
 #include <limits.h>
 #include <string.h>
@@ -29,7 +31,7 @@ struct opening {
     struct error e, cause;
 };
 
-void open_leave(struct spool *s)
+static void open_leave(struct spool *s)
 {
     struct opening *o = TAKE_PTR(s->opening);
 
@@ -54,27 +56,27 @@ void open_forget(const struct spool_device *d, bool rows)
             o->devices[i].device = NULL;
     if (!rows || (s->state != SPOOL_OPENING && s->state != SPOOL_FAILED))
         return;
-    forgotten = reallocarray(s->forgotten, s->n_forgotten + 1, sizeof(*forgotten));
+    forgotten = reallocarray(s->forgotten.ids, s->forgotten.n + 1, sizeof(*forgotten));
     if (!forgotten)
         return; /* what the file has of it stays, until it is too old */
-    s->forgotten = forgotten;
-    forgotten[s->n_forgotten] = strdup(d->id);
-    s->n_forgotten += forgotten[s->n_forgotten] != NULL;
+    s->forgotten.ids = forgotten;
+    forgotten[s->forgotten.n] = strdup(d->id);
+    s->forgotten.n += forgotten[s->forgotten.n] != NULL;
 }
 
 void open_done(struct spool *s)
 {
     open_leave(s);
-    for (size_t i = 0; i < s->n_forgotten; i++)
-        free(s->forgotten[i]);
-    free(TAKE_PTR(s->forgotten));
-    s->n_forgotten = 0;
+    for (size_t i = 0; i < s->forgotten.n; i++)
+        free(s->forgotten.ids[i]);
+    free(TAKE_PTR(s->forgotten.ids));
+    s->forgotten.n = 0;
 }
 
 static bool was_forgotten(const struct spool *s, const struct found_device *found)
 {
-    for (size_t i = 0; i < s->n_forgotten; i++)
-        if (strcmp(s->forgotten[i], found->id) == 0)
+    for (size_t i = 0; i < s->forgotten.n; i++)
+        if (strcmp(s->forgotten.ids[i], found->id) == 0)
             return true;
     return false;
 }
@@ -85,7 +87,9 @@ static void open_failed(struct spool *s, int r, const struct error *e)
 
     open_leave(s);
     if (r == -EBADMSG) {
-        give_up_file(s, &copy);
+        s->trouble.damaged = true;
+        s->trouble.damage = copy;
+        give_up_damaged(s);
         return;
     }
     s->state = SPOOL_FAILED;
@@ -168,11 +172,11 @@ static int run_open(void *userdata)
 
 static void take_boot(struct spool *s, const struct stored_row *row)
 {
-    for (size_t i = 0; i < s->n_boots; i++)
-        if (s->boots[i].stored.number == row->head.boot) {
-            s->boots[i].used = true;
-            s->boots[i].first = MIN_OF(s->boots[i].first, row->seq);
-            s->boots[i].newest = MAX_OF(s->boots[i].newest, row->head.arrived);
+    for (size_t i = 0; i < s->boots.n; i++)
+        if (s->boots.list[i].stored.number == row->head.boot) {
+            s->boots.list[i].used = true;
+            s->boots.list[i].first = MIN_OF(s->boots.list[i].first, row->seq);
+            s->boots.list[i].newest = MAX_OF(s->boots.list[i].newest, row->head.arrived);
         }
 }
 
@@ -181,8 +185,6 @@ static void take_row(struct spool *s, const struct stored_row *row)
     const struct opening *o = s->opening;
     const struct spool_row own = {row->seq, row->n, row->size, row->head.arrived};
     const struct found_device key = {.number = row->device}, *found = NULL;
-    struct measure before;
-    struct stored *t;
 
     if (o->n_devices > 0)
         found = bsearch(&key, o->devices, o->n_devices, sizeof(key), by_number);
@@ -193,22 +195,8 @@ static void take_row(struct spool *s, const struct stored_row *row)
         delete_row(s, row->seq);
         return;
     }
-    t = stored_get(found->device);
-    if (!t)
-        return;
-    before = measure(found->device);
-    /* Samples since the start follow those found. */
-    if (t->rest.count == 0)
-        spool_queue_join(&t->tail, &found->device->queue);
-    if (spool_rows_push(&t->rest, &own) < 0) {
-        if (t->rest.count == 0)
-            spool_queue_join(&found->device->queue, &t->tail);
-        return;
-    }
-    if (t->rest.count == 1 && found->row == row->seq && found->skip < row->n)
-        t->gone = found->skip;
-    t->bytes += row->size + SPOOL_ROW_OVERHEAD;
-    changed(found->device, &before);
+    if (stored_get(found->device))
+        (void)segments_found(&found->device->segments, &own, found->row == row->seq ? found->skip : 0);
 }
 
 static int take_boots(struct spool *s)
@@ -217,7 +205,7 @@ static int take_boots(struct spool *s)
     struct stored_boot own = {.number = 1};
     int r = 0;
 
-    s->n_boots = 0;
+    s->boots.n = 0;
     memcpy(own.id, s->options.boot, sizeof(own.id));
     for (size_t i = 0; r >= 0 && i < o->n_boots; i++) {
         own.number = MAX_OF(own.number, o->boots[i].number + 1);
@@ -231,7 +219,7 @@ static int take_boots(struct spool *s)
         if (r >= 0)
             b->changed = true;
     }
-    s->boot = s->n_boots > 0 ? s->n_boots - 1 : 0;
+    s->boots.present = s->boots.n > 0 ? s->boots.n - 1 : 0;
     return r;
 }
 
@@ -267,13 +255,13 @@ static void opened(struct spool *s)
     for (size_t i = 0; i < o->n_devices; i++) {
         if (!o->devices[i].device)
             continue;
-        o->devices[i].device->dropped += o->devices[i].dropped;
-        o->devices[i].device->rejected += o->devices[i].rejected;
+        o->devices[i].device->outcomes.dropped += o->devices[i].dropped;
+        o->devices[i].device->outcomes.rejected += o->devices[i].rejected;
     }
     open_done(s);
     s->state = SPOOL_OPEN;
     disk_works(s);
-    if (s->settings.durability == SPOOL_MEMORY && s->disk == 0) {
+    if (s->settings.durability == SPOOL_MEMORY && s->account.disk == 0) {
         struct error e;
 
         /* Nothing of it is wanted any more, and nothing will be. */
@@ -288,16 +276,16 @@ static void opened(struct spool *s)
         struct spool_device *d = MAP_ENTRY(node, struct spool_device, node);
 
         next = map_next(&s->devices, node);
-        if (d->heap_index == NOT_IN_HEAP)
+        if (!has_samples(d))
             continue;
         drop_old(d, now);
-        if (unwritten(d) > 0 && writes(s) && (s->settings.durability == SPOOL_ALWAYS || !d->up))
+        if (segments_unwritten(&d->segments) > 0 && writes(s) && (s->settings.durability == SPOOL_ALWAYS || !d->up))
             make_dirty(d);
-        else if (unwritten(d) > 0 && writes(s))
+        else if (segments_unwritten(&d->segments) > 0 && writes(s))
             let_age(d, now);
     }
     say_more_of_all(s);
-    if (s->n_deletes > 0 || s->n_removed > 0)
+    if (s->due.leaving.n_rows > 0 || s->due.leaving.n_devices > 0)
         want_care(s, false);
 }
 
@@ -352,22 +340,12 @@ static uint64_t forget_file(struct spool *s)
 
     for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node)) {
         struct spool_device *d = MAP_ENTRY(node, struct spool_device, node);
-        struct measure before = measure(d);
-        struct stored *t = d->stored;
 
         d->number = 0;
-        if (!t)
-            continue;
-        lost += t->rest.samples - (t->n_head == 0 && t->rest.count > 0 ? t->gone : 0);
-        spool_rows_done(&t->rest);
-        spool_queue_join(&d->queue, &t->tail);
-        /* Samples in memory go to the next file. */
-        t->n_head = t->in_queue = t->gone = 0;
-        t->bytes = 0;
-        changed(d, &before);
+        lost += segments_lose_rows(&d->segments);
     }
-    s->n_boots = s->n_deletes = s->n_removed = 0;
-    s->boot = 0;
+    s->boots.n = s->due.leaving.n_rows = s->due.leaving.n_devices = 0;
+    s->boots.present = 0;
     return lost;
 }
 
@@ -412,33 +390,26 @@ static void on_aside(int r, void *userdata)
     open_begin(s);
 }
 
-void give_up_file(struct spool *s, const struct error *e)
-{
-    s->damaged = true;
-    s->damage = *e;
-    give_up_damaged(s);
-}
-
 void give_up_damaged(struct spool *s)
 {
     struct opening *o;
 
-    if (!s->damaged || s->commit || s->load || s->opening)
+    if (!s->trouble.damaged || s->commit || s->load || s->opening)
         return;
-    s->damaged = false;
+    s->trouble.damaged = false;
     s->state = SPOOL_OPENING;
     o = opening_new(s);
     if (!o) {
-        open_failed(s, -ENOMEM, &s->damage);
+        open_failed(s, -ENOMEM, &s->trouble.damage);
         return;
     }
-    o->cause = s->damage;
+    o->cause = s->trouble.damage;
     for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node)) {
-        const struct stored *t = MAP_ENTRY(node, struct spool_device, node)->stored;
-        uint64_t lost = t ? t->rest.samples - (t->n_head == 0 && t->rest.count > 0 ? t->gone : 0) : 0;
+        struct spool_device *d = MAP_ENTRY(node, struct spool_device, node);
+        uint64_t lost = segments_only_on_disk(&d->segments);
 
         if (lost > 0)
-            count_dropped(MAP_ENTRY(node, struct spool_device, node), lost);
+            count_dropped(d, lost);
     }
     o->lost = forget_file(s);
     submit(s, run_aside, on_aside, o);

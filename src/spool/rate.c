@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* How fast samples come, and how long there is room for them. */
-#include "spool/internal.h"
+#include "spool/share.h"
 
 #include <libgen.h>
 #include <limits.h>
@@ -35,8 +35,8 @@ static double disk_room(const struct spool *s)
 
 const char *spool_problem(const struct spool *s, char *buffer, size_t size)
 {
-    if (s->failing)
-        return s->last.text;
+    if (s->trouble.failing)
+        return s->trouble.last.text;
     if (disk_room(s) >= SPOOL_ROOM_MIN)
         return NULL;
     snprintf(buffer, size, "%s: the disk is full", s->path);
@@ -48,13 +48,13 @@ double spool_hours(const struct spool *s, uint64_t now)
     uint64_t samples = s->rate.samples + s->rate.before;
     double span = (double)(now - s->rate.begun) + (s->rate.before > 0 ? (double)SPOOL_RATE_WINDOW : 0),
            each = sizeof(struct entry);
-    double room = (double)MIN_OF(s->settings.max_bytes, (uint64_t)SPOOL_MEMORY_MAX) - (double)s->memory, hours;
+    double room = (double)MIN_OF(s->settings.max_bytes, (uint64_t)SPOOL_MEMORY_MAX) - (double)s->account.memory, hours;
 
     if (samples == 0 || span <= 0)
         return 0;
     if (writes(s)) {
-        room = (double)s->settings.max_bytes - (double)s->disk;
-        room = MIN_OF(room, disk_room(s) < SPOOL_ROOM_MIN || s->failing ? 0.0 : disk_room(s));
+        room = (double)s->settings.max_bytes - (double)s->account.disk;
+        room = MIN_OF(room, disk_room(s) < SPOOL_ROOM_MIN || s->trouble.failing ? 0.0 : disk_room(s));
         if (s->rate.row_samples > 0)
             each = (double)s->rate.bytes / (double)s->rate.row_samples;
     }

@@ -3,90 +3,56 @@
 #include "spool/spool.h"
 
 #include "base/clock.h"
-#include "spool/internal.h"
+#include "spool/file.h"
+#include "spool/share.h"
+#include "spool/stamp.h"
 
 #include <string.h>
 
-/* ---- What a device has beyond its queue ---- */
+/* ---- What the segments tell ---- */
 
-struct stored *stored_get(struct spool_device *d)
+static void on_row_gone(struct segments *g, uint64_t seq)
 {
-    if (d->stored)
-        return d->stored;
-    d->stored = calloc(1, sizeof(*d->stored));
-    if (d->stored)
-        d->stored->device = d;
-    return d->stored;
+    delete_row(device_of(g)->spool, seq);
 }
 
-void stored_put(struct spool_device *d)
+static void on_row_begun(struct segments *g)
 {
-    const struct stored *t = d->stored;
-
-    if (!t || t->n_head > 0 || t->rest.count > 0 || t->tail.n > 0 || t->writing > 0 || t->writing_gone > 0 ||
-        t->first_waiter || t->n_again > 0 || t->dirty || t->wanting || t->caring)
-        return;
-    free(t->head);
-    free(d->stored);
-    d->stored = NULL;
+    device_care(device_of(g));
 }
+
+static void on_passed(struct segments *g, uint64_t n)
+{
+    waits_passed(&device_of(g)->stored->waits, n);
+}
+
+static void on_dropped(struct segments *g, uint64_t n)
+{
+    count_dropped(device_of(g), n);
+}
+
+static bool is_awaited(const struct segments *g)
+{
+    const struct stored *t =
+        (const struct stored *)(const void *)((const char *)g->rows - offsetof(struct stored, rows));
+
+    return t->waits.first || again_unsafe(&t->waits);
+}
+
+static const struct segments_ops segments_ops = {
+    .row_gone = on_row_gone,
+    .row_begun = on_row_begun,
+    .passed = on_passed,
+    .dropped = on_dropped,
+    .awaited = is_awaited,
+};
 
 /* ---- Devices ---- */
-
-static int has_id(const struct map_node *node, const void *id)
-{
-    return strcmp(MAP_ENTRY(node, struct spool_device, node)->id, id) == 0;
-}
-
-static int reserve_heap(struct spool *s)
-{
-    size_t room = MAX_OF(s->heap_room * 2, (size_t)16);
-    struct spool_device **heap;
-
-    if (s->devices.count < s->heap_room)
-        return 0;
-    heap = reallocarray(s->heap, room, sizeof(*heap));
-    if (!heap)
-        return -ENOMEM;
-    s->heap = heap;
-    s->heap_room = room;
-    return 0;
-}
-
-struct spool_device *spool_device(struct spool *s, const char *id)
-{
-    uint64_t hash = map_hash_text(id);
-    struct map_node *node = map_find(&s->devices, hash, has_id, id);
-    _cleanup_free_ struct spool_device *d = NULL;
-    size_t n = strlen(id) + 1;
-
-    if (node)
-        return MAP_ENTRY(node, struct spool_device, node);
-    d = calloc(1, sizeof(*d) + n);
-    if (!d || reserve_heap(s) < 0 || map_insert(&s->devices, &d->node, hash) < 0)
-        return NULL;
-    d->spool = s;
-    d->heap_index = NOT_IN_HEAP;
-    memcpy(d->id, id, n);
-    return TAKE_PTR(d);
-}
-
-static void forget_rows(struct spool_device *d)
-{
-    struct stored *t = d->stored;
-    struct spool_row row;
-
-    for (uint32_t i = 0; i < t->n_head; i++)
-        delete_row(d->spool, t->head[i].seq);
-    for (; spool_rows_first(&t->rest, &row); spool_rows_pop(&t->rest))
-        delete_row(d->spool, row.seq);
-}
 
 /* Frees the device and what it has. `rows`: on disk, too. */
 static void device_done(struct spool_device *d, bool rows)
 {
     struct spool *s = d->spool;
-    struct measure before = measure(d);
     struct stored *t = d->stored;
 
     commit_forget(d);
@@ -94,20 +60,12 @@ static void device_done(struct spool_device *d, bool rows)
     open_forget(d, rows);
     forget_age(d);
     map_remove(&s->devices, &d->node);
-    spool_queue_done(&d->queue, &d->points);
     if (t) {
         forget_lists(t);
-        end_waiters(t, rows ? 0 : -ECANCELED);
-        spool_queue_done(&t->tail, &d->points);
-        if (rows)
-            forget_rows(d);
-        spool_rows_done(&t->rest);
-        again_forget(t);
-        free(t->head);
-        *t = (struct stored){.device = d};
+        end_waiters(&t->waits, rows ? 0 : -ECANCELED);
+        again_forget(&t->waits);
     }
-    changed(d, &before);
-    spool_points_done(&d->points);
+    segments_done(&d->segments, rows);
     free(t);
     free(d);
 }
@@ -118,7 +76,7 @@ void spool_forget(struct spool_device *d)
 
     if (d->number > 0)
         remove_device(s, d->number);
-    s->totals.dropped += measure(d).queued;
+    s->outcomes.dropped += d->segments.settled.queued;
     device_done(d, true);
     want_care(s, false);
 }
@@ -131,34 +89,15 @@ void spool_line(struct spool_device *d, bool up)
     d->up = up;
     if (up)
         return;
-    if (was && writes(s) && s->settings.durability == SPOOL_OUTAGE && unwritten(d) > 0)
+    if (was && writes(s) && s->settings.durability == SPOOL_OUTAGE && segments_unwritten(&d->segments) > 0)
         make_dirty(d);
-    if (s->failing)
+    if (s->trouble.failing)
         give_up(d, clock_boottime());
     unload(d);
     load_next(s);
 }
 
-void say_more(struct spool_device *d)
-{
-    const struct spool *s = d->spool;
-
-    if (d->heap_index != NOT_IN_HEAP && s->options.ops && s->options.ops->more && !s->stopping)
-        s->options.ops->more(d->id, s->options.userdata);
-}
-
-void say_more_of_all(struct spool *s)
-{
-    if (s->options.ops && s->options.ops->more_of_all && !s->stopping)
-        s->options.ops->more_of_all(s->options.userdata);
-}
-
 /* ---- Beginning and end ---- */
-
-bool writes(const struct spool *s)
-{
-    return s->state != SPOOL_CLOSED && s->settings.durability != SPOOL_MEMORY;
-}
 
 /* Looks whether the file may be opened, and begins to. In memory only: what an earlier run left is sent, though. */
 static int begin_file(struct spool *s, struct error *e)
@@ -194,13 +133,15 @@ int spool_new(const struct spool_settings *settings, const struct spool_options 
     s->settings = *settings;
     s->options = *options;
     s->next_seq = s->next_number = 1;
-    TAILQ_INIT(&s->dirty);
+    TAILQ_INIT(&s->due.dirty);
     TAILQ_INIT(&s->wanting);
-    TAILQ_INIT(&s->care);
+    TAILQ_INIT(&s->due.care);
     TAILQ_INIT(&s->waiters);
+    s->account.ops = &segments_ops;
+    s->due.commit = commit_now;
     if (options->path && !(s->path = strdup(options->path)))
         return -ENOMEM;
-    r = spool_commit_init(s);
+    r = timers_init(s);
     if (r < 0)
         return error_errno(e, r, "cannot begin the spool");
     r = begin_file(s, e);
@@ -226,22 +167,16 @@ struct spool *spool_free(struct spool *s)
         next = map_next(&s->devices, node);
         device_done(MAP_ENTRY(node, struct spool_device, node), false);
     }
-    spool_commit_done(s);
+    timers_done(s);
     open_done(s);
     load_leave(s);
     spool_store_free(s->store);
     map_done(&s->devices);
-    for (size_t i = 0; i < s->n_rejected; i++) {
-        free((char *)s->rejected[i].sample.point);
-        sample_value_done(&s->rejected[i].sample.value);
-    }
     for (int i = 0; i < AGES; i++)
-        free(s->ages[i].devices);
-    free(s->rejected);
-    free(s->removed);
-    free(s->deletes);
-    free(s->boots);
-    free(s->heap);
+        free(s->due.ages.turns[i].devices);
+    leaving_done(&s->due.leaving);
+    free(s->boots.list);
+    account_done(&s->account);
     free(s->path);
     free(s);
     return NULL;
@@ -250,10 +185,10 @@ struct spool *spool_free(struct spool *s)
 /* Under another durability other samples are to be written. */
 static void follow(struct spool *s)
 {
-    for (size_t i = 0; i < s->n_heap; i++) {
-        struct spool_device *d = s->heap[i];
+    for (size_t i = 0; i < s->account.n_heap; i++) {
+        struct spool_device *d = device_of(s->account.heap[i]);
 
-        if (unwritten(d) == 0 || !writes(s))
+        if (segments_unwritten(&d->segments) == 0 || !writes(s))
             continue;
         if (s->settings.durability == SPOOL_ALWAYS || !d->up)
             make_dirty(d);
@@ -261,13 +196,13 @@ static void follow(struct spool *s)
             let_age(d, clock_boottime());
     }
     /* Nothing more is written: who waits for it would wait for ever. */
-    for (size_t i = 0; s->settings.durability == SPOOL_MEMORY && i < s->n_heap; i++) {
-        struct stored *t = s->heap[i]->stored;
+    for (size_t i = 0; s->settings.durability == SPOOL_MEMORY && i < s->account.n_heap; i++) {
+        struct stored *t = device_of(s->account.heap[i])->stored;
 
-        if (t && t->writing == 0)
-            end_waiters(t, 0);
+        if (t && t->rows.writing == 0)
+            end_waiters(&t->waits, 0);
         if (t)
-            t->again_until = 0;
+            t->waits.again_until = 0;
     }
 }
 
@@ -292,18 +227,19 @@ int spool_flush(struct spool *s, struct error *e)
     stop_worker(s);
     if (s->state == SPOOL_CLOSED)
         return 0;
-    spool_commit_done(s);
+    timers_done(s);
     if (s->state != SPOOL_OPEN && writes(s))
         open_begin(s);
-    s->failing = false;
-    s->cared = 0;
+    s->trouble.failing = false;
+    s->due.cared = 0;
     if (writes(s))
         write_everything(s);
     else
         commit_now(s);
-    if (!s->failing && (!writes(s) || s->unwritten == 0))
+    if (!s->trouble.failing && (!writes(s) || s->account.unwritten == 0))
         return 0;
-    return error_set(e, -EIO, "%llu samples could not be written: %s", (unsigned long long)s->unwritten, s->last.text);
+    return error_set(e, -EIO, "%llu samples could not be written: %s", (unsigned long long)s->account.unwritten,
+                     s->trouble.last.text);
 }
 
 /* ---- Samples ---- */
@@ -313,8 +249,8 @@ static bool has_room(struct spool_device *d, const struct entry *e)
 {
     struct spool *s = d->spool;
 
-    while (!make_room(s, spool_queue_cost(last_queue(d), e))) {
-        if (!writes(s) || !evict_memory(s))
+    while (!make_room(s, spool_queue_cost(segments_last(&d->segments), e))) {
+        if (!writes(s) || !account_evict_unwritten(&s->account))
             return false;
     }
     return true;
@@ -325,44 +261,34 @@ static bool append_one(struct spool_device *d, uint64_t now, const struct sample
 {
     struct spool *s = d->spool;
     struct entry e = {.time = sample->time, .quality = (uint8_t)sample->quality};
-    struct measure before;
     struct spool_point *p;
     bool boottime;
-    int i = spool_points_get(&d->points, sample->point, sample->unit);
+    int i = spool_points_get(&d->segments.points, sample->point, sample->unit);
 
     if (i < 0)
         return false;
     spool_entry_set(&e, &sample->value);
     e.point = (uint16_t)i;
     e.arrived = (uint32_t)(now / USEC_PER_SEC);
-    if ((e.quality & SAMPLE_BOOTTIME) && s->stamped) {
-        e.time = shifted(e.time, s->offset);
+    if ((e.quality & SAMPLE_BOOTTIME) && s->clock.stamped) {
+        e.time = shifted(e.time, s->clock.offset);
         e.quality &= (uint8_t)~SAMPLE_BOOTTIME;
     }
-    if (!writes(s) && d->queue.n >= SPOOL_DEVICE_SAMPLES_MAX && !evict(d, false))
+    if (!writes(s) && d->segments.queue.n >= SPOOL_DEVICE_SAMPLES_MAX && !segments_evict(&d->segments, false))
         return false;
     if (!room && !has_room(d, &e))
         return false;
-    p = &d->points.points[i];
+    p = &d->segments.points.points[i];
     boottime = e.quality & SAMPLE_BOOTTIME;
     if (p->last != 0 && p->last_boottime == boottime)
         e.time = queue_next_time(p->last, e.time);
-    before = measure(d);
-    if (spool_queue_push(last_queue(d), &d->points, &e) < 0)
+    if (segments_push(&d->segments, &e) < 0)
         return false;
-    changed(d, &before);
     p->last = e.time;
     p->last_boottime = boottime;
     if (!boottime)
         p->newest = e.time;
     return true;
-}
-
-bool waits_for_disk(const struct spool_device *d)
-{
-    const struct spool *s = d->spool;
-
-    return writes(s) && (s->settings.durability == SPOOL_ALWAYS || !d->up);
 }
 
 /* After n samples that are safe already: they are written when they become old, or many. */
@@ -371,7 +297,7 @@ static void write_later(struct spool_device *d, uint64_t now)
     struct spool *s = d->spool;
 
     let_age(d, now);
-    if (s->unwritten_bytes > SPOOL_UNWRITTEN_BYTES)
+    if (s->account.unwritten_bytes > SPOOL_UNWRITTEN_BYTES)
         write_everything(s);
 }
 
@@ -405,7 +331,7 @@ void spool_append_said(struct spool_device *d, uint64_t now, const struct sample
                        size_t n, void (*done)(int r, void *userdata), void *userdata)
 {
     struct spool *s = d->spool;
-    bool waits = waits_for_disk(d), reserved = waits && done, again = done && d->stored && d->stored->n_again > 0;
+    bool waits = waits_for_disk(d), reserved = waits && done, again = done && d->stored && d->stored->waits.n_again > 0;
     struct waiter *w = NULL;
     uint32_t before;
 
@@ -414,23 +340,23 @@ void spool_append_said(struct spool_device *d, uint64_t now, const struct sample
         w = waiter_new(d, now, said, n);
     if (reserved && !w) {
         if (d->stored)
-            d->stored->again_since = now; /* whoever has them still asks */
+            d->stored->waits.again_since = now; /* whoever has them still asks */
         stored_put(d);
         done(-EBUSY, userdata);
         return;
     }
     count_rate(s, now, n);
-    before = unwritten(d);
+    before = segments_unwritten(&d->segments);
     append_all(d, now, samples, again ? said : NULL, n, reserved);
-    if (waits && unwritten(d) > before) {
-        s->n_dirty += n;
+    if (waits && segments_unwritten(&d->segments) > before) {
+        s->due.n_dirty += n;
         if (w)
             wait_until_safe(w, done, userdata);
         make_dirty(d);
         return;
     }
     free(w);
-    if (writes(s) && unwritten(d) > 0)
+    if (writes(s) && segments_unwritten(&d->segments) > 0)
         write_later(d, now);
     stored_put(d);
     if (done)
@@ -448,17 +374,17 @@ size_t spool_peek(struct spool_device *d, uint64_t now, size_t from, struct samp
     drop_old(d, now);
     if (load_due(d))
         want_load(d);
-    if (from >= d->queue.n)
+    if (from >= d->segments.queue.n)
         return 0;
-    for (c = spool_queue_from(&d->queue, from); n < max; n++) {
+    for (c = spool_queue_from(&d->segments.queue, from); n < max; n++) {
         const struct entry *e = spool_queue_step(&c);
 
         if (!e || (e->quality & SAMPLE_BOOTTIME))
             break;
         ret[n] = (struct sample){
-            .point = d->points.points[e->point].name,
+            .point = d->segments.points.points[e->point].name,
             .time = e->time,
-            .unit = d->points.points[e->point].unit,
+            .unit = d->segments.points.points[e->point].unit,
             .quality = e->quality,
         };
         spool_entry_value(e, &ret[n].value);
@@ -468,25 +394,42 @@ size_t spool_peek(struct spool_device *d, uint64_t now, size_t from, struct samp
 
 void spool_hold(struct spool_device *d, size_t n)
 {
-    d->held = (uint32_t)MIN_OF(n, (size_t)d->queue.n);
+    d->segments.held = (uint32_t)MIN_OF(n, (size_t)d->segments.queue.n);
+}
+
+static bool later_is_safe(const struct spool_device *d)
+{
+    const struct stored *t = d->stored;
+    uint64_t n = segments_unwritten(&d->segments);
+
+    return !t || !writes(d->spool) ||
+           segments_later_is_safe(&d->segments, waits_for_all(&t->waits, t->rows.writing + n));
+}
+
+/* The first leaves the queue. */
+static void release(struct spool_device *d)
+{
+    segments_release(&d->segments);
+    if (d->stored && segments_unwritten(&d->segments) == 0)
+        not_dirty(d->stored);
 }
 
 /* Whether the oldest is not the last of its point. Their order says so, since times may have stepped back; but it stays
  * where only what waits for its time comes after it. */
 static bool is_passed(const struct spool_device *d)
 {
-    const struct entry *e = d->queue.n > 0 ? spool_queue_at(&d->queue, 0) : NULL;
+    const struct entry *e = d->segments.queue.n > 0 ? spool_queue_at(&d->segments.queue, 0) : NULL;
 
-    if (!e || !spool_points_more(&d->points, e) || !later_is_safe(d))
+    if (!e || !spool_points_more(&d->segments.points, e) || !later_is_safe(d))
         return false;
-    return d->spool->stamped ? !(e->quality & SAMPLE_BOOTTIME) : spool_points_overtaken(&d->points, e);
+    return d->spool->clock.stamped ? !(e->quality & SAMPLE_BOOTTIME) : spool_points_overtaken(&d->segments.points, e);
 }
 
 size_t spool_pass_over(struct spool_device *d, size_t max)
 {
     size_t n = 0;
 
-    if (d->held > 0 || d->spool->state == SPOOL_OPENING || d->spool->settling)
+    if (d->segments.held > 0 || d->spool->state == SPOOL_OPENING || d->spool->settling)
         return 0;
     for (; n < max && is_passed(d); n++)
         release(d);
@@ -499,7 +442,8 @@ size_t spool_pass_over(struct spool_device *d, size_t max)
 
 bool spool_overtaken(const struct spool_device *d, size_t i)
 {
-    return i < d->queue.n && spool_points_overtaken(&d->points, spool_queue_at(&d->queue, i));
+    return i < d->segments.queue.n &&
+           spool_points_overtaken(&d->segments.points, spool_queue_at(&d->segments.queue, i));
 }
 
 /* The first n leave; returns how many there were. */
@@ -507,7 +451,7 @@ static size_t leave(struct spool_device *d, size_t n)
 {
     size_t left = 0;
 
-    for (; left < n && d->queue.n > 0; left++)
+    for (; left < n && d->segments.queue.n > 0; left++)
         release(d);
     stored_put(d);
     load_next(d->spool);
@@ -517,29 +461,29 @@ static size_t leave(struct spool_device *d, size_t n)
 void spool_accept(struct spool_device *d, size_t n)
 {
     n = leave(d, n);
-    d->accepted += n;
-    d->spool->totals.accepted += n;
+    d->outcomes.accepted += n;
+    d->spool->outcomes.accepted += n;
 }
 
 /* A copy for the table of what was rejected. */
 static void keep_rejected(struct spool_device *d, const struct entry *e, const char *reason)
 {
     struct spool *s = d->spool;
-    const struct spool_point *p = &d->points.points[e->point];
+    const struct spool_point *p = &d->segments.points.points[e->point];
     struct spool_rejected *list, *new;
     size_t n = strlen(p->name) + 1;
     struct sample_value value;
     char *text;
 
-    if (!writes(s) || s->n_rejected >= SPOOL_REJECTED_WAITING)
+    if (!writes(s) || s->due.leaving.n_rejected >= SPOOL_REJECTED_WAITING)
         return;
-    list = reallocarray(s->rejected, s->n_rejected + 1, sizeof(*list));
+    list = reallocarray(s->due.leaving.rejected, s->due.leaving.n_rejected + 1, sizeof(*list));
     if (!list)
         return;
-    s->rejected = list;
+    s->due.leaving.rejected = list;
     text = malloc(n + strlen(p->unit) + 1);
     spool_entry_value(e, &value);
-    new = &list[s->n_rejected];
+    new = &list[s->due.leaving.n_rejected];
     *new = (struct spool_rejected){.sample = {.time = e->time, .quality = e->quality}};
     if (!text || sample_value_copy(&value, &new->sample.value) < 0) {
         free(text);
@@ -551,16 +495,16 @@ static void keep_rejected(struct spool_device *d, const struct entry *e, const c
     new->sample.unit = text + n;
     memcpy(new->device, d->id, MIN_OF(strlen(d->id), sizeof(new->device) - 1));
     memcpy(new->reason, reason, MIN_OF(strlen(reason), sizeof(new->reason) - 1));
-    s->n_rejected++;
+    s->due.leaving.n_rejected++;
 }
 
 void spool_reject(struct spool_device *d, size_t n, const char *reason)
 {
-    for (size_t i = 0; i < n && i < d->queue.n; i++)
-        keep_rejected(d, spool_queue_at(&d->queue, i), reason);
+    for (size_t i = 0; i < n && i < d->segments.queue.n; i++)
+        keep_rejected(d, spool_queue_at(&d->segments.queue, i), reason);
     n = leave(d, n);
-    d->rejected += n;
-    d->spool->totals.rejected += n;
+    d->outcomes.rejected += n;
+    d->spool->outcomes.rejected += n;
     if (writes(d->spool) && n > 0 && stored_get(d))
         device_care(d);
     if (n > 0)
@@ -571,18 +515,22 @@ void spool_reject(struct spool_device *d, size_t n, const char *reason)
 
 void spool_device_counts(const struct spool_device *d, struct spool_counts *ret)
 {
-    const struct measure m = measure(d);
-
     *ret = (struct spool_counts){
-        .queued = m.queued,
-        .bytes = m.share,
-        .accepted = d->accepted,
-        .rejected = d->rejected,
-        .dropped = d->dropped,
+        .queued = d->segments.settled.queued,
+        .bytes = segments_share(&d->segments),
+        .accepted = d->outcomes.accepted,
+        .rejected = d->outcomes.rejected,
+        .dropped = d->outcomes.dropped,
     };
 }
 
 void spool_counts(const struct spool *s, struct spool_counts *ret)
 {
-    *ret = s->totals;
+    *ret = (struct spool_counts){
+        .queued = s->account.queued,
+        .bytes = s->account.memory + s->account.disk,
+        .accepted = s->outcomes.accepted,
+        .rejected = s->outcomes.rejected,
+        .dropped = s->outcomes.dropped,
+    };
 }

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Times that were not known when samples came. */
+#include "spool/stamp.h"
+
 #include "spool/internal.h"
 
 #include <errno.h>
@@ -33,7 +35,7 @@ static void stamp_queue(struct spool_device *d, struct spool_queue *q, size_t fi
     struct entry *e;
 
     for (size_t i = 0; (e = spool_queue_step(&c)); i++) {
-        struct spool_point *p = &d->points.points[e->point];
+        struct spool_point *p = &d->segments.points.points[e->point];
 
         if (e->quality & SAMPLE_BOOTTIME)
             e->time = shifted(e->time, offset);
@@ -48,12 +50,12 @@ static void stamp_queue(struct spool_device *d, struct spool_queue *q, size_t fi
 /* Stamps what waits for it. What stands behind that has not been sent either, and gets into order with it. */
 static void stamp_device(struct spool_device *d, int64_t offset)
 {
-    struct spool_queue *tail = d->stored ? &d->stored->tail : NULL;
-    size_t first = first_unstamped(&d->queue), tail_first = tail ? first_unstamped(tail) : 0;
-    bool some = first < d->queue.n || (tail && tail_first < tail->n);
+    struct spool_queue *tail = d->stored ? &d->stored->rows.tail : NULL;
+    size_t first = first_unstamped(&d->segments.queue), tail_first = tail ? first_unstamped(tail) : 0;
+    bool some = first < d->segments.queue.n || (tail && tail_first < tail->n);
 
-    for (size_t k = 0; k < d->points.n; k++) {
-        struct spool_point *p = &d->points.points[k];
+    for (size_t k = 0; k < d->segments.points.n; k++) {
+        struct spool_point *p = &d->segments.points.points[k];
 
         if (p->last_boottime || (p->queued > 0 && some))
             p->last = 0;
@@ -61,25 +63,25 @@ static void stamp_device(struct spool_device *d, int64_t offset)
     }
     if (!some)
         return;
-    stamp_queue(d, &d->queue, first, offset);
+    stamp_queue(d, &d->segments.queue, first, offset);
     if (tail)
-        stamp_queue(d, tail, first < d->queue.n ? 0 : tail_first, offset);
+        stamp_queue(d, tail, first < d->segments.queue.n ? 0 : tail_first, offset);
 }
 
 void spool_stamp(struct spool *s, int64_t offset, bool sure)
 {
-    bool again = s->stamped;
+    bool again = s->clock.stamped;
 
-    s->stamped = true;
-    s->offset = offset;
+    s->clock.stamped = true;
+    s->clock.offset = offset;
     if (again)
         return;
-    s->sure = sure;
+    s->clock.sure = sure;
     /* Of what waits, something may have been sent before a restart; and what comes goes on from there. */
-    if (s->state == SPOOL_OPEN && s->boots[s->boot].stored.known) {
-        offset = s->boots[s->boot].stored.offset;
-        if (llabs(s->offset - offset) <= SAME_CLOCK)
-            s->offset = offset;
+    if (s->state == SPOOL_OPEN && s->boots.list[s->boots.present].stored.known) {
+        offset = s->boots.list[s->boots.present].stored.offset;
+        if (llabs(s->clock.offset - offset) <= SAME_CLOCK)
+            s->clock.offset = offset;
     }
     for (struct map_node *node = map_next(&s->devices, NULL); node; node = map_next(&s->devices, node))
         stamp_device(MAP_ENTRY(node, struct spool_device, node), offset);
@@ -89,7 +91,7 @@ void spool_stamp(struct spool *s, int64_t offset, bool sure)
 
 bool spool_stamped(const struct spool *s)
 {
-    return s->stamped;
+    return s->clock.stamped;
 }
 
 /* ---- On disk ---- */
@@ -98,9 +100,9 @@ struct boot *boot_of(const struct spool *s, uint64_t seq)
 {
     struct boot *best = NULL;
 
-    for (size_t i = 0; i < s->n_boots; i++)
-        if (s->boots[i].used && s->boots[i].first <= seq && (!best || s->boots[i].first > best->first))
-            best = &s->boots[i];
+    for (size_t i = 0; i < s->boots.n; i++)
+        if (s->boots.list[i].used && s->boots.list[i].first <= seq && (!best || s->boots.list[i].first > best->first))
+            best = &s->boots.list[i];
     return best;
 }
 
@@ -111,36 +113,36 @@ bool boots_compare(const struct boot *a, const struct boot *b)
 
 int boot_add(struct spool *s, const struct stored_boot *boot, struct boot **ret)
 {
-    struct boot *boots = reallocarray(s->boots, s->n_boots + 1, sizeof(*boots));
+    struct boot *boots = reallocarray(s->boots.list, s->boots.n + 1, sizeof(*boots));
 
     if (!boots)
         return -ENOMEM;
-    s->boots = boots;
-    boots[s->n_boots] = (struct boot){.stored = *boot, .first = UINT64_MAX};
+    s->boots.list = boots;
+    boots[s->boots.n] = (struct boot){.stored = *boot, .first = UINT64_MAX};
     if (ret)
-        *ret = &boots[s->n_boots];
-    s->n_boots++;
+        *ret = &boots[s->boots.n];
+    s->boots.n++;
     return 0;
 }
 
 void stamp_boots(struct spool *s)
 {
-    struct boot *present = &s->boots[s->boot];
+    struct boot *present = &s->boots.list[s->boots.present];
     int64_t began;
     unsigned unset = 0;
 
-    if (!s->stamped)
+    if (!s->clock.stamped)
         return;
     if (!present->stored.known) {
         present->stored.known = true;
-        present->stored.offset = s->offset;
-        present->stored.sure = s->sure;
+        present->stored.offset = s->clock.offset;
+        present->stored.sure = s->clock.sure;
         present->changed = true;
     }
     /* Boots are in the order of their numbers, the present one last: each ended before the next began. */
     began = present->stored.offset;
-    for (size_t i = s->boot; i-- > 0;) {
-        struct boot *b = &s->boots[i];
+    for (size_t i = s->boots.present; i-- > 0;) {
+        struct boot *b = &s->boots.list[i];
 
         if (!b->used)
             continue;
@@ -155,8 +157,8 @@ void stamp_boots(struct spool *s)
     }
     if (unset > 0 && s->options.ops && s->options.ops->unset)
         s->options.ops->unset(unset, s->options.userdata);
-    for (size_t i = 0; i < s->n_boots; i++)
-        s->settling |= s->boots[i].used && s->boots[i].changed;
+    for (size_t i = 0; i < s->boots.n; i++)
+        s->settling |= s->boots.list[i].used && s->boots.list[i].changed;
     if (s->settling)
         want_care(s, true);
 }
@@ -167,10 +169,10 @@ int spool_newest(const struct spool *s, uint64_t *ret)
 
     if (s->state == SPOOL_OPENING)
         return -EAGAIN;
-    for (size_t i = 0; i < s->n_boots; i++) {
-        const struct boot *b = &s->boots[i];
+    for (size_t i = 0; i < s->boots.n; i++) {
+        const struct boot *b = &s->boots.list[i];
 
-        if (i != s->boot && b->used && b->stored.known && b->stored.sure)
+        if (i != s->boots.present && b->used && b->stored.known && b->stored.sure)
             newest = MAX_OF(newest, b->stored.offset + (int64_t)b->newest * (int64_t)USEC_PER_SEC);
     }
     *ret = (uint64_t)newest;

@@ -2,6 +2,8 @@
 /* Answers that wait until samples are safe, and for how long. An answer covers the samples of several devices, so none
  * of them may keep it back for long: one that waits in vain becomes a refusal. The samples stay, since part of them may
  * be in a commit, or with the cloud; their marks tell them apart from new ones when they are handed over again. */
+#include "spool/wait.h"
+
 #include "base/clock.h"
 #include "spool/internal.h"
 
@@ -20,29 +22,33 @@ static void waiter_end(struct waiter *w, int r)
     free(w);
 }
 
-void passed(struct spool_device *d, uint64_t n)
+void waits_passed(struct waits *all, uint64_t n)
 {
-    struct stored *t = d->stored;
     struct waiter *w;
 
-    t->passed += n;
-    while ((w = t->first_waiter) && w->until <= t->passed) {
-        t->first_waiter = w->next;
+    all->passed += n;
+    while ((w = all->first) && w->until <= all->passed) {
+        all->first = w->next;
         if (!w->next)
-            t->last_waiter = NULL;
+            all->last = NULL;
         waiter_end(w, 0);
     }
 }
 
-void end_waiters(struct stored *t, int r)
+bool waits_for_all(const struct waits *all, uint64_t n)
+{
+    return all->last && all->last->until >= all->passed + n;
+}
+
+void end_waiters(struct waits *all, int r)
 {
     struct waiter *w;
 
-    while ((w = t->first_waiter)) {
-        t->first_waiter = w->next;
+    while ((w = all->first)) {
+        all->first = w->next;
         waiter_end(w, r);
     }
-    t->last_waiter = NULL;
+    all->last = NULL;
 }
 
 struct waiter *waiter_new(struct spool_device *d, uint64_t now, const struct sample *said, size_t n)
@@ -62,16 +68,16 @@ void wait_until_safe(struct waiter *w, void (*done)(int r, void *userdata), void
     struct spool_device *d = w->device;
     struct stored *t = d->stored;
 
-    w->until = t->passed + t->writing + unwritten(d);
+    w->until = t->waits.passed + t->rows.writing + segments_unwritten(&d->segments);
     w->done = done;
     w->userdata = userdata;
-    if (t->last_waiter)
-        t->last_waiter->next = w;
+    if (t->waits.last)
+        t->waits.last->next = w;
     else
-        t->first_waiter = w;
-    t->last_waiter = w;
+        t->waits.first = w;
+    t->waits.last = w;
     TAILQ_INSERT_TAIL(&d->spool->waiters, w, by_age);
-    spool_arm(d->spool, d->spool->wait_timer, w->since + SPOOL_WAIT_MAX);
+    spool_arm(d->spool, d->spool->due.wait_timer, w->since + SPOOL_WAIT_MAX);
 }
 
 /* ---- In vain ---- */
@@ -82,21 +88,21 @@ void give_up(struct spool_device *d, uint64_t now)
     size_t n = 0;
     uint64_t *again;
 
-    if (!t || !t->first_waiter)
+    if (!t || !t->waits.first)
         return;
-    for (const struct waiter *w = t->first_waiter; w; w = w->next)
+    for (const struct waiter *w = t->waits.first; w; w = w->next)
         n += w->n;
-    again = reallocarray(t->again, t->n_again + n, sizeof(*again));
+    again = reallocarray(t->waits.again, t->waits.n_again + n, sizeof(*again));
     if (!again)
         return; /* they would come twice: tried again */
-    t->again = again;
-    for (const struct waiter *w = t->first_waiter; w; w = w->next) {
-        memcpy(again + t->n_again, w->marks, w->n * sizeof(*again));
-        t->n_again += w->n;
+    t->waits.again = again;
+    for (const struct waiter *w = t->waits.first; w; w = w->next) {
+        memcpy(again + t->waits.n_again, w->marks, w->n * sizeof(*again));
+        t->waits.n_again += w->n;
     }
-    t->again_until = t->last_waiter->until;
-    t->again_since = now;
-    end_waiters(t, -EBUSY);
+    t->waits.again_until = t->waits.last->until;
+    t->waits.again_since = now;
+    end_waiters(&t->waits, -EBUSY);
 }
 
 void give_up_offline(struct spool *s)
@@ -122,25 +128,25 @@ void waits_over(struct spool *s, uint64_t now)
             break; /* out of memory */
     }
     if (w)
-        spool_arm(s, s->wait_timer, MAX_OF(w->since + SPOOL_WAIT_MAX, now + SPOOL_WAIT_MAX / 10));
+        spool_arm(s, s->due.wait_timer, MAX_OF(w->since + SPOOL_WAIT_MAX, now + SPOOL_WAIT_MAX / 10));
 }
 
 /* ---- A second time ---- */
 
-bool again_unsafe(const struct stored *t)
+bool again_unsafe(const struct waits *w)
 {
-    return t->n_again > 0 && t->again_until > t->passed;
+    return w->n_again > 0 && w->again_until > w->passed;
 }
 
 /* The disk failed, and somebody's samples try it again. */
 static bool is_tried(const struct spool *s)
 {
-    return s->failing && (s->commit || !TAILQ_EMPTY(&s->dirty) || spool_armed(s->retry_timer));
+    return s->trouble.failing && (s->commit || !TAILQ_EMPTY(&s->due.dirty) || spool_armed(s->due.retry_timer));
 }
 
 static bool in_vain(const struct spool_device *d)
 {
-    return (d->stored && again_unsafe(d->stored)) || (!d->up && is_tried(d->spool));
+    return (d->stored && again_unsafe(&d->stored->waits)) || (!d->up && is_tried(d->spool));
 }
 
 bool is_refused(struct spool_device *d)
@@ -151,34 +157,34 @@ bool is_refused(struct spool_device *d)
     return in_vain(d);
 }
 
-void again_forget(struct stored *t)
+void again_forget(struct waits *w)
 {
-    free(t->again);
-    t->again = NULL;
-    t->n_again = 0;
+    free(w->again);
+    w->again = NULL;
+    w->n_again = 0;
 }
 
 bool is_again(struct spool_device *d, uint64_t now, const struct sample *said)
 {
-    struct stored *t = d->stored;
+    struct waits *w = d->stored ? &d->stored->waits : NULL;
     uint64_t wanted;
     size_t i = 0;
 
-    if (!t || t->n_again == 0)
+    if (!w || w->n_again == 0)
         return false;
-    if (now > t->again_since + SPOOL_AGAIN_MAX) {
-        again_forget(t);
+    if (now > w->again_since + SPOOL_AGAIN_MAX) {
+        again_forget(w);
         return false;
     }
     wanted = mark(said);
-    while (i < t->n_again && t->again[i] != wanted)
+    while (i < w->n_again && w->again[i] != wanted)
         i++;
-    if (i == t->n_again)
+    if (i == w->n_again)
         return false;
-    t->again_since = now;
-    t->n_again--;
-    memmove(t->again + i, t->again + i + 1, (t->n_again - i) * sizeof(*t->again));
-    if (t->n_again == 0)
-        again_forget(t);
+    w->again_since = now;
+    w->n_again--;
+    memmove(w->again + i, w->again + i + 1, (w->n_again - i) * sizeof(*w->again));
+    if (w->n_again == 0)
+        again_forget(w);
     return true;
 }

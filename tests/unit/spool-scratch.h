@@ -7,7 +7,7 @@
 #include "scratch-dir.h"
 
 #include "base/cleanup.h"
-#include "spool/internal.h"
+#include "spool/file.h"
 
 #include <stdio.h>
 #include <string.h>

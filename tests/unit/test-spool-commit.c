@@ -56,26 +56,26 @@ static void test_outage(void **state)
     spool_line(d, true);
     put(&x, "d", 0);
     spool_tick(x.spool, NOW + 3 * USEC_PER_SEC);
-    assert_int_equal(x.spool->disk, 0);
+    assert_int_equal(x.spool->account.disk, 0);
     spool_tick(x.spool, NOW + 4 * USEC_PER_SEC);
-    assert_true(x.spool->disk > 0); /* within 5 s */
+    assert_true(x.spool->account.disk > 0); /* within 5 s */
     put(&x, "d", 1);
     spool_line(d, false);
-    assert_int_equal(unwritten(d), 0);
+    assert_int_equal(segments_unwritten(&d->segments), 0);
     put(&x, "d", 2);
     spool_line(d, true);
-    for (int64_t k = 3; x.spool->unwritten > 0 || k < 10; k++) {
+    for (int64_t k = 3; x.spool->account.unwritten > 0 || k < 10; k++) {
         put(&x, "d", k);
-        assert_true(x.spool->unwritten_bytes <= SPOOL_UNWRITTEN_BYTES + 4096);
+        assert_true(x.spool->account.unwritten_bytes <= SPOOL_UNWRITTEN_BYTES + 4096);
         assert_true(k < 1000000);
     }
     /* An accepted sample is not written when its time comes. */
     expect(&x, "d", 0, (int64_t)counts_of(&x, "d").queued);
-    assert_int_equal(x.spool->disk, 0);
+    assert_int_equal(x.spool->account.disk, 0);
     put(&x, "d", 0);
     spool_accept(d, 1);
     spool_tick(x.spool, NOW + 60 * USEC_PER_SEC);
-    assert_int_equal(x.spool->disk, 0);
+    assert_int_equal(x.spool->account.disk, 0);
     assert_int_equal(spool_flush(x.spool, &e), 0);
     assert_null(d->stored);
     scratch_done(&x);
@@ -90,8 +90,8 @@ static void test_window(void **state)
     for (int64_t k = 0; k < 20000; k++)
         assert_int_equal(put(&x, "d", k), 1);
     assert_int_equal(counts_of(&x, "d").queued, 20000);
-    assert_true(x.spool->memory <= (SPOOL_WINDOW_MAX + 64) * 26);
-    assert_true(spool_device(x.spool, "d")->stored->rest.room <= 20000 * 8);
+    assert_true(x.spool->account.memory <= (SPOOL_WINDOW_MAX + 64) * 26);
+    assert_true(spool_device(x.spool, "d")->stored->rows.rest.room <= 20000 * 8);
     expect(&x, "d", 0, 10000);
     scratch_kill(&x);
     scratch_start(&x);
@@ -166,13 +166,13 @@ static void test_reload(void **state)
         put(&x, "d", k);
     x.settings.durability = SPOOL_ALWAYS;
     assert_int_equal(spool_set(x.spool, &x.settings, &e), 0);
-    assert_int_equal(unwritten(spool_device(x.spool, "d")), 0);
+    assert_int_equal(segments_unwritten(&spool_device(x.spool, "d")->segments), 0);
     put(&x, "d", 5);
     x.settings.durability = SPOOL_MEMORY;
     assert_int_equal(spool_set(x.spool, &x.settings, &e), 0);
     answer = put(&x, "d", 6);
     assert_int_equal(answer, 1);
-    assert_int_equal(unwritten(spool_device(x.spool, "d")), 1);
+    assert_int_equal(segments_unwritten(&spool_device(x.spool, "d")->segments), 1);
     x.settings.durability = SPOOL_OUTAGE;
     assert_int_equal(spool_set(x.spool, &x.settings, &e), 0);
     scratch_kill(&x);
@@ -195,13 +195,13 @@ static void test_shares(void **state)
     for (int64_t k = 0; k < 10000; k++)
         put(&x, "loud", k);
     dropped = counts_of(&x, "loud").dropped;
-    assert_true(x.spool->disk <= 100000 && dropped > 5000 && dropped < 8500);
+    assert_true(x.spool->account.disk <= 100000 && dropped > 5000 && dropped < 8500);
     assert_int_equal(counts_of(&x, "quiet").dropped, 0);
     assert_int_equal(counts_of(&x, "loud").queued + dropped, 10000);
     /* Smaller bounds take effect at once, and also on what a restart finds. */
     x.settings.max_bytes = 65536;
     assert_int_equal(spool_set(x.spool, &x.settings, NULL), 0);
-    assert_true(x.spool->disk <= 65536);
+    assert_true(x.spool->account.disk <= 65536);
     put(&x, "quiet", 100);
     dropped = counts_of(&x, "loud").dropped;
     scratch_kill(&x);
@@ -256,7 +256,7 @@ static void test_age(void **state)
     assert_int_equal(spool_peek(spool_device(x.spool, "d"), NOW + SPOOL_AGE_DEFAULT - 10, 0, &out, 1), 1);
     assert_int_equal(spool_peek(spool_device(x.spool, "d"), NOW + SPOOL_AGE_DEFAULT + 2 * USEC_PER_SEC, 0, &out, 1), 0);
     assert_int_equal(counts_of(&x, "d").dropped, 3000);
-    assert_int_equal(x.spool->disk, 0);
+    assert_int_equal(x.spool->account.disk, 0);
     scratch_done(&x);
 }
 
@@ -296,7 +296,7 @@ static void test_comes_back(void **state)
     }
     scratch_kill(&x);
     scratch_start(&x);
-    assert_int_equal(x.spool->totals.queued, 5);
+    assert_int_equal(x.spool->account.queued, 5);
     expect(&x, "d", 1002, 1003);
     expect(&x, "other", 0, 4);
     scratch_done(&x);
@@ -333,7 +333,7 @@ static void test_forget_early(void **state)
     assert_int_equal(spool_flush(x.spool, &e), 0);
     scratch_kill(&x);
     scratch_start(&x);
-    assert_int_equal(x.spool->totals.queued, 6);
+    assert_int_equal(x.spool->account.queued, 6);
     expect(&x, "again", 9, 10);
     expect(&x, "other", 0, 5);
     scratch_done(&x);

@@ -158,9 +158,9 @@ static void play(enum spool_durability durability, uint32_t first, unsigned step
         case 1:
             /* Now and then while memory is full of others' samples. */
             pressure = any(2) ? SPOOL_MEMORY_MAX / 2 : 0;
-            x.spool->memory += pressure;
+            x.spool->account.memory += pressure;
             spool_line(d, any(2));
-            x.spool->memory -= pressure;
+            x.spool->account.memory -= pressure;
             break;
         case 2:
             spool_tick(x.spool, NOW + any(10) * USEC_PER_SEC);
@@ -190,11 +190,11 @@ static void play(enum spool_durability durability, uint32_t first, unsigned step
         assert_int_equal(models[i].accepted, models[i].next);
         assert_int_equal(counts_of(&x, id).dropped, 0);
     }
-    assert_int_equal(x.spool->disk, 0);
-    assert_int_equal(x.spool->memory, 0);
-    assert_int_equal(x.spool->unwritten, 0);
-    assert_int_equal(x.spool->unwritten_bytes, 0);
-    assert_int_equal(x.spool->totals.queued, 0);
+    assert_int_equal(x.spool->account.disk, 0);
+    assert_int_equal(x.spool->account.memory, 0);
+    assert_int_equal(x.spool->account.unwritten, 0);
+    assert_int_equal(x.spool->account.unwritten_bytes, 0);
+    assert_int_equal(x.spool->account.queued, 0);
     assert_int_equal(x.failures + x.corrupt + x.unreadable, 0);
     scratch_done(&x);
 }

@@ -64,7 +64,7 @@ static void test_read_back(void **state)
         spool_append(spool_device(x.spool, nth(i)), NOW, in, EACH, NULL, NULL);
     scratch_kill(&x);
     scratch_start(&x);
-    assert_int_equal(x.spool->totals.queued, left);
+    assert_int_equal(x.spool->account.queued, left);
     for (unsigned round = 0; left > 0 && round < 100; round++) {
         for (unsigned i = 0; i < DEVICES; i++) {
             struct spool_device *d = spool_device(x.spool, nth(i));
@@ -73,14 +73,14 @@ static void test_read_back(void **state)
 
             for (size_t k = 0; k < n; k++)
                 assert_int_equal(out[k].time, first + k);
-            most = MAX_OF(most, x.spool->memory);
+            most = MAX_OF(most, x.spool->account.memory);
             spool_hold(d, n);
         }
         for (unsigned i = 0; i < DEVICES; i++) {
             struct spool_device *d = spool_device(x.spool, nth(i));
 
-            left -= d->held;
-            spool_accept(d, d->held);
+            left -= d->segments.held;
+            spool_accept(d, d->segments.held);
         }
     }
     assert_int_equal(left, 0);
@@ -111,7 +111,7 @@ static void test_line_down(void **state)
         spool_hold(d, 0);
         spool_line(d, false);
     }
-    assert_true(x.spool->memory <= SPOOL_MEMORY_MAX / 4 * 3);
+    assert_true(x.spool->account.memory <= SPOOL_MEMORY_MAX / 4 * 3);
     for (unsigned sent = 0, n; sent < EACH; sent += n) {
         struct spool_device *d = spool_device(x.spool, nth(DEVICES - 1));
 
@@ -149,9 +149,9 @@ static void test_long_texts(void **state)
     }
     assert_int_equal(answer, -EBUSY);
     assert_true(taken > 10000);
-    assert_int_equal(x.spool->totals.dropped, 0);
-    assert_int_equal(x.spool->totals.queued, taken);
-    assert_true(x.spool->memory <= SPOOL_MEMORY_MAX);
+    assert_int_equal(x.spool->outcomes.dropped, 0);
+    assert_int_equal(x.spool->account.queued, taken);
+    assert_true(x.spool->account.memory <= SPOOL_MEMORY_MAX);
     setrlimit(RLIMIT_FSIZE, &before);
     scratch_done(&x);
 }
@@ -183,12 +183,12 @@ static void test_no_memory(void **state)
                 answered += answers[i] == 1;
             }
             assert_true(answered >= 4);
-            answered -= (int)x.spool->totals.dropped; /* no memory for these: said */
+            answered -= (int)x.spool->outcomes.dropped; /* no memory for these: said */
             scratch_kill(&x);
             scratch_start(&x);
-            if ((int)x.spool->totals.queued < answered)
+            if ((int)x.spool->account.queued < answered)
                 fail_msg("after %u allocations %u failed: %d were answered, %llu are found", after, many[k], answered,
-                         (unsigned long long)x.spool->totals.queued);
+                         (unsigned long long)x.spool->account.queued);
             scratch_done(&x);
         }
 }

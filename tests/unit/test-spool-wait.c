@@ -219,7 +219,7 @@ static void test_memory_is_shared(void **state)
     }
     expect(&x, "d", 0, 160);
     assert_int_equal(counts_of(&x, "d").dropped, 0);
-    assert_true(x.spool->memory <= SPOOL_MEMORY_MAX);
+    assert_true(x.spool->account.memory <= SPOOL_MEMORY_MAX);
     scratch_done(&x);
 }
 
