@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Answers that wait until samples are safe. A part of the spool; its waiters are freed when they are answered, each once. */
+/* Answers that wait until samples are safe. A part of the spool; its waiters are freed when they are answered, each
+ * once. */
 
 #include "base/sample.h"
 

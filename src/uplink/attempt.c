@@ -16,9 +16,9 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, en
 
 static void join_queue(struct uplink_session *s)
 {
-    s->phase = PHASE_QUEUED;
-    admission_ask(&s->uplink->admission, &s->admission);
-    uplink_kick(s->uplink);
+    s->attempt.phase = PHASE_QUEUED;
+    admission_ask(&s->uplink->admission, &s->attempt.admission);
+    session_admit(s->uplink);
 }
 
 static void on_resolved(int r, const char *why, void *userdata)
@@ -40,15 +40,15 @@ void attempt_begin(struct uplink_session *s)
     int r;
 
     session_cancel_attempt(s);
-    s->phase = PHASE_RESOLVING;
-    s->resolving.done = on_resolved;
-    s->resolving.userdata = s;
-    s->admission.admitted = on_admitted;
-    s->admission.userdata = s;
+    s->attempt.phase = PHASE_RESOLVING;
+    s->attempt.resolving.done = on_resolved;
+    s->attempt.resolving.userdata = s;
+    s->attempt.admission.admitted = on_admitted;
+    s->attempt.admission.userdata = s;
     /* While it tries again, what is known of the last attempt says more. */
-    if (!s->open && s->state != UPLINK_STATE_UNREACHABLE && s->state != UPLINK_STATE_REFUSED)
-        session_set_state(s, UPLINK_STATE_CONNECTING, s->reason ?: "");
-    r = resolver_ask(s->uplink->resolver, &s->resolving);
+    if (!s->standing.open && s->news.state != UPLINK_STATE_UNREACHABLE && s->news.state != UPLINK_STATE_REFUSED)
+        session_set_state(s, UPLINK_STATE_CONNECTING, s->news.reason ?: "");
+    r = resolver_ask(s->uplink->resolver, &s->attempt.resolving);
     if (r > 0)
         join_queue(s);
     else if (r < 0)
@@ -58,8 +58,8 @@ void attempt_begin(struct uplink_session *s)
 void attempt_schedule(struct uplink_session *s, uint64_t at)
 {
     session_cancel_attempt(s);
-    s->phase = PHASE_WAITING;
-    s->retry_at = at;
+    s->attempt.phase = PHASE_WAITING;
+    s->attempt.retry_at = at;
 }
 
 static const struct vault_credential *usable_credential(struct uplink_session *s, struct error *e)
@@ -82,17 +82,17 @@ static const struct vault_credential *usable_credential(struct uplink_session *s
 /* Each address is tried before one of them is tried again. */
 static const struct resolver_address *next_address(struct uplink_session *s)
 {
-    if (resolver_round_over(s->uplink->resolver, &s->round)) {
-        s->round = (struct resolver_round){0};
-        s->rounds++;
+    if (resolver_round_over(s->uplink->resolver, &s->attempt.round)) {
+        s->attempt.round = (struct resolver_round){0};
+        s->attempt.rounds++;
     }
-    return resolver_next(s->uplink->resolver, &s->round);
+    return resolver_next(s->uplink->resolver, &s->attempt.round);
 }
 
 uint64_t attempt_address_wait(const struct uplink_session *s, uint64_t alone)
 {
     uint64_t n = resolver_count(s->uplink->resolver), wait, longest;
-    unsigned doublings = MIN_OF(s->rounds, 4U);
+    unsigned doublings = MIN_OF(s->attempt.rounds, 4U);
 
     if (n <= 1)
         return alone;
@@ -111,14 +111,14 @@ static void on_admitted(void *userdata)
     int r;
 
     session_enter(s);
-    s->phase = PHASE_HANDSHAKE;
-    s->making_full = true;
+    s->attempt.phase = PHASE_HANDSHAKE;
+    s->attempt.full = true;
     credential = usable_credential(s, &e);
     if (!credential) {
         attempt_over(s, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
     } else {
-        s->making_generation = credential->generation;
-        s->making_address = *next_address(s);
+        s->attempt.generation = credential->generation;
+        s->attempt.address = *next_address(s);
         r = s->uplink->transport->make(s, credential, &e);
         if (r < 0 && udp_is_network_error(-r))
             attempt_over(s, UPLINK_UNREACHABLE, uplink_trouble_of_errno(-r), e.text);
@@ -133,7 +133,7 @@ int attempt_key(struct uplink_session *s, const char **ret_identity, struct secr
     const struct vault_credential *credential = usable_credential(s, e);
     int r;
 
-    if (!credential || credential->generation != s->making_generation)
+    if (!credential || credential->generation != s->attempt.generation)
         return credential ? error_set(e, -ESTALE, "the credential was replaced during the handshake") : -ENOENT;
     r = vault_key_open(s->uplink->vault, s->entry, s->slot, ret_key, e);
     if (r < 0)
@@ -148,16 +148,16 @@ static enum uplink_state state_after(const struct uplink_session *s, enum uplink
 {
     if (result == UPLINK_UNREACHABLE)
         return UPLINK_STATE_UNREACHABLE;
-    return s->refused >= 2 ? UPLINK_STATE_REFUSED : UPLINK_STATE_BACKING_OFF;
+    return s->attempt.refused >= 2 ? UPLINK_STATE_REFUSED : UPLINK_STATE_BACKING_OFF;
 }
 
 static void tell_result(struct uplink_session *s, enum uplink_result result, bool full, const char *reason)
 {
-    free(s->result_reason);
-    s->result_reason = strdup(reason);
-    s->result = result;
-    s->result_full = full;
-    s->tell_result = true;
+    free(s->news.result_reason);
+    s->news.result_reason = strdup(reason);
+    s->news.result = result;
+    s->news.result_full = full;
+    s->news.tell_result = true;
 }
 
 static void attempt_over(struct uplink_session *s, enum uplink_result result, enum uplink_trouble trouble,
@@ -166,30 +166,30 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, en
     uint64_t now = clock_boottime();
 
     s->counters.handshakes_failed++;
-    s->trouble = trouble;
+    s->news.trouble = trouble;
     session_cancel_attempt(s);
     /* The peer that answered may have got the address after the cloud left it. */
     if (result != UPLINK_LOCAL)
         resolver_again(s->uplink->resolver, now);
     /* Before anybody is told that nobody is there, every address is tried. */
-    if (result == UPLINK_UNREACHABLE && !resolver_round_over(s->uplink->resolver, &s->round)) {
+    if (result == UPLINK_UNREACHABLE && !resolver_round_over(s->uplink->resolver, &s->attempt.round)) {
         join_queue(s);
         return;
     }
-    if (result == UPLINK_REFUSED_ANSWER && s->making_full)
-        s->refused++;
+    if (result == UPLINK_REFUSED_ANSWER && s->attempt.full)
+        s->attempt.refused++;
     /* The ticket may have been the cause of any failure. */
     if (result == UPLINK_REFUSED_ANSWER || result == UPLINK_FAILED)
-        s->ticketless = true;
-    if (s->ticketless)
+        s->attempt.ticketless = true;
+    if (s->attempt.ticketless)
         s->uplink->transport->drop_ticket(s);
-    tell_result(s, result, s->making_full, reason);
-    if (s->once) {
+    tell_result(s, result, s->attempt.full, reason);
+    if (s->life == SESSION_ONCE) {
         session_end(s, UPLINK_SILENT, reason);
         return;
     }
-    attempt_schedule(s, now + backoff_failed(&s->backoff, s->refused > 0));
-    if (!s->open || s->uplink->transport->doubted(s))
+    attempt_schedule(s, now + backoff_failed(&s->attempt.backoff, s->attempt.refused > 0));
+    if (!s->standing.open || s->uplink->transport->doubted(s))
         session_set_state(s, state_after(s, result), reason);
     else
         session_set_state(s, UPLINK_STATE_ONLINE, reason);
@@ -214,19 +214,19 @@ void attempt_opened(struct uplink_session *s, bool full)
 {
     uint64_t now = clock_boottime();
 
-    s->open = true;
-    s->trouble = UPLINK_TROUBLE_NONE;
-    s->open_generation = s->making_generation;
-    s->open_address = s->making_address;
+    s->standing.open = true;
+    s->news.trouble = UPLINK_TROUBLE_NONE;
+    s->standing.generation = s->attempt.generation;
+    s->standing.address = s->attempt.address;
     session_cancel_attempt(s);
     s->uplink->transport->drop_ticket(s);
-    s->online_since = now;
-    s->fresh = s->ticketless = false;
-    s->refused = s->rounds = 0;
-    s->round = (struct resolver_round){0};
-    resolver_worked(s->uplink->resolver, &s->open_address);
+    s->standing.since = now;
+    s->attempt.fresh = s->attempt.ticketless = false;
+    s->attempt.refused = s->attempt.rounds = 0;
+    s->attempt.round = (struct resolver_round){0};
+    resolver_worked(s->uplink->resolver, &s->standing.address);
     if (full) {
-        s->full_at = now;
+        s->standing.full_at = now;
         s->counters.handshakes_full++;
     } else {
         s->counters.handshakes_resumed++;
@@ -240,11 +240,11 @@ void attempt_opened(struct uplink_session *s, bool full)
 /* A server that opens and closes at once gets the patience of one that is away. */
 static uint64_t reconnect_delay(struct uplink_session *s, uint64_t now)
 {
-    bool short_lived = now - s->online_since < BACKOFF_MAX;
+    bool short_lived = now - s->standing.since < BACKOFF_MAX;
 
-    if (short_lived && s->backoff.failures > 0)
-        return backoff_failed(&s->backoff, false);
-    s->backoff.failures = short_lived ? 1 : 0;
+    if (short_lived && s->attempt.backoff.failures > 0)
+        return backoff_failed(&s->attempt.backoff, false);
+    s->attempt.backoff.failures = short_lived ? 1 : 0;
     return backoff_spread(s->uplink->jitter);
 }
 
@@ -256,13 +256,14 @@ void attempt_closed(struct uplink_session *s, const char *reason)
     session_enter(s);
     error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
     session_drop_open(s, UPLINK_SILENT);
-    if (s->once) {
+    if (s->life == SESSION_ONCE) {
         session_end(s, UPLINK_SILENT, e.text);
     } else {
         s->uplink->transport->lost(s);
-        if (s->phase == PHASE_NONE)
+        if (s->attempt.phase == PHASE_NONE)
             attempt_schedule(s, now + reconnect_delay(s, now));
-        session_set_state(s, s->phase == PHASE_WAITING ? UPLINK_STATE_BACKING_OFF : UPLINK_STATE_CONNECTING, e.text);
+        session_set_state(s, s->attempt.phase == PHASE_WAITING ? UPLINK_STATE_BACKING_OFF : UPLINK_STATE_CONNECTING,
+                          e.text);
     }
     session_leave(s);
 }
@@ -271,8 +272,8 @@ static bool is_elsewhere(const struct uplink_session *s, struct attempt_route *r
 {
     struct resolver_address used;
 
-    if (!resolver_address_equal(&route->peer, &s->open_address)) {
-        route->peer = s->open_address;
+    if (!resolver_address_equal(&route->peer, &s->standing.address)) {
+        route->peer = s->standing.address;
         route->r = udp_local_address_to(&route->peer, &route->local);
     }
     return route->r == 0 && s->uplink->transport->local_address(s, &used) == 0 &&
@@ -283,13 +284,13 @@ void attempt_moved(struct uplink_session *s, struct attempt_route *route)
 {
     uint64_t at = clock_boottime() + backoff_spread(s->uplink->jitter);
 
-    if (!s->running || s->once)
+    if (s->life == SESSION_STOPPED || s->life == SESSION_ONCE)
         return;
     session_enter(s);
-    if (s->open && s->phase == PHASE_NONE && is_elsewhere(s, route))
+    if (s->standing.open && s->attempt.phase == PHASE_NONE && is_elsewhere(s, route))
         attempt_schedule(s, at);
-    else if (s->phase == PHASE_WAITING && s->retry_at > at)
-        s->retry_at = at;
+    else if (s->attempt.phase == PHASE_WAITING && s->attempt.retry_at > at)
+        s->attempt.retry_at = at;
     session_leave(s);
 }
 
@@ -297,18 +298,28 @@ void attempt_readdressed(struct uplink_session *s)
 {
     uint64_t at = clock_boottime() + backoff_spread(s->uplink->jitter);
 
-    if (!s->running || s->once)
+    if (s->life == SESSION_STOPPED || s->life == SESSION_ONCE)
         return;
     session_enter(s);
-    if (s->phase == PHASE_WAITING && s->retry_at > at)
-        s->retry_at = at;
-    else if (s->phase == PHASE_HANDSHAKE && !resolver_has(s->uplink->resolver, &s->making_address))
+    if (s->attempt.phase == PHASE_WAITING && s->attempt.retry_at > at)
+        s->attempt.retry_at = at;
+    else if (s->attempt.phase == PHASE_HANDSHAKE && !resolver_has(s->uplink->resolver, &s->attempt.address))
         attempt_begin(s);
     session_leave(s);
 }
 
-void attempt_tick(struct uplink_session *s, uint64_t now)
+void attempt_timer(struct timer *timer)
 {
-    if (s->phase == PHASE_WAITING && now >= s->retry_at)
+    struct uplink_session *s =
+        (struct uplink_session *)(void *)((char *)timer - offsetof(struct uplink_session, timer));
+    uint64_t now = clock_boottime();
+
+    if (s->life == SESSION_STOPPED)
+        return;
+    session_enter(s);
+    if (s->attempt.phase == PHASE_WAITING && now >= s->attempt.retry_at)
         attempt_begin(s);
+    if (s->life != SESSION_STOPPED)
+        s->uplink->transport->tick(s, now);
+    session_leave(s);
 }

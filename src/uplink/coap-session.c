@@ -72,11 +72,11 @@ static bool doubted(const struct uplink_session *s)
 /* The exchange layer doubts the session in use, or ICMP does. */
 static void suspected(struct uplink_session *s)
 {
-    if (!s->open || s->once)
+    if (!s->standing.open || s->life == SESSION_ONCE)
         return;
-    if (s->phase == PHASE_NONE) {
-        if (clock_boottime() - s->online_since >= BACKOFF_MAX)
-            backoff_reset(&s->backoff);
+    if (s->attempt.phase == PHASE_NONE) {
+        if (clock_boottime() - s->standing.since >= BACKOFF_MAX)
+            backoff_reset(&s->attempt.backoff);
         attempt_begin(s);
     }
 }
@@ -84,9 +84,9 @@ static void suspected(struct uplink_session *s)
 /* ... or does no longer. */
 static void answered(struct uplink_session *s)
 {
-    if (!s->open || s->fresh)
+    if (!s->standing.open || s->attempt.fresh)
         return;
-    if (s->phase != PHASE_NONE) {
+    if (s->attempt.phase != PHASE_NONE) {
         session_cancel_attempt(s);
         s->counters.stale_kept++;
     }
@@ -121,7 +121,7 @@ static void op_suspect(void *userdata)
     suspected(s);
     /* While the new session is being made, the old one may show that it was only loss: the request under way comes
      * again in half a minute, which is too late. */
-    if (s->running && s->open)
+    if (s->life != SESSION_STOPPED && s->standing.open)
         coap_endpoint_ping_in_doubt(coap(s)->endpoint, clock_boottime());
     session_leave(s);
 }
@@ -208,7 +208,7 @@ static void op_opened(void *userdata)
         s->uplink->answer_took = dtls_judged_in(c->making);
 
     session_enter(s);
-    if (s->open)
+    if (s->standing.open)
         s->counters.stale_switches++;
     session_drop_open(s, UPLINK_BYE);
     c->open = TAKE_PTR(c->making);
@@ -240,12 +240,12 @@ static void op_closed(void *userdata, const char *reason)
     struct uplink_session *s = userdata;
     struct coap_session *c = coap(s);
 
-    if (!s->fresh && c->ticket.size == 0 && dtls_resumption(c->open, &c->ticket) == 0)
-        c->ticket_generation = s->open_generation;
+    if (!s->attempt.fresh && c->ticket.size == 0 && dtls_resumption(c->open, &c->ticket) == 0)
+        c->ticket_generation = s->standing.generation;
     coap_endpoint_ends(c->endpoint, COAP_END_HUNG_UP);
     /* No reason to wait as for a server that is away: something else comes instead, soon. */
     if (coap_endpoint_asks(c->endpoint))
-        backoff_reset(&s->backoff);
+        backoff_reset(&s->attempt.backoff);
     attempt_closed(s, reason);
 }
 
@@ -290,9 +290,10 @@ static const gnutls_datum_t *find_ticket(struct uplink_session *s, uint64_t gene
 {
     struct coap_session *c = coap(s);
 
-    if (s->fresh || s->ticketless || s->once)
+    if (s->attempt.fresh || s->attempt.ticketless || s->life == SESSION_ONCE)
         return NULL;
-    if (c->open && s->open_generation == generation && c->ticket.size == 0 && dtls_resumption(c->open, &c->ticket) == 0)
+    if (c->open && s->standing.generation == generation && c->ticket.size == 0 &&
+        dtls_resumption(c->open, &c->ticket) == 0)
         c->ticket_generation = generation;
     if (c->ticket.size > 0 && c->ticket_generation != generation)
         drop_ticket(s);
@@ -303,7 +304,7 @@ static const gnutls_datum_t *find_ticket(struct uplink_session *s, uint64_t gene
 static uint64_t patience(const struct uplink_session *s)
 {
     uint64_t usual = 2 * s->uplink->answer_took;
-    uint64_t least = s->once || s->refused > 0 ? DTLS_FINISHED_PATIENCE : DTLS_FINISHED_SILENCE;
+    uint64_t least = s->life == SESSION_ONCE || s->attempt.refused > 0 ? DTLS_FINISHED_PATIENCE : DTLS_FINISHED_SILENCE;
 
     usual = MIN_OF(usual, 2 * DTLS_FINISHED_PATIENCE);
     return MAX_OF(least, usual);
@@ -320,7 +321,7 @@ static int make(struct uplink_session *s, const struct vault_credential *credent
         .shared = u->dtls,
         .ops = &dtls_ops,
         .userdata = s,
-        .address = &s->making_address,
+        .address = &s->attempt.address,
         .resume = ticket,
         .first_answer = attempt_address_wait(s, DTLS_NEXT_SOCKET),
         .judgement = patience(s),
@@ -328,7 +329,7 @@ static int make(struct uplink_session *s, const struct vault_credential *credent
 
     int r;
 
-    s->making_full = !ticket;
+    s->attempt.full = !ticket;
     r = dtls_new(&options, &c->making, e);
     if (r < 0)
         return r;
@@ -352,7 +353,7 @@ static void tick(struct uplink_session *s, uint64_t now)
 
     if (c->making && now >= dtls_deadline(c->making))
         dtls_tick(c->making, now);
-    if (s->running && now >= coap_endpoint_deadline(c->endpoint))
+    if (s->life != SESSION_STOPPED && now >= coap_endpoint_deadline(c->endpoint))
         coap_endpoint_tick(c->endpoint, now);
 }
 

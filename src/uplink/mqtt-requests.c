@@ -152,14 +152,14 @@ void mqtt_requests_blamed(struct mqtt_session *c, enum mqtt_blame blame, uint8_t
     } else if (blame == MQTT_BLAMES_BY_CODE) {
         (void)end_later(c, call, 0, code);
         if (publishes)
-            backoff_reset(&c->session.backoff);
+            backoff_reset(&c->session.attempt.backoff);
     } else {
         call->suspect = true;
         if (++call->ends >= call->patience)
             (void)end_later(c, call, blame == MQTT_BLAMES_SILENCE ? -ETIMEDOUT : -ECONNABORTED, 0);
         /* No reason to wait as for a server that is away: something else comes instead, soon. */
         if (blame == MQTT_BLAMES_MESSAGE)
-            backoff_reset(&c->session.backoff);
+            backoff_reset(&c->session.attempt.backoff);
     }
 }
 
@@ -433,11 +433,11 @@ static void go_through_early(struct mqtt_session *c, bool drop)
 
     while (list) {
         struct mqtt_early *early = list;
-        bool told = !drop && c->session.running && tell(c, early->topic, early->payload, early->size);
+        bool told = !drop && c->session.life != SESSION_STOPPED && tell(c, early->topic, early->payload, early->size);
 
         list = early->next;
         early->next = NULL;
-        if (told || drop || !c->session.running) {
+        if (told || drop || c->session.life == SESSION_STOPPED) {
             lost += !told;
             free_early(c, early);
             continue;
@@ -521,6 +521,6 @@ void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason)
 
 void mqtt_requests_message(struct mqtt_session *c, const char *topic, const void *payload, size_t n)
 {
-    if (!tell(c, topic, payload, n) && c->session.uplink->session_expiry > 0)
+    if (!tell(c, topic, payload, n) && c->session.uplink->mqtt.session_expiry > 0)
         keep_early(c, topic, payload, n);
 }

@@ -42,25 +42,25 @@ static int begin_connection(struct mqtt_session *c, struct error *e);
 
 static bool may_ask_older(const struct mqtt_session *c)
 {
-    return c->session.uplink->mqtt_version == UPLINK_MQTT_AUTO && !c->older;
+    return c->session.uplink->mqtt.version == UPLINK_MQTT_AUTO && !c->older;
 }
 
 /* A TLS handshake made ready for a port where nobody listens is dear, and each child would make one every few seconds.
  */
 static void note_away(struct uplink_session *s, enum uplink_trouble trouble, const char *reason)
 {
-    s->uplink->away = s->making_address;
-    s->uplink->away_at = clock_boottime();
-    s->uplink->away_trouble = trouble;
-    error_set(&s->uplink->away_words, 0, "%s", reason);
+    s->uplink->mqtt.away.address = s->attempt.address;
+    s->uplink->mqtt.away.at = clock_boottime();
+    s->uplink->mqtt.away.trouble = trouble;
+    error_set(&s->uplink->mqtt.away.words, 0, "%s", reason);
 }
 
 static bool known_away(const struct uplink_session *s)
 {
     const struct uplink *u = s->uplink;
 
-    return !s->once && u->away_at != 0 && clock_boottime() - u->away_at < MQTT_AWAY_KNOWN &&
-           resolver_address_equal(&u->away, &s->making_address);
+    return s->life != SESSION_ONCE && u->mqtt.away.at != 0 && clock_boottime() - u->mqtt.away.at < MQTT_AWAY_KNOWN &&
+           resolver_address_equal(&u->mqtt.away.address, &s->attempt.address);
 }
 
 static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason);
@@ -70,8 +70,8 @@ static int begin_asking(struct mqtt_session *c, struct error *e)
     struct uplink_session *s = &c->session;
 
     c->making = mqtt_free(c->making);
-    return mqtt_ask_new(s->uplink->mqtt, &s->making_address, vault_credential(s->entry, s->slot)->identity ?: "",
-                        op_failed, c, &c->ask, e);
+    return mqtt_ask_new(s->uplink->mqtt.shared, &s->attempt.address,
+                        vault_credential(s->entry, s->slot)->identity ?: "", op_failed, c, &c->ask, e);
 }
 
 static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason)
@@ -91,7 +91,7 @@ static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_tro
     session_enter(&c->session);
     /* A hello with a key for ML-KEM is longer than one packet, which some boxes on the way do not let through. */
     if (c->making && mqtt_hello_lost(c->making))
-        c->session.uplink->plain_groups_until = clock_boottime() + MQTT_PLAIN_GROUPS_KEPT;
+        c->session.uplink->mqtt.plain_groups_until = clock_boottime() + MQTT_PLAIN_GROUPS_KEPT;
     if (failure == MQTT_UNREACHABLE)
         note_away(&c->session, trouble, reason);
     if ((failure == MQTT_VERSION || failure == MQTT_HUNG_UP) && may_ask_older(c)) {
@@ -113,8 +113,8 @@ static void op_opened(void *userdata)
 
     session_enter(s);
     if (c->older && c->older_said)
-        s->uplink->old_mqtt_until = clock_boottime() + MQTT_OLD_VERSION_KEPT;
-    s->uplink->away_at = 0;
+        s->uplink->mqtt.old_until = clock_boottime() + MQTT_OLD_VERSION_KEPT;
+    s->uplink->mqtt.away.at = 0;
     c->open = TAKE_PTR(c->making);
     mqtt_requests_subscribe(c);
     attempt_opened(s, true);
@@ -129,7 +129,7 @@ static void drained(struct mqtt_session *c)
     struct uplink_session *s = &c->session;
     struct error e = {0};
 
-    if (s->open) {
+    if (s->standing.open) {
         session_drop_open(s, UPLINK_BYE);
         mqtt_requests_lost(c);
         session_set_state(s, UPLINK_STATE_CONNECTING, "");
@@ -203,7 +203,7 @@ static const struct mqtt_ops mqtt_ops = {
 
 static enum mqtt_version version_to_ask(const struct mqtt_session *c)
 {
-    switch (c->session.uplink->mqtt_version) {
+    switch (c->session.uplink->mqtt.version) {
     case UPLINK_MQTT_311:
         return MQTT_V311;
     case UPLINK_MQTT_5:
@@ -211,7 +211,7 @@ static enum mqtt_version version_to_ask(const struct mqtt_session *c)
     case UPLINK_MQTT_AUTO:
         break;
     }
-    return c->older || clock_boottime() < c->session.uplink->old_mqtt_until ? MQTT_V311 : MQTT_V5;
+    return c->older || clock_boottime() < c->session.uplink->mqtt.old_until ? MQTT_V311 : MQTT_V5;
 }
 
 /* In seconds, spread over the children. 0: none. */
@@ -237,22 +237,23 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
     if (r < 0)
         return error_errno(e, r, "no client id");
     options = (struct mqtt_options){
-        .shared = u->mqtt,
+        .shared = u->mqtt.shared,
         .ops = &mqtt_ops,
         .userdata = c,
-        .address = &s->making_address,
+        .address = &s->attempt.address,
         .version = version_to_ask(c),
         .keepalive = keepalive(u),
-        .plain_groups = clock_boottime() < u->plain_groups_until,
+        .plain_groups = clock_boottime() < u->mqtt.plain_groups_until,
         .client_id = who.client_id,
         .will_topic = who.will_topic,
         .will = who.will_payload,
         .will_size = who.will_size,
         .will_retain = who.will_retain,
-        .session_expiry = (uint32_t)MIN_OF(u->session_expiry / USEC_PER_SEC, (uint64_t)UINT32_MAX - 1),
-        .retained = u->retained,
+        .session_expiry = (uint32_t)MIN_OF(u->mqtt.session_expiry / USEC_PER_SEC, (uint64_t)UINT32_MAX - 1),
+        .retained = u->mqtt.retained,
         .tcp_timeout = attempt_address_wait(s, MQTT_TCP_TIMEOUT),
-        .tls_timeout = s->backoff.failures > 0 || s->once ? MQTT_TLS_PATIENCE : MQTT_TLS_TIMEOUT,
+        .tls_timeout =
+            s->attempt.backoff.failures > 0 || s->life == SESSION_ONCE ? MQTT_TLS_PATIENCE : MQTT_TLS_TIMEOUT,
     };
     r = mqtt_new(&options, &c->making, e);
     if (r < 0)
@@ -265,12 +266,12 @@ static int make(struct uplink_session *s, const struct vault_credential *credent
 {
     struct mqtt_session *c = mqtt_session(s);
 
-    s->making_full = true;
-    if (!s->open && known_away(s)) {
-        attempt_failed(s, UPLINK_UNREACHABLE, s->uplink->away_trouble, s->uplink->away_words.text);
+    s->attempt.full = true;
+    if (!s->standing.open && known_away(s)) {
+        attempt_failed(s, UPLINK_UNREACHABLE, s->uplink->mqtt.away.trouble, s->uplink->mqtt.away.words.text);
         return 0;
     }
-    if (!s->open)
+    if (!s->standing.open)
         return begin_connection(c, e);
     c->draining_until = clock_boottime() + (c->in_flight > 0 ? MQTT_DRAIN_TIMEOUT : 0);
     if (c->in_flight == 0)

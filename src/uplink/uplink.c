@@ -23,16 +23,8 @@ static int on_admission(sd_event_source *source, uint64_t usec, void *userdata)
     struct uplink *u = userdata;
 
     admission_run(&u->admission, clock_boottime());
-    uplink_kick(u);
+    session_admit(u);
     return 0;
-}
-
-void uplink_kick(struct uplink *u)
-{
-    uint64_t at = admission_next(&u->admission, clock_boottime());
-
-    (void)sd_event_source_set_time(u->admission_timer, at);
-    (void)sd_event_source_set_enabled(u->admission_timer, at == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
 static size_t arena_cells(void *userdata)
@@ -45,8 +37,8 @@ static void on_network_changed(void *userdata)
     struct uplink *u = userdata;
 
     resolver_again(u->resolver, clock_boottime());
-    u->look_next = u->sessions;
-    (void)sd_event_source_set_enabled(u->look, SD_EVENT_ON);
+    u->look.next = u->sessions;
+    (void)sd_event_source_set_enabled(u->look.source, SD_EVENT_ON);
 }
 
 /* Whose address is another one now? Sessions begun meanwhile have the new one. */
@@ -55,17 +47,17 @@ static int on_look(sd_event_source *source, void *userdata)
     struct uplink *u = userdata;
     struct attempt_route route = {0};
 
-    for (int i = 0; i < NETWORK_SESSIONS_PER_TURN && u->look_next; i++) {
-        struct uplink_session *s = u->look_next;
+    for (int i = 0; i < NETWORK_SESSIONS_PER_TURN && u->look.next; i++) {
+        struct uplink_session *s = u->look.next;
 
-        u->look_next = s->next;
+        u->look.next = s->next;
         attempt_moved(s, &route);
-        if (u->readdressed)
+        if (u->look.readdressed)
             attempt_readdressed(s);
     }
-    if (!u->look_next) {
-        u->readdressed = false;
-        (void)sd_event_source_set_enabled(u->look, SD_EVENT_OFF);
+    if (!u->look.next) {
+        u->look.readdressed = false;
+        (void)sd_event_source_set_enabled(u->look.source, SD_EVENT_OFF);
     }
     return 0;
 }
@@ -77,12 +69,12 @@ static void on_addresses_changed(bool asked, void *userdata)
     struct uplink *u = userdata;
     uint64_t now = clock_boottime();
 
-    if (!asked && u->moved_at != 0 && now - u->moved_at < RESOLVE_MOVE_INTERVAL)
+    if (!asked && u->look.moved_at != 0 && now - u->look.moved_at < RESOLVE_MOVE_INTERVAL)
         return;
-    u->moved_at = now;
-    u->readdressed = true;
-    u->look_next = u->sessions;
-    (void)sd_event_source_set_enabled(u->look, SD_EVENT_ON);
+    u->look.moved_at = now;
+    u->look.readdressed = true;
+    u->look.next = u->sessions;
+    (void)sd_event_source_set_enabled(u->look.source, SD_EVENT_ON);
 }
 
 static bool is_literal(const char *host)
@@ -114,11 +106,11 @@ static int set_up_events(struct uplink *u)
     if (r >= 0)
         r = sd_event_source_set_enabled(u->admission_timer, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_add_defer(u->event, &u->look, on_look, u);
+        r = sd_event_add_defer(u->event, &u->look.source, on_look, u);
     if (r >= 0)
-        r = sd_event_source_set_enabled(u->look, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(u->look.source, SD_EVENT_OFF);
     if (r >= 0)
-        r = timers_new(u->event, TIMER_ACCURACY, session_timer, &u->timers);
+        r = timers_new(u->event, TIMER_ACCURACY, attempt_timer, &u->timers);
     if (r >= 0)
         r = sockets_new(u->event, &u->sockets);
     return r;
@@ -132,7 +124,7 @@ static int set_up_tls(struct uplink *u, const struct uplink_options *options, st
     case UPLINK_COAP:
         return dtls_shared_new(u->sockets, options->suites, server_name, &u->dtls, e);
     case UPLINK_MQTT:
-        return mqtt_shared_new(u->event, options->suites, server_name, &u->mqtt, e);
+        return mqtt_shared_new(u->event, options->suites, server_name, &u->mqtt.shared, e);
     }
     return -EINVAL;
 }
@@ -147,9 +139,9 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
     if (!u)
         return -ENOMEM;
     u->transport = options->transport == UPLINK_MQTT ? &mqtt_transport : &coap_transport;
-    u->mqtt_version = options->mqtt_version;
-    u->session_expiry = options->session_expiry;
-    u->retained = options->retained;
+    u->mqtt.version = options->mqtt_version;
+    u->mqtt.session_expiry = options->session_expiry;
+    u->mqtt.retained = options->retained;
     u->event = sd_event_ref(event);
     u->vault = vault;
     u->nstart = options->nstart;
@@ -184,9 +176,9 @@ struct uplink *uplink_free(struct uplink *u)
     if (u->resolver)
         resolver_watch_remove(u->resolver, &u->watch);
     resolver_put(u->resolver);
-    sd_event_source_disable_unref(u->look);
+    sd_event_source_disable_unref(u->look.source);
     dtls_shared_free(u->dtls);
-    mqtt_shared_free(u->mqtt);
+    mqtt_shared_free(u->mqtt.shared);
     sockets_free(u->sockets);
     timers_free(u->timers);
     sd_event_unref(u->event);

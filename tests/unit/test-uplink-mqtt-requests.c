@@ -30,10 +30,10 @@ static int setup(void **state)
     struct fixture *f = calloc(1, sizeof(*f));
 
     assert_non_null(f);
-    f->uplink.session_expiry = USEC_PER_MINUTE;
+    f->uplink.mqtt.session_expiry = USEC_PER_MINUTE;
     f->session.session.uplink = &f->uplink;
     f->session.session.label = (char *)"boiler-1";
-    f->session.session.running = true;
+    f->session.session.life = SESSION_KEPT;
     mqtt_requests_start(&f->session);
     f->log = tmpfile();
     assert_non_null(f->log);
@@ -45,7 +45,7 @@ static int setup(void **state)
 
 static void end(struct fixture *f)
 {
-    f->session.session.running = false;
+    f->session.session.life = SESSION_STOPPED;
     mqtt_requests_stop(&f->session);
     assert_int_equal(f->session.n_early, 0);
     assert_int_equal(f->session.early_bytes, 0);
