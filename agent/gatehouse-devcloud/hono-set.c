@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "hono-set.h"
 
+#include "timestamp.h"
+
 #include "base/encode.h"
 
 #include <gnutls/crypto.h>
@@ -55,24 +57,12 @@ static int check_members(json_object *o, const char *known, const char *where, s
 /* RFC 3339, in microseconds since 1970. */
 static int read_time(const char *text, uint64_t *ret)
 {
-    struct tm tm = {};
-    const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-    unsigned hours = 0, minutes = 0;
-    time_t seconds;
-    int used = 0;
-    char sign[2] = "+";
+    double seconds;
+    int r = timestamp_read(text, &seconds);
 
-    if (!rest || rest - text != 19)
-        return -EINVAL;
-    if (*rest == '.')
-        rest += 1 + strspn(rest + 1, "0123456789");
-    if (strcmp(rest, "Z") != 0 && (sscanf(rest, "%1[+-]%2u:%2u%n", sign, &hours, &minutes, &used) != 3 || rest[used]))
-        return -EINVAL;
-    seconds = timegm(&tm) + (sign[0] == '+' ? -1 : 1) * (time_t)(hours * 3600 + minutes * 60);
-    if (seconds < 0 || hours > 23 || minutes > 59)
-        return -EINVAL;
-    *ret = (uint64_t)seconds * USEC_PER_SEC;
-    return 0;
+    if (r >= 0)
+        *ret = (uint64_t)seconds * USEC_PER_SEC;
+    return r;
 }
 
 static json_object *time_text(uint64_t when)

@@ -6,6 +6,7 @@
 #include "observe.h"
 #include "senml.h"
 #include "server.h"
+#include "stream.h"
 
 #include "base/clock.h"
 #include "base/encode.h"
@@ -97,6 +98,36 @@ static void post_telemetry(const struct request *q, struct exchange *x)
     answer(x, CODE(2, 4), -1, NULL);
 }
 
+/* Golioth's side of the devices, as its documentation has it: the stream, the device's state, which is taken and
+ * forgotten (it never wishes for anything), its log, and calls, of which there are none. */
+static void post_stream(const struct request *q, struct exchange *x)
+{
+    _cleanup_(senml_pack_freep) struct senml_pack *p = NULL;
+    struct device *d = q->client->device;
+    struct error e = {};
+
+    if (q->format >= 0 && q->format != FORMAT_JSON)
+        return refuse(x, CODE(4, 15), "expected application/json (50)");
+    if (stream_read(q->body, q->size, clock_realtime(), &p, &e) < 0)
+        return refuse(x, CODE(4, 0), e.text);
+    d->packs++;
+    d->samples += p->count;
+    event_samples(d, q->client->identity, p);
+    answer(x, CODE(2, 4), -1, NULL);
+}
+
+static void post_state(const struct request *q, struct exchange *x)
+{
+    answer(x, CODE(2, 4), -1, NULL);
+}
+
+static void get_nothing(const struct request *q, struct exchange *x)
+{
+    if (q->observe == 0)
+        x->observe = 0;
+    answer(x, CODE(2, 5), FORMAT_JSON, "null");
+}
+
 static void offer(const struct request *q, const char *identity, const uint8_t *key, size_t size, struct exchange *x)
 {
     static const char *const results[] = {
@@ -181,9 +212,16 @@ static const struct route {
     const char *path; /* a trailing '/' stands for what is below */
     void (*run)(const struct request *q, struct exchange *x);
 } routes[] = {
-    {"POST", "telemetry", post_telemetry},         {"POST", "credentials", post_credentials},
-    {"DELETE", "credentials/", delete_credential}, {"GET", "commands", get_commands},
+    {"POST", "telemetry", post_telemetry},
+    {"POST", "credentials", post_credentials},
+    {"DELETE", "credentials/", delete_credential},
+    {"GET", "commands", get_commands},
     {"POST", "commands/outcome", post_outcome},
+    {"POST", ".s/", post_stream},
+    {"POST", ".d/", post_state},
+    {"GET", ".d/", get_nothing},
+    {"POST", "logs", post_state},
+    {"GET", ".rpc", get_nothing},
 };
 
 static bool is_path(const char *route, const char *path)
