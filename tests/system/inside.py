@@ -4,17 +4,17 @@
 
 Reads /t/install (the README's commands), prints what it does, and writes /t/results: a JSON object a case.
 """
-import itertools
 import json
 import os
 import re
 import secrets
 import signal
 import sys
-import threading
 import time
 import traceback
 
+import onair
+import onboarding
 from console import Cloud, Failure, Shell, check, cursor, journal, ok, opens_inside, read, run, unit, wait_for
 
 SHARED = "/t"
@@ -90,7 +90,7 @@ def write(path, text):
 def installed(w):
     """apt install: the agent runs, and waits for devices"""
     w.figures["_begun"] = time.monotonic()
-    while w.lines and not w.lines[0].startswith("cp "):
+    while w.lines and not w.lines[0].startswith("gatehousectl "):
         w.shell.type(w.lines.pop(0))
     wait_for("the agent runs", lambda: active(AGENT), 30)
     check(unit(AGENT, "StatusText") == "0 of 0 devices online", unit(AGENT, "StatusText"))
@@ -125,11 +125,12 @@ def first_sample(w):
     """the README's commands, as typed: the first sample is in the cloud"""
     seen = w.shell.output
     while w.lines:
-        w.shell.type(w.lines.pop(0))
+        line = w.lines.pop(0)
+        w.shell.type(line + (" &" if line.startswith("gatehouse-devcloud ") else ""))
     wait_for(lambda: read(seen)[-1500:], lambda: re.search(r"^sim-1 +level +-?\d", read(seen), re.MULTILINE), 30)
     w.figures["apt_to_first_sample_seconds"] = round(time.monotonic() - w.figures.pop("_begun"), 1)
     w.shell.type("kill %1")
-    w.sim_key = read("/root/sim-1.key")
+    w.sim_identity, w.sim_key = read("/root/cloud.psk").strip().split(":")
 
 
 def modbus(w):
@@ -140,8 +141,8 @@ def modbus(w):
     check(unit(AGENT, "MainPID") == pid, "the agent was not restarted for it")
     key = secrets.token_hex(32)
     later = secrets.token_hex(32)
-    w.keys = {"boiler-1": key, "sim-1": w.sim_key, "bthome-80a5": later}
-    w.cloud = Cloud("/root", [f"first-1:{w.sim_key}:sim-1", f"first-2:{key}:boiler-1", f"first-3:{later}:bthome-80a5"])
+    w.keys = {"boiler-1": key, "sim-1": w.sim_key, onair.NAME: later}
+    w.cloud = Cloud("/root", [f"{w.sim_identity}:{w.sim_key}:sim-1", f"first-2:{key}:boiler-1", f"first-3:{later}:{onair.NAME}"])
     ok("systemd-run", "--quiet", "--unit=modbus-server", "python3", SHARED + "/pymodbus-server.py", "--port", "1502")
     ok("cp", EXAMPLES + "/boiler-1.json", "/etc/gatehouse/devices.d/")
     ok("systemctl", "reload", AGENT)
@@ -176,59 +177,27 @@ def serial(w):
     ok("systemctl", "stop", "serial-line")
 
 
-class SystemBus:
-    """As much of a bench as the stand-in for bluetoothd asks for: the real one does not start on a kernel without Bluetooth."""
-    env = {"DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/run/dbus/system_bus_socket"}
-
-
-def own_bluez(bluez):
-    """None until the bus has read the policy that lets root have the name."""
-    from dbus_client import Error
-
-    try:
-        return bluez(SystemBus())
-    except Error:
-        return None
-
-
 def bluetooth(w):
     """from apt install gatehouse-plugin-ble to a BTHome sensor's first sample; the plugin goes, and the rest goes on"""
-    from bluez_peer import Bluez
-
     begun, pid = time.monotonic(), unit(AGENT, "MainPID")
     ok("apt-get", "install", "gatehouse-plugin-ble", timeout=300)
     wait_for("the driver runs", lambda: active(BLE))
     check(unit(AGENT, "MainPID") == pid, "the agent was not restarted for it")
-    bluez = wait_for("the name of bluetoothd", lambda: own_bluez(Bluez))
-    bluez.add_adapter()
-    ended = threading.Event()
-
-    def advertise():
-        for n in itertools.count():
-            if ended.wait(0.2):
-                return
-            bluez.advertise("54:48:E6:8F:80:A5", service={"fcd2": bytes([0x40, 0x00, n & 255, 0x02]) + (2150).to_bytes(2, "little")})
-    advertiser = threading.Thread(target=advertise, daemon=True)
-    advertiser.start()
-    try:
+    with onair.thermometer():
         # The driver looks for bluetoothd every few seconds.
-        wait_for("it is found, and named", lambda: "bthome-80a5" in run("gatehousectl", "scan", "ble", "seconds=3")[1])
-        ok("gatehousectl", "scan", "ble", "54:48:E6:8F:80:A5", "--add", "seconds=3")
-        write("/root/bthome.key", w.keys["bthome-80a5"])
-        ok("gatehousectl", "key", "set", "bthome-80a5", "first-3", "/root/bthome.key", "--encoding=hex")
-        e = w.cloud.wait("sample", "bthome-80a5")
-        check((e["name"], e["value"], e["unit"]) == ("temperature", 21.5, "Cel"), e)
+        wait_for("it is found, and named", lambda: onair.NAME in run("gatehousectl", "scan", "ble", "seconds=3")[1])
+        ok("gatehousectl", "scan", "ble", onair.ADDRESS, "--add", "seconds=3")
+        write("/root/bthome.key", w.keys[onair.NAME])
+        ok("gatehousectl", "key", "set", onair.NAME, "first-3", "/root/bthome.key", "--encoding=hex")
+        e = w.cloud.wait("sample", onair.NAME)
+        check((e["name"], e["value"], e["unit"]) == ("temperature", onair.CELSIUS, "Cel"), e)
         w.figures["apt_to_first_ble_sample_seconds"] = round(time.monotonic() - begun, 1)
         text = ok("systemd-analyze", "security", "--no-pager", BLE)
         score = float(re.search(r"Overall exposure level for \S+: ([\d.]+)", text).group(1))
         w.figures.setdefault("exposure", {})["gatehouse-driver@ble"] = score
         check(score <= BLE_EXPOSURE_MAX, f"{BLE}: {score}, at most {BLE_EXPOSURE_MAX}")
         check(unit(BLE, "RestrictAddressFamilies") == "AF_UNIX", unit(BLE, "RestrictAddressFamilies"))
-        ok("gatehousectl", "device", "remove", "bthome-80a5", "--yes")
-    finally:
-        ended.set()
-        advertiser.join()
-        bluez.stop()
+        ok("gatehousectl", "device", "remove", onair.NAME, "--yes")
     ok("apt-get", "purge", "gatehouse-plugin-ble", timeout=120)
     check(state(BLE) == "inactive" and active(AGENT, SIM), "only the plugin's driver ended")
     samples_go_on(w, "sim-1", "boiler-1")
@@ -546,7 +515,7 @@ def no_key_told(w):
 
 CASES = (installed, quiet, keyfile, first_sample, modbus, serial, bluetooth, calls, stranger, administrator, confined, rotated, registrar,
          driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, removed, log_level,
-         executes_nothing_else, exposure, no_key_told, purged)
+         executes_nothing_else, exposure, no_key_told, purged, *onboarding.CASES)
 
 
 def main():

@@ -25,7 +25,9 @@ ROOT = packages.ROOT
 BUILD_DIR = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PLACE = os.path.join(BUILD_DIR, "system")
 PACKAGES = ("gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus", "gatehouse-plugin-ble")
-INSIDE = ("inside.py", "console.py")
+PEERS = ("mosquitto", "mosquitto-clients")
+INSIDE = ("inside.py", "console.py", "onair.py", "onboarding.py", "page.py")
+GETTING_STARTED = os.path.join(ROOT, "doc", "getting-started.md")
 REPOSITORY = "deb [trusted=yes] file:/t/repo ./\n"
 # What a user answers; and so that the plugin is installed by a command of its own.
 APT_SETTINGS = 'APT::Get::Assume-Yes "true";\nAPT::Install-Recommends "false";\n'
@@ -45,7 +47,7 @@ StandardError=inherit
 FETCH = """set -e
 apt-get -qq update
 mkdir -p /t/fetched/partial
-apt-get -qq -o Dir::Cache::archives=/t/fetched -o APT::Keep-Downloaded-Packages=true --download-only install {packages}
+apt-get -qq -o Dir::Cache::archives=/t/fetched -o APT::Keep-Downloaded-Packages=true --download-only install {packages} {peers}
 apt-get -qq install {packages}
 test ! -e /etc/gatehouse/keys/current
 test ! -e /var/lib/gatehouse/vault.db
@@ -115,7 +117,7 @@ class System:
         repo = os.path.join(self.shared, "repo")
         packages.repository(repo, debs)
         self.file("etc/apt/sources.list.d/gatehouse.list", REPOSITORY)
-        command = FETCH.format(packages=" ".join(PACKAGES))
+        command = FETCH.format(packages=" ".join(PACKAGES), peers=" ".join(PEERS))
         begun = time.monotonic()
         passed = roots.run("chroot", root, self.shared, "sh", "-c", command, log=self.log("fetch"), timeout=1200) == 0
         self.add("image", "apt install in a chroot: no keyfile, no vault is made", begun,
@@ -128,6 +130,7 @@ class System:
         """What the booted system finds at /t, and the unit that runs the cases."""
         for name in INSIDE:
             shutil.copy(os.path.join(roots.HERE, name), self.shared)
+        shutil.copy(GETTING_STARTED, self.shared)
         shutil.copy(os.path.join(ROOT, "tests", "peers", "pymodbus-server.py"), self.shared)
         shutil.copy(os.path.join(ROOT, "tests", "prove", "lines.py"), self.shared)
         for name in ("bluez_peer", "dbus_client", "harness", "ports", "waiting"):
