@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* device, connect, disconnect, write, reload: acting on devices. */
 #include "devices.h"
+#include "input.h"
 
-#include "base/durable.h"
 #include "base/limits.h"
 
 #include <errno.h>
@@ -12,41 +12,17 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The text of a file, or of standard input, at most CONFIG_FILE_MAX bytes. */
-static int read_text(const char *file, char **ret)
-{
-    _cleanup_free_ char *data = NULL;
-    struct error e;
-    size_t n = 0;
-
-    if (file && strcmp(file, "-") != 0) {
-        int r = file_read(AT_FDCWD, file, CONFIG_FILE_MAX, ret, &n, &e);
-
-        if (r < 0)
-            print_error("%s", e.text);
-        return r < 0 ? EXIT_FAILURE : 0;
-    }
-    data = malloc(CONFIG_FILE_MAX + 1);
-    if (!data)
-        return EXIT_FAILURE;
-    n = fread(data, 1, CONFIG_FILE_MAX, stdin);
-    if (ferror(stdin) || n == CONFIG_FILE_MAX) {
-        print_error("cannot read standard input, or it is over %d bytes", CONFIG_FILE_MAX);
-        return EXIT_FAILURE;
-    }
-    data[n] = 0;
-    *ret = TAKE_PTR(data);
-    return 0;
-}
-
 int verb_device_add(struct ctl *c, int argc, char **argv)
 {
     const char *id = argv[0], *file = argc > 1 ? argv[1] : NULL;
     _cleanup_free_ char *config = NULL;
-    int r = read_text(file, &config);
+    struct error e = {0};
+    int r = input_read(file ?: "-", &config, &e);
 
-    if (r != 0)
-        return r;
+    if (r < 0) {
+        print_error("%s", e.text[0] ? e.text : strerrordesc_np(-r));
+        return EXIT_FAILURE;
+    }
     r = ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "AddDevice", NULL, "sa{sv}", id, 1, "config", "s", config);
     if (r != 0)
         return r;

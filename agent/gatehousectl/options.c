@@ -66,7 +66,7 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
                       .several = true, .help = "only devices in this state"},
     [OPTION_STATE_DIR] = {"state-dir", VALUE(state_dir, "DIR"), .help = "where the vault is (" STATE_DIR ")"},
     [OPTION_TEMPLATE] = {"template", VALUE(template, "FILE"),
-                         .help = "device settings that a row does not give, as in a device file"},
+                         .help = "device settings that a row does not give, as in a device file; -: standard input"},
     [OPTION_TIMEOUT] = {"timeout", VALUE(timeout, "DURATION"),
                         .help = "wait no longer (30s, 5min); it goes on by itself"},
     [OPTION_TRACE] = {"trace", FLAG(trace), .help = "put what is sent and received into the driver's log"},

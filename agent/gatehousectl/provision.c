@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* provision, export: lists of devices and keys, which pass by descriptor. */
 #include "ctl.h"
+#include "input.h"
 
 #include "base/durable.h"
 #include "base/id.h"
@@ -148,8 +149,8 @@ int verb_provision(struct ctl *c, int argc, char **argv)
     const char *format = c->format ?: "csv";
     _cleanup_free_ char *template = NULL;
     _cleanup_close_ int fd = -EBADF;
-    struct error e;
-    size_t n;
+    struct error e = {0};
+    int r;
 
     if ((argc > 0) + (c->count != NULL) + (c->list_dir != NULL) != 1 || (c->prefix && !c->count)) {
         print_error("provision takes either a FILE, or --count=N with or without --prefix=TEXT, or --directory=DIR");
@@ -157,8 +158,13 @@ int verb_provision(struct ctl *c, int argc, char **argv)
     }
     if (c->list_dir)
         return provision_directory(c);
-    if (c->template && file_read(AT_FDCWD, c->template, CONFIG_FILE_MAX, &template, &n, &e) < 0) {
-        print_error("%s", e.text);
+    if (c->template && argc > 0 && strcmp(c->template, "-") == 0 && strcmp(argv[0], "-") == 0) {
+        print_error("provision: the list and its template cannot both be standard input");
+        return EXIT_USAGE;
+    }
+    r = c->template ? input_read(c->template, &template, &e) : 0;
+    if (r < 0) {
+        print_error("%s", e.text[0] ? e.text : strerrordesc_np(-r));
         return EXIT_FAILURE;
     }
     fd = c->count ? make_list(c) : open_list(argv[0]);

@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "base/prescan.h"
 #include "base/text.h"
 #include "device/provision-internal.h"
 
@@ -322,14 +323,29 @@ static void cancel(struct job *job, void *userdata)
     p->cancelled = true;
 }
 
+/* As in a device file, comments included. */
+static int read_template(struct provision *p, const char *text, struct error *e)
+{
+    _cleanup_free_ char *copy = strdup(text);
+    _cleanup_(prescan_freep) struct prescan *map = NULL;
+    struct position at = {0};
+    int r = copy ? prescan_new(copy, strlen(copy), &map, &at, e) : -ENOMEM;
+
+    if (r == -EBADMSG)
+        return error_prefix(e, r, "line %u, column %u", at.line, at.column);
+    if (r >= 0)
+        r = json_parse(copy, strlen(copy), &p->template, e);
+    if (r >= 0 && !json_object_is_type(p->template, json_type_object))
+        r = error_set(e, -EINVAL, "expected a JSON object");
+    return r;
+}
+
 static int prepare(struct provision *p, int fd, const struct provision_options *options, struct error *e)
 {
     int r = 0;
 
     if (options->template)
-        r = json_parse(options->template, strlen(options->template), &p->template, e);
-    if (r >= 0 && p->template && !json_object_is_type(p->template, json_type_object))
-        r = error_set(e, -EINVAL, "expected a JSON object");
+        r = read_template(p, options->template, e);
     if (r < 0)
         return error_prefix(e, r, "template");
     r = list_reader_new(fd, options->format, &p->reader, e);

@@ -200,6 +200,22 @@ def mosquitto_takes_them(bench):
     check(publish(pairs[0][0], pairs[1][1]) != 0, "another's key gets in")
 
 
+def template_by_a_pipe(bench):
+    """As a here-document is one, with comments as in a device file; a mistake in it is told with its place."""
+    cloud = bench.devcloud([])
+    bench.write_config(cloud.url)
+    bench.agent()
+    bench.driver("sim")
+    text = "// Of all of them.\n" + json.dumps(TEMPLATE)
+    for n, file in enumerate(("/dev/stdin", "-"), 1):
+        bench.ctl("provision", "--count=1", f"--prefix=dev{n}-", f"--template={file}", stdin=text.encode())
+        check(bench.get(f"dev{n}-1", "State"), "it is made")
+    done = bench.ctl("provision", "--count=1", "--prefix=bad-", "--template=-", stdin=b'{\n  "uplink": "cloud",\n}', status=None)
+    check(done.returncode != 0 and b"template: line 2, column 20: trailing comma" in done.stderr, done.stderr)
+    done = bench.ctl("provision", "-", "--template=-", stdin=b"{}", status=None)
+    check(done.returncode == 2 and b"standard input" in done.stderr, done.stderr)
+
+
 def by_hand_for_a_cloud_without_calls(bench):
     """A coap uplink has no call for a first key: it is exported, and the cloud takes the file."""
     cloud = bench.devcloud([])
@@ -239,5 +255,5 @@ def removed_before_it_was_registered(bench):
 
 if __name__ == "__main__":
     harness.main(offline_then_registered, mistakes_before_anything, a_million_rows, conflict_and_its_end,
-                 clash_is_mended_at_the_cloud, round_trips, mosquitto_takes_them, by_hand_for_a_cloud_without_calls,
+                 clash_is_mended_at_the_cloud, round_trips, mosquitto_takes_them, template_by_a_pipe, by_hand_for_a_cloud_without_calls,
                  removed_before_it_was_registered)
