@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* gatehoused: opens the vault, brings up the fleet and the bus, and runs the loop. */
+#include "can-open.h"
 #include "care.h"
 #include "check.h"
 #include "dumps.h"
@@ -319,6 +320,8 @@ int main(int argc, char **argv)
         log_error(NULL, "cannot begin: %s", strerrordesc_np(-r));
         return EXIT_FAILURE;
     }
+    if (a.options.can_open)
+        return can_open(a.event, &a.options, a.config);
     if (a.options.restore)
         return care_restore(&a.options, a.config);
     if (a.options.recover)

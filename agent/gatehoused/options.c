@@ -23,6 +23,7 @@ static void usage(FILE *to)
         "  --plugin-dir DIR        with --check-config: where plugins are (" GATEHOUSE_PLUGIN_DIR ")\n"
         "  --user NAME             with --check-config, as root: as whom the agent runs (gatehouse)\n"
         "  --verify-vault          open every record of the vault and end\n"
+        "  --can-open VAULT        say whether this version can open a vault, which may be in use and is not changed, and end\n"
         "  --backup FILE           write a sealed copy of the vault to a new file and end\n"
         "  --restore FILE          put a backup back in place of the vault and end; tells what is newer, and then wants\n"
         "                          --force\n"
@@ -47,6 +48,7 @@ enum {
     OPTION_PLUGIN_DIR,
     OPTION_USER,
     OPTION_VERIFY,
+    OPTION_CAN_OPEN,
     OPTION_BACKUP,
     OPTION_RESTORE,
     OPTION_BACKUP_KEYFILE,
@@ -68,6 +70,7 @@ static const struct option long_options[] = {
     {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
     {"user", required_argument, NULL, OPTION_USER},
     {"verify-vault", no_argument, NULL, OPTION_VERIFY},
+    {"can-open", required_argument, NULL, OPTION_CAN_OPEN},
     {"backup", required_argument, NULL, OPTION_BACKUP},
     {"restore", required_argument, NULL, OPTION_RESTORE},
     {"backup-keyfile", required_argument, NULL, OPTION_BACKUP_KEYFILE},
@@ -88,6 +91,19 @@ static void take_check(struct options *o, int option)
         o->plugin_dir = optarg;
     else
         o->user = optarg;
+}
+
+/* Takes a file of what is done to the whole vault. */
+static void take_vault(struct options *o, int option)
+{
+    if (option == OPTION_CAN_OPEN)
+        o->can_open = optarg;
+    else if (option == OPTION_BACKUP)
+        o->backup = optarg;
+    else if (option == OPTION_RESTORE)
+        o->restore = optarg;
+    else
+        o->backup_keyfile = optarg;
 }
 
 /* 0, or -1 when it was said what is wrong, or 1 when all was said. */
@@ -124,14 +140,11 @@ static int take(struct options *o, int option)
     case OPTION_VERIFY:
         o->verify_vault = true;
         return 0;
+    case OPTION_CAN_OPEN:
     case OPTION_BACKUP:
-        o->backup = optarg;
-        return 0;
     case OPTION_RESTORE:
-        o->restore = optarg;
-        return 0;
     case OPTION_BACKUP_KEYFILE:
-        o->backup_keyfile = optarg;
+        take_vault(o, option);
         return 0;
     case OPTION_RECOVER:
         o->recover = true;
@@ -156,10 +169,11 @@ static int take(struct options *o, int option)
 /* Refuses options that exclude each other. Two acts in one call would leave their order to guess. */
 static int check_together(const struct options *o)
 {
-    int acts = o->check_config + o->verify_vault + (o->backup != NULL) + (o->restore != NULL);
+    int acts = o->check_config + o->verify_vault + (o->can_open != NULL) + (o->backup != NULL) + (o->restore != NULL);
 
     if (acts > 1)
-        fputs("gatehoused: one of --check-config, --verify-vault, --backup and --restore at a time\n", stderr);
+        fputs("gatehoused: one of --check-config, --verify-vault, --can-open, --backup and --restore at a time\n",
+              stderr);
     else if (o->recover && acts > 0 && !o->restore)
         fputs("gatehoused: --recover goes by itself or with --restore\n", stderr);
     else if ((o->driver_program || o->plugin_dir || o->user) && !o->check_config)

@@ -15,6 +15,7 @@ struct options {
     const char *driver_program, *plugin_dir;
     const char *user; /* as whom the agent runs */
     bool verify_vault;
+    const char *can_open;       /* say whether this vault could be opened, and end */
     const char *backup;         /* write one to this file and end */
     const char *restore;        /* put this one back and end */
     const char *backup_keyfile; /* opens it; NULL: keyfile */

@@ -40,6 +40,7 @@
 #define VAULT_VERIFY_SLICE 256               /* entries verified between two commits */
 #define VAULT_COUNTER_LEAP 1000              /* what a lost or restored identity counter rises by */
 #define BACKUP_INTERVAL USEC_PER_MINUTE      /* between backups after rotations */
+#define VAULT_COPY_TRIES 20                  /* of reading a vault in use, until nothing changes meanwhile */
 #define VAULT_BACKUP_MAX (256 * 1024 * 1024) /* a backup's file */
 #define VAULT_BATCH_MAX 96                   /* changes in one transaction: they are sealed within one loop turn */
 /* Between two notes in the vault of when a device's key authenticated: each message would wear the card out. One in so

@@ -70,5 +70,9 @@
 #define EXIT_NO_SUCH_DEVICE 4
 #define EXIT_DENIED 5
 #define EXIT_PARTIAL 6
-#define EXIT_LOCKED 75 /* EX_TEMPFAIL: another agent holds the vault */
-#define EXIT_CONFIG 78 /* EX_CONFIG */
+#define EXIT_BAD_DATA 65     /* EX_DATAERR */
+#define EXIT_NO_INPUT 66     /* EX_NOINPUT */
+#define EXIT_LATER_FORMAT 76 /* EX_PROTOCOL */
+#define EXIT_WRONG_KEY 77    /* EX_NOPERM */
+#define EXIT_LOCKED 75       /* EX_TEMPFAIL: another agent holds the vault */
+#define EXIT_CONFIG 78       /* EX_CONFIG */
