@@ -14,8 +14,7 @@
 
 static void arm_turns(struct fleet *f)
 {
-    sd_event_source_set_time(f->turn_timer, f->turns ? f->turns->turn.until : USEC_INFINITY);
-    sd_event_source_set_enabled(f->turn_timer, f->turns ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+    timer_rearm(f->turn_timer, f->turns ? f->turns->turn.until : USEC_INFINITY);
 }
 
 /* Those that run side by side come to their commits one after the other: each waits a little for the rest. */
@@ -127,8 +126,7 @@ void calendar_wake(struct fleet *f)
     uint64_t now = clock_boottime(), when = in_window(f, schedule_wake(f->schedule, now), now);
 
     when = MIN_OF(when, batch_wake(f, now));
-    sd_event_source_set_time(f->schedule_timer, when);
-    sd_event_source_set_enabled(f->schedule_timer, when == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    timer_rearm(f->schedule_timer, when);
 }
 
 uint64_t calendar_shown(const struct fleet *f, uint64_t due)
@@ -179,13 +177,6 @@ void calendar_set_policy(struct fleet *f)
     calendar_wake(f);
 }
 
-static int add_timer(struct fleet *f, sd_event_source **ret, uint64_t accuracy, sd_event_time_handler_t handler)
-{
-    int r = sd_event_add_time(f->event, ret, CLOCK_BOOTTIME, USEC_INFINITY, accuracy, handler, f);
-
-    return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
-}
-
 int calendar_init(struct fleet *f)
 {
     struct schedule_policy policy;
@@ -195,9 +186,9 @@ int calendar_init(struct fleet *f)
     policy = policy_of(f);
     r = schedule_new(&policy, &f->schedule);
     if (r >= 0)
-        r = add_timer(f, &f->schedule_timer, 10 * USEC_PER_MSEC, on_schedule);
+        r = timer_make(f->event, &f->schedule_timer, 10 * USEC_PER_MSEC, on_schedule, f);
     if (r >= 0)
-        r = add_timer(f, &f->turn_timer, USEC_PER_SEC, on_turn);
+        r = timer_make(f->event, &f->turn_timer, USEC_PER_SEC, on_turn, f);
     return r;
 }
 

@@ -30,8 +30,7 @@ void clock_care_begin(struct fleet *f)
 void clock_care_follow(struct fleet *f)
 {
     clock_trust(f->config->clock_trust);
-    sd_event_source_set_time(f->clock_timer, clock_boottime());
-    sd_event_source_set_enabled(f->clock_timer, SD_EVENT_ONESHOT);
+    timer_rearm(f->clock_timer, clock_boottime());
 }
 
 bool clock_care_ready(struct fleet *f)

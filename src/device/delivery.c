@@ -21,12 +21,7 @@ static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void try_within(struct device *d, uint64_t when, uint64_t accuracy)
 {
-    if (!d->delivery.retry &&
-        sd_event_add_time(d->fleet->event, &d->delivery.retry, CLOCK_BOOTTIME, when, accuracy, on_retry, d) < 0)
-        return;
-    sd_event_source_set_time(d->delivery.retry, when);
-    sd_event_source_set_time_accuracy(d->delivery.retry, accuracy);
-    sd_event_source_set_enabled(d->delivery.retry, SD_EVENT_ONESHOT);
+    (void)timer_arm(d->fleet->event, &d->delivery.retry, when, accuracy, on_retry, d);
 }
 
 static void try_at(struct device *d, uint64_t when)
@@ -422,11 +417,7 @@ static void send_pack(struct device *d)
 /* There may be something to send, and somebody to send it to. A retry that waits its turn is left to its timer. */
 void delivery_kick(struct device *d)
 {
-    int enabled = SD_EVENT_OFF;
-
-    if (d->delivery.retry)
-        sd_event_source_get_enabled(d->delivery.retry, &enabled);
-    if (enabled == SD_EVENT_OFF)
+    if (timer_armed(d->delivery.retry) == USEC_INFINITY)
         send_pack(d);
 }
 

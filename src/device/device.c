@@ -201,13 +201,9 @@ const char *device_state_name(enum device_state state)
 /* The session's own, or a new connection in which a refused key is to be proved. */
 static uint64_t next_try(const struct device *d, const struct uplink_info *info)
 {
-    uint64_t at = info->retry_at, renewal;
-    int enabled = SD_EVENT_OFF;
+    uint64_t at = MIN_OF(info->retry_at > 0 ? info->retry_at : USEC_INFINITY, timer_armed(d->renew));
 
-    if (d->renew && sd_event_source_get_enabled(d->renew, &enabled) > 0 &&
-        sd_event_source_get_time(d->renew, &renewal) >= 0 && enabled != SD_EVENT_OFF)
-        at = at > 0 ? MIN_OF(at, renewal) : renewal;
-    return at > 0 ? at + (clock_realtime() - clock_boottime()) : 0;
+    return at != USEC_INFINITY ? at + (clock_realtime() - clock_boottime()) : 0;
 }
 
 void device_status(const struct device *d, struct device_status *ret)

@@ -245,13 +245,8 @@ static int on_again(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void poll_later(struct listening *at, uint64_t wait)
 {
-    uint64_t when = clock_boottime() + wait;
-
-    if (!at->again && sd_event_add_time(at->downlink->device->fleet->event, &at->again, CLOCK_BOOTTIME, when,
-                                        USEC_PER_SEC, on_again, at) < 0)
-        return;
-    sd_event_source_set_time(at->again, when);
-    sd_event_source_set_enabled(at->again, SD_EVENT_ONESHOT);
+    (void)timer_arm(at->downlink->device->fleet->event, &at->again, clock_boottime() + wait, USEC_PER_SEC, on_again,
+                    at);
 }
 
 static void on_polled(int r, const struct uplink_response *response, void *userdata)

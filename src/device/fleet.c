@@ -165,8 +165,8 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
         if (ready)
             clock_care_tell(f);
         server_time_look(f);
-        sd_event_source_set_time(source, clock_boottime() + (ready ? CLOCK_LOOK_INTERVAL : CLOCK_LOOK_INTERVAL / 20));
-        return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        timer_rearm(source, clock_boottime() + (ready ? CLOCK_LOOK_INTERVAL : CLOCK_LOOK_INTERVAL / 20));
+        return 0;
     }
     spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()), true);
     batch_date(f);

@@ -29,8 +29,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
     if (!d->config->on_demand || d->session_state == UPLINK_STATE_STOPPED)
         return 0;
     if (idle_wants(d)) {
-        sd_event_source_set_time(source, MAX_OF(d->idle_at, clock_boottime() + USEC_PER_SEC));
-        sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        timer_rearm(source, MAX_OF(d->idle_at, clock_boottime() + USEC_PER_SEC));
         return 0;
     }
     log_debug(d->config->id, "nothing to send: disconnected until there is");
@@ -43,11 +42,8 @@ void idle_touch(struct device *d)
     if (!d->config->on_demand)
         return;
     d->idle_at = clock_boottime() + d->config->idle_timeout;
-    if (!d->idle &&
-        sd_event_add_time(d->fleet->event, &d->idle, CLOCK_BOOTTIME, d->idle_at, USEC_PER_SEC, on_idle, d) < 0)
+    if (timer_arm(d->fleet->event, &d->idle, d->idle_at, USEC_PER_SEC, on_idle, d) < 0)
         return; /* it stays connected */
-    sd_event_source_set_time(d->idle, d->idle_at);
-    sd_event_source_set_enabled(d->idle, SD_EVENT_ONESHOT);
     if (d->session_state == UPLINK_STATE_STOPPED)
         session_start(d);
 }

@@ -30,6 +30,7 @@
  *   sensor.c     the state of its sensor                availability.c  ... as the cloud hears of it
  */
 
+#include "base/arm.h"
 #include "base/ratelimit.h"
 #include "base/sample-set.h"
 #include "base/timers.h"

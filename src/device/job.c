@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/job.h"
 
+#include "base/arm.h"
 #include "base/clock.h"
 
 #include <errno.h>
@@ -61,8 +62,7 @@ static void expire(struct jobs *jobs)
             next = MIN_OF(next, job->finished + JOB_KEPT_FOR);
         link = &job->next;
     }
-    sd_event_source_set_time(jobs->expiry, next);
-    sd_event_source_set_enabled(jobs->expiry, next == USEC_INFINITY ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    timer_rearm(jobs->expiry, next);
 }
 
 static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata)
@@ -80,10 +80,7 @@ int jobs_new(sd_event *event, struct jobs **ret)
         return -ENOMEM;
     jobs->last = &jobs->first;
     jobs->next_number = 1;
-    r = sd_event_add_time(event, &jobs->expiry, CLOCK_BOOTTIME, USEC_INFINITY, USEC_PER_SEC, on_expiry, jobs);
-    if (r < 0)
-        return r;
-    r = sd_event_source_set_enabled(jobs->expiry, SD_EVENT_OFF);
+    r = timer_make(event, &jobs->expiry, USEC_PER_SEC, on_expiry, jobs);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(jobs);

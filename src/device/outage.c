@@ -52,15 +52,6 @@ static void over(struct shared_uplink *u)
     u->outage.said = false;
 }
 
-static bool awaited(const struct shared_uplink *u)
-{
-    int enabled = SD_EVENT_OFF;
-
-    if (u->outage.timer)
-        sd_event_source_get_enabled(u->outage.timer, &enabled);
-    return enabled != SD_EVENT_OFF;
-}
-
 void outage_look(struct device *d)
 {
     struct shared_uplink *u = d->uplink;
@@ -70,12 +61,9 @@ void outage_look(struct device *d)
         over(u);
         return;
     }
-    if (d->session_state == UPLINK_STATE_STOPPED || u->outage.said || awaited(u) || d->fleet->stopping)
+    if (d->session_state == UPLINK_STATE_STOPPED || u->outage.said || timer_armed(u->outage.timer) != USEC_INFINITY ||
+        d->fleet->stopping)
         return;
     u->outage.since = now;
-    if (!u->outage.timer &&
-        sd_event_add_time(d->fleet->event, &u->outage.timer, CLOCK_BOOTTIME, now, USEC_PER_SEC, on_time, u) < 0)
-        return;
-    sd_event_source_set_time(u->outage.timer, now + OUTAGE_SAID_AFTER);
-    sd_event_source_set_enabled(u->outage.timer, SD_EVENT_ONESHOT);
+    (void)timer_arm(d->fleet->event, &u->outage.timer, now + OUTAGE_SAID_AFTER, USEC_PER_SEC, on_time, u);
 }

@@ -164,19 +164,11 @@ static int on_tell(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void tell_later(struct downlink *l, uint64_t wait)
 {
-    uint64_t when = clock_boottime() + wait, before;
-    int enabled = SD_EVENT_OFF;
+    uint64_t when = clock_boottime() + wait;
 
-    if (l->tell)
-        sd_event_source_get_enabled(l->tell, &enabled);
     /* A failure now does not put off the retry of an earlier one. */
-    if (enabled != SD_EVENT_OFF && sd_event_source_get_time(l->tell, &before) >= 0 && before <= when)
-        return;
-    if (!l->tell &&
-        sd_event_add_time(l->device->fleet->event, &l->tell, CLOCK_BOOTTIME, when, 100 * USEC_PER_MSEC, on_tell, l) < 0)
-        return;
-    sd_event_source_set_time(l->tell, when);
-    sd_event_source_set_enabled(l->tell, SD_EVENT_ONESHOT);
+    (void)timer_arm(l->device->fleet->event, &l->tell, MIN_OF(when, timer_armed(l->tell)), 100 * USEC_PER_MSEC, on_tell,
+                    l);
 }
 
 /* ── Remembering ── */

@@ -115,13 +115,8 @@ static void wake_at(struct shared_uplink *u, uint64_t when)
 {
     struct registrations *q = &u->registrations;
 
-    if (!q->timer &&
-        sd_event_add_time(u->fleet->event, &q->timer, CLOCK_BOOTTIME, when, 10 * USEC_PER_MSEC, on_timer, u) < 0) {
+    if (timer_arm(u->fleet->event, &q->timer, when, 10 * USEC_PER_MSEC, on_timer, u) < 0)
         log_error(NULL, "no memory to go on with the registrations of uplink %s", u->settings->name);
-        return;
-    }
-    sd_event_source_set_time(q->timer, when);
-    sd_event_source_set_enabled(q->timer, SD_EVENT_ONESHOT);
 }
 
 /* One is no longer under way; the next goes in the next turn. */

@@ -202,8 +202,7 @@ static int on_send(sd_event_source *source, void *userdata)
             continue;
         TAILQ_INSERT_HEAD(&k->due, key, by_due);
         key->due = true;
-        if (sd_event_source_set_time(k->retry, clock_boottime() + SECRET_RETRY) >= 0)
-            (void)sd_event_source_set_enabled(k->retry, SD_EVENT_ONESHOT);
+        timer_rearm(k->retry, clock_boottime() + SECRET_RETRY);
         break;
     }
     return 0;
@@ -226,16 +225,12 @@ void sensor_key_due(struct device *d)
 
 static void write_later(struct sensor_keys *k, struct sensor_key *key)
 {
-    uint64_t last = key->kept.written, when = last > 0 ? last + KEPT_WRITE_INTERVAL : clock_boottime(),
-             set = UINT64_MAX;
+    uint64_t last = key->kept.written, when = last > 0 ? last + KEPT_WRITE_INTERVAL : clock_boottime();
 
     if (!key->queued)
         TAILQ_INSERT_TAIL(&k->dirty, key, by_dirty);
     key->queued = true;
-    if (sd_event_source_get_enabled(k->write, NULL) > 0 && sd_event_source_get_time(k->write, &set) >= 0 && set <= when)
-        return;
-    (void)sd_event_source_set_time(k->write, when);
-    (void)sd_event_source_set_enabled(k->write, SD_EVENT_ONESHOT);
+    timer_rearm(k->write, MIN_OF(when, timer_armed(k->write)));
 }
 
 static void written(int r, const struct error *e, void *userdata)
@@ -289,8 +284,8 @@ static int on_write(sd_event_source *source, uint64_t usec, void *userdata)
     }
     if (TAILQ_EMPTY(&k->dirty))
         return 0;
-    (void)sd_event_source_set_time(source, now + (n == KEPT_PER_TURN ? USEC_PER_MSEC : USEC_PER_SEC));
-    return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    timer_rearm(source, now + (n == KEPT_PER_TURN ? USEC_PER_MSEC : USEC_PER_SEC));
+    return 0;
 }
 
 void sensor_key_keep(struct device *d, const char *text)
@@ -515,12 +510,8 @@ int sensor_keys_new(struct fleet *f, struct sensor_keys **ret)
     if (r >= 0)
         r = sd_event_source_set_enabled(k->send, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_add_time(f->event, &k->retry, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_retry, k);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(k->retry, SD_EVENT_OFF);
-    if (r >= 0)
-        r = sd_event_add_time(f->event, &k->write, CLOCK_BOOTTIME, 0, 100 * USEC_PER_MSEC, on_write, k);
-    return r < 0 ? r : sd_event_source_set_enabled(k->write, SD_EVENT_OFF);
+        r = timer_make(f->event, &k->retry, USEC_PER_MSEC, on_retry, k);
+    return r < 0 ? r : timer_make(f->event, &k->write, 100 * USEC_PER_MSEC, on_write, k);
 }
 
 struct sensor_keys *sensor_keys_free(struct sensor_keys *k)

@@ -74,10 +74,7 @@ static void renew_later(struct device *d)
 {
     uint64_t when = clock_boottime() + backoff_failed(&d->refused, true);
 
-    if (!d->renew && sd_event_add_time(d->fleet->event, &d->renew, CLOCK_BOOTTIME, when, USEC_PER_SEC, on_renew, d) < 0)
-        return;
-    sd_event_source_set_time(d->renew, when);
-    sd_event_source_set_enabled(d->renew, SD_EVENT_ONESHOT);
+    (void)timer_arm(d->fleet->event, &d->renew, when, USEC_PER_SEC, on_renew, d);
 }
 
 bool session_awaits_proof(const struct device *d)

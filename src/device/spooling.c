@@ -66,8 +66,7 @@ static int on_orphans(sd_event_source *source, uint64_t usec, void *userdata)
     for (struct spool_device *d = spool_next(f->spool, NULL); d; d = spool_next(f->spool, d))
         if (!fleet_find(f, spool_device_id(d)))
             spool_age(d, clock_boottime());
-    sd_event_source_set_time(source, clock_boottime() + SPOOL_ORPHANS_INTERVAL);
-    sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+    timer_rearm(source, clock_boottime() + SPOOL_ORPHANS_INTERVAL);
     return 0;
 }
 

@@ -38,25 +38,19 @@ static void arm(struct device *d, uint64_t when)
 {
     struct standstill *s = &d->delivery.standstill;
 
-    if (!s->timer && sd_event_add_time(d->fleet->event, &s->timer, CLOCK_BOOTTIME, when, USEC_PER_SEC, on_time, d) < 0)
-        return;
-    sd_event_source_set_time(s->timer, when);
-    sd_event_source_set_enabled(s->timer, SD_EVENT_ONESHOT);
+    (void)timer_arm(d->fleet->event, &s->timer, when, USEC_PER_SEC, on_time, d);
 }
 
 /* The timer goes on when something is accepted, so that it costs a device that reports all the time little. */
 void standstill_begin(struct device *d)
 {
     struct standstill *s = &d->delivery.standstill;
-    int enabled = SD_EVENT_OFF;
 
     if (s->since != 0)
         return;
     s->since = clock_boottime();
     s->next = s->since + STANDSTILL_SAID_AFTER;
-    if (s->timer)
-        sd_event_source_get_enabled(s->timer, &enabled);
-    if (enabled == SD_EVENT_OFF)
+    if (timer_armed(s->timer) == USEC_INFINITY)
         arm(d, s->next);
 }
 

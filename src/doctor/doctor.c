@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "doctor/doctor.h"
 
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/names.h"
@@ -164,8 +165,7 @@ static int on_work(sd_event_source *source, void *userdata)
             return 0;
         }
         if (worth_waiting(d, device)) {
-            sd_event_source_set_time(d->patience, clock_boottime() + CHECK_LOOK_AGAIN);
-            sd_event_source_set_enabled(d->patience, SD_EVENT_ONESHOT);
+            timer_rearm(d->patience, clock_boottime() + CHECK_LOOK_AGAIN);
             sd_event_source_set_enabled(d->work, SD_EVENT_OFF);
             return 0;
         }
@@ -302,9 +302,7 @@ int doctor_new(sd_event *event, struct fleet *fleet, struct doctor **ret)
     if (r >= 0)
         r = sd_event_source_set_enabled(d->work, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_add_time(event, &d->patience, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_patience, d);
-    if (r >= 0)
-        r = sd_event_source_set_enabled(d->patience, SD_EVENT_OFF);
+        r = timer_make(event, &d->patience, USEC_PER_MSEC, on_patience, d);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(d);
