@@ -9,34 +9,50 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Forgets what the act held, without an answer. */
+static struct act *act_free(struct act *act)
+{
+    if (!act)
+        return NULL;
+    vault_key_read_free(act->reading);
+    secret_free(act->key);
+    free(act->identity);
+    free(act->reason);
+    free(act);
+    return NULL;
+}
+
+void act_drop(struct device *d)
+{
+    d->act = act_free(d->act);
+}
+
 void act_clear(struct device *d)
 {
-    struct act act = d->act;
+    const struct error gone = {"the device is gone"};
+    struct act answer;
 
-    d->act = (struct act){0};
-    vault_key_read_free(act.reading);
-    secret_free(act.key);
-    free(act.identity);
-    free(act.reason);
-    if (act.done)
-        act.done(-ECANCELED, &(struct error){"the device is gone"}, act.userdata);
-    if (act.exported)
-        act.exported(-ECANCELED, -EBADF, &(struct error){"the device is gone"}, act.userdata);
+    if (!d->act)
+        return;
+    answer = *d->act;
+    act_drop(d);
+    if (answer.done)
+        answer.done(-ECANCELED, &gone, answer.userdata);
+    if (answer.exported)
+        answer.exported(-ECANCELED, -EBADF, &gone, answer.userdata);
 }
 
 void act_failed(struct device *d, int r, const struct error *e)
 {
-    if (d->act.type == ROTATION_EV_RESTART)
+    if (!d->act)
         return;
-    d->act.r = r;
-    free(d->act.reason);
-    d->act.reason = e->text[0] ? strdup(e->text) : NULL;
+    d->act->r = r;
+    free(d->act->reason);
+    d->act->reason = e->text[0] ? strdup(e->text) : NULL;
 }
 
 static void finish(struct device *d, int r, const struct error *e)
 {
-    struct act act = d->act;
+    const struct act act = *d->act; /* its type and whom to answer: the rest goes before the answer */
     _cleanup_close_ int fd = -EBADF;
     struct error error = {0};
 
@@ -45,14 +61,12 @@ static void finish(struct device *d, int r, const struct error *e)
     if (act.exported && r >= 0)
         r = vault_key_export(d->fleet->vault, device_entry(d), act.slot, VAULT_RAW, &fd, &error);
     /* Empty before the answer: it may begin the next act. */
-    d->act.done = NULL;
-    d->act.exported = NULL;
-    act_clear(d);
+    act_drop(d);
     if (act.done)
         act.done(r, &error, act.userdata);
     else if (act.exported)
         act.exported(r, fd, &error, act.userdata);
-    if (r >= 0 && act.type != ROTATION_EV_RESTART && !act.exported) {
+    if (r >= 0 && !act.exported) {
         rotate_schedule(d, true);
         if (act.type == ROTATION_EV_SET_MAIN)
             session_new_key(d);
@@ -88,12 +102,12 @@ void act_reply(struct device *d, enum rotation_event_type type, int r, const cha
         rotate_replied(d, r, reason ?: "");
         return;
     }
-    if (type != d->act.type)
+    if (!d->act || type != d->act->type)
         return; /* Connect, and removals that have nobody waiting */
     /* The vault's reason is more exact than that the commit failed. */
-    if (r < 0 && d->act.r < 0) {
-        r = d->act.r;
-        error_set(&e, r, "%s", d->act.reason ?: strerrordesc_np(-r));
+    if (r < 0 && d->act->r < 0) {
+        r = d->act->r;
+        error_set(&e, r, "%s", d->act->reason ?: strerrordesc_np(-r));
     } else if (r < 0) {
         error_set(&e, r, "%s: %s", d->config->id, reason ?: strerrordesc_np(-r));
     }
@@ -102,27 +116,30 @@ void act_reply(struct device *d, enum rotation_event_type type, int r, const cha
 
 static int begin(struct device *d, enum rotation_event_type type, device_done done, void *userdata, struct error *e)
 {
-    if (d->act.type != ROTATION_EV_RESTART || d->act.reading)
+    if (d->act)
         return error_set(e, -EBUSY, "%s: another change of its keys is under way", d->config->id);
     if (!d->rotation && type != ROTATION_EV_SET_MAIN)
         return damage_refuses(d, VAULT_MAIN, false, e);
-    d->act = (struct act){.type = type, .done = done, .userdata = userdata};
+    d->act = calloc(1, sizeof(*d->act));
+    if (!d->act)
+        return -ENOMEM;
+    *d->act = (struct act){.type = type, .done = done, .userdata = userdata};
     return 0;
 }
 
 /* Gives the act to the rotation; a refusal at once is an answer like any other. */
 static void submit(struct device *d, bool confirmed)
 {
-    enum rotation_event_type type = d->act.type;
+    enum rotation_event_type type = d->act->type;
     int r;
 
-    d->act.confirmed = confirmed;
+    d->act->confirmed = confirmed;
     /* An operator who insists need not wait for a handshake with the present key. */
     if (confirmed && d->probe.done)
         probe_abort(d);
     r = rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
 
-    if (r < 0 && d->act.type == type)
+    if (r < 0 && d->act && d->act->type == type)
         act_reply(d, type, r, "too much is waiting already");
 }
 
@@ -131,14 +148,14 @@ static void on_key(int r, struct secret *key, const struct error *e, void *userd
     struct device *d = userdata;
     struct error error = {0};
 
-    d->act.reading = NULL;
+    d->act->reading = NULL;
     if (r < 0) {
         finish(d, r, e);
         return;
     }
-    d->act.key = key;
-    if (!d->act.mends) {
-        submit(d, d->act.force);
+    d->act->key = key;
+    if (!d->act->mends) {
+        submit(d, d->act->force);
         return;
     }
     r = damage_mend(d, &error);
@@ -156,15 +173,14 @@ int device_set_credential(struct device *d, enum vault_slot slot, const char *id
         r = begin(d, slot == VAULT_MAIN ? ROTATION_EV_SET_MAIN : ROTATION_EV_SET_BACKUP, done, userdata, e);
     if (r < 0)
         return r;
-    d->act.force = force;
-    d->act.mends = damaged;
-    d->act.identity = strdup(identity);
-    r = d->act.identity ? vault_key_read(d->fleet->arena, d->fleet->event, fd, encoding, on_key, d, &d->act.reading, e)
-                        : -ENOMEM;
-    if (r < 0) {
-        d->act.done = NULL;
-        act_clear(d);
-    }
+    d->act->force = force;
+    d->act->mends = damaged;
+    d->act->identity = strdup(identity);
+    r = d->act->identity
+            ? vault_key_read(d->fleet->arena, d->fleet->event, fd, encoding, on_key, d, &d->act->reading, e)
+            : -ENOMEM;
+    if (r < 0)
+        act_drop(d);
     return r;
 }
 
@@ -179,8 +195,8 @@ int device_export_credential(struct device *d, enum vault_slot slot, device_expo
     r = begin(d, ROTATION_EV_EXPORT, NULL, userdata, e);
     if (r < 0)
         return r;
-    d->act.exported = done;
-    d->act.slot = slot;
+    d->act->exported = done;
+    d->act->slot = slot;
     if (slot == VAULT_MAIN)
         finish(d, 0, NULL);
     else
@@ -212,10 +228,8 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
         return 0;
     }
     r = damage_mend(d, e);
-    if (r < 0) {
-        d->act.done = NULL;
-        act_clear(d);
-    }
+    if (r < 0)
+        act_drop(d);
     return r;
 }
 

@@ -125,7 +125,7 @@ static int describe(struct device *d, struct vault_change *change, struct error 
     unsigned flags = d->uplink->settings->registrar.replaces ? VAULT_SHARES_IDENTITY : 0;
     int r = 0;
 
-    if (d->act.type == ROTATION_EV_FORGET_BACKUP) {
+    if (d->act->type == ROTATION_EV_FORGET_BACKUP) {
         tell_left(device_entry(d), VAULT_BACKUP);
         r = vault_change_forget(change, VAULT_BACKUP);
         return r < 0 ? r : change_rotation(d, change, backup_is_gone);
@@ -134,7 +134,7 @@ static int describe(struct device *d, struct vault_change *change, struct error 
     if (all_lost(d, device_entry(d)))
         r = vault_change_reset(change);
     if (r >= 0)
-        r = vault_change_put(change, VAULT_MAIN, d->act.identity, VAULT_PSK, d->act.key, flags | VAULT_FORCE_WEAK, e);
+        r = vault_change_put(change, VAULT_MAIN, d->act->identity, VAULT_PSK, d->act->key, flags | VAULT_FORCE_WEAK, e);
     if (r >= 0 && !all_lost(d, device_entry(d)))
         r = change_rotation(d, change, main_is_new);
     return r;
@@ -158,14 +158,11 @@ static void on_mended(int r, const struct error *e, void *userdata)
 {
     struct device *d = userdata;
     struct error error = e ? *e : (struct error){0};
-    device_done done;
-    void *done_userdata;
+    const device_done done = d->act->done;
+    void *done_userdata = d->act->userdata;
 
     d->mending = NULL;
-    done = d->act.done;
-    done_userdata = d->act.userdata;
-    d->act.done = NULL;
-    act_clear(d);
+    act_drop(d);
     if (r >= 0)
         r = begin_anew(d, &error);
     done(r, &error, done_userdata);

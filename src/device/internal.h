@@ -100,10 +100,10 @@ struct probe {
     void (*done)(struct device *d, int r);
 };
 
-/* An act of the operator that waits for its commit. */
+/* An act of the operator on keys, from its request to its answer. */
 struct act {
-    enum rotation_event_type type; /* ROTATION_EV_RESTART: none */
-    bool mends;                    /* what is damaged: not a matter of the rotation, which does not know of it */
+    enum rotation_event_type type;
+    bool mends; /* what is damaged: not a matter of the rotation, which does not know of it */
     char *identity;
     struct secret *key;
     bool force;
@@ -180,7 +180,7 @@ struct device {
     struct vault_change *pending;   /* of its rotation */
     struct vault_change *mending;   /* a key in place of what is damaged; no other commit meanwhile */
     struct vault_change *accepting; /* it is being committed that it is no longer to be taken as restored */
-    struct act act;
+    struct act *act;                /* NULL: none is under way */
     struct job *job;
     struct schedule_entry schedule;
     struct turn turn;
@@ -517,9 +517,11 @@ void restored_done(struct device *d);
 
 /* credential.c */
 void act_reply(struct device *d, enum rotation_event_type type, int r, const char *reason);
+/* The act ends without an answer, or with the one that its device is gone. Both are harmless without an act. */
+void act_drop(struct device *d);
 void act_clear(struct device *d);
-/* The commit that an act waits for failed: the vault's words are more exact than the rotation's. Harmless without one.
- */
+/* The commit that an act waits for failed: the vault's words are more exact than the rotation's. Harmless without an
+ * act. */
 void act_failed(struct device *d, int r, const struct error *e);
 /* RemoveDevice: `done` once it is committed that the cloud is to delete its credentials. */
 /* `force`: its credentials are forgotten, whatever stands at the cloud. */

@@ -423,7 +423,7 @@ int fleet_remove_device(struct fleet *f, const char *id, bool keep, bool force, 
         return remove_tombstone(f, id, force, done, userdata, e);
     if (!d->config->removable)
         return error_set(e, -EROFS, "%s belongs to %s, which is the administrator's to remove", id, d->config->file);
-    if (!keep && d->act.type != ROTATION_EV_RESTART)
+    if (!keep && d->act)
         return error_set(e, -EBUSY, "%s: a change of its keys is under way", id);
     m = calloc(1, sizeof(*m));
     if (!m)

@@ -114,8 +114,7 @@ const char *provision_unfit(const struct device *d)
         return "device: its key is damaged in the vault (`key set` with --force first, or remove it)";
     if (entry && (vault_credential(entry, VAULT_MAIN)->present || vault_credential(entry, VAULT_BACKUP)->present))
         return "device: it has a key already (`key forget` first, or --skip-existing)";
-    if (!machine || machine->d.state != ROTATION_IDLE || machine->d.removing || d->pending ||
-        d->act.type != ROTATION_EV_RESTART || d->act.reading)
+    if (!machine || machine->d.state != ROTATION_IDLE || machine->d.removing || d->pending || d->act)
         return "device: a change of its keys is under way";
     return NULL;
 }

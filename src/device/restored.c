@@ -16,7 +16,7 @@ bool restored_waits(const struct device *d)
 
 int restored_allows(const struct device *d, enum rotation_change_type change)
 {
-    if (!restored_waits(d) || d->act.confirmed)
+    if (!restored_waits(d) || (d->act && d->act->confirmed))
         return 0;
     switch (change) {
     case ROTATION_CHANGE_NONE:

@@ -79,12 +79,13 @@ static int stage(struct device *d, struct vault_change *change, struct error *e)
 
 static int put_act(struct device *d, struct vault_change *change, enum vault_slot slot, struct error *e)
 {
-    const struct act *act = &d->act;
-    unsigned flags =
-        (act->force ? VAULT_FORCE_WEAK : 0) | (d->uplink->settings->registrar.replaces ? VAULT_SHARES_IDENTITY : 0);
+    const struct act *act = d->act;
+    unsigned flags = d->uplink->settings->registrar.replaces ? VAULT_SHARES_IDENTITY : 0;
 
-    if (!act->key)
+    if (!act || !act->key)
         return -EINVAL;
+    if (act->force)
+        flags |= VAULT_FORCE_WEAK;
     d->unoffered = false; /* the operator may have told the cloud */
     return vault_change_put(change, slot, act->identity, VAULT_PSK, act->key, flags, e);
 }
@@ -156,7 +157,7 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
         r = vault_change_rotation(change, commit->blob, commit->blob_size);
     if (r < 0) {
         act_failed(d, r, &e);
-        if (d->act.type == ROTATION_EV_RESTART)
+        if (!d->act)
             log_error(d->config->id, "a step of the rotation cannot be committed: %s",
                       e.text[0] ? e.text : strerrordesc_np(-r));
         return r;
