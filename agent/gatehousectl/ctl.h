@@ -110,9 +110,11 @@ void ctl_result_text(struct ctl *c, const char *name, const char *text);
 bool print_text_wanted(const struct ctl *c);
 /* The words for people, a line. */
 void print_say(struct ctl *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* A new document, an object with the version of its schema. */
+json_object *print_document(void);
 /* What went wrong, a line on standard error and, under --json, in the envelope. */
 void print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* What is odd and no failure, a line on standard error. */
+/* What is odd and no failure, in the same places. */
 void print_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* One value of a stream, as the output asks for. */
 void print_json(struct ctl *c, json_object *o);

@@ -178,15 +178,15 @@ int job_wait(struct ctl *c, const char *path, const struct job_watch *watch, jso
     return r;
 }
 
-/* What did not go well, a line each. */
+/* What did not go well, a line each. What a scan found has no outcome. */
 static void print_failures(json_object *results)
 {
     for (size_t i = 0; i < json_object_array_length(results); i++) {
         json_object *result = json_object_array_get_idx(results, i);
         const char *device = json_get_string(result, "device") ?: "", *reason = json_get_string(result, "reason") ?: "";
-        const char *outcome = json_get_string(result, "outcome") ?: "";
+        const char *outcome = json_get_string(result, "outcome");
 
-        if (strcmp(outcome, "done") != 0)
+        if (outcome && strcmp(outcome, "done") != 0)
             print_error("%s%s%s%s%s", device, device[0] ? ": " : "", outcome, reason[0] ? ": " : "", reason);
     }
 }

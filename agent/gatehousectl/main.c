@@ -35,6 +35,14 @@ static int run(struct ctl *c, const struct parsed *parsed)
     return c->help ? show_help(c, parsed) : parsed->verb->run(c, parsed->argc, parsed->argv);
 }
 
+/* The verb whose result is printed: --help behind another is help. */
+static const char *answering(const struct ctl *c, const struct parsed *parsed)
+{
+    if (c->version)
+        return "";
+    return c->help ? "help" : parsed->verb ? parsed->verb->name : "";
+}
+
 int main(int argc, char **argv)
 {
     struct ctl c = {.output = OUTPUT_TEXT};
@@ -56,7 +64,7 @@ int main(int argc, char **argv)
     r = options_parse(&c, argc, argv, &parsed);
     if (r == 0)
         r = run(&c, &parsed);
-    print_envelope(&c, parsed.verb ? parsed.verb->name : "", r);
+    print_envelope(&c, answering(&c, &parsed), r);
     print_pager_end();
     sd_bus_flush_close_unref(c.bus);
     json_object_put(c.result);

@@ -15,7 +15,7 @@
 #include <time.h>
 
 static pid_t pager;
-static json_object *errors; /* what print_error() has said */
+static json_object *errors, *warnings; /* of print_error() and print_warning() */
 
 json_object *ctl_result(struct ctl *c)
 {
@@ -84,46 +84,58 @@ void print_json(struct ctl *c, json_object *o)
     puts(json_object_to_json_string_ext(ours, flags));
 }
 
+json_object *print_document(void)
+{
+    json_object *o = json_object_new_object();
+
+    json_object_object_add(o, "version", json_object_new_int(CTL_JSON_VERSION));
+    return o;
+}
+
 void print_envelope(struct ctl *c, const char *verb, int status)
 {
     _cleanup_json_ json_object *o = NULL;
 
     if (c->output == OUTPUT_TEXT || c->quiet)
         return;
-    o = json_object_new_object();
+    o = print_document();
     json_object_object_add(o, "verb", json_object_new_string(verb));
     json_object_object_add(o, "status", json_object_new_int(status));
     json_object_object_add(o, "errors", errors ? json_object_get(errors) : json_object_new_array());
+    json_object_object_add(o, "warnings", warnings ? json_object_get(warnings) : json_object_new_array());
     json_object_object_add(o, "result", json_object_get(ctl_result(c)));
     print_json(c, o);
 }
 
-void print_error(const char *format, ...)
+/* The line on standard error after `before`, and among the texts of the envelope. */
+static void print_line(const char *before, json_object **texts, const char *format, va_list ap)
 {
     _cleanup_free_ char *text = NULL;
+
+    if (vasprintf(&text, format, ap) < 0)
+        return;
+    fprintf(stderr, "gatehousectl: %s%s\n", before, text);
+    if (!*texts)
+        *texts = json_object_new_array();
+    json_object_array_add(*texts, json_object_new_string(text));
+}
+
+void print_error(const char *format, ...)
+{
     va_list ap;
-    int r;
 
     va_start(ap, format);
-    r = vasprintf(&text, format, ap);
+    print_line("", &errors, format, ap);
     va_end(ap);
-    if (r < 0)
-        return;
-    fprintf(stderr, "gatehousectl: %s\n", text);
-    if (!errors)
-        errors = json_object_new_array();
-    json_object_array_add(errors, json_object_new_string(text));
 }
 
 void print_warning(const char *format, ...)
 {
     va_list ap;
 
-    fputs("gatehousectl: warning: ", stderr);
     va_start(ap, format);
-    vfprintf(stderr, format, ap);
+    print_line("warning: ", &warnings, format, ap);
     va_end(ap);
-    fputc('\n', stderr);
 }
 
 /* ── Words ── */

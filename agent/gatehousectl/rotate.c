@@ -138,13 +138,19 @@ static int rotate(struct ctl *c, char **ids, size_t n, uint64_t until)
 static int rotate_all(struct ctl *c, uint64_t until)
 {
     _cleanup_free_ char *job = NULL;
+    json_object *properties = NULL;
     int r = begin(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "RotateAll", &job);
 
     if (r != 0)
         return r;
     print_say(c, "job %s: it goes on if this is interrupted; gatehousectl job cancel %s ends it", job_number(job),
               job_number(job));
-    return c->no_wait ? 0 : job_outcome(c, job, until);
+    if (!c->no_wait)
+        return job_outcome(c, job, until);
+    r = job_wait(c, job, &(struct job_watch){.until = 1}, &properties);
+    if (r == 0)
+        job_result(c, job, properties);
+    return r;
 }
 
 int verb_rotate(struct ctl *c, int argc, char **argv)

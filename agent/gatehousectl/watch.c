@@ -46,7 +46,7 @@ static void clock_text(uint64_t usec, char text[32])
 
 static int on_sample(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    _cleanup_json_ json_object *o = json_object_new_object(), *value = NULL;
+    _cleanup_json_ json_object *o = print_document(), *value = NULL;
     const char *device, *point, *unit;
     char when[32], line[512];
     uint64_t time;
@@ -72,7 +72,7 @@ static int on_sample(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int on_lagged(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    _cleanup_json_ json_object *o = json_object_new_object();
+    _cleanup_json_ json_object *o = print_document();
     char line[128];
     uint64_t n;
 
@@ -87,7 +87,7 @@ static int on_lagged(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int on_rotation(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    _cleanup_json_ json_object *o = json_object_new_object();
+    _cleanup_json_ json_object *o = print_document();
     const char *device, *outcome, *reason;
     char line[512];
 
@@ -104,7 +104,7 @@ static int on_rotation(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
-    _cleanup_json_ json_object *changes = NULL, *o = json_object_new_object();
+    _cleanup_json_ json_object *changes = NULL, *o = print_document();
     _cleanup_free_ char *id = NULL;
     const char *state, *reason;
     char line[1024];

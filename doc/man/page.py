@@ -7,6 +7,7 @@
     .\\" @markdown FILE HEADING         what stands under a heading of a Markdown file
     .\\" @table FILE                    the rotation table, as rotation_print_table() prints it
     .\\" @findings FILE             of gatehousectl check, as `gatehousectl --json=pretty check --list` prints them
+    .\\" @results SCHEMA, @shared SCHEMA NAME...   what gatehousectl --json prints, by verb, and the objects that several verbs share
     .\\" @verbs FILE, @options FILE     of gatehousectl, as `gatehousectl --json=pretty help` prints them
 
 usage: page.py TEMPLATE OUTPUT [ROOT]"""
@@ -283,6 +284,58 @@ def expand_verbs(root, file):
     return lines
 
 
+# What gatehousectl prints as JSON
+
+def type_of(schema):
+    """`array of job`, `object of integer`, `string`: with the names that the schema itself gives."""
+    if "$ref" in schema:
+        return schema["$ref"].rpartition("/")[2].removeprefix("result_").replace("_", " ")
+    if "enum" in schema:
+        return "string"
+    kind = schema.get("type", "value")
+    kind = " or ".join(kind) if isinstance(kind, list) else kind
+    inner = schema.get("items") if kind == "array" else schema.get("additionalProperties") if kind == "object" else None
+    return f"{kind} of {type_of(inner)}" if inner else kind
+
+
+def members(schema, whole):
+    entries = []
+    for name, value in schema.get("properties", {}).items():
+        if "const" in value and name == "event":
+            continue
+        text = " ".join(t for t in (value.get("description", ""), choices(value)) if t)
+        inner = next((s for s in (value, value.get("items", {}), value.get("additionalProperties", {})) if "properties" in s), None)
+        body = [*prose(f"({type_of(value)}) {text}"), *(members(inner, whole) if inner else [])]
+        entries.append((name, body))
+    return listed(entries)
+
+
+def expand_results(root, file):
+    whole = json.loads((root / file).read_text())
+    lines = []
+    for branch in whole["else"]["allOf"]:
+        verb = branch["if"]["properties"]["verb"]["const"]
+        if "status" in branch["if"]["properties"]:
+            continue
+        result = resolved(branch["then"]["properties"]["result"], whole)
+        lines.append(f".Ss {argument(verb or 'Without a verb')}")
+        lines += members(result, whole) if result["properties"] else ["An empty object."]
+    return lines
+
+
+def expand_shared(root, file, names):
+    whole = json.loads((root / file).read_text())
+    lines = []
+    for name in names.split():
+        one = whole["$defs"][name]
+        for part in one.get("oneOf", [one]):
+            event = part.get("properties", {}).get("event", {}).get("const")
+            lines.append(f".Ss {argument(f'{name} {event}' if event else name.replace('_', ' '))}")
+            lines += prose(" ".join(t for t in (part.get("description", ""), choices(part)) if t))
+            lines += members(part, whole) if part.get("properties") else []
+    return lines
+
+
 def expand_findings(root, file):
     entries = []
     for kind in json.loads((root / file).read_text())["result"]["kinds"]:
@@ -291,7 +344,7 @@ def expand_findings(root, file):
     return listed(entries)
 
 
-EXPAND = {"findings": expand_findings, "verbs": expand_verbs, "options": expand_options, "table": expand_table, "keys": expand_keys, "interface": expand_interface, "markdown": expand_markdown}
+EXPAND = {"results": expand_results, "shared": expand_shared, "findings": expand_findings, "verbs": expand_verbs, "options": expand_options, "table": expand_table, "keys": expand_keys, "interface": expand_interface, "markdown": expand_markdown}
 
 
 def page(template, root):

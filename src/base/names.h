@@ -37,6 +37,7 @@
 #define ADMIN_GROUP "gatehouse-admin" /* its members have all of these but those that give and take keys */
 
 /* The driver protocol */
+#define CTL_JSON_VERSION 1 /* of what gatehousectl --json prints: keys that are added do not change it */
 #define LINK_SOCKET "driver.sock"
 #define SCAN_RESUME "resume"            /* of what a scan found, where the next call goes on; an option of that */
 #define DRIVER_USER_PREFIX "gatehouse-" /* the driver NAME runs as the user gatehouse-NAME */

@@ -406,7 +406,7 @@ class Bench:
     def ctl_json(self, *arguments, status=0, **options):
         """What a verb has to say to programs: the result in the envelope. `status` None: any is fine; the envelope then."""
         envelope = json.loads(self.ctl("--json=short", *arguments, status=None, **options).stdout)
-        check(sorted(envelope) == ["errors", "result", "status", "verb"] and status in (None, envelope["status"]), envelope)
+        check(sorted(envelope) == ["errors", "result", "status", "verb", "version", "warnings"] and status in (None, envelope["status"]), envelope)
         return envelope if status is None else envelope["result"]
 
     # --- the bus ---

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Keys that were typed wrong: whoever did it is told at each step what to type, and comes online with the right one."""
+import ctl_schema
 import harness
 from agent_bench import refused, sim_bench, wait_samples
 from agent_peers import CoapServer
@@ -61,6 +62,8 @@ def the_right_one_in_place_of_main(bench):
     fails(bench, "forget", DEVICE, "backup", says=["may be the way in", "key forget DEVICE backup", "--force"])
     fails(bench, "forget", DEVICE, "main", says=["key forget DEVICE backup"])
     check("is tried now" in bench.ctl("key", "promote", DEVICE), "what promote does")
+    document = bench.ctl_json("key", "promote", DEVICE, status=None)
+    check(not ctl_schema.faults(document) and document["status"] == 0, f"{document}: {ctl_schema.faults(document)}")
     check("main key set" in set_key(bench, "first-1", right, "--force"), "in its place")
     check((bench.get(DEVICE, "MainIdentity"), bench.get(DEVICE, "BackupIdentity")) == ("first-1", "first-2"), "and no other")
     online(bench, server)
