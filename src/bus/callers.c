@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #define REFILL_LEAST 20 /* microseconds of the processor for each: not in smaller portions */
 
@@ -237,6 +238,16 @@ uint64_t callers_due(struct callers *c, const struct caller_user *u, uint64_t no
     if (u->unbounded || u->left > 0)
         return now;
     return now + (uint64_t)(REFILL_LEAST - u->left) * 100 * n / CALLERS_CPU_PERCENT;
+}
+
+static int rank(const struct caller_user *u)
+{
+    return u->unbounded ? 2 : u->uid == geteuid();
+}
+
+bool callers_before(const struct caller_user *a, const struct caller_user *b)
+{
+    return rank(a) != rank(b) ? rank(a) > rank(b) : a->used < b->used;
 }
 
 void callers_wakes(struct callers *c, struct caller_user *u)

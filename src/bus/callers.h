@@ -102,6 +102,8 @@ int callers_uid_known(struct callers *c, struct caller *one, uid_t uid, uint64_t
 /* Whether calls of this user may be carried out now. If not: when, or USEC_INFINITY while one is under way. */
 bool callers_may(struct callers *c, const struct caller_user *u, uint64_t now);
 uint64_t callers_due(struct callers *c, const struct caller_user *u, uint64_t now);
+/* Whether a's calls go before b's: root's, those of the agent's own user, then of who has had less of the processor. */
+bool callers_before(const struct caller_user *a, const struct caller_user *b);
 /* It was idle until now. */
 void callers_wakes(struct callers *c, struct caller_user *u);
 void callers_spent(struct callers *c, struct caller_user *u, uint64_t usec, uint64_t now);

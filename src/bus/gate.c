@@ -561,7 +561,7 @@ static struct caller_user *whose_turn(struct gate *g, enum gate_room room, uint6
             continue;
         if (u->unbounded)
             return u;
-        if (fits(u, room) && (!best || u->used < best->used) && callers_may(g->callers, u, now))
+        if (fits(u, room) && (!best || callers_before(u, best)) && callers_may(g->callers, u, now))
             best = u;
     }
     return best;

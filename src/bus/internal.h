@@ -35,7 +35,7 @@ struct bus {
     sd_event_source *changed_timer;
     uint64_t mistakes_told;     /* fleet_totals.mistakes_version, as signalled last */
     struct managed_walk *walks; /* answers in the making, the first of them now */
-    sd_event_source *walk_source;
+    sd_event_source *walk_source, *walk_timer;
 };
 
 /* policy.c: whether the sender of m may do `action`, which is static. 1: yes. 0: not known yet, return 1 from the

@@ -158,13 +158,38 @@ static int append_slice(struct bus *b, struct managed_walk *w)
     return r < 0 ? r : sd_bus_send(NULL, w->reply, NULL) < 0 ? -EIO : 0;
 }
 
-/* root's before others'. */
+/* Whether a is to be made before b: one answer of all others than root is in the making at a time, as they may be
+ * large. */
+static bool before(const struct managed_walk *a, const struct managed_walk *b)
+{
+    if (!a->user->unbounded && !b->user->unbounded && (a->reply || b->reply))
+        return a->reply && !b->reply;
+    return callers_before(a->user, b->user);
+}
+
 static struct managed_walk **whose_turn(struct bus *b)
 {
-    for (struct managed_walk **link = &b->walks; *link; link = &(*link)->next)
-        if ((*link)->user->unbounded)
-            return link;
-    return &b->walks;
+    struct managed_walk **best = &b->walks;
+
+    for (struct managed_walk **link = best; *link; link = &(*link)->next)
+        if (before(*link, *best))
+            best = link;
+    return best;
+}
+
+/* A message that was sent goes before root's next answer, so others' answers wait until the bus has taken all. */
+static void wait_for_room(struct bus *b)
+{
+    sd_event_source_set_enabled(b->walk_source, SD_EVENT_OFF);
+    sd_event_source_set_time(b->walk_timer, clock_boottime() + BUS_OUT_LOOK);
+    sd_event_source_set_enabled(b->walk_timer, SD_EVENT_ONESHOT);
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct bus *b = userdata;
+
+    return sd_event_source_set_enabled(b->walk_source, b->walks ? SD_EVENT_ON : SD_EVENT_OFF);
 }
 
 static int on_turn(sd_event_source *source, void *userdata)
@@ -172,10 +197,15 @@ static int on_turn(sd_event_source *source, void *userdata)
     struct bus *b = userdata;
     struct managed_walk **link = whose_turn(b), *w = *link;
     uint64_t begun = door_processor();
-    int r = w ? append_slice(b, w) : 0;
+    int r;
 
     if (!w)
         return 0;
+    if (!w->user->unbounded && !door_has_room(b)) {
+        wait_for_room(b);
+        return 0;
+    }
+    r = append_slice(b, w);
     if (r < 0)
         sd_bus_reply_method_errno(w->call, r, NULL);
     callers_spent(b->callers, w->user, door_processor() - begun, clock_boottime());
@@ -296,7 +326,11 @@ int managed_init(struct bus *b)
     /* A source that is always ready goes before all others of its priority, in each turn. */
     if (r >= 0)
         r = sd_event_source_set_priority(b->walk_source, SD_EVENT_PRIORITY_NORMAL + 1);
-    return r < 0 ? r : sd_event_source_set_enabled(b->walk_source, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_source_set_enabled(b->walk_source, SD_EVENT_OFF);
+    if (r >= 0)
+        r = sd_event_add_time(b->event, &b->walk_timer, CLOCK_BOOTTIME, USEC_INFINITY, USEC_PER_MSEC, on_timer, b);
+    return r < 0 ? r : sd_event_source_set_enabled(b->walk_timer, SD_EVENT_OFF);
 }
 
 int managed_register(struct bus *b)
@@ -316,4 +350,5 @@ void managed_done(struct bus *b)
 {
     managed_reset(b);
     sd_event_source_disable_unref(b->walk_source);
+    sd_event_source_disable_unref(b->walk_timer);
 }

@@ -3,6 +3,7 @@
 """What anybody local can do to the agent over the bus: ask and not read, ask very much at once, pass descriptors. Its memory
 and the turns of its loop stay bounded, and everybody else is answered as before."""
 import os
+import pwd
 import re
 import signal
 import time
@@ -10,7 +11,7 @@ import time
 import harness
 from agent_bench import sim_bench
 from dbus_client import (CALL, DESTINATION, ERROR, FIELD_TYPES, INTERFACE, MEMBER, PATH, REPLY_SERIAL, RETURN, SIGNATURE,
-                         Client, Error, Writer, split)
+                         Client, Error, Message, Reader, Writer, split)
 from harness import check, wait_for
 
 ROOT, MANAGER = "/org/gatehouse1", "org.gatehouse1.Manager"
@@ -154,6 +155,62 @@ def one_walk_a_sender(bench):
                 serials.remove(m.fields[REPLY_SERIAL])
                 answers.append("all" if m.kind == RETURN else m.fields[4])
         check(sorted(answers) == ["all", LIMITS, LIMITS], answers)
+
+
+class Onlooker(Client):
+    """Sees the answers that the bus daemon takes, in their order, and does not look into them."""
+
+    watching = False
+
+    def __init__(self, bench):
+        super().__init__(bench)
+        self.call("/org/freedesktop/DBus", "org.freedesktop.DBus.Monitoring", "BecomeMonitor", "asu", ["type='method_return'"], 0,
+                  destination="org.freedesktop.DBus")
+        self.watching = True
+
+    def parse(self, size):
+        if not self.watching:
+            return super().parse(size)
+        reader = Reader(self.buffer[:size], [])
+        self.buffer = self.buffer[size:]
+        reader.at = 1
+        kind = reader.get("y")
+        reader.at = 12
+        return Message(kind, {code: value for code, (_, value) in reader.get("a(yv)")}, [])
+
+
+def root_waits_for_one(bench):
+    """While the bus takes nothing, several users' answers are ready to be sent. root, who asks after them, waits for no more than the
+    one that was being sent."""
+    agent = many_devices(bench, 1000)
+    daemon = next(p for p in bench.processes if p.name == "dbus-daemon")
+    os.chmod(bench.dir, 0o711)
+    users = [user.pw_uid for user in pwd.getpwall() if user.pw_uid != 0][:4]  # the bus lets nobody in that has no name
+    others, root = [Client(bench, uid=uid) for uid in users], Client(bench)
+    for c in (*others, root):
+        c.call(ROOT, MANAGER, "GetDevice", "s", "device-00001")  # who it is need not be asked from here on
+    onlooker = Onlooker(bench)
+    agent.send(signal.SIGSTOP)
+    asked = [(c.name, c.send(ROOT, OBJECTS, "GetManagedObjects", "", (), harness.BUS_NAME)) for c in others]
+    for c in others:
+        c.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", destination="org.freedesktop.DBus")  # the daemon has passed it on
+    daemon.send(signal.SIGSTOP)
+    try:
+        before, idle = processor(agent), 0
+        agent.send(signal.SIGCONT)
+        while idle < 10:  # it has made what it makes
+            used = processor(agent)
+            time.sleep(0.02)
+            idle = idle + 1 if used > before and processor(agent) - used < 0.004 else 0
+        asked.append((root.name, root.send(ROOT, OBJECTS, "GetManagedObjects", "", (), harness.BUS_NAME)))
+    finally:
+        daemon.send(signal.SIGCONT)
+    order = []
+    while len(order) < len(asked):
+        fields = onlooker.receive().fields
+        answer = fields.get(DESTINATION), fields.get(REPLY_SERIAL)
+        order += [answer] if answer in asked else []
+    check(order.index(asked[-1]) <= 1, f"root's answer was number {order.index(asked[-1]) + 1}")
 
 
 class Pairs(dict):
@@ -339,6 +396,6 @@ def the_loop_waits_for_nobody(bench):
 
 
 if __name__ == "__main__":
-    harness.main(objects_unread, lists_unread, properties_unread, trees_unread, readers_are_not_limited, one_walk_a_sender,
+    harness.main(objects_unread, lists_unread, properties_unread, trees_unread, readers_are_not_limited, one_walk_a_sender, root_waits_for_one,
                  options_are_few,
                  many_options_hold_nothing, large_messages_are_refused, descriptors, reconnecting_brings_nothing, subscribers_are_bounded, the_loop_waits_for_nobody)

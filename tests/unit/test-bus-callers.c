@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include <stdio.h>
+#include <unistd.h>
 
 #define MIB (UINT64_C(1024) * 1024)
 #define STRANGER 1000
@@ -158,6 +159,24 @@ static void test_users_share_the_processor(void **state)
     assert_true(some[3]->user->left == (int64_t)CALLERS_CPU_BURST);
 }
 
+/* root, then the agent's own user, then whoever has had less. */
+static void test_whose_calls_go_first(void **state)
+{
+    _cleanup_(callers_freep) struct callers *c = callers_new();
+    const uid_t own = geteuid();
+    struct caller *root = known(c, ":1.1", 0), *ours = known(c, ":1.2", own), *one = known(c, ":1.3", own + STRANGER),
+                  *two = known(c, ":1.4", own + STRANGER + 1);
+
+    callers_spent(c, root->user, USEC_PER_SEC, NOW);
+    callers_spent(c, ours->user, USEC_PER_SEC, NOW);
+    callers_spent(c, two->user, 1, NOW);
+    assert_true(callers_before(root->user, one->user) && !callers_before(one->user, root->user));
+    assert_true(callers_before(ours->user, one->user) && !callers_before(one->user, ours->user));
+    assert_true(own == 0 || (callers_before(root->user, ours->user) && !callers_before(ours->user, root->user)));
+    assert_true(callers_before(one->user, two->user) && !callers_before(two->user, one->user));
+    assert_false(callers_before(one->user, one->user));
+}
+
 static void test_calls_under_way_hold_the_next_ones(void **state)
 {
     _cleanup_(callers_freep) struct callers *c = callers_new();
@@ -230,6 +249,7 @@ int main(void)
         cmocka_unit_test(test_connections_are_bounded),
         cmocka_unit_test(test_who_connects_anew_brings_nothing),
         cmocka_unit_test(test_users_share_the_processor),
+        cmocka_unit_test(test_whose_calls_go_first),
         cmocka_unit_test(test_calls_under_way_hold_the_next_ones),
         cmocka_unit_test(test_users_are_bounded),
     };
