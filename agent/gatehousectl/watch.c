@@ -16,6 +16,7 @@
 struct watch {
     struct ctl *c;
     struct watch_table *table; /* NULL: a line an event */
+    json_object *devices;      /* by id, their properties as far as signals tell of them */
 };
 
 static void tell(struct watch *w, json_object *o, const char *line)
@@ -102,25 +103,51 @@ static int on_rotation(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
+static void merge(json_object *into, json_object *from)
+{
+    json_object_object_foreach (from, name, value) {
+        if (!json_object_is_type(value, json_type_int)) /* no counters and times, which no signal has */
+            json_object_object_add(into, name, json_object_get(value));
+    }
+}
+
+/* All that is known of the device; a signal has what changed alone. */
+static json_object *known(struct watch *w, const char *id, const char *path, json_object *changes)
+{
+    _cleanup_json_ json_object *all = NULL;
+    json_object *device = NULL;
+
+    if (!json_object_object_get_ex(w->devices, id, &device)) {
+        device = json_object_new_object();
+        json_object_object_add(w->devices, id, device);
+        if (ctl_properties(w->c, path, BUS_INTERFACE_DEVICE, &all) == 0)
+            merge(device, all);
+    }
+    merge(device, changes);
+    return device;
+}
+
 static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     _cleanup_json_ json_object *changes = NULL, *o = print_document();
     _cleanup_free_ char *id = NULL;
+    json_object *device;
     const char *state, *reason;
     char line[1024];
 
     if (sd_bus_path_decode(sd_bus_message_get_path(m), BUS_PATH_DEVICE, &id) <= 0 || sd_bus_message_skip(m, "s") < 0 ||
         ctl_to_json(m, &changes) < 0)
         return 0;
-    state = json_get_string(changes, "State");
-    reason = json_get_string(changes, "LastError") ?: "";
+    device = known(userdata, id, sd_bus_message_get_path(m), changes);
+    state = json_get_string(device, "State");
+    reason = json_get_string(device, "LastError") ?: "";
     if (!state)
         return 0;
-    snprintf(line, sizeof(line), "%s is %s, rotation %s%s%s", id, state,
-             json_get_string(changes, "RotationState") ?: "", reason[0] ? ": " : "", reason);
+    snprintf(line, sizeof(line), "%s is %s, rotation %s%s%s", id, state, json_get_string(device, "RotationState") ?: "",
+             reason[0] ? ": " : "", reason);
     json_object_object_add(o, "event", json_object_new_string("state"));
     json_object_object_add(o, "device", json_object_new_string(id));
-    json_object_object_add(o, "properties", json_object_get(changes));
+    json_object_object_add(o, "properties", json_object_get(device));
     tell(userdata, o, line);
     return 0;
 }
@@ -215,7 +242,8 @@ int verb_watch(struct ctl *c, int argc, char **argv)
     _cleanup_(sd_event_unrefp) sd_event *event = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_(watch_table_freep) struct watch_table *table = NULL;
-    struct watch w = {.c = c};
+    _cleanup_json_ json_object *devices = json_object_new_object();
+    struct watch w = {.c = c, .devices = devices};
     int r = ctl_connect(c);
 
     if (r != 0)

@@ -23,7 +23,8 @@ static void on_device_added(void *userdata, struct device *d)
     struct bus *b = userdata;
 
     if (b->connection && device_object_path(device_id(d), &path) >= 0)
-        sd_bus_emit_object_added(b->connection, path);
+        if (sd_bus_emit_object_added(b->connection, path) >= 0)
+            changed_added(b, d);
 }
 
 static void on_device_removed(void *userdata, struct device *d)

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* PropertiesChanged: in rounds (rounds.h), so many of them in one turn of the loop only, so that ten thousand changes
- * hold up nothing. */
+ * hold up nothing. Each carries what has changed since the one before (told.h); the first of a device, all. */
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/names.h"
 #include "bus/internal.h"
 #include "bus/rounds.h"
+#include "bus/told.h"
 
 #include <errno.h>
 #include <string.h>
@@ -18,28 +19,44 @@
 
 /* By sd_bus_emit_properties_changed() the object would be looked up and asked once for each property: when thousands
  * come online that was a third of the work. */
-static void emit_device(struct bus *b, const char *id)
+static int send_changes(struct bus *b, const struct device_status *s, uint64_t wanted)
 {
-    struct device *d = fleet_find(b->fleet, id);
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     _cleanup_free_ char *path = NULL;
-    int r;
+    int r = device_object_path(s->id, &path);
 
-    if (!d || device_object_path(id, &path) < 0)
-        return;
+    if (r < 0)
+        return r;
     r = sd_bus_message_new_signal(b->connection, &m, path, "org.freedesktop.DBus.Properties", "PropertiesChanged");
     if (r >= 0)
         r = sd_bus_message_append(m, "s", BUS_INTERFACE_DEVICE);
     if (r >= 0)
         r = sd_bus_message_open_container(m, 'a', "{sv}");
     if (r >= 0)
-        r = device_object_changes(m, d);
+        r = device_object_changes(m, s, wanted);
     if (r >= 0)
         r = sd_bus_message_close_container(m);
     if (r >= 0)
         r = sd_bus_message_append(m, "as", 0);
-    if (r >= 0)
-        (void)sd_bus_send(b->connection, m, NULL);
+    return r < 0 ? r : sd_bus_send(b->connection, m, NULL);
+}
+
+static uint64_t changes(struct bus *b, struct device *d, struct device_status *s)
+{
+    uint64_t hashes[TOLD_PROPERTIES_MAX];
+
+    device_status(d, s);
+    return told_update(b->told, s->id, hashes, device_object_hashes(s, hashes));
+}
+
+static void emit_device(struct bus *b, const char *id)
+{
+    struct device *d = fleet_find(b->fleet, id);
+    struct device_status s;
+    uint64_t wanted = d ? changes(b, d, &s) : 0;
+
+    if (wanted != 0 && send_changes(b, &s, wanted) < 0)
+        told_forget(b->told, s.id);
 }
 
 static void emit_fleet(struct bus *b)
@@ -97,7 +114,8 @@ int changed_init(struct bus *b)
     int r;
 
     b->rounds = rounds_new(BUS_CHANGED_INTERVAL);
-    if (!b->rounds)
+    b->told = told_new();
+    if (!b->rounds || !b->told)
         return -ENOMEM;
     r = sd_event_add_time(b->event, &b->changed_timer, CLOCK_BOOTTIME, USEC_INFINITY, 10 * USEC_PER_MSEC, on_timer, b);
     return r < 0 ? r : sd_event_source_set_enabled(b->changed_timer, SD_EVENT_OFF);
@@ -106,12 +124,14 @@ int changed_init(struct bus *b)
 void changed_reset(struct bus *b)
 {
     rounds_empty(b->rounds);
+    told_empty(b->told);
     sd_event_source_set_enabled(b->changed_timer, SD_EVENT_OFF);
 }
 
 void changed_done(struct bus *b)
 {
     b->rounds = rounds_free(b->rounds);
+    b->told = told_free(b->told);
     sd_event_source_disable_unref(b->changed_timer);
 }
 
@@ -140,4 +160,12 @@ void changed_mark_fleet(struct bus *b)
 void changed_forget(struct bus *b, struct device *d)
 {
     rounds_forget(b->rounds, device_id(d));
+    told_forget(b->told, device_id(d));
+}
+
+void changed_added(struct bus *b, struct device *d)
+{
+    struct device_status s;
+
+    (void)changes(b, d, &s);
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/log.h"
+#include "base/map.h"
 #include "base/messages.h"
 #include "base/names.h"
 #include "bus/internal.h"
+#include "bus/told.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -301,12 +304,17 @@ static const struct {
     const char *name;
     char type; /* of D-Bus; 'e', 'n': enum device_state, sensor_state, shown as texts */
     size_t offset;
+    bool told; /* by PropertiesChanged: those marked CHANGES in the vtable */
 } properties[] = {
 #define PROPERTY(name, type, member)                                                                                   \
     {                                                                                                                  \
-        name, type, offsetof(struct device_status, member)                                                             \
+        name, type, offsetof(struct device_status, member), (type) != 't'                                              \
     }
-    PROPERTY("Id", 's', id), /* the first: never changes */
+#define UNTOLD(name, type, member)                                                                                     \
+    {                                                                                                                  \
+        name, type, offsetof(struct device_status, member), false                                                      \
+    }
+    UNTOLD("Id", 's', id),
     PROPERTY("Driver", 's', driver),
     PROPERTY("Uplink", 's', uplink),
     PROPERTY("File", 's', file),
@@ -321,7 +329,7 @@ static const struct {
     PROPERTY("BackupFingerprint", 's', backup_fingerprint),
     PROPERTY("BindFingerprint", 's', bind_fingerprint),
     PROPERTY("RotationState", 's', rotation_state),
-    PROPERTY("RotationReason", 's', rotation_reason),
+    UNTOLD("RotationReason", 's', rotation_reason),
     PROPERTY("RotationUntil", 't', rotation_until),
     PROPERTY("NextRotation", 't', next_rotation),
     PROPERTY("NextTry", 't', next_try),
@@ -330,19 +338,33 @@ static const struct {
     PROPERTY("Group", 's', group),
     PROPERTY("ForwardSecrecy", 'b', forward_secrecy),
     PROPERTY("LastError", 's', last_error),
-    PROPERTY("Limits", 's', limits),
+    UNTOLD("Limits", 's', limits),
     PROPERTY("Delivered", 't', delivered),
     PROPERTY("Spooled", 't', spooled),
     PROPERTY("Dropped", 't', dropped),
     PROPERTY("Rejected", 't', rejected),
 };
 
+/* Of a property that is shown as a text. */
+static const char *text_of(const struct device_status *s, size_t i)
+{
+    const uint8_t *at = (const uint8_t *)s + properties[i].offset;
+
+    switch (properties[i].type) {
+    case 'e':
+        return device_state_name(s->state);
+    case 'n':
+        return sensor_state_name(s->sensor_state);
+    default:
+        return *(const char *const *)(const void *)at ?: "";
+    }
+}
+
 /* The value of one; `entry`: as an entry of an a{sv}. */
 static int append_property(sd_bus_message *m, const struct device_status *s, size_t i, bool entry)
 {
     const char *name = properties[i].name;
     const uint8_t *at = (const uint8_t *)s + properties[i].offset;
-    const char *text = "";
     uint64_t number;
     int flag;
 
@@ -353,16 +375,10 @@ static int append_property(sd_bus_message *m, const struct device_status *s, siz
     case 'b':
         flag = *(const bool *)at;
         return entry ? sd_bus_message_append(m, "{sv}", name, "b", flag) : sd_bus_message_append(m, "b", flag);
-    case 'e':
-        text = device_state_name(s->state);
-        break;
-    case 'n':
-        text = sensor_state_name(s->sensor_state);
-        break;
     default:
-        text = *(const char *const *)(const void *)at ?: "";
+        return entry ? sd_bus_message_append(m, "{sv}", name, "s", text_of(s, i))
+                     : sd_bus_message_append(m, "s", text_of(s, i));
     }
-    return entry ? sd_bus_message_append(m, "{sv}", name, "s", text) : sd_bus_message_append(m, "s", text);
 }
 
 static int get_property(sd_bus *connection, const char *path, const char *interface, const char *property,
@@ -388,16 +404,27 @@ int device_object_properties(sd_bus_message *m, void *object)
     return r;
 }
 
-/* All but counters and times, and what never changes. */
-int device_object_changes(sd_bus_message *m, void *object)
+size_t device_object_hashes(const struct device_status *s, uint64_t *ret)
 {
-    struct device_status s;
+    size_t n = 0;
+
+    static_assert(ELEMENTSOF(properties) <= TOLD_PROPERTIES_MAX, "all have a bit");
+    for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+        if (properties[i].type == 'b')
+            ret[n++] = *(const bool *)((const uint8_t *)s + properties[i].offset);
+        else if (properties[i].told)
+            ret[n++] = map_hash_text(text_of(s, i));
+    return n;
+}
+
+int device_object_changes(sd_bus_message *m, const struct device_status *s, uint64_t wanted)
+{
+    size_t n = 0;
     int r = 0;
 
-    device_status(object, &s);
-    for (size_t i = 1; r >= 0 && i < ELEMENTSOF(properties); i++)
-        if (properties[i].type != 't')
-            r = append_property(m, &s, i, true);
+    for (size_t i = 0; r >= 0 && i < ELEMENTSOF(properties); i++)
+        if (properties[i].told && (wanted >> n++ & 1))
+            r = append_property(m, s, i, true);
     return r;
 }
 

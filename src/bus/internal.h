@@ -9,6 +9,7 @@
 
 struct policy_request;
 struct rounds;
+struct told;
 struct subscriber;
 struct managed_walk;
 struct callers;
@@ -32,6 +33,7 @@ struct bus {
     struct doctor *doctor;
     struct subscriber *subscribers;
     struct rounds *rounds; /* of devices with changes not yet signalled */
+    struct told *told;     /* what was signalled of each device */
     sd_event_source *changed_timer;
     uint64_t mistakes_told;     /* fleet_totals.mistakes_version, as signalled last */
     struct managed_walk *walks; /* answers in the making, the first of them now */
@@ -98,8 +100,10 @@ void job_object_path(const struct job *job, char path[64]);
 
 /* All properties as entries of an a{sv}; the object is a struct device, a struct job. */
 int device_object_properties(sd_bus_message *m, void *object);
-/* ... and those of them that PropertiesChanged shows. */
-int device_object_changes(sd_bus_message *m, void *object);
+/* Hashes of the values of a device that PropertiesChanged may show, at most TOLD_PROPERTIES_MAX; how many. */
+size_t device_object_hashes(const struct device_status *s, uint64_t *ret);
+/* Appends those of them that are in `wanted`, bits 1 << i, as entries of an a{sv}. */
+int device_object_changes(sd_bus_message *m, const struct device_status *s, uint64_t wanted);
 int job_object_properties(sd_bus_message *m, void *object);
 
 /* One of a{sv}. */
@@ -151,6 +155,8 @@ void changed_reset(struct bus *b);
 void changed_mark(struct bus *b, struct device *d);
 void changed_mark_fleet(struct bus *b);
 void changed_forget(struct bus *b, struct device *d);
+/* InterfacesAdded has told of all its properties. */
+void changed_added(struct bus *b, struct device *d);
 
 /* samples.c */
 int samples_subscribe(struct bus *b, sd_bus_message *m, sd_bus_error *error);

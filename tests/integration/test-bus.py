@@ -105,24 +105,62 @@ def changes_are_few(bench):
         return found
 
     def last_state(signals):
-        return signals[-1]["payload"]["data"][1]["State"]["data"] if signals else None
+        states = [m["payload"]["data"][1]["State"]["data"] for m in signals or () if "State" in m["payload"]["data"][1]]
+        return states[-1] if states else None
 
     with Client(bench) as c:
         mark = bench.monitor.mark()
         c.call(device_path(often), PROPERTIES, "Get", "ss", DEVICE, "Driver")
         wait_for("that call in the monitor: with it, all signals before it", lambda: bench.monitor.messages(mark, destination=c.name))
-        since, begun = bench.monitor.mark(), time.time() * 1e6
+        since, begun, signals = bench.monitor.mark(), time.time() * 1e6, 0
         for i in itertools.count():
-            c.call(device_path(often), DEVICE, "Connect")
+            # What it was told to be last, it is not.
+            c.call(device_path(often), DEVICE, ("Disconnect", "Connect")[signals % 2])
             c.call(device_path(rest[i % len(rest)]), DEVICE, "Disconnect")
-            if i % 50 == 0 and i > len(rest) and len(told(since).get(device_path(often), [])) >= 3:
-                break
+            if i % 50 == 0:
+                signals = len(told(since).get(device_path(often), []))
+                if i > len(rest) and signals >= 3:
+                    break
         c.call(device_path(often), DEVICE, "Disconnect")
     wait_for("the last state of each", lambda: (lambda found: all(last_state(found.get(device_path(d))) == "disabled" for d in devices))(told(since)))
     # A machine that is busy brings signals late, and so nearer to those behind them, but none before it was sent.
     for path, signals in told(since).items():
         after = [m["timestamp-realtime"] - begun for m in signals]
         check(all(t >= i * 1e6 for i, t in enumerate(after)), f"{path}: signals {after} us after the first change")
+
+
+def changes_are_told_alone(bench):
+    """A signal carries what has changed, and none is sent for nothing; of a device that is added, what InterfacesAdded said counts
+    as told. Nothing in it is declared as not signalled."""
+    sim_bench(bench, ("a", "b"), interval="1h")
+    silent = {name for name, (_, _, annotations) in source(DEVICE)["properties"].items() if annotations}
+
+    def told(device, since):
+        return [set(arguments[1]) for path, arguments in bench.monitor.signals("PropertiesChanged", since) if path == device_path(device)]
+
+    def one(device, since):
+        return wait_for(f"a signal of {device}", lambda: told(device, since))[0]
+    with Client(bench) as c:
+        # The first one may be of everything.
+        for method, state in (("Disconnect", "disabled"), ("Connect", "online")):
+            since = bench.monitor.mark()
+            c.call(device_path("a"), DEVICE, method)
+            wait_for(state, lambda m=since, s=state: any(arguments[1].get("State", {}).get("data") == s for _, arguments in
+                                                         bench.monitor.signals("PropertiesChanged", m, path=device_path("a"))))
+        since = bench.monitor.mark()
+        c.call(device_path("a"), DEVICE, "Disconnect")
+        found = one("a", since)
+        check("State" in found and not found & {"Id", "Driver", "Uplink", "File", "Address", "MainIdentity", "MainFingerprint",
+                                                "SensorState", "RotationState"}, f"of a device that was disconnected: {found}")
+        text = {"device": "new", "uplink": "cloud", "driver": "sim", "sim": {}, "points": {"x": {}}}
+        since = bench.monitor.mark()
+        c.call(ROOT, MANAGER, "AddDevice", "sa{sv}", "new", {"config": ("s", json.dumps(text))})
+        c.call(device_path("new"), DEVICE, "Disconnect")
+        found = one("new", since)
+        check(found and not found & {"Driver", "Uplink", "File", "MainIdentity"}, f"of a device that was added: {found}")
+        everything = [set(arguments[1]) for path, arguments in bench.monitor.signals("PropertiesChanged")
+                      if path.startswith(ROOT + "/device/")]
+        check(not any(names & silent for names in everything), f"{silent} are not signalled: {everything}")
 
 
 def samples_go_to_who_asked(bench):
@@ -368,6 +406,6 @@ def bus_goes_and_comes(bench):
 
 
 if __name__ == "__main__":
-    harness.main(introspection_is_the_source, objects_come_and_go, changes_are_few, samples_go_to_who_asked, points_as_they_are,
+    harness.main(introspection_is_the_source, objects_come_and_go, changes_are_few, changes_are_told_alone, samples_go_to_who_asked, points_as_they_are,
                  slow_reader_lags, pages_and_options, strangers_only_look, members_may_all_but_keys, log_level_is_set, bus_goes_and_comes,
                  needs=("busctl",))
