@@ -29,7 +29,9 @@ int device_new(struct fleet *f, struct config_device *config, struct device **re
     d->queue = spool_device(f->spool, config->id);
     if (!d->queue)
         return -ENOMEM;
-    r = shared_uplink_get(f, config->uplink, &d->uplink, e);
+    r = vault_opaque_id(f->vault, config->id, d->opaque);
+    if (r >= 0)
+        r = shared_uplink_get(f, config->uplink, &d->uplink, e);
     if (r >= 0)
         r = rotate_init(d, e);
     if (r < 0)

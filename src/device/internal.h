@@ -134,6 +134,7 @@ struct batch_place {
 struct device {
     struct fleet *fleet;
     struct config_device *config; /* a reference */
+    char opaque[OPAQUE_ID_SIZE];  /* its id for clouds, which is computed from a key */
     struct shared_uplink *uplink;
     struct device *next_tombstone;
     sd_event_source *exhume; /* the cloud has deleted its credentials: it is freed in the next loop turn */
@@ -456,7 +457,6 @@ void probe_delivery_ended(struct device *d);
 /* message.c */
 struct device_names {
     struct profile_names profile;
-    char opaque[OPAQUE_ID_SIZE];
 };
 /* The values of the profile's words; valid as long as the device's configuration. 0 or -errno. */
 int device_names(const struct device *d, struct device_names *ret);

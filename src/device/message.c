@@ -17,13 +17,9 @@ static unsigned hold(const struct config_uplink *u)
 
 int device_names(const struct device *d, struct device_names *ret)
 {
-    int r = vault_opaque_id(d->fleet->vault, d->config->id, ret->opaque);
-
-    if (r < 0)
-        return r;
     ret->profile = (struct profile_names){.device = d->config->id,
                                           .hardware_id = d->config->hardware_id ?: d->config->id,
-                                          .opaque = ret->opaque,
+                                          .opaque = d->opaque,
                                           .gateway = d->uplink->settings->gateway,
                                           .hold = hold(d->uplink->settings)};
     return 0;

@@ -39,17 +39,14 @@ static int next_identity(struct device *d, uint64_t *n, char ret_identity[IDENTI
 {
     const struct config_uplink *settings = d->uplink->settings;
     const struct vault_entry *entry = device_entry(d);
-    char opaque[OPAQUE_ID_SIZE];
     int r;
 
     if (settings->registrar.replaces && entry && vault_credential(entry, VAULT_MAIN)->present) {
         snprintf(ret_identity, IDENTITY_MAX + 1, "%s", vault_credential(entry, VAULT_MAIN)->identity);
         return 0;
     }
-    r = vault_opaque_id(d->fleet->vault, d->config->id, opaque);
     do {
-        if (r >= 0)
-            r = identity_make(settings->identity, opaque, d->config->id, ++*n, ret_identity);
+        r = identity_make(settings->identity, d->opaque, d->config->id, ++*n, ret_identity);
         if (r < 0)
             return r;
     } while (!settings->registrar.replaces && vault_identity_used(d->fleet->vault, ret_identity));
