@@ -23,7 +23,7 @@ def can_open(bench, vault, *options, keyfile=None, environment=None):
     os.makedirs(scratch, exist_ok=True)
     done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--keyfile", keyfile or bench.keyfile,
                            "--can-open", vault, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                          text=True, env=dict(bench.env, TMPDIR=scratch), timeout=harness.DEADLINE)
+                          text=True, env=dict(os.environ, **bench.env, TMPDIR=scratch), timeout=harness.DEADLINE)
     check(os.listdir(scratch) == [], f"its copy is gone: {os.listdir(scratch)}")
     return done.returncode, json.loads(done.stdout) if done.stdout else None, done.stderr
 
@@ -74,7 +74,7 @@ def opens_nothing_for_writing(bench):
     os.makedirs(scratch)
     done = subprocess.run(["strace", "-f", "-o", trace, "-e", "trace=%file", harness.program("agent/gatehoused/gatehoused"), "--config-dir",
                            bench.config, "--keyfile", bench.keyfile, "--can-open", vault], stdin=subprocess.DEVNULL,
-                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(bench.env, TMPDIR=scratch), timeout=harness.DEADLINE)
+                          stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, **bench.env, TMPDIR=scratch), timeout=harness.DEADLINE)
     check(done.returncode == 0, done)
     touched = [line for line in harness.read(trace).splitlines() if f'"{bench.state}' in line]
     check(any("vault.db" in line for line in touched), "the vault was read")

@@ -5,6 +5,7 @@ copies of what a program prints are what it prints, the examples work, mandoc fi
 to a page.
 
 usage: test-manual-pages.py BUILD_DIR"""
+import ast
 import json
 import pathlib
 import re
@@ -12,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from xml.etree import ElementTree
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(sys.argv[1]).resolve()
@@ -60,6 +62,36 @@ def test_every_finding_is_in_its_page_and_the_reverse():
     section = PAGES["gatehouse-check.7"].read_text().split(".Sh FINDINGS")[1].split(".Sh")[0]
     described = [i.replace("\\", "").replace("&", "") for i in re.findall(r'(?m)^\.It Ic "(.*)"$', section)]
     assert described == told and len(set(told)) == len(told), f"page {described}, program {told}"
+
+
+def interface_members(kind):
+    for path in (ROOT / "src/bus/interfaces").glob("*.xml"):
+        for interface in ElementTree.parse(path).getroot().findall("interface"):
+            yield from (member.get("name") for member in interface.findall(kind))
+
+
+def test_every_method_is_under_the_action_that_it_needs():
+    """As tests/integration/test-polkit.py, which tries each, has them."""
+    source = ast.parse((ROOT / "tests/integration/test-polkit.py").read_text())
+    needed, = (ast.literal_eval(n.value) for n in source.body if isinstance(n, ast.Assign) and getattr(n.targets[0], "id", "") == "ACTIONS")
+    section = PAGES["org.gatehouse1.5"].read_text().split(".Sh AUTHORIZATION")[1].split(".Sh")[0].replace("\\-", "-")
+    free, *actions = section.split(".It Ic org.gatehouse1.")
+    told = {"": free, **{a.split("\n")[0]: a for a in actions}}
+    for action, methods in needed.items():
+        for method in (set(methods) - {"Cancel"}) & set(interface_members("method")):
+            assert re.search(rf"\b{method}\b", told[action]), f"org.gatehouse1.5: {method} is missing under '{action}'"
+    assert set(interface_members("method")) <= {m for methods in needed.values() for m in methods} | {"Cancel"}
+
+
+def test_every_error_and_kind_of_job_is_told():
+    page = PAGES["org.gatehouse1.5"].read_text()
+    section = page.split(".Sh DIAGNOSTICS")[1].split(".Sh")[0]
+    told = {name for line in re.findall(r"(?m)^\.It Ic (.*)$", section) for name in re.findall(r"\w+", line)}
+    names = set(re.findall(r'BUS_ERROR_PREFIX "(\w+)"|"org\.gatehouse1\.Error\.(\w+)"', (ROOT / "src/base/names.h").read_text()))
+    assert {a or b for a, b in names} <= told, f"{names} {told}"
+    kinds = {k for path in (ROOT / "src").rglob("*.c") for k in re.findall(r'\bjob_new\([^"]*?"([a-z-]+)"', path.read_text())}
+    comment = re.search(r'<!-- ([^>]*) -->\s*<property name="Kind"', (ROOT / "src/bus/interfaces/org.gatehouse1.Job.xml").read_text())[1]
+    assert kinds and set(re.findall(r"`([a-z-]+)`", comment)) == kinds, f"kinds of jobs: {kinds}, told: {comment}"
 
 
 def test_mandoc_has_no_complaints():
