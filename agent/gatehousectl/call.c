@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "ctl.h"
+#include "tty-agent.h"
 
 #include "base/limits.h"
 #include "base/text.h"
@@ -51,29 +52,52 @@ int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error
     return status;
 }
 
+struct method_call {
+    const char *path, *interface, *method, *types;
+    bool interactive; /* a person may be asked for a password before it is answered */
+};
+
+static int call_once(struct ctl *c, const struct method_call *call, va_list ap, sd_bus_error *error,
+                     sd_bus_message **ret_reply)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
+    int r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, call->path, call->interface, call->method);
+
+    if (r >= 0 && call->types[0])
+        r = sd_bus_message_appendv(m, call->types, ap);
+    if (r >= 0)
+        sd_bus_message_set_auto_start(m, 0);
+    if (r >= 0 && call->interactive)
+        r = sd_bus_message_set_allow_interactive_authorization(m, 1);
+    if (r < 0)
+        return r;
+    return sd_bus_call(c->bus, m, CALL_TIMEOUT + (call->interactive ? POLKIT_PERSON_TIMEOUT : 0), error, ret_reply);
+}
+
 int ctl_call(struct ctl *c, const char *path, const char *interface, const char *method, sd_bus_message **ret_reply,
              const char *types, ...)
 {
-    _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
-    bool person = isatty(STDIN_FILENO) && geteuid() != 0;
-    va_list ap;
+    struct method_call call = {.path = path, .interface = interface, .method = method, .types = types};
+    va_list ap, again;
     int r = ctl_connect(c);
 
     if (r != 0)
         return r;
-    r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, interface, method);
     va_start(ap, types);
-    if (r >= 0 && types[0])
-        r = sd_bus_message_appendv(m, types, ap);
+    va_copy(again, ap);
+    r = call_once(c, &call, ap, &error, ret_reply);
+    /* A password would do, and somebody sits there who can type it. */
+    if (r < 0 && sd_bus_error_has_name(&error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED) &&
+        isatty(STDIN_FILENO)) {
+        sd_bus_error_free(&error);
+        call.interactive = true;
+        if (!c->host)
+            (void)tty_agent_open(); /* the session may have an agent of its own */
+        r = call_once(c, &call, again, &error, ret_reply);
+    }
+    va_end(again);
     va_end(ap);
-    if (r >= 0)
-        sd_bus_message_set_auto_start(m, 0);
-    /* Whoever sits there can type a password. */
-    if (r >= 0 && person)
-        r = sd_bus_message_set_allow_interactive_authorization(m, 1);
-    if (r >= 0)
-        r = sd_bus_call(c->bus, m, CALL_TIMEOUT + (person ? POLKIT_PERSON_TIMEOUT : 0), &error, ret_reply);
     return r < 0 ? ctl_failed(c, method, r, &error) : 0;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "tty-agent.h"
 #include "verbs.h"
 
 #include "base/log.h"
@@ -66,6 +67,7 @@ int main(int argc, char **argv)
         r = run(&c, &parsed);
     print_envelope(&c, answering(&c, &parsed), r);
     print_pager_end();
+    tty_agent_close();
     sd_bus_flush_close_unref(c.bus);
     json_object_put(c.result);
     free(parsed.argv);

@@ -13,6 +13,7 @@ import namespaces
 from agent_bench import sim_bench
 from dbus_client import SENDER, Client, Error
 from harness import Process, check, device_path, wait_for
+from terminal import CTL, Screen
 
 MANAGER, DEVICE, JOB = ("org.gatehouse1." + n for n in ("Manager", "Device", "Job"))
 ROOT, PROPERTIES = "/org/gatehouse1", "org.freedesktop.DBus.Properties"
@@ -264,5 +265,49 @@ def by_the_real_one(bench, job):
             check(e.name == ASKS and "without a password" in e.text, f"these are not polkit's words: {e}")
 
 
+ASKER = """#!/bin/sh
+echo "$$ $*" >>{log}
+eval "exec $2>&-"
+exec sleep 600
+"""
+
+
+@in_namespace
+def asked_at_the_terminal(bench, job):
+    """As systemctl does: polkit's agent for terminals is started once a password would do, not for what anybody may, and ended again.
+    Here it is a stand-in, which answers nothing; tests/system types a password to the real one."""
+    if not os.path.exists(POLKITD):
+        print("skipped: polkitd is not installed")
+        return
+    polkit = Process(bench, "polkitd", [POLKITD, "--no-debug"])
+    bench.processes.append(polkit)
+    polkit.start()
+    wait_for("polkit on the bus", lambda: not polkit.alive() or POLKIT in bench.busctl("list", "--no-legend").stdout)
+    if not polkit.alive():
+        print(f"skipped: polkitd does not run here: {polkit.text()}")
+        return
+    log, programs = bench.path("asked"), bench.path("programs")
+    os.mkdir(programs, 0o755)
+    os.chmod(programs, 0o755)
+    with open(log, "w", encoding="utf-8"), open(os.path.join(programs, "pkttyagent"), "w", encoding="utf-8") as f:
+        f.write(ASKER.format(log=log))
+    os.chmod(log, 0o666)
+    os.chmod(f.name, 0o755)
+
+    def call(*words, terminal=True):
+        command = ["setpriv", "--reuid", str(STRANGER), "--regid", str(STRANGER), "--clear-groups", harness.program(CTL), *words]
+        if not terminal:
+            return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  env={**os.environ, **bench.env, "PATH": f"{programs}:{os.environ['PATH']}"}, timeout=harness.DEADLINE).returncode
+        screen = Screen(bench, *command[1:], program=shutil.which("setpriv"), PATH=f"{programs}:{os.environ['PATH']}")
+        return screen.end()
+    check(call("list") == 0 and harness.read(log) == "", "looking asks nobody")
+    check(call("reload", terminal=False) == 5 and harness.read(log) == "", "a program is not asked")
+    check(call("reload") == 5, "nothing was typed, so it is refused")
+    asked = harness.read(log).split()
+    check(len(asked) == 4 and asked[1] == "--notify-fd" and asked[3] == "--fallback", asked)
+    check(not os.path.exists("/proc/" + asked[0]), "it was ended")
+
+
 if __name__ == "__main__":
-    harness.main(without_polkit, with_polkit, slow_and_vanishing, nobody_answers_for_it, each_waits_for_its_own_answer, by_the_real_one)
+    harness.main(without_polkit, with_polkit, slow_and_vanishing, nobody_answers_for_it, each_waits_for_its_own_answer, by_the_real_one, asked_at_the_terminal)

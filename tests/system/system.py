@@ -25,8 +25,8 @@ ROOT = packages.ROOT
 BUILD_DIR = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PLACE = os.path.join(BUILD_DIR, "system")
 PACKAGES = ("gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus", "gatehouse-plugin-ble")
-PEERS = ("mosquitto", "mosquitto-clients")
-INSIDE = ("inside.py", "console.py", "onair.py", "onboarding.py", "page.py")
+PEERS = ("mosquitto", "mosquitto-clients", "polkitd")
+INSIDE = ("inside.py", "console.py", "onair.py", "onboarding.py", "page.py", "person.py")
 GETTING_STARTED = os.path.join(ROOT, "doc", "getting-started.md")
 REPOSITORY = "deb [trusted=yes] file:/t/repo ./\n"
 # What a user answers; and so that the plugin is installed by a command of its own.
