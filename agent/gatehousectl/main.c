@@ -62,6 +62,12 @@ int main(int argc, char **argv)
     style_of_terminal(STDOUT_FILENO, &c.out);
     setlocale(LC_NUMERIC, "C"); /* numbers are typed and printed as they stand in configuration and JSON */
     log_init("gatehousectl", LOG_INFO);
+    if (argc > 1 && strcmp(argv[1], COMPLETE_WORD) == 0) {
+        r = complete(&c, argc - 2, argv + 2);
+        sd_bus_flush_close_unref(c.bus);
+        json_object_put(c.result);
+        return r;
+    }
     r = options_parse(&c, argc, argv, &parsed);
     if (r == 0)
         r = run(&c, &parsed);

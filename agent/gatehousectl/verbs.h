@@ -115,6 +115,10 @@ const struct verb *verb_find(int argc, char **argv, int *ret_words);
  * with 0, *ret->verb may be NULL where --help or --version make that right. */
 int options_parse(struct ctl *c, int argc, char **argv, struct parsed *ret);
 
+/* complete.c: what may follow these words, the last of which is being typed; for the shells' completion. */
+#define COMPLETE_WORD "__complete"
+int complete(struct ctl *c, int argc, char **argv);
+
 /* help.c */
 void help_all(FILE *to);
 void help_verb(const struct verb *verb, FILE *to);
