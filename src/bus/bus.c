@@ -193,12 +193,19 @@ static int set_up(struct bus *b)
     return r;
 }
 
+static void on_caller_gone(struct bus *b, const char *name)
+{
+    samples_gone(b, name);
+    managed_gone(b, name);
+}
+
 static void connect_again(struct bus *b)
 {
+    static const struct door_ops ops = {.cost = limits_cost, .gone = on_caller_gone, .ponged = samples_ponged};
     int r;
 
     disconnect(b);
-    r = door_open(b);
+    r = door_open(b, &ops);
     if (r >= 0)
         r = set_up(b);
     if (r < 0) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Check: what is wrong with the gateway, as far as the agent knows it. */
 #include "base/names.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 #include "doctor/doctor.h"
 
 int check_method(sd_bus_message *m, void *userdata, sd_bus_error *error)

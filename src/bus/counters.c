@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Properties of the manager for those who watch the gateway: what was counted since the start. */
 #include "base/names.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 
 #include <string.h>
 

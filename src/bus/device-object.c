@@ -3,7 +3,7 @@
 #include "base/map.h"
 #include "base/messages.h"
 #include "base/names.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 #include "bus/told.h"
 
 #include <assert.h>

@@ -23,6 +23,7 @@
 
 struct door {
     struct bus *bus;
+    const struct door_ops *ops;
     int fd;   /* to the bus; sd-bus writes to a copy of it */
     int pair; /* sd-bus reads at the other end; -EBADF: the bus is gone, and sd-bus has been told so by that */
     struct gate *gate;
@@ -279,7 +280,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t revents, void *userda
 
 static bool large(const char *path, const char *member, void *userdata)
 {
-    return limits_cost(((struct door *)userdata)->bus, path, member) > BUS_ANSWER_LARGE;
+    return ((struct door *)userdata)->ops->cost(((struct door *)userdata)->bus, path, member) > BUS_ANSWER_LARGE;
 }
 
 static int ask(const char *name, uint32_t *ret_serial, void *userdata)
@@ -336,7 +337,7 @@ static void on_pong(struct caller *one, enum caller_ping which, void *userdata)
     struct door *d = userdata;
 
     if (which == CALLER_PING_SAMPLES)
-        samples_ponged(d->bus, one->name);
+        d->ops->ponged(d->bus, one->name);
     else
         callers_ponged(one);
 }
@@ -345,8 +346,7 @@ static void on_gone(struct caller *one, void *userdata)
 {
     struct door *d = userdata;
 
-    samples_gone(d->bus, one->name);
-    managed_gone(d->bus, one->name);
+    d->ops->gone(d->bus, one->name);
 }
 
 enum letter_fate door_fate(const struct bus *b)
@@ -432,14 +432,14 @@ static int attach(struct door *d)
     return r < 0 ? r : sd_event_source_set_enabled(d->rest, SD_EVENT_OFF);
 }
 
-int door_open(struct bus *b)
+int door_open(struct bus *b, const struct door_ops *ops)
 {
     struct door *d = calloc(1, sizeof(*d));
     int r;
 
     if (!d)
         return -ENOMEM;
-    *d = (struct door){.bus = b, .fd = connect_socket(), .pair = -EBADF};
+    *d = (struct door){.bus = b, .ops = ops, .fd = connect_socket(), .pair = -EBADF};
     b->door = d;
     if (d->fd < 0)
         return d->fd;

@@ -9,8 +9,18 @@
 
 struct bus;
 
+/* Questions and news for those above; static. */
+struct door_ops {
+    /* Bytes that the answer to such a call may have. */
+    uint64_t (*cost)(struct bus *b, const char *path, const char *member);
+    /* A caller has left the bus. */
+    void (*gone)(struct bus *b, const char *name);
+    /* It has taken the samples that it was sent before it was pinged. */
+    void (*ponged)(struct bus *b, const char *name);
+};
+
 /* Connects, and sets b->connection, started, b->callers and b->door. */
-int door_open(struct bus *b);
+int door_open(struct bus *b, const struct door_ops *ops);
 /* All that holds callers or their users has been let go of. Closes b->connection too. */
 void door_close(struct bus *b);
 

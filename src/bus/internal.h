@@ -84,11 +84,6 @@ int bus_read_options(sd_bus_message *m, bus_option take, void *userdata, sd_bus_
 int bus_take_flag(sd_bus_message *m, const char *key, const char *wanted, bool *ret);
 int bus_take_compromised(sd_bus_message *m, const char *key, const char *signature, void *ret);
 
-/* vault.c: methods of the manager */
-int vault_method_rekey(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int vault_method_set_recovery_key(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int vault_method_backup(sd_bus_message *m, void *userdata, sd_bus_error *error);
-
 /* manager.c, device-object.c, job-object.c */
 int manager_register(struct bus *b);
 int device_object_register(struct bus *b);
@@ -122,30 +117,6 @@ void managed_device_gone(struct bus *b);
 void managed_gone(struct bus *b, const char *name);
 /* Whether an answer to this sender is in the making. */
 bool managed_under_way(const struct bus *b, const char *sender);
-
-/* counters.c: properties of the manager */
-int counters_get(sd_bus *connection, const char *path, const char *interface, const char *property,
-                 sd_bus_message *reply, void *userdata, sd_bus_error *error);
-
-/* provision.c: methods of the manager */
-int provision_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int export_call(sd_bus_message *m, void *userdata, sd_bus_error *error);
-
-/* summary.c: a method of the manager */
-int summary_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error);
-
-/* points.c: methods of a device */
-int points_method_write(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int points_method_read(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int points_method_get_samples(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int points_method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error *error);
-
-/* look.c: methods of the manager */
-int look_method_scan(sd_bus_message *m, void *userdata, sd_bus_error *error);
-int look_method_read_raw(sd_bus_message *m, void *userdata, sd_bus_error *error);
-
-/* check.c: a method of the manager */
-int check_method(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 /* changed.c */
 int changed_init(struct bus *b);

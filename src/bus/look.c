@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/names.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 #include "bus/value.h"
 
 #include <errno.h>

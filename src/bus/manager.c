@@ -2,7 +2,7 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 #include "doctor/doctor.h"
 
 #include <errno.h>

@@ -2,7 +2,7 @@
 /* Methods of a device that concern its points: Read, Write, and what is known of them. */
 #include "base/clock.h"
 #include "base/names.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 #include "bus/value.h"
 
 #include <errno.h>

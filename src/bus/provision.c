@@ -3,7 +3,7 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 
 #include <errno.h>
 #include <string.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* GetSummary of the manager. */
 #include "device/summary.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 
 static int append_counts(sd_bus_message *m, const char *key, const char *(*name)(unsigned state),
                          const uint32_t *counts, unsigned n)

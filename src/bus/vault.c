@@ -2,7 +2,7 @@
 /* The manager's methods on the vault as a whole. */
 #include "base/messages.h"
 #include "base/names.h"
-#include "bus/internal.h"
+#include "bus/methods.h"
 
 #include <errno.h>
 

@@ -28,12 +28,12 @@ int coap_endpoint_new(const struct coap_endpoint_options *options, struct coap_e
     ep->ops = options->ops;
     ep->userdata = options->userdata;
     ep->nstart = (uint8_t)nstart;
-    ep->datagram_max = ep->ceiling = (uint16_t)datagram_max;
-    ep->szx_max = szx;
-    ep->body_max = options->body_max ? options->body_max : COAP_BODY_MAX;
+    ep->size.datagram_max = ep->size.ceiling = (uint16_t)datagram_max;
+    ep->size.szx_max = szx;
+    ep->size.body_max = options->body_max ? options->body_max : COAP_BODY_MAX;
     ep->random.state = options->seed;
-    ep->keepalive = options->keepalive ? options->keepalive : USEC_INFINITY;
-    ep->deadline = ep->ping_at = ep->connected_at = USEC_INFINITY;
+    ep->idle.keepalive = options->keepalive ? options->keepalive : USEC_INFINITY;
+    ep->deadline = ep->idle.ping_at = ep->idle.connected_at = USEC_INFINITY;
     ep->connected = true;
     coap_rtt_init(&ep->rtt);
     coap_mids_init(&ep->mids, &ep->random);
@@ -50,9 +50,9 @@ static void destroy(struct coap_endpoint *ep)
 
 struct coap_endpoint *coap_endpoint_free(struct coap_endpoint *ep)
 {
-    if (!ep || ep->doomed)
+    if (!ep || ep->health.doomed)
         return NULL;
-    ep->doomed = true;
+    ep->health.doomed = true;
     coap_enter(ep, ep->now);
     while (ep->first)
         coap_exchange_finish(ep->first, -ECANCELED, NULL);
@@ -62,9 +62,9 @@ struct coap_endpoint *coap_endpoint_free(struct coap_endpoint *ep)
 
 uint8_t coap_endpoint_szx(const struct coap_endpoint *ep)
 {
-    uint8_t szx = ep->szx_max;
+    uint8_t szx = ep->size.szx_max;
 
-    while (szx > 0 && COAP_BLOCK_SIZE(szx) + BESIDE_BLOCK > ep->datagram_max)
+    while (szx > 0 && COAP_BLOCK_SIZE(szx) + BESIDE_BLOCK > ep->size.datagram_max)
         szx--;
     return szx;
 }
@@ -78,7 +78,7 @@ void coap_enter(struct coap_endpoint *ep, uint64_t now)
 /* Whether 4.29 or 5.03 keeps it from starting. */
 static bool held(const struct coap_endpoint *ep, const struct coap_exchange *x)
 {
-    return x->kind == COAP_REQUEST && !x->begun && ep->now < ep->hold_until;
+    return x->kind == COAP_REQUEST && !x->fate.begun && ep->now < ep->hold_until;
 }
 
 /* The first exchange that waits to send and whose turn it is; *ret_when: when some exchange's turn comes by time alone.
@@ -93,7 +93,7 @@ static struct coap_exchange *next_ready(struct coap_endpoint *ep, uint64_t *ret_
     if (!ep->connected)
         return NULL;
     for (struct coap_exchange *x = ep->first; x; x = x->next) {
-        if (x->state == COAP_SENT && (++outstanding >= ep->nstart || x->suspect))
+        if (x->state == COAP_SENT && (++outstanding >= ep->nstart || x->fate.suspect))
             return NULL;
         if (x->state != COAP_QUEUED || ready)
             continue;
@@ -102,7 +102,7 @@ static struct coap_exchange *next_ready(struct coap_endpoint *ep, uint64_t *ret_
         else
             ready = x;
     }
-    if (ready && ready->suspect && outstanding > 0)
+    if (ready && ready->fate.suspect && outstanding > 0)
         return NULL;
     if (ready) {
         *ret_when = coap_mids_when(&ep->mids, ep->now);
@@ -117,25 +117,25 @@ static uint64_t earliest(struct coap_endpoint *ep, uint64_t queue_when)
 {
     uint64_t when = MIN_OF(queue_when, coap_observations_deadline(ep));
 
-    when = MIN_OF(when, ep->ping_at);
+    when = MIN_OF(when, ep->idle.ping_at);
     for (struct coap_exchange *x = ep->first; x; x = x->next)
         if (x->state != COAP_QUEUED)
-            when = MIN_OF(when, x->deadline);
+            when = MIN_OF(when, x->out.deadline);
     return when;
 }
 
 /* Tells the owner what was found on the way; false when there is nothing (more) to tell. */
 static bool tell(struct coap_endpoint *ep)
 {
-    bool suspect, answered = ep->tell_answered;
+    bool suspect, answered = ep->health.tell_answered;
 
-    if (ep->doubt && ep->connected && !coap_exchange_ping_in_doubt(ep))
-        ep->suspect = ep->tell_suspect = true;
-    suspect = ep->tell_suspect;
-    ep->doubt = ep->tell_suspect = ep->tell_answered = false;
+    if (ep->health.doubt && ep->connected && !coap_exchange_ping_in_doubt(ep))
+        ep->health.suspect = ep->health.tell_suspect = true;
+    suspect = ep->health.tell_suspect;
+    ep->health.doubt = ep->health.tell_suspect = ep->health.tell_answered = false;
     if (answered && ep->ops->answered)
         ep->ops->answered(ep->userdata);
-    if (suspect && !ep->doomed && ep->ops->suspect)
+    if (suspect && !ep->health.doomed && ep->ops->suspect)
         ep->ops->suspect(ep->userdata);
     return suspect || answered;
 }
@@ -144,7 +144,7 @@ static void settle(struct coap_endpoint *ep)
 {
     uint64_t when = USEC_INFINITY;
 
-    while (!ep->doomed) {
+    while (!ep->health.doomed) {
         struct coap_exchange *x;
 
         if (tell(ep))
@@ -154,7 +154,7 @@ static void settle(struct coap_endpoint *ep)
             break;
         coap_exchange_start(x);
     }
-    if (ep->doomed)
+    if (ep->health.doomed)
         return;
     when = ep->connected ? earliest(ep, when) : USEC_INFINITY;
     if (when == ep->deadline)
@@ -168,14 +168,14 @@ void coap_leave(struct coap_endpoint *ep)
 {
     if (ep->depth == 1)
         settle(ep);
-    if (--ep->depth == 0 && ep->doomed)
+    if (--ep->depth == 0 && ep->health.doomed)
         destroy(ep);
 }
 
 int coap_endpoint_send(struct coap_endpoint *ep, const uint8_t *datagram, size_t n)
 {
-    ep->sent++;
-    ep->sent_at = ep->now;
+    ep->counts.sent++;
+    ep->idle.sent_at = ep->now;
     return ep->ops->send(ep->userdata, datagram, n);
 }
 
@@ -205,7 +205,7 @@ static bool is_duplicate(struct coap_endpoint *ep, const struct coap_message *m)
             continue;
         if (ep->now >= ep->dedup->seen[i].at + COAP_EXCHANGE_LIFETIME)
             continue;
-        ep->duplicates++;
+        ep->counts.duplicates++;
         if (m->type == COAP_CON)
             send_empty(ep, ep->dedup->seen[i].reply, m->mid);
         return true;
@@ -234,7 +234,7 @@ static void reply(struct coap_endpoint *ep, const struct coap_message *m, uint8_
 static struct coap_exchange *match_mid(struct coap_endpoint *ep, uint16_t mid)
 {
     for (struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->state != COAP_QUEUED && x->mid == mid)
+        if (x->state != COAP_QUEUED && x->out.mid == mid)
             return x;
     return NULL;
 }
@@ -267,7 +267,7 @@ static void receive_ack(struct coap_endpoint *ep, const struct coap_message *m)
 {
     struct coap_exchange *x = match_mid(ep, m->mid);
 
-    if (!x || (x->kind == COAP_REQUEST && !x->confirmable))
+    if (!x || (x->kind == COAP_REQUEST && !x->out.confirmable))
         return;
     if (m->code == COAP_EMPTY) {
         coap_exchange_heard(x, true);
@@ -275,17 +275,17 @@ static void receive_ack(struct coap_endpoint *ep, const struct coap_message *m)
             coap_exchange_finish(x, 0, NULL); /* some answer pings so */
         } else if (x->state == COAP_SENT) {
             x->state = COAP_WAITING;
-            x->deadline = ep->now + COAP_SEPARATE_TIMEOUT;
+            x->out.deadline = ep->now + COAP_SEPARATE_TIMEOUT;
         }
         return;
     }
     if (!has_token(x, m)) {
-        ep->unknown_token++;
+        ep->counts.unknown_token++;
         return;
     }
     coap_exchange_heard(x, true);
     if (coap_message_unsupported(m)) {
-        ep->rejected++;
+        ep->counts.rejected++;
         coap_exchange_finish(x, -EBADMSG, NULL);
         return;
     }
@@ -303,14 +303,14 @@ static void receive_response(struct coap_endpoint *ep, const struct coap_message
     x = match_token(ep, m);
     o = x ? NULL : coap_observations_match(ep, m);
     if (!x && !o) {
-        ep->unknown_token++;
+        ep->counts.unknown_token++;
         reply(ep, m, COAP_RST);
         return;
     }
     if (x)
         coap_exchange_heard(x, false);
     if (coap_message_unsupported(m)) {
-        ep->rejected++;
+        ep->counts.rejected++;
         reply(ep, m, COAP_RST);
         if (x)
             coap_exchange_finish(x, -EBADMSG, NULL);
@@ -335,14 +335,14 @@ static void dispatch(struct coap_endpoint *ep, const struct coap_message *m)
         if (response || m->code == COAP_EMPTY)
             receive_ack(ep, m);
         else
-            ep->rejected++;
+            ep->counts.rejected++;
     } else if (response) {
         receive_response(ep, m);
     } else if (m->code == COAP_EMPTY && m->type == COAP_CON) {
         send_empty(ep, COAP_RST, m->mid); /* ping */
     } else {
         /* Requests (we serve nothing), and codes that nobody has defined. */
-        ep->rejected++;
+        ep->counts.rejected++;
         reject(ep, m->type, m->mid);
     }
 }
@@ -351,17 +351,17 @@ void coap_endpoint_receive(struct coap_endpoint *ep, uint64_t now, const uint8_t
 {
     struct coap_message m;
 
-    if (ep->doomed)
+    if (ep->health.doomed)
         return;
     coap_enter(ep, now);
-    ep->received++;
+    ep->counts.received++;
     if (coap_message_parse(datagram, n, &m) == 0) {
         dispatch(ep, &m);
     } else {
         uint8_t type;
         uint16_t mid;
 
-        ep->malformed++;
+        ep->counts.malformed++;
         if (coap_message_parse_header(datagram, n, &type, &mid) == 0)
             reject(ep, type, mid);
     }
@@ -378,10 +378,10 @@ uint64_t coap_endpoint_deadline(const struct coap_endpoint *ep)
 /* Set anew only when it has come, so that it costs the messages in between nothing. */
 static void schedule_ping(struct coap_endpoint *ep)
 {
-    uint64_t half = ep->keepalive / 2, early = MIN_OF(half / 4, COAP_PING_EARLY);
+    uint64_t half = ep->idle.keepalive / 2, early = MIN_OF(half / 4, COAP_PING_EARLY);
 
-    if (ep->keepalive != USEC_INFINITY)
-        ep->ping_at = MAX_OF(ep->sent_at + half, ep->now) + coap_random_upto(&ep->random, half - early);
+    if (ep->idle.keepalive != USEC_INFINITY)
+        ep->idle.ping_at = MAX_OF(ep->idle.sent_at + half, ep->now) + coap_random_upto(&ep->random, half - early);
 }
 
 /* Outstanding messages are sent again if unanswered. A request that was acknowledged, and that the peer holds
@@ -397,9 +397,9 @@ static bool is_outstanding(const struct coap_endpoint *ep)
 /* A young session is silent if nothing was sent since its first seconds: see COAP_SETTLE_AFTER. */
 static bool is_silent(const struct coap_endpoint *ep)
 {
-    if (ep->connected_at != USEC_INFINITY)
-        return ep->sent_at < ep->connected_at + COAP_SETTLED_BY;
-    return ep->now - ep->sent_at >= ep->keepalive / 2;
+    if (ep->idle.connected_at != USEC_INFINITY)
+        return ep->idle.sent_at < ep->idle.connected_at + COAP_SETTLED_BY;
+    return ep->now - ep->idle.sent_at >= ep->idle.keepalive / 2;
 }
 
 static void look_for_silence(struct coap_endpoint *ep)
@@ -410,16 +410,16 @@ static void look_for_silence(struct coap_endpoint *ep)
             coap_exchange_ping_now(ep);
         else
             (void)coap_ping(ep, ep->now, NULL, NULL, NULL);
-        ep->sent_at = ep->now;
+        ep->idle.sent_at = ep->now;
     }
-    ep->connected_at = USEC_INFINITY;
+    ep->idle.connected_at = USEC_INFINITY;
     schedule_ping(ep);
 }
 
 static struct coap_exchange *first_due(const struct coap_endpoint *ep)
 {
     for (struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->state != COAP_QUEUED && x->deadline <= ep->now)
+        if (x->state != COAP_QUEUED && x->out.deadline <= ep->now)
             return x;
     return NULL;
 }
@@ -428,14 +428,14 @@ void coap_endpoint_tick(struct coap_endpoint *ep, uint64_t now)
 {
     struct coap_exchange *x;
 
-    if (ep->doomed)
+    if (ep->health.doomed)
         return;
     coap_enter(ep, now);
-    while (ep->connected && !ep->doomed && (x = first_due(ep)))
+    while (ep->connected && !ep->health.doomed && (x = first_due(ep)))
         coap_exchange_expire(x);
-    if (ep->connected && !ep->doomed)
+    if (ep->connected && !ep->health.doomed)
         coap_observations_tick(ep);
-    if (ep->connected && !ep->doomed && ep->ping_at <= ep->now)
+    if (ep->connected && !ep->health.doomed && ep->idle.ping_at <= ep->now)
         look_for_silence(ep);
     coap_leave(ep);
 }
@@ -443,20 +443,20 @@ void coap_endpoint_tick(struct coap_endpoint *ep, uint64_t now)
 void coap_endpoint_set_datagram_max(struct coap_endpoint *ep, size_t datagram_max)
 {
     datagram_max = MAX_OF(datagram_max, (size_t)COAP_DATAGRAM_MIN);
-    ep->ceiling = (uint16_t)MIN_OF(datagram_max, (size_t)COAP_DATAGRAM_LIMIT);
-    ep->datagram_max = (uint16_t)coap_path_max(&ep->path, ep->ceiling, ep->now);
-    if (ep->doomed)
+    ep->size.ceiling = (uint16_t)MIN_OF(datagram_max, (size_t)COAP_DATAGRAM_LIMIT);
+    ep->size.datagram_max = (uint16_t)coap_path_max(&ep->size.path, ep->size.ceiling, ep->now);
+    if (ep->health.doomed)
         return;
     coap_enter(ep, ep->now);
     for (struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->state == COAP_SENT && x->wire_size > ep->datagram_max)
+        if (x->state == COAP_SENT && x->out.wire_size > ep->size.datagram_max)
             x->state = COAP_QUEUED; /* cannot have arrived: anew, in smaller blocks */
     coap_leave(ep);
 }
 
 void coap_endpoint_disconnected(struct coap_endpoint *ep, uint64_t now)
 {
-    if (ep->doomed)
+    if (ep->health.doomed)
         return;
     coap_enter(ep, now);
     ep->connected = false;
@@ -466,25 +466,25 @@ void coap_endpoint_disconnected(struct coap_endpoint *ep, uint64_t now)
 static struct coap_exchange *first_secret(const struct coap_endpoint *ep)
 {
     for (struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->secret)
+        if (x->ask.secret)
             return x;
     return NULL;
 }
 
 void coap_endpoint_ends(struct coap_endpoint *ep, enum coap_end end)
 {
-    ep->end = end;
+    ep->health.end = end;
 }
 
 size_t coap_endpoint_path_bound(const struct coap_endpoint *ep)
 {
-    return ep->path.bound < ep->ceiling ? ep->path.bound : 0;
+    return ep->size.path.bound < ep->size.ceiling ? ep->size.path.bound : 0;
 }
 
 bool coap_endpoint_asks(const struct coap_endpoint *ep)
 {
     for (const struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->kind == COAP_REQUEST && x->confirmable && x->begun && x->state != COAP_QUEUED)
+        if (x->kind == COAP_REQUEST && x->out.confirmable && x->fate.begun && x->state != COAP_QUEUED)
             return true;
     return false;
 }
@@ -497,50 +497,51 @@ static struct coap_exchange *find_blamed(struct coap_endpoint *ep)
     unsigned n = 0;
 
     for (struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x->kind == COAP_REQUEST && x->confirmable && x->begun && x->state != COAP_QUEUED) {
+        if (x->kind == COAP_REQUEST && x->out.confirmable && x->fate.begun && x->state != COAP_QUEUED) {
             n++;
             blamed = x;
         }
-    if (ep->end == COAP_END_OTHER || n == 0)
+    if (ep->health.end == COAP_END_OTHER || n == 0)
         return NULL;
     if (n > 1) {
         for (struct coap_exchange *x = ep->first; x; x = x->next)
-            x->suspect |= x->kind == COAP_REQUEST && x->confirmable && x->begun && x->state != COAP_QUEUED;
+            x->fate.suspect |=
+                x->kind == COAP_REQUEST && x->out.confirmable && x->fate.begun && x->state != COAP_QUEUED;
         return NULL;
     }
-    blamed->suspect = true;
-    return ++blamed->ends >= blamed->patience ? blamed : NULL;
+    blamed->fate.suspect = true;
+    return ++blamed->fate.ends >= blamed->fate.patience ? blamed : NULL;
 }
 
 void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
 {
     struct coap_exchange *x, *blamed;
-    int r = ep->end == COAP_END_HUNG_UP ? -ECONNABORTED : -ETIMEDOUT;
+    int r = ep->health.end == COAP_END_HUNG_UP ? -ECONNABORTED : -ETIMEDOUT;
 
-    if (ep->doomed)
+    if (ep->health.doomed)
         return;
     coap_enter(ep, now);
     blamed = find_blamed(ep);
-    ep->end = COAP_END_OTHER;
+    ep->health.end = COAP_END_OTHER;
     ep->connected = true;
-    ep->sent_at = ep->connected_at = ep->now;
-    if (ep->keepalive != USEC_INFINITY)
-        ep->ping_at = ep->now + COAP_SETTLE_AFTER + coap_random_upto(&ep->random, COAP_SETTLE_JITTER);
-    ep->suspect = ep->tell_suspect = ep->tell_answered = ep->doubt = false;
-    ep->unanswered = 0;
+    ep->idle.sent_at = ep->idle.connected_at = ep->now;
+    if (ep->idle.keepalive != USEC_INFINITY)
+        ep->idle.ping_at = ep->now + COAP_SETTLE_AFTER + coap_random_upto(&ep->random, COAP_SETTLE_JITTER);
+    ep->health.suspect = ep->health.tell_suspect = ep->health.tell_answered = ep->health.doubt = false;
+    ep->health.unanswered = 0;
     /* The peer's message ids are another session's now (RFC 7252 section 9.1.1). */
     free(ep->dedup);
     ep->dedup = NULL;
-    if (ep->doubt_ping)
-        coap_exchange_finish(ep->doubt_ping, -ECANCELED, NULL);
-    while (!ep->doomed && (x = first_secret(ep)))
+    if (ep->health.doubt_ping)
+        coap_exchange_finish(ep->health.doubt_ping, -ECANCELED, NULL);
+    while (!ep->health.doomed && (x = first_secret(ep)))
         coap_exchange_finish(x, -ECANCELED, NULL);
-    if (!ep->doomed)
+    if (!ep->health.doomed)
         coap_observations_reconnect(ep);
-    for (x = ep->doomed ? NULL : ep->first; x; x = x->next)
-        if (x->begun && (x->kind == COAP_PING || x->confirmable))
+    for (x = ep->health.doomed ? NULL : ep->first; x; x = x->next)
+        if (x->fate.begun && (x->kind == COAP_PING || x->out.confirmable))
             coap_exchange_rewind(x);
-    for (x = ep->doomed ? NULL : ep->first; x; x = x->next)
+    for (x = ep->health.doomed ? NULL : ep->first; x; x = x->next)
         if (x == blamed)
             break;
     if (x)
@@ -550,19 +551,19 @@ void coap_endpoint_reconnected(struct coap_endpoint *ep, uint64_t now)
 
 bool coap_endpoint_stale(const struct coap_endpoint *ep)
 {
-    return ep->suspect;
+    return ep->health.suspect;
 }
 
 void coap_endpoint_statistics(const struct coap_endpoint *ep, struct coap_statistics *ret)
 {
     *ret = (struct coap_statistics){
-        .sent = ep->sent,
-        .received = ep->received,
-        .retransmitted = ep->retransmitted,
-        .duplicates = ep->duplicates,
-        .malformed = ep->malformed,
-        .unknown_token = ep->unknown_token,
-        .rejected = ep->rejected,
+        .sent = ep->counts.sent,
+        .received = ep->counts.received,
+        .retransmitted = ep->counts.retransmitted,
+        .duplicates = ep->counts.duplicates,
+        .malformed = ep->counts.malformed,
+        .unknown_token = ep->counts.unknown_token,
+        .rejected = ep->counts.rejected,
         .rtt = ep->rtt.srtt,
         .rto = ep->rtt.rto,
         .loss_permille = (uint32_t)((uint64_t)ep->loss.share * 1000 / 65536),

@@ -29,6 +29,48 @@ struct coap_observation;
 /* A ping is an empty confirmable message, answered by RST (RFC 7252 section 4.3). */
 enum coap_kind { COAP_REQUEST, COAP_PING };
 
+/* The request as its owner made it. */
+struct coap_ask {
+    const char *path;
+    const uint8_t *payload;
+    size_t payload_size;
+    int content_format, accept;
+    int observe;           /* value of the Observe option, -1: none */
+    uint16_t wants_option; /* 0: none */
+    uint8_t method;
+    bool non;
+    bool secret;    /* the payload is wiped */
+    bool divisible; /* is given back rather than sent in smaller blocks */
+};
+
+/* The last message of an exchange. */
+struct coap_out {
+    uint64_t sent_at; /* its first transmission */
+    uint64_t timeout, deadline;
+    uint16_t mid;
+    uint16_t wire_size;
+    uint8_t transmissions;
+    uint8_t szx; /* the largest block that it knew of */
+    bool confirmable;
+};
+
+/* RFC 9175. */
+struct coap_tags {
+    bool tagged;
+    uint8_t echo_size;
+    uint8_t request_tag[COAP_REQUEST_TAG_SIZE];
+    uint8_t echo[COAP_ECHO_MAX];
+};
+
+/* Chances of a request, over messages and sessions. */
+struct coap_fate {
+    uint8_t restarts;
+    bool spared;            /* the session was given another chance while it was out */
+    bool begun;             /* something was sent: 4.29 and 5.03 of others do not hold it any more */
+    bool suspect;           /* goes out when nothing else is under way */
+    uint8_t ends, patience; /* of sessions with it alone unanswered, and how many it is kept for */
+};
+
 struct coap_exchange {
     struct uplink_call call; /* the first: is cast to this */
     struct coap_exchange *previous, *next;
@@ -36,37 +78,15 @@ struct coap_exchange {
     uplink_done done; /* may be NULL */
     void *userdata;
     enum coap_kind kind;
-    const char *path; /* of a request */
-    const uint8_t *payload;
-    size_t payload_size;
-    uint64_t sent_at; /* the last message's first transmission */
-    uint64_t timeout, deadline;
+    enum coap_exchange_state state;
+    struct coap_ask ask;
+    struct coap_out out;
     struct coap_block1 block1;
     struct coap_block2 block2;
-    int content_format, accept;
-    int observe; /* value of the Observe option, -1: none */
-    uint16_t mid;
-    uint16_t wire_size;    /* of the last message */
-    uint16_t wants_option; /* 0: none */
-    uint8_t state;         /* enum coap_exchange_state */
-    uint8_t method;
-    uint8_t transmissions;
-    uint8_t restarts;
-    uint8_t szx;      /* the largest block that the last message knew of */
-    bool non;         /* as asked for */
-    bool secret;      /* the payload is wiped */
-    bool confirmable; /* as sent */
-    bool spared;      /* the session was given another chance while it was out */
-    bool begun;       /* something was sent: 4.29 and 5.03 of others do not hold it any more */
+    struct coap_tags tags;
+    struct coap_fate fate;
     bool has_token;
-    bool suspect;           /* goes out when nothing else is under way */
-    bool divisible;         /* is given back rather than sent in smaller blocks */
-    uint8_t ends, patience; /* of sessions with it alone unanswered, and how many it is kept for */
-    bool tagged;
-    uint8_t echo_size;
     uint8_t token[COAP_TOKEN_SIZE];
-    uint8_t request_tag[COAP_REQUEST_TAG_SIZE];
-    uint8_t echo[COAP_ECHO_MAX];
     char data[]; /* path, payload */
 };
 
@@ -81,32 +101,54 @@ struct coap_dedup {
     unsigned next;
 };
 
+struct coap_counts {
+    uint64_t sent, received, retransmitted, duplicates, malformed, unknown_token, rejected;
+};
+
+/* When something was last said, and when a ping is due. */
+struct coap_idle {
+    uint64_t keepalive, sent_at, ping_at; /* ping_at: when to look whether a ping is due; USEC_INFINITY: never */
+    uint64_t connected_at;                /* USEC_INFINITY: the session's first ping was sent, or not needed */
+    uint64_t heard_at;                    /* when the peer last answered anything */
+};
+
+/* How large messages may be. */
+struct coap_size {
+    size_t body_max;
+    uint16_t datagram_max, ceiling; /* as the path is known, and as the owner has set it */
+    uint8_t szx_max;
+    struct coap_path path;
+};
+
+/* Whether the session lives. */
+struct coap_health {
+    struct coap_exchange *doubt_ping; /* a ping, in doubt whether the session lives; or NULL */
+    uint64_t row_from;                /* transmissions before this do not add to `unanswered` */
+    unsigned unanswered;
+    enum coap_end end;
+    bool suspect, doomed;
+    bool tell_suspect, tell_answered;
+    bool doubt; /* more went unanswered than is usual, if not more than the loss explains */
+};
+
 struct coap_endpoint {
     const struct coap_endpoint_ops *ops;
     void *userdata;
     struct coap_exchange *first, *last; /* in the order of the calls */
-    struct coap_exchange *doubt_ping;   /* a ping, in doubt whether the session lives; or NULL */
     struct coap_observation *observations;
     struct coap_dedup *dedup; /* made when the peer first sends something of its own */
     struct coap_random random;
     struct coap_mids mids;
     struct coap_rtt rtt;
     struct coap_loss loss;
+    struct coap_idle idle;
+    struct coap_size size;
+    struct coap_health health;
+    struct coap_counts counts;
     uint64_t now, deadline, hold_until;
-    uint64_t keepalive, sent_at, ping_at; /* ping_at: when to look whether a ping is due; USEC_INFINITY: never */
-    uint64_t connected_at;                /* USEC_INFINITY: the session's first ping was sent, or not needed */
-    uint64_t row_from;                    /* transmissions before this do not add to `unanswered` */
-    uint64_t sent, received, retransmitted, duplicates, malformed, unknown_token, rejected;
-    size_t body_max;
-    unsigned n_exchanges, unanswered, depth;
-    uint16_t datagram_max, ceiling; /* as the path is known, and as the owner has set it */
-    struct coap_path path;
-    uint64_t heard_at; /* when the peer last answered anything */
-    enum coap_end end;
-    uint8_t nstart, szx_max;
-    bool connected, suspect, doomed;
-    bool tell_suspect, tell_answered;
-    bool doubt; /* more went unanswered than is usual, if not more than the loss explains */
+    unsigned n_exchanges, depth;
+    uint8_t nstart;
+    bool connected;
 };
 
 void coap_enter(struct coap_endpoint *ep, uint64_t now);

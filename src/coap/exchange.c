@@ -19,7 +19,7 @@ static int check_request(const struct coap_endpoint *ep, const struct uplink_req
         return -EINVAL;
     if (m.n_options + COAP_OTHER_OPTIONS_MAX > COAP_OPTIONS_MAX)
         return -EINVAL;
-    return request->payload_size > ep->body_max ? -EMSGSIZE : 0;
+    return request->payload_size > ep->size.body_max ? -EMSGSIZE : 0;
 }
 
 static void cancel(struct uplink_call *call)
@@ -44,8 +44,8 @@ static struct coap_exchange *append(struct coap_endpoint *ep, enum coap_kind kin
     x->kind = kind;
     x->done = done;
     x->userdata = userdata;
-    x->observe = x->content_format = x->accept = -1;
-    x->patience = UPLINK_ENDS;
+    x->ask.observe = x->ask.content_format = x->ask.accept = -1;
+    x->fate.patience = UPLINK_ENDS;
     x->previous = ep->last;
     *(ep->last ? &ep->last->next : &ep->first) = x;
     ep->last = x;
@@ -61,22 +61,22 @@ int coap_exchange_new(struct coap_endpoint *ep, const struct uplink_request *req
 
     if (!x)
         return -ENOMEM;
-    x->method = request->method;
-    x->content_format = request->content_format;
-    x->accept = request->accept;
-    x->wants_option = request->wants_option;
-    x->non = request->non;
-    x->suspect = request->suspect;
-    x->divisible = request->divisible;
-    x->secret = request->secret;
+    x->ask.method = request->method;
+    x->ask.content_format = request->content_format;
+    x->ask.accept = request->accept;
+    x->ask.wants_option = request->wants_option;
+    x->ask.non = request->non;
+    x->fate.suspect = request->suspect;
+    x->ask.divisible = request->divisible;
+    x->ask.secret = request->secret;
     if (request->ends)
-        x->patience = (uint8_t)request->ends;
+        x->fate.patience = (uint8_t)request->ends;
     memcpy(x->data, request->target, path_size);
-    x->path = x->data;
+    x->ask.path = x->data;
     if (request->payload_size > 0) {
         memcpy(x->data + path_size, request->payload, request->payload_size);
-        x->payload = (const uint8_t *)x->data + path_size;
-        x->payload_size = request->payload_size;
+        x->ask.payload = (const uint8_t *)x->data + path_size;
+        x->ask.payload_size = request->payload_size;
     }
     *ret = x;
     return 0;
@@ -95,43 +95,43 @@ void coap_exchange_finish(struct coap_exchange *x, int r, const struct uplink_re
     *(x->previous ? &x->previous->next : &ep->first) = x->next;
     *(x->next ? &x->next->previous : &ep->last) = x->previous;
     ep->n_exchanges--;
-    if (ep->doubt_ping == x)
-        ep->doubt_ping = NULL;
+    if (ep->health.doubt_ping == x)
+        ep->health.doubt_ping = NULL;
     if (x->done)
         x->done(r, response, x->userdata);
     coap_block2_done(&x->block2);
-    if (x->secret && x->payload_size > 0)
-        gnutls_memset(x->data + ((const char *)x->payload - x->data), 0, x->payload_size);
+    if (x->ask.secret && x->ask.payload_size > 0)
+        gnutls_memset(x->data + ((const char *)x->ask.payload - x->data), 0, x->ask.payload_size);
     free(x);
 }
 
 static int add_payload(struct coap_exchange *x, struct coap_message *m)
 {
-    struct coap_block block = coap_block1_current(&x->block1, x->payload_size, &m->payload_size);
+    struct coap_block block = coap_block1_current(&x->block1, x->ask.payload_size, &m->payload_size);
     int r = 0;
 
-    m->payload = x->payload + x->block1.offset;
+    m->payload = x->ask.payload + x->block1.offset;
     if (!x->block1.active)
         return 0;
-    if (!x->tagged) {
-        coap_random_bytes(&x->ep->random, x->request_tag, sizeof(x->request_tag));
-        x->tagged = true;
+    if (!x->tags.tagged) {
+        coap_random_bytes(&x->ep->random, x->tags.request_tag, sizeof(x->tags.request_tag));
+        x->tags.tagged = true;
     }
     r = coap_message_add_uint(m, COAP_OPT_BLOCK1, coap_block_value(&block));
     if (r >= 0 && x->block1.offset == 0)
-        r = coap_message_add_uint(m, COAP_OPT_SIZE1, (uint32_t)x->payload_size);
+        r = coap_message_add_uint(m, COAP_OPT_SIZE1, (uint32_t)x->ask.payload_size);
     if (r >= 0)
-        r = coap_message_add(m, COAP_OPT_REQUEST_TAG, x->request_tag, sizeof(x->request_tag));
+        r = coap_message_add(m, COAP_OPT_REQUEST_TAG, x->tags.request_tag, sizeof(x->tags.request_tag));
     return r;
 }
 
 static int add_block2(const struct coap_exchange *x, struct coap_message *m)
 {
-    struct coap_block block = {.szx = x->szx};
+    struct coap_block block = {.szx = x->out.szx};
 
     if (x->block2.active)
         block = coap_block2_wanted(&x->block2);
-    else if (block.szx == COAP_SZX_MAX || (x->method != COAP_GET && x->method != COAP_FETCH))
+    else if (block.szx == COAP_SZX_MAX || (x->ask.method != COAP_GET && x->ask.method != COAP_FETCH))
         return 0; /* nothing to negotiate yet */
     return coap_message_add_uint(m, COAP_OPT_BLOCK2, coap_block_value(&block));
 }
@@ -141,26 +141,27 @@ static int build(struct coap_exchange *x, struct coap_message *m, uint8_t *path_
 {
     /* Further blocks of a response are requested without the body, except by FETCH, whose body is part of the request.
      */
-    bool with_payload = x->payload_size > 0 && (!x->block2.active || (x->method == COAP_FETCH && !x->block1.active));
+    bool with_payload =
+        x->ask.payload_size > 0 && (!x->block2.active || (x->ask.method == COAP_FETCH && !x->block1.active));
     int r;
 
     memcpy(m->token, x->token, sizeof(m->token));
     m->token_size = sizeof(m->token);
-    r = coap_message_add_path(m, x->path, path_buf, path_size);
-    if (r >= 0 && x->observe >= 0)
-        r = coap_message_add_uint(m, COAP_OPT_OBSERVE, (uint32_t)x->observe);
-    if (r >= 0 && with_payload && x->content_format >= 0)
-        r = coap_message_add_uint(m, COAP_OPT_CONTENT_FORMAT, (uint32_t)x->content_format);
-    if (r >= 0 && x->accept >= 0)
-        r = coap_message_add_uint(m, COAP_OPT_ACCEPT, (uint32_t)x->accept);
+    r = coap_message_add_path(m, x->ask.path, path_buf, path_size);
+    if (r >= 0 && x->ask.observe >= 0)
+        r = coap_message_add_uint(m, COAP_OPT_OBSERVE, (uint32_t)x->ask.observe);
+    if (r >= 0 && with_payload && x->ask.content_format >= 0)
+        r = coap_message_add_uint(m, COAP_OPT_CONTENT_FORMAT, (uint32_t)x->ask.content_format);
+    if (r >= 0 && x->ask.accept >= 0)
+        r = coap_message_add_uint(m, COAP_OPT_ACCEPT, (uint32_t)x->ask.accept);
     if (r >= 0)
         r = add_block2(x, m);
     if (r >= 0 && with_payload)
         r = add_payload(x, m);
-    if (r >= 0 && x->echo_size > 0)
-        r = coap_message_add(m, COAP_OPT_ECHO, x->echo, x->echo_size);
-    if (r >= 0 && x->wants_option != 0)
-        r = coap_message_add(m, x->wants_option, NULL, 0);
+    if (r >= 0 && x->tags.echo_size > 0)
+        r = coap_message_add(m, COAP_OPT_ECHO, x->tags.echo, x->tags.echo_size);
+    if (r >= 0 && x->ask.wants_option != 0)
+        r = coap_message_add(m, x->ask.wants_option, NULL, 0);
     return r;
 }
 
@@ -169,7 +170,7 @@ static int build(struct coap_exchange *x, struct coap_message *m, uint8_t *path_
 static ssize_t encode(struct coap_exchange *x, uint8_t *buf, size_t size)
 {
     if (x->kind == COAP_PING) {
-        struct coap_message ping = {.type = COAP_CON, .mid = x->mid};
+        struct coap_message ping = {.type = COAP_CON, .mid = x->out.mid};
 
         return coap_message_write(&ping, buf, size);
     }
@@ -178,18 +179,18 @@ static ssize_t encode(struct coap_exchange *x, uint8_t *buf, size_t size)
         uint8_t path_buf[COAP_PATH_MAX];
         ssize_t n;
 
-        m.code = x->method;
-        m.mid = x->mid;
+        m.code = x->ask.method;
+        m.mid = x->out.mid;
         m.n_options = 0;
         m.payload_size = 0;
         n = build(x, &m, path_buf, sizeof(path_buf));
-        x->confirmable = !x->non || x->block1.active || x->block2.active;
-        m.type = x->confirmable ? COAP_CON : COAP_NON;
+        x->out.confirmable = !x->ask.non || x->block1.active || x->block2.active;
+        m.type = x->out.confirmable ? COAP_CON : COAP_NON;
         if (n >= 0)
             n = coap_message_write(&m, buf, size);
         if (n != -ENOBUFS)
             return n;
-        if (m.payload_size == 0 || !coap_block1_shrink(&x->block1, x->payload_size))
+        if (m.payload_size == 0 || !coap_block1_shrink(&x->block1, x->ask.payload_size))
             return -EMSGSIZE;
     }
 }
@@ -198,16 +199,16 @@ static void transmit(struct coap_exchange *x)
 {
     struct coap_endpoint *ep = x->ep;
     uint8_t buf[COAP_DATAGRAM_LIMIT];
-    ssize_t n = encode(x, buf, ep->datagram_max);
+    ssize_t n = encode(x, buf, ep->size.datagram_max);
     int r;
 
     if (n < 0) {
         coap_exchange_finish(x, (int)n, NULL);
         return;
     }
-    x->wire_size = (uint16_t)n;
+    x->out.wire_size = (uint16_t)n;
     r = coap_endpoint_send(ep, buf, (size_t)n);
-    if (x->secret)
+    if (x->ask.secret)
         gnutls_memset(buf, 0, sizeof(buf));
     /* If the owner set another limit, it has put x back into the queue. */
     if (r == -EMSGSIZE && x->state != COAP_QUEUED)
@@ -218,21 +219,21 @@ void coap_exchange_start(struct coap_exchange *x)
 {
     struct coap_endpoint *ep = x->ep;
 
-    if (!coap_mids_take(&ep->mids, ep->now, &x->mid))
+    if (!coap_mids_take(&ep->mids, ep->now, &x->out.mid))
         return;
     if (!x->has_token)
         coap_random_bytes(&ep->random, x->token, sizeof(x->token));
     x->has_token = true;
-    ep->datagram_max = (uint16_t)coap_path_max(&ep->path, ep->ceiling, ep->now);
-    x->szx = coap_endpoint_szx(ep);
-    if (!x->begun)
-        coap_block1_init(&x->block1, x->payload_size, x->szx);
-    x->begun = true;
+    ep->size.datagram_max = (uint16_t)coap_path_max(&ep->size.path, ep->size.ceiling, ep->now);
+    x->out.szx = coap_endpoint_szx(ep);
+    if (!x->fate.begun)
+        coap_block1_init(&x->block1, x->ask.payload_size, x->out.szx);
+    x->fate.begun = true;
     x->state = COAP_SENT;
-    x->transmissions = 1;
-    x->sent_at = ep->now;
-    x->timeout = coap_rtt_timeout(&ep->rtt, &ep->random);
-    x->deadline = ep->now + x->timeout;
+    x->out.transmissions = 1;
+    x->out.sent_at = ep->now;
+    x->out.timeout = coap_rtt_timeout(&ep->rtt, &ep->random);
+    x->out.deadline = ep->now + x->out.timeout;
     transmit(x);
 }
 
@@ -241,16 +242,16 @@ static void count_unanswered(const struct coap_exchange *x)
 {
     struct coap_endpoint *ep = x->ep;
 
-    if (x->deadline - x->timeout < ep->row_from)
+    if (x->out.deadline - x->out.timeout < ep->health.row_from)
         return;
-    ep->row_from = ep->now;
-    ep->unanswered++;
-    if (ep->suspect)
+    ep->health.row_from = ep->now;
+    ep->health.unanswered++;
+    if (ep->health.suspect)
         return;
-    if (ep->unanswered >= coap_loss_tolerated(&ep->loss))
-        ep->suspect = ep->tell_suspect = true;
+    if (ep->health.unanswered >= coap_loss_tolerated(&ep->loss))
+        ep->health.suspect = ep->health.tell_suspect = true;
     else
-        ep->doubt = ep->unanswered >= COAP_UNANSWERED_DOUBTED;
+        ep->health.doubt = ep->health.unanswered >= COAP_UNANSWERED_DOUBTED;
 }
 
 void coap_exchange_expire(struct coap_exchange *x)
@@ -264,14 +265,14 @@ void coap_exchange_expire(struct coap_exchange *x)
     if (coap_exchange_too_large(x))
         return;
     count_unanswered(x);
-    if (x->kind == COAP_REQUEST && !x->confirmable) {
+    if (x->kind == COAP_REQUEST && !x->out.confirmable) {
         x->state = COAP_WAITING;
-        x->deadline = x->sent_at + COAP_SEPARATE_TIMEOUT;
-    } else if (x->transmissions <= COAP_MAX_RETRANSMIT) {
-        x->transmissions++;
-        x->timeout = coap_rtt_next_timeout(x->timeout);
-        x->deadline = ep->now + x->timeout;
-        ep->retransmitted++;
+        x->out.deadline = x->out.sent_at + COAP_SEPARATE_TIMEOUT;
+    } else if (x->out.transmissions <= COAP_MAX_RETRANSMIT) {
+        x->out.transmissions++;
+        x->out.timeout = coap_rtt_next_timeout(x->out.timeout);
+        x->out.deadline = ep->now + x->out.timeout;
+        ep->counts.retransmitted++;
         transmit(x);
     } else {
         coap_exchange_finish(x, -ETIMEDOUT, NULL);
@@ -283,9 +284,9 @@ static void again_now(struct coap_exchange *x)
 {
     struct coap_endpoint *ep = x->ep;
 
-    x->transmissions = 1;
-    x->timeout = coap_rtt_timeout(&ep->rtt, &ep->random) / 2; /* doubled by then */
-    x->deadline = ep->now;
+    x->out.transmissions = 1;
+    x->out.timeout = coap_rtt_timeout(&ep->rtt, &ep->random) / 2; /* doubled by then */
+    x->out.deadline = ep->now;
 }
 
 /* The session lives after all: what is out is sent again now, and has all its repeats before it. They bear the same
@@ -294,8 +295,8 @@ static void again_now(struct coap_exchange *x)
 static void hasten(struct coap_endpoint *ep, const struct coap_exchange *answered)
 {
     for (struct coap_exchange *x = ep->first; x; x = x->next)
-        if (x != answered && x->state == COAP_SENT && x->spared && x->confirmable) {
-            coap_loss_lost(&ep->loss, x->transmissions - 1u);
+        if (x != answered && x->state == COAP_SENT && x->fate.spared && x->out.confirmable) {
+            coap_loss_lost(&ep->loss, x->out.transmissions - 1u);
             again_now(x);
         }
 }
@@ -303,27 +304,27 @@ static void hasten(struct coap_endpoint *ep, const struct coap_exchange *answere
 void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
 {
     struct coap_endpoint *ep = x->ep;
-    bool doubted = ep->suspect || ep->doubt_ping;
+    bool doubted = ep->health.suspect || ep->health.doubt_ping;
 
-    ep->unanswered = 0;
-    ep->row_from = ep->heard_at = ep->now;
-    ep->doubt = false;
+    ep->health.unanswered = 0;
+    ep->health.row_from = ep->idle.heard_at = ep->now;
+    ep->health.doubt = false;
     if (x->kind == COAP_REQUEST && x->state == COAP_SENT)
-        coap_path_passed(&ep->path, x->wire_size);
-    if (ep->suspect) {
+        coap_path_passed(&ep->size.path, x->out.wire_size);
+    if (ep->health.suspect) {
         /* Not yet told of the suspicion, the owner need not hear of its end. */
-        ep->tell_answered = !ep->tell_suspect;
-        ep->tell_suspect = ep->suspect = false;
+        ep->health.tell_answered = !ep->health.tell_suspect;
+        ep->health.tell_suspect = ep->health.suspect = false;
     }
     if (doubted)
         hasten(ep, x);
     if (x->state != COAP_SENT)
         return;
-    coap_loss_answered(&ep->loss, x->transmissions);
-    if (x->transmissions > 1)
-        coap_rtt_weak_sample(&ep->rtt, ep->now - x->sent_at);
+    coap_loss_answered(&ep->loss, x->out.transmissions);
+    if (x->out.transmissions > 1)
+        coap_rtt_weak_sample(&ep->rtt, ep->now - x->out.sent_at);
     else if (acknowledged)
-        coap_rtt_sample(&ep->rtt, ep->now - x->sent_at);
+        coap_rtt_sample(&ep->rtt, ep->now - x->out.sent_at);
 }
 
 /* The next message of the same exchange: a new request to the peer, with a token of its own. A registration keeps the
@@ -331,22 +332,22 @@ void coap_exchange_heard(struct coap_exchange *x, bool acknowledged)
 static void continue_exchange(struct coap_exchange *x)
 {
     x->state = COAP_QUEUED;
-    x->has_token = x->has_token && x->observe >= 0;
+    x->has_token = x->has_token && x->ask.observe >= 0;
 }
 
 static void restart_body(struct coap_exchange *x)
 {
     x->block1.offset = 0;
-    x->tagged = false;
+    x->tags.tagged = false;
     coap_block2_done(&x->block2);
 }
 
 /* The size of a response counts as well, if it is the large one. */
 static size_t largest_datagram(const struct coap_exchange *x)
 {
-    bool asks = x->method == COAP_GET || x->method == COAP_FETCH;
+    bool asks = x->ask.method == COAP_GET || x->ask.method == COAP_FETCH;
 
-    return asks ? MAX_OF((size_t)x->wire_size, (size_t)x->ep->datagram_max) : x->wire_size;
+    return asks ? MAX_OF((size_t)x->out.wire_size, (size_t)x->ep->size.datagram_max) : x->out.wire_size;
 }
 
 bool coap_exchange_too_large(struct coap_exchange *x)
@@ -354,14 +355,15 @@ bool coap_exchange_too_large(struct coap_exchange *x)
     struct coap_endpoint *ep = x->ep;
 
     /* Only what was spared once: the session was doubted, and answered something else meanwhile. */
-    if (x->kind == COAP_PING || !x->spared || !x->confirmable || ep->heard_at < x->sent_at ||
-        ep->unanswered + 1 < coap_loss_tolerated(&ep->loss) || !coap_path_lost(&ep->path, largest_datagram(x), ep->now))
+    if (x->kind == COAP_PING || !x->fate.spared || !x->out.confirmable || ep->idle.heard_at < x->out.sent_at ||
+        ep->health.unanswered + 1 < coap_loss_tolerated(&ep->loss) ||
+        !coap_path_lost(&ep->size.path, largest_datagram(x), ep->now))
         return false;
-    ep->datagram_max = (uint16_t)coap_path_max(&ep->path, ep->ceiling, ep->now);
-    ep->unanswered = 0;
-    ep->row_from = ep->now;
-    x->spared = false;
-    if (x->divisible)
+    ep->size.datagram_max = (uint16_t)coap_path_max(&ep->size.path, ep->size.ceiling, ep->now);
+    ep->health.unanswered = 0;
+    ep->health.row_from = ep->now;
+    x->fate.spared = false;
+    if (x->ask.divisible)
         coap_exchange_finish(x, -ETIMEDOUT, NULL);
     else
         coap_exchange_rewind(x);
@@ -421,7 +423,7 @@ static void hold(struct coap_endpoint *ep, const struct coap_message *m)
 static void deliver(struct coap_exchange *x, const struct coap_message *m)
 {
     uint32_t limit;
-    const struct coap_option *wanted = x->wants_option != 0 ? coap_message_find(m, x->wants_option) : NULL;
+    const struct coap_option *wanted = x->ask.wants_option != 0 ? coap_message_find(m, x->ask.wants_option) : NULL;
     struct uplink_response response;
     _cleanup_free_ char *location = NULL;
     int r = coap_response_make(m, &x->block2, &response, &location);
@@ -442,11 +444,11 @@ static bool answer_challenge(struct coap_exchange *x, const struct coap_message 
 {
     const struct coap_option *echo = coap_message_find(m, COAP_OPT_ECHO);
 
-    if (m->code != COAP_UNAUTHORIZED || !echo || x->restarts == COAP_RESTARTS_MAX)
+    if (m->code != COAP_UNAUTHORIZED || !echo || x->fate.restarts == COAP_RESTARTS_MAX)
         return false;
-    memcpy(x->echo, echo->value, echo->length);
-    x->echo_size = (uint8_t)echo->length;
-    x->restarts++;
+    memcpy(x->tags.echo, echo->value, echo->length);
+    x->tags.echo_size = (uint8_t)echo->length;
+    x->fate.restarts++;
     continue_exchange(x);
     return true;
 }
@@ -458,13 +460,13 @@ static bool take_step(struct coap_exchange *x, enum coap_block_step step)
     case COAP_BLOCK_DONE:
         return false;
     case COAP_BLOCK_RESTART:
-        if (x->restarts == COAP_RESTARTS_MAX)
+        if (x->fate.restarts == COAP_RESTARTS_MAX)
             return false;
-        x->restarts++;
+        x->fate.restarts++;
         restart_body(x);
         break;
     case COAP_BLOCK_AGAIN:
-        x->tagged = false;
+        x->tags.tagged = false;
         break;
     case COAP_BLOCK_NEXT:
         break;
@@ -476,7 +478,7 @@ static bool take_step(struct coap_exchange *x, enum coap_block_step step)
 /* The response's blocks. Asking again from the first block is harmless only with methods that change nothing. */
 static void collect(struct coap_exchange *x, const struct coap_message *m)
 {
-    int step = coap_block2_answer(&x->block2, m, x->szx, x->ep->body_max);
+    int step = coap_block2_answer(&x->block2, m, x->out.szx, x->ep->size.body_max);
 
     if (step < 0) {
         coap_exchange_finish(x, step, NULL);
@@ -486,7 +488,7 @@ static void collect(struct coap_exchange *x, const struct coap_message *m)
         deliver(x, m);
         return;
     }
-    if (step == COAP_BLOCK_RESTART && x->method != COAP_GET && x->method != COAP_FETCH)
+    if (step == COAP_BLOCK_RESTART && x->ask.method != COAP_GET && x->ask.method != COAP_FETCH)
         coap_exchange_finish(x, -EBADMSG, NULL);
     else if (!take_step(x, (enum coap_block_step)step))
         coap_exchange_finish(x, -EBADMSG, NULL);
@@ -499,12 +501,12 @@ void coap_exchange_respond(struct coap_exchange *x, const struct coap_message *m
     if (answer_challenge(x, m))
         return;
     hold(x->ep, m);
-    if (x->observe >= 0) {
+    if (x->ask.observe >= 0) {
         coap_observation_answered(x, m);
         return;
     }
-    if (x->payload_size > 0 && !x->block2.active)
-        step = coap_block1_answer(&x->block1, x->payload_size, m);
+    if (x->ask.payload_size > 0 && !x->block2.active)
+        step = coap_block1_answer(&x->block1, x->ask.payload_size, m);
     else if (m->code == COAP_CONTINUE)
         step = -EBADMSG;
     if (step < 0) {
@@ -524,7 +526,7 @@ int coap_request(struct coap_endpoint *ep, uint64_t now, const struct uplink_req
 
     if (r < 0)
         return r;
-    if (ep->doomed)
+    if (ep->health.doomed)
         return -ECANCELED;
     if (ep->n_exchanges >= COAP_EXCHANGES_MAX)
         return -ENOBUFS;
@@ -541,7 +543,7 @@ int coap_ping(struct coap_endpoint *ep, uint64_t now, uplink_done done, void *us
     struct coap_exchange *x;
     int r;
 
-    if (ep->doomed)
+    if (ep->health.doomed)
         return -ECANCELED;
     if (ep->n_exchanges >= COAP_EXCHANGES_MAX)
         return -ENOBUFS;
@@ -565,28 +567,28 @@ bool coap_exchange_ping_in_doubt(struct coap_endpoint *ep)
 {
     struct coap_exchange *x;
 
-    if (ep->doubt_ping)
+    if (ep->health.doubt_ping)
         return true;
     for (x = ep->first; x; x = x->next)
-        if (x->state == COAP_SENT && x->spared)
+        if (x->state == COAP_SENT && x->fate.spared)
             return false;
     for (x = ep->first; x; x = x->next)
-        x->spared = x->state == COAP_SENT;
+        x->fate.spared = x->state == COAP_SENT;
     if (coap_exchange_new_ping(ep, NULL, NULL, &x) < 0)
         return false;
-    ep->doubt_ping = x;
+    ep->health.doubt_ping = x;
     coap_exchange_start(x);
-    return ep->doubt_ping != NULL;
+    return ep->health.doubt_ping != NULL;
 }
 
 void coap_endpoint_ping_in_doubt(struct coap_endpoint *ep, uint64_t now)
 {
-    if (ep->doomed || !ep->connected)
+    if (ep->health.doomed || !ep->connected)
         return;
     coap_enter(ep, now);
     /* One that is out already, and waits ever longer, begins anew. */
-    if (ep->doubt_ping && ep->doubt_ping->state == COAP_SENT)
-        again_now(ep->doubt_ping);
+    if (ep->health.doubt_ping && ep->health.doubt_ping->state == COAP_SENT)
+        again_now(ep->health.doubt_ping);
     else
         (void)coap_exchange_ping_in_doubt(ep);
     coap_leave(ep);

@@ -106,7 +106,7 @@ static int send_get(struct coap_observation *o, int observe, uplink_done done, s
 
     if (r < 0)
         return r;
-    x->observe = observe;
+    x->ask.observe = observe;
     if (observe >= 0) {
         memcpy(x->token, o->token, sizeof(x->token));
         x->has_token = true;
@@ -144,7 +144,7 @@ static void cancel(struct uplink_subscription *subscription)
     *p = o->next;
     /* Also when only its answer is missing: the server may have registered us. If it cannot be sent, the next
      * notification's RST says the same. */
-    if ((o->established || (o->registering && o->registering->begun)) && ep->connected && !ep->doomed)
+    if ((o->established || (o->registering && o->registering->fate.begun)) && ep->connected && !ep->health.doomed)
         send_get(o, DEREGISTER, NULL, NULL);
     drop_exchanges(o);
     free(o);
@@ -164,7 +164,7 @@ int coap_observe(struct coap_endpoint *ep, uint64_t now, const char *path, int a
         return -EINVAL;
     if (m.n_options + COAP_OTHER_OPTIONS_MAX > COAP_OPTIONS_MAX)
         return -EINVAL;
-    if (ep->doomed)
+    if (ep->health.doomed)
         return -ECANCELED;
     for (o = ep->observations; o; o = o->next)
         n++;
@@ -209,8 +209,8 @@ static int fetch_rest(struct coap_observation *o, const struct coap_message *m)
 
     if (r < 0)
         return r;
-    o->fetching->begun = true;
-    r = coap_block2_answer(&o->fetching->block2, m, coap_endpoint_szx(ep), ep->body_max);
+    o->fetching->fate.begun = true;
+    r = coap_block2_answer(&o->fetching->block2, m, coap_endpoint_szx(ep), ep->size.body_max);
     return r == COAP_BLOCK_NEXT ? 0 : r < 0 ? r : -EBADMSG;
 }
 
@@ -250,7 +250,7 @@ void coap_observation_respond(struct coap_observation *o, const struct coap_mess
         return;
     response.location = location;
     if (is_kept(&response) && !coap_observe_is_newer(o->last, o->last_at, (uint32_t)response.observe, o->ep->now))
-        o->ep->duplicates++;
+        o->ep->counts.duplicates++;
     else
         take(o, m, &response);
 }
@@ -277,7 +277,7 @@ void coap_observations_reconnect(struct coap_endpoint *ep)
 {
     for (struct coap_exchange *x = ep->first, *next; x; x = next) {
         next = x->next;
-        if (x->observe == DEREGISTER)
+        if (x->ask.observe == DEREGISTER)
             coap_exchange_finish(x, -ECANCELED, NULL); /* of the old session; calls nobody */
     }
     for (struct coap_observation *o = ep->observations; o; o = o->next) {

@@ -41,6 +41,20 @@ struct incoming {
     bool under_way;
 };
 
+struct client_timers {
+    sd_event_source *connect_timer, *flush_source, *report_timer, *busy_timer, *resume_timer;
+};
+
+/* Samples that wait and that are under way; of client-report.c. */
+struct reporting {
+    struct link_queue *queue;
+    struct flight_list flights;
+    size_t n_flights, samples_in_flight;
+    size_t available; /* credits left */
+    size_t report_max;
+    uint64_t next_report;
+};
+
 struct link_client {
     sd_event *event;
     const struct link_client_ops *ops;
@@ -50,18 +64,12 @@ struct link_client {
     struct line *line;
     bool accepted; /* hello was answered */
     uint64_t backoff, last_serial;
-    sd_event_source *connect_timer, *flush_source, *report_timer, *busy_timer, *resume_timer;
+    struct client_timers timers;
     uint8_t *in, *out; /* LINK_PACKET_MAX each */
     struct incoming set;
     struct incoming check; /* the device to be checked, in parts */
     uint64_t check_serial;
-    /* client-report.c */
-    struct link_queue *queue;
-    struct flight_list flights;
-    size_t n_flights, samples_in_flight;
-    size_t available; /* credits left */
-    size_t report_max;
-    uint64_t next_report;
+    struct reporting reports;
     bool busy; /* nothing is sent until busy_timer */
     bool flush_scheduled;
     uint64_t refused;

@@ -31,7 +31,7 @@ int client_flush_soon(struct link_client *c)
     if (c->flush_scheduled)
         return 0;
     c->flush_scheduled = true;
-    return sd_event_source_set_enabled(c->flush_source, SD_EVENT_ONESHOT);
+    return sd_event_source_set_enabled(c->timers.flush_source, SD_EVENT_ONESHOT);
 }
 
 static int start_timer(sd_event_source *timer, uint64_t when)
@@ -43,21 +43,21 @@ static int start_timer(sd_event_source *timer, uint64_t when)
 
 static void flight_end(struct link_client *c, struct flight *f)
 {
-    TAILQ_REMOVE(&c->flights, f, link);
-    c->n_flights--;
-    c->samples_in_flight -= f->n_samples;
+    TAILQ_REMOVE(&c->reports.flights, f, link);
+    c->reports.n_flights--;
+    c->reports.samples_in_flight -= f->n_samples;
 }
 
 /* The newest first: each goes to the front, and the oldest is to end up there. */
 static void batches_back(struct link_client *c, struct flight *f)
 {
     while (f->n_batches > 0)
-        link_queue_batch_back(c->queue, &f->batches[--f->n_batches]);
+        link_queue_batch_back(c->reports.queue, &f->batches[--f->n_batches]);
 }
 
 static void pause_reports(struct link_client *c)
 {
-    c->busy = start_timer(c->busy_timer, clock_boottime() + LINK_RETRY_BUSY) >= 0;
+    c->busy = start_timer(c->timers.busy_timer, clock_boottime() + LINK_RETRY_BUSY) >= 0;
 }
 
 /* Only that device: what the agent cannot keep of one says nothing of the others. */
@@ -65,16 +65,16 @@ static void pause_device(struct link_client *c, const char *device)
 {
     uint64_t until = clock_boottime() + LINK_RETRY_BUSY;
 
-    link_queue_pause(c->queue, device, until);
-    if (sd_event_source_get_enabled(c->resume_timer, NULL) == 0)
-        (void)start_timer(c->resume_timer, until);
+    link_queue_pause(c->reports.queue, device, until);
+    if (sd_event_source_get_enabled(c->timers.resume_timer, NULL) == 0)
+        (void)start_timer(c->timers.resume_timer, until);
 }
 
 /* Not all of a great many at once: what is tried counts as what is sent. */
 static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct link_client *c = userdata;
-    uint64_t now = clock_boottime(), next = link_queue_resume(c->queue, now, LINK_RETRIES_AT_ONCE);
+    uint64_t now = clock_boottime(), next = link_queue_resume(c->reports.queue, now, LINK_RETRIES_AT_ONCE);
     int r = next == UINT64_MAX ? 0 : start_timer(source, next > now ? next : now + LINK_RETRY_BUSY);
 
     return r < 0 ? r : client_flush_soon(c);
@@ -101,12 +101,12 @@ static void batch_answered(struct link_client *c, struct link_queue_batch *b, in
     if (gone)
         c->refused += b->n;
     if (gone || r == 0) {
-        link_queue_go_on(c->queue, TAILQ_FIRST(&b->samples)->device);
+        link_queue_go_on(c->reports.queue, TAILQ_FIRST(&b->samples)->device);
         link_queue_batch_done(b);
         return;
     }
     snprintf(device, sizeof(device), "%s", TAILQ_FIRST(&b->samples)->device);
-    link_queue_batch_back(c->queue, b);
+    link_queue_batch_back(c->reports.queue, b);
     pause_device(c, device);
 }
 
@@ -132,7 +132,7 @@ int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_
 {
     struct flight *f;
 
-    TAILQ_FOREACH (f, &c->flights, link)
+    TAILQ_FOREACH (f, &c->reports.flights, link)
         if (f->serial == serial)
             break;
     if (!f || answered(c, f, r) < 0)
@@ -140,18 +140,18 @@ int client_credit(struct link_client *c, uint64_t serial, size_t n, struct cbor_
     flight_end(c, f);
     free(f);
     /* Samples under way may not have arrived when the agent counted. */
-    c->available = n > c->samples_in_flight ? n - c->samples_in_flight : 0;
-    return link_queue_ready(c->queue) > 0 ? client_flush_soon(c) : 0;
+    c->reports.available = n > c->reports.samples_in_flight ? n - c->reports.samples_in_flight : 0;
+    return link_queue_ready(c->reports.queue) > 0 ? client_flush_soon(c) : 0;
 }
 
 static size_t fill(struct link_client *c, struct flight *f)
 {
-    size_t allowed = MIN_OF(c->available, c->report_max), room = LINK_REPORT_BYTES_MAX;
+    size_t allowed = MIN_OF(c->reports.available, c->reports.report_max), room = LINK_REPORT_BYTES_MAX;
 
     while (f->n_batches < LINK_REPORT_DEVICES_MAX && f->n_samples < allowed && room > LINK_SAMPLE_BYTES_MAX) {
         struct link_queue_batch *b = &f->batches[f->n_batches];
 
-        if (!link_queue_take(c->queue, allowed - f->n_samples, room - LINK_SAMPLE_BYTES_MAX, b))
+        if (!link_queue_take(c->reports.queue, allowed - f->n_samples, room - LINK_SAMPLE_BYTES_MAX, b))
             break;
         f->n_batches++;
         f->n_samples += b->n;
@@ -178,8 +178,8 @@ static int send_flight(struct link_client *c, struct flight *f)
 
 static bool may_send(struct link_client *c)
 {
-    return c->accepted && !c->busy && c->n_flights < LINK_REPORTS_IN_FLIGHT && c->available > 0 &&
-           link_queue_ready(c->queue) > 0;
+    return c->accepted && !c->busy && c->reports.n_flights < LINK_REPORTS_IN_FLIGHT && c->reports.available > 0 &&
+           link_queue_ready(c->reports.queue) > 0;
 }
 
 /* Sends one report. */
@@ -199,16 +199,16 @@ static void send_next(struct link_client *c)
     r = send_flight(c, f);
     if (r < 0) {
         batches_back(c, f);
-        link_queue_go_on_all(c->queue);
+        link_queue_go_on_all(c->reports.queue);
         free(f);
         /* An error of the connection is handled where it is read. */
         pause_reports(c);
         return;
     }
-    TAILQ_INSERT_TAIL(&c->flights, f, link);
-    c->n_flights++;
-    c->samples_in_flight += f->n_samples;
-    c->available -= MIN_OF(c->available, f->n_samples);
+    TAILQ_INSERT_TAIL(&c->reports.flights, f, link);
+    c->reports.n_flights++;
+    c->reports.samples_in_flight += f->n_samples;
+    c->reports.available -= MIN_OF(c->reports.available, f->n_samples);
 }
 
 /* A little later what comes meanwhile can travel along, but what fills a report need not wait. */
@@ -219,10 +219,11 @@ static int on_flush(sd_event_source *source, void *userdata)
 
     c->flush_scheduled = false;
     while (may_send(c)) {
-        if (now + LINK_REPORT_SLACK < c->next_report && link_queue_ready(c->queue) < c->report_max)
-            return start_timer(c->report_timer, c->next_report);
+        if (now + LINK_REPORT_SLACK < c->reports.next_report &&
+            link_queue_ready(c->reports.queue) < c->reports.report_max)
+            return start_timer(c->timers.report_timer, c->reports.next_report);
         send_next(c);
-        c->next_report = now + LINK_REPORT_INTERVAL;
+        c->reports.next_report = now + LINK_REPORT_INTERVAL;
     }
     return 0;
 }
@@ -237,7 +238,7 @@ void client_send_last(struct link_client *c)
 
 void link_client_push(struct link_client *c, struct queued *sample)
 {
-    link_queue_push(c->queue, sample);
+    link_queue_push(c->reports.queue, sample);
     (void)client_flush_soon(c);
 }
 
@@ -343,56 +344,56 @@ void client_reports_reset(struct link_client *c)
     struct flight *f;
     struct told *t;
 
-    while ((f = TAILQ_LAST(&c->flights, flight_list))) {
+    while ((f = TAILQ_LAST(&c->reports.flights, flight_list))) {
         flight_end(c, f);
         batches_back(c, f);
         free(f);
     }
-    link_queue_go_on_all(c->queue);
+    link_queue_go_on_all(c->reports.queue);
     while ((t = TAILQ_FIRST(&c->told)))
         told_free(c, t);
-    c->available = 0;
+    c->reports.available = 0;
 }
 
 int client_reports_init(struct link_client *c)
 {
-    int r = link_queue_new(DRIVER_QUEUE_MAX, &c->queue);
+    int r = link_queue_new(DRIVER_QUEUE_MAX, &c->reports.queue);
 
     if (r >= 0)
-        r = sd_event_add_time(c->event, &c->busy_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_busy_over, c);
+        r = sd_event_add_time(c->event, &c->timers.busy_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_busy_over, c);
     if (r >= 0)
-        r = sd_event_source_set_enabled(c->busy_timer, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(c->timers.busy_timer, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_add_time(c->event, &c->resume_timer, CLOCK_BOOTTIME, 0, 10 * USEC_PER_MSEC, on_resume, c);
+        r = sd_event_add_time(c->event, &c->timers.resume_timer, CLOCK_BOOTTIME, 0, 10 * USEC_PER_MSEC, on_resume, c);
     if (r >= 0)
-        r = sd_event_source_set_enabled(c->resume_timer, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(c->timers.resume_timer, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_add_time(c->event, &c->report_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_report_due, c);
+        r = sd_event_add_time(c->event, &c->timers.report_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_report_due, c);
     if (r >= 0)
-        r = sd_event_source_set_enabled(c->report_timer, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(c->timers.report_timer, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_add_defer(c->event, &c->flush_source, on_flush, c);
+        r = sd_event_add_defer(c->event, &c->timers.flush_source, on_flush, c);
     if (r >= 0)
-        r = sd_event_source_set_enabled(c->flush_source, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(c->timers.flush_source, SD_EVENT_OFF);
     /* After all that may push. */
     if (r >= 0)
-        r = sd_event_source_set_priority(c->flush_source, SD_EVENT_PRIORITY_NORMAL + 10);
+        r = sd_event_source_set_priority(c->timers.flush_source, SD_EVENT_PRIORITY_NORMAL + 10);
     return r;
 }
 
 void client_reports_done(struct link_client *c)
 {
-    sd_event_source_disable_unref(c->flush_source);
-    sd_event_source_disable_unref(c->report_timer);
-    sd_event_source_disable_unref(c->busy_timer);
-    sd_event_source_disable_unref(c->resume_timer);
-    link_queue_free(c->queue);
+    sd_event_source_disable_unref(c->timers.flush_source);
+    sd_event_source_disable_unref(c->timers.report_timer);
+    sd_event_source_disable_unref(c->timers.busy_timer);
+    sd_event_source_disable_unref(c->timers.resume_timer);
+    link_queue_free(c->reports.queue);
     map_done(&c->told_of);
 }
 
 uint64_t link_client_dropped(const struct link_client *c)
 {
-    return link_queue_dropped(c->queue);
+    return link_queue_dropped(c->reports.queue);
 }
 
 uint64_t link_client_refused(const struct link_client *c)
@@ -402,7 +403,7 @@ uint64_t link_client_refused(const struct link_client *c)
 
 size_t link_client_pending(const struct link_client *c)
 {
-    return link_queue_length(c->queue) + c->samples_in_flight;
+    return link_queue_length(c->reports.queue) + c->reports.samples_in_flight;
 }
 
 bool link_client_handed_over(const struct link_client *c)

@@ -64,8 +64,8 @@ int client_send(struct link_client *c, const struct cbor_writer *w)
 
 static void reconnect_later(struct link_client *c)
 {
-    (void)sd_event_source_set_time(c->connect_timer, clock_boottime() + c->backoff);
-    (void)sd_event_source_set_enabled(c->connect_timer, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(c->timers.connect_timer, clock_boottime() + c->backoff);
+    (void)sd_event_source_set_enabled(c->timers.connect_timer, SD_EVENT_ONESHOT);
     c->backoff = MIN_OF(c->backoff * 2, LINK_RECONNECT_MAX);
 }
 
@@ -95,7 +95,7 @@ static int read_limit(struct link_client *c, struct cbor_reader *r)
     if (cbor_read_text(r, DEVICE_ID_MAX, &key) < 0 || cbor_read_uint(r, UINT64_MAX, &value) < 0)
         return -EBADMSG;
     if (strcmp(key, "report-samples") == 0)
-        c->report_max = (size_t)MIN_OF(MAX_OF(value, UINT64_C(1)), (uint64_t)LINK_REPORT_MAX);
+        c->reports.report_max = (size_t)MIN_OF(MAX_OF(value, UINT64_C(1)), (uint64_t)LINK_REPORT_MAX);
     return 0;
 }
 
@@ -124,7 +124,7 @@ static int on_welcome(struct link_client *c, struct cbor_reader *r)
         if (cbor_read_text(r, DEVICE_ID_MAX, &key) < 0)
             return -EBADMSG;
         if (strcmp(key, "credits") == 0 && cbor_read_uint(r, SIZE_MAX, &credits) >= 0)
-            c->available = (size_t)credits;
+            c->reports.available = (size_t)credits;
         else if (r->error || strcmp(key, "limits") != 0 || read_limits(c, r) < 0)
             return cbor_fail(r, "a welcome that is not known");
     }
@@ -309,13 +309,13 @@ int link_client_new(sd_event *event, const struct link_client_options *options, 
 
     if (!c)
         return -ENOMEM;
-    TAILQ_INIT(&c->flights);
+    TAILQ_INIT(&c->reports.flights);
     TAILQ_INIT(&c->told);
     c->event = sd_event_ref(event);
     c->ops = ops;
     c->userdata = userdata;
     c->backoff = LINK_RECONNECT_MIN;
-    c->report_max = LINK_REPORT_MAX;
+    c->reports.report_max = LINK_REPORT_MAX;
     c->address.sun_family = AF_UNIX;
     n = snprintf(c->address.sun_path, sizeof(c->address.sun_path), "%s/%s", options->runtime_dir, LINK_SOCKET);
     if (n >= (int)sizeof(c->address.sun_path))
@@ -330,7 +330,7 @@ int link_client_new(sd_event *event, const struct link_client_options *options, 
         return -ENOMEM;
     r = client_reports_init(c);
     if (r >= 0)
-        r = sd_event_add_time(c->event, &c->connect_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_connect, c);
+        r = sd_event_add_time(c->event, &c->timers.connect_timer, CLOCK_BOOTTIME, 0, USEC_PER_MSEC, on_connect, c);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(c);
@@ -349,7 +349,7 @@ struct link_client *link_client_free(struct link_client *c)
     if (c->line)
         line_close(c->line);
     line_unref(c->line);
-    sd_event_source_disable_unref(c->connect_timer);
+    sd_event_source_disable_unref(c->timers.connect_timer);
     free(c->name);
     free(c->version);
     free(c->in);

@@ -3,7 +3,7 @@
 #include "base/id.h"
 #include "base/json.h"
 #include "base/names.h"
-#include "link/host-internal.h"
+#include "link/host-conn.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -144,8 +144,8 @@ static void set_timer(struct conn *c)
 {
     uint64_t next = dialog_next_deadline(&c->dialog);
 
-    (void)sd_event_source_set_time(c->call_timer, next);
-    (void)sd_event_source_set_enabled(c->call_timer, next == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(c->sources.call_timer, next);
+    (void)sd_event_source_set_enabled(c->sources.call_timer, next == UINT64_MAX ? SD_EVENT_OFF : SD_EVENT_ONESHOT);
 }
 
 int conn_calls_overdue(sd_event_source *source, uint64_t usec, void *userdata)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "link/host-conn.h"
 #include "base/clock.h"
 #include "base/log.h"
-#include "link/host-internal.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -10,22 +10,10 @@
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
-struct conn *conn_ref(struct conn *c)
-{
-    c->refs++;
-    return c;
-}
-
-struct conn *conn_unref(struct conn *c)
-{
-    if (c && --c->refs == 0)
-        free(c);
-    return NULL;
-}
-
 static void drop_sources(struct conn *c)
 {
-    sd_event_source **sources[] = {&c->io, &c->hello_timer, &c->resume_timer, &c->held_timer, &c->call_timer};
+    sd_event_source **sources[] = {&c->sources.io, &c->sources.hello_timer, &c->sources.resume_timer,
+                                   &c->sources.held_timer, &c->sources.call_timer};
 
     for (size_t i = 0; i < ELEMENTSOF(sources); i++)
         *sources[i] = sd_event_source_disable_unref(*sources[i]);
@@ -38,6 +26,8 @@ void conn_close(struct conn *c, const char *reason)
 
     if (!h)
         return;
+    if (!reason)
+        reason = c->why;
     conn_ref(c);
     c->host = NULL;
     LIST_REMOVE(c, link);
@@ -68,124 +58,6 @@ void conn_close(struct conn *c, const char *reason)
         host_driver_forget(d);
     }
     conn_unref(c);
-}
-
-/* ---- Out ---- */
-
-/* Sets the watched events: none while the rate forbids reading, or a peer that is gone would wake us for ever. */
-static void watch(struct conn *c)
-{
-    bool resting = sd_event_source_get_enabled(c->resume_timer, NULL) > 0;
-    uint32_t events = 0;
-
-    if (!resting && c->out.bytes <= LINK_OUT_UNREAD)
-        events |= EPOLLIN;
-    if (!outbox_empty(&c->out) || c->set.phase != SET_DONE)
-        events |= EPOLLOUT;
-    if (events)
-        (void)sd_event_source_set_io_events(c->io, events);
-    (void)sd_event_source_set_enabled(c->io, events ? SD_EVENT_ON : SD_EVENT_OFF);
-}
-
-/* The peer takes nothing more. What it said before is still read, to its end. */
-static void go_deaf(struct conn *c)
-{
-    c->deaf = true;
-    c->set.phase = SET_DONE;
-    outbox_done(&c->out);
-    outbox_done(&c->behind);
-}
-
-/* The driver would wait for ever for what could not be sent: it is to find its connection ended. */
-static void give_up(struct conn *c, int r)
-{
-    if (r >= 0)
-        return;
-    (void)shutdown(c->fd, SHUT_RDWR);
-    go_deaf(c);
-}
-
-void conn_send(struct conn *c, const struct cbor_writer *w)
-{
-    if (c->deaf)
-        return;
-    give_up(c, w->full ? -E2BIG : outbox_send(&c->out, c->fd, w->start, cbor_written(w), -EBADF));
-    watch(c);
-}
-
-bool conn_has_room(const struct conn *c, size_t bytes)
-{
-    size_t queued = c->out.bytes + c->behind.bytes;
-
-    return queued == 0 || queued + bytes <= LINK_OUT_MAX;
-}
-
-int conn_request(struct conn *c, const struct cbor_writer *w, int passed)
-{
-    size_t n = cbor_written(w);
-
-    if (w->full)
-        return -E2BIG;
-    if (c->deaf || !c->welcomed)
-        return -ENOTCONN;
-    if (c->set.phase != SET_DONE)
-        return outbox_append(&c->behind, w->start, n, passed);
-    give_up(c, outbox_send(&c->out, c->fd, w->start, n, passed));
-    watch(c);
-    return 0;
-}
-
-static void write_set(struct conn *c, struct cbor_writer *w)
-{
-    struct link_driver *d = c->driver;
-    struct host_device *device;
-    struct link_device view;
-
-    switch (c->set.phase) {
-    case SET_BEGIN:
-        packet_begin(w, PACKET_BEGIN, 0, 0);
-        c->set.phase = d->n_devices > 0 ? SET_DEVICES : SET_END;
-        break;
-    case SET_DEVICES:
-        device = &d->devices[c->set.next];
-        view = (struct link_device){device->id, device->section, device->points};
-        if (packet_put_texts(w, PACKET_DEVICE, 0, &view, &c->set.at))
-            break;
-        c->set.at = 0;
-        if (++c->set.next == d->n_devices)
-            c->set.phase = SET_END;
-        break;
-    case SET_END:
-        packet_begin(w, PACKET_END, 0, 0);
-        c->set.phase = SET_DONE;
-        break;
-    case SET_DONE:
-        break;
-    }
-}
-
-/* The set is written packet by packet as the driver takes it, so that it never waits here in a second copy. */
-static void write_more(struct conn *c)
-{
-    give_up(c, outbox_flush(&c->out, c->fd));
-    for (unsigned i = 0; i < LINK_PACKETS_PER_TURN && c->welcomed && c->set.phase != SET_DONE && outbox_empty(&c->out);
-         i++) {
-        struct cbor_writer w;
-
-        cbor_writer_init(&w, c->host->out, LINK_PACKET_MAX);
-        write_set(c, &w);
-        conn_send(c, &w);
-    }
-    if (c->set.phase == SET_DONE)
-        outbox_move(&c->out, &c->behind);
-}
-
-void conn_send_devices(struct conn *c)
-{
-    c->set.phase = c->deaf ? SET_DONE : SET_BEGIN;
-    c->set.next = c->set.at = 0;
-    if (c->welcomed)
-        watch(c);
 }
 
 /* ---- In ---- */
@@ -273,7 +145,7 @@ static void take_over(struct conn *c, struct link_driver *d, const struct packet
     h->n_strangers--;
     if (before)
         conn_close(before, "another connection of the same driver took its place");
-    (void)sd_event_source_set_enabled(c->hello_timer, SD_EVENT_OFF);
+    (void)sd_event_source_set_enabled(c->sources.hello_timer, SD_EVENT_OFF);
     snprintf(d->version, sizeof(d->version), "%s", p->text);
     host_clean(d->version);
     d->counts.connections++;
@@ -345,8 +217,8 @@ static bool must_rest(struct conn *c)
     when = ratelimit_next(&c->account->bytes, now, LINK_PACKET_MAX);
     if (when <= now)
         return false;
-    (void)sd_event_source_set_time(c->resume_timer, when);
-    (void)sd_event_source_set_enabled(c->resume_timer, SD_EVENT_ONESHOT);
+    (void)sd_event_source_set_time(c->sources.resume_timer, when);
+    (void)sd_event_source_set_enabled(c->sources.resume_timer, SD_EVENT_ONESHOT);
     return true;
 }
 
@@ -361,7 +233,7 @@ static bool read_one(struct conn *c)
         return false;
     /* It closed without having read all: said once, before what it still had to say. */
     if (n < 0 && errno == ECONNRESET && !c->deaf) {
-        go_deaf(c);
+        conn_go_deaf(c);
         return true;
     }
     if (n <= 0) {
@@ -371,6 +243,8 @@ static bool read_one(struct conn *c)
     if (c->account)
         ratelimit_charge(&c->account->bytes, clock_boottime(), (uint64_t)MAX_OF(n, (ssize_t)LINK_PACKET_CHARGED));
     on_packet(c, (size_t)n, m.msg_flags);
+    if (c->host && c->why)
+        conn_close(c, NULL);
     return true;
 }
 
@@ -390,17 +264,17 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
     _cleanup_(conn_unrefp) struct conn *c = conn_ref(userdata);
 
     if (events & EPOLLOUT)
-        write_more(c);
+        conn_write_more(c);
     if (events & ~(uint32_t)EPOLLOUT)
         read_more(c);
     if (c->host)
-        watch(c);
+        conn_watch(c);
     return 0;
 }
 
 static int on_resume(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    watch(userdata);
+    conn_watch(userdata);
     return 0;
 }
 
@@ -417,7 +291,7 @@ static int on_hello_timeout(sd_event_source *source, uint64_t usec, void *userda
 int conn_start(struct conn *c)
 {
     dialog_init(&c->dialog, c->self_naming ? NULL : c->name);
-    return sd_event_source_set_enabled(c->io, SD_EVENT_ON);
+    return sd_event_source_set_enabled(c->sources.io, SD_EVENT_ON);
 }
 
 static int add_timer(struct conn *c, sd_event_source **ret, sd_event_time_handler_t handler)
@@ -429,21 +303,21 @@ static int add_timer(struct conn *c, sd_event_source **ret, sd_event_time_handle
 
 static int add_sources(struct conn *c, int fd)
 {
-    int r = sd_event_add_io(c->host->event, &c->io, fd, EPOLLIN, on_io, c);
+    int r = sd_event_add_io(c->host->event, &c->sources.io, fd, EPOLLIN, on_io, c);
 
     if (r >= 0)
-        r = sd_event_source_set_enabled(c->io, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(c->sources.io, SD_EVENT_OFF);
     if (r >= 0)
-        r = add_timer(c, &c->resume_timer, on_resume);
+        r = add_timer(c, &c->sources.resume_timer, on_resume);
     if (r >= 0)
-        r = add_timer(c, &c->held_timer, on_held);
+        r = add_timer(c, &c->sources.held_timer, on_held);
     if (r >= 0)
-        r = add_timer(c, &c->call_timer, conn_calls_overdue);
+        r = add_timer(c, &c->sources.call_timer, conn_calls_overdue);
     if (r >= 0)
-        r = add_timer(c, &c->hello_timer, on_hello_timeout);
+        r = add_timer(c, &c->sources.hello_timer, on_hello_timeout);
     if (r >= 0)
-        r = sd_event_source_set_time(c->hello_timer, clock_boottime() + LINK_HELLO_TIMEOUT);
-    return r < 0 ? r : sd_event_source_set_enabled(c->hello_timer, SD_EVENT_ONESHOT);
+        r = sd_event_source_set_time(c->sources.hello_timer, clock_boottime() + LINK_HELLO_TIMEOUT);
+    return r < 0 ? r : sd_event_source_set_enabled(c->sources.hello_timer, SD_EVENT_ONESHOT);
 }
 
 int conn_new(struct link_host *h, int fd, struct conn **ret)

@@ -2,7 +2,7 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/text.h"
-#include "link/host-internal.h"
+#include "link/host-conn.h"
 
 #include <errno.h>
 #include <stdio.h>

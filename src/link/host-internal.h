@@ -2,8 +2,8 @@
 #pragma once
 
 /* Shared by the files of the agent's end: host.c (socket and names), host-driver.c (drivers, their devices and
- * states), host-conn.c (one connection), host-report.c (samples and their answers) and host-call.c (requests to a
- * driver). Included by these only. */
+ * states), host-line.c (what goes out over a connection), host-conn.c (what comes, and its life), host-report.c
+ * (samples and their answers) and host-call.c (requests to a driver). Included by these only. */
 
 #include "base/limits.h"
 #include "base/ratelimit.h"
@@ -53,6 +53,10 @@ struct link_driver {
 TAILQ_HEAD(driver_list, link_driver);
 TAILQ_HEAD(report_list, report);
 
+struct conn_sources {
+    sd_event_source *io, *hello_timer, *resume_timer, *held_timer, *call_timer;
+};
+
 /* Counted: the host holds it while it is open, a report while it is unanswered, a handler while it runs. */
 struct conn {
     LIST_ENTRY(conn) link; /* in host->conns */
@@ -63,10 +67,11 @@ struct conn {
     struct dialog dialog;
     struct outbox out;
     struct outbox behind; /* requests, to be sent after the set of devices */
-    sd_event_source *io, *hello_timer, *resume_timer, *held_timer, *call_timer;
+    struct conn_sources sources;
     int fd;
     uid_t uid;
     bool self_naming;             /* it says its name itself */
+    const char *why;              /* it is ended here, static; NULL: it disconnects */
     bool deaf;                    /* it takes no more, but may have said something */
     char name[DEVICE_ID_MAX + 1]; /* what its uid says */
     struct report_list held;      /* accepted, the answer waits for the rate */
@@ -118,33 +123,3 @@ void host_driver_keep(struct link_driver *d, const struct packet *p);
 int host_tell_states(sd_event_source *source, uint64_t usec, void *host);
 /* Makes a driver's text fit to be shown and logged: whole characters, no controls. */
 void host_clean(char *text);
-
-/* host-conn.c */
-int conn_new(struct link_host *h, int fd, struct conn **ret); /* takes fd on success */
-int conn_start(struct conn *c);
-/* Ends it; `reason` (NULL: it disconnected) becomes the driver's last error. */
-void conn_close(struct conn *c, const char *reason);
-struct conn *conn_ref(struct conn *c);
-struct conn *conn_unref(struct conn *c);
-DEFINE_FREEP(struct conn, conn_unref)
-/* Sends what `w` wrote, now or later. A driver that cannot get it finds its connection ended, in a turn to come. */
-void conn_send(struct conn *c, const struct cbor_writer *w);
-/* Whether requests of so many bytes may be queued: a driver that does not read has LINK_OUT_MAX. One request, however
- * large, always fits an empty queue. */
-bool conn_has_room(const struct conn *c, size_t bytes);
-/* Sends a request behind the set of devices, after conn_has_room(). -E2BIG, -ENOTCONN, -ENOMEM. */
-int conn_request(struct conn *c, const struct cbor_writer *w, int passed);
-void conn_send_devices(struct conn *c);
-
-/* host-report.c */
-void conn_report(struct conn *c, const struct packet *p);
-void conn_answer_held(struct conn *c);
-/* Whether the rate allows an answer now; otherwise the timer of what is held is set. */
-bool conn_may_answer(struct conn *c);
-uint32_t conn_credits(struct conn *c);
-void conn_drop_held(struct conn *c);
-
-/* host-call.c */
-void conn_answer(struct conn *c, struct dialog_answer *a);
-void conn_end_calls(struct conn *c, int r, const char *text);
-int conn_calls_overdue(sd_event_source *source, uint64_t usec, void *conn);

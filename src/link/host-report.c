@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "base/clock.h"
-#include "link/host-internal.h"
+#include "link/host-conn.h"
 
 #include <errno.h>
 #include <string.h>
@@ -40,10 +40,10 @@ bool conn_may_answer(struct conn *c)
 
     if (when <= now)
         return true;
-    if (sd_event_source_get_enabled(c->held_timer, NULL) > 0)
+    if (sd_event_source_get_enabled(c->sources.held_timer, NULL) > 0)
         return false;
-    return sd_event_source_set_time(c->held_timer, when) < 0 ||
-           sd_event_source_set_enabled(c->held_timer, SD_EVENT_ONESHOT) < 0;
+    return sd_event_source_set_time(c->sources.held_timer, when) < 0 ||
+           sd_event_source_set_enabled(c->sources.held_timer, SD_EVENT_ONESHOT) < 0;
 }
 
 /* `credit` and how many; where not all was accepted, an errno for each device behind it. */
@@ -131,7 +131,7 @@ void conn_report(struct conn *c, const struct packet *p)
 
     ratelimit_charge(&c->account->samples, clock_boottime(), p->n_samples);
     if (!report) {
-        conn_close(c, "out of memory");
+        conn_give_up(c, "out of memory");
         return;
     }
     d->counts.reports++;

@@ -6,7 +6,7 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
-#include "link/host-internal.h"
+#include "link/host-conn.h"
 
 #include <errno.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include "uplink/dtls.h"
+#include "uplink/dtls-internal.h"
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -16,113 +16,6 @@
 #define HEADERS_V6 48
 #define SEND_TRIES 3
 #define RECORDS_PER_DATAGRAM_MAX 64 /* looked at in one call, whatever the datagram claims to hold */
-
-struct dtls_shared {
-    struct sockets *sockets;
-    gnutls_priority_t priority;
-    gnutls_psk_client_credentials_t credentials;
-    char *server_name;
-    char *offer; /* for texts */
-    /* One datagram on its way from the socket to the session that it is for, and what that made of it. */
-    struct dtls *pending_for;
-    size_t pending;
-    uint8_t datagram[DTLS_DATAGRAM_MAX];
-    uint8_t plain[DTLS_DATAGRAM_MAX];
-};
-
-struct dtls {
-    struct dtls_shared *shared;
-    const struct dtls_ops *ops;
-    void *userdata;
-    gnutls_session_t session;
-    struct socket_watch watch;
-    int fd;
-    uint64_t started_at, finished_at; /* our first flight, our Finished */
-    uint64_t heard_at, flight_at;     /* the last datagram of the handshake, of the server's flight; 0: none */
-    uint64_t alert_at;                /* the first alert that anybody may have sent after our Finished, 0: none */
-    uint64_t first_answer, judgement, retransmit_at;
-    struct dtls_counters counters;
-    size_t mtu;    /* of a datagram, without IP and UDP headers */
-    size_t cookie; /* bytes of the one that the server asked for */
-    unsigned busy;
-    int alert;          /* its description */
-    int icmp;           /* the last error that the network reported, 0: none */
-    int local_error;    /* of the key callback */
-    struct error *what; /* its words, only while a handshake step runs */
-    bool v6;
-    bool begun, open;
-    bool watched; /* its socket is */
-    bool ended;   /* ended: failed or closed was called */
-    bool starved; /* GnuTLS asked for more than there is */
-    bool freed;   /* by its owner, while busy */
-};
-
-/* ── Shared ── */
-
-static int psk_callback(gnutls_session_t session, char **ret_identity, gnutls_datum_t *ret_key)
-{
-    struct dtls *d = gnutls_session_get_ptr(session);
-    _cleanup_(secret_freep) struct secret *key = NULL;
-    const char *identity = NULL;
-    char *name;
-
-    d->local_error = d->ops->key(d->userdata, &identity, &key, d->what);
-    if (d->local_error < 0)
-        return -1;
-    /* GnuTLS frees both, and wipes the key first. */
-    name = gnutls_strdup(identity);
-    ret_key->data = gnutls_malloc(key->size);
-    if (!name || !ret_key->data) {
-        gnutls_free(name);
-        gnutls_free(ret_key->data);
-        d->local_error = error_set(d->what, -ENOMEM, "out of memory");
-        return -1;
-    }
-    memcpy(ret_key->data, key->bytes, key->size);
-    ret_key->size = (unsigned)key->size;
-    *ret_identity = name;
-    return 0;
-}
-
-int dtls_shared_new(struct sockets *sockets, const char *const *suites, const char *server_name,
-                    struct dtls_shared **ret, struct error *e)
-{
-    _cleanup_(dtls_shared_freep) struct dtls_shared *s = calloc(1, sizeof(*s));
-    int r;
-
-    if (!s)
-        return -ENOMEM;
-    s->sockets = sockets;
-    r = suites_priority(suites, &s->priority, e);
-    if (r >= 0)
-        r = suites_offer(suites, true, &s->offer);
-    if (r < 0)
-        return r;
-    if (gnutls_psk_allocate_client_credentials(&s->credentials) < 0)
-        return -ENOMEM;
-    gnutls_psk_set_client_credentials_function(s->credentials, psk_callback);
-    if (server_name) {
-        s->server_name = strdup(server_name);
-        if (!s->server_name)
-            return -ENOMEM;
-    }
-    *ret = TAKE_PTR(s);
-    return 0;
-}
-
-struct dtls_shared *dtls_shared_free(struct dtls_shared *s)
-{
-    if (!s)
-        return NULL;
-    if (s->credentials)
-        gnutls_psk_free_client_credentials(s->credentials);
-    if (s->priority)
-        gnutls_priority_deinit(s->priority);
-    free(s->server_name);
-    free(s->offer);
-    free(s);
-    return NULL;
-}
 
 /* ── The socket under GnuTLS ── */
 
@@ -231,19 +124,19 @@ static void closed(struct dtls *d, const char *reason)
 /* The server had all it needed to judge the key: only a full handshake gets there before it is over. */
 static bool was_answered(const struct dtls *d)
 {
-    return d->heard_at != 0 && d->finished_at != 0;
+    return d->times.heard_at != 0 && d->times.finished_at != 0;
 }
 
 static enum handshake_stage stage_of(const struct dtls *d)
 {
-    return was_answered(d) ? HANDSHAKE_PROVED : d->flight_at != 0 ? HANDSHAKE_CHOSEN : HANDSHAKE_HELLO;
+    return was_answered(d) ? HANDSHAKE_PROVED : d->times.flight_at != 0 ? HANDSHAKE_CHOSEN : HANDSHAKE_HELLO;
 }
 
 static void fail_as(struct dtls *d, const struct handshake_end *end)
 {
     struct error e = {0};
 
-    if (end->verdict != HANDSHAKE_REFUSED && d->cookie > HANDSHAKE_COOKIE_MAX && d->flight_at == 0)
+    if (end->verdict != HANDSHAKE_REFUSED && d->cookie > HANDSHAKE_COOKIE_MAX && d->times.flight_at == 0)
         handshake_say_cookie(&e, d->cookie);
     else
         handshake_say(&e, end, d->shared->offer);
@@ -281,8 +174,8 @@ static void handshake_step(struct dtls *d, uint64_t now)
             break;
     } while (r < 0 && !gnutls_error_is_fatal(r) && r != GNUTLS_E_AGAIN);
     d->what = NULL;
-    if (d->finished_at == 0 && gnutls_handshake_get_last_out(d->session) == GNUTLS_HANDSHAKE_FINISHED)
-        d->finished_at = now;
+    if (d->times.finished_at == 0 && gnutls_handshake_get_last_out(d->session) == GNUTLS_HANDSHAKE_FINISHED)
+        d->times.finished_at = now;
     if (d->local_error < 0)
         fail(d, DTLS_LOCAL, UPLINK_TROUBLE_LOCAL, what.text);
     else if (r == 0)
@@ -294,7 +187,7 @@ static void handshake_step(struct dtls *d, uint64_t now)
     if (d->ended || d->freed)
         return;
     /* GnuTLS counts milliseconds: a step too early would do nothing. */
-    d->retransmit_at = now + (gnutls_dtls_get_timeout(d->session) + 1) * USEC_PER_MSEC;
+    d->times.retransmit_at = now + (gnutls_dtls_get_timeout(d->session) + 1) * USEC_PER_MSEC;
     d->ops->rearm(d->userdata);
 }
 
@@ -308,7 +201,7 @@ static void hinted(struct dtls *d)
         return;
     if (d->open) {
         d->ops->hinted(d->userdata);
-    } else if (d->heard_at == 0) {
+    } else if (d->times.heard_at == 0) {
         error_set(&e, 0, error == ECONNREFUSED ? "nothing listens there (ICMP: port unreachable)" : "no way there (%s)",
                   strerror(error));
         fail(d, DTLS_UNREACHABLE, uplink_trouble_of_errno(error), e.text);
@@ -317,16 +210,16 @@ static void hinted(struct dtls *d)
 
 static uint64_t silence_ends(const struct dtls *d)
 {
-    uint64_t end = d->started_at + DTLS_HANDSHAKE_TIMEOUT;
+    uint64_t end = d->times.started_at + DTLS_HANDSHAKE_TIMEOUT;
 
-    if (d->finished_at != 0)
-        end = d->finished_at + d->judgement;
-    if (d->finished_at == 0 && d->flight_at != 0)
-        end = MIN_OF(end, d->flight_at + DTLS_FLIGHT_SILENCE);
-    if (d->heard_at == 0)
-        end = MIN_OF(end, d->started_at + d->first_answer);
-    if (d->alert_at != 0)
-        end = MIN_OF(end, MAX_OF(d->alert_at, d->heard_at) + DTLS_ALERT_SILENCE);
+    if (d->times.finished_at != 0)
+        end = d->times.finished_at + d->times.judgement;
+    if (d->times.finished_at == 0 && d->times.flight_at != 0)
+        end = MIN_OF(end, d->times.flight_at + DTLS_FLIGHT_SILENCE);
+    if (d->times.heard_at == 0)
+        end = MIN_OF(end, d->times.started_at + d->times.first_answer);
+    if (d->times.alert_at != 0)
+        end = MIN_OF(end, MAX_OF(d->times.alert_at, d->times.heard_at) + DTLS_ALERT_SILENCE);
     return end;
 }
 
@@ -335,21 +228,21 @@ static void handshake_silence(struct dtls *d)
     enum uplink_trouble trouble;
     struct error e = {0};
 
-    if (d->alert_at != 0) {
+    if (d->times.alert_at != 0) {
         struct handshake_end end = handshake_alert(d->alert, stage_of(d));
 
         fail_as(d, &end);
         return;
     }
-    trouble = handshake_say_silent(&e, was_answered(d), d->heard_at != 0, d->shared->offer);
-    fail(d, was_answered(d) ? DTLS_ANSWERED : d->heard_at != 0 ? DTLS_FAILED : DTLS_UNREACHABLE, trouble, e.text);
+    trouble = handshake_say_silent(&e, was_answered(d), d->times.heard_at != 0, d->shared->offer);
+    fail(d, was_answered(d) ? DTLS_ANSWERED : d->times.heard_at != 0 ? DTLS_FAILED : DTLS_UNREACHABLE, trouble, e.text);
 }
 
 void dtls_begin(struct dtls *d, uint64_t now)
 {
     d->busy++;
     d->begun = true;
-    d->started_at = now;
+    d->times.started_at = now;
     handshake_step(d, now);
     if (d->icmp)
         hinted(d);
@@ -360,7 +253,7 @@ uint64_t dtls_deadline(const struct dtls *d)
 {
     uint64_t silence = d->begun ? silence_ends(d) : 0;
 
-    return !d->begun || d->open || d->ended ? USEC_INFINITY : MIN_OF(d->retransmit_at, silence);
+    return !d->begun || d->open || d->ended ? USEC_INFINITY : MIN_OF(d->times.retransmit_at, silence);
 }
 
 void dtls_tick(struct dtls *d, uint64_t now)
@@ -410,10 +303,10 @@ static void remember_alert(struct dtls *d)
     int alert = -1;
 
     s->pending = dtls_sift_alerts(s->datagram, s->pending, &alert);
-    if (alert < 0 || d->alert_at != 0)
+    if (alert < 0 || d->times.alert_at != 0)
         return;
     d->alert = alert;
-    d->alert_at = clock_boottime();
+    d->times.alert_at = clock_boottime();
     d->ops->rearm(d->userdata);
 }
 
@@ -424,7 +317,7 @@ static void process(struct dtls *d, size_t n)
 
     d->counters.datagrams_in++;
     s->pending = dtls_sift(s->datagram, n, d->open, &d->counters.dropped);
-    if (!d->open && d->finished_at != 0)
+    if (!d->open && d->times.finished_at != 0)
         remember_alert(d);
     if (s->pending == 0)
         return;
@@ -432,15 +325,15 @@ static void process(struct dtls *d, size_t n)
     d->starved = false;
     if (!d->open) {
         dtls_look(s->datagram, s->pending, &seen);
-        d->heard_at = clock_boottime();
+        d->times.heard_at = clock_boottime();
         if (seen.cookie > 0)
             d->cookie = seen.cookie;
         /* GnuTLS takes the first message of the server's flight for the receipt of ours, and no longer repeats ours; a
          * server that waits for that before it repeats its own, as GnuTLS's does, waits in vain. Only a new handshake
          * helps then. */
         if (seen.flight)
-            d->flight_at = d->heard_at;
-        handshake_step(d, d->heard_at);
+            d->times.flight_at = d->times.heard_at;
+        handshake_step(d, d->times.heard_at);
     }
     /* The last datagram of a handshake may hold the first data. */
     for (int i = 0; d->open && !d->freed && !d->starved && i < RECORDS_PER_DATAGRAM_MAX; i++)
@@ -510,8 +403,8 @@ int dtls_new(const struct dtls_options *options, struct dtls **ret, struct error
     d->shared = options->shared;
     d->ops = options->ops;
     d->userdata = options->userdata;
-    d->first_answer = options->first_answer;
-    d->judgement = options->judgement;
+    d->times.first_answer = options->first_answer;
+    d->times.judgement = options->judgement;
     d->v6 = options->address->any.sa_family == AF_INET6;
     d->mtu = DTLS_MTU - (d->v6 ? HEADERS_V6 : HEADERS_V4);
     r = udp_connect(options->address, &d->fd, e);
@@ -585,7 +478,7 @@ gnutls_session_t dtls_session(const struct dtls *d)
 
 uint64_t dtls_judged_in(const struct dtls *d)
 {
-    return was_answered(d) && d->heard_at > d->finished_at ? d->heard_at - d->finished_at : 0;
+    return was_answered(d) && d->times.heard_at > d->times.finished_at ? d->times.heard_at - d->times.finished_at : 0;
 }
 
 int dtls_local_address(const struct dtls *d, struct resolver_address *ret)

@@ -26,62 +26,87 @@ struct mqtt_shared {
 
 enum mqtt_phase { MQTT_TCP, MQTT_TLS, MQTT_CONNACK, MQTT_OPEN, MQTT_ENDED };
 
+/* Conditions under which the two sides speak. */
+struct mqtt_terms {
+    enum mqtt_version version;
+    bool has_will;
+    bool retained;           /* as in the options */
+    uint32_t session_expiry; /* as in the options */
+    unsigned keepalive;
+    unsigned receive_maximum;
+    uint32_t packet_max; /* 0: the broker does not say */
+    bool no_qos1;
+};
+
+/* The TLS handshake, and what it shows. */
+struct mqtt_handshake {
+    SSL_SESSION *offered; /* the key as TLS 1.3 is offered it, until the handshake ends */
+    bool plain_groups;
+    bool hello_sent;
+    bool chosen;       /* ServerHello or HelloRetryRequest came */
+    bool proved;       /* TLS 1.2: our identity and proof went */
+    bool certificate;  /* the other side did not prove our key, but shows one */
+    int alert;         /* received, -1: none */
+    int own_alert;     /* sent, -1: none */
+    int local_error;   /* of the key callback */
+    int no_connection; /* errno, if OpenSSL was the first to see it, or the connection ended with it; 0 */
+};
+
+/* Input, and how much of it is let through. */
+struct mqtt_input {
+    uint64_t read_max;         /* OpenSSL may read on while it has read less than that in all */
+    struct mqtt_frames frames; /* of what came in */
+    struct ratelimit rate;     /* of the packets in it */
+    uint32_t paid;             /* frames.packets that `rate` has let pass */
+    uint64_t rests_until;      /* nothing is read until then; 0: it does not rest */
+    uint32_t answered;         /* frames.published when the broker last took all that there was to send */
+    bool misbehaves;           /* the broker sends what is to go no further */
+};
+
+/* CLOCK_BOOTTIME, 0: not yet. */
+struct mqtt_times {
+    uint64_t tcp_timeout, tls_timeout; /* durations */
+    uint64_t deadline;                 /* of a phase before MQTT_OPEN */
+    uint64_t opened_at;
+    uint64_t look_at;             /* when libmosquitto is to look whether to send PINGREQ */
+    uint64_t sent_at;             /* when something was last sent */
+    uint64_t pinged_at;           /* 0: there is no PINGREQ unanswered */
+    uint64_t bytes_in, bytes_out; /* when last looked */
+};
+
+/* The end of the connection. */
+struct mqtt_end {
+    int connack;                    /* -1: none yet */
+    int lost;                       /* errno with which the connection was lost, 0: it ended in order */
+    int gone;                       /* what libmosquitto said when the connection ended, -1: nothing */
+    char words[MQTT_WORDS_MAX];     /* Reason String of CONNACK or DISCONNECT, quoted */
+    char reference[MQTT_WORDS_MAX]; /* Server Reference, quoted */
+    bool said_bye;
+    bool broken; /* a write has failed */
+};
+
 struct mqtt {
     struct mqtt_shared *shared;
     const struct mqtt_ops *ops;
     void *userdata;
     struct mosquitto *mosquitto;
     sd_event_source *source;
-    SSL_SESSION *offered; /* the key as TLS 1.3 is offered it, until the handshake ends */
-    struct error *what;   /* the words for local_error and misbehaves, only while a step runs */
+    struct error *what; /* the words for local_error and misbehaves, only while a step runs */
     struct resolver_address address;
     enum mqtt_phase phase;
-    enum mqtt_version version;
-    bool has_will;
-    bool retained;           /* as in the options */
-    uint32_t session_expiry; /* likewise */
-    unsigned keepalive;
-    unsigned receive_maximum;
-    uint32_t packet_max; /* 0: the broker does not say */
-    unsigned busy;
     uint32_t events; /* awaited */
-    uint64_t tcp_timeout, tls_timeout;
-    uint64_t deadline; /* of a phase before MQTT_OPEN */
-    uint64_t opened_at;
-    uint64_t look_at;               /* when libmosquitto is to look whether to send PINGREQ */
-    uint64_t sent_at;               /* when something was last sent */
-    uint64_t pinged_at;             /* 0: there is no PINGREQ unanswered */
-    uint64_t bytes_in, bytes_out;   /* when last looked */
-    uint64_t read_max;              /* OpenSSL may read on while it has read less than that in all */
-    struct mqtt_frames frames;      /* of what came in */
-    struct ratelimit rate;          /* of the packets in it */
-    uint32_t paid;                  /* frames.packets that `rate` has let pass */
-    uint64_t rests_until;           /* nothing is read until then; 0: it does not rest */
-    uint32_t answered;              /* frames.published when the broker last took all that there was to send */
-    int local_error;                /* of the key callback */
-    int no_connection;              /* errno, if OpenSSL was the first to see it, or the connection ended with it; 0 */
-    int alert;                      /* received, -1: none */
-    int own_alert;                  /* sent, -1: none */
-    int connack;                    /* -1: none yet */
-    int lost;                       /* errno with which the connection was lost, 0: it ended in order */
-    int gone;                       /* what libmosquitto said when the connection ended, -1: nothing */
-    char words[MQTT_WORDS_MAX];     /* Reason String of CONNACK or DISCONNECT, quoted */
-    char reference[MQTT_WORDS_MAX]; /* Server Reference, likewise */
-    bool plain_groups;
-    bool hello_sent;
-    bool chosen;      /* ServerHello or HelloRetryRequest came */
-    bool proved;      /* TLS 1.2: our identity and proof went */
-    bool certificate; /* the other side did not prove our key, but shows one */
-    bool no_qos1;
-    bool broken;     /* a write has failed */
-    bool misbehaves; /* the broker sends what is to go no further */
-    bool said_bye;
+    struct mqtt_terms terms;
+    struct mqtt_handshake tls;
+    struct mqtt_input in;
+    struct mqtt_times time;
+    struct mqtt_end end;
+    unsigned busy;
     bool freed; /* by its owner, while busy */
 };
 
 static inline bool mqtt_is_open(const struct mqtt *m)
 {
-    return m->phase == MQTT_OPEN && !m->freed && !m->said_bye;
+    return m->phase == MQTT_OPEN && !m->freed && !m->end.said_bye;
 }
 
 /* Waits for what can happen next. */
@@ -103,7 +128,7 @@ bool mqtt_read_allowed(struct mqtt *m, uint64_t now);
 void mqtt_read_begin(struct mqtt *m, SSL *ssl, uint64_t *ret_max);
 /* Takes the next record off the socket, as long as not more than `max` have been read in all. 1: it holds what
  * libmosquitto may read, all of it; 0: none has come yet; -EPROTO, -EMSGSIZE: it holds what is to go no further
- * (m->misbehaves, with words in m->what); -ENOTCONN: the connection has ended. */
+ * (m->in.misbehaves, with words in m->what); -ENOTCONN: the connection has ended. */
 int mqtt_read_record(struct mqtt *m, SSL *ssl, uint64_t max);
 
 /* NULL: none yet. */

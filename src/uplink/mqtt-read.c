@@ -14,7 +14,7 @@ static long on_bio(BIO *bio, int what, const char *data, size_t size, int argi, 
 {
     const struct mqtt *m = (const void *)BIO_get_callback_arg(bio);
 
-    if (what != BIO_CB_READ || BIO_number_read(bio) < m->read_max)
+    if (what != BIO_CB_READ || BIO_number_read(bio) < m->in.read_max)
         return r;
     BIO_clear_retry_flags(bio);
     BIO_set_retry_read(bio);
@@ -33,23 +33,23 @@ void mqtt_read_watch(struct mqtt *m, SSL *ssl)
 
 void mqtt_read_close(struct mqtt *m)
 {
-    m->read_max = 0;
+    m->in.read_max = 0;
 }
 
 bool mqtt_read_allowed(struct mqtt *m, uint64_t now)
 {
-    uint32_t due = MIN_OF(m->frames.packets - m->paid, (uint32_t)MQTT_PACKETS_BURST);
+    uint32_t due = MIN_OF(m->in.frames.packets - m->in.paid, (uint32_t)MQTT_PACKETS_BURST);
 
-    if (now < m->rests_until)
+    if (now < m->in.rests_until)
         return false;
-    m->rests_until = 0;
+    m->in.rests_until = 0;
     if (due == 0)
         return true;
-    if (ratelimit_take(&m->rate, now, due)) {
-        m->paid = m->frames.packets;
+    if (ratelimit_take(&m->in.rate, now, due)) {
+        m->in.paid = m->in.frames.packets;
         return true;
     }
-    m->rests_until = MAX_OF(ratelimit_next(&m->rate, now, due), now + MQTT_READ_REST);
+    m->in.rests_until = MAX_OF(ratelimit_next(&m->in.rate, now, due), now + MQTT_READ_REST);
     return false;
 }
 
@@ -65,17 +65,17 @@ int mqtt_read_record(struct mqtt *m, SSL *ssl, uint64_t max)
 
     ERR_clear_error();
     errno = 0;
-    m->read_max = max;
+    m->in.read_max = max;
     n = SSL_peek(ssl, record, sizeof(record));
-    m->read_max = 0;
+    m->in.read_max = 0;
     if (n <= 0) {
         int error = errno, why = SSL_get_error(ssl, n);
 
         ERR_clear_error();
-        m->lost = why == SSL_ERROR_SYSCALL ? error : 0;
+        m->end.lost = why == SSL_ERROR_SYSCALL ? error : 0;
         return why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE ? 0 : -ENOTCONN;
     }
-    r = mqtt_frames_feed(&m->frames, record, (size_t)n, m->what);
-    m->misbehaves = r < 0;
+    r = mqtt_frames_feed(&m->in.frames, record, (size_t)n, m->what);
+    m->in.misbehaves = r < 0;
     return r < 0 ? r : 1;
 }

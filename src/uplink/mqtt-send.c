@@ -14,7 +14,7 @@ static int sent(struct mqtt *m, int r)
 {
     switch (r) {
     case MOSQ_ERR_SUCCESS:
-        m->sent_at = clock_boottime();
+        m->time.sent_at = clock_boottime();
         mqtt_await(m);
         return 0;
     case MOSQ_ERR_OVERSIZE_PACKET:
@@ -26,7 +26,7 @@ static int sent(struct mqtt *m, int r)
     case MOSQ_ERR_NOMEM:
         return -ENOMEM;
     default:
-        m->broken = true;
+        m->end.broken = true;
         m->ops->rearm(m->userdata);
         return -ENOTCONN;
     }
@@ -34,7 +34,7 @@ static int sent(struct mqtt *m, int r)
 
 int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t n, bool retain, int *ret_mid)
 {
-    if (!mqtt_is_open(m) || m->broken)
+    if (!mqtt_is_open(m) || m->end.broken)
         return -ENOTCONN;
     if (n > MQTT_PAYLOAD_MAX)
         return -EMSGSIZE;
@@ -44,32 +44,32 @@ int mqtt_publish(struct mqtt *m, const char *topic, const void *payload, size_t 
 int mqtt_subscribe(struct mqtt *m, const char *filter, int *ret_mid)
 {
     /* Where the broker keeps the session it has kept messages shown once already. */
-    int options = m->version == MQTT_V5 && m->session_expiry > 0 ? MQTT_SUB_OPT_SEND_RETAIN_NEW : 0;
+    int options = m->terms.version == MQTT_V5 && m->terms.session_expiry > 0 ? MQTT_SUB_OPT_SEND_RETAIN_NEW : 0;
 
-    if (!mqtt_is_open(m) || m->broken)
+    if (!mqtt_is_open(m) || m->end.broken)
         return -ENOTCONN;
     return sent(m, mosquitto_subscribe_v5(m->mosquitto, ret_mid, filter, 1, options, NULL));
 }
 
 void mqtt_unsubscribe(struct mqtt *m, const char *filter)
 {
-    if (mqtt_is_open(m) && !m->broken)
+    if (mqtt_is_open(m) && !m->end.broken)
         (void)sent(m, mosquitto_unsubscribe(m->mosquitto, NULL, filter));
 }
 
 unsigned mqtt_receive_maximum(const struct mqtt *m)
 {
-    return m->receive_maximum;
+    return m->terms.receive_maximum;
 }
 
 uint32_t mqtt_packet_max(const struct mqtt *m)
 {
-    return m->packet_max;
+    return m->terms.packet_max;
 }
 
 enum mqtt_version mqtt_version(const struct mqtt *m)
 {
-    return m->version;
+    return m->terms.version;
 }
 
 int mqtt_local_address(const struct mqtt *m, struct resolver_address *ret)

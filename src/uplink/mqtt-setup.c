@@ -26,8 +26,8 @@ static void quote_property(const mosquitto_property *list, int identifier, char 
 
 static void note_words(struct mqtt *m, const mosquitto_property *list)
 {
-    quote_property(list, MQTT_PROP_REASON_STRING, m->words);
-    quote_property(list, MQTT_PROP_SERVER_REFERENCE, m->reference);
+    quote_property(list, MQTT_PROP_REASON_STRING, m->end.words);
+    quote_property(list, MQTT_PROP_SERVER_REFERENCE, m->end.reference);
 }
 
 static void on_connect(struct mosquitto *mosquitto, void *userdata, int code, int flags, const mosquitto_property *list)
@@ -36,28 +36,28 @@ static void on_connect(struct mosquitto *mosquitto, void *userdata, int code, in
     uint16_t maximum = UINT16_MAX, keepalive;
     uint8_t qos;
 
-    m->connack = code;
+    m->end.connack = code;
     (void)mosquitto_property_read_int16(list, MQTT_PROP_RECEIVE_MAXIMUM, &maximum, false);
-    m->receive_maximum = maximum;
-    (void)mosquitto_property_read_int32(list, MQTT_PROP_MAXIMUM_PACKET_SIZE, &m->packet_max, false);
+    m->terms.receive_maximum = maximum;
+    (void)mosquitto_property_read_int32(list, MQTT_PROP_MAXIMUM_PACKET_SIZE, &m->terms.packet_max, false);
     if (mosquitto_property_read_int16(list, MQTT_PROP_SERVER_KEEP_ALIVE, &keepalive, false))
-        m->keepalive = keepalive;
+        m->terms.keepalive = keepalive;
     if (code != 0)
         note_words(m, list);
-    m->no_qos1 = mosquitto_property_read_byte(list, MQTT_PROP_MAXIMUM_QOS, &qos, false) && qos < 1;
+    m->terms.no_qos1 = mosquitto_property_read_byte(list, MQTT_PROP_MAXIMUM_QOS, &qos, false) && qos < 1;
 }
 
 static void on_disconnect(struct mosquitto *mosquitto, void *userdata, int reason, const mosquitto_property *list)
 {
     struct mqtt *m = userdata;
 
-    if (m->gone >= 0) /* after the broker's reason there comes one of libmosquitto's own */
+    if (m->end.gone >= 0) /* after the broker's reason there comes one of libmosquitto's own */
         return;
-    m->gone = reason;
-    if (m->connack != 0)
+    m->end.gone = reason;
+    if (m->end.connack != 0)
         return; /* it was not let in */
-    mqtt_quote(m->frames.properties.reason.text, m->words);
-    mqtt_quote(m->frames.properties.reference.text, m->reference);
+    mqtt_quote(m->in.frames.properties.reason.text, m->end.words);
+    mqtt_quote(m->in.frames.properties.reference.text, m->end.reference);
 }
 
 static void on_publish(struct mosquitto *mosquitto, void *userdata, int mid, int reason, const mosquitto_property *list)
@@ -83,7 +83,7 @@ static void on_message(struct mosquitto *mosquitto, void *userdata, const struct
     struct mqtt *m = userdata;
 
     /* A retained message was meant for somebody else, or is old, unless retained commands are wanted. */
-    if (mqtt_is_open(m) && (m->retained || !message->retain))
+    if (mqtt_is_open(m) && (m->terms.retained || !message->retain))
         m->ops->message(m->userdata, message->topic, message->payload, (size_t)message->payloadlen);
 }
 
@@ -119,7 +119,7 @@ static struct mosquitto *make_mosquitto(struct mqtt *m, const char *client_id)
     struct mosquitto *mosquitto;
 
     free_numbers(null, pair);
-    mosquitto = mosquitto_new(client_id, m->session_expiry == 0, m);
+    mosquitto = mosquitto_new(client_id, m->terms.session_expiry == 0, m);
     if (mosquitto && is_own_pair(pair[0]) && is_own_pair(pair[1])) {
         (void)dup3(null, pair[0], O_CLOEXEC);
         (void)dup3(null, pair[1], O_CLOEXEC);
@@ -134,10 +134,10 @@ static int set_connect_properties(struct mqtt *m)
     mosquitto_property *list = NULL;
     int r = mosquitto_property_add_int32(&list, MQTT_PROP_MAXIMUM_PACKET_SIZE, MQTT_PACKET_MAX);
 
-    if (r == MOSQ_ERR_SUCCESS && m->session_expiry > 0)
-        r = mosquitto_property_add_int32(&list, MQTT_PROP_SESSION_EXPIRY_INTERVAL, m->session_expiry);
+    if (r == MOSQ_ERR_SUCCESS && m->terms.session_expiry > 0)
+        r = mosquitto_property_add_int32(&list, MQTT_PROP_SESSION_EXPIRY_INTERVAL, m->terms.session_expiry);
     if (r == MOSQ_ERR_SUCCESS)
-        (void)mosquitto_connect_bind_v5(m->mosquitto, "", 0, (int)m->keepalive, NULL, list);
+        (void)mosquitto_connect_bind_v5(m->mosquitto, "", 0, (int)m->terms.keepalive, NULL, list);
     mosquitto_property_free_all(&list);
     return r;
 }
@@ -146,7 +146,7 @@ static int set_options(struct mqtt *m, const struct mqtt_options *o, struct erro
 {
     struct mosquitto *mosquitto = m->mosquitto;
     int r = mosquitto_int_option(mosquitto, MOSQ_OPT_PROTOCOL_VERSION,
-                                 m->version == MQTT_V5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
+                                 m->terms.version == MQTT_V5 ? MQTT_PROTOCOL_V5 : MQTT_PROTOCOL_V311);
 
     if (r == MOSQ_ERR_SUCCESS)
         r = mosquitto_int_option(mosquitto, MOSQ_OPT_TCP_NODELAY, 1);
@@ -154,11 +154,11 @@ static int set_options(struct mqtt *m, const struct mqtt_options *o, struct erro
         r = mosquitto_int_option(mosquitto, MOSQ_OPT_SSL_CTX_WITH_DEFAULTS, 0);
     if (r == MOSQ_ERR_SUCCESS)
         r = mosquitto_void_option(mosquitto, MOSQ_OPT_SSL_CTX, m->shared->tls);
-    if (r == MOSQ_ERR_SUCCESS && m->version == MQTT_V5)
+    if (r == MOSQ_ERR_SUCCESS && m->terms.version == MQTT_V5)
         r = set_connect_properties(m);
     if (r != MOSQ_ERR_SUCCESS)
         return error_set(e, r == MOSQ_ERR_NOMEM ? -ENOMEM : -EIO, "libmosquitto: %s", mosquitto_strerror(r));
-    m->has_will = o->will_topic;
+    m->terms.has_will = o->will_topic;
     if (o->will_topic)
         r = mosquitto_will_set(mosquitto, o->will_topic, (int)o->will_size, o->will, 1, o->will_retain);
     if (r != MOSQ_ERR_SUCCESS)
@@ -171,8 +171,8 @@ int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error
 {
     struct mosquitto *mosquitto;
 
-    m->session_expiry = options->session_expiry;
-    m->retained = options->retained;
+    m->terms.session_expiry = options->session_expiry;
+    m->terms.retained = options->retained;
     mosquitto = m->mosquitto = make_mosquitto(m, options->client_id);
     if (!mosquitto)
         return error_set(e, errno == ENOMEM ? -ENOMEM : -EINVAL, "\"%.128s\" cannot be a client id",
@@ -197,9 +197,9 @@ int mqtt_connect_to(struct mqtt *m, struct error *e)
         return error_set(e, -EAFNOSUPPORT, "not an address for TCP");
     errno = 0;
     r = mosquitto_connect_async(m->mosquitto, host, ntohs(six ? m->address.v6.sin6_port : m->address.v4.sin_port),
-                                (int)m->keepalive);
-    if (m->local_error < 0)
-        return m->local_error;
+                                (int)m->terms.keepalive);
+    if (m->tls.local_error < 0)
+        return m->tls.local_error;
     if (r == MOSQ_ERR_ERRNO && errno != 0) {
         r = -errno;
         return r == -ECONNREFUSED ? error_set(e, r, "nothing listens there") : error_errno(e, r, "no connection");

@@ -29,8 +29,8 @@ static struct mqtt *current(SSL *ssl)
 
 static int ask_key(struct mqtt *m, const char **ret_identity, struct secret **ret_key)
 {
-    m->local_error = m->ops->key(m->userdata, ret_identity, ret_key, m->what);
-    return m->local_error;
+    m->tls.local_error = m->ops->key(m->userdata, ret_identity, ret_key, m->what);
+    return m->tls.local_error;
 }
 
 /* TLS 1.2. OpenSSL wipes `ret_key` and what it makes of it. */
@@ -44,7 +44,7 @@ static unsigned psk_tls12(SSL *ssl, const char *hint, char *ret_identity, unsign
     if (ask_key(m, &identity, &key) < 0)
         return 0;
     if (key->size > key_max || strlen(identity) >= identity_max) {
-        m->local_error = error_set(m->what, -EINVAL, "OpenSSL takes no key or identity as long as this");
+        m->tls.local_error = error_set(m->what, -EINVAL, "OpenSSL takes no key or identity as long as this");
         return 0;
     }
     memcpy(ret_identity, identity, strlen(identity) + 1);
@@ -69,14 +69,14 @@ static void wipe_session(SSL_SESSION *session, bool in_use)
  * where the key began, and is in use; the rest of a longer key still stands behind it. */
 static void forget(struct mqtt *m, SSL_SESSION *in_use)
 {
-    if (!m->offered)
+    if (!m->tls.offered)
         return;
-    if (m->offered != in_use)
-        wipe_session(m->offered, false);
+    if (m->tls.offered != in_use)
+        wipe_session(m->tls.offered, false);
     if (in_use)
         wipe_session(in_use, true);
-    SSL_SESSION_free(m->offered);
-    m->offered = NULL;
+    SSL_SESSION_free(m->tls.offered);
+    m->tls.offered = NULL;
 }
 
 /* TLS 1.3: the key goes as the secret of a session to be resumed. The identity is copied when this has returned; the
@@ -99,12 +99,12 @@ static int psk_tls13(SSL *ssl, const EVP_MD *hash, const unsigned char **ret_ide
         SSL_SESSION_set_cipher(session, SSL_CIPHER_find(ssl, sha256_suite)) != 1 ||
         SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION) != 1) {
         SSL_SESSION_free(session);
-        m->local_error = error_set(m->what, -ENOMEM, "OpenSSL cannot take the key");
+        m->tls.local_error = error_set(m->what, -ENOMEM, "OpenSSL cannot take the key");
         return 0;
     }
     forget(m, NULL); /* after a HelloRetryRequest */
     SSL_SESSION_up_ref(session);
-    m->offered = session;
+    m->tls.offered = session;
     *ret_session = session;
     *ret_identity = (const unsigned char *)identity;
     *ret_size = strlen(identity);
@@ -123,7 +123,7 @@ static int on_certificate(X509_STORE_CTX *store, void *userdata)
     struct mqtt_shared *s = userdata;
 
     if (s->current)
-        s->current->certificate = true;
+        s->current->tls.certificate = true;
     X509_STORE_CTX_set_error(store, X509_V_ERR_APPLICATION_VERIFICATION);
     return 0;
 }
@@ -146,13 +146,13 @@ static void on_tls_event(const SSL *ssl, int where, int value)
         return; /* a close_notify of ours */
     /* The first write may be what finds that there is no connection; it takes the reason off the socket. */
     if ((where & SSL_CB_EXIT) && value < 0 && m->phase == MQTT_TCP && udp_is_network_error(errno))
-        m->no_connection = errno;
+        m->tls.no_connection = errno;
     if ((where & SSL_CB_EXIT) && BIO_number_written(SSL_get_wbio((SSL *)ssl)) > 0)
-        m->hello_sent = true;
+        m->tls.hello_sent = true;
     /* libmosquitto would say the address, which is the name that it was given. */
     if (where & SSL_CB_HANDSHAKE_START) {
         (void)SSL_set_tlsext_host_name((SSL *)ssl, m->shared->server_name);
-        if (m->plain_groups)
+        if (m->tls.plain_groups)
             (void)SSL_set1_groups_list((SSL *)ssl, GROUPS);
         mqtt_read_watch(m, (SSL *)ssl);
     }
@@ -162,12 +162,12 @@ static void on_tls_event(const SSL *ssl, int where, int value)
         mqtt_read_close(m);
     }
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT && value >> 8 == SSL3_AL_FATAL)
-        m->alert = value & 0xff;
+        m->tls.alert = value & 0xff;
     if ((where & SSL_CB_WRITE_ALERT) == SSL_CB_WRITE_ALERT && value >> 8 == SSL3_AL_FATAL)
-        m->own_alert = value & 0xff;
+        m->tls.own_alert = value & 0xff;
     if (where & SSL_CB_LOOP) {
-        m->chosen = m->chosen || SSL_get_state(ssl) == TLS_ST_CR_SRVR_HELLO;
-        m->proved = m->proved || SSL_get_state(ssl) == TLS_ST_CW_KEY_EXCH;
+        m->tls.chosen = m->tls.chosen || SSL_get_state(ssl) == TLS_ST_CR_SRVR_HELLO;
+        m->tls.proved = m->tls.proved || SSL_get_state(ssl) == TLS_ST_CW_KEY_EXCH;
     }
 }
 
@@ -176,16 +176,16 @@ static enum handshake_stage stage_of(const struct mqtt *m)
 {
     SSL *ssl = mqtt_ssl(m);
 
-    if (!m->chosen)
+    if (!m->tls.chosen)
         return HANDSHAKE_BINDER;
-    return m->proved || (ssl && SSL_version(ssl) == TLS1_3_VERSION) ? HANDSHAKE_PROVED : HANDSHAKE_CHOSEN;
+    return m->tls.proved || (ssl && SSL_version(ssl) == TLS1_3_VERSION) ? HANDSHAKE_PROVED : HANDSHAKE_CHOSEN;
 }
 
 enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, enum uplink_trouble *ret_trouble, struct error *e)
 {
     struct handshake_end end;
 
-    if (m->certificate) {
+    if (m->tls.certificate) {
         error_set(e, 0,
                   "the broker shows a certificate instead of proving that it has our key, as brokers do that do not "
                   "know the identity, and as anybody can: is the identity registered there?");
@@ -193,12 +193,13 @@ enum mqtt_failure mqtt_tls_ended(const struct mqtt *m, enum uplink_trouble *ret_
         return MQTT_ANSWERED;
     }
     /* The alert that OpenSSL would send to a connection that has ended. */
-    if (m->alert < 0 && (m->own_alert < 0 || m->own_alert == SSL_AD_DECODE_ERROR)) {
+    if (m->tls.alert < 0 && (m->tls.own_alert < 0 || m->tls.own_alert == SSL_AD_DECODE_ERROR)) {
         error_set(e, 0, "the connection ended in the TLS handshake: is a broker with TLS-PSK listening there?");
         *ret_trouble = UPLINK_TROUBLE_OTHER;
         return MQTT_FAILED;
     }
-    end = m->alert >= 0 ? handshake_alert(m->alert, stage_of(m)) : handshake_own_alert(m->own_alert, stage_of(m));
+    end = m->tls.alert >= 0 ? handshake_alert(m->tls.alert, stage_of(m))
+                            : handshake_own_alert(m->tls.own_alert, stage_of(m));
     handshake_say(e, &end, m->shared->offer);
     *ret_trouble = handshake_trouble(&end);
     return end.verdict == HANDSHAKE_REFUSED   ? MQTT_ANSWERED
@@ -237,7 +238,7 @@ void mqtt_group_text(const struct mqtt *m, char ret[static GROUP_TEXT_MAX])
 
 bool mqtt_hello_lost(const struct mqtt *m)
 {
-    return m->shared->post_quantum && !m->plain_groups && m->hello_sent && m->bytes_in == 0;
+    return m->shared->post_quantum && !m->tls.plain_groups && m->tls.hello_sent && m->time.bytes_in == 0;
 }
 
 bool mqtt_forward_secrecy(const struct mqtt *m)

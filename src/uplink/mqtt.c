@@ -65,7 +65,7 @@ struct mqtt_shared *mqtt_shared_free(struct mqtt_shared *s)
 static void destroy(struct mqtt *m)
 {
     /* Said from within a callback of libmosquitto's, it has only been queued. */
-    if (m->said_bye && mosquitto_socket(m->mosquitto) >= 0)
+    if (m->end.said_bye && mosquitto_socket(m->mosquitto) >= 0)
         (void)mosquitto_loop_write(m->mosquitto, 1);
     mosquitto_destroy(m->mosquitto);
     mqtt_tls_forget(m);
@@ -138,16 +138,16 @@ static bool handshake_done(const struct mqtt *m)
 static bool note_traffic(struct mqtt *m, uint64_t now)
 {
     SSL *ssl = mqtt_ssl(m);
-    uint64_t in = ssl ? BIO_number_read(SSL_get_rbio(ssl)) : m->bytes_in;
-    uint64_t out = ssl ? BIO_number_written(SSL_get_wbio(ssl)) : m->bytes_out;
-    bool came = in != m->bytes_in;
+    uint64_t in = ssl ? BIO_number_read(SSL_get_rbio(ssl)) : m->time.bytes_in;
+    uint64_t out = ssl ? BIO_number_written(SSL_get_wbio(ssl)) : m->time.bytes_out;
+    bool came = in != m->time.bytes_in;
 
     if (came)
-        m->pinged_at = 0;
-    if (out != m->bytes_out)
-        m->sent_at = now;
-    m->bytes_in = in;
-    m->bytes_out = out;
+        m->time.pinged_at = 0;
+    if (out != m->time.bytes_out)
+        m->time.sent_at = now;
+    m->time.bytes_in = in;
+    m->time.bytes_out = out;
     return came;
 }
 
@@ -156,7 +156,7 @@ static bool note_traffic(struct mqtt *m, uint64_t now)
 void mqtt_await(struct mqtt *m)
 {
     SSL *ssl = mqtt_ssl(m);
-    uint32_t events = m->rests_until ? 0 : EPOLLIN | EPOLLRDHUP;
+    uint32_t events = m->in.rests_until ? 0 : EPOLLIN | EPOLLRDHUP;
 
     if (!m->source)
         return;
@@ -179,44 +179,44 @@ static void tls_failed(struct mqtt *m)
 /* Adds what the broker itself says of it. */
 static void add_words(const struct mqtt *m, struct error *e, const char *text)
 {
-    error_set(e, 0, "%s%s%s%s%s", text, m->reference[0] ? "; it names the server " : "", m->reference,
-              m->words[0] ? "; it says " : "", m->words);
+    error_set(e, 0, "%s%s%s%s%s", text, m->end.reference[0] ? "; it names the server " : "", m->end.reference,
+              m->end.words[0] ? "; it says " : "", m->end.words);
 }
 
 static void not_let_in(struct mqtt *m)
 {
-    uint8_t code = (uint8_t)m->connack;
+    uint8_t code = (uint8_t)m->end.connack;
     struct error e = {0};
 
-    add_words(m, &e, mqtt_connack_text(m->version, code));
-    if (mqtt_connack_wants_older(m->version, code))
+    add_words(m, &e, mqtt_connack_text(m->terms.version, code));
+    if (mqtt_connack_wants_older(m->terms.version, code))
         fail(m, MQTT_VERSION, "the broker does not speak MQTT 5");
     else
-        fail(m, mqtt_connack_refuses(m->version, code) ? MQTT_ANSWERED : MQTT_FAILED, e.text);
+        fail(m, mqtt_connack_refuses(m->terms.version, code) ? MQTT_ANSWERED : MQTT_FAILED, e.text);
 }
 
 static void open_over(struct mqtt *m)
 {
     struct error e = {"the broker closed the connection"};
-    bool said = m->gone >= 0 && MQTT_FAILS(m->gone);
+    bool said = m->end.gone >= 0 && MQTT_FAILS(m->end.gone);
     enum mqtt_blame blame =
-        m->lost == ETIMEDOUT || udp_is_network_error(m->lost) ? MQTT_BLAMES_SILENCE : MQTT_BLAMES_MESSAGE;
+        m->end.lost == ETIMEDOUT || udp_is_network_error(m->end.lost) ? MQTT_BLAMES_SILENCE : MQTT_BLAMES_MESSAGE;
 
     if (said) {
-        blame = mqtt_disconnect_blames((uint8_t)m->gone);
-        add_words(m, &e, mqtt_disconnect_text((uint8_t)m->gone));
-    } else if (m->gone == MOSQ_ERR_PROTOCOL || m->gone == MOSQ_ERR_MALFORMED_PACKET) {
+        blame = mqtt_disconnect_blames((uint8_t)m->end.gone);
+        add_words(m, &e, mqtt_disconnect_text((uint8_t)m->end.gone));
+    } else if (m->end.gone == MOSQ_ERR_PROTOCOL || m->end.gone == MOSQ_ERR_MALFORMED_PACKET) {
         blame = MQTT_BLAMES_NOTHING;
         error_set(&e, 0, "the broker sent what is not MQTT");
-    } else if (m->alert >= 0)
-        error_set(&e, 0, "the broker ended the TLS session (alert: %s)", SSL_alert_desc_string_long(m->alert));
-    else if (m->no_connection == ETIMEDOUT)
+    } else if (m->tls.alert >= 0)
+        error_set(&e, 0, "the broker ended the TLS session (alert: %s)", SSL_alert_desc_string_long(m->tls.alert));
+    else if (m->tls.no_connection == ETIMEDOUT)
         error_set(&e, 0, "what was sent to the broker is not acknowledged by TCP: the path to it is dead");
-    else if (clock_boottime() - m->opened_at < BACKOFF_MAX)
+    else if (clock_boottime() - m->time.opened_at < BACKOFF_MAX)
         error_set(&e, 0,
                   "the broker closed the connection soon after it was made: does another client use the same "
                   "client id?");
-    closed(m, blame, said ? (uint8_t)m->gone : 0, e.text);
+    closed(m, blame, said ? (uint8_t)m->end.gone : 0, e.text);
 }
 
 /* The connection has ended, whoever found out. */
@@ -228,10 +228,10 @@ static void over(struct mqtt *m)
         tls_failed(m);
         break;
     case MQTT_CONNACK:
-        if (m->connack > 0)
+        if (m->end.connack > 0)
             not_let_in(m);
         else
-            fail(m, m->version == MQTT_V5 ? MQTT_HUNG_UP : MQTT_FAILED,
+            fail(m, m->terms.version == MQTT_V5 ? MQTT_HUNG_UP : MQTT_FAILED,
                  "the broker closed the connection without an answer to CONNECT");
         break;
     case MQTT_OPEN:
@@ -245,34 +245,34 @@ static void over(struct mqtt *m)
 static void begin_phase(struct mqtt *m, enum mqtt_phase phase, uint64_t deadline)
 {
     m->phase = phase;
-    m->deadline = deadline;
+    m->time.deadline = deadline;
     m->ops->rearm(m->userdata);
 }
 
 static uint64_t keepalive_usec(const struct mqtt *m)
 {
-    uint64_t all = m->keepalive * USEC_PER_SEC;
+    uint64_t all = m->terms.keepalive * USEC_PER_SEC;
 
-    return m->keepalive > 0 ? all - MIN_OF(all / 4, MQTT_PING_EARLY) : USEC_INFINITY / 4;
+    return m->terms.keepalive > 0 ? all - MIN_OF(all / 4, MQTT_PING_EARLY) : USEC_INFINITY / 4;
 }
 
 static void advance(struct mqtt *m, uint64_t now)
 {
     if (m->phase == MQTT_TLS && handshake_done(m) && !mqtt_tls_proved(mqtt_ssl(m))) {
-        m->certificate = true;
+        m->tls.certificate = true;
         tls_failed(m);
         return;
     }
     if (m->phase == MQTT_TLS && handshake_done(m))
         begin_phase(m, MQTT_CONNACK, now + MQTT_CONNACK_TIMEOUT);
-    if (m->phase != MQTT_CONNACK || m->connack != 0)
+    if (m->phase != MQTT_CONNACK || m->end.connack != 0)
         return;
-    if (m->no_qos1) {
+    if (m->terms.no_qos1) {
         fail(m, MQTT_FAILED, "the broker takes no messages of QoS 1, which are all that we send");
         return;
     }
-    m->opened_at = m->sent_at = now;
-    m->look_at = now + keepalive_usec(m);
+    m->time.opened_at = m->time.sent_at = now;
+    m->time.look_at = now + keepalive_usec(m);
     begin_phase(m, MQTT_OPEN, USEC_INFINITY);
     m->ops->opened(m->userdata);
 }
@@ -318,8 +318,8 @@ static int read_all(struct mqtt *m, uint64_t now)
 static bool does_not_read(struct mqtt *m)
 {
     if (!mosquitto_want_write(m->mosquitto))
-        m->answered = m->frames.published;
-    return m->frames.published - m->answered > MQTT_UNREAD_MAX;
+        m->in.answered = m->in.frames.published;
+    return m->in.frames.published - m->in.answered > MQTT_UNREAD_MAX;
 }
 
 static void misbehaved(struct mqtt *m, const char *words)
@@ -345,13 +345,13 @@ static void step(struct mqtt *m, uint32_t events, uint64_t now)
     if (m->freed || m->phase == MQTT_ENDED)
         return;
     came = note_traffic(m, now);
-    if (m->local_error < 0)
+    if (m->tls.local_error < 0)
         fail(m, MQTT_LOCAL, what.text);
-    else if (m->misbehaves)
+    else if (m->in.misbehaves)
         misbehaved(m, what.text);
     else if (does_not_read(m))
         misbehaved(m, "the broker sends messages, but does not read what we answer");
-    else if (r != MOSQ_ERR_SUCCESS || m->gone >= 0 || mosquitto_socket(m->mosquitto) < 0)
+    else if (r != MOSQ_ERR_SUCCESS || m->end.gone >= 0 || mosquitto_socket(m->mosquitto) < 0)
         over(m);
     else if (!came && (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP)))
         over(m); /* libmosquitto would wait for ever, and be called for ever */
@@ -383,14 +383,14 @@ static bool tcp_step(struct mqtt *m, uint32_t events, uint64_t now)
     socklen_t n = sizeof(peer);
 
     if (error == 0 && (events & (EPOLLERR | EPOLLHUP)) && getpeername(fd, (struct sockaddr *)&peer, &n) < 0)
-        error = m->no_connection ?: ECONNREFUSED;
+        error = m->tls.no_connection ?: ECONNREFUSED;
     if (error) {
         unreachable(m, error);
         return false;
     }
     if (!(events & EPOLLOUT))
         return false;
-    begin_phase(m, MQTT_TLS, now + m->tls_timeout);
+    begin_phase(m, MQTT_TLS, now + m->time.tls_timeout);
     return true;
 }
 
@@ -401,7 +401,7 @@ static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdat
     struct mqtt *before = enter(m);
 
     if (m->phase == MQTT_OPEN && (events & EPOLLERR))
-        m->no_connection = take_error(fd);
+        m->tls.no_connection = take_error(fd);
     if (m->phase != MQTT_TCP || tcp_step(m, events, now))
         step(m, events, now);
     leave(m, before);
@@ -414,13 +414,13 @@ uint64_t mqtt_deadline(const struct mqtt *m)
 {
     if (m->phase == MQTT_ENDED)
         return USEC_INFINITY;
-    if (m->broken)
+    if (m->end.broken)
         return 0;
     if (m->phase != MQTT_OPEN)
-        return m->rests_until ? MIN_OF(m->deadline, m->rests_until) : m->deadline;
-    if (m->rests_until)
-        return m->rests_until;
-    return m->pinged_at ? MIN_OF(m->look_at, m->pinged_at + MQTT_ANSWER_TIMEOUT) : m->look_at;
+        return m->in.rests_until ? MIN_OF(m->time.deadline, m->in.rests_until) : m->time.deadline;
+    if (m->in.rests_until)
+        return m->in.rests_until;
+    return m->time.pinged_at ? MIN_OF(m->time.look_at, m->time.pinged_at + MQTT_ANSWER_TIMEOUT) : m->time.look_at;
 }
 
 /* Nothing of libmosquitto's is on its way that a packet of ours would be in the middle of. */
@@ -438,17 +438,17 @@ static void ping(struct mqtt *m, uint64_t now)
     static const uint8_t pingreq[] = {0xc0, 0};
 
     (void)note_traffic(m, now);
-    if (m->pinged_at && now >= m->pinged_at + MQTT_ANSWER_TIMEOUT) {
+    if (m->time.pinged_at && now >= m->time.pinged_at + MQTT_ANSWER_TIMEOUT) {
         closed(m, MQTT_BLAMES_SILENCE, 0, "the broker did not answer PINGREQ");
         return;
     }
-    if (now < m->look_at)
+    if (now < m->time.look_at)
         return;
-    if (now < m->sent_at + keepalive_usec(m)) {
-        m->look_at = m->sent_at + keepalive_usec(m);
+    if (now < m->time.sent_at + keepalive_usec(m)) {
+        m->time.look_at = m->time.sent_at + keepalive_usec(m);
         return;
     }
-    m->look_at = now + LOOK_AGAIN;
+    m->time.look_at = now + LOOK_AGAIN;
     if (!can_write(m))
         return; /* the broker does not read: what it has to acknowledge will be missed */
     if (SSL_write(mqtt_ssl(m), pingreq, sizeof(pingreq)) != sizeof(pingreq)) {
@@ -457,16 +457,16 @@ static void ping(struct mqtt *m, uint64_t now)
         return;
     }
     (void)note_traffic(m, now);
-    if (!m->pinged_at)
-        m->pinged_at = now;
-    m->look_at = now + keepalive_usec(m);
+    if (!m->time.pinged_at)
+        m->time.pinged_at = now;
+    m->time.look_at = now + keepalive_usec(m);
     mqtt_await(m);
 }
 
 /* epoll tells of what has come meanwhile. */
 static void wake(struct mqtt *m)
 {
-    m->rests_until = 0;
+    m->in.rests_until = 0;
     mqtt_await(m);
     m->ops->rearm(m->userdata);
 }
@@ -478,13 +478,13 @@ void mqtt_tick(struct mqtt *m, uint64_t now)
     if (now < mqtt_deadline(m))
         return;
     before = enter(m);
-    if (m->broken)
+    if (m->end.broken)
         over(m);
-    else if (m->rests_until && now >= m->rests_until)
+    else if (m->in.rests_until && now >= m->in.rests_until)
         wake(m);
     else if (m->phase == MQTT_TCP)
         fail(m, MQTT_UNREACHABLE, "no answer to the attempt to connect");
-    else if (m->phase == MQTT_TLS && m->bytes_in == 0)
+    else if (m->phase == MQTT_TLS && m->time.bytes_in == 0)
         fail(m, MQTT_UNREACHABLE, "it takes the connection but says nothing");
     else if (m->phase == MQTT_TLS)
         fail(m, MQTT_FAILED, "it fell silent in the TLS handshake");
@@ -508,15 +508,15 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->ops = options->ops;
     m->userdata = options->userdata;
     m->address = *options->address;
-    m->version = options->version;
-    m->frames.five = options->version == MQTT_V5;
-    m->keepalive = options->keepalive;
-    m->tcp_timeout = options->tcp_timeout;
-    m->tls_timeout = options->tls_timeout;
-    m->plain_groups = options->plain_groups;
-    m->alert = m->own_alert = m->connack = m->gone = -1;
-    m->deadline = m->read_max = USEC_INFINITY;
-    ratelimit_init(&m->rate, MQTT_PACKETS_BURST * USEC_PER_SEC / MQTT_PACKETS_PER_SEC, MQTT_PACKETS_BURST);
+    m->terms.version = options->version;
+    m->in.frames.five = options->version == MQTT_V5;
+    m->terms.keepalive = options->keepalive;
+    m->time.tcp_timeout = options->tcp_timeout;
+    m->time.tls_timeout = options->tls_timeout;
+    m->tls.plain_groups = options->plain_groups;
+    m->tls.alert = m->tls.own_alert = m->end.connack = m->end.gone = -1;
+    m->time.deadline = m->in.read_max = USEC_INFINITY;
+    ratelimit_init(&m->in.rate, MQTT_PACKETS_BURST * USEC_PER_SEC / MQTT_PACKETS_PER_SEC, MQTT_PACKETS_BURST);
     r = mqtt_set_up(m, options, e);
     if (r < 0)
         return r;
@@ -544,15 +544,15 @@ void mqtt_begin(struct mqtt *m, uint64_t now)
     m->what = &what;
     r = mqtt_connect_to(m, &what);
     m->what = NULL;
-    m->deadline = now + m->tcp_timeout;
+    m->time.deadline = now + m->time.tcp_timeout;
     m->events = EPOLLIN | EPOLLOUT | EPOLLRDHUP;
     if (r >= 0)
         r = sd_event_add_io(m->shared->event, &m->source, mosquitto_socket(m->mosquitto), m->events, on_io, m);
-    if (r == -EPROTO && m->local_error == 0 && m->no_connection)
-        unreachable(m, m->no_connection);
-    else if (r == -EPROTO && m->local_error == 0)
+    if (r == -EPROTO && m->tls.local_error == 0 && m->tls.no_connection)
+        unreachable(m, m->tls.no_connection);
+    else if (r == -EPROTO && m->tls.local_error == 0)
         tls_failed(m);
-    else if (r < 0 && udp_is_network_error(-r) && m->local_error == 0)
+    else if (r < 0 && udp_is_network_error(-r) && m->tls.local_error == 0)
         fail_of(m, MQTT_UNREACHABLE, uplink_trouble_of_errno(-r), what.text[0] ? what.text : strerror(-r));
     else if (r < 0)
         fail(m, MQTT_LOCAL, what.text[0] ? what.text : strerror(-r));
@@ -567,11 +567,11 @@ void mqtt_bye(struct mqtt *m, bool with_will)
 {
     if (!mqtt_is_open(m))
         return;
-    m->said_bye = true;
+    m->end.said_bye = true;
     end(m);
-    with_will = with_will && m->has_will;
+    with_will = with_will && m->terms.has_will;
     /* In 3.1.1 only an end without a word has the will published. */
-    if (!with_will || m->version == MQTT_V5)
+    if (!with_will || m->terms.version == MQTT_V5)
         (void)mosquitto_disconnect_v5(
             m->mosquitto, with_will ? MQTT_RC_DISCONNECT_WITH_WILL_MSG : MQTT_RC_NORMAL_DISCONNECTION, NULL);
 }

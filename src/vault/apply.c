@@ -72,14 +72,14 @@ static int reseal(struct vault_change *c, const struct step *step, unsigned phys
     int r = record_parse(step->data, step->size, &header);
 
     if (r >= 0)
-        r = record_open(c->vault->waiting_key, &place, RECORD_SLOT_WAITING, 0, step->data, step->size, &key);
+        r = record_open(c->vault->seals.waiting_key, &place, RECORD_SLOT_WAITING, 0, step->data, step->size, &key);
     if (r < 0)
         return r;
     header.slot = (uint8_t)physical;
     header.generation = next->view.generation;
-    r = record_seal(c->vault->keys.record, &place, &header, key, record, &size);
+    r = record_seal(c->vault->seals.keys.record, &place, &header, key, record, &size);
     if (r >= 0)
-        r = keys_fingerprint(&c->vault->keys, key, next->view.fingerprint);
+        r = keys_fingerprint(&c->vault->seals.keys, key, next->view.fingerprint);
     if (r >= 0)
         r = credential_text(&next->identity, &next->view.identity, header.identity);
     if (r < 0)
@@ -277,7 +277,7 @@ static int make_state(struct vault_change *c)
     int r;
 
     entry_to_state(&c->after, &state);
-    r = state_seal(c->vault->keys.state, &place, &state, sealed, &size);
+    r = state_seal(c->vault->seals.keys.state, &place, &state, sealed, &size);
     if (r < 0)
         return r;
     c->state = malloc(size);

@@ -102,21 +102,21 @@ DEFINE_FREEP(struct making, making_free)
 static int making_new(struct vault *v, enum vault_backup_for who, struct making **ret, struct error *e)
 {
     _cleanup_(making_freep) struct making *m = calloc(1, sizeof(*m));
-    bool bound = who == VAULT_BACKUP_THIS_BOARD && v->sealed.bound;
+    bool bound = who == VAULT_BACKUP_THIS_BOARD && v->seals.sealed.bound;
     uint8_t wrap[WRAP_SIZE];
     int r;
 
     if (!m)
         return error_set(e, -ENOMEM, "out of memory");
-    if (v->rekey || (v->batch && v->batch->rekey))
+    if (v->rekey || (v->commits.batch && v->commits.batch->rekey))
         return error_set(e, -EBUSY, "the vault is being rekeyed: wait for the end of it");
     m->vault = v;
-    r = bound ? 0 : keys_seal_backup(&v->keys, v->backup_key, wrap);
+    r = bound ? 0 : keys_seal_backup(&v->seals.keys, v->seals.backup_key, wrap);
     if (r >= 0)
-        r = derive_key(v->keys.vault, v->keys.vault_id, LABEL_BACKUP, &m->key);
+        r = derive_key(v->seals.keys.vault, v->seals.keys.vault_id, LABEL_BACKUP, &m->key);
     if (r < 0)
         return error_errno(e, r, "cannot seal a backup");
-    backup_head(&v->sealed, bound ? NULL : wrap, m->head);
+    backup_head(&v->seals.sealed, bound ? NULL : wrap, m->head);
     *ret = TAKE_PTR(m);
     return 0;
 }
@@ -137,7 +137,7 @@ static int seal(struct making *m, const uint8_t *image, size_t n)
     if (!m->data)
         return error_set(&m->error, -ENOMEM, "out of memory for a backup");
     memcpy(m->data, m->head, BACKUP_HEAD_SIZE);
-    associated_data(&ad, m->head, m->vault->keys.vault_id);
+    associated_data(&ad, m->head, m->vault->seals.keys.vault_id);
     r = seal_box(m->key, &ad, image, n, m->data + BACKUP_HEAD_SIZE);
     return r < 0 ? error_errno(&m->error, r, "cannot seal a backup") : 0;
 }

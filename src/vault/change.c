@@ -171,7 +171,7 @@ static int add_put(struct vault_change *c, enum vault_slot slot, const struct re
     uint8_t record[RECORD_MAX];
     struct step *step;
     size_t size;
-    int r = record_seal(c->vault->waiting_key, &place, header, key, record, &size);
+    int r = record_seal(c->vault->seals.waiting_key, &place, header, key, record, &size);
 
     if (r >= 0)
         r = add_step(c, STEP_PUT, slot, record, size, &step);
@@ -196,7 +196,7 @@ static int put(struct vault_change *c, enum vault_slot slot, const char *identit
     int r = check_form(identity, kind, key, flags, e);
 
     if (r >= 0) {
-        r = keys_index(&c->vault->keys, key, digest);
+        r = keys_index(&c->vault->seals.keys, key, digest);
         if (r < 0)
             error_errno(e, r, "cannot look the key up");
     }

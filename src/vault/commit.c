@@ -64,8 +64,8 @@ static void batch_fill(struct vault_batch *b)
         return;
     }
     b->versions = v->versions;
-    while (v->waiting.first && b->changes.count < VAULT_BATCH_MAX) {
-        struct vault_change *c = commit_queue_pop(&v->waiting);
+    while (v->commits.waiting.first && b->changes.count < VAULT_BATCH_MAX) {
+        struct vault_change *c = commit_queue_pop(&v->commits.waiting);
 
         if (change_prepare(c) >= 0) {
             b->forgets = b->forgets || c->forgets;
@@ -73,14 +73,14 @@ static void batch_fill(struct vault_batch *b)
         }
         commit_queue_push(&b->changes, c);
     }
-    b->forgets = b->forgets || v->checkpoint_due;
+    b->forgets = b->forgets || v->commits.checkpoint_due;
 }
 
 static int write_changes(struct vault_batch *b)
 {
     struct store *store = b->vault->store;
     uint8_t sealed[VERSIONS_SEALED_SIZE];
-    int r = versions_seal(b->vault->keys.state, b->vault->keys.vault_id, &b->versions, sealed);
+    int r = versions_seal(b->vault->seals.keys.state, b->vault->seals.keys.vault_id, &b->versions, sealed);
 
     if (r < 0)
         return error_errno(&b->error, r, "cannot seal the vault's record of versions");
@@ -131,7 +131,7 @@ static void count(struct vault_batch *b, size_t applied)
     v->stats.commits += applied > 0;
     v->stats.checkpoints += b->checkpointed;
     if (applied > 0)
-        v->checkpoint_due = b->forgets && !b->checkpointed;
+        v->commits.checkpoint_due = b->forgets && !b->checkpointed;
 }
 
 /* The result becomes what everybody sees; then each change is answered. Returns the first failure. */
@@ -157,18 +157,18 @@ static int batch_apply(struct vault_batch *b)
         v->versions = b->versions;
     if (b->rekey && b->r >= 0) {
         rekey_apply(b->rekey);
-        v->checkpoint_due = !b->checkpointed;
+        v->commits.checkpoint_due = !b->checkpointed;
     }
     count(b, applied);
-    v->batch = NULL;
+    v->commits.batch = NULL;
     b->applied = true;
     if (b->rekey) {
-        v->pending--;
+        v->commits.pending--;
         first = b->r;
         rekey_end(b->rekey, b->r, &b->error);
     }
     for (struct vault_change *c; (c = commit_queue_pop(&b->changes));) {
-        v->pending--;
+        v->commits.pending--;
         if (first == 0)
             first = c->failed;
         if (c->done)
@@ -182,15 +182,15 @@ void commit_schedule(struct vault *v)
 {
     int enabled = SD_EVENT_OFF;
 
-    if ((!v->waiting.first && !v->rekey) || v->batch)
+    if ((!v->commits.waiting.first && !v->rekey) || v->commits.batch)
         return;
-    sd_event_source_get_enabled(v->gathered, &enabled);
-    if (v->rekey || v->waiting.count >= v->gather_changes || v->gather_delay == 0) {
-        sd_event_source_set_enabled(v->start, SD_EVENT_ONESHOT);
-        sd_event_source_set_enabled(v->gathered, SD_EVENT_OFF);
+    sd_event_source_get_enabled(v->commits.gathered, &enabled);
+    if (v->rekey || v->commits.waiting.count >= v->commits.gather_changes || v->commits.gather_delay == 0) {
+        sd_event_source_set_enabled(v->commits.start, SD_EVENT_ONESHOT);
+        sd_event_source_set_enabled(v->commits.gathered, SD_EVENT_OFF);
     } else if (enabled == SD_EVENT_OFF) {
-        sd_event_source_set_time(v->gathered, clock_boottime() + v->gather_delay);
-        sd_event_source_set_enabled(v->gathered, SD_EVENT_ONESHOT);
+        sd_event_source_set_time(v->commits.gathered, clock_boottime() + v->commits.gather_delay);
+        sd_event_source_set_enabled(v->commits.gathered, SD_EVENT_ONESHOT);
     }
 }
 
@@ -198,13 +198,13 @@ static int on_gathered(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct vault *v = userdata;
 
-    return sd_event_source_set_enabled(v->start, SD_EVENT_ONESHOT);
+    return sd_event_source_set_enabled(v->commits.start, SD_EVENT_ONESHOT);
 }
 
 void vault_gather(struct vault *vault, size_t changes, uint64_t delay)
 {
-    vault->gather_changes = MIN_OF(changes, (size_t)VAULT_BATCH_MAX);
-    vault->gather_delay = delay;
+    vault->commits.gather_changes = MIN_OF(changes, (size_t)VAULT_BATCH_MAX);
+    vault->commits.gather_delay = delay;
     commit_schedule(vault);
 }
 
@@ -231,13 +231,13 @@ static int on_start(sd_event_source *source, void *userdata)
     struct vault_batch *b;
     int r;
 
-    if (v->batch || !(v->waiting.first || v->rekey))
+    if (v->commits.batch || !(v->commits.waiting.first || v->rekey))
         return 0;
     b = batch_new(v);
     if (!b)
         return sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
     batch_fill(b);
-    v->batch = b;
+    v->commits.batch = b;
     r = workers_submit(v->workers, batch_run, batch_done, b);
     if (r < 0)
         batch_done(r, b);
@@ -248,16 +248,17 @@ int commit_init(struct vault *v)
 {
     int r;
 
-    commit_queue_init(&v->waiting);
+    commit_queue_init(&v->commits.waiting);
     r = workers_new(v->event, 1, &v->workers);
     if (r >= 0)
-        r = sd_event_add_defer(v->event, &v->start, on_start, v);
+        r = sd_event_add_defer(v->event, &v->commits.start, on_start, v);
     if (r >= 0)
-        r = sd_event_source_set_enabled(v->start, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(v->commits.start, SD_EVENT_OFF);
     if (r >= 0)
-        r = sd_event_add_time(v->event, &v->gathered, CLOCK_BOOTTIME, USEC_INFINITY, USEC_PER_MSEC, on_gathered, v);
+        r = sd_event_add_time(v->event, &v->commits.gathered, CLOCK_BOOTTIME, USEC_INFINITY, USEC_PER_MSEC, on_gathered,
+                              v);
     if (r >= 0)
-        r = sd_event_source_set_enabled(v->gathered, SD_EVENT_OFF);
+        r = sd_event_source_set_enabled(v->commits.gathered, SD_EVENT_OFF);
     return r;
 }
 
@@ -268,16 +269,16 @@ void commit_done(struct vault *v)
     v->closing = true;
     /* Works on the worker end or are cancelled, and are answered. */
     v->workers = workers_free(v->workers);
-    v->start = sd_event_source_disable_unref(v->start);
-    v->gathered = sd_event_source_disable_unref(v->gathered);
-    if (!v->waiting.first && !v->rekey)
+    v->commits.start = sd_event_source_disable_unref(v->commits.start);
+    v->commits.gathered = sd_event_source_disable_unref(v->commits.gathered);
+    if (!v->commits.waiting.first && !v->rekey)
         return;
     b = batch_new(v);
     if (!b)
         return;
     b->rekey = TAKE_PTR(v->rekey);
-    while (v->waiting.first)
-        commit_queue_push(&b->changes, commit_queue_pop(&v->waiting));
+    while (v->commits.waiting.first)
+        commit_queue_push(&b->changes, commit_queue_pop(&v->commits.waiting));
     b->r = error_set(&b->error, -ECANCELED, "the vault is closing");
     batch_apply(b);
     batch_free(b);
@@ -291,8 +292,8 @@ int vault_commit(struct vault *vault, struct vault_change *c, vault_done_fn *don
     }
     c->done = done;
     c->userdata = userdata;
-    commit_queue_push(&vault->waiting, c);
-    vault->pending++;
+    commit_queue_push(&vault->commits.waiting, c);
+    vault->commits.pending++;
     commit_schedule(vault);
     return 0;
 }
@@ -305,7 +306,7 @@ void vault_change_leave(struct vault_change *c)
 
 size_t vault_pending(const struct vault *vault)
 {
-    return vault->pending;
+    return vault->commits.pending;
 }
 
 /* Waits for the batch on the worker and takes its result here; the worker's own answer then only frees it. */
@@ -326,7 +327,7 @@ static int run_here(struct vault *v)
     if (!b)
         return -ENOMEM;
     batch_fill(b);
-    v->batch = b;
+    v->commits.batch = b;
     batch_run(b);
     r = batch_apply(b);
     batch_free(b);
@@ -335,9 +336,9 @@ static int run_here(struct vault *v)
 
 int vault_flush(struct vault *vault)
 {
-    int first = vault->batch ? await_batch(vault->batch) : 0;
+    int first = vault->commits.batch ? await_batch(vault->commits.batch) : 0;
 
-    while (vault->waiting.first || vault->rekey) {
+    while (vault->commits.waiting.first || vault->rekey) {
         int r = run_here(vault);
 
         if (first == 0)

@@ -71,7 +71,7 @@ int entry_get(struct vault *v, const char *device, const char *uplink, struct va
     if (r >= 0)
         r = name_intern(v, uplink, &entry->uplink);
     if (r >= 0)
-        r = keys_entry_id(&v->keys, device, uplink, &entry->id);
+        r = keys_entry_id(&v->seals.keys, device, uplink, &entry->id);
     if (r >= 0)
         r = map_insert(&v->entries, &entry->node, entry_hash(device, uplink));
     if (r < 0) {
@@ -86,7 +86,7 @@ int entry_get(struct vault *v, const char *device, const char *uplink, struct va
 
 struct record_place entry_place(const struct vault *v, const struct vault_entry *entry)
 {
-    return (struct record_place){.vault_id = v->keys.vault_id, .device = entry->device, .uplink = entry->uplink};
+    return (struct record_place){.vault_id = v->seals.keys.vault_id, .device = entry->device, .uplink = entry->uplink};
 }
 
 void credential_clear(struct credential *c)
@@ -253,10 +253,10 @@ static int load_key(struct vault *v, struct vault_entry *entry, struct credentia
 {
     uint8_t digest[DIGEST_SIZE];
     struct identity_row *identity;
-    int r = keys_fingerprint(&v->keys, key, c->view.fingerprint);
+    int r = keys_fingerprint(&v->seals.keys, key, c->view.fingerprint);
 
     if (r >= 0)
-        r = keys_index(&v->keys, key, digest);
+        r = keys_index(&v->seals.keys, key, digest);
     if (r < 0)
         return r;
     /* The file's content of this slot counts, even if that is another key. */
@@ -300,7 +300,7 @@ static int load_slot(struct vault *v, struct vault_entry *entry, unsigned physic
     if (r < 0)
         return r;
     c->record_size = record ? size : 0;
-    r = record_check(&v->keys, &place, physical, state, record, row->slots[physical].size, &key, &why);
+    r = record_check(&v->seals.keys, &place, physical, state, record, row->slots[physical].size, &key, &why);
     if (r == 0)
         return quarantine(entry, physical, why);
     return r < 0 ? r : load_key(v, entry, c, key);
@@ -338,7 +338,7 @@ int entry_load(struct vault *v, struct vault_entry *entry, const struct store_ro
 {
     const struct record_place place = entry_place(v, entry);
     struct state state;
-    int r = state_open(v->keys.state, &place, row->state, row->state_size, &state);
+    int r = state_open(v->seals.keys.state, &place, row->state, row->state_size, &state);
 
     if (r == -EBADMSG)
         return load_lost(entry, row);

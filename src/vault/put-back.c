@@ -118,7 +118,7 @@ int put_back_look(struct vault *v, struct error *e)
     if (r < 0)
         return r;
     sum_up(v, &found);
-    r = n > 0 ? versions_open(v->keys.state, v->keys.vault_id, sealed, n, &stored) : -ENOENT;
+    r = n > 0 ? versions_open(v->seals.keys.state, v->seals.keys.vault_id, sealed, n, &stored) : -ENOENT;
     if (r >= 0)
         v->put_back = compare(v, &stored, &found, &r);
     else if (r == -EBADMSG || (r == -ENOENT && !versions_are_none(&found))) {

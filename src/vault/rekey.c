@@ -61,8 +61,8 @@ int rekey_prepare(struct rekey *k, struct error *e)
     int r;
 
     if (k->recovery) {
-        k->sealed = v->sealed;
-        return keys_seal_recovery(&v->keys, k->keyfile, &k->sealed, e);
+        k->sealed = v->seals.sealed;
+        return keys_seal_recovery(&v->seals.keys, k->keyfile, &k->sealed, e);
     }
     for (struct map_node *node = map_next(&v->entries, NULL); node; node = map_next(&v->entries, node))
         n += has_state(MAP_ENTRY(node, struct vault_entry, node));
@@ -75,10 +75,10 @@ int rekey_prepare(struct rekey *k, struct error *e)
         if (has_state(entry))
             k->rows[k->n++].entry = entry;
     }
-    r = derive_key(k->keyfile, v->keys.vault_id, LABEL_BACKUP, &k->backup_key);
+    r = derive_key(k->keyfile, v->seals.keys.vault_id, LABEL_BACKUP, &k->backup_key);
     if (r < 0)
         return error_errno(e, r, "cannot derive from the new keyfile");
-    return keys_renew(&v->keys, k->keyfile, v->bind, v->bind_size, &k->keys, &k->sealed, e);
+    return keys_renew(&v->seals.keys, k->keyfile, v->seals.bind, v->seals.bind_size, &k->keys, &k->sealed, e);
 }
 
 static int keep(const uint8_t *bytes, size_t n, uint8_t **ret, size_t *ret_size)
@@ -102,8 +102,8 @@ static int seal_record(struct rekey *k, struct rekey_row *row, unsigned physical
     int r = record_parse(c->record, c->record_size, &header);
 
     if (r >= 0)
-        r = record_open(k->vault->keys.record, &place, (uint8_t)physical, c->view.generation, c->record, c->record_size,
-                        &key);
+        r = record_open(k->vault->seals.keys.record, &place, (uint8_t)physical, c->view.generation, c->record,
+                        c->record_size, &key);
     if (r >= 0)
         r = record_seal(k->keys.record, &place, &header, key, record, &size);
     return r < 0 ? r : keep(record, size, &row->records[physical], &row->sizes[physical]);
@@ -189,13 +189,13 @@ void rekey_apply(struct rekey *k)
             c->record_size = k->rows[i].sizes[j];
             k->rows[i].records[j] = old;
         }
-    v->sealed = k->sealed;
+    v->seals.sealed = k->sealed;
     if (k->recovery)
         return;
-    keys_done(&v->keys);
-    v->keys = k->keys;
-    secret_free(v->backup_key);
-    v->backup_key = TAKE_PTR(k->backup_key);
+    keys_done(&v->seals.keys);
+    v->seals.keys = k->keys;
+    secret_free(v->seals.backup_key);
+    v->seals.backup_key = TAKE_PTR(k->backup_key);
     k->keys = (struct vault_keys){0};
 }
 
@@ -239,7 +239,7 @@ static int rekey_new(struct vault *v, struct secret *keyfile, struct rekey **ret
         return error_prefix(e, r, "the new key");
     if (v->closing)
         return error_set(e, -ESHUTDOWN, "the vault is closing");
-    if (v->rekey || (v->batch && v->batch->rekey))
+    if (v->rekey || (v->commits.batch && v->commits.batch->rekey))
         return error_set(e, -EBUSY, "the vault is being rekeyed already");
     /* Its slices would meet records of both keys. */
     if (v->verification)
@@ -258,7 +258,7 @@ static void begin(struct rekey *k, vault_done_fn *done, void *userdata)
     k->done = done;
     k->userdata = userdata;
     v->rekey = k;
-    v->pending++;
+    v->commits.pending++;
     commit_schedule(v);
 }
 
@@ -269,7 +269,7 @@ int vault_rekey(struct vault *vault, struct secret *keyfile, vault_done_fn *done
 
     if (r < 0)
         return r;
-    r = keys_match(k->keyfile, &vault->sealed);
+    r = keys_match(k->keyfile, &vault->seals.sealed);
     if (r != 0) {
         rekey_free(k);
         return r < 0 ? error_errno(e, r, "cannot look at the new keyfile") : 1;

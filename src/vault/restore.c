@@ -184,7 +184,7 @@ static int look_at_present(struct restoring *g, struct error *e)
                                              "the present vault cannot be compared with the backup (%s); --force "
                                              "replaces it, and keeps it beside",
                                              why.text);
-    if (memcmp(g->present->keys.vault_id, g->restored->keys.vault_id, VAULT_ID_SIZE) != 0) {
+    if (memcmp(g->present->seals.keys.vault_id, g->restored->seals.keys.vault_id, VAULT_ID_SIZE) != 0) {
         if (!g->options->force && vault_entries(g->present) > 0)
             return error_set(e, -ESTALE,
                              "the backup is of another vault than the present one, which has keys of %zu devices; "

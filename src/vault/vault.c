@@ -83,11 +83,11 @@ static int create(struct vault *v, const struct vault_options *options, const st
 static int choose_keyfile(struct vault *v, const struct vault_options *options, struct secret **keyfile)
 {
     _cleanup_(secret_freep) struct secret *next = NULL;
-    int r = *keyfile ? keys_match(*keyfile, &v->sealed) : 0;
+    int r = *keyfile ? keys_match(*keyfile, &v->seals.sealed) : 0;
 
     if (r != 0 || keyfile_read_next(v->arena, options->keyfile, &next, NULL) < 0)
         return r;
-    r = keys_match(next, &v->sealed);
+    r = keys_match(next, &v->seals.sealed);
     if (r > 0) {
         secret_free(*keyfile);
         *keyfile = TAKE_PTR(next);
@@ -100,11 +100,11 @@ static int choose_keyfile(struct vault *v, const struct vault_options *options, 
 static int adopt_bind(struct vault *v, const struct vault_options *options, const struct secret *keyfile,
                       struct error *e)
 {
-    struct sealed_keys sealed = v->sealed;
-    int r = keys_open(keyfile, NULL, 0, &sealed, &v->keys, e);
+    struct sealed_keys sealed = v->seals.sealed;
+    int r = keys_open(keyfile, NULL, 0, &sealed, &v->seals.keys, e);
 
     if (r >= 0)
-        r = keys_seal(&v->keys, keyfile, options->bind, options->bind_size, &sealed, e);
+        r = keys_seal(&v->seals.keys, keyfile, options->bind, options->bind_size, &sealed, e);
     if (r >= 0)
         r = store_begin(v->store, e);
     if (r < 0)
@@ -116,7 +116,7 @@ static int adopt_bind(struct vault *v, const struct vault_options *options, cons
     }
     r = store_commit(v->store, e);
     if (r >= 0)
-        v->sealed = sealed;
+        v->seals.sealed = sealed;
     return r;
 }
 
@@ -132,7 +132,7 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
     if (r == 0)
         r = unread < 0 ? error_set(e, -ENOKEY, "%s", unreadable.text) : create(v, options, keyfile, e);
     if (r >= 0)
-        r = store_open(v->store, &v->sealed, e);
+        r = store_open(v->store, &v->seals.sealed, e);
     if (r < 0)
         return r;
     r = choose_keyfile(v, options, &keyfile);
@@ -140,11 +140,11 @@ static int open_keys(struct vault *v, const struct vault_options *options, struc
         return error_errno(e, r, "cannot look at the keyfile");
     if (!keyfile)
         return error_set(e, -ENOKEY, "%s", unreadable.text);
-    r = options->adopt_bind && options->bind && !v->sealed.bound
+    r = options->adopt_bind && options->bind && !v->seals.sealed.bound
             ? adopt_bind(v, options, keyfile, e)
-            : keys_open(keyfile, options->bind, options->bind_size, &v->sealed, &v->keys, e);
+            : keys_open(keyfile, options->bind, options->bind_size, &v->seals.sealed, &v->seals.keys, e);
     if (r >= 0)
-        r = derive_key(keyfile, v->keys.vault_id, LABEL_BACKUP, &v->backup_key);
+        r = derive_key(keyfile, v->seals.keys.vault_id, LABEL_BACKUP, &v->seals.backup_key);
     return r < 0
                ? error_prefix(e, r, "cannot open %s with keyfile %s", options->path, options->keyfile ?: CREDENTIAL_KEY)
                : 0;
@@ -154,11 +154,11 @@ static int keep_bind(struct vault *v, const struct vault_options *options)
 {
     if (!options->bind)
         return 0;
-    v->bind = malloc(options->bind_size);
-    if (!v->bind)
+    v->seals.bind = malloc(options->bind_size);
+    if (!v->seals.bind)
         return -ENOMEM;
-    memcpy(v->bind, options->bind, options->bind_size);
-    v->bind_size = options->bind_size;
+    memcpy(v->seals.bind, options->bind, options->bind_size);
+    v->seals.bind_size = options->bind_size;
     return 0;
 }
 
@@ -167,7 +167,7 @@ static int load(struct vault *v, const struct vault_options *options, struct err
     int r = keep_bind(v, options);
 
     if (r >= 0)
-        r = secret_random(v->arena, SEAL_KEY_SIZE, &v->waiting_key);
+        r = secret_random(v->arena, SEAL_KEY_SIZE, &v->seals.waiting_key);
     if (r < 0)
         return error_errno(e, r, "cannot begin");
     r = store_new(options->path, &v->store, e);
@@ -198,7 +198,7 @@ int vault_open(sd_event *event, struct arena *arena, const struct vault_options 
     pthread_mutex_init(&v->store_mutex, NULL);
     v->event = sd_event_ref(event);
     v->arena = arena;
-    commit_queue_init(&v->waiting);
+    commit_queue_init(&v->commits.waiting);
     r = look_at_file_system(v, options, e);
     if (r >= 0)
         r = load(v, options, e);
@@ -217,12 +217,12 @@ struct vault *vault_free(struct vault *vault)
         return NULL;
     commit_done(vault);
     store_free(vault->store);
-    keys_done(&vault->keys);
-    secret_free(vault->waiting_key);
-    secret_free(vault->backup_key);
-    if (vault->bind)
-        explicit_bzero(vault->bind, vault->bind_size);
-    free(vault->bind);
+    keys_done(&vault->seals.keys);
+    secret_free(vault->seals.waiting_key);
+    secret_free(vault->seals.backup_key);
+    if (vault->seals.bind)
+        explicit_bzero(vault->seals.bind, vault->seals.bind_size);
+    free(vault->seals.bind);
     for (struct map_node *node = map_next(&vault->entries, NULL), *next; node; node = next) {
         struct vault_entry *entry = MAP_ENTRY(node, struct vault_entry, node);
 
@@ -257,13 +257,13 @@ void vault_stats(const struct vault *vault, struct vault_stats *ret)
 
 int vault_opaque_id(const struct vault *vault, const char *device, char ret_id[OPAQUE_ID_SIZE])
 {
-    return keys_opaque_id(&vault->keys, device, ret_id);
+    return keys_opaque_id(&vault->seals.keys, device, ret_id);
 }
 
 int vault_key_digest(const struct vault *vault, const struct secret *key, uint64_t *ret_digest)
 {
     uint8_t digest[DIGEST_SIZE];
-    int r = keys_index(&vault->keys, key, digest);
+    int r = keys_index(&vault->seals.keys, key, digest);
 
     if (r >= 0)
         memcpy(ret_digest, digest, sizeof(*ret_digest));
@@ -302,7 +302,8 @@ int vault_key_open(struct vault *vault, const struct vault_entry *entry, enum va
     if (c->view.quarantined)
         return error_set(e, -EBADMSG, "the %s credential of %s is in quarantine: %s", vault_slot_to_string(slot),
                          entry->device, entry->quarantine);
-    r = record_open(vault->keys.record, &place, (uint8_t)physical, c->view.generation, c->record, c->record_size, ret);
+    r = record_open(vault->seals.keys.record, &place, (uint8_t)physical, c->view.generation, c->record, c->record_size,
+                    ret);
     return r < 0 ? error_errno(e, r, "cannot open the %s credential of %s", vault_slot_to_string(slot), entry->device)
                  : 0;
 }

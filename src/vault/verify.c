@@ -44,7 +44,7 @@ static int check_index(struct verification *f, const struct store_row *row, unsi
                        const char **why)
 {
     uint8_t digest[DIGEST_SIZE];
-    int r = keys_index(&f->vault->keys, key, digest);
+    int r = keys_index(&f->vault->seals.keys, key, digest);
 
     if (r >= 0 && strcmp(row->uplink, VAULT_OF_SENSOR) == 0)
         return 0; /* others may have it: the index knows of no holder */
@@ -57,7 +57,7 @@ static int check_index(struct verification *f, const struct store_row *row, unsi
 
 static int check_slot(struct verification *f, const struct store_row *row, const struct state *state, unsigned physical)
 {
-    const struct record_place place = {f->vault->keys.vault_id, row->device, row->uplink};
+    const struct record_place place = {f->vault->seals.keys.vault_id, row->device, row->uplink};
     _cleanup_(secret_freep) struct secret *key = NULL;
     const char *why = NULL;
     char text[128];
@@ -65,7 +65,7 @@ static int check_slot(struct verification *f, const struct store_row *row, const
 
     if (!state->slots[physical].present && !row->slots[physical].record)
         return 0;
-    r = record_check(&f->vault->keys, &place, physical, &state->slots[physical], row->slots[physical].record,
+    r = record_check(&f->vault->seals.keys, &place, physical, &state->slots[physical], row->slots[physical].record,
                      row->slots[physical].size, &key, &why);
     if (r > 0)
         r = check_index(f, row, physical, key, &why);
@@ -89,7 +89,7 @@ static int set_text(char **text, const char *value)
 static int check_row(const struct store_row *row, void *userdata)
 {
     struct verification *f = userdata;
-    const struct record_place place = {f->vault->keys.vault_id, row->device, row->uplink};
+    const struct record_place place = {f->vault->seals.keys.vault_id, row->device, row->uplink};
     struct state state;
     int r;
 
@@ -98,7 +98,7 @@ static int check_row(const struct store_row *row, void *userdata)
         return -ENOMEM;
     if (!entry_names_valid(row->device, row->uplink))
         return add_problem(f, row->device, row->uplink, "the name is none of ours: the row is ignored");
-    r = state_open(f->vault->keys.state, &place, row->state, row->state_size, &state);
+    r = state_open(f->vault->seals.keys.state, &place, row->state, row->state_size, &state);
     if (r == -EBADMSG)
         return add_problem(f, row->device, row->uplink, "its state record does not open");
     for (unsigned i = 0; r >= 0 && i < 2; i++)
@@ -208,7 +208,7 @@ int vault_verify(struct vault *vault, const struct vault_verify_handler *handler
     struct verification *f;
     int r;
 
-    if (vault->verification || vault->rekey || (vault->batch && vault->batch->rekey))
+    if (vault->verification || vault->rekey || (vault->commits.batch && vault->commits.batch->rekey))
         return -EBUSY;
     f = verification_new(vault, handler, userdata);
     if (!f)
