@@ -4,10 +4,11 @@
 /* How a cloud learns a key, as the agent sees it: offer, find, delete. A call names a credential by its vault entry and
  * slot; key bytes are opened by the registrar's one sending file alone and wiped there.
  *
- * Every call that began ends in exactly one `done` on the loop thread, never from within the call, within
- * REGISTRAR_TIMEOUT; registrar_call_cancel() ends it with REGISTRAR_RETRY before it returns. A call that cannot begin
- * returns a negative errno with words. Calls are idempotent: an offer may be repeated with the same credential. A
- * registrar serves any number of devices at once and must outlive its calls, as must the session and the vault entry.
+ * Every call that began ends in exactly one `done` on the loop thread, within REGISTRAR_TIMEOUT;
+ * registrar_call_cancel() ends it with REGISTRAR_RETRY before it returns. A request over a session that cannot be sent
+ * ends from within the call that began it, with *ret set until then. A call that cannot begin returns a negative errno
+ * with words. Calls are idempotent: an offer may be repeated with the same credential. A registrar serves any number of
+ * devices at once and must outlive its calls, as must the session and the vault entry.
  */
 
 #include "base/cleanup.h"
