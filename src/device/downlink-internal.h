@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shared by downlink.c (receives commands and carries them out) and outcome.c (remembers them, and reports their
- * outcomes). Nobody else includes this. Loop thread; all belongs to the device's struct downlink. */
+/* Shared by downlink.c (receives commands and carries them out), outcome.c (remembers them, and reports their
+ * outcomes) and report.c (answers a message with many of them as a whole). Nobody else includes this. Loop thread; all
+ * belongs to the device's struct downlink. */
 
 #include "device/internal.h"
 
 #include <string.h>
+
+struct report;
 
 /* A source of the profile, being listened to. */
 struct listening {
@@ -15,6 +18,7 @@ struct listening {
     struct uplink_subscription *subscription;
     struct uplink_call *poll;
     sd_event_source *again; /* the next poll */
+    struct report *report;  /* of the newest message, until it is sent; NULL: none */
     bool deaf;              /* it cannot be listened to, which has been said */
     uint8_t refused;        /* with this code, on this session; 0: it was not */
 };
@@ -73,3 +77,12 @@ void outcome_tell_untold(struct downlink *l);
 /* Whether the cloud has not heard all yet. */
 bool outcome_pending(const struct downlink *l);
 void outcome_done(struct downlink *l);
+
+/* report.c: a message of that source is going to be carried out; what an earlier one still waits for is nobody's
+ * concern any more. -ENOMEM */
+int report_begin(struct listening *at, const struct profile_commands *commands);
+/* Adds what became of a write; others than those of the newest message are passed over. */
+void report_result(struct downlink *l, const struct profile_command *c, enum profile_outcome outcome, const char *text);
+/* All writes have been begun: sent now, or when the last of them ends. */
+void report_begun(struct listening *at);
+void report_drop(struct listening *at);

@@ -27,13 +27,16 @@ static enum profile_outcome outcome_of(int r)
     case 0:
         return PROFILE_DONE;
     case ENXIO:
+        return PROFILE_UNKNOWN;
     case EINVAL:
     case EBADMSG:
         return PROFILE_INVALID;
     case EACCES:
-    case EDOM:
-    case ERANGE:
         return PROFILE_DENIED;
+    case EDOM:
+        return PROFILE_KIND;
+    case ERANGE:
+        return PROFILE_RANGE;
     case ENOTCONN:
     case ETIMEDOUT:
         return PROFILE_UNAVAILABLE;
@@ -101,6 +104,8 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
     if (!value)
         return;
     if (m && outcome_is_repeat(m, c, value)) {
+        if (m->ended)
+            report_result(l, c, m->outcome, m->text);
         if (m->ended && command_has_id(c))
             outcome_tell(m);
         return;
@@ -109,12 +114,15 @@ static void carry_out(struct downlink *l, const struct profile_command *c)
     if (l->n_running >= COMMANDS_AT_ONCE) {
         device_write_refused(d, &(struct device_asker){.uid = NOBODY, .words = words}, value, c->point,
                              "too many commands at once");
+        report_result(l, c, PROFILE_BUSY, "too many commands at once");
         outcome_tell_once(d, c, PROFILE_BUSY, "too many commands at once");
         return;
     }
     run = running_new(l, c, value);
-    if (!run)
+    if (!run) {
+        report_result(l, c, PROFILE_BUSY, strerrordesc_np(ENOMEM));
         return;
+    }
     r = device_write(d, c->point, &c->value, &(struct device_asker){.uid = NOBODY, .words = words}, on_written, run,
                      &e);
     if (r < 0)
@@ -163,8 +171,12 @@ static void on_payload(struct listening *at, const struct uplink_response *respo
             outcome_tell_once(d, &commands.list[0], PROFILE_INVALID, e.text);
         return;
     }
+    if (commands.report_id && report_begin(at, &commands) < 0)
+        log_warning(d->config->id, "no memory to answer a message of %zu settings", commands.n);
     for (size_t i = 0; i < commands.n; i++)
         carry_out(l, &commands.list[i]);
+    if (commands.report_id)
+        report_begun(at);
 }
 
 /* ── Listening ── */
@@ -324,12 +336,24 @@ static void ask(struct listening *at)
         log_warning(d->config->id, "commands that wait cannot be asked for: %s", strerrordesc_np(-r));
 }
 
-static bool takes_commands(const struct device *d)
+static bool has_writable(const struct device *d)
 {
-    if (d->tombstone || d->uplink->profile->n_sources == 0)
-        return false;
     for (size_t i = 0; i < d->config->n_points; i++)
         if (d->config->points[i].writable)
+            return true;
+    return false;
+}
+
+/* Settings are answered by a device that has none, too: its cloud waits for that. */
+static bool listens(const struct device *d, size_t source)
+{
+    return d->uplink->profile->sources[source].report.target || has_writable(d);
+}
+
+static bool takes_commands(const struct device *d)
+{
+    for (size_t i = 0; !d->tombstone && i < d->uplink->profile->n_sources; i++)
+        if (listens(d, i))
             return true;
     return false;
 }
@@ -396,6 +420,12 @@ void downlink_online(struct device *d)
         struct listening *at = &d->downlink->listening[i];
 
         at->refused = 0;
+        if (!listens(d, i))
+            continue;
+        if (!at->subscription && d->uplink->profile->sources[i].report.target && !drivers_connected(d)) {
+            d->downlink->waiting = true; /* all settings would fail for want of the driver */
+            continue;
+        }
         switch (d->uplink->profile->sources[i].kind) {
         case PROFILE_SUBSCRIBE:
             subscribe(at);
@@ -433,8 +463,10 @@ void downlink_done(struct device *d)
         return;
     downlink_leave(d);
     d->downlink = NULL;
-    for (size_t i = 0; i < l->n_listening; i++)
+    for (size_t i = 0; i < l->n_listening; i++) {
         sd_event_source_disable_unref(l->listening[i].again);
+        report_drop(&l->listening[i]);
+    }
     for (struct running *run = l->running; run; run = run->next)
         run->downlink = NULL;
     outcome_done(l);

@@ -186,28 +186,36 @@ static void forget(struct remembered *m)
     *m = (struct remembered){0};
 }
 
-static bool is_same(const struct remembered *m, const struct profile_command *c)
+/* Whether a message of its source is answered as a whole: its id is then that of all writes in it. */
+static bool is_part(const struct downlink *l, const struct profile_command *c)
+{
+    return l->device->uplink->profile->sources[c->source].report.target;
+}
+
+static bool is_same(const struct downlink *l, const struct remembered *m, const struct profile_command *c)
 {
     return m->command.id && !m->superseded && m->command.source == c->source && strcmp(m->command.id, c->id) == 0 &&
-           (command_has_id(c) || strcmp(m->command.point, c->point) == 0);
+           ((command_has_id(c) && !is_part(l, c)) || strcmp(m->command.point, c->point) == 0);
 }
 
 struct remembered *outcome_recall(struct downlink *l, const struct profile_command *c)
 {
     for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
-        if (is_same(&l->remembered[i], c))
+        if (is_same(l, &l->remembered[i], c))
             return &l->remembered[i];
     return NULL;
 }
 
 /* With an id, what asks for something else is another command: a cloud's ids may begin anew. Without one there are only
  * states to be told apart: of an observed resource, which shows them again after each handshake; what has failed may be
- * tried again with the same value. A message over MQTT is a message. */
+ * tried again with the same value, also of a message that is answered as a whole. A message over MQTT is a message. */
 bool outcome_is_repeat(const struct remembered *m, const struct profile_command *c, const char *value)
 {
-    if (command_has_id(c))
+    bool part = is_part(m->downlink, c);
+
+    if (command_has_id(c) && !part)
         return strcmp(m->command.point, c->point) == 0 && strcmp(m->value, value) == 0;
-    return m->downlink->device->uplink->profile->transport == PROFILE_COAP && strcmp(m->value, value) == 0 &&
+    return (part || m->downlink->device->uplink->profile->transport == PROFILE_COAP) && strcmp(m->value, value) == 0 &&
            !(m->ended && m->outcome != PROFILE_DONE);
 }
 
@@ -262,6 +270,7 @@ void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *
     m->ended = true;
     m->outcome = outcome;
     m->text = strdup(text);
+    report_result(m->downlink, &m->command, outcome, text);
     outcome_tell(m);
 }
 

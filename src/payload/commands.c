@@ -20,6 +20,7 @@ void profile_commands_done(struct profile_commands *c)
         sample_value_done(&c->list[i].value);
     }
     free(c->list);
+    free(c->report_id);
     *c = (struct profile_commands){0};
 }
 
@@ -396,6 +397,10 @@ static int read_message(struct reading *g, const struct captured *c, const void 
         r = r_id;
     if (r >= 0)
         r = g->s->members ? read_members(g) : read_one(g, c);
+    if (r >= 0 && g->s->report.target) {
+        g->ret->report_id = strdup(g->id);
+        r = g->ret->report_id ? 0 : -ENOMEM;
+    }
     return r;
 }
 

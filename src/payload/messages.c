@@ -304,3 +304,54 @@ int profile_outcome(const struct profile *p, const struct profile_names *names, 
         reply.content_format = CONTENT_FORMAT_CBOR;
     return maybe(p, &reply, &m, ret);
 }
+
+/* An expanded template. NULL: out of memory, or it has a number that JSON does not. */
+static json_object *expand(json_object *template, struct meanings *m)
+{
+    struct writer w = {0};
+    _cleanup_free_ char *text = NULL;
+    json_object *o = NULL;
+
+    template_json(&w, template, m);
+    return strbuf_take(&w.out, &text) >= 0 && json_parse(text, strlen(text), &o, NULL) >= 0 ? o : NULL;
+}
+
+static int add_error(json_object *errors, const struct profile_source *s, const struct profile_names *names,
+                     const struct profile_result *result)
+{
+    struct meanings m = {0};
+    json_object *one;
+
+    meanings_names(&m, names);
+    meanings_text(&m, WORD_POINT, result->point);
+    if (result->text && result->text[0])
+        meanings_text(&m, WORD_ERROR, result->text);
+    if (s->status[result->outcome])
+        m.of[WORD_STATUS] = (struct meaning){.kind = MEANS_JSON, .json = s->status[result->outcome]};
+    one = expand(s->report_error, &m);
+    if (!one)
+        return -ENOMEM;
+    return json_object_array_add(errors, one) < 0 ? -ENOMEM : 0;
+}
+
+int profile_report(const struct profile *p, size_t i, const struct profile_names *names, const char *id,
+                   const struct profile_result *results, size_t n, struct profile_message *ret)
+{
+    const struct profile_source *s = &p->sources[i];
+    _cleanup_json_ json_object *version = NULL, *errors = json_object_new_array();
+    struct meanings m = {0};
+    int r = errors ? json_parse(id, strlen(id), &version, NULL) : -ENOMEM;
+
+    for (size_t k = 0; r >= 0 && k < n; k++)
+        if (results[k].outcome != PROFILE_DONE)
+            r = add_error(errors, s, names, &results[k]);
+    if (r < 0)
+        return r;
+    meanings_names(&m, names);
+    m.of[WORD_ID] = (struct meaning){.kind = MEANS_JSON, .json = version};
+    m.of[WORD_OK] = (struct meaning){.kind = MEANS_VALUE,
+                                     .value = {.type = SAMPLE_BOOL, .b = json_object_array_length(errors) == 0}};
+    if (json_object_array_length(errors) > 0)
+        m.of[WORD_ERRORS] = (struct meaning){.kind = MEANS_JSON, .json = errors};
+    return maybe(p, &s->report, &m, ret);
+}

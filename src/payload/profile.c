@@ -39,6 +39,8 @@ static void source_done(struct profile_source *s)
         free(s->values[i]);
     free(s->values);
     free(s->members);
+    profile_request_done(&s->report);
+    json_object_put(s->report_error);
     for (size_t i = 0; i < PROFILE_OUTCOMES; i++)
         json_object_put(s->status[i]);
 }

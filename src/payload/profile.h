@@ -89,13 +89,16 @@ enum profile_source_kind { PROFILE_SUBSCRIBE, PROFILE_POLL };
 /* How a write that a command asked for has ended. */
 enum profile_outcome {
     PROFILE_DONE,
-    PROFILE_INVALID,     /* not understood, or no such point */
-    PROFILE_DENIED,      /* the point is not writable, or not with this value */
+    PROFILE_INVALID,     /* not understood */
+    PROFILE_DENIED,      /* the point is not writable */
     PROFILE_UNAVAILABLE, /* the driver or the sensor is away */
     PROFILE_BUSY,        /* too many at once */
     PROFILE_FAILED,
+    PROFILE_UNKNOWN, /* no such point; PROFILE_INVALID to who makes no difference */
+    PROFILE_RANGE,   /* out of its bounds, */
+    PROFILE_KIND,    /* ... not of its kind; PROFILE_DENIED to who makes no difference */
 };
-#define PROFILE_OUTCOMES (PROFILE_FAILED + 1)
+#define PROFILE_OUTCOMES (PROFILE_KIND + 1)
 
 struct profile_condition {
     char *pointer;
@@ -118,6 +121,8 @@ struct profile_source {
     struct profile_request ask; /* MQTT: sent when it is listened to, over each session */
     struct profile_request reply;
     bool reply_follows;                           /* it has a body, in the format of its command */
+    struct profile_request report;                /* of all writes of one message together; else each has a reply */
+    struct json_object *report_error;             /* what is said there of a write that failed */
     struct json_object *status[PROFILE_OUTCOMES]; /* NULL: nothing */
 };
 
@@ -247,6 +252,7 @@ struct profile_command {
 struct profile_commands {
     struct profile_command *list;
     size_t n;
+    char *report_id; /* JSON text: the message is answered as a whole, also without writes; NULL: it is not */
 };
 
 void profile_commands_done(struct profile_commands *c);
@@ -264,3 +270,14 @@ int profile_commands(const struct profile *p, size_t source, const struct profil
 int profile_outcome(const struct profile *p, const struct profile_names *names, const struct profile_command *c,
                     enum profile_outcome outcome, const char *text, const struct sample_value *set,
                     struct profile_message *ret);
+
+/* The end of one write. */
+struct profile_result {
+    char *point;
+    enum profile_outcome outcome;
+    char *text; /* the error; NULL: none */
+};
+
+/* The report about a message of source i, by its id. 1 a message, 0 the source has none, -ENOMEM. */
+int profile_report(const struct profile *p, size_t i, const struct profile_names *names, const char *id,
+                   const struct profile_result *results, size_t n, struct profile_message *ret);

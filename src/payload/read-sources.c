@@ -141,7 +141,7 @@ static void check_levels(struct reader *r, uint32_t node, const char *topic)
 
 static const char *const source_keys[] = {"observe", "topic", "poll",   "every", "accept", "location",
                                           "ignore",  "when",  "id",     "point", "format", "value",
-                                          "members", "reply", "status", "ask",   NULL};
+                                          "members", "reply", "status", "ask",   "report", NULL};
 
 /* Which of the ways it is; notes what does not belong together. */
 static void read_kind(struct reader *r, struct value v, struct profile *p, struct profile_source *s, unsigned *captured)
@@ -208,9 +208,48 @@ static void check_kind_keys(struct reader *r, struct value v, const struct profi
 
 static void read_status(struct reader *r, struct value v, struct profile_source *s)
 {
-    static const char *const names[] = {"done", "invalid", "denied", "unavailable", "busy", "failed", NULL};
+    static const char *const names[] = {[PROFILE_DONE] = "done",       [PROFILE_INVALID] = "invalid",
+                                        [PROFILE_DENIED] = "denied",   [PROFILE_UNAVAILABLE] = "unavailable",
+                                        [PROFILE_BUSY] = "busy",       [PROFILE_FAILED] = "failed",
+                                        [PROFILE_UNKNOWN] = "unknown", [PROFILE_RANGE] = "range",
+                                        [PROFILE_KIND] = "kind",       [PROFILE_OUTCOMES] = NULL};
+    static const struct {
+        enum profile_outcome finer, coarser;
+    } pairs[] = {{PROFILE_UNKNOWN, PROFILE_INVALID}, {PROFILE_RANGE, PROFILE_DENIED}, {PROFILE_KIND, PROFILE_DENIED}};
+    json_object *status = NULL;
 
     profile_read_words(r, v, "status", names, s->status);
+    (void)json_object_object_get_ex(v.json, "status", &status);
+    for (size_t i = 0; i < ELEMENTSOF(pairs); i++) {
+        if (json_object_object_get_ex(status, names[pairs[i].finer], NULL))
+            continue;
+        json_object_put(s->status[pairs[i].finer]);
+        s->status[pairs[i].finer] = json_object_get(s->status[pairs[i].coarser]);
+    }
+}
+
+/* One answer to a message with many writes. */
+static void read_report(struct reader *r, struct value v, struct profile *p, struct profile_source *s)
+{
+    static const char *const keys[] = {"body", "text", "error", NULL};
+    unsigned words = WORDS_NAMES | WORDS_REPORT;
+    struct value report, error, at;
+
+    s->report.content_format = -1;
+    if (!reader_object(r, v, "report", false, &report))
+        return;
+    if (!s->members)
+        reader_mistake(r, report.node, "\"report\" is for \"members\"; expected \"reply\"");
+    if (reader_member(r, v, "reply", false, &at))
+        reader_mistake(r, at.node, "\"reply\" beside \"report\"; a message is answered by one of them");
+    if (!s->id)
+        words &= ~WORD_BIT(WORD_ID);
+    if (profile_read_request(r, report, p, keys, words, &s->report))
+        profile_read_body(r, report, p, words, &s->report);
+    if (!reader_object(r, report, "error", true, &error))
+        return;
+    template_check_json(r, error, WORDS_NAMES | WORD_BIT(WORD_POINT) | WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_ERROR), 0);
+    s->report_error = json_object_get(error.json);
 }
 
 /* Checks the sources of the point's name and of the value to write. */
@@ -267,6 +306,7 @@ static void read_source(struct reader *r, struct value v, struct profile *p, str
     read_pointer(r, v, "members", &s->members);
     check_content(r, v, s, captured);
     read_status(r, v, s);
+    read_report(r, v, p, s);
     s->reply.content_format = -1;
     if (!s->id && !(captured & WORD_BIT(WORD_ID)))
         words &= ~WORD_BIT(WORD_ID);

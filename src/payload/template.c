@@ -21,6 +21,7 @@ static const char *const word_names[WORDS] = {
     [WORD_STATUS] = "status",     [WORD_OK] = "ok",
     [WORD_ERROR] = "error",       [WORD_LEVEL] = "level",
     [WORD_MODULE] = "module",     [WORD_TEXT] = "text",
+    [WORD_ERRORS] = "errors",
 };
 
 /* ---- Meanings ---- */

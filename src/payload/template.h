@@ -39,6 +39,7 @@ enum word {
     WORD_STATUS,
     WORD_OK,
     WORD_ERROR,
+    WORD_ERRORS,
     WORD_LEVEL,
     WORD_MODULE,
     WORD_TEXT,
@@ -57,6 +58,7 @@ enum word {
 #define WORDS_OUTCOME                                                                                                  \
     (WORD_BIT(WORD_ID) | WORD_BIT(WORD_POINT) | WORD_BIT(WORD_VALUE) | WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_OK) |     \
      WORD_BIT(WORD_ERROR))
+#define WORDS_REPORT (WORD_BIT(WORD_ID) | WORD_BIT(WORD_OK) | WORD_BIT(WORD_ERRORS))
 #define WORDS_AVAILABILITY (WORD_BIT(WORD_STATUS) | WORD_BIT(WORD_OK) | WORD_BIT(WORD_ERROR))
 #define WORDS_LOG (WORD_BIT(WORD_LEVEL) | WORD_BIT(WORD_MODULE) | WORD_BIT(WORD_TEXT))
 

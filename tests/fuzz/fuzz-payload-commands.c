@@ -4,6 +4,7 @@
 #include "payload/profile.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -16,7 +17,9 @@ static const struct profile_names names = {"boiler-1", "HW-1", "abcdefghij", "si
     "\"reply\":{\"path\":\"r/{point}?s={status}&id={id}\",\"body\":{\"id\":\"{id}\"}}},"                                \
     "{\"observe\":\"d\",\"when\":{\"/v\":1},\"members\":\"/set\",\"reply\":{\"path\":\"o/{point}\"}},"                  \
     "{\"poll\":{\"path\":\"p\"},\"location\":[\"cr/{id}?c={point}\",\"c?c={point}\"],\"value\":\"\","                   \
-    "\"reply\":{\"path\":\"cr/{id}?s={status}\"}}]}"
+    "\"reply\":{\"path\":\"cr/{id}?s={status}\"}},"                                                                     \
+    "{\"observe\":\"s\",\"id\":\"/v\",\"members\":\"/set\",\"report\":{\"path\":\"q\",\"content_format\":60,"           \
+    "\"body\":{\"v\":\"{id}\",\"e\":\"{errors}\"},\"error\":{\"k\":\"{point}\",\"c\":\"{status}\"}}}]}"
 #define MQTT                                                                                                           \
     "{\"transport\":\"mqtt\",\"telemetry\":{\"topic\":\"t\"},\"probe\":\"none\",\"commands\":["                        \
     "{\"topic\":\"{device}/{point}/set/{id}\",\"value\":\"\",\"reply\":{\"topic\":\"r/{id}/{point}\"}},"               \
@@ -64,6 +67,18 @@ static void answer(const struct profile *p, const struct profile_command *c)
         require((uint8_t)*at >= 0x20, "a control character in a target");
 }
 
+/* A report that says of each write in turn another outcome. */
+static void report(const struct profile *p, size_t source, const struct profile_commands *c)
+{
+    _cleanup_free_ struct profile_result *results = calloc(c->n + 1, sizeof(*results));
+    _cleanup_(profile_message_done) struct profile_message m = {0};
+
+    require(results, "memory");
+    for (size_t i = 0; i < c->n; i++)
+        results[i] = (struct profile_result){.point = c->list[i].point, .outcome = i % PROFILE_OUTCOMES};
+    require(profile_report(p, source, &names, c->report_id, results, c->n, &m) == 1, "no report of a message");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     _cleanup_(profile_commands_done) struct profile_commands c = {0};
@@ -93,5 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         require(!c.list[i].point || sample_value_valid(&c.list[i].value), "a value that no point can have");
         answer(p, &c.list[i]);
     }
+    if (c.report_id)
+        report(p, source, &c);
     return 0;
 }

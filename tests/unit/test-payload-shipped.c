@@ -5,7 +5,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/json.h"
 #include "base/strbuf.h"
+#include "payload/cbor.h"
 #include "profiles.h"
 
 #include <errno.h>
@@ -153,6 +155,8 @@ static const struct {
      "POST .rpc/status 50 {\"id\":\"17\",\"status\":7,\"statusCode\":7,\"detail\":{\"error\":\"not writable\"}}"},
     {"golioth", LISTEN, 1, "GET .d/desired -1 "},
     {"golioth", DONE, 1, "POST .d/outcome/a%23b 50 " OK},
+    {"golioth", LISTEN, 2, "GET .c -1 "},
+    {"golioth", DONE, 2, ""},
 
     {"hono", PACK, 0,
      "POST telemetry 50 [{\"time\":\"2023-11-14T22:13:20.5Z\",\"values\":{\"flow\":1,\"valve/bad\":2.5}},"
@@ -281,6 +285,46 @@ static void test_commands(void **state)
     }
 }
 
+static void report(const struct profile *p, const struct profile_result *results, size_t n, const char *expected)
+{
+    _cleanup_(profile_message_done) struct profile_message m = {0};
+    _cleanup_json_ json_object *o = NULL;
+
+    assert_int_equal(profile_report(p, 2, &names, "1652109801583", results, n, &m), 1);
+    assert_string_equal(m.target, ".c/status");
+    assert_int_equal(m.method, PROFILE_POST);
+    assert_int_equal(m.content_format, 60);
+    assert_int_equal(cbor_parse(m.body, m.size, &o, NULL), 0);
+    assert_string_equal(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN), expected);
+}
+
+/* Golioth: one answer to a version of the settings, with the codes of its firmware SDK. */
+static void test_settings(void **state)
+{
+    _cleanup_(profile_unrefp) struct profile *p = shipped("golioth");
+    _cleanup_(profile_commands_done) struct profile_commands c = {0}, none = {0}, ok = {0};
+    const char *text =
+                   "{\"version\":1652109801583,\"settings\":{\"setpoint\":21.5,\"TEMPERATURE_FORMAT\":\"celsius\"}}",
+               *empty = "{\"version\":7,\"settings\":{}}";
+    struct profile_result results[] = {{(char *)"setpoint", PROFILE_DONE, NULL},
+                                       {(char *)"{device}", PROFILE_UNKNOWN, (char *)"there is no such point"},
+                                       {(char *)"limit", PROFILE_RANGE, NULL}};
+
+    assert_int_equal(profile_commands(p, 2, &names, NULL, 50, text, strlen(text), &c, NULL), 0);
+    assert_int_equal(c.n, 2);
+    assert_string_equal(c.report_id, "1652109801583");
+    assert_string_equal(c.list[1].point, "TEMPERATURE_FORMAT");
+    assert_int_equal(profile_commands(p, 2, &names, NULL, 50, empty, strlen(empty), &none, NULL), 0);
+    assert_int_equal(none.n, 0);
+    assert_string_equal(none.report_id, "7");
+    assert_int_equal(profile_commands(p, 2, &names, NULL, 50, "\"OK\"", 4, &ok, NULL), 0);
+    assert_null(ok.report_id);
+    report(p, results, 1, "{\"version\":1652109801583}");
+    report(p, results, 3,
+           "{\"version\":1652109801583,\"errors\":[{\"setting_key\":\"{device}\",\"error_code\":1,\"details\":\"there "
+           "is no such point\"},{\"setting_key\":\"limit\",\"error_code\":4}]}");
+}
+
 /* Hono: a command that wants no answer has nothing to answer to. */
 static void test_one_way(void **state)
 {
@@ -363,8 +407,9 @@ static void test_properties(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_messages),      cmocka_unit_test(test_commands), cmocka_unit_test(test_one_way),
-        cmocka_unit_test(test_announcements), cmocka_unit_test(test_kept),     cmocka_unit_test(test_properties),
+        cmocka_unit_test(test_messages),   cmocka_unit_test(test_commands),      cmocka_unit_test(test_settings),
+        cmocka_unit_test(test_one_way),    cmocka_unit_test(test_announcements), cmocka_unit_test(test_kept),
+        cmocka_unit_test(test_properties),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
