@@ -279,7 +279,27 @@ static int run_command(struct cloud *cloud, json_object *o, json_object *answer,
         return r;
     json_object_object_add(answer, "id", json_object_new_int64(id));
     if (r > 0)
-        observe_changed(cloud->server, d);
+        observe_changed(cloud->server, d, OBSERVABLE_COMMANDS);
+    return 0;
+}
+
+/* A project's settings of one device, as Golioth shows them; each time another version. */
+static int run_settings(struct cloud *cloud, json_object *o, json_object *answer, struct error *e)
+{
+    const char *device = json_get_string(o, "device");
+    struct device *d = device ? store_device(server_store(cloud->server), device) : NULL;
+    json_object *settings;
+
+    if (!device || !json_object_object_get_ex(o, "settings", &settings) ||
+        !json_object_is_type(settings, json_type_object))
+        return error_set(e, -EINVAL, "expected \"device\" and \"settings\", an object");
+    if (!d)
+        return error_set(e, -ENOENT, "no device '%s'", device);
+    json_object_put(d->settings);
+    d->settings = json_object_get(settings);
+    d->settings_version++;
+    json_object_object_add(answer, "version", json_object_new_int64(d->settings_version));
+    observe_changed(cloud->server, d, OBSERVABLE_SETTINGS);
     return 0;
 }
 
@@ -335,6 +355,7 @@ static const struct command commands[] = {
     {"add-credential", run_add_credential, "identity key device "},
     {"credentials", run_credentials, "device "},
     {"command", run_command, "device point value body "},
+    {"settings", run_settings, "device settings "},
     {"ping", run_ping, ""},
     {"stats", run_stats, ""},
 };

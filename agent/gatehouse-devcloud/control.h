@@ -24,6 +24,7 @@
  *     add-credential     identity key (hex) [device]         as the operator would
  *     credentials        [device]                            identities, ids, devices, fingerprints; never a key
  *     command            device, point value or body        for the device to carry out; answers its id
+ *     settings           device settings (an object)         for the device to take; answers their version
  *     ping                                                   every event until now is on standard output
  *     stats                                                  sessions, requests held back, counts of each device
  *

@@ -193,6 +193,20 @@ void event_request(const struct device *d, const char *method, const char *path,
     print_object(o);
 }
 
+void event_settings(const struct device *d, const char *identity, json_object *status)
+{
+    const char *text = json_object_to_json_string_ext(status, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);
+    json_object *o;
+
+    if (!as_json) {
+        printf("%-16s settings    %s\n", d->id, text);
+        return;
+    }
+    o = object("settings", "device", name_of(d), "identity", identity, NULL);
+    json_object_object_add(o, "status", json_object_get(status));
+    print_object(o);
+}
+
 void event_outcome(const struct device *d, const char *identity, json_object *outcome)
 {
     const char *text = json_object_to_json_string_ext(outcome, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE);

@@ -33,4 +33,6 @@ void event_fault(const char *what, const struct device *d, const char *method, c
 void event_request(const struct device *d, const char *method, const char *path, json_object *query, unsigned status,
                    const char *reason, bool late);
 /* The outcome of a command, as the device reports it. */
+/* Its answer to its settings. */
+void event_settings(const struct device *d, const char *identity, json_object *status);
 void event_outcome(const struct device *d, const char *identity, json_object *outcome);

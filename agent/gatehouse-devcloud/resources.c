@@ -12,6 +12,7 @@
 #include "base/encode.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "payload/cbor.h"
 
 #include <gnutls/gnutls.h>
 #include <stdio.h>
@@ -19,6 +20,7 @@
 
 #define CODE(class, detail) ((uint8_t)((class) << 5 | (detail)))
 #define FORMAT_JSON 50
+#define FORMAT_CBOR 60
 #define FORMAT_SENML_JSON 110
 #define OPTION_TIME 65000 /* as Eclipse Hono has it: in a request it asks for the time, which the answer has in it */
 
@@ -99,7 +101,7 @@ static void post_telemetry(const struct request *q, struct exchange *x)
 }
 
 /* Golioth's side of the devices, as its documentation has it: the stream, the device's state, which is taken and
- * forgotten (it never wishes for anything), its log, and calls, of which there are none. */
+ * forgotten (it never wishes for anything), its log, calls, of which there are none, and settings. */
 static void post_stream(const struct request *q, struct exchange *x)
 {
     _cleanup_(senml_pack_freep) struct senml_pack *p = NULL;
@@ -178,14 +180,42 @@ static void delete_credential(const struct request *q, struct exchange *x)
     answer(x, CODE(2, 2), -1, NULL);
 }
 
+static void get_observable(const struct request *q, enum observable what, struct exchange *x)
+{
+    _cleanup_free_ char *state = observe_state(q->client->device, what);
+
+    if (q->observe == 0)
+        x->observe = (int)observe_begin(q->client, what, &q->token);
+    else if (q->observe == 1)
+        observe_end(q->client, what);
+    answer(x, CODE(2, 5), FORMAT_JSON, state);
+    x->max_age = COMMANDS_MAX_AGE;
+}
+
 static void get_commands(const struct request *q, struct exchange *x)
 {
-    if (q->observe == 0)
-        x->observe = (int)observe_begin(q->client, &q->token);
-    else if (q->observe == 1)
-        observe_end(q->client);
-    answer(x, CODE(2, 5), FORMAT_JSON, downlink_state(q->client->device));
-    x->max_age = COMMANDS_MAX_AGE;
+    get_observable(q, OBSERVABLE_COMMANDS, x);
+}
+
+static void get_settings(const struct request *q, struct exchange *x)
+{
+    get_observable(q, OBSERVABLE_SETTINGS, x);
+}
+
+/* The answer to the settings: {"version":n,"errors":[{"setting_key":s,"error_code":n}]}, in JSON or CBOR. */
+static void post_settings(const struct request *q, struct exchange *x)
+{
+    _cleanup_json_ json_object *o = NULL;
+    json_object *version;
+    struct error e = {};
+    int r = q->format == FORMAT_CBOR ? cbor_parse(q->body, q->size, &o, &e) : json_parse(q->body, q->size, &o, &e);
+
+    if (r < 0)
+        return refuse(x, CODE(4, 0), e.text);
+    if (!json_object_object_get_ex(o, "version", &version) || !json_object_is_type(version, json_type_int))
+        return refuse(x, CODE(4, 0), "expected the \"version\" of the settings, a whole number");
+    event_settings(q->client->device, q->client->identity, o);
+    answer(x, CODE(2, 4), -1, NULL);
 }
 
 static void post_outcome(const struct request *q, struct exchange *x)
@@ -203,7 +233,7 @@ static void post_outcome(const struct request *q, struct exchange *x)
         return refuse(x, CODE(4, 0), e.text);
     event_outcome(q->client->device, q->client->identity, o);
     if (r > 0)
-        observe_changed(q->client->server, q->client->device);
+        observe_changed(q->client->server, q->client->device, OBSERVABLE_COMMANDS);
     answer(x, CODE(2, 4), -1, NULL);
 }
 
@@ -222,6 +252,8 @@ static const struct route {
     {"GET", ".d/", get_nothing},
     {"POST", "logs", post_state},
     {"GET", ".rpc", get_nothing},
+    {"GET", ".c", get_settings},
+    {"POST", ".c/status", post_settings},
 };
 
 static bool is_path(const char *route, const char *path)

@@ -31,6 +31,10 @@ struct exchange {
 };
 
 /* One DTLS session. */
+/* The resources of which each device has a state of its own. */
+enum observable { OBSERVABLE_COMMANDS, OBSERVABLE_SETTINGS };
+#define OBSERVABLES (OBSERVABLE_SETTINGS + 1)
+
 struct client {
     struct server *server;
     struct device *device; /* NULL until the identity is known */
@@ -43,9 +47,11 @@ struct client {
     size_t next_exchange;
     unsigned held;     /* requests that it is slow about; they end with the session */
     uint32_t observed; /* number of the last notification */
-    uint8_t token[8];  /* of the observation of its commands */
-    size_t token_size; /* 0: it does not observe them */
-    uint64_t key_due;  /* when a client with the right key is long done; 0: nobody waits for it */
+    struct observation {
+        uint8_t token[8];
+        size_t token_size; /* 0: it does not observe that */
+    } observations[OBSERVABLES];
+    uint64_t key_due; /* when a client with the right key is long done; 0: nobody waits for it */
     TAILQ_ENTRY(client) all, unproven;
 };
 

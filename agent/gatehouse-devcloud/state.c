@@ -173,6 +173,7 @@ void state_done(struct state *s)
         json_object_put(d->others);
         free(d->hardware_nodes);
         downlink_free(d->downlink);
+        json_object_put(d->settings);
         free(d);
     }
     map_done(&s->cloud_ids);

@@ -37,6 +37,8 @@ struct device {
     struct credential *credentials; /* the oldest first */
     struct device *next;            /* all there are, forgotten ones too */
     struct downlink *downlink;      /* downlink.c's; NULL: no command was ever given */
+    json_object *settings;          /* Golioth's; NULL: none were set */
+    int64_t settings_version;
     uint64_t packs;
     uint64_t samples;
     uint64_t probes;
