@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 
+import cbor2
 import harness
 from agent_peers import CoapServer
 from harness import check, wait_for
@@ -19,7 +20,8 @@ with open(os.path.join(ROOT, "tests", "fixtures", "documented.json"), encoding="
     DOCUMENTED = json.load(f)
 DEVICE = "boiler-1"
 COMMANDS = {  # what the operator of each cloud does
-    "golioth": [(".rpc", {"id": "setpoint/74e4", "method": "setpoint", "params": [21.5]}), (".d/desired", {"setpoint": 20})],
+    "golioth": [(".rpc", {"id": "setpoint/74e4", "method": "setpoint", "params": [21.5]}), (".d/desired", {"setpoint": 20}),
+                (".c", {"version": 1652109801583, "settings": {"setpoint": 19, "TEMPERATURE_FORMAT": "celsius"}})],
     "thingsboard": [("v1/devices/me/rpc/request/17", {"method": "setpoint", "params": {"value": 21.5}})],
 }
 HEAD = """# What clouds document, and what they get
@@ -51,7 +53,10 @@ def tidy(body):
     try:
         value = json.loads(body)
     except ValueError:
-        return body.decode(errors="replace"), None
+        try:
+            value = cbor2.loads(body)  # ... in JSON's words
+        except (cbor2.CBORDecodeError, ValueError):
+            return body.decode(errors="replace"), None
     if isinstance(value, list) and value and isinstance(value[0], dict) and "bn" not in value[0]:
         value = value[:1]
     text = json.dumps(value, ensure_ascii=False)
