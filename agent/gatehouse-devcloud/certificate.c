@@ -53,6 +53,17 @@ static void pair_done(struct pair *p)
         gnutls_x509_crt_deinit(p->certificate);
 }
 
+typedef void (*set_time_call)(void);
+
+/* GnuTLS's time_t may be narrower than ours (Debian 12, armhf): its certificates cannot end after 2038 there. */
+static int set_time(gnutls_x509_crt_t certificate, set_time_call call, int64_t when)
+{
+    int (*set)(gnutls_x509_crt_t, GATEHOUSE_LIBRARY_TIME) = (int (*)(gnutls_x509_crt_t, GATEHOUSE_LIBRARY_TIME))call;
+    const int64_t last = sizeof(GATEHOUSE_LIBRARY_TIME) == 4 ? INT32_MAX : INT64_MAX;
+
+    return set(certificate, (GATEHOUSE_LIBRARY_TIME)(when < last ? when : last));
+}
+
 /* Begins either certificate. Returns GnuTLS's status. */
 static int pair_begin(struct pair *p, const char *name, bool authority)
 {
@@ -76,10 +87,10 @@ static int pair_begin(struct pair *p, const char *name, bool authority)
     if (r >= 0)
         r = gnutls_x509_crt_set_dn_by_oid(p->certificate, GNUTLS_OID_X520_COMMON_NAME, 0, name, (unsigned)strlen(name));
     if (r >= 0)
-        r = gnutls_x509_crt_set_activation_time(p->certificate,
-                                                now > VALID_BEFORE_SECONDS ? now - VALID_BEFORE_SECONDS : 0);
+        r = set_time(p->certificate, (set_time_call)gnutls_x509_crt_set_activation_time,
+                     now > VALID_BEFORE_SECONDS ? now - VALID_BEFORE_SECONDS : 0);
     if (r >= 0)
-        r = gnutls_x509_crt_set_expiration_time(p->certificate, now + VALID_SECONDS);
+        r = set_time(p->certificate, (set_time_call)gnutls_x509_crt_set_expiration_time, now + VALID_SECONDS);
     if (r >= 0)
         r = gnutls_x509_crt_set_key(p->certificate, p->key);
     if (r >= 0)

@@ -5,6 +5,9 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
+
+_Static_assert(sizeof(time_t) == 8, "times end in 2038: build with -D_FILE_OFFSET_BITS=64 -D_TIME_BITS=64");
 
 uint64_t clock_boottime(void);
 uint64_t clock_monotonic(void);

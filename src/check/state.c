@@ -36,7 +36,7 @@ static void check_disk(const char *path, struct findings *f)
 
     if (statvfs(path, &vfs) < 0 || statfs(path, &fs) < 0)
         return;
-    if (fs.f_type == TMPFS_MAGIC || fs.f_type == RAMFS_MAGIC)
+    if ((uint32_t)fs.f_type == TMPFS_MAGIC || (uint32_t)fs.f_type == RAMFS_MAGIC)
         finding_mend(f,
                      findings_add(f, FINDING_STATE_VOLATILE, path,
                                   "it is in memory: keys and samples would be lost at a reboot, so no key is rotated"),

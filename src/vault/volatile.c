@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <linux/magic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -137,7 +138,7 @@ static int read_mountinfo(char **ret)
 
 static const char *volatile_type(const struct statfs *fs)
 {
-    switch ((unsigned long)fs->f_type) {
+    switch ((uint32_t)fs->f_type) {
     case TMPFS_MAGIC:
         return "tmpfs";
     case RAMFS_MAGIC:
@@ -172,7 +173,7 @@ static int check_overlay(const char *path, char why[VOLATILE_WHY_MAX])
     case OVERLAY_UPPER:
         break;
     }
-    if (statfs(upper, &fs) < 0 || fs.f_type == OVERLAYFS_SUPER_MAGIC) {
+    if (statfs(upper, &fs) < 0 || (uint32_t)fs.f_type == OVERLAYFS_SUPER_MAGIC) {
         snprintf(why, VOLATILE_WHY_MAX, "%s is on an overlay whose upper directory %.128s cannot be looked at", path,
                  upper);
         return VOLATILE_UNKNOWN;
@@ -190,7 +191,7 @@ int volatile_check(const char *path, char why[VOLATILE_WHY_MAX])
 
     if (statfs(path, &fs) < 0)
         return -errno;
-    if (fs.f_type == OVERLAYFS_SUPER_MAGIC)
+    if ((uint32_t)fs.f_type == OVERLAYFS_SUPER_MAGIC)
         return check_overlay(path, why);
     if (!volatile_type(&fs))
         return VOLATILE_NO;
