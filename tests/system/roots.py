@@ -45,30 +45,32 @@ def acquire_settings():
     return subprocess.run(["apt-config", "dump", "Acquire"], stdout=subprocess.PIPE, text=True, check=True).stdout
 
 
-def base(suite, directory):
-    """The path of the release's root below `directory`."""
-    root = os.path.join(directory, suite)
-    stamp = os.path.join(directory, suite + ".made")
-    wanted = hashlib.sha256(repr((PACKAGES, "1")).encode()).hexdigest()
+def write(path, text):
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(text)
+
+
+def base(suite, directory, packages=PACKAGES, kind=""):
+    """The path of the release's root below `directory`. A `kind` of its own: with `packages` beside those that are important."""
+    root = os.path.join(directory, f"{suite}-{kind}" if kind else suite)
+    stamp = root + ".made"
+    wanted = hashlib.sha256(repr((packages, "1")).encode()).hexdigest()
     if os.path.exists(stamp) and open(stamp, encoding="utf-8").read() == wanted:
         return root
     os.makedirs(directory, exist_ok=True)
     shutil.rmtree(root, ignore_errors=True)
-    listing = os.path.join(directory, suite + ".list")
-    with open(listing, "w", encoding="utf-8") as f:
-        f.write(sources(suite))
-    settings = os.path.join(directory, suite + ".conf")
-    with open(settings, "w", encoding="utf-8") as f:
-        f.write(acquire_settings() + 'APT::Install-Recommends "false";\n')
-    log = os.path.join(directory, suite + ".log")
+    listing = root + ".list"
+    write(listing, sources(suite))
+    settings = root + ".conf"
+    write(settings, acquire_settings() + 'APT::Install-Recommends "false";\n')
+    log = root + ".log"
     with open(log, "wb") as f:
-        done = subprocess.run(["mmdebstrap", "--mode=root", "--variant=apt", "--aptopt=" + settings,
-                               "--include=" + ",".join(PACKAGES), suite, root, listing], stdin=subprocess.DEVNULL, stdout=f,
+        done = subprocess.run(["mmdebstrap", "--mode=root", f"--variant={'important' if kind else 'apt'}", "--aptopt=" + settings,
+                               *(["--include=" + ",".join(packages)] if packages else []), suite, root, listing], stdin=subprocess.DEVNULL, stdout=f,
                               stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise RuntimeError(f"cannot make a root of {suite}: {tail(log)}")
-    with open(stamp, "w", encoding="utf-8") as f:
-        f.write(wanted)
+    write(stamp, wanted)
     return root
 
 
