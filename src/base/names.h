@@ -57,6 +57,8 @@
 #define BACKUP_FILE "vault.backup" /* in the directory for backups after rotations */
 #define KEYFILE_DIR "/etc/gatehouse/keys"
 #define KEYFILE_CURRENT "current"
+/* The addition to the unit by the command that encrypts the keyfile (etc/examples/encrypt-keyfile.sh). */
+#define KEYFILE_ENCRYPTED_UNIT "/etc/systemd/system/gatehouse.service.d/encrypted-keyfile.conf"
 #define KEYFILE_NEXT "next"              /* during a rekey */
 #define CREDENTIAL_KEY "key_current"     /* below $CREDENTIALS_DIRECTORY */
 #define CREDENTIAL_KEY_NEXT "key_next"   /* likewise */

@@ -126,6 +126,13 @@ static void test_keyfile(void **state)
     expect(&p, check_keyfile, FINDING_KEYFILE_MODE, "chmod 0400");
     plant("/etc/gatehouse/keys/current", "short", 0400);
     expect(&p, check_keyfile, FINDING_KEYFILE_MODE, "install -m 0400");
+    plant("/etc/gatehouse/keys/current", "what systemd-creds made of it, longer than a key", 0400);
+    expect(&p, check_keyfile, FINDING_KEYFILE_MODE, "install -m 0400");
+    plant("/etc/systemd/system/gatehouse.service.d/encrypted-keyfile.conf", "[Service]\n", 0644);
+    expect(&p, check_keyfile, FINDINGS_N, NULL);
+    plant("/etc/gatehouse/keys/current", "01234567890123456789012345678901", 0400);
+    expect(&p, check_keyfile, FINDING_KEYFILE_MODE, "install -m 0400");
+    unlink(plant("/etc/systemd/system/gatehouse.service.d/encrypted-keyfile.conf", "", 0644));
     plant("/etc/gatehouse/keys/current", "01234567890123456789012345678901", 0400);
     p.uid = geteuid() + 1;
     if (geteuid() != 0)
