@@ -24,6 +24,16 @@ int ctl_connect(struct ctl *c)
     return 0;
 }
 
+/* The agent's own words begin with what they are about. */
+static bool is_of_agent(const sd_bus_error *error)
+{
+    return error && error->message &&
+           (strncmp(error->name, BUS_NAME ".", strlen(BUS_NAME ".")) == 0 ||
+            sd_bus_error_has_name(error, SD_BUS_ERROR_ACCESS_DENIED) ||
+            sd_bus_error_has_name(error, SD_BUS_ERROR_INVALID_ARGS) ||
+            sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED));
+}
+
 int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error)
 {
     static const struct {
@@ -36,6 +46,7 @@ int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error
         {SD_BUS_ERROR_ACCESS_DENIED, EXIT_DENIED},
         {SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED, EXIT_DENIED},
     };
+    const char *words = error && error->message ? error->message : strerror(-r);
     int status = EXIT_FAILURE;
 
     /* What these two find wrong with their argument is a mistake in a file. */
@@ -47,8 +58,12 @@ int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error
             status = statuses[i].status;
     if (status == EXIT_NOT_RUNNING)
         print_error("gatehoused is not running (systemctl start gatehouse)");
+    else if (what[0] < 'A' || what[0] > 'Z') /* no method */
+        print_error("%s: %s", what, words);
+    else if (is_of_agent(error))
+        print_error("%s", words);
     else
-        print_error("%s: %s", what, error && error->message ? error->message : strerror(-r));
+        print_error("gatehoused: %s: %s", what, words);
     return status;
 }
 

@@ -35,7 +35,7 @@ struct ctl {
 /* call.c */
 /* To the bus, unless that is done; every ctl_call() begins with it. Exit status. */
 int ctl_connect(struct ctl *c);
-/* Says what failed and returns the exit status that goes with the error. */
+/* Says what failed, by the method or in words, and returns the exit status that goes with the error. */
 int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error);
 /* Calls a method of the manager or of a device; *ret_reply may be NULL. Returns an exit status, having said what
  * failed. */

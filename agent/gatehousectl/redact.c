@@ -57,6 +57,11 @@ static bool is_quote(char c)
     return c == '"' || c == '\'';
 }
 
+static bool is_backslash(char c)
+{
+    return c == '\\';
+}
+
 static bool is_sign(char c)
 {
     return c == ' ' || c == '\t' || c == ':' || c == '=';
@@ -139,25 +144,39 @@ static size_t key_at(const char *text, size_t n, size_t at)
     return k > 0 || is_base64(before) ? k : base64_at(text + at, n - at);
 }
 
-/* The text behind a quote, up to the next that has no backslash, or the end of the line. */
-static size_t quoted(const char *text, size_t n, char quote)
+/* A quote with the backslashes that JSON within JSON puts before it; 0: there is none. */
+static size_t quote_at(const char *text, size_t n)
 {
-    size_t i = 0;
+    size_t k = run_of(text, n, is_backslash);
 
-    while (i < n && text[i] != quote && text[i] != '\n')
-        i += text[i] == '\\' && i + 1 < n && text[i + 1] != '\n' ? 2 : 1;
+    return k < n && is_quote(text[k]) ? k + 1 : 0;
+}
+
+/* The text behind a quote that has `level` backslashes before it, up to the next of that level or of one around it, or
+ * the end of the line. A quote that is part of the text has one more backslash, and those doubled. */
+static size_t quoted(const char *text, size_t n, char quote, size_t level)
+{
+    size_t i = 0, run = 0;
+
+    for (; i < n && text[i] != '\n'; i++) {
+        if (text[i] == quote && run % (2 * level + 2) != 2 * level + 1)
+            return i - MIN_OF(run, level);
+        run = text[i] == '\\' ? run + 1 : 0;
+    }
     return i;
 }
 
 /* Where the value begins that is behind a word of k bytes, and its length. */
 static size_t value_at(const char *text, size_t n, size_t k, size_t *ret_value)
 {
-    size_t sign = k + (k < n && is_quote(text[k])), at = sign + run_of(text + sign, n - sign, is_sign);
+    size_t sign = k + quote_at(text + k, n - k), at = sign + run_of(text + sign, n - sign, is_sign);
+    size_t quote = quote_at(text + at, n - at);
     bool assigned = memchr(text + sign, '=', at - sign);
 
-    if (at > sign && at < n && is_quote(text[at])) {
-        *ret_value = quoted(text + at + 1, n - at - 1, text[at]);
-        return at + 1;
+    if (at > sign && quote > 0) {
+        at += quote;
+        *ret_value = quoted(text + at, n - at, text[at - 1], quote - 1);
+        return at;
     }
     if (at > sign && strncasecmp(text, HEADER, k) == 0) {
         *ret_value = run_of(text + at, n - at, is_of_line);

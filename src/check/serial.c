@@ -30,7 +30,7 @@ bool check_serial_port(const char *section, char *ret, size_t size)
     size_t n;
 
     if (json_parse(section, strlen(section), &o, NULL) < 0 || !(url = json_get_string(o, "url")) ||
-        strncmp(url, "rtu:/", 5) != 0)
+        strncasecmp(url, "rtu:/", 5) != 0)
         return false;
     n = strcspn(url + 4, "?");
     if (n >= size)

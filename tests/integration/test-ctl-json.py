@@ -3,6 +3,7 @@
 """What gatehousectl prints for programs: one document a call, whether it goes well or not, as its schema describes it, of every verb."""
 import json
 import os
+import re
 import signal
 
 import ctl_schema
@@ -13,6 +14,7 @@ from harness import check, wait_for
 CTL = "agent/gatehousectl/gatehousectl"
 STRICT = ctl_schema.closed(ctl_schema.load())
 # Never in the documents of one call: what is chosen by an option, or by the caller.
+METHOD = re.compile(r"[A-Z][A-Za-z]*: ")
 POINTS = {"x": {"signal": "sine", "unit": "Cel"}, "w": {"signal": "constant", "value": 1, "writable": True}}
 
 
@@ -150,6 +152,7 @@ def failures_have_the_same_shape(bench):
                                 (["vault", "restore", bench.path("backup")], 1, "backup")):
         document = said(bench, *words, status=status)
         check(any(says in e for e in document["errors"]), f"{words}: {document}")
+        check(not any(METHOD.match(e) for e in document["errors"]), f"{words}: it begins with a method: {document}")
     watch = bench.spawn("watch", [harness.program(CTL), "--json=pretty", "watch", "a"])
     watch.wait_text('"event": "sample"')
     watch.send(signal.SIGINT)

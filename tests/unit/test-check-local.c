@@ -260,6 +260,8 @@ static void test_serial_section(void **state)
     assert_true(check_serial_port("{\"url\":\"rtu:/dev/ttyUSB0?baud=9600&parity=E\"}", port, sizeof(port)));
     assert_string_equal(port, "/dev/ttyUSB0");
     assert_true(check_serial_port("{\"url\":\"rtu:/dev/ttyAMA0\"}", port, sizeof(port)));
+    assert_true(check_serial_port("{\"url\":\"RTU:/dev/ttyAMA0\"}", port, sizeof(port))); /* as the driver takes it */
+    assert_string_equal(port, "/dev/ttyAMA0");
     assert_string_equal(port, "/dev/ttyAMA0");
     assert_false(check_serial_port("{\"url\":\"tcp://10.0.0.1\"}", port, sizeof(port)));
     assert_false(check_serial_port("{\"url\":\"rtu+tcp://10.0.0.1\"}", port, sizeof(port)));

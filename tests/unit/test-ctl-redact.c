@@ -77,6 +77,11 @@ static void test_a_value_is_taken_to_its_end(void **state)
     becomes("\"password\": \"it's so\"", "\"password\": \"(redacted)\"");
     becomes("password='two words, three' next", "password='(redacted)' next");
     becomes("PASSWORD=a'b,c\"d next", "PASSWORD=(redacted) next");
+    /* in JSON that is a text of JSON, and of that one in turn */
+    becomes("\"say\": \"{\\\"password\\\": \\\"two words, three\\\", \\\"unit\\\": 1}\"",
+            "\"say\": \"{\\\"password\\\": \\\"(redacted)\\\", \\\"unit\\\": 1}\"");
+    becomes("{\\\"psk\\\":\\\"a \\\\\\\"b c\\\"}", "{\\\"psk\\\":\\\"(redacted)\\\"}");
+    becomes("{\\\\\\\"psk\\\\\\\": \\\\\\\"a b\\\\\\\", 1}", "{\\\\\\\"psk\\\\\\\": \\\\\\\"(redacted)\\\\\\\", 1}");
     becomes("\"password\": \"", "\"password\": \"");
     becomes("\"password\": \"\", \"unit\": 1", "\"password\": \"\", \"unit\": 1");
     becomes("\"password\": \"no end\nnext", "\"password\": \"(redacted)\nnext");
