@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Help, for people and as JSON, from the tables of verbs.h. */
+#include "table.h"
 #include "verbs.h"
 
 #include <stdio.h>
@@ -19,6 +20,26 @@ static const struct {
     {EXIT_CONFIG, "configuration"},
 };
 
+#define FORM_MAX 256
+#define OPTION_INDENT 31
+#define VERB_INDENT 37
+
+/* A text in two columns, the second below the first where that is too long. */
+static void print_columns(const struct terminal *t, size_t indent, const char *first, const char *second)
+{
+    int n = printf("  %-*s ", (int)indent - 3, first);
+
+    if (n > (int)indent)
+        printf("\n%*s", (int)indent, "");
+    print_wrapped(t, stdout, indent, second);
+}
+
+/* Whether they fit beside the option's name; if not they are told with its help. */
+static bool choices_are_short(const struct option_row *row)
+{
+    return row->choices && strlen(row->name) + strlen(row->choices) < OPTION_INDENT - 10;
+}
+
 /* -q, --quiet   or      --json=FORM */
 static void option_text(const struct option_row *row, char *text, size_t size)
 {
@@ -26,72 +47,96 @@ static void option_text(const struct option_row *row, char *text, size_t size)
 
     letter[1] = row->letter;
     snprintf(text, size, "%s--%s%s%s", row->letter ? letter : "    ", row->name, row->value ? "=" : "",
-             !row->value    ? ""
-             : row->choices ? row->choices
-                            : row->value);
+             !row->value              ? ""
+             : choices_are_short(row) ? row->choices
+                                      : row->value);
 }
 
-static void print_option(const struct option_row *row, const char *help, FILE *to)
+static void print_option(const struct terminal *t, const struct option_row *row, const char *help)
 {
-    char text[64];
+    char text[64], words[512];
 
     option_text(row, text, sizeof(text));
-    fprintf(to, "  %-28s %s\n", text, help ?: row->help);
+    snprintf(words, sizeof(words), "%s", help ?: row->help);
+    if (row->choices && !choices_are_short(row)) {
+        size_t n = strlen(words);
+
+        n += (size_t)snprintf(words + n, sizeof(words) - n, ": ");
+        for (const char *c = row->choices; *c && n + 3 < sizeof(words); c++)
+            n += (size_t)snprintf(words + n, sizeof(words) - n, *c == '|' ? ", " : "%c", *c);
+    }
+    print_columns(t, OPTION_INDENT, text, words);
 }
 
-static void print_general(FILE *to)
+static void print_general(const struct terminal *t)
 {
     for (int id = OPTION_END + 1; id <= OPTION_GENERAL_LAST; id++)
-        print_option(&option_rows[id], NULL, to);
+        print_option(t, &option_rows[id], NULL);
 }
 
-void help_all(FILE *to)
+void help_all(struct ctl *c)
 {
-    fputs("usage: gatehousectl [OPTION...] [VERB [OPERAND...]]\n\n", to);
+    const struct terminal *t = &c->out;
+    char ends[256];
+    size_t n = 0;
+
+    print_pager(c, n_verbs + 20);
+    puts("usage: gatehousectl [OPTION...] [VERB [OPERAND...]]\n");
     for (size_t i = 0; i < n_verbs; i++) {
         char form[64];
 
         snprintf(form, sizeof(form), "%s %s", verbs[i].name, verbs[i].operands);
-        fprintf(to, "  %-34s %s\n", form, verbs[i].summary);
+        print_columns(t, VERB_INDENT, form, verbs[i].summary);
     }
-    fputs("\nGeneral options, which every verb takes (gatehousectl VERB --help has a verb's own):\n", to);
-    print_general(to);
-    fputs("\nexit status:", to);
-    for (size_t i = 0; i < ELEMENTSOF(statuses); i++)
-        fprintf(to, "%s %d %s", i > 0 ? "," : "", statuses[i].status, statuses[i].meaning);
-    fputc('\n', to);
+    putchar('\n');
+    print_wrapped(t, stdout, 0, "General options, which every verb takes (gatehousectl VERB --help has a verb's own):");
+    print_general(t);
+    for (size_t i = 0; i < ELEMENTSOF(statuses) && n < sizeof(ends); i++)
+        n += (size_t)snprintf(ends + n, sizeof(ends) - n, "%s %d %s", i > 0 ? "," : "exit status:", statuses[i].status,
+                              statuses[i].meaning);
+    putchar('\n');
+    print_wrapped(t, stdout, 0, ends);
 }
 
-static void print_form(const struct verb *verb, const char *begin, FILE *to)
+static void form_text(const struct verb *verb, char *text, size_t size)
 {
-    fprintf(to, "%-6s gatehousectl %s%s%s%s\n", begin, verb->name, verb->options[0].id ? " [OPTION...]" : "",
-            verb->operands[0] ? " " : "", verb->operands);
+    snprintf(text, size, "gatehousectl %s%s%s%s", verb->name, verb->options[0].id ? " [OPTION...]" : "",
+             verb->operands[0] ? " " : "", verb->operands);
 }
 
-void help_verb(const struct verb *verb, FILE *to)
+void help_verb(struct ctl *c, const struct verb *verb)
 {
-    print_form(verb, "usage:", to);
-    fprintf(to, "\n%s\n", verb->summary);
+    const struct terminal *t = &c->out;
+    char form[FORM_MAX];
+
+    print_pager(c, 2 * (ELEMENTSOF(verb->options) + OPTION_GENERAL_LAST));
+    form_text(verb, form, sizeof(form));
+    fputs("usage: ", stdout);
+    print_wrapped(t, stdout, strlen("usage: "), form);
+    putchar('\n');
+    print_wrapped(t, stdout, 0, verb->summary);
     if (verb->details)
-        fprintf(to, "%s\n", verb->details);
+        print_wrapped(t, stdout, 0, verb->details);
     if (verb->options[0].id)
-        fputs("\nOptions:\n", to);
+        puts("\nOptions:");
     for (const struct verb_option *o = verb->options; o->id != OPTION_END; o++)
-        print_option(&option_rows[o->id], o->help, to);
-    fputs("\nGeneral options:\n", to);
-    print_general(to);
+        print_option(t, &option_rows[o->id], o->help);
+    puts("\nGeneral options:");
+    print_general(t);
 }
 
 bool help_forms(const char *word, FILE *to)
 {
     size_t n = strlen(word);
+    char form[FORM_MAX];
     bool any = false;
 
     for (size_t i = 0; i < n_verbs; i++) {
         if (strncmp(verbs[i].name, word, n) != 0 || (verbs[i].name[n] != 0 && verbs[i].name[n] != ' '))
             continue;
+        form_text(&verbs[i], form, sizeof(form));
         if (to)
-            print_form(&verbs[i], any ? "or" : "usage:", to);
+            fprintf(to, "%-6s %s\n", any ? "or" : "usage:", form);
         any = true;
     }
     return any;
@@ -180,9 +225,9 @@ int verb_help(struct ctl *c, int argc, char **argv)
     if (!print_text_wanted(c))
         return 0;
     if (argc == 0)
-        help_all(stdout);
+        help_all(c);
     else if (verb)
-        help_verb(verb, stdout);
+        help_verb(c, verb);
     else
         help_forms(argv[0], stdout);
     return 0;

@@ -17,11 +17,11 @@ static int show_help(struct ctl *c, const struct parsed *parsed)
     if (c->output != OUTPUT_TEXT)
         return verb_help(c, 0, NULL);
     if (parsed->verb)
-        help_verb(parsed->verb, stdout);
+        help_verb(c, parsed->verb);
     else if (parsed->argc > 0)
         help_forms(parsed->argv[0], stdout);
     else
-        help_all(stdout);
+        help_all(c);
     return 0;
 }
 

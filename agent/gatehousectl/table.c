@@ -312,6 +312,31 @@ static size_t line_of(const char *text, size_t width, size_t *ret_skip)
     return space;
 }
 
+void print_wrapped(const struct terminal *t, FILE *to, size_t indent, const char *text)
+{
+    size_t width = t->width > indent + CUT_MIN ? t->width - indent : SIZE_MAX / 2, skip;
+    _cleanup_free_ char *flat = strdup(text);
+
+    for (char *c = flat; c && t->width > 0 && *c; c++)
+        *c = *c == '\n' ? ' ' : *c;
+    for (const char *at = flat ?: text;;) {
+        size_t n = strcspn(at, "\n");
+        _cleanup_free_ char *line = strndup(at, n);
+
+        if (line) {
+            size_t taken = line_of(line, width, &skip);
+
+            skip = taken < n ? skip : at[n] == '\n';
+            n = taken;
+        }
+        fprintf(to, "%.*s\n", (int)n, at);
+        at += n + (line ? skip : at[n] == '\n');
+        if (!*at)
+            return;
+        spaces(indent, to);
+    }
+}
+
 void print_field(const struct terminal *t, FILE *to, const char *label, enum style style, const char *format, ...)
 {
     size_t indent = LABEL_WIDTH + 2, width = t->width > indent + CUT_MIN ? t->width - indent : SIZE_MAX / 2, skip;

@@ -34,6 +34,10 @@ size_t text_width(const char *text);
 /* As much of it as takes up to `width` columns, the last of them an ellipsis if there is more; the caller frees it. */
 char *text_cut(const char *text, size_t width, bool symbols);
 
+/* A text from where the line is, column `indent`, whose further lines begin below its first. Its own line breaks are
+ * kept without a width, and spaces with one. */
+void print_wrapped(const struct terminal *t, FILE *to, size_t indent, const char *text);
+
 /* A label of 16 columns and its text, whose further lines begin below its first. "" goes on with the label above.
  * Broken at spaces where the terminal has a width. */
 void print_field(const struct terminal *t, FILE *to, const char *label, enum style style, const char *format, ...)

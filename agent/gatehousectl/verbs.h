@@ -120,8 +120,9 @@ int options_parse(struct ctl *c, int argc, char **argv, struct parsed *ret);
 int complete(struct ctl *c, int argc, char **argv);
 
 /* help.c */
-void help_all(FILE *to);
-void help_verb(const struct verb *verb, FILE *to);
+/* On standard output, within the terminal's width. */
+void help_all(struct ctl *c);
+void help_verb(struct ctl *c, const struct verb *verb);
 /* Every form of the verbs that begin with this word; whether there are any. */
 bool help_forms(const char *word, FILE *to);
 /* "--force, --encoding=ENCODING", or "none of its own". */

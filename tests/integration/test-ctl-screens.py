@@ -89,6 +89,23 @@ def found(bench):
     shown(bench, "scan", "scan", "modbus", f"tcp://127.0.0.1:{server.port}", "--units=1-3", "--timeout=10s")
 
 
+def help_fits(bench):
+    """The help of every verb at 80 columns: only what has no space is longer. Through a pager where it is longer than the screen."""
+    verbs = sorted(v["verb"] for v in bench.ctl_json("help")["verbs"])
+    ctl = harness.program("agent/gatehousectl/gatehousectl")
+    commands = ["--help", *(f"help {v}" for v in verbs), *(f"{v} --help" for v in verbs)]
+    screen = Screen(bench, "-c", "; ".join(f"{ctl} --no-pager {c} || exit 9" for c in commands), program="/bin/sh", LC_ALL="C.UTF-8")
+    check(screen.end() == 0, screen.text)
+    lines = screen.lines()
+    check(sum(line.startswith("usage: gatehousectl ") for line in lines) == len(commands), lines)
+    long = [line for line in lines if len(line) > 80 and " " in line.strip()]
+    check(not long, f"longer than the terminal: {long}")
+    paged = Screen(bench, "--help", PAGER="sed s/^/paged:/", LC_ALL="C.UTF-8")
+    check(paged.end() == 0 and b"paged:usage: " in paged.text, f"--help: {paged.text!r}")
+    plain = Screen(bench, "--help", "--no-pager", PAGER="sed s/^/paged:/", LC_ALL="C.UTF-8")
+    check(plain.end() == 0 and b"paged:" not in plain.text, f"--no-pager: {plain.text!r}")
+
+
 def plain_where_it_has_to_be(bench):
     """Neither colours nor symbols into a pipe or a file, and none that were declined."""
     sim_bench(bench, ("a",), points=POINTS)
@@ -148,4 +165,4 @@ def jobs_go_on(bench):
 
 if __name__ == "__main__":
     sys.argv = [a for a in sys.argv if a != "--update"]
-    harness.main(looks, found, plain_where_it_has_to_be, watched, jobs_go_on, needs=("busctl",))
+    harness.main(looks, found, help_fits, plain_where_it_has_to_be, watched, jobs_go_on, needs=("busctl",))

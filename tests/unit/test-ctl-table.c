@@ -175,6 +175,36 @@ static void test_fields(void **state)
                               "                  t\n");
 }
 
+static char *wrapped(size_t width, const char *text)
+{
+    struct terminal terminal = {.width = width};
+    char found[1024] = "";
+    FILE *f = fmemopen(found, sizeof(found), "w");
+
+    assert_non_null(f);
+    print_wrapped(&terminal, f, 4, text);
+    fclose(f);
+    return strdup(found);
+}
+
+static void test_wrapped(void **state)
+{
+    static const struct {
+        size_t width;
+        const char *text, *expected;
+    } cases[] = {
+        {0, "one two three four five six", "one two three four five six\n"},         {0, "one\ntwo", "one\n    two\n"},
+        {24, "one two three four five six", "one two three four\n    five six\n"},   {24, "one\ntwo", "one two\n"},
+        {24, "abcdefghijklmnopqrstuvwxyz a", "abcdefghijklmnopqrstuvwxyz\n    a\n"}, {24, "", "\n"},
+    };
+
+    for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+        _cleanup_free_ char *found = wrapped(cases[i].width, cases[i].text);
+
+        assert_string_equal(found, cases[i].expected);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -185,6 +215,7 @@ int main(void)
         cmocka_unit_test(test_foreign_text),
         cmocka_unit_test(test_widths),
         cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_wrapped),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
