@@ -34,12 +34,16 @@
 #define FINGERPRINT_SIZE 8
 
 /* The vault */
-#define VAULT_ROTATION_MAX 256               /* the rotation's own state in an entry */
-#define VAULT_STATE_MAX 2048                 /* a state record's contents */
-#define VAULT_BIND_MAX 4096                  /* a bind value */
-#define VAULT_VERIFY_SLICE 256               /* entries verified between two commits */
-#define VAULT_COUNTER_LEAP 1000              /* what a lost or restored identity counter rises by */
-#define BACKUP_INTERVAL USEC_PER_MINUTE      /* between backups after rotations */
+#define VAULT_ROTATION_MAX 256          /* the rotation's own state in an entry */
+#define VAULT_STATE_MAX 2048            /* a state record's contents */
+#define VAULT_BIND_MAX 4096             /* a bind value */
+#define VAULT_VERIFY_SLICE 256          /* entries verified between two commits */
+#define VAULT_COUNTER_LEAP 1000         /* what a lost or restored identity counter rises by */
+#define BACKUP_INTERVAL USEC_PER_MINUTE /* between backups after rotations */
+#define QUIESCE_SECONDS 600             /* for which no rotation begins, unless the call says otherwise */
+#define QUIESCE_SECONDS_MAX 86400
+#define QUIESCE_LOOK (20 * USEC_PER_MSEC)    /* between two looks at what is still open */
+#define QUIESCE_WAIT_MAX (60 * USEC_PER_SEC) /* for the disk */
 #define VAULT_COPY_TRIES 20                  /* of reading a vault in use, until nothing changes meanwhile */
 #define VAULT_BACKUP_MAX (256 * 1024 * 1024) /* a backup's file */
 #define VAULT_BATCH_MAX 96                   /* changes in one transaction: they are sealed within one loop turn */

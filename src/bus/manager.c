@@ -401,6 +401,7 @@ static const sd_bus_vtable vtable[] = {
                             look_method_scan, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("ReadRaw", SD_BUS_ARGS("s", driver, "a{sv}", options), SD_BUS_RESULT("av", values),
                             look_method_read_raw, ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("Quiesce", SD_BUS_ARGS("a{sv}", options), SD_BUS_RESULT("o", job), quiesce_method, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("VerifyVault", SD_BUS_NO_ARGS, SD_BUS_RESULT("o", job), method_verify_vault, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Backup", SD_BUS_ARGS("h", file, "a{sv}", options), SD_BUS_RESULT("o", job),
                             vault_method_backup, ANYONE),

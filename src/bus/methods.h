@@ -34,3 +34,6 @@ int look_method_read_raw(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 /* check.c: a method of the manager */
 int check_method(sd_bus_message *m, void *userdata, sd_bus_error *error);
+
+/* quiesce.c: a method of the manager */
+int quiesce_method(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "device/internal.h"
+#include "device/quiesce.h"
 
 #include <gnutls/crypto.h>
 
@@ -125,7 +126,7 @@ void calendar_wake(struct fleet *f)
 {
     uint64_t now = clock_boottime(), when = in_window(f, schedule_wake(f->schedule, now), now);
 
-    when = MIN_OF(when, batch_wake(f, now));
+    when = quiesce_holds(f) ? USEC_INFINITY : MIN_OF(when, batch_wake(f, now));
     timer_rearm(f->schedule_timer, when);
 }
 
@@ -150,6 +151,8 @@ static int on_schedule(sd_event_source *source, uint64_t usec, void *userdata)
     struct fleet *f = userdata;
     struct schedule_entry *entry;
 
+    if (quiesce_holds(f))
+        return 0; /* its end wakes the calendar */
     batch_run(f, clock_boottime());
     while (window_is_open(f) && (entry = schedule_take(f->schedule, clock_boottime()))) {
         hold(entry->userdata);

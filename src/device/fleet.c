@@ -7,6 +7,7 @@
 #include "base/names.h"
 #include "device/clock-care.h"
 #include "device/internal.h"
+#include "device/quiesce.h"
 #include "device/sensor-key.h"
 #include "rotation/identity.h"
 
@@ -355,6 +356,7 @@ struct fleet *fleet_free(struct fleet *f)
     free(f->devices);
     f->sensor_keys = sensor_keys_free(f->sensor_keys);
     verify_leave(f);
+    quiesce_leave(f);
     vault_care_leave(f);
     backup_leave(f);
     backup_dir_leave(f);

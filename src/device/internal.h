@@ -276,7 +276,8 @@ struct fleet {
     uint8_t boot_id[16];
     struct fleet_listener listener;
     struct verify *verify;
-    struct look *looks; /* scans and raw reads under way */
+    struct quiesce *quiesce; /* NULL: it is not */
+    struct look *looks;      /* scans and raw reads under way */
     struct vault_care *care;
     struct backup_job *backup;
     struct backup_file *backup_file; /* being made after a rotation */

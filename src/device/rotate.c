@@ -8,6 +8,7 @@
 #include "device/authenticated.h"
 #include "device/damage.h"
 #include "device/internal.h"
+#include "device/quiesce.h"
 #include "device/rotate-words.h"
 #include "rotation/identity.h"
 
@@ -504,6 +505,8 @@ int rotate_allowed(const struct device *d, bool compromised, struct error *e)
 
     if (damage_stops_rotation(d))
         return damage_refuses(d, VAULT_MAIN, false, e);
+    if (quiesce_holds(d->fleet))
+        return error_set(e, -EBUSY, "the gateway is quiesced, as its power may go: no rotation begins");
     if (!vault_durable(d->fleet->vault, &why))
         return error_set(e, -ESTALE, "no key is rotated while a commit may not last: %s", why);
     if (restored_waits(d))

@@ -5,11 +5,12 @@
 #include "base/messages.h"
 #include "base/names.h"
 #include "device/internal.h"
+#include "device/quiesce.h"
 
 #include <stdio.h>
 #include <string.h>
 
-static struct spool_settings settings(const struct config *config)
+static struct spool_settings settings(const struct fleet *f)
 {
     static const enum spool_durability durability[] = {
         [CONFIG_DURABILITY_OUTAGE] = SPOOL_OUTAGE,
@@ -17,10 +18,13 @@ static struct spool_settings settings(const struct config *config)
         [CONFIG_DURABILITY_MEMORY] = SPOOL_MEMORY,
     };
 
+    const struct config *config = f->config;
+    enum spool_durability wanted = durability[config->spool.durability];
+
     return (struct spool_settings){
         .max_bytes = config->spool.max_bytes,
         .max_age = config->spool.max_age,
-        .durability = durability[config->spool.durability],
+        .durability = quiesce_holds(f) && wanted == SPOOL_OUTAGE ? SPOOL_ALWAYS : wanted,
     };
 }
 
@@ -130,7 +134,7 @@ static const struct spool_ops ops = {
 int spooling_begin(struct fleet *f, struct error *e)
 {
     _cleanup_free_ char *path = NULL;
-    const struct spool_settings wanted = settings(f->config);
+    const struct spool_settings wanted = settings(f);
     struct spool_options options = {.event = f->event, .ops = &ops, .userdata = f};
 
     if (asprintf(&path, "%s/%s", f->state_dir, SPOOL_FILE) < 0) {
@@ -150,7 +154,7 @@ int spooling_begin(struct fleet *f, struct error *e)
 
 void spooling_follow(struct fleet *f)
 {
-    const struct spool_settings wanted = settings(f->config);
+    const struct spool_settings wanted = settings(f);
     struct error e = {0};
 
     if (spool_set(f->spool, &wanted, &e) < 0)

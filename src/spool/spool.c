@@ -242,6 +242,11 @@ int spool_flush(struct spool *s, struct error *e)
                      s->trouble.last.text);
 }
 
+bool spool_settled(const struct spool *s)
+{
+    return !writes(s) || (s->state == SPOOL_OPEN && !s->commit && !s->trouble.failing && s->account.unwritten == 0);
+}
+
 /* ---- Samples ---- */
 
 /* In memory there is no room: the oldest goes of whichever device has most of it, unless somebody waits for that. */

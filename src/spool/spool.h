@@ -98,6 +98,9 @@ int spool_set(struct spool *s, const struct spool_settings *settings, struct err
 /* The end: writes all that is not on disk yet, unless in memory only, and waits for it. 0 or why it could not be. */
 int spool_flush(struct spool *s, struct error *e);
 
+/* Whether all that is to be on disk is there; with SPOOL_ALWAYS that comes by itself. */
+bool spool_settled(const struct spool *s);
+
 /* From now on CLOCK_REALTIME = CLOCK_BOOTTIME + offset: stamps what waits for it, and what comes with boot times. A
  * later call is for what comes after it: what has been stamped stays as it is. `sure`: this machine's clock is
  * synchronised; what somebody else tells may be wrong, and no samples of other boots are too old by it. */

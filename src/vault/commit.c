@@ -334,6 +334,11 @@ static int run_here(struct vault *v)
     return r;
 }
 
+bool vault_settled(const struct vault *vault)
+{
+    return !vault->commits.batch && !vault->commits.waiting.first && !vault->rekey;
+}
+
 int vault_flush(struct vault *vault)
 {
     int first = vault->commits.batch ? await_batch(vault->commits.batch) : 0;

@@ -203,6 +203,8 @@ void vault_gather(struct vault *vault, size_t changes, uint64_t delay);
 size_t vault_pending(const struct vault *vault);
 /* Commits all that is queued and calls each `done`; blocks: for the shutdown. The first failure is returned. */
 int vault_flush(struct vault *vault);
+/* Whether nothing is open: every change handed over is durable, or has failed. */
+bool vault_settled(const struct vault *vault);
 
 /* ── Rekeying ── */
 

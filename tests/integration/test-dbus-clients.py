@@ -49,7 +49,7 @@ def methods(bench, who):
         ("AddDevice", [("s", new), ("a{sv}", {"config": "{"})], ""),
         ("AddDevice", [("s", new), ("a{sv}", {"what": "x"})], "what"),
         ("Check", [none], None), ("Scan", [("s", "sim"), none], ""), ("ReadRaw", [("s", "sim"), none], ""),
-        ("VerifyVault", [], None), ("Subscribe", [("as", ["boiler-1"])], None), ("Unsubscribe", [], None), ("Reload", [], None),
+        ("VerifyVault", [], None), ("Quiesce", [("a{sv}", {"seconds": "x"})], ""), ("Subscribe", [("as", ["boiler-1"])], None), ("Unsubscribe", [], None), ("Reload", [], None),
         ("Export", [("s", "csv"), ("h", scratch("list")), none], None), ("Backup", [("h", scratch("backup")), none], None),
         ("Provision", [("h", scratch("provision", b"nonsense\n")), none], ""),
         ("Rekey", [("h", scratch("rekey"))], ""), ("SetRecoveryKey", [("h", scratch("recovery"))], ""),

@@ -27,7 +27,7 @@ SHIPPED = os.path.join(harness.ROOT, "etc", "polkit")
 ACTIONS = {
     "": ("ListDevices", "ListSensors", "GetDevice", "GetSummary", "Unsubscribe"),
     "monitor": ("Subscribe", "GetStatistics", "GetSamples"),
-    "manage-devices": ("AddDevice", "RemoveDevice", "Connect", "Disconnect", "Reload", "Scan", "Read", "ReadRaw", "Check"),
+    "manage-devices": ("AddDevice", "RemoveDevice", "Connect", "Disconnect", "Reload", "Scan", "Read", "ReadRaw", "Check", "Quiesce"),
     "rotate": ("Rotate", "RotateAll", "Promote"),
     "manage-keys": ("SetCredential", "ForgetCredential", "Provision", "Rekey", "VerifyVault", "Backup", "SetRecoveryKey", "ResetCounter", "Cancel"),
     "export-keys": ("Export", "ExportCredential"),
