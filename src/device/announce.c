@@ -282,7 +282,7 @@ static void say_next(struct device *d)
     if (r >= 0)
         r = d->tombstone || d->withdrawing.wanted ? 0 : make_next(d, &names.profile, &a->i, &a->point, &m, &point);
     if (r > 0)
-        r = message_send(d->session, &m, on_announced, d, &a->call) ?: 1;
+        r = message_send(device_session(d), &m, on_announced, d, &a->call) ?: 1;
     if (r < 0)
         log_warning(d->config->id, "cannot be announced: %s", strerrordesc_np(-r));
     if (r <= 0)
@@ -292,6 +292,7 @@ static void say_next(struct device *d)
 static void finish(struct device *d)
 {
     announce_end(d);
+    session_announced(d);
     withdraw_finished(d);
     if (d->tombstone)
         return;
@@ -374,7 +375,7 @@ static void take_back_next(struct device *d)
         a->i++;
     if (a->i < d->announced.n) {
         m.target = d->announced.list[a->i].topic;
-        r = message_send(d->session, &m, on_taken_back, d, &a->call);
+        r = message_send(device_session(d), &m, on_taken_back, d, &a->call);
         if (r >= 0)
             return;
         log_warning(d->config->id, "%s, which the broker keeps, cannot be taken back: %s", m.target,
@@ -469,14 +470,18 @@ void announce_begin(struct device *d)
     int r;
 
     announce_end(d);
+    session_announce(d);
     if (d->uplink->profile->n_announcements == 0 && d->uplink->profile->transport != PROFILE_MQTT) {
+        session_announced(d);
         if (!d->tombstone)
             availability_online(d);
         return;
     }
     d->announcing = calloc(1, sizeof(*d->announcing));
-    if (!d->announcing)
+    if (!d->announcing) {
+        session_announced(d);
         return;
+    }
     d->announcing->device = d;
     r = prepare(d);
     if (r < 0) {
@@ -496,8 +501,7 @@ void announce_begin(struct device *d)
 
 void announce_seen(struct device *d, const struct sample *samples, size_t n)
 {
-    if (profile_wants_kinds(d->uplink->profile) && seen_note(&d->seen, samples, n) &&
-        d->session_state == UPLINK_STATE_ONLINE)
+    if (profile_wants_kinds(d->uplink->profile) && seen_note(&d->seen, samples, n) && device_online(d))
         announce_begin(d);
 }
 

@@ -47,7 +47,7 @@ void availability_kick(struct device *d)
     int r;
 
     if (!d->availability.due || d->availability.call || d->announcing || d->withdrawing.wanted || d->tombstone ||
-        d->session_state != UPLINK_STATE_ONLINE || clock_boottime() < d->availability.next)
+        !device_online(d) || clock_boottime() < d->availability.next)
         return;
     d->availability.due = false;
     r = device_names(d, &names);
@@ -55,7 +55,7 @@ void availability_kick(struct device *d)
         r = profile_availability(d->uplink->profile, &names.profile, d->sensor.shown,
                                  device_sensor_reason(d, buffer, sizeof(buffer)), &m);
     if (r > 0)
-        r = message_send(d->session, &m, on_told, d, &d->availability.call);
+        r = message_send(device_session(d), &m, on_told, d, &d->availability.call);
     if (r < 0)
         complain(d, r, 0);
 }

@@ -135,7 +135,7 @@ static void submit(struct device *d, bool confirmed)
 
     d->act->confirmed = confirmed;
     /* An operator who insists need not wait for a handshake with the present key. */
-    if (confirmed && d->probe.done)
+    if (confirmed && probe_under_way(d))
         probe_abort(d);
     r = rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
 
@@ -255,10 +255,10 @@ void device_connect(struct device *d)
 
     d->disconnected = false;
     idle_touch(d);
-    if (was && d->session_state == UPLINK_STATE_STOPPED)
+    if (was && device_phase(d) == CONNECTION_CLOSED)
         session_start(d);
-    else if (d->session && d->session_state != UPLINK_STATE_STOPPED)
-        uplink_session_hurry(d->session);
+    else if (device_session(d) && device_phase(d) != CONNECTION_CLOSED)
+        uplink_session_hurry(device_session(d));
     rotate_event(d, ROTATION_EV_CONNECT);
     registration_retry(d);
     device_changed(d);

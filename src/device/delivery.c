@@ -122,8 +122,9 @@ static bool on_failed(struct device *d, enum pack_failure failure, size_t limit,
     return true;
 }
 
-static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint8_t code)
+static void on_proof(void *userdata, int r, enum profile_verdict verdict, uint8_t code)
 {
+    struct device *d = userdata;
     struct delivery *delivery = &d->delivery;
 
     delivery->proof = proof_free(delivery->proof);
@@ -142,7 +143,7 @@ static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint
 static void prove(struct device *d)
 {
     struct delivery *delivery = &d->delivery;
-    int r = delivery->proof ? 0 : proof_begin(d, d->session, on_proof, &delivery->proof);
+    int r = delivery->proof ? 0 : proof_begin(d, device_session(d), on_proof, d, &delivery->proof);
 
     if (r > 0)
         on_proof(d, 0, PROFILE_ACCEPTED, 0); /* the session has to do */
@@ -224,7 +225,7 @@ static bool handle_failure(struct device *d, int r)
 
 static void handle_answer(struct device *d, int r, const struct uplink_response *response)
 {
-    bool old = d->lingering;
+    bool old = session_leaving(d);
 
     if (r == -ECANCELED)
         return; /* the session was exchanged or stopped: its successor kicks */
@@ -246,7 +247,7 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
 /* By what became of packs before, and by what the session's path takes. 0: none. */
 static size_t bytes_bound(const struct device *d)
 {
-    size_t of_packs = d->delivery.bound.bytes, of_path = uplink_session_payload_max(d->session);
+    size_t of_packs = d->delivery.bound.bytes, of_path = uplink_session_payload_max(device_session(d));
 
     return of_packs > 0 && of_path > 0 ? MIN_OF(of_packs, of_path) : MAX_OF(of_packs, of_path);
 }
@@ -335,15 +336,15 @@ static int send_message(struct device *d, const struct profile_message *message)
     request.divisible = delivery->pack.samples > 1;
     request.suspect = delivery->bound.hunted > 0;
     delivery->last = clock_boottime();
-    return uplink_session_request(d->session, &request, on_answer, d, &delivery->request);
+    return uplink_session_request(device_session(d), &request, on_answer, d, &delivery->request);
 }
 
 static bool may_send(struct device *d)
 {
     const struct delivery *delivery = &d->delivery;
 
-    return !delivery->request && !delivery->paused && d->queue && d->session_state == UPLINK_STATE_ONLINE &&
-           !d->announcing && !d->withdrawing.wanted && !probe_excludes_session(d) && !session_awaits_proof(d);
+    return !delivery->request && !delivery->paused && d->queue && device_phase(d) == CONNECTION_READY &&
+           !d->withdrawing.wanted && !probe_excludes_session(d);
 }
 
 /* Samples that could go are there, whatever keeps them. */
@@ -351,7 +352,7 @@ static void note_waiting(struct device *d)
 {
     struct sample sample;
 
-    if (d->delivery.standstill.since == 0 && d->queue && d->session_state == UPLINK_STATE_ONLINE &&
+    if (d->delivery.standstill.since == 0 && d->queue && device_online(d) &&
         spool_peek(d->queue, clock_boottime(), 0, &sample, 1) > 0)
         standstill_begin(d);
 }
@@ -359,7 +360,7 @@ static void note_waiting(struct device *d)
 /* The path has turned out to take less, or more. */
 static void tell_path(struct device *d)
 {
-    size_t most = uplink_session_payload_max(d->session);
+    size_t most = uplink_session_payload_max(device_session(d));
 
     if (d->uplink->profile->transport != PROFILE_COAP || most == d->delivery.path_said)
         return;

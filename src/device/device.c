@@ -23,7 +23,7 @@ int device_new(struct fleet *f, struct config_device *config, struct device **re
         return -ENOMEM;
     *d = (struct device){.fleet = f,
                          .config = config_device_ref(config),
-                         .probe = {.device = d},
+                         .connections = {.ops = &device_connection_ops},
                          .sensor = {.reported = SENSOR_UNKNOWN}};
     d->schedule.userdata = d;
     d->queue = spool_device(f->spool, config->id);
@@ -54,26 +54,19 @@ struct device *device_free(struct device *d)
     availability_end(d);
     downlink_done(d);
     delivery_done(d);
-    d->proof = proof_free(d->proof);
     if (d->uplink)
         registration_stop(d);
-    probe_drop(d);
-    session_linger_end(d);
-    session_stop(d, UPLINK_BYE_FOR_GOOD);
-    uplink_session_free(d->session);
+    connections_done(d);
     rotate_done(d);
     restored_done(d);
     idle_done(d);
     sensor_key_done(d);
-    sd_event_source_disable_unref(d->renew);
     sd_event_source_disable_unref(d->exhume);
     shared_uplink_put(d->uplink);
     config_device_unref(d->config);
     free(d->writes);
-    free(d->session_reason);
     free(d->rotation_problem);
     free(d->vain.why);
-    free(d->probe.why);
     sensor_done(d);
     free(d);
     return NULL;
@@ -158,13 +151,13 @@ enum device_state device_state(const struct device *d)
         return DEVICE_RESTORED;
     if (registration_pending(d))
         return DEVICE_UNREGISTERED;
-    if (d->report == ROTATION_REPORT_REFUSED || d->session_state == UPLINK_STATE_REFUSED)
+    if (d->report == ROTATION_REPORT_REFUSED || device_session_state(d) == UPLINK_STATE_REFUSED)
         return DEVICE_REFUSED;
     if (!drivers_connected(d))
         return DEVICE_NO_DRIVER;
-    if (d->session_state == UPLINK_STATE_STOPPED && !idle_wants(d))
+    if (device_phase(d) == CONNECTION_CLOSED && !idle_wants(d))
         return DEVICE_IDLE;
-    return session_device_state(d->session_state);
+    return session_device_state(device_session_state(d));
 }
 
 const char *device_state_name(enum device_state state)
@@ -203,7 +196,7 @@ const char *device_state_name(enum device_state state)
 /* The session's own, or a new connection in which a refused key is to be proved. */
 static uint64_t next_try(const struct device *d, const struct uplink_info *info)
 {
-    uint64_t at = MIN_OF(info->retry_at > 0 ? info->retry_at : USEC_INFINITY, timer_armed(d->renew));
+    uint64_t at = MIN_OF(info->retry_at > 0 ? info->retry_at : USEC_INFINITY, timer_armed(d->connections.renew));
 
     return at != USEC_INFINITY ? at + (clock_realtime() - clock_boottime()) : 0;
 }
@@ -218,8 +211,8 @@ void device_status(const struct device *d, struct device_status *ret)
     struct spool_counts counts;
 
     info = (struct uplink_info){0};
-    if (d->session)
-        uplink_session_info(d->session, &info);
+    if (device_session(d))
+        uplink_session_info(device_session(d), &info);
     spool_device_counts(d->queue, &counts);
     *ret = (struct device_status){
         .id = d->config->id,
@@ -245,7 +238,8 @@ void device_status(const struct device *d, struct device_status *ret)
         .group = info.established ? info.group : "",
         .forward_secrecy = info.established && info.forward_secrecy,
         .trouble = info.trouble,
-        .trouble_words = info.trouble != UPLINK_TROUBLE_NONE && d->session_reason ? d->session_reason : "",
+        .trouble_words =
+            info.trouble != UPLINK_TROUBLE_NONE && device_session_reason(d) ? device_session_reason(d) : "",
         .last_error = device_last_error(d, entry),
         .limits = delivery_limits(d, limits, sizeof(limits)),
         .delivered = counts.accepted,
@@ -254,8 +248,8 @@ void device_status(const struct device *d, struct device_status *ret)
         .rejected = counts.rejected,
     };
     ret->rotation_reason = rotate_waits(d, &ret->rotation_until);
-    if (d->last_authenticated)
-        ret->last_authenticated = d->last_authenticated;
+    if (d->connections.last_authenticated)
+        ret->last_authenticated = d->connections.last_authenticated;
     if (d->schedule.due != USEC_INFINITY && d->schedule.due > 0)
         ret->next_rotation = calendar_shown(d->fleet, d->schedule.due);
 }

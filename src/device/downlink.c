@@ -283,13 +283,13 @@ static void poll_now(struct listening *at)
     struct device_names names;
     int r;
 
-    if (at->poll || d->session_state != UPLINK_STATE_ONLINE)
+    if (at->poll || !device_online(d))
         return;
     r = device_names(d, &names);
     if (r >= 0)
         r = profile_source(d->uplink->profile, at->source, &names.profile, &m);
     if (r >= 0)
-        r = message_send(d->session, &m, on_polled, at, &at->poll);
+        r = message_send(device_session(d), &m, on_polled, at, &at->poll);
     if (r < 0)
         poll_later(at, COMMANDS_POLL_AFTER_FAILURE);
 }
@@ -307,7 +307,7 @@ static void subscribe(struct listening *at)
     if (r >= 0)
         r = profile_source(d->uplink->profile, at->source, &names.profile, &m);
     if (r >= 0)
-        r = uplink_session_subscribe(d->session, m.target, m.accept, on_message, at, &at->subscription);
+        r = uplink_session_subscribe(device_session(d), m.target, m.accept, on_message, at, &at->subscription);
     if (r < 0)
         log_warning(d->config->id, "commands of the cloud cannot be heard: %s", strerrordesc_np(-r));
 }
@@ -331,7 +331,7 @@ static void ask(struct listening *at)
     if (r >= 0)
         r = profile_ask(d->uplink->profile, at->source, &names.profile, &m);
     if (r > 0)
-        r = message_send(d->session, &m, on_asked, d, NULL);
+        r = message_send(device_session(d), &m, on_asked, d, NULL);
     if (r < 0)
         log_warning(d->config->id, "commands that wait cannot be asked for: %s", strerrordesc_np(-r));
 }
@@ -398,7 +398,7 @@ static bool wait_for_driver(struct device *d)
 
 void downlink_driver_connected(struct device *d)
 {
-    if (d->downlink && d->downlink->waiting && d->session_state == UPLINK_STATE_ONLINE)
+    if (d->downlink && d->downlink->waiting && device_online(d))
         downlink_online(d);
 }
 

@@ -10,8 +10,8 @@ static bool busy(const struct device *d)
 {
     struct spool_counts counts;
 
-    if (d->tombstone || d->delivery.request || d->proof || d->probe.done || d->registrar_call || downlink_busy(d) ||
-        rotate_under_way(d))
+    if (d->tombstone || d->delivery.request || session_proving(d) || probe_under_way(d) || d->registrar_call ||
+        downlink_busy(d) || rotate_under_way(d))
         return true;
     spool_device_counts(d->queue, &counts);
     return counts.queued > 0;
@@ -26,7 +26,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
 {
     struct device *d = userdata;
 
-    if (!d->config->on_demand || d->session_state == UPLINK_STATE_STOPPED)
+    if (!d->config->on_demand || device_phase(d) == CONNECTION_CLOSED)
         return 0;
     if (idle_wants(d)) {
         timer_rearm(source, MAX_OF(d->idle_at, clock_boottime() + USEC_PER_SEC));
@@ -44,7 +44,7 @@ void idle_touch(struct device *d)
     d->idle_at = clock_boottime() + d->config->idle_timeout;
     if (timer_arm(d->fleet->event, &d->idle, d->idle_at, USEC_PER_SEC, on_idle, d) < 0)
         return; /* it stays connected */
-    if (d->session_state == UPLINK_STATE_STOPPED)
+    if (device_phase(d) == CONNECTION_CLOSED)
         session_start(d);
 }
 

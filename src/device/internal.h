@@ -9,7 +9,8 @@
  *   membership.c AddDevice, RemoveDevice, tombstones        verify.c    VerifyVault
  *   vault-care.c Rekey, SetRecoveryKey                      backup.c    Backup
  *   backup-dir.c backups after rotations
- *   device.c     making, freeing, state                     session.c   the ordinary session, on main
+ *   device.c     making, freeing, state                     session.c   the device's connections (connection.h)
+ *   connected.c  what follows from their events             connection-table.c  their phases
  *   latest.c     only the latest value of each point is sent
  *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
  *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
@@ -38,6 +39,7 @@
 #include "coap/message.h"
 #include "device/announce.h"
 #include "device/announced.h"
+#include "device/connection.h"
 #include "device/counts.h"
 #include "device/delivery.h"
 #include "device/downlink.h"
@@ -88,18 +90,6 @@ struct shared_uplink {
     } outage;
 };
 
-/* The profile's probe on a session of its own, with whichever slot. */
-struct probe {
-    struct device *device;
-    sd_event_source *pausing;       /* the ordinary session is about to make room for it */
-    struct uplink_session *session; /* stands after it was accepted, until it is taken or dropped */
-    struct proof *proof;
-    enum vault_slot slot;
-    char *why; /* what the last one ended with, if it was not accepted; NULL: nothing was said */
-    /* r: 0 accepted, -EACCES refused by a server that answered, -EHOSTUNREACH not answered, other: our own fault */
-    void (*done)(struct device *d, int r);
-};
-
 /* An act of the operator on keys, from its request to its answer. */
 struct act {
     enum rotation_event_type type;
@@ -141,25 +131,14 @@ struct device {
     bool tombstone;          /* removed here, not yet at the cloud */
     bool disconnected;       /* by the operator */
 
-    struct uplink_session *session;
-    struct uplink_session *lingering; /* the one before a swap, until its request has ended */
-    enum uplink_state session_state;
-    bool counted;  /* in the fleet's number of those online */
-    bool unproven; /* a full handshake, and no accepted message since */
-    struct proof *proof;
-    sd_event_source *renew; /* after 4.01 and 4.03 */
-    struct backoff refused;
-    uint8_t answer;              /* the last to samples or a probe on this session that was no "accepted"; 0: it was */
-    uint64_t last_authenticated; /* CLOCK_REALTIME; the vault's may be older */
-    uint64_t authenticated_next; /* CLOCK_BOOTTIME: before, the vault is not asked again to note it */
-    char *session_reason;
+    struct connections connections;
+    bool counted;          /* in the fleet's number of those online */
     sd_event_source *idle; /* of a session on demand */
     uint64_t idle_at;      /* CLOCK_BOOTTIME: until then it stays connected with nothing to do */
 
     struct spool_device *queue; /* NULL: a tombstone */
     struct delivery delivery;
     struct sample_set newest; /* of each point, as GetSamples shows it */
-    struct probe probe;
 
     struct rotation_carrier *rotation;
     uint64_t rotation_when;      /* when that comes, CLOCK_BOOTTIME; 0: not set */
@@ -414,24 +393,11 @@ struct vault_entry *device_entry(const struct device *d);
 /* last-error.c; the text is valid in this loop turn */
 const char *device_last_error(const struct device *d, const struct vault_entry *entry);
 
-/* session.c */
-void session_start(struct device *d);
-void session_stop(struct device *d, enum uplink_bye bye);
+/* connected.c: the device among those that are online, as far as it is seen at all */
 void session_count(struct device *d);
-void session_new_key(struct device *d);
-void session_adopt_probe(struct device *d);
-void session_linger_end(struct device *d);
-/* The server accepted, or refused with 4.01 or 4.03, something on the ordinary session. */
-void session_accepted(struct device *d);
-/* The vault learns when its main key was last accepted, as exactly as it is known: before the device goes. */
-void session_keep_authenticated(struct device *d);
+/* Other points go over the same session: what was said of the ones before holds no longer. */
 void session_other_points(struct device *d);
-void session_refused(struct device *d);
-/* The server does not say of each message whether it was allowed, and none has come back yet over this connection: what
- * it acknowledges may go nowhere. */
-bool session_awaits_proof(const struct device *d);
-/* The code of an answer, when it says "accepted" 0: is shown. */
-void session_answered(struct device *d, uint8_t code);
+extern const struct connection_ops device_connection_ops;
 
 /* outage.c */
 /* The session's state has changed, and is counted. */
@@ -443,17 +409,6 @@ bool idle_wants(const struct device *d);
 /* There is something to send, or something came or went: connects if it is not, and puts off the end. */
 void idle_touch(struct device *d);
 void idle_done(struct device *d);
-
-/* probe.c */
-int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct device *d, int r));
-/* Forgets it. Only for who needs no result any more: the rotation waits for one. */
-void probe_drop(struct device *d);
-/* Ends it, with a result if one is owed. */
-void probe_abort(struct device *d);
-/* The ordinary session has to wait: a probe that cannot run beside it is under way. */
-bool probe_excludes_session(const struct device *d);
-/* Nothing of the queue is under way any more. */
-void probe_delivery_ended(struct device *d);
 
 /* message.c */
 struct device_names {
@@ -471,20 +426,6 @@ struct uplink_request message_request(const struct profile_message *m);
 void message_code_text(const struct profile *p, uint8_t code, char ret[static CODE_TEXT_MAX]);
 /* A line for the cloud, if its profile has a place for them and there is a session; the journal has it in any case. */
 void message_log(struct device *d, enum profile_level level, const char *module, const char *text);
-
-/* proof.c */
-/* Instead of a code of MQTT: acknowledged, and it has not come back. */
-#define PROOF_NOT_HEARD 0xff
-/* 0: `done` will be called, once, after which *ret is to be freed; 1: this profile wants none; -errno. r as for
- * uplink_done; 0: the verdict, and the code that it is of. */
-int proof_begin(struct device *d, struct uplink_session *s,
-                void (*done)(struct device *d, int r, enum profile_verdict verdict, uint8_t code), struct proof **ret);
-struct proof *proof_free(struct proof *p);
-/* Why it was not accepted, in words: r, verdict and code as for `done`, on the probe's own session. */
-const char *proof_words(const struct device *d, int r, enum profile_verdict verdict, uint8_t code, char *buffer,
-                        size_t size);
-/* proof_free() when its session has been stopped, and with it every subscription. */
-struct proof *proof_stopped(struct proof *p);
 
 /* rotate.c */
 int rotate_init(struct device *d, struct error *e);

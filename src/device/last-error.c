@@ -27,14 +27,14 @@ static bool succeeds_compromised(const struct device *d)
 static const char *of_session(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size)
 {
     if (d->report != ROTATION_REPORT_REFUSED || !has_both(entry))
-        return d->session_reason;
+        return device_session_reason(d);
     if (succeeds_compromised(d)) {
         snprintf(buffer, size,
                  "%s. The key before it is known to others, and is not gone back to by itself: `key promote %s` does",
-                 d->session_reason, d->config->id);
+                 device_session_reason(d), d->config->id);
         return buffer;
     }
-    snprintf(buffer, size, "both keys are refused; the main one: %s", d->session_reason);
+    snprintf(buffer, size, "both keys are refused; the main one: %s", device_session_reason(d));
     return buffer;
 }
 
@@ -73,16 +73,16 @@ static const char *of_fallback(const struct vault_entry *entry, char *buffer, si
 static const char *of_answer(const struct device *d, char *buffer, size_t size)
 {
     const struct profile *p = d->uplink->profile;
-    bool refused = profile_verdict(p, d->answer) == PROFILE_REFUSED;
+    bool refused = profile_verdict(p, d->connections.answer) == PROFILE_REFUSED;
     _cleanup_free_ char *target = NULL;
     struct device_names names;
     char code[CODE_TEXT_MAX];
 
-    if (d->answer == PROOF_NOT_HEARD)
+    if (d->connections.answer == PROOF_NOT_HEARD)
         return of_silence(d, buffer, size);
     if (device_names(d, &names) >= 0)
         (void)profile_telemetry_target(p, &names.profile, &target);
-    message_code_text(p, d->answer, code);
+    message_code_text(p, d->connections.answer, code);
     snprintf(buffer, size,
              refused
                  ? "the key is right, but the server answers %s to messages on \"%s\": may this identity send there, "
@@ -103,9 +103,9 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         return registration_reason(d);
     if (d->report == ROTATION_REPORT_CONFLICT && d->report_reason)
         return d->report_reason;
-    if (d->session_state != UPLINK_STATE_ONLINE && d->session_reason && !d->delivery.standstill.told)
+    if (!device_online(d) && device_session_reason(d) && !d->delivery.standstill.told)
         return of_session(d, entry, buffer, sizeof(buffer));
-    if (d->session_state == UPLINK_STATE_ONLINE && d->answer)
+    if (device_online(d) && d->connections.answer)
         return of_answer(d, buffer, sizeof(buffer));
     if (d->delivery.standstill.told)
         return standstill_words(d, buffer, sizeof(buffer));
@@ -117,7 +117,7 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         snprintf(buffer, sizeof(buffer), "the new key is not accepted yet: %s", d->vain.why);
         return buffer;
     }
-    if (d->session_state == UPLINK_STATE_ONLINE && downlink_refused(d, buffer, sizeof(buffer)))
+    if (device_online(d) && downlink_refused(d, buffer, sizeof(buffer)))
         return buffer;
     if (!d->tombstone && sensor_state_bad(d->sensor.shown)) {
         const char *reason = device_sensor_reason(d, buffer, sizeof(buffer));

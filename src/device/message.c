@@ -66,7 +66,7 @@ void message_log(struct device *d, enum profile_level level, const char *module,
     _cleanup_(profile_message_done) struct profile_message m = {0};
     struct device_names names;
 
-    if (d->session_state == UPLINK_STATE_ONLINE && device_names(d, &names) >= 0 &&
+    if (device_online(d) && device_names(d, &names) >= 0 &&
         profile_log(d->uplink->profile, &names.profile, level, module, text, &m) > 0)
-        (void)message_send(d->session, &m, on_logged, d, NULL);
+        (void)message_send(device_session(d), &m, on_logged, d, NULL);
 }

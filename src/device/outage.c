@@ -10,11 +10,11 @@
 /* Devices that are refused, or in conflict, have been named already. */
 static bool tries_in_vain(const struct device *d)
 {
-    switch (d->session_state) {
+    switch (device_session_state(d)) {
     case UPLINK_STATE_CONNECTING:
     case UPLINK_STATE_BACKING_OFF:
     case UPLINK_STATE_UNREACHABLE:
-        return d->report == ROTATION_REPORT_FINE && d->session_reason;
+        return d->report == ROTATION_REPORT_FINE && device_session_reason(d);
     case UPLINK_STATE_STOPPED:
     case UPLINK_STATE_ONLINE:
     case UPLINK_STATE_REFUSED:
@@ -39,7 +39,7 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
     u->outage.said = true;
     log_warning(NULL, "uplink %s: no session, for %llu s now, with %zu of its devices trying; %s: %s",
                 u->settings->name, (unsigned long long)((clock_boottime() - u->outage.since) / USEC_PER_SEC), n,
-                one->config->id, one->session_reason);
+                one->config->id, device_session_reason(one));
     return 0;
 }
 
@@ -61,7 +61,7 @@ void outage_look(struct device *d)
         over(u);
         return;
     }
-    if (d->session_state == UPLINK_STATE_STOPPED || u->outage.said || timer_armed(u->outage.timer) != USEC_INFINITY ||
+    if (device_phase(d) == CONNECTION_CLOSED || u->outage.said || timer_armed(u->outage.timer) != USEC_INFINITY ||
         d->fleet->stopping)
         return;
     u->outage.since = now;

@@ -24,7 +24,7 @@ static int send_outcome(struct device *d, const struct profile_command *command,
         r = profile_outcome(d->uplink->profile, &names.profile, command, outcome, text, set, &m);
     if (r <= 0)
         return r;
-    return d->session ? message_send(d->session, &m, done, userdata, ret) : -ESHUTDOWN;
+    return device_session(d) ? message_send(device_session(d), &m, done, userdata, ret) : -ESHUTDOWN;
 }
 
 static struct ratelimit *complaints(struct device *d)
@@ -157,7 +157,7 @@ static int on_tell(sd_event_source *source, uint64_t usec, void *userdata)
     struct downlink *l = userdata;
 
     idle_touch(l->device);
-    if (l->device->session_state == UPLINK_STATE_ONLINE)
+    if (device_online(l->device))
         outcome_tell_untold(l);
     return 0;
 }

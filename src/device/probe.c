@@ -17,105 +17,54 @@ static bool is_exclusive(const struct device *d)
 
 bool probe_excludes_session(const struct device *d)
 {
-    return is_exclusive(d) && (d->probe.pausing || d->probe.session);
+    return is_exclusive(d) && d->connections.probe;
 }
 
-static void finish(struct device *d, int r)
+bool probe_under_way(const struct device *d)
 {
-    void (*done)(struct device * d, int r) = d->probe.done;
-
-    d->probe.done = NULL;
-    if (r < 0)
-        probe_drop(d);
-    if (done)
-        done(d, r);
+    return d->connections.probe && connection_owes(&d->connections.probe->state);
 }
 
-static void set_why(struct device *d, const char *why)
+void probe_set_why(struct device *d, const char *why)
 {
-    free(d->probe.why);
-    d->probe.why = why && why[0] ? strdup(why) : NULL;
+    free(d->connections.probing.why);
+    d->connections.probing.why = why && why[0] ? strdup(why) : NULL;
 }
 
-static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint8_t code)
+static int result_of(const struct device *d, unsigned verdict)
 {
-    char words[ERROR_TEXT_MAX];
-
-    d->probe.proof = proof_free(d->probe.proof);
-    if (!d->probe.done)
-        return; /* dropped */
-    if (r < 0 || verdict != PROFILE_ACCEPTED)
-        set_why(d, proof_words(d, r, verdict, code, words, sizeof(words)));
-    if (r < 0) {
-        finish(d, r == -ENOMEM ? r : -EHOSTUNREACH);
-        return;
-    }
-    switch (verdict) {
-    case PROFILE_ACCEPTED:
-        finish(d, 0);
-        break;
-    case PROFILE_REFUSED:
-        finish(d, -EACCES);
-        break;
-    case PROFILE_REJECTED:
-    case PROFILE_RETRY:
-        finish(d, -EHOSTUNREACH); /* says nothing about the credential */
-        break;
-    }
+    if (verdict & CONNECTION_TELL_ACCEPTED)
+        return 0;
+    if (verdict & CONNECTION_TELL_REFUSED)
+        return -EACCES;
+    if (verdict & CONNECTION_TELL_UNREACHABLE)
+        return -EHOSTUNREACH;
+    if (verdict & CONNECTION_TELL_CANCELLED)
+        return -ECANCELED;
+    return d->connections.probing.local < 0 ? d->connections.probing.local : -EIO;
 }
 
-static void on_state(void *userdata, enum uplink_state state, const char *reason)
+void probe_ended(struct device *d, unsigned verdict)
 {
-    struct device *d = userdata;
+    void (*done)(struct device * d, int r) = d->connections.probing.done;
 
-    if (state != UPLINK_STATE_STOPPED)
-        return;
-    if (d->probe.done && reason && reason[0])
-        set_why(d, reason);
-    d->probe.proof = proof_stopped(d->probe.proof);
-    if (d->probe.done)
-        finish(d, -EHOSTUNREACH);
+    d->connections.probing.done = NULL;
+    d->connections.probing.pausing = sd_event_source_disable_unref(d->connections.probing.pausing);
+    if (!(verdict & CONNECTION_TELL_ACCEPTED) && is_exclusive(d))
+        session_start(d);
+    if (verdict && done)
+        done(d, result_of(d, verdict));
 }
-
-static void on_result(void *userdata, enum uplink_result result, bool full, const char *reason)
-{
-    struct device *d = userdata;
-    int r;
-
-    if (!d->probe.done)
-        return;
-    set_why(d, reason);
-    switch (result) {
-    case UPLINK_OK:
-        r = proof_begin(d, d->probe.session, on_proof, &d->probe.proof);
-        if (r != 0)
-            finish(d, r < 0 ? r : 0);
-        break;
-    case UPLINK_REFUSED_ANSWER:
-        finish(d, -EACCES);
-        break;
-    case UPLINK_UNREACHABLE:
-    case UPLINK_FAILED:
-        finish(d, -EHOSTUNREACH);
-        break;
-    case UPLINK_LOCAL:
-        finish(d, -EIO);
-        break;
-    }
-}
-
-static const struct uplink_session_ops probe_ops = {
-    .state = on_state, .result = on_result, .introduce = device_introduce};
 
 static int begin(struct device *d)
 {
+    struct connection *c = d->connections.probe;
     const struct vault_entry *entry = device_entry(d);
-    int r;
 
     if (!entry)
         return -ESHUTDOWN;
-    r = uplink_session_new(d->uplink->uplink, &probe_ops, d, &d->probe.session);
-    return r < 0 ? r : uplink_session_once(d->probe.session, d->config->id, entry, d->probe.slot);
+    connection_event(c, CONNECTION_EV_START);
+    return uplink_session_once(c->session, d->config->id, entry, d->connections.probing.slot);
 }
 
 static int on_paused(sd_event_source *source, uint64_t usec, void *userdata)
@@ -123,12 +72,12 @@ static int on_paused(sd_event_source *source, uint64_t usec, void *userdata)
     struct device *d = userdata;
     int r;
 
-    d->probe.pausing = sd_event_source_disable_unref(d->probe.pausing);
+    d->connections.probing.pausing = sd_event_source_disable_unref(d->connections.probing.pausing);
     session_stop(d, UPLINK_BYE);
     r = begin(d);
-    if (r < 0) {
-        finish(d, r);
-        session_start(d);
+    if (r < 0 && d->connections.probe) {
+        d->connections.probing.local = r;
+        connection_event(d->connections.probe, CONNECTION_EV_LOCAL_FAILED);
     }
     return 0;
 }
@@ -138,14 +87,14 @@ static int pause_session(struct device *d)
 {
     uint64_t wait = d->delivery.request ? PROBE_PAUSE : 0;
 
-    return sd_event_add_time(d->fleet->event, &d->probe.pausing, CLOCK_BOOTTIME, clock_boottime() + wait, 1, on_paused,
-                             d);
+    connection_event(d->connections.probe, CONNECTION_EV_WAIT);
+    return timer_arm(d->fleet->event, &d->connections.probing.pausing, clock_boottime() + wait, 1, on_paused, d);
 }
 
 void probe_delivery_ended(struct device *d)
 {
-    if (d->probe.pausing)
-        sd_event_source_set_time(d->probe.pausing, clock_boottime());
+    if (d->connections.probing.pausing)
+        timer_rearm(d->connections.probing.pausing, clock_boottime());
 }
 
 int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct device *d, int r))
@@ -155,38 +104,26 @@ int probe_start(struct device *d, enum vault_slot slot, void (*done)(struct devi
     probe_drop(d);
     if (!device_entry(d) || !d->config->enabled || d->disconnected || d->fleet->stopping)
         return -ESHUTDOWN;
-    set_why(d, NULL);
-    d->probe.slot = slot;
-    d->probe.done = done;
-    r = is_exclusive(d) ? pause_session(d) : begin(d);
-    if (r < 0) {
-        d->probe.done = NULL;
+    probe_set_why(d, NULL);
+    d->connections.probing.slot = slot;
+    d->connections.probing.done = done;
+    r = connection_new(d, CONNECTION_PROBE, &d->connections.probe);
+    if (r >= 0)
+        r = is_exclusive(d) ? pause_session(d) : begin(d);
+    if (r < 0)
         probe_drop(d);
-    }
     return r;
 }
 
 void probe_abort(struct device *d)
 {
-    if (d->probe.done)
-        finish(d, -ECANCELED);
-    else
-        probe_drop(d);
+    if (d->connections.probe)
+        connection_event(d->connections.probe, CONNECTION_EV_ABORT);
 }
 
 void probe_drop(struct device *d)
 {
-    struct uplink_session *s = d->probe.session;
-    bool excluded = probe_excludes_session(d);
-
-    d->probe.done = NULL;
-    d->probe.proof = proof_free(d->probe.proof);
-    d->probe.pausing = sd_event_source_disable_unref(d->probe.pausing);
-    d->probe.session = NULL;
-    if (s) {
-        uplink_session_stop(s, UPLINK_BYE);
-        uplink_session_free(s);
-    }
-    if (excluded)
-        session_start(d);
+    if (d->connections.probe)
+        connection_event(d->connections.probe, CONNECTION_EV_DROP);
+    d->connections.probing.done = NULL;
 }

@@ -34,7 +34,7 @@ const char *proof_words(const struct device *d, int r, enum profile_verdict verd
                         size_t size)
 {
     const struct vault_entry *entry = device_entry(d);
-    const char *identity = entry ? vault_credential(entry, d->probe.slot)->identity : "the identity";
+    const char *identity = entry ? vault_credential(entry, d->connections.probing.slot)->identity : "the identity";
     _cleanup_(profile_message_done) struct profile_message probe = {0};
     struct device_names names;
     const char *target;

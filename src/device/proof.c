@@ -16,7 +16,8 @@ struct proof {
     struct profile_message message;
     bool acknowledged;
     int failed; /* at once, before proof_begin() had returned */
-    void (*done)(struct device *d, int r, enum profile_verdict verdict, uint8_t code);
+    proof_done done;
+    void *userdata;
 };
 
 struct proof *proof_free(struct proof *p)
@@ -41,12 +42,12 @@ struct proof *proof_stopped(struct proof *p)
 
 static void finish(struct proof *p, int r, enum profile_verdict verdict, uint8_t code)
 {
-    void (*done)(struct device *, int, enum profile_verdict, uint8_t) = p->done;
-    struct device *d = p->device;
+    proof_done done = p->done;
+    void *userdata = p->userdata;
 
     p->done = NULL;
     if (done)
-        done(d, r, verdict, code);
+        done(userdata, r, verdict, code);
 }
 
 static void on_answer(int r, const struct uplink_response *response, void *userdata)
@@ -101,8 +102,7 @@ static int read_back(struct proof *p, struct uplink_session *s)
     return r < 0 ? r : uplink_session_subscribe(s, p->message.target, -1, on_message, p, &p->subscription);
 }
 
-int proof_begin(struct device *d, struct uplink_session *s,
-                void (*done)(struct device *d, int r, enum profile_verdict verdict, uint8_t code), struct proof **ret)
+int proof_begin(struct device *d, struct uplink_session *s, proof_done done, void *userdata, struct proof **ret)
 {
     const struct profile *profile = d->uplink->profile;
     struct device_names names;
@@ -132,5 +132,6 @@ int proof_begin(struct device *d, struct uplink_session *s,
         return r;
     }
     p->done = done;
+    p->userdata = userdata;
     return 0;
 }

@@ -62,7 +62,7 @@ struct carried {
 static void carry(struct carried *stack, size_t *n, const struct device *d, const struct config_device *config)
 {
     if (config && strcmp(d->config->uplink, config->uplink) == 0)
-        stack[(*n)++] = (struct carried){config->id, d->last_authenticated};
+        stack[(*n)++] = (struct carried){config->id, d->connections.last_authenticated};
 }
 
 /* `d` NULL: it could not be made. */
@@ -72,7 +72,7 @@ static void hand_on(const struct carried *stack, size_t *n, const char *id, stru
         return;
     --*n;
     if (d)
-        d->last_authenticated = MAX_OF(d->last_authenticated, stack[*n].authenticated);
+        d->connections.last_authenticated = MAX_OF(d->connections.last_authenticated, stack[*n].authenticated);
 }
 
 /* Brings the devices in line with f->config, which is the new one. Whoever did not change is not touched. */

@@ -83,9 +83,9 @@ static int send(struct listening *at)
         results[i] = report->writes[i].result;
     if (r >= 0)
         r = profile_report(d->uplink->profile, at->source, &names.profile, report->id, results, report->n, &m);
-    if (r <= 0 || !d->session)
+    if (r <= 0 || !device_session(d))
         return r;
-    return message_send(d->session, &m, on_sent, d, NULL);
+    return message_send(device_session(d), &m, on_sent, d, NULL);
 }
 
 static void maybe_send(struct listening *at)

@@ -90,7 +90,7 @@ void rotate_reported(void *userdata, enum rotation_report report, const char *re
         log_audit(LOG_WARNING, MESSAGE_LEFT_AT_CLOUD, d->config->id, NOBODY, "%s", reason);
     else if (report != d->report && report != ROTATION_REPORT_FINE)
         log_warning(d->config->id, "%s",
-                    d->session_state == UPLINK_STATE_ONLINE && d->answer ? device_last_error(d, NULL) : reason);
+                    device_online(d) && d->connections.answer ? device_last_error(d, NULL) : reason);
     d->report = report;
     d->report_reason = reason;
     /* It may take until somebody mends it, and others are waiting for their turn. */

@@ -39,7 +39,8 @@ static void tell(struct device *d)
 
 void rotate_vain(struct device *d, int r)
 {
-    const char *why = d->probe.why ?: (r == -EHOSTUNREACH ? "the server does not answer" : strerrordesc_np(-r));
+    const char *why =
+        d->connections.probing.why ?: (r == -EHOSTUNREACH ? "the server does not answer" : strerrordesc_np(-r));
     char *copy;
 
     if (!d->rotation || !is_new_key(d) || r == -ECANCELED || r == -ESHUTDOWN)

@@ -23,7 +23,7 @@ static const char *for_text(struct waits *w, uint64_t until, const char *text, c
 /* A session of the device, where its registrar has no other way. */
 static const char *for_session(const struct device *d, struct waits *w)
 {
-    return for_text(w, 0, "a session, over which the cloud is asked", d->session_reason ?: "");
+    return for_text(w, 0, "a session, over which the cloud is asked", device_session_reason(d) ?: "");
 }
 
 static bool is_connected(const struct device *d)

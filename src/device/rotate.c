@@ -126,7 +126,7 @@ static int describe(struct device *d, const struct rotation_commit *commit, stru
 /* Whether the registrar could be asked now: over a session of the device, or a login of its own. */
 static bool can_ask(const struct device *d)
 {
-    return d->uplink->registrar->traits.out_of_band || d->session_state == UPLINK_STATE_ONLINE;
+    return d->uplink->registrar->traits.out_of_band || device_online(d);
 }
 
 static int op_commit(void *userdata, const struct rotation_commit *commit)
@@ -224,7 +224,7 @@ static int call_registrar(struct device *d, registrar_method method, enum rotati
         .entry = device_entry(d),
         .slot = role == ROTATION_MAIN ? VAULT_MAIN : VAULT_BACKUP,
         .hardware_id = d->config->hardware_id ?: d->config->id,
-        .session = d->session,
+        .session = device_session(d),
         .unoffered = role == ROTATION_BACKUP && d->unoffered,
     };
     struct error e = {0};
@@ -487,7 +487,7 @@ bool rotate_fallen(const struct device *d)
 
 bool rotate_heard(const struct device *d)
 {
-    return d->session_state == UPLINK_STATE_ONLINE || d->uplink->registrar->traits.out_of_band;
+    return device_online(d) || d->uplink->registrar->traits.out_of_band;
 }
 
 int rotate_ask(struct device *d, bool compromised, bool scheduled)

@@ -102,7 +102,7 @@ static int ask(struct fleet *f, struct device *d)
         return r;
     m.wants_option = d->uplink->profile->time_option;
     f->server_time.asked = clock_boottime();
-    return message_send(d->session, &m, on_answer, d, &f->server_time.call);
+    return message_send(device_session(d), &m, on_answer, d, &f->server_time.call);
 }
 
 /* They take turns: one may be on an uplink that does not tell. */
@@ -118,7 +118,7 @@ void server_time_look(struct fleet *f)
     for (size_t i = 0; i < f->n_devices; i++) {
         struct device *d = f->devices[(t->turn + i) % f->n_devices];
 
-        if (d->uplink->profile->time_option == 0 || d->session_state != UPLINK_STATE_ONLINE)
+        if (d->uplink->profile->time_option == 0 || !device_online(d))
             continue;
         t->turn = (t->turn + i + 1) % f->n_devices;
         t->next = clock_boottime() + SERVER_TIME_INTERVAL;

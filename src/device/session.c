@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The device's ordinary session, on its main credential. */
+/* The connections of a device: what their sessions report is an event of the table, and its actions are carried out
+ * here. */
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
@@ -10,166 +11,66 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void set_reason(struct device *d, const char *reason)
+/* ── What others ask ── */
+
+struct uplink_session *device_session(const struct device *d)
 {
-    free(d->session_reason);
-    d->session_reason = reason && reason[0] ? strdup(reason) : NULL;
+    return d->connections.main ? d->connections.main->session : NULL;
 }
 
-/* The device among those that are online, as far as it is seen at all. */
-void session_count(struct device *d)
+enum connection_phase device_phase(const struct device *d)
 {
-    bool online = d->session_state == UPLINK_STATE_ONLINE && !d->tombstone;
-
-    if (online == d->counted)
-        return;
-    d->counted = online;
-    d->fleet->online += online ? 1 : -1;
-    d->uplink->outage.online += online ? 1 : -1;
-    fleet_changed(d->fleet);
+    return d->connections.main ? d->connections.main->state.phase : CONNECTION_CLOSED;
 }
 
-static void on_state(void *userdata, enum uplink_state state, const char *reason)
+bool device_online(const struct device *d)
 {
-    struct device *d = userdata;
-    bool before = d->session_state == UPLINK_STATE_ONLINE;
-
-    d->session_state = state;
-    set_reason(d, reason);
-    session_count(d);
-    outage_look(d);
-    if (state == UPLINK_STATE_BACKING_OFF)
-        standstill_why(d, reason);
-    else if (state != UPLINK_STATE_ONLINE && state != UPLINK_STATE_CONNECTING)
-        standstill_over(d, false);
-    if (d->queue)
-        spool_line(d->queue, state == UPLINK_STATE_ONLINE);
-    log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
-    if (state == UPLINK_STATE_ONLINE && before) {
-        delivery_kick(d); /* nothing was lost in between: another session beside it was tried, or the reason is over */
-    } else if (state == UPLINK_STATE_ONLINE) {
-        idle_touch(d);
-        announce_begin(d);
-        downlink_online(d);
-        delivery_kick(d);
-        batch_online(d);
-    } else if (state == UPLINK_STATE_STOPPED) {
-        downlink_stopped(d);
-        delivery_stopped(d);
-        d->proof = proof_stopped(d->proof);
-    }
-    device_changed(d);
+    return d->connections.main && connection_online(&d->connections.main->state);
 }
 
-static int on_renew(sd_event_source *source, uint64_t usec, void *userdata)
+enum uplink_state device_session_state(const struct device *d)
 {
-    struct device *d = userdata;
+    enum uplink_state state;
 
-    if (d->session && !d->disconnected)
-        uplink_session_renew(d->session);
-    return 0;
+    if (device_online(d))
+        return UPLINK_STATE_ONLINE;
+    if (device_phase(d) == CONNECTION_CLOSED)
+        return UPLINK_STATE_STOPPED;
+    state = uplink_session_state(d->connections.main->session);
+    return state == UPLINK_STATE_ONLINE || state == UPLINK_STATE_STOPPED ? UPLINK_STATE_CONNECTING : state;
 }
 
-static void renew_later(struct device *d)
+const char *device_session_reason(const struct device *d)
 {
-    uint64_t when = clock_boottime() + backoff_failed(&d->refused, true);
+    const char *reason = d->connections.main ? uplink_session_reason(d->connections.main->session) : "";
 
-    (void)timer_arm(d->fleet->event, &d->renew, when, USEC_PER_SEC, on_renew, d);
+    return reason[0] ? reason : NULL;
 }
 
 bool session_awaits_proof(const struct device *d)
 {
-    struct uplink_info info;
-
-    if (!d->unproven || !d->uplink->profile->probe_reads_back)
-        return false;
-    uplink_session_info(d->session, &info);
-    return info.established && !info.tells_refusals;
+    return d->connections.main && connection_blocked(&d->connections.main->state);
 }
 
-/* Where samples wait for it, another connection has to try again; otherwise the next handshake or sample proves it. */
-static void not_proved(struct device *d)
+bool session_proving(const struct device *d)
 {
-    if (session_awaits_proof(d))
-        renew_later(d);
+    return d->connections.main && d->connections.main->proof;
 }
 
-static void on_proof(struct device *d, int r, enum profile_verdict verdict, uint8_t code)
+bool session_leaving(const struct device *d)
 {
-    d->proof = proof_free(d->proof);
-    if (r < 0) {
-        if (r != -ECANCELED)
-            not_proved(d);
-        return;
-    }
-    switch (verdict) {
-    case PROFILE_ACCEPTED:
-        session_accepted(d);
-        break;
-    case PROFILE_REFUSED:
-        session_answered(d, code);
-        session_refused(d);
-        break;
-    case PROFILE_REJECTED:
-    case PROFILE_RETRY:
-        not_proved(d);
-        break;
-    }
+    return d->connections.leaving;
 }
 
-static void begin_proof(struct device *d)
-{
-    int r;
-
-    /* One that waits for its message to come back waits in vain: that went the way of the last connection. */
-    if (d->uplink->profile->probe_reads_back)
-        d->proof = proof_free(d->proof);
-    r = d->proof ? 0 : proof_begin(d, d->session, on_proof, &d->proof);
-
-    if (r > 0)
-        session_accepted(d);
-    else if (r < 0)
-        not_proved(d);
-}
-
-static void on_result(void *userdata, enum uplink_result result, bool full, const char *reason)
-{
-    struct device *d = userdata;
-
-    switch (result) {
-    case UPLINK_OK:
-        if (!full)
-            return;
-        d->unproven = true;
-        begin_proof(d);
-        return;
-    case UPLINK_REFUSED_ANSWER:
-        if (full)
-            rotate_event(d, ROTATION_EV_MAIN_REFUSED);
-        return;
-    case UPLINK_UNREACHABLE:
-        rotate_event(d, ROTATION_EV_MAIN_UNREACHABLE);
-        return;
-    case UPLINK_FAILED:
-    case UPLINK_LOCAL:
-        return;
-    }
-}
-
-/* States of a session that is no longer the device's. */
-static void on_lingering_state(void *userdata, enum uplink_state state, const char *reason) {}
-
-static const struct uplink_session_ops lingering_ops = {.state = on_lingering_state};
-static const struct uplink_session_ops session_ops = {
-    .state = on_state, .result = on_result, .introduce = device_introduce};
+/* ── When the main key was last accepted ── */
 
 void session_add_authenticated(const struct device *d, struct vault_change *change)
 {
     const struct vault_entry *entry = device_entry(d);
     const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
 
-    if (main && main->present && !main->quarantined && main->last_authenticated < d->last_authenticated)
-        vault_change_authenticated(change, VAULT_MAIN, d->last_authenticated);
+    if (main && main->present && !main->quarantined && main->last_authenticated < d->connections.last_authenticated)
+        vault_change_authenticated(change, VAULT_MAIN, d->connections.last_authenticated);
 }
 
 static void commit_authenticated(struct device *d)
@@ -178,7 +79,7 @@ static void commit_authenticated(struct device *d)
 
     if (!change)
         return;
-    vault_change_authenticated(change, VAULT_MAIN, d->last_authenticated);
+    vault_change_authenticated(change, VAULT_MAIN, d->connections.last_authenticated);
     vault_commit(d->fleet->vault, change, NULL, NULL);
 }
 
@@ -187,7 +88,7 @@ void session_keep_authenticated(struct device *d)
     const struct vault_entry *entry = device_entry(d);
     const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
 
-    if (main && main->present && !main->quarantined && main->last_authenticated < d->last_authenticated)
+    if (main && main->present && !main->quarantined && main->last_authenticated < d->connections.last_authenticated)
         commit_authenticated(d);
 }
 
@@ -200,15 +101,6 @@ static uint64_t write_interval(const struct fleet *f)
     return MIN_OF(MAX_OF(share, (uint64_t)AUTHENTICATED_WRITE_MIN), (uint64_t)AUTHENTICATED_WRITE_MAX);
 }
 
-/* The samples and commands of other points go over the same session; what was said of them holds no longer. */
-void session_other_points(struct device *d)
-{
-    if (d->session_state != UPLINK_STATE_ONLINE)
-        return;
-    announce_begin(d);
-    downlink_online(d);
-}
-
 static void note_authenticated(struct device *d)
 {
     const struct vault_entry *entry = device_entry(d);
@@ -217,51 +109,276 @@ static void note_authenticated(struct device *d)
     if (!entry || !clock_synchronized())
         return;
     now = clock_realtime();
-    d->last_authenticated = now;
+    d->connections.last_authenticated = now;
     if (vault_credential(entry, VAULT_MAIN)->last_authenticated + write_interval(d->fleet) > now ||
-        clock_boottime() < d->authenticated_next)
+        clock_boottime() < d->connections.authenticated_next)
         return;
-    d->authenticated_next = clock_boottime() + AUTHENTICATED_WRITE_AGAIN;
+    d->connections.authenticated_next = clock_boottime() + AUTHENTICATED_WRITE_AGAIN;
     commit_authenticated(d);
 }
 
 void session_answered(struct device *d, uint8_t code)
 {
-    if (d->answer == code)
+    if (d->connections.answer == code)
         return;
-    d->answer = code;
-    device_changed(d);
+    d->connections.answer = code;
+    d->connections.ops->changed(d);
 }
 
-void session_accepted(struct device *d)
+/* ── Actions ── */
+
+static int on_renew(sd_event_source *source, uint64_t usec, void *userdata)
+{
+    struct device *d = userdata;
+
+    if (device_session(d) && !d->disconnected)
+        uplink_session_renew(device_session(d));
+    return 0;
+}
+
+static void renew_later(struct device *d)
+{
+    uint64_t when = clock_boottime() + backoff_failed(&d->connections.refused, true);
+
+    (void)timer_arm(d->fleet->event, &d->connections.renew, when, USEC_PER_SEC, on_renew, d);
+}
+
+static void note(struct device *d)
 {
     session_answered(d, 0);
-    backoff_reset(&d->refused);
+    backoff_reset(&d->connections.refused);
     note_authenticated(d);
-    availability_kick(d);
-    if (!d->unproven)
+    d->connections.ops->accepted(d);
+}
+
+static enum connection_event event_of(const struct connection *c, int r, enum profile_verdict verdict)
+{
+    if (r == -ENOMEM && c->state.role == CONNECTION_PROBE)
+        return CONNECTION_EV_LOCAL_FAILED;
+    if (r < 0)
+        return CONNECTION_EV_UNPROVED;
+    switch (verdict) {
+    case PROFILE_ACCEPTED:
+        return CONNECTION_EV_ACCEPTED;
+    case PROFILE_REFUSED:
+        return CONNECTION_EV_REFUSED;
+    case PROFILE_REJECTED:
+    case PROFILE_RETRY:
+        break; /* says nothing about the key */
+    }
+    return CONNECTION_EV_UNPROVED;
+}
+
+static void on_proof(void *userdata, int r, enum profile_verdict verdict, uint8_t code)
+{
+    struct connection *c = userdata;
+    struct device *d = c->device;
+    bool probe = c->state.role == CONNECTION_PROBE;
+    char words[ERROR_TEXT_MAX];
+
+    c->proof = proof_free(c->proof);
+    if (r == -ECANCELED && !probe)
         return;
-    d->unproven = false;
-    restored_accepted(d);
-    rotate_event(d, ROTATION_EV_MAIN_ACCEPTED);
-    delivery_kick(d);
+    if (probe && (r < 0 || verdict != PROFILE_ACCEPTED))
+        probe_set_why(d, proof_words(d, r, verdict, code, words, sizeof(words)));
+    if (r == 0 && verdict == PROFILE_REFUSED && !probe)
+        session_answered(d, code);
+    d->connections.probing.local = r;
+    connection_event(c, event_of(c, r, verdict));
 }
 
-/* A good handshake, and then a refusal: only another fresh one can show whether the cloud means it. */
-void session_refused(struct device *d)
+static void prove(struct connection *c)
 {
-    rotate_event(d, ROTATION_EV_MAIN_REFUSED);
-    renew_later(d);
+    int r;
+
+    /* One that waits for its message to come back waits in vain: that went the way of the last connection. */
+    if (c->device->uplink->profile->probe_reads_back)
+        c->proof = proof_free(c->proof);
+    r = c->proof ? 0 : proof_begin(c->device, c->session, on_proof, c, &c->proof);
+    if (r == 0)
+        return;
+    c->device->connections.probing.local = r;
+    connection_event(c, r > 0                               ? CONNECTION_EV_ACCEPTED
+                        : c->state.role == CONNECTION_PROBE ? CONNECTION_EV_LOCAL_FAILED
+                                                            : CONNECTION_EV_UNPROVED);
 }
 
-static bool wanted(const struct device *d)
+static void end(struct connection *c)
 {
-    const struct vault_entry *entry = device_entry(d);
-    const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
+    c->device->connections.ops->ended(c->device);
+    c->proof = proof_stopped(c->proof);
+}
 
-    return d->config->enabled && !d->disconnected && !d->fleet->stopping && d->rotation && main && main->present &&
-           !main->quarantined && idle_wants(d) &&
-           (d->tombstone || !registration_pending(d)); /* that the cloud refuses it is what a removal waits for */
+/* Frees one that is a probe's or leaves. */
+static void close_one(struct connection *c)
+{
+    struct connections *all = &c->device->connections;
+
+    if (all->probe == c)
+        all->probe = NULL;
+    if (all->leaving == c)
+        all->leaving = NULL;
+    connection_free(c);
+}
+
+static void carry_out(struct connection *c, bool probe, unsigned todo)
+{
+    struct device *d = c->device;
+    const struct connection_ops *ops = d->connections.ops;
+
+    if (todo & CONNECTION_DO_END)
+        end(c);
+    if (todo & CONNECTION_DO_FORGET_PROOF)
+        c->proof = proof_free(c->proof);
+    if (todo & CONNECTION_DO_CLOSE)
+        close_one(c); /* gone: a row asks for nothing else of it */
+    if (todo & CONNECTION_DO_NOTE)
+        note(d);
+    if (probe && todo & (CONNECTION_DO_CLOSE | CONNECTION_TELLS))
+        probe_ended(d, todo & CONNECTION_TELLS);
+    else if (todo & CONNECTION_TELLS)
+        ops->verdict(d, (enum connection_action)(todo & CONNECTION_TELLS));
+    if (todo & CONNECTION_DO_GREET)
+        ops->greet(d);
+    if (todo & CONNECTION_DO_KICK)
+        ops->kick(d);
+    if (todo & CONNECTION_DO_PROVE)
+        prove(c);
+    if (todo & CONNECTION_DO_RENEW)
+        uplink_session_renew(c->session);
+    if (todo & CONNECTION_DO_RENEW_LATER)
+        renew_later(d);
+}
+
+void connection_event(struct connection *c, enum connection_event event)
+{
+    bool probe = c->state.role == CONNECTION_PROBE;
+
+    carry_out(c, probe, connection_step(&c->state, event));
+}
+
+/* ── Events ── */
+
+/* One that changes what is shown of the main connection. */
+static void told(struct connection *c, enum connection_event event, enum uplink_state state, const char *reason)
+{
+    struct device *d = c->device;
+    unsigned todo = connection_step(&c->state, event);
+
+    d->connections.ops->state(d, state, reason);
+    log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
+    carry_out(c, false, todo);
+    d->connections.ops->changed(d);
+}
+
+static enum connection_event event_of_state(enum uplink_state state)
+{
+    switch (state) {
+    case UPLINK_STATE_ONLINE:
+        return CONNECTION_EV_ONLINE;
+    case UPLINK_STATE_STOPPED:
+        return CONNECTION_EV_STOPPED;
+    case UPLINK_STATE_CONNECTING:
+    case UPLINK_STATE_BACKING_OFF:
+    case UPLINK_STATE_UNREACHABLE:
+    case UPLINK_STATE_REFUSED:
+        break;
+    }
+    return CONNECTION_EV_TRYING;
+}
+
+static void on_state(void *userdata, enum uplink_state state, const char *reason)
+{
+    struct connection *c = userdata;
+
+    if (c->state.role == CONNECTION_MAIN) {
+        told(c, event_of_state(state), state, reason);
+        return;
+    }
+    if (state == UPLINK_STATE_STOPPED) {
+        if (connection_owes(&c->state) && reason[0])
+            probe_set_why(c->device, reason);
+        c->proof = proof_stopped(c->proof);
+    }
+    connection_event(c, event_of_state(state));
+}
+
+/* Whether nothing counts before the proof. */
+static bool awaits(const struct connection *c)
+{
+    struct uplink_info info;
+
+    if (!c->device->uplink->profile->probe_reads_back)
+        return false;
+    uplink_session_info(c->session, &info);
+    return info.established && !info.tells_refusals;
+}
+
+static void on_result(void *userdata, enum uplink_result result, bool full, const char *reason)
+{
+    struct connection *c = userdata;
+
+    if (connection_owes(&c->state))
+        probe_set_why(c->device, reason);
+    c->device->connections.probing.local = -EIO;
+    switch (result) {
+    case UPLINK_OK:
+        c->state.awaits = awaits(c);
+        connection_event(c, full ? CONNECTION_EV_HANDSHAKE_FULL : CONNECTION_EV_HANDSHAKE_RESUMED);
+        return;
+    case UPLINK_REFUSED_ANSWER:
+        if (full || c->state.role == CONNECTION_PROBE)
+            connection_event(c, CONNECTION_EV_KEY_REFUSED);
+        return;
+    case UPLINK_UNREACHABLE:
+        connection_event(c, CONNECTION_EV_UNREACHABLE);
+        return;
+    case UPLINK_FAILED:
+        connection_event(c, CONNECTION_EV_FAILED);
+        return;
+    case UPLINK_LOCAL:
+        connection_event(c, CONNECTION_EV_LOCAL_FAILED);
+        return;
+    }
+}
+
+static int introduce(void *userdata, struct uplink_introduction *ret)
+{
+    const struct connection *c = userdata;
+
+    /* One that leaves is not made anew: its client id is that of its successor. */
+    return c->state.role == CONNECTION_LEAVING ? -ESTALE : device_introduce(c->device, ret);
+}
+
+static const struct uplink_session_ops session_ops = {.state = on_state, .result = on_result, .introduce = introduce};
+
+/* ── Beginning and end ── */
+
+int connection_new(struct device *d, enum connection_role role, struct connection **ret)
+{
+    struct connection *c = calloc(1, sizeof(*c));
+    int r = c ? uplink_session_new(d->uplink->uplink, &session_ops, c, &c->session) : -ENOMEM;
+
+    if (r < 0) {
+        free(c);
+        return r;
+    }
+    c->device = d;
+    c->state.role = role;
+    *ret = c;
+    return 0;
+}
+
+struct connection *connection_free(struct connection *c)
+{
+    if (!c)
+        return NULL;
+    c->proof = proof_free(c->proof);
+    c->state.phase = CONNECTION_CLOSED; /* what its session still reports changes nothing */
+    uplink_session_stop(c->session, UPLINK_BYE);
+    uplink_session_free(c->session);
+    free(c);
+    return NULL;
 }
 
 /* Connects if there is something to connect with; harmless when connected. */
@@ -269,21 +386,21 @@ void session_start(struct device *d)
 {
     int r = 0;
 
-    if (!wanted(d)) {
+    if (!d->connections.ops->wanted(d)) {
         session_stop(d, UPLINK_BYE_FOR_GOOD);
-        registration_start(d);
+        d->connections.ops->unwanted(d);
         return;
     }
-    if (d->session_state != UPLINK_STATE_STOPPED || probe_excludes_session(d))
+    if (device_phase(d) != CONNECTION_CLOSED || probe_excludes_session(d))
         return;
-    if (!d->session)
-        r = uplink_session_new(d->uplink->uplink, &session_ops, d, &d->session);
+    if (!d->connections.main)
+        r = connection_new(d, CONNECTION_MAIN, &d->connections.main);
     if (r >= 0)
-        r = uplink_session_start(d->session, d->config->id, device_entry(d), VAULT_MAIN);
+        r = uplink_session_start(device_session(d), d->config->id, device_entry(d), VAULT_MAIN);
     if (r < 0)
         log_error(d->config->id, "cannot begin a session: %s", strerrordesc_np(-r));
     else
-        delivery_kick(d);
+        d->connections.ops->kick(d);
 }
 
 void session_stop(struct device *d, enum uplink_bye bye)
@@ -292,63 +409,84 @@ void session_stop(struct device *d, enum uplink_bye bye)
         session_linger_end(d);
     if (d->withdrawing.silent)
         bye = UPLINK_BYE;
-    if (d->session && d->session_state != UPLINK_STATE_STOPPED)
-        uplink_session_stop(d->session, bye);
+    if (device_phase(d) != CONNECTION_CLOSED)
+        uplink_session_stop(device_session(d), bye);
 }
 
-/* Main is another key, that of no session yet. What the old one is worth says nothing of it. */
 void session_new_key(struct device *d)
 {
-    d->proof = proof_free(d->proof);
-    if (d->session)
-        uplink_session_renew(d->session);
+    if (d->connections.main)
+        connection_event(d->connections.main, CONNECTION_EV_NEW_KEY);
     session_start(d);
 }
 
-/* After a swap: the probe's session, on what is now main, becomes the device's. */
+void session_accepted(struct device *d)
+{
+    connection_event(d->connections.main, CONNECTION_EV_ACCEPTED);
+}
+
+void session_refused(struct device *d)
+{
+    connection_event(d->connections.main, CONNECTION_EV_REFUSED);
+}
+
+void session_announce(struct device *d)
+{
+    if (d->connections.main)
+        connection_event(d->connections.main, CONNECTION_EV_ANNOUNCE);
+}
+
+void session_announced(struct device *d)
+{
+    if (d->connections.main)
+        connection_event(d->connections.main, CONNECTION_EV_ANNOUNCED);
+}
+
+/* The one before stays until the request under way on it has ended: cutting it short would send its samples twice. */
+static void leave(struct device *d)
+{
+    struct connection *old = d->connections.main;
+
+    session_linger_end(d);
+    d->connections.ops->moved(d);
+    d->connections.main = NULL;
+    d->connections.leaving = old;
+    if (old)
+        connection_event(old, d->delivery.request ? CONNECTION_EV_LEAVE_BUSY : CONNECTION_EV_LEAVE);
+}
+
 void session_adopt_probe(struct device *d)
 {
-    struct uplink_session *old = d->session, *new = d->probe.session;
-    struct uplink_info info;
+    struct connection *c = d->connections.probe;
 
-    if (!new) {
+    if (!c) {
         /* A restart between the swap and this: the session begins on main anyway. */
         session_new_key(d);
         return;
     }
-    d->probe.session = NULL;
-    session_linger_end(d);
-    /* A proof of the old key says nothing about the new one; and commands arrive over the new session. */
-    d->proof = proof_free(d->proof);
-    delivery_moved(d);
-    announce_end(d);
-    availability_end(d);
-    downlink_leave(d);
-    if (old)
-        uplink_session_set_ops(old, &lingering_ops, d);
-    d->lingering = old;
-    d->session = new;
-    d->unproven = false;
-    d->session_state = UPLINK_STATE_STOPPED;
-    d->authenticated_next = 0;
-    uplink_session_set_ops(new, &session_ops, d);
-    uplink_session_adopt(new, VAULT_MAIN);
-    uplink_session_info(new, &info);
-    on_state(d, info.state, info.reason ?: "");
+    leave(d);
+    d->connections.probe = NULL;
+    d->connections.main = c;
+    d->connections.authenticated_next = 0;
+    uplink_session_adopt(c->session, VAULT_MAIN);
+    told(c, CONNECTION_EV_ADOPT, uplink_session_state(c->session), uplink_session_reason(c->session));
     note_authenticated(d);
-    if (!d->delivery.request)
-        session_linger_end(d);
 }
 
-/* The session before a swap stays until the request under way on it has ended: cutting it short would send its samples
- * twice. */
 void session_linger_end(struct device *d)
 {
-    struct uplink_session *old = d->lingering;
+    if (d->connections.leaving)
+        connection_event(d->connections.leaving, CONNECTION_EV_DRAINED);
+}
 
-    if (!old)
-        return;
-    d->lingering = NULL;
-    uplink_session_stop(old, UPLINK_BYE);
-    uplink_session_free(old);
+void connections_done(struct device *d)
+{
+    struct connections *all = &d->connections;
+
+    probe_drop(d);
+    session_linger_end(d);
+    session_stop(d, UPLINK_BYE_FOR_GOOD);
+    all->main = connection_free(all->main);
+    sd_event_source_disable_unref(all->renew);
+    free(all->probing.why);
 }

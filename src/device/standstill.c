@@ -101,10 +101,10 @@ const char *standstill_words(const struct device *d, char *buffer, size_t size)
         return NULL;
     snprintf(buffer, size, "samples wait: nothing accepted for %" PRIu64 " s: %s",
              (clock_boottime() - s->since) / USEC_PER_SEC,
-             s->why              ? s->why
-             : d->announcing     ? "the cloud does not answer what announces the device"
-             : d->session_reason ? d->session_reason
-                                 : "the cloud does not answer");
+             s->why                     ? s->why
+             : d->announcing            ? "the cloud does not answer what announces the device"
+             : device_session_reason(d) ? device_session_reason(d)
+                                        : "the cloud does not answer");
     return buffer;
 }
 
@@ -112,7 +112,8 @@ const char *standstill_words(const struct device *d, char *buffer, size_t size)
 
 const char *delivery_limits(const struct device *d, char *buffer, size_t size)
 {
-    size_t path = d->session ? uplink_session_payload_max(d->session) : 0, packs = d->delivery.bound.bytes;
+    size_t path = device_session(d) ? uplink_session_payload_max(device_session(d)) : 0,
+           packs = d->delivery.bound.bytes;
     bool coap = d->uplink->profile->transport == PROFILE_COAP;
     int n = 0;
 

@@ -65,7 +65,7 @@ static void add_to_uplink(struct summary *s, struct device *d, enum device_state
     if (state == DEVICE_ONLINE)
         u->online++;
     else if (!u->reason[0] && (state == DEVICE_BACKING_OFF || state == DEVICE_UNREACHABLE || state == DEVICE_REFUSED))
-        snprintf(u->reason, sizeof(u->reason), "%s", d->session_reason ?: "");
+        snprintf(u->reason, sizeof(u->reason), "%s", device_session_reason(d) ?: "");
 }
 
 static void add_phase(struct summary *s, const char *name)

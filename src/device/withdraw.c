@@ -34,7 +34,7 @@ static int on_withdrawn(sd_event_source *source, uint64_t usec, void *userdata)
 
 void withdraw(struct device *d, void (*done)(void *userdata), void *userdata)
 {
-    bool can = d->session_state == UPLINK_STATE_ONLINE && d->uplink->profile->transport == PROFILE_MQTT;
+    bool can = device_online(d) && d->uplink->profile->transport == PROFILE_MQTT;
 
     d->withdrawing.done = done;
     d->withdrawing.userdata = userdata;

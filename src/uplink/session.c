@@ -202,6 +202,16 @@ size_t uplink_session_payload_max(const struct uplink_session *s)
     return s->standing.open ? s->uplink->transport->payload_max(s) : 0;
 }
 
+enum uplink_state uplink_session_state(const struct uplink_session *s)
+{
+    return s->news.state;
+}
+
+const char *uplink_session_reason(const struct uplink_session *s)
+{
+    return s->news.reason ? s->news.reason : "";
+}
+
 void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret)
 {
     *ret = (struct uplink_info){

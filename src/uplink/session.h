@@ -186,6 +186,9 @@ struct uplink_info {
     struct uplink_counters counters;
 };
 void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret);
+enum uplink_state uplink_session_state(const struct uplink_session *s);
+/* Of that state, "" if there is nothing to say; the session's, until it changes. */
+const char *uplink_session_reason(const struct uplink_session *s);
 
 /* Raises RLIMIT_NOFILE to its hard limit, and has the kernel make room for `needed` descriptors. If that is fewer than
  * `needed` descriptors: -EMFILE, and e says how many sessions fit and which setting to raise. */
