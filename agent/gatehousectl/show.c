@@ -94,6 +94,8 @@ static int print_device(struct ctl *c, json_object *d)
     if (row_text(d, "Suite")[0])
         print_suite(c, d);
     print_optional(c, "sent in", STYLE_PLAIN, row_text(d, "Limits"));
+    if (row_number(d, "Spooled") > 0)
+        print_optional(c, "sending", STYLE_PLAIN, row_text(d, "Sending"));
     print_field(&c->out, stdout, "samples", STYLE_PLAIN,
                 "%" PRIu64 " delivered, %" PRIu64 " waiting, %" PRIu64 " dropped, %" PRIu64 " rejected",
                 row_number(d, "Delivered"), row_number(d, "Spooled"), row_number(d, "Dropped"),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What follows from the events of a device's main connection: in its deliveries, its keys, and what is shown. */
+/* Consequences of the events of a device's main connection: for its deliveries, its keys, and all that is shown. */
 #include "base/log.h"
 #include "device/internal.h"
 

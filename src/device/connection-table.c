@@ -31,7 +31,7 @@ struct row {
     unsigned actions;
 };
 
-/* What no row names leaves the connection as it is, and asks for nothing. */
+/* An event that no row names leaves the connection as it is, and asks for nothing. */
 static const struct row main_rows[] = {
     {ANY_PHASE, CONNECTION_EV_TRYING, CLEAR_AWAITS, TO_CONNECTING, 0},
     {WITHOUT, CONNECTION_EV_ONLINE, 0, TO_ANNOUNCING, CONNECTION_DO_GREET},
@@ -54,7 +54,7 @@ static const struct row main_rows[] = {
     {ANY_PHASE, CONNECTION_EV_UNPROVED, IF_BLOCKED, STAYS, CONNECTION_DO_RENEW_LATER},
     {ANY_PHASE, CONNECTION_EV_KEY_REFUSED, 0, STAYS, CONNECTION_TELL_REFUSED},
     {ANY_PHASE, CONNECTION_EV_UNREACHABLE, 0, STAYS, CONNECTION_TELL_UNREACHABLE},
-    /* What the old key is worth says nothing of the new one. */
+    /* The worth of the old key says nothing of the new one. */
     {ANY_PHASE, CONNECTION_EV_NEW_KEY, 0, STAYS, CONNECTION_DO_FORGET_PROOF | CONNECTION_DO_RENEW},
     {ANY_PHASE, CONNECTION_EV_LEAVE, 0, TO_CLOSED, CONNECTION_DO_FORGET_PROOF | CONNECTION_DO_CLOSE},
     {ANY_PHASE, CONNECTION_EV_LEAVE_BUSY, 0, TO_DRAINING, CONNECTION_DO_FORGET_PROOF},

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a connection of a device is for, how far it has come, and what follows from each event: a table without I/O.
+/* Purpose and progress of a connection of a device, and the actions that follow from each event: a table without I/O.
  * device/session.c and device/probe.c carry the actions out. Pure; cannot fail. */
 
 #include <stdbool.h>

@@ -60,11 +60,11 @@ struct connection_ops {
     void (*kick)(struct device *d);
     /* The session has been stopped, and with it every subscription. */
     void (*ended)(struct device *d);
-    /* Another session takes over: what is under way on this one, but for samples, ends. */
+    /* Another session takes over: all that is under way on this one ends, except samples. */
     void (*moved)(struct device *d);
     /* A message was accepted. */
     void (*accepted)(struct device *d);
-    /* What a fresh handshake shows of the main key: one of CONNECTION_TELLS. */
+    /* The finding of a fresh handshake on the main key: one of CONNECTION_TELLS. */
     void (*verdict)(struct device *d, enum connection_action verdict);
     void (*changed)(struct device *d);
 };

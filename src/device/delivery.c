@@ -339,12 +339,37 @@ static int send_message(struct device *d, const struct profile_message *message)
     return uplink_session_request(device_session(d), &request, on_answer, d, &delivery->request);
 }
 
-static bool may_send(struct device *d)
+/* All but its samples and their time. */
+static struct send_facts facts_of(const struct device *d)
 {
-    const struct delivery *delivery = &d->delivery;
+    return (struct send_facts){
+        .phase = device_phase(d),
+        .excluded = probe_excludes_session(d),
+        .removed = !d->queue || d->withdrawing.wanted,
+        .paused = d->delivery.paused,
+        .under_way = d->delivery.request,
+        .waits = true,
+    };
+}
 
-    return !delivery->request && !delivery->paused && d->queue && device_phase(d) == CONNECTION_READY &&
-           !d->withdrawing.wanted && !probe_excludes_session(d);
+/* Whether a sample waits, and has a time, shows when the pack is made. */
+static bool may_send(const struct device *d)
+{
+    const struct send_facts facts = facts_of(d);
+
+    return send_gate(&facts) == SEND_NOW;
+}
+
+enum send_answer delivery_sends(const struct device *d)
+{
+    struct send_facts facts = facts_of(d);
+    struct spool_counts counts;
+
+    spool_device_counts(d->queue, &counts);
+    facts.waits = counts.queued > 0;
+    facts.undated = !clock_synchronized() && !d->fleet->server_time.told;
+    facts.later = timer_armed(d->delivery.retry) != USEC_INFINITY;
+    return send_gate(&facts);
 }
 
 /* Samples that could go are there, whatever keeps them. */

@@ -5,6 +5,7 @@
  * struct device (internal.h). Loop thread. */
 
 #include "device/pack-bound.h"
+#include "device/send-gate.h"
 #include "uplink/backoff.h"
 
 #include <systemd/sd-event.h>
@@ -35,6 +36,8 @@ struct delivery {
 };
 
 void delivery_kick(struct device *d);
+/* The reason why its samples wait, if they do. */
+enum send_answer delivery_sends(const struct device *d);
 void delivery_done(struct device *d);
 /* The session has been stopped, and with it every subscription. */
 void delivery_stopped(struct device *d);

@@ -242,6 +242,7 @@ void device_status(const struct device *d, struct device_status *ret)
             info.trouble != UPLINK_TROUBLE_NONE && device_session_reason(d) ? device_session_reason(d) : "",
         .last_error = device_last_error(d, entry),
         .limits = delivery_limits(d, limits, sizeof(limits)),
+        .sending = send_answer_name(delivery_sends(d)),
         .delivered = counts.accepted,
         .spooled = counts.queued,
         .dropped = counts.dropped,

@@ -70,7 +70,8 @@ struct device_status {
     enum uplink_trouble trouble; /* what keeps its session from being made */
     const char *trouble_words;   /* with the server and, if it was refused, the identity; "": none */
     const char *last_error;
-    const char *limits; /* of its packs, beside the profile's; "" for none */
+    const char *limits;  /* of its packs, beside the profile's; "" for none */
+    const char *sending; /* what keeps its samples: a name of enum send_answer */
     uint64_t delivered, spooled, dropped, rejected;
 };
 

@@ -44,6 +44,7 @@ def it_is_told_that_nothing_is_accepted(bench):
             bench.key_set(name, name, key)
         for name in keys:
             check_told(bench, agent, name)
+        bench.wait_property("samples", "Sending", lambda answer: answer == "under-way")
         silent.clear()
         for name in keys:
             bench.wait_property(name, "LastError", lambda text: WORDS not in text)
