@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reload: the files are read on a worker, profiles among them, all or nothing, and what runs is then brought in line.
- * Whoever did not change is not touched. */
+ * Unchanged devices are left alone. */
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
-#include "config/diff.h"
 #include "device/clock-care.h"
 #include "device/internal.h"
+#include "device/reload-plan.h"
 #include "device/sensor-key.h"
 
 #include <errno.h>
@@ -18,6 +18,7 @@ struct reload {
     struct config *config;
     struct profiles profiles; /* of its uplinks */
     struct mistakes mistakes;
+    struct reload_plan plan; /* from the fleet's configuration to this one */
     /* Operations under way of devices that are going to be made anew; waited for. */
     size_t under_way;
     sd_event_source *pausing;
@@ -25,21 +26,13 @@ struct reload {
     void *userdata;
 };
 
-/* Whether the device may go on as it is, with only its settings exchanged. */
-static bool keeps_running(const struct device *d, const struct config_device *config, const struct config *all,
-                          const struct profiles *profiles)
+static void exchange_settings(struct device *d, const struct reload_step *step)
 {
-    return !(config_device_changes(d->config, config) & (CONFIG_DEVICE_UPLINK | CONFIG_DEVICE_NAMES)) &&
-           shared_uplink_current(d->uplink, all, profiles);
-}
-
-static void exchange_settings(struct device *d, struct config_device *config)
-{
-    unsigned changes = config_device_changes(d->config, config);
+    const unsigned changes = step->changes;
 
     config_device_unref(d->config);
-    d->config = config_device_ref(config);
-    if (changes & CONFIG_DEVICE_ENABLED && !config->enabled)
+    d->config = config_device_ref(step->after);
+    if (changes & CONFIG_DEVICE_ENABLED && !d->config->enabled)
         probe_abort(d);
     if (changes & (CONFIG_DEVICE_ENABLED | CONFIG_DEVICE_OWN))
         session_start(d);
@@ -75,37 +68,43 @@ static void hand_on(const struct carried *stack, size_t *n, const char *id, stru
         d->connections.last_authenticated = MAX_OF(d->connections.last_authenticated, stack[*n].authenticated);
 }
 
-/* Brings the devices in line with f->config, which is the new one. Whoever did not change is not touched. */
-static void follow(struct fleet *f, const struct config *before)
+static void start(struct fleet *f, const struct reload_step *step)
+{
+    struct error e = {0};
+
+    fleet_exhume(f, step->id, step->after->uplink);
+    if (fleet_start_device(f, step->after, &e) >= 0)
+        return;
+    log_error(step->id, "not loaded: %s", e.text);
+    mistakes_not_started(f, step->after, &e);
+}
+
+/* Brings the devices in line with f->config, which is the new one. */
+static void follow(struct fleet *f, const struct reload_plan *plan, const struct config *before)
 {
     _cleanup_free_ struct carried *stack = calloc(f->n_devices + 1, sizeof(*stack));
     struct error e = {0};
     size_t n = 0;
 
-    for (size_t i = f->n_devices; i-- > 0;) {
-        struct device *d = f->devices[i];
-        const struct config_device *config = config_device(f->config, d->config->id);
+    for (size_t i = plan->n; i-- > 0;) {
+        const struct reload_step *step = &plan->steps[i];
+        struct device *d = reload_ends(step) ? fleet_find(f, step->id) : NULL;
 
-        if (config && keeps_running(d, config, f->config, &f->profiles))
-            continue;
-        if (stack)
-            carry(stack, &n, d, config);
-        fleet_drop(f, d, !config);
+        if (d && stack)
+            carry(stack, &n, d, step->after);
+        if (d)
+            fleet_drop(f, d, !step->after);
     }
-    for (size_t i = 0; i < f->config->n_devices; i++) {
-        struct config_device *config = f->config->devices[i];
-        struct device *d = fleet_find(f, config->id);
+    for (size_t i = 0; i < plan->n; i++) {
+        const struct reload_step *step = &plan->steps[i];
+        struct device *d = fleet_find(f, step->id);
 
-        if (d) {
-            exchange_settings(d, config);
-            continue;
-        }
-        fleet_exhume(f, config->id, config->uplink);
-        if (fleet_start_device(f, config, &e) < 0) {
-            log_error(config->id, "not loaded: %s", e.text);
-            mistakes_not_started(f, config, &e);
-        }
-        hand_on(stack, &n, config->id, fleet_find(f, config->id));
+        if (d)
+            exchange_settings(d, step);
+        else if (step->after)
+            start(f, step);
+        if (!d && step->after)
+            hand_on(stack, &n, step->id, fleet_find(f, step->id));
     }
     if (drivers_update_all(f, before, &e) < 0)
         log_error(NULL, "%s", e.text);
@@ -149,8 +148,8 @@ static int apply(struct reload *reload, struct error *e)
     mistakes_loaded(f);
     spooling_follow(f);
     calendar_set_policy(f);
-    follow(f, reload->config);
-    for (size_t i = 0; i < f->n_devices; i++) {
+    follow(f, &reload->plan, reload->config);
+    for (size_t i = 0; reload->plan.global & CONFIG_GLOBAL_ROTATION && i < f->n_devices; i++) {
         rotate_policy(f->devices[i]);
         rotate_schedule(f->devices[i], false);
     }
@@ -179,6 +178,7 @@ static void finish(struct reload *reload, int r, const struct error *e)
     if (r < 0 && !reload->fleet->stopping)
         mistakes_refused(reload->fleet, &reload->mistakes, e);
     reload->done(r, e, reload->userdata);
+    reload_plan_done(&reload->plan);
     profiles_done(&reload->profiles);
     config_unref(reload->config);
     mistakes_done(&reload->mistakes);
@@ -232,11 +232,10 @@ static int pause_changed(struct reload *reload)
     if (r < 0)
         return r;
     f->reload = reload;
-    for (size_t i = 0; i < f->n_devices; i++) {
-        struct device *d = f->devices[i];
-        const struct config_device *config = config_device(reload->config, d->config->id);
+    for (size_t i = 0; i < reload->plan.n; i++) {
+        struct device *d = reload->plan.steps[i].what == RELOAD_REMAKE ? fleet_find(f, reload->plan.steps[i].id) : NULL;
 
-        if (!config || keeps_running(d, config, reload->config, &reload->profiles))
+        if (!d)
             continue;
         d->delivery.paused = true;
         reload->under_way += d->delivery.request != NULL;
@@ -278,19 +277,38 @@ static void on_checked(struct mistakes *mistakes, void *userdata)
 /* The devices whose plugin has not seen them as they now are. */
 static int check_changed(struct reload *reload)
 {
-    const struct config *config = reload->config;
-    _cleanup_free_ struct config_device **changed = calloc(config->n_devices + 1, sizeof(*changed));
+    _cleanup_free_ struct config_device **changed = calloc(reload->plan.n + 1, sizeof(*changed));
     size_t n = 0;
 
     if (!changed)
         return -ENOMEM;
-    for (size_t i = 0; i < config->n_devices; i++) {
-        const struct config_device *before = config_device(reload->fleet->config, config->devices[i]->id);
-
-        if (!before || !config_device_same_texts(before, config->devices[i]))
-            changed[n++] = config->devices[i];
-    }
+    for (size_t i = 0; i < reload->plan.n; i++)
+        if (reload_wants_check(&reload->plan.steps[i]))
+            changed[n++] = reload->plan.steps[i].after;
     return check_devices(reload->fleet, changed, n, on_checked, reload);
+}
+
+static bool runs(const char *device, void *userdata)
+{
+    const struct reload *reload = userdata;
+
+    return fleet_find(reload->fleet, device);
+}
+
+static bool profile_is_same(const char *uplink, void *userdata)
+{
+    const struct reload *reload = userdata;
+
+    return profile_same(profiles_of(&reload->fleet->profiles, reload->fleet->config, uplink),
+                        profiles_of(&reload->profiles, reload->config, uplink));
+}
+
+/* Nothing else changes the configuration, or what runs of it, until the plan is carried out. */
+static int make_plan(struct reload *reload)
+{
+    const struct reload_view view = {.runs = runs, .profile_same = profile_is_same, .userdata = reload};
+
+    return reload_plan(reload->fleet->config, reload->config, &view, &reload->plan);
 }
 
 static void on_loaded(int r, void *userdata)
@@ -303,6 +321,8 @@ static void on_loaded(int r, void *userdata)
     else if (r < 0)
         r = fleet_say_mistakes(r == -EBADMSG ? -EINVAL : r, &reload->mistakes, &e);
     else
+        r = make_plan(reload);
+    if (r >= 0)
         r = check_changed(reload);
     if (r < 0)
         finish(reload, r, &e);
