@@ -107,20 +107,47 @@ static void on_check_config(struct link_call *call, const char *id, const char *
         link_call_complaints(call, c.pairs, c.n);
 }
 
-/* The device and point that a call is about, or NULL: answered. */
-static struct gatehouse_device *call_device(struct driver *d, struct link_call *call, const char *id, const char *name,
-                                            bool write)
+/* 0, or why the point cannot be read or written, with words. */
+static int judge_point(const struct gatehouse_device *device, const char *name, bool write, struct error *e)
+{
+    const struct gatehouse_point *point = device_point(device, name);
+
+    if (!point)
+        return error_set(e, -ENOENT, "the device has no such point");
+    if (write && !point->writable)
+        return error_set(e, -EACCES, "the point is not writable");
+    return 0;
+}
+
+static int judge_points(const struct gatehouse_device *device, const struct job *job, struct error *e)
+{
+    int r = job->kind == JOB_WRITES ? 0 : judge_point(device, job->point, job->kind == JOB_WRITE, e);
+
+    for (size_t i = 0; r >= 0 && i < job->n_writes; i++)
+        r = judge_point(device, job->writes[i].point, true, e);
+    return r;
+}
+
+static bool plugin_can(const struct gatehouse_plugin *p, enum job_kind kind)
+{
+    if (kind == JOB_READ)
+        return p->read;
+    return p->write || (kind == JOB_WRITES && p->write_points);
+}
+
+/* The device that a call is about, or NULL: answered. */
+static struct gatehouse_device *call_device(struct driver *d, struct link_call *call, const char *id,
+                                            const struct job *job)
 {
     struct gatehouse_device *device = driver_find(d, id);
-    const struct gatehouse_point *point = device ? device_point(device, name) : NULL;
+    struct error e = {""};
+    int r;
 
     if (!device || device->main.closing)
         link_call_fail(call, -ENODEV, "there is no such device");
-    else if (!point)
-        link_call_fail(call, -ENOENT, "the device has no such point");
-    else if (write && !point->writable)
-        link_call_fail(call, -EACCES, "the point is not writable");
-    else if (write ? !d->plugin.p.write : !d->plugin.p.read)
+    else if ((r = judge_points(device, job, &e)) < 0)
+        link_call_fail(call, r, e.text);
+    else if (!plugin_can(&d->plugin.p, job->kind))
         link_call_fail(call, -EOPNOTSUPP, "the plugin cannot do that");
     else if (!device->lane)
         link_call_fail(call, -EIO, device->main.reason ?: "the device is not open");
@@ -139,28 +166,35 @@ static void post(struct gatehouse_device *device, struct job *job, struct link_c
 }
 
 /* What is asked of a device that is closed and opened anew waits for that. */
-static void begin(struct driver *d, struct link_call *call, const char *id, const char *point,
-                  const struct sample_value *value)
+static void begin(struct driver *d, struct link_call *call, const char *id, struct job *job)
 {
     struct gatehouse_device *device = driver_find(d, id);
-    bool later = device && device->main.closing && device->main.wanted && !d->stopping;
-    struct job *job;
 
-    if (!later && !(device = call_device(d, call, id, point, value)))
+    if (device && device->main.closing && device->main.wanted && !d->stopping) {
+        job->call = call;
+        TAILQ_INSERT_TAIL(&device->main.later, job, link);
         return;
-    job = job_new(value ? JOB_WRITE : JOB_READ, NULL);
+    }
+    device = call_device(d, call, id, job);
+    if (device)
+        post(device, job, call);
+    else
+        job_free(job);
+}
+
+/* Of one point; NULL: answered. */
+static struct job *point_job(struct link_call *call, enum job_kind kind, const char *point,
+                             const struct sample_value *value)
+{
+    struct job *job = job_new(kind, NULL);
+
     if (!job || (value && sample_value_copy(value, &job->value) < 0)) {
         job_free(job);
         link_call_fail(call, -ENOMEM, "out of memory");
-        return;
+        return NULL;
     }
     strncpy(job->point, point, sizeof(job->point) - 1);
-    if (!later) {
-        post(device, job, call);
-        return;
-    }
-    job->call = call;
-    TAILQ_INSERT_TAIL(&device->main.later, job, link);
+    return job;
 }
 
 void calls_go_on(struct driver *d, struct gatehouse_device *old)
@@ -172,7 +206,7 @@ void calls_go_on(struct driver *d, struct gatehouse_device *old)
         struct gatehouse_device *device;
 
         TAILQ_REMOVE(&old->main.later, job, link);
-        device = call_device(d, call, old->id, job->point, job->kind == JOB_WRITE);
+        device = call_device(d, call, old->id, job);
         if (device)
             post(device, job, call);
         else
@@ -183,12 +217,46 @@ void calls_go_on(struct driver *d, struct gatehouse_device *old)
 static void on_write(struct link_call *call, const char *id, const char *point, const struct sample_value *value,
                      void *userdata)
 {
-    begin(userdata, call, id, point, value);
+    struct job *job = point_job(call, JOB_WRITE, point, value);
+
+    if (job)
+        begin(userdata, call, id, job);
+}
+
+static int copy_writes(struct job *job, const struct sample_write *writes, size_t n)
+{
+    job->writes = calloc(n, sizeof(*job->writes));
+    if (!job->writes)
+        return -ENOMEM;
+    for (; job->n_writes < n; job->n_writes++) {
+        struct job_write *to = &job->writes[job->n_writes];
+
+        strncpy(to->point, writes[job->n_writes].point, sizeof(to->point) - 1);
+        if (sample_value_copy(&writes[job->n_writes].value, &to->value) < 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static void on_write_points(struct link_call *call, const char *id, const struct sample_write *writes, size_t n,
+                            void *userdata)
+{
+    struct job *job = job_new(JOB_WRITES, NULL);
+
+    if (!job || copy_writes(job, writes, n) < 0) {
+        job_free(job);
+        link_call_fail(call, -ENOMEM, "out of memory");
+        return;
+    }
+    begin(userdata, call, id, job);
 }
 
 static void on_read(struct link_call *call, const char *id, const char *point, void *userdata)
 {
-    begin(userdata, call, id, point, NULL);
+    struct job *job = point_job(call, JOB_READ, point, NULL);
+
+    if (job)
+        begin(userdata, call, id, job);
 }
 
 static void begin_on_bus(struct driver *d, struct link_call *call, enum job_kind kind, json_object *options)
@@ -294,7 +362,7 @@ static void answer(struct job *job)
         link_call_fail(call, job->r, job->error[0] ? job->error : strerror(-job->r));
     else if (job->kind == JOB_SCAN)
         link_call_found(call, job->found);
-    else if (job->kind == JOB_READ_RAW)
+    else if (job->kind == JOB_READ_RAW || job->kind == JOB_WRITES)
         link_call_values(call, job->values, job->n_values);
     else
         link_call_value(call, &job->result);
@@ -328,6 +396,7 @@ const struct link_client_ops driver_client_ops = {
     .connection = driver_on_connection,
     .set_devices = driver_on_set_devices,
     .write = on_write,
+    .write_points = on_write_points,
     .read = on_read,
     .check_config = on_check_config,
     .scan = on_scan,

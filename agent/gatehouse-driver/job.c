@@ -2,6 +2,7 @@
 #include "job.h"
 
 #include <errno.h>
+#include <string.h>
 
 struct job *job_new(enum job_kind kind, struct gatehouse_device *device)
 {
@@ -25,6 +26,9 @@ struct job *job_free(struct job *j)
     for (size_t i = 0; i < j->n_values; i++)
         sample_value_done(&j->values[i]);
     free(j->values);
+    for (size_t i = 0; i < j->n_writes; i++)
+        sample_value_done(&j->writes[i].value);
+    free(j->writes);
     free(j->options);
     free(j->kept);
     safe_close(j->fd);
@@ -79,4 +83,18 @@ struct sample_value value_from_plugin(const struct gatehouse_value *v)
         break;
     }
     return from;
+}
+
+void job_take_result(struct job *j, const struct gatehouse_value *value)
+{
+    struct sample_value v = value_from_plugin(value);
+
+    if (j->r < 0)
+        return;
+    if (!sample_value_valid(&v)) {
+        j->r = -EBADMSG;
+        strncpy(j->error, "the plugin gave a value that is not allowed", sizeof(j->error) - 1);
+        return;
+    }
+    j->r = sample_value_copy(&v, &j->result);
 }

@@ -20,11 +20,18 @@ enum job_kind {
     JOB_OPEN,
     JOB_CLOSE,
     JOB_WRITE,
+    JOB_WRITES,
     JOB_READ,
     JOB_SECRET,
     JOB_READ_RAW,
     JOB_SCAN,
     JOB_STOP, /* ends the lane's thread */
+};
+
+/* One of several points to be written together. */
+struct job_write {
+    char point[DEVICE_ID_MAX + 1];
+    struct sample_value value;
 };
 
 struct job {
@@ -36,6 +43,8 @@ struct job {
     atomic_bool cancelled;           /* not to be begun */
     char point[DEVICE_ID_MAX + 1];
     struct sample_value value; /* what to write */
+    struct job_write *writes;  /* of JOB_WRITES */
+    size_t n_writes;
     char *options;
     int fd;          /* of JOB_SECRET; otherwise negative */
     char *kept;      /* likewise */
@@ -43,7 +52,7 @@ struct job {
     int r;
     char error[ERROR_TEXT_MAX];
     struct sample_value result;
-    struct sample_value *values; /* of JOB_READ_RAW */
+    struct sample_value *values; /* of JOB_READ_RAW and JOB_WRITES */
     size_t n_values;
     json_object *found; /* of JOB_SCAN */
 };
@@ -55,3 +64,5 @@ DEFINE_FREEP(struct job, job_free)
 
 struct gatehouse_value value_to_plugin(const struct sample_value *v);
 struct sample_value value_from_plugin(const struct gatehouse_value *v);
+/* Copies what the plugin gave to `result`, unless the job has failed; -EBADMSG if it is no valid value. */
+void job_take_result(struct job *j, const struct gatehouse_value *value);

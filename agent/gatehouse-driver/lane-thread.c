@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/text.h"
 #include "lane.h"
+#include "write.h"
 
 #include <errno.h>
 #include <string.h>
@@ -316,28 +317,20 @@ int lane_timer(struct gatehouse_device *d, uint64_t when, void (*fire)(void *))
     return 0;
 }
 
-/* The plugin's result becomes ours; what it must not be is the plugin's error. */
-static void take_result(struct job *j, const struct gatehouse_value *value)
-{
-    struct sample_value v = value_from_plugin(value);
-
-    if (j->r < 0)
-        return;
-    if (!sample_value_valid(&v)) {
-        j->r = -EBADMSG;
-        strncpy(j->error, "the plugin gave a value that is not allowed", sizeof(j->error) - 1);
-        return;
-    }
-    j->r = sample_value_copy(&v, &j->result);
-}
-
 static void run_write(struct lane *l, struct job *j)
 {
     struct gatehouse_value value = value_to_plugin(&j->value), result = value;
 
     begin(l, j->device, "write");
     j->r = l->plugin->write(j->device->thread.data, j->point, &value, &result, j->error, sizeof(j->error));
-    take_result(j, &result);
+    job_take_result(j, &result);
+    end(l);
+}
+
+static void run_writes(struct lane *l, struct job *j)
+{
+    begin(l, j->device, "write");
+    write_points(l->plugin, j->device->thread.data, j);
     end(l);
 }
 
@@ -347,7 +340,7 @@ static void run_read(struct lane *l, struct job *j)
 
     begin(l, j->device, "read");
     j->r = l->plugin->read(j->device->thread.data, j->point, &result, j->error, sizeof(j->error));
-    take_result(j, &result);
+    job_take_result(j, &result);
     end(l);
 }
 
@@ -443,6 +436,8 @@ static void run_on_device(struct lane *l, struct job *j)
         strncpy(j->error, "the device is not open", sizeof(j->error) - 1);
     } else if (j->kind == JOB_WRITE)
         run_write(l, j);
+    else if (j->kind == JOB_WRITES)
+        run_writes(l, j);
     else
         run_read(l, j);
 }
@@ -464,6 +459,7 @@ static void run_job(struct lane *l, struct job *j)
         note.job = NULL;
         break;
     case JOB_WRITE:
+    case JOB_WRITES:
     case JOB_READ:
     case JOB_SECRET:
         if (!j->cancelled)

@@ -161,36 +161,92 @@ static int append_value(sd_bus_message *m, char type, const char *text)
     }
 }
 
+/* NAME=VALUE for each point. */
+static int append_values(struct ctl *c, sd_bus_message *m, int n, char **pairs)
+{
+    int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+    for (int i = 0; r >= 0 && i < n; i++) {
+        const char *value = strchr(pairs[i], '=') + 1;
+        _cleanup_free_ char *name = strndup(pairs[i], (size_t)(value - 1 - pairs[i]));
+        char type = c->type ? c->type[0] : guess_type(value);
+
+        r = name ? sd_bus_message_open_container(m, 'e', "sv") : -ENOMEM;
+        if (r >= 0)
+            r = sd_bus_message_append(m, "s", name);
+        if (r >= 0 && (r = append_value(m, type, value)) == -EINVAL)
+            print_error("'%s' is no value of type '%c'", value, type);
+        if (r >= 0)
+            r = sd_bus_message_close_container(m);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static int append_point(struct ctl *c, sd_bus_message *m, char **operands)
+{
+    char type = c->type ? c->type[0] : guess_type(operands[1]);
+    int r = sd_bus_message_append(m, "s", operands[0]);
+
+    if (r >= 0 && (r = append_value(m, type, operands[1])) == -EINVAL)
+        print_error("'%s' is no value of type '%c'", operands[1], type);
+    return r;
+}
+
+static void show_written(struct ctl *c, const char *device, const char *point, json_object *set)
+{
+    ctl_result_text(c, "device", device);
+    if (point) {
+        ctl_result_text(c, "point", point);
+        print_say(c, "%s", json_object_get_string(set));
+    } else {
+        json_object_object_foreach (set, name, value)
+            print_say(c, "%s=%s", name, json_object_get_string(value));
+    }
+    json_object_object_add(ctl_result(c), point ? "value" : "values", set);
+}
+
+/* POINT VALUE, or one or more POINT=VALUE. */
+static bool is_one_point(int argc, char **argv)
+{
+    return argc == 3 && !strchr(argv[1], '=');
+}
+
+static int check_pairs(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++)
+        if (!strchr(argv[i], '=')) {
+            print_error("'%s': expected POINT=VALUE, or one POINT and its VALUE", argv[i]);
+            return EXIT_USAGE;
+        }
+    return 0;
+}
+
 int verb_write(struct ctl *c, int argc, char **argv)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *m = NULL, *reply = NULL;
     _cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
     _cleanup_free_ char *path = NULL;
+    bool one = is_one_point(argc, argv);
+    const char *method = one ? "Write" : "WritePoints";
     json_object *set = NULL;
-    char type = c->type ? c->type[0] : guess_type(argv[2]);
-    int r = ctl_device(c, argv[0], &path);
+    int r = one ? 0 : check_pairs(argc, argv);
 
+    if (r == 0)
+        r = ctl_device(c, argv[0], &path);
     if (r != 0)
         return r;
-    r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, BUS_INTERFACE_DEVICE, "Write");
+    r = sd_bus_message_new_method_call(c->bus, &m, BUS_NAME, path, BUS_INTERFACE_DEVICE, method);
     if (r >= 0)
-        r = sd_bus_message_append(m, "s", argv[1]);
-    if (r >= 0)
-        r = append_value(m, type, argv[2]);
-    if (r == -EINVAL) {
-        print_error("'%s' is no value of type '%c'", argv[2], type);
+        r = one ? append_point(c, m, argv + 1) : append_values(c, m, argc - 1, argv + 1);
+    if (r == -EINVAL)
         return EXIT_USAGE;
-    }
     if (r >= 0)
         r = sd_bus_call(c->bus, m, CALL_TIMEOUT, &error, &reply);
     if (r < 0)
-        return ctl_failed(c, "Write", r, &error);
+        return ctl_failed(c, method, r, &error);
     r = ctl_to_json(reply, &set);
     if (r < 0)
         return ctl_failed(c, "cannot read the answer", r, NULL);
-    ctl_result_text(c, "device", argv[0]);
-    ctl_result_text(c, "point", argv[1]);
-    json_object_object_add(ctl_result(c), "value", set);
-    print_say(c, "%s", json_object_get_string(set));
+    show_written(c, argv[0], one ? argv[1] : NULL, set);
     return 0;
 }

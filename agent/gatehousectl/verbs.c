@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "verbs.h"
 
+#include "base/limits.h"
+
 const struct verb verbs[] = {
     {
         .name = "status",
@@ -134,13 +136,15 @@ const struct verb verbs[] = {
     },
     {
         .name = "write",
-        .operands = "DEVICE POINT VALUE",
-        .min = 3,
-        .max = 3,
+        .operands = "DEVICE POINT VALUE|POINT=VALUE...",
+        .min = 2,
+        .max = 1 + LINK_WRITES_MAX,
         .run = verb_write,
-        .summary = "write a point, and show what the device really has then",
-        .details = "VALUE is true, false, a number or a text, as its form says. Negative numbers need no \"--\" before "
-                   "them;\nother texts that begin with a dash do.",
+        .summary = "write points, and show what the device really has then",
+        .details =
+            "VALUE is true, false, a number or a text, as its form says. Negative numbers need no \"--\" before "
+            "them;\nother texts that begin with a dash do. Points given as POINT=VALUE are written together, in as "
+            "few\nrequests to the device as possible; all are checked before the first is written.",
         .options = {{OPTION_TYPE, NULL}},
     },
     {

@@ -135,6 +135,13 @@ struct gatehouse_point {
     bool writable;
 };
 
+/* One of several values that are to be written together. */
+struct gatehouse_write {
+    const char *point;
+    struct gatehouse_value value;
+    struct gatehouse_value set; /* preset to value: what was really set; its string stays the plugin's */
+};
+
 /* A mistake in a device's configuration; `pointer` is a JSON pointer (RFC 6901) into {"section": ..., "points": ...}.
  */
 typedef void (*gatehouse_complain)(void *context, const char *pointer, const char *message);
@@ -204,6 +211,12 @@ struct gatehouse_plugin {
      * the call returns: copy them, and wipe them in device_close. Device's thread. May not block. NULL: the plugin's
      * devices have no keys. */
     int (*secret)(void *device_data, const void *key, size_t size, const char *kept);
+
+    /* Writes several different points of the device, in as few requests as it can, and returns once the device has
+     * taken all of them. Otherwise as `write`. On an error some may have been written: `error` says which. A string in
+     * `set` stays valid until the next callback on this device. Device's thread. NULL: the host calls `write` for each,
+     * in their order, until one fails. */
+    int (*write_points)(void *device_data, struct gatehouse_write *writes, size_t n, char *error, size_t error_size);
 };
 
 typedef const struct gatehouse_plugin *(*gatehouse_plugin_entry_fn)(void);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of a device share: device.c makes it and serves single reads and writes, device-poll.c decides what is
- * read when, device-report.c tells values and state. All on the thread of the bus. */
+/* What the files of a device share: device.c makes it and serves single reads, device-write.c writes, device-poll.c
+ * decides what is read when, device-report.c tells values and state. All on the thread of the bus. */
 
 #include "config.h"
 #include "device.h"
@@ -64,7 +64,15 @@ struct modbus_device {
 
 /* device.c: how the configuration wants the unit talked to. */
 struct server_terms device_terms(const struct modbus_config *c);
-/* device.c: puts the values that are to be repeated, and are due; when the next one is, UINT64_MAX for never. */
+/* device.c: NULL, with words: there is no such point. */
+const struct modbus_point *device_find_point(const struct modbus_device *d, const char *name, char *error, size_t size);
+/* device.c: reads all that the point's value depends on: read_count registers from read_address on. */
+int device_read_registers(struct modbus_device *d, const struct modbus_point *p, uint16_t *registers, char *error,
+                          size_t error_size);
+/* device.c: draws conclusions about the unit from a request that was not a poll. */
+void device_note_outcome(struct modbus_device *d, int r, const struct modbus_failure *failure);
+void device_wait(uint64_t duration);
+/* device-write.c: puts the values that are to be repeated, and are due; when the next one is, UINT64_MAX for never. */
 uint64_t device_beat(struct modbus_device *d);
 /* The format to use with what was read from p's read_address on. -ENODATA: the scale register has no value. */
 int device_format(const struct modbus_point *p, const uint16_t *registers, struct modbus_format *ret);

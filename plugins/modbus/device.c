@@ -86,7 +86,7 @@ struct modbus_device *device_free(struct modbus_device *d)
 
 /* --- on demand --- */
 
-static const struct modbus_point *find_point(const struct modbus_device *d, const char *name, char *error, size_t size)
+const struct modbus_point *device_find_point(const struct modbus_device *d, const char *name, char *error, size_t size)
 {
     for (size_t i = 0; i < d->config->n_points; i++)
         if (strcmp(d->config->points[i].name, name) == 0)
@@ -97,7 +97,7 @@ static const struct modbus_point *find_point(const struct modbus_device *d, cons
 
 /* A unit that has answered is polled again at once rather than when its backoff ends. Where nothing is polled, the
  * state is what is found out here. */
-static void note_outcome(struct modbus_device *d, int r, const struct modbus_failure *failure)
+void device_note_outcome(struct modbus_device *d, int r, const struct modbus_failure *failure)
 {
     if (r < 0 && failure->exception < 0) {
         if (d->n_requests == 0)
@@ -115,7 +115,7 @@ static void note_outcome(struct modbus_device *d, int r, const struct modbus_fai
     }
 }
 
-static void wait_for(uint64_t duration)
+void device_wait(uint64_t duration)
 {
     struct timespec t = {.tv_sec = (time_t)(duration / SEC), .tv_nsec = (long)(duration % SEC) * 1000};
 
@@ -138,7 +138,7 @@ static bool is_repeated(const struct modbus_device *d, const struct modbus_failu
 }
 
 /* All that the point's value depends on: read_count registers from read_address on. */
-static int read_registers(struct modbus_device *d, const struct modbus_point *p, uint16_t *registers, char *error,
+int device_read_registers(struct modbus_device *d, const struct modbus_point *p, uint16_t *registers, char *error,
                           size_t error_size)
 {
     struct modbus_failure failure;
@@ -149,12 +149,12 @@ static int read_registers(struct modbus_device *d, const struct modbus_point *p,
         r = server_read(d->server, &d->terms, p->table, p->read_address, p->read_count, registers, &failure);
         if (r == 0 || !is_repeated(d, &failure, tries, &wait))
             break;
-        wait_for(wait);
+        device_wait(wait);
     }
     if (r < 0)
         (void)snprintf(error, error_size, "cannot read %s %u: %s", modbus_table_name(p->table), p->read_address,
                        failure.text);
-    note_outcome(d, r, &failure);
+    device_note_outcome(d, r, &failure);
     return r;
 }
 
@@ -171,40 +171,17 @@ int device_format(const struct modbus_point *p, const uint16_t *registers, struc
     return 0;
 }
 
-/* A unit that is busy has not carried it out, and is asked again; one that has accepted it has it. What was not
- * answered may have been carried out, and is not sent twice. */
-static int write_registers(struct modbus_device *d, const struct modbus_point *p, const uint16_t *registers,
-                           char *error, size_t error_size)
-{
-    struct modbus_failure failure;
-    int r;
-
-    for (unsigned tries = 0;; tries++) {
-        r = server_write(d->server, &d->terms, p->table, p->address, p->count, registers, p->write_multiple, &failure);
-        if (r == 0 || failure.exception != EXCEPTION_BUSY || tries >= d->config->retries)
-            break;
-        wait_for(d->config->retry_wait);
-    }
-    if (r < 0 && failure.exception == EXCEPTION_ACKNOWLEDGE)
-        r = 0;
-    if (r < 0)
-        (void)snprintf(error, error_size, "cannot write %s %u: %s", modbus_table_name(p->table), p->address,
-                       failure.text);
-    note_outcome(d, r, &failure);
-    return r;
-}
-
 int device_read(struct modbus_device *d, const char *point, struct gatehouse_value *ret_value, char *error,
                 size_t error_size)
 {
-    const struct modbus_point *p = find_point(d, point, error, error_size);
+    const struct modbus_point *p = device_find_point(d, point, error, error_size);
     uint16_t registers[READ_BITS_MAX];
     struct modbus_format format;
     int r;
 
     if (!p)
         return -ENOENT;
-    r = read_registers(d, p, registers, error, error_size);
+    r = device_read_registers(d, p, registers, error, error_size);
     device_tell_counts(d);
     if (r < 0)
         return r;
@@ -213,124 +190,5 @@ int device_read(struct modbus_device *d, const char *point, struct gatehouse_val
         r = modbus_decode(&format, registers + (p->address - p->read_address), p->count, d->text, ret_value);
     if (r < 0)
         (void)snprintf(error, error_size, "the device has no valid value there");
-    return r;
-}
-
-static int encode(const struct modbus_format *format, const struct modbus_point *p, const struct gatehouse_value *value,
-                  uint16_t *registers, char *error, size_t error_size)
-{
-    char range[256];
-    int r = modbus_encode(format, value, registers, p->count);
-
-    if (r < 0) {
-        modbus_range_text(format, range, sizeof range);
-        (void)snprintf(error, error_size, "%s: expected %s",
-                       r == -ERANGE ? "beyond what the register can hold" : "not a value of this type", range);
-    }
-    return r;
-}
-
-/* A bit or part of a register is read, changed and written back: not atomic at the device. */
-static int write_point(struct modbus_device *d, const struct modbus_point *p, const struct gatehouse_value *value,
-                       struct gatehouse_value *ret_value, char *error, size_t error_size)
-{
-    bool partial = p->table == TABLE_HOLDING && modbus_encode_is_partial(&p->format);
-    uint16_t present[READ_BITS_MAX] = {0}, *registers = present + (p->address - p->read_address);
-    struct modbus_format format = p->format;
-    int r = 0;
-
-    /* What cannot be written at all is refused before the device is asked for the rest of the register. */
-    if (!p->has_scale_register)
-        r = encode(&format, p, value, registers, error, error_size);
-    if (r == 0 && (partial || p->has_scale_register)) {
-        r = read_registers(d, p, present, error, error_size);
-        if (r == 0 && device_format(p, present, &format) < 0) {
-            (void)snprintf(error, error_size, "the device has no valid scale in register %u", p->scale_register);
-            r = -ENODATA;
-        }
-        if (r == 0)
-            r = encode(&format, p, value, registers, error, error_size);
-    }
-    if (r == 0)
-        r = write_registers(d, p, registers, error, error_size);
-    if (r == 0 && modbus_decode(&format, registers, p->count, d->text, ret_value) < 0)
-        *ret_value = *value;
-    return r;
-}
-
-/* --- what is written again and again --- */
-
-static void keep_beating(struct modbus_device *d, const struct modbus_point *p, const struct gatehouse_value *value)
-{
-    struct heartbeat *beat;
-
-    if (p->write_interval == 0)
-        return;
-    beat = &d->beats[p - d->config->points];
-    free(beat->text);
-    *beat = (struct heartbeat){.due = monotonic_now() + p->write_interval, .value = *value};
-    if (value->type == GATEHOUSE_STRING) {
-        beat->text = strdup(value->s);
-        beat->value.s = beat->text ? beat->text : "";
-    }
-    modbus_host->wake(d->host);
-}
-
-static void beat_once(struct modbus_device *d, size_t i, uint64_t now)
-{
-    const struct modbus_point *p = &d->config->points[i];
-    struct heartbeat *beat = &d->beats[i];
-    struct gatehouse_value set = beat->value;
-    char error[256] = "", text[384];
-    int r = write_point(d, p, &beat->value, &set, error, sizeof error);
-
-    /* It is not waited for at each beat: others on the bus would wait too. */
-    if (r == -ETIMEDOUT) {
-        d->retry_at = monotonic_now() + backoff_next_up_to(&d->backoff, d->config->degrade_for);
-        device_say_failed(d, error);
-    }
-    if (r < 0 && !beat->failing) {
-        (void)snprintf(text, sizeof text, "the repeated write of %s failed: %s", p->name, error);
-        modbus_host->log(d->host, LOG_WARNING, text);
-    }
-    beat->failing = r < 0;
-    beat->due += ((now - beat->due) / p->write_interval + 1) * p->write_interval;
-}
-
-uint64_t device_beat(struct modbus_device *d)
-{
-    uint64_t now = monotonic_now(), next = UINT64_MAX;
-
-    for (size_t i = 0; d->beats && i < d->config->n_points; i++) {
-        if (d->beats[i].due == 0)
-            continue;
-        /* A unit that is away is not waited for twice. */
-        if (d->beats[i].due <= now && now >= d->retry_at && now >= server_retry_at(d->server))
-            beat_once(d, i, now);
-        else if (d->beats[i].due <= now)
-            d->beats[i].due += ((now - d->beats[i].due) / d->config->points[i].write_interval + 1) *
-                               d->config->points[i].write_interval;
-        if (d->beats[i].due < next)
-            next = d->beats[i].due;
-    }
-    return next;
-}
-
-int device_write(struct modbus_device *d, const char *point, const struct gatehouse_value *value,
-                 struct gatehouse_value *ret_value, char *error, size_t error_size)
-{
-    const struct modbus_point *p = find_point(d, point, error, error_size);
-    int r;
-
-    if (!p)
-        return -ENOENT;
-    if (!p->writable) {
-        (void)snprintf(error, error_size, "%s is not writable", point);
-        return -EACCES;
-    }
-    r = write_point(d, p, value, ret_value, error, error_size);
-    if (r == 0)
-        keep_beating(d, p, value);
-    device_tell_counts(d);
     return r;
 }

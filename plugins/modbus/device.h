@@ -16,5 +16,7 @@ struct modbus_device *device_free(struct modbus_device *d);
 int device_poll(struct modbus_device *d, uint64_t *ret_next);
 int device_write(struct modbus_device *d, const char *point, const struct gatehouse_value *value,
                  struct gatehouse_value *ret_value, char *error, size_t error_size);
+int device_write_points(struct modbus_device *d, struct gatehouse_write *writes, size_t n, char *error,
+                        size_t error_size);
 int device_read(struct modbus_device *d, const char *point, struct gatehouse_value *ret_value, char *error,
                 size_t error_size);

@@ -96,6 +96,11 @@ static int write_point(void *device_data, const char *point, const struct gateho
     return device_write(device_data, point, value, ret_value, error, error_size);
 }
 
+static int write_points(void *device_data, struct gatehouse_write *writes, size_t n, char *error, size_t error_size)
+{
+    return device_write_points(device_data, writes, n, error, error_size);
+}
+
 static int read_point(void *device_data, const char *point, struct gatehouse_value *ret_value, char *error,
                       size_t error_size)
 {
@@ -120,6 +125,7 @@ const struct gatehouse_plugin *gatehouse_plugin_entry(void)
         .device_close = device_close,
         .poll = poll_device,
         .write = write_point,
+        .write_points = write_points,
         .read = read_point,
         .scan = look_scan,
         .read_raw = look_read,

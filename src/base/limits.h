@@ -134,6 +134,7 @@
 #define LINK_TEXTS_MAX 60000        /* of a device's texts in one packet; longer ones take several */
 #define LINK_MEMBER_MAX 4096        /* a text among what a scan found, or its options */
 #define LINK_MEMBERS_MAX 64         /* of one that was found */
+#define LINK_WRITES_MAX 20          /* points in one request to write; no more than WRITE_BURST */
 #define LINK_COUNTS_BYTES_MAX 8192  /* of an answer with all that is counted of a device */
 #define DEVICE_COUNTS_MAX 48        /* counted of a device in its driver */
 #define LINK_ERRNO_MAX 4095

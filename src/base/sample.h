@@ -48,6 +48,12 @@ struct sample {
     uint32_t quality; /* enum sample_quality */
 };
 
+/* A value to be written to a point. */
+struct sample_write {
+    const char *point;
+    struct sample_value value;
+};
+
 /* A known type, finite, a string of UTF-8 within its limit. */
 bool sample_value_valid(const struct sample_value *v);
 /* A unit: UTF-8 without control characters, at most UNIT_MAX - 1 bytes; "" for none. */

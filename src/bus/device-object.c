@@ -448,6 +448,8 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_METHOD("Disconnect", NULL, NULL, method_disconnect, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Write", SD_BUS_ARGS("s", point, "v", value), SD_BUS_RESULT("v", set), points_method_write,
                             ANYONE),
+    SD_BUS_METHOD_WITH_ARGS("WritePoints", SD_BUS_ARGS("a{sv}", values), SD_BUS_RESULT("a{sv}", set),
+                            points_method_write_points, ANYONE),
     SD_BUS_METHOD_WITH_ARGS("Read", SD_BUS_ARGS("s", point), SD_BUS_RESULT("v", value, "t", time), points_method_read,
                             ANYONE),
     SD_BUS_METHOD_WITH_ARGS("GetSamples", SD_BUS_NO_ARGS, SD_BUS_RESULT("a(stvsu)", samples), points_method_get_samples,

@@ -24,6 +24,7 @@ int summary_method_get(sd_bus_message *m, void *userdata, sd_bus_error *error);
 
 /* points.c: methods of a device */
 int points_method_write(sd_bus_message *m, void *userdata, sd_bus_error *error);
+int points_method_write_points(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int points_method_read(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int points_method_get_samples(sd_bus_message *m, void *userdata, sd_bus_error *error);
 int points_method_get_statistics(sd_bus_message *m, void *userdata, sd_bus_error *error);

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Methods of a device that concern its points: Read, Write, and what is known of them. */
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/names.h"
 #include "bus/methods.h"
 #include "bus/value.h"
 
 #include <errno.h>
+#include <string.h>
+
+#define NO_VALUE "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes"
 
 /* A value that a point does not take has names of its own, apart from a point that takes none. */
 static int refused(int r, const struct error *e, sd_bus_error *error)
@@ -56,8 +60,7 @@ int points_method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (r < 0)
         return r;
     if (bus_read_value(m, &value) < 0)
-        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
-                                "a value is one of b i u x t d s; doubles finite, texts UTF-8 of at most 255 bytes");
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, NO_VALUE);
     r = device_write(userdata, point, &value,
                      &(struct device_asker){.uid = device_object_bus(m)->caller, .words = "a caller on the bus"},
                      on_written, sd_bus_message_ref(m), &e);
@@ -65,6 +68,99 @@ int points_method_write(sd_bus_message *m, void *userdata, sd_bus_error *error)
         return 1;
     sd_bus_message_unref(m);
     return refused(r, &e, error);
+}
+
+/* The call, and the names of its points, which live in it. */
+struct points_asked {
+    sd_bus_message *call;
+    size_t n;
+    struct sample_write writes[LINK_WRITES_MAX];
+};
+
+static void asked_free(struct points_asked *a)
+{
+    sd_bus_message_unref(a->call);
+    free(a);
+}
+
+static int append_set(sd_bus_message *m, const struct points_asked *a, const struct sample_value *set)
+{
+    int r = sd_bus_message_open_container(m, 'a', "{sv}");
+
+    for (size_t i = 0; r >= 0 && i < a->n; i++) {
+        r = sd_bus_message_open_container(m, 'e', "sv");
+        if (r >= 0)
+            r = sd_bus_message_append(m, "s", a->writes[i].point);
+        if (r >= 0)
+            r = bus_append_value(m, &set[i]);
+        if (r >= 0)
+            r = sd_bus_message_close_container(m);
+    }
+    return r < 0 ? r : sd_bus_message_close_container(m);
+}
+
+static void on_points_written(int r, const struct sample_value *set, size_t n, const struct error *e, void *userdata)
+{
+    _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+    struct points_asked *a = userdata;
+
+    if (r >= 0)
+        r = sd_bus_message_new_method_return(a->call, &reply);
+    if (r >= 0)
+        r = append_set(reply, a, set);
+    if (r >= 0)
+        r = sd_bus_send(NULL, reply, NULL);
+    if (r < 0)
+        reply_refused(a->call, r, e);
+    asked_free(a);
+}
+
+/* Sets the error of a value that no point has, of a point that is named twice, of too many. */
+static int read_writes(sd_bus_message *m, struct points_asked *a, sd_bus_error *error)
+{
+    int r = sd_bus_message_enter_container(m, 'a', "{sv}");
+
+    while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sv")) > 0) {
+        struct sample_write *w = &a->writes[a->n];
+
+        if (a->n++ == LINK_WRITES_MAX)
+            return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "expected at most %d points", LINK_WRITES_MAX);
+        r = sd_bus_message_read(m, "s", &w->point);
+        if (r >= 0 && bus_read_value(m, &w->value) < 0)
+            return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, NO_VALUE);
+        for (size_t i = 0; r >= 0 && i + 1 < a->n; i++)
+            if (strcmp(a->writes[i].point, w->point) == 0)
+                return sd_bus_error_setf(error, ERROR_INVALID_ARGUMENT, "%s is given twice", w->point);
+        if (r >= 0)
+            r = sd_bus_message_exit_container(m);
+    }
+    return r;
+}
+
+int points_method_write_points(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct points_asked *a;
+    struct error e = {0};
+    int r = policy_check(device_object_bus(m), m, ACTION_WRITE, error);
+
+    if (r <= 0)
+        return r < 0 ? r : 1;
+    a = calloc(1, sizeof(*a));
+    if (!a)
+        return -ENOMEM;
+    a->call = sd_bus_message_ref(m);
+    r = read_writes(m, a, error);
+    if (r >= 0) {
+        r = device_write_points(
+            userdata, a->writes, a->n,
+            &(struct device_asker){.uid = device_object_bus(m)->caller, .words = "a caller on the bus"},
+            on_points_written, a, &e);
+        if (r >= 0)
+            return 1;
+        r = a->n == 0 ? sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, e.text) : refused(r, &e, error);
+    }
+    asked_free(a);
+    return r;
 }
 
 static void on_value(int r, const struct sample_value *value, uint64_t time, const struct error *e, void *userdata)

@@ -116,6 +116,12 @@ struct device_asker {
 typedef void (*device_written)(int r, const struct sample_value *set, const struct error *e, void *userdata);
 int device_write(struct device *d, const char *point, const struct sample_value *value,
                  const struct device_asker *asker, device_written done, void *userdata, struct error *e);
+/* Several points of the device by one request to its driver; all are checked before the first is asked for. `set` has
+ * as many values, in the order of the writes; NULL with r < 0, and then some may have been written. */
+typedef void (*device_points_written)(int r, const struct sample_value *set, size_t n, const struct error *e,
+                                      void *userdata);
+int device_write_points(struct device *d, const struct sample_write *writes, size_t n, const struct device_asker *asker,
+                        device_points_written done, void *userdata, struct error *e);
 /* Writes down that the point was not even asked for; at a bounded rate, since a cloud can go on for ever. */
 void device_write_refused(struct device *d, const struct device_asker *asker, const char *wanted, const char *point,
                           const char *reason);

@@ -229,6 +229,138 @@ int device_write(struct device *d, const char *point, const struct sample_value 
     return r;
 }
 
+/* ---- Several points by one request ---- */
+
+struct points_call {
+    char *id, *asker;
+    uint32_t uid;
+    size_t n;
+    char *points[LINK_WRITES_MAX], *wanted[LINK_WRITES_MAX];
+    device_points_written done;
+    void *userdata;
+};
+
+static struct points_call *points_call_free(struct points_call *call)
+{
+    if (!call)
+        return NULL;
+    for (size_t i = 0; i < call->n; i++) {
+        free(call->points[i]);
+        free(call->wanted[i]);
+    }
+    free(call->id);
+    free(call->asker);
+    free(call);
+    return NULL;
+}
+
+static struct points_call *points_call_new(struct device *d, const struct sample_write *writes, size_t n,
+                                           const struct device_asker *asker)
+{
+    struct points_call *call = calloc(1, sizeof(*call));
+    bool whole;
+
+    if (!call)
+        return NULL;
+    call->id = strdup(d->config->id);
+    call->asker = strdup(asker->words);
+    call->uid = asker->uid;
+    whole = call->id && call->asker;
+    for (; whole && call->n < n; call->n++) {
+        call->points[call->n] = strdup(writes[call->n].point);
+        call->wanted[call->n] = sample_value_text(&writes[call->n].value);
+        whole = call->points[call->n] && call->wanted[call->n];
+    }
+    return whole ? call : points_call_free(call);
+}
+
+static void points_write_down(const struct points_call *call, size_t i, const struct sample_value *set)
+{
+    _cleanup_free_ char *text = sample_value_text(set);
+    bool other = text && strcmp(text, call->wanted[i]) != 0;
+
+    log_audit(LOG_NOTICE, MESSAGE_WRITTEN, call->id, call->uid, "%s had %s written to %s of %s%s%s", call->asker,
+              call->wanted[i], call->points[i], call->id, other ? "; the device took it as " : "", other ? text : "");
+}
+
+static void on_points_written(int r, const struct link_failure *failure, const struct sample_value *values, size_t n,
+                              void *userdata)
+{
+    struct points_call *call = userdata;
+    struct error e = {0};
+
+    if (r >= 0 && n != call->n)
+        r = error_set(&e, -EBADMSG, "the driver answered with %zu values for %zu points", n, call->n);
+    else
+        driver_error(&r, failure, &e);
+    for (size_t i = 0; i < call->n; i++)
+        if (r >= 0)
+            points_write_down(call, i, &values[i]);
+        else
+            log_audit(LOG_WARNING, MESSAGE_WRITE_FAILED, call->id, call->uid, "%s wanted %s of %s of %s: %s",
+                      call->asker, call->wanted[i], call->points[i], call->id, e.text);
+    call->done(r, r < 0 ? NULL : values, r < 0 ? 0 : n, &e, call->userdata);
+    points_call_free(call);
+}
+
+/* *ret_bad: which of them it was about. */
+static int check_writes(struct device *d, const struct sample_write *writes, size_t n, size_t *ret_bad, struct error *e)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        const struct config_point *p = find(d, writes[i].point, &r, e);
+
+        *ret_bad = i;
+        if (p)
+            r = check_write(d, p, &writes[i].value, e);
+        for (size_t k = 0; r >= 0 && k < i; k++)
+            if (strcmp(writes[k].point, writes[i].point) == 0)
+                r = error_set(e, -EINVAL, "%s of %s is given twice", writes[i].point, d->config->id);
+        if (r < 0)
+            return r;
+    }
+    *ret_bad = 0;
+    if (!limits(d) || !ratelimit_take(&d->writes->writes, clock_boottime(), n))
+        return error_set(e, -EBUSY, "%s is written to more than %d times a second", d->config->id, WRITES_PER_SEC);
+    return 0;
+}
+
+static int points_begin(struct device *d, const struct sample_write *writes, size_t n, struct points_call *call,
+                        size_t *ret_bad, struct error *e)
+{
+    int r = check_writes(d, writes, n, ret_bad, e);
+
+    if (r < 0)
+        return r;
+    r = link_host_write_points(d->fleet->link, d->config->driver, d->config->id, writes, n, on_points_written, call);
+    if (r == -EOPNOTSUPP)
+        return error_set(e, r, "the driver %s writes one point at a time", d->config->driver);
+    return r < 0 ? failed_to_begin(d, r, e) : 0;
+}
+
+int device_write_points(struct device *d, const struct sample_write *writes, size_t n, const struct device_asker *asker,
+                        device_points_written done, void *userdata, struct error *e)
+{
+    struct points_call *call;
+    size_t bad = 0;
+    int r;
+
+    if (n == 0 || n > LINK_WRITES_MAX)
+        return error_set(e, -EINVAL, "%zu points of %s to write; expected 1 to %d", n, d->config->id, LINK_WRITES_MAX);
+    call = points_call_new(d, writes, n, asker);
+    if (!call)
+        return -ENOMEM;
+    call->done = done;
+    call->userdata = userdata;
+    r = points_begin(d, writes, n, call, &bad, e);
+    if (r >= 0)
+        return 0;
+    device_write_refused(d, asker, call->wanted[bad], call->points[bad], e->text);
+    points_call_free(call);
+    return r;
+}
+
 int device_read(struct device *d, const char *point, device_value done, void *userdata, struct error *e)
 {
     struct point_call *call;

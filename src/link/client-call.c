@@ -299,6 +299,39 @@ static int on_point(struct link_client *c, enum packet_kind kind, uint64_t seria
     return 0;
 }
 
+static int read_writes(struct cbor_reader *r, struct sample_write *writes, size_t *ret_n)
+{
+    size_t n, pair;
+
+    if (cbor_read_array(r, &n) < 0 || n == 0 || n > LINK_WRITES_MAX)
+        return -EBADMSG;
+    for (size_t i = 0; i < n; i++)
+        if (cbor_read_array(r, &pair) < 0 || pair != 2 || cbor_read_text(r, DEVICE_ID_MAX + 1, &writes[i].point) < 0 ||
+            cbor_read_value(r, SAMPLE_TEXT_MAX, &writes[i].value) < 0)
+            return -EBADMSG;
+    *ret_n = n;
+    return 0;
+}
+
+static int on_writes(struct link_client *c, uint64_t serial, struct cbor_reader *r)
+{
+    struct sample_write writes[LINK_WRITES_MAX];
+    struct link_call *call;
+    const char *device;
+    size_t n;
+
+    if (cbor_read_text(r, DEVICE_ID_MAX + 1, &device) < 0 || read_writes(r, writes, &n) < 0)
+        return -EBADMSG;
+    call = call_new(c, serial);
+    if (!call)
+        return -ENOMEM;
+    if (c->ops->write_points)
+        c->ops->write_points(call, device, writes, n, c->userdata);
+    else
+        link_call_fail(call, -EOPNOTSUPP, "the plugin cannot do that");
+    return 0;
+}
+
 static int on_options(struct link_client *c, enum packet_kind kind, uint64_t serial, struct cbor_reader *r)
 {
     _cleanup_json_ json_object *options = NULL;
@@ -380,6 +413,8 @@ static int on_request(struct link_client *c, enum packet_kind kind, uint64_t ser
         return on_end(c);
     case PACKET_WRITE:
         return n == 3 ? on_point(c, kind, serial, r) : -EBADMSG;
+    case PACKET_WRITES:
+        return n == 2 ? on_writes(c, serial, r) : -EBADMSG;
     case PACKET_READ:
         return n == 2 ? on_point(c, kind, serial, r) : -EBADMSG;
     case PACKET_CHECK:

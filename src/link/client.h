@@ -29,6 +29,9 @@ struct link_client_ops {
     void (*set_devices)(const struct link_device *devices, size_t n, void *userdata);
     void (*write)(struct link_call *call, const char *device, const char *point, const struct sample_value *value,
                   void *userdata);
+    /* Each of another point; answered by as many link_call_values(). May be NULL. */
+    void (*write_points)(struct link_call *call, const char *device, const struct sample_write *writes, size_t n,
+                         void *userdata);
     void (*read)(struct link_call *call, const char *device, const char *point, void *userdata);
     /* `text` is the JSON object {"section": ..., "points": ...}. */
     void (*check_config)(struct link_call *call, const char *device, const char *text, void *userdata);

@@ -69,6 +69,7 @@ static int read_value(struct cbor_reader *r, enum packet_kind kind, struct dialo
     case PACKET_READ:
         n = cbor_read_value(r, SAMPLE_TEXT_MAX, &a->values[0]);
         break;
+    case PACKET_WRITES:
     case PACKET_RAW:
         n = packet_read_values(r, a->values, LINK_ANSWERS_MAX);
         break;

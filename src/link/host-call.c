@@ -55,6 +55,7 @@ static void finish(struct call *call, const struct dialog_answer *a, const struc
     case PACKET_READ:
         call->done.value(a->r, failure, value, call->userdata);
         break;
+    case PACKET_WRITES:
     case PACKET_RAW:
         call->done.values(a->r, failure, value, n, call->userdata);
         break;
@@ -231,6 +232,34 @@ int link_host_write(struct link_host *h, const char *driver, const char *device,
         return r;
     put_names(&q, device, point, 1);
     cbor_put_value(&q.w, value);
+    return send_question(&q, -EBADF);
+}
+
+int link_host_write_points(struct link_host *h, const char *driver, const char *device,
+                           const struct sample_write *writes, size_t n, link_values_fn done, void *userdata)
+{
+    const struct call model = {.done.values = done, .userdata = userdata};
+    struct link_driver *d = link_host_find_driver(h, driver);
+    struct question q;
+    int r;
+
+    if (!id_valid(device) || n == 0 || n > LINK_WRITES_MAX)
+        return -EINVAL;
+    for (size_t i = 0; i < n; i++)
+        if (!id_valid(writes[i].point) || !sample_value_valid(&writes[i].value))
+            return -EINVAL;
+    if (d && d->conn && d->conn->welcomed && d->conn->dialog.abi < LINK_ABI_WRITES)
+        return -EOPNOTSUPP;
+    r = ask_begin(h, driver, PACKET_WRITES, &model, &q);
+    if (r < 0)
+        return r;
+    put_names(&q, device, NULL, 1);
+    cbor_put_array(&q.w, n);
+    for (size_t i = 0; i < n; i++) {
+        cbor_put_array(&q.w, 2);
+        cbor_put_text(&q.w, writes[i].point);
+        cbor_put_value(&q.w, &writes[i].value);
+    }
     return send_question(&q, -EBADF);
 }
 

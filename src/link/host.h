@@ -82,6 +82,10 @@ typedef void (*link_found_fn)(int r, const struct link_failure *failure, json_ob
 /* `value` is what was really set. */
 int link_host_write(struct link_host *h, const char *driver, const char *device, const char *point,
                     const struct sample_value *value, link_value_fn done, void *userdata);
+/* Several points of one device, at most LINK_WRITES_MAX; the answer has as many values, or more or fewer if the driver
+ * is faulty. Also -EOPNOTSUPP: the driver speaks a protocol older than LINK_ABI_WRITES. */
+int link_host_write_points(struct link_host *h, const char *driver, const char *device,
+                           const struct sample_write *writes, size_t n, link_values_fn done, void *userdata);
 int link_host_read(struct link_host *h, const char *driver, const char *device, const char *point, link_value_fn done,
                    void *userdata);
 int link_host_check_config(struct link_host *h, const char *driver, const struct link_device *device,

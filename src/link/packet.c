@@ -18,7 +18,7 @@ static const char *const kind_names[PACKET_KINDS] = {
     [PACKET_END] = "end",       [PACKET_BYE] = "bye",       [PACKET_WRITE] = "write",
     [PACKET_READ] = "read",     [PACKET_CHECK] = "check",   [PACKET_SCAN] = "scan",
     [PACKET_RAW] = "raw",       [PACKET_SECRET] = "secret", [PACKET_STATISTICS] = "statistics",
-    [PACKET_QUIT] = "quit",
+    [PACKET_QUIT] = "quit",     [PACKET_WRITES] = "writes",
 };
 
 static const char *const state_names[] = {
@@ -201,6 +201,7 @@ static int read_body(struct cbor_reader *r, size_t n, struct packet *p)
     case PACKET_END:
     case PACKET_BYE:
     case PACKET_WRITE:
+    case PACKET_WRITES:
     case PACKET_READ:
     case PACKET_CHECK:
     case PACKET_SCAN:

@@ -11,10 +11,11 @@
 #include <json-c/json.h>
 
 /* Version of the protocol, said in hello. */
-#define LINK_ABI 3
+#define LINK_ABI 4
 #define LINK_ABI_OLDEST 2     /* that the agent takes */
 #define LINK_ABI_STATISTICS 3 /* from which on it may be asked for them */
 #define LINK_ABI_KEPT 3       /* from which on a secret comes with what was kept */
+#define LINK_ABI_WRITES 4     /* from which on several points are written by one request */
 
 enum packet_kind {
     PACKET_HELLO, /* driver to agent */
@@ -29,6 +30,7 @@ enum packet_kind {
     PACKET_END,
     PACKET_BYE,
     PACKET_WRITE, /* requests: each is answered once */
+    PACKET_WRITES,
     PACKET_READ,
     PACKET_CHECK,
     PACKET_SCAN,

@@ -72,8 +72,8 @@ static void check_answer(const struct dialog_answer *a)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t n)
 {
-    static const enum packet_kind kinds[] = {PACKET_WRITE, PACKET_READ,   PACKET_CHECK, PACKET_SCAN,
-                                             PACKET_RAW,   PACKET_SECRET, PACKET_QUIT,  PACKET_STATISTICS};
+    static const enum packet_kind kinds[] = {PACKET_WRITE,  PACKET_READ, PACKET_CHECK,      PACKET_SCAN,  PACKET_RAW,
+                                             PACKET_SECRET, PACKET_QUIT, PACKET_STATISTICS, PACKET_WRITES};
     const size_t n_kinds = sizeof(kinds) / sizeof(kinds[0]);
     struct packet p = {.parts = parts, .samples = samples};
     struct dialog_answer answer = {.values = values, .complaints = complaints};

@@ -60,7 +60,7 @@ def verbs_that_act(bench, key):
         os.mkdir(bench.path(name))
     write(bench.path("lists", "two.csv"), "device\np-3\n")
     template = write(bench.path("lists", "template.json"), {k: v for k, v in device.items() if k != "device"})
-    return [["write", "a", "w", "-5"], ["device", "add", "new", write(bench.path("new-file"), device)],
+    return [["write", "a", "w", "-5"], ["write", "a", "w=-4"], ["device", "add", "new", write(bench.path("new-file"), device)],
             ["key", "set", "new", "first-new", "--encoding=hex", write(bench.path("keys", "new"), key.hex())],
             ["key", "set", "none", "--kind=bind", write(bench.path("keys", "bind"), os.urandom(16).hex())],
             ["key", "counter-reset", "none"], ["key", "forget", "none", "--kind=bind"],

@@ -61,6 +61,7 @@ def methods(bench, who):
         ("ResetCounter", [none], ""), ("Disconnect", [], None), ("Connect", [], None), ("Rotate", [none], ""),
     ]
     points = [("Write", [("s", "x"), ("v", 2.0)], None), ("Write", [("s", "nothing"), ("v", 2.0)], "nothing"), ("Read", [("s", "x")], None),
+              ("WritePoints", [("a{sv}", {"x": 3.0})], None), ("WritePoints", [("a{sv}", {"x": 3.0, "nothing": 1.0})], "nothing"),
               ("GetSamples", [], None), ("GetStatistics", [], "")]
     return [*((ROOT, MANAGER, *m) for m in manager), *((made, DEVICE, *m) for m in device), *((one, DEVICE, *m) for m in points),
             (job, JOB, "Cancel", [], ""), (ROOT, MANAGER, "RemoveDevice", [("s", new), ("a{sv}", {"force": True})], None)]
@@ -79,11 +80,14 @@ def busctl_version():
     return int(subprocess.run(["busctl", "--version"], stdout=subprocess.PIPE, text=True, check=True).stdout.split()[1])
 
 
+VARIANTS = {str: "s", bool: "b", float: "d"}
+
+
 def by_busctl(bench, path, interface, method, arguments):
     words, files = [], []
     for kind, value in arguments:
         if kind == "a{sv}":
-            words += [str(len(value)), *(w for k, v in value.items() for w in (k, "s" if isinstance(v, str) else "b", str(v).lower() if v is True else v))]
+            words += [str(len(value)), *(w for k, v in value.items() for w in (k, VARIANTS[type(v)], str(v).lower() if v is True else str(v)))]
         elif kind == "as":
             words += [str(len(value)), *value]
         elif kind == "v":

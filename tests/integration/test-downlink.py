@@ -70,6 +70,29 @@ def what_was_really_set_is_told(bench):
     agent.wait_text("had 20 written to setpoint of boiler-1 (by uid")
 
 
+def several_points_are_written_together(bench):
+    """Neighbours in one request; all are checked before the first is written, and the journal has a line for each."""
+    more = {name: {"table": "holding", "address": 11 + i, "type": "uint16", "writable": True, "max": 100}
+            for i, name in enumerate(("fan", "mode"))}
+    server, _, agent, _ = start(bench, points=dict(POINTS, **more))
+    def refused(*arguments, words, status=1):
+        done = bench.ctl("write", DEVICE, *arguments, status=None)
+        check(done.returncode == status and words in done.stderr.decode(), f"{arguments}: {done}")
+    refused("setpoint=19", "mode=101", words="101 is beyond the limits of mode of boiler-1")
+    refused("setpoint=19", "none=1", words="no point 'none'")
+    refused("setpoint=19", "setpoint=20", words="setpoint is given twice")
+    refused("setpoint=19", "mode", words="'mode': expected POINT=VALUE", status=2)
+    check(bench.ctl("write", DEVICE, "mode=3", "setpoint=21.57", "fan=2") == "mode=3\nsetpoint=21.6\nfan=2\n", "for people")
+    agent.wait_text("had 21.57 written to setpoint of boiler-1; the device took it as 21.6")
+    agent.wait_text("had 3 written to mode of boiler-1")
+    def writes():
+        return [(entry, value) for address in (10, 11, 12) for entry, value in server.served(1, "holding", address, "write")]
+    wait_for("three registers", lambda: len(writes()) >= 3)
+    check([v for _, v in writes()] == [216, 2, 3], f"{writes()}: nothing of what was refused")
+    check(len({time for time, _ in writes()}) == 1, f"{writes()}: in one request")
+    check(bench.ctl_json("write", DEVICE, "fan=4") == {"device": DEVICE, "values": {"fan": 4}}, "JSON")
+
+
 def a_row_is_written(bench):
     """One configured point, several registers: each has a name of its own, for writing and reading too."""
     server, cloud, _, _ = start(bench, points=dict(POINTS, valve={"table": "holding", "address": 20, "type": "uint16", "count": 3,
@@ -195,5 +218,5 @@ def without_writable_points_nobody_listens(bench):
 
 
 if __name__ == "__main__":
-    harness.main(register_is_written, what_was_really_set_is_told, a_row_is_written, refused_in_words, driver_away, shown_again_not_done_again, without_an_id_it_is_a_state, heard_after_a_rotation,
+    harness.main(register_is_written, what_was_really_set_is_told, several_points_are_written_together, a_row_is_written, refused_in_words, driver_away, shown_again_not_done_again, without_an_id_it_is_a_state, heard_after_a_rotation,
                  too_many_are_refused, bus_writes_are_written_down, a_flood_is_a_few_lines, without_writable_points_nobody_listens)

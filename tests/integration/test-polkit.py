@@ -31,7 +31,7 @@ ACTIONS = {
     "rotate": ("Rotate", "RotateAll", "Promote"),
     "manage-keys": ("SetCredential", "ForgetCredential", "Provision", "Rekey", "VerifyVault", "Backup", "SetRecoveryKey", "ResetCounter", "Cancel"),
     "export-keys": ("Export", "ExportCredential"),
-    "write": ("Write",),
+    "write": ("Write", "WritePoints"),
     "set-log-level": ("Set",),
 }
 ACTION = {method: action for action, methods in ACTIONS.items() for method in methods}

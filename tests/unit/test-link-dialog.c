@@ -217,7 +217,7 @@ static void test_names(void **state)
     assert_string_equal(f->packet.text, "1.0");
     dialog_init(&f->dialog, NULL);
     assert_int_equal(say(f, "[3 'hello' 1 {3 'name' 'sim' 'abi' 1 'version' ''"), -EPROTO);
-    assert_string_equal(f->error.text, "it speaks version 1 of the driver protocol, this agent versions 2 to 3");
+    assert_string_equal(f->error.text, "it speaks version 1 of the driver protocol, this agent versions 2 to 4");
 }
 
 static void test_report(void **state)
@@ -310,6 +310,8 @@ static void test_answers(void **state)
         {PACKET_READ, "", "an answer to read: cut short", 0},
         {PACKET_RAW, "[3 1 t 'x'", NULL, 3},
         {PACKET_RAW, "1", "an answer to raw: an array was expected", 0},
+        {PACKET_WRITES, "[2 1 'x'", NULL, 2},
+        {PACKET_WRITES, "1", "an answer to writes: an array was expected", 0},
         {PACKET_CHECK, "[0", NULL, 0},
         {PACKET_CHECK, "[1 [2 '/section' 'bad'", NULL, 1},
         {PACKET_CHECK, "[1 [1 '/section'", "an answer to check: a complaint is a pointer and a message", 0},
