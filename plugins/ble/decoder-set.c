@@ -246,7 +246,10 @@ static void load_entry(struct decoder_set *set, int fd, const char *directory, c
 
     if (length <= 5 || file[0] == '.' || strcmp(file + length - 5, ".json") != 0)
         return;
-    (void)snprintf(path, sizeof path, "%s/%s", directory, file);
+    /* A name in a directory has at most 255 characters; a path that did not fit could not have been opened before it.
+     */
+    if (snprintf(path, sizeof path, "%s/%s", directory, file) >= (int)sizeof path)
+        return;
     (void)snprintf(name, sizeof name, "%.*s", (int)(length - 5), file);
     if (length - 5 > DECODER_NAME_MAX || names_add(met, name))
         add_file(set, fd, file, name, path, complain, context);

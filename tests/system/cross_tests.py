@@ -42,7 +42,7 @@ def configure(arch):
             f.write(CROSS_FILE.format(tools=tools, qemu=qemu, family=family, cpu=cpu))
         options += ["--cross-file", "/t/cross.ini"]
     subprocess.run(["meson", "setup", BUILD, *options], check=True, stdout=sys.stderr)
-    subprocess.run(["ninja", "--quiet", "-C", BUILD], check=True, stdout=sys.stderr)
+    subprocess.run(["ninja", "--quiet", "-k", "0", "-C", BUILD], check=True, stdout=sys.stderr)
 
 
 def run(wrap, suite):
