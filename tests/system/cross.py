@@ -24,7 +24,7 @@ ARCHITECTURES = {
 }
 # Beside the build dependencies: what the tests that run here are written in, and what their peers are.
 TOOLS = ("build-essential", "ca-certificates", "dbus", "dbus-daemon", "file", "lintian", "mosquitto", "ninja-build", "python3",
-         "python3-cbor2", "python3-dbus", "python3-dbusmock", "python3-gi", "python3-pymodbus", "python3-serial-asyncio",
+         "python3-cbor2", "python3-dbus", "python3-dbusmock", "python3-gi", "python3-jsonschema", "python3-pymodbus", "python3-serial-asyncio",
          "qemu-user-static")
 
 
