@@ -9,11 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct vault_entry *device_entry(const struct device *d)
-{
-    return vault_find(d->fleet->vault, d->config->id, d->config->uplink);
-}
-
 int device_new(struct fleet *f, struct config_device *config, struct device **ret, struct error *e)
 {
     _cleanup_(device_freep) struct device *d = calloc(1, sizeof(*d));

@@ -388,6 +388,8 @@ struct device *device_free(struct device *d);
 DEFINE_FREEP(struct device, device_free)
 void device_start(struct device *d);
 void device_changed(struct device *d);
+
+/* entry.c */
 struct vault_entry *device_entry(const struct device *d);
 
 /* last-error.c; the text is valid in this loop turn */
