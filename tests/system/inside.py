@@ -519,11 +519,10 @@ CASES = (installed, quiet, keyfile, first_sample, modbus, serial, bluetooth, cal
          executes_nothing_else, exposure, no_key_told, purged, *onboarding.CASES)
 
 
-def main():
-    w = World()
+def run_cases(w, cases):
     failed = 0
     with open(os.path.join(SHARED, "results"), "w", encoding="utf-8") as results:
-        for case in CASES:
+        for case in cases:
             print(f"\n=== {case.__name__}", flush=True)
             begun, reason = time.monotonic(), None
             try:
@@ -543,4 +542,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_cases(World(), CASES))

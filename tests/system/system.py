@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The packages on booted Debian systems: built, put into a repository, and in a Debian 12 and a Debian 13 with systemd
-installed by apt from there, and used as root and as others would (the cases are in inside.py).
+installed by apt from there, and used as root and as others would (the cases are in inside.py). With --life, in a second system each,
+the life of the packages: upgraded from an earlier version, gone back to it, debian/tests (life.py).
 
-usage: system.py [--suite bookworm|trixie] [--keep]
+usage: system.py [--suite bookworm|trixie] [--life] [--earlier COMMIT] [--keep]
 
-Needs root. Prints a table of cases, last a line of JSON; status 0 only if every case passed in each root. --keep leaves what
-the systems wrote below build/system/SUITE-run.
+Needs root. Prints a table of cases, last a line of JSON; status 0 only if every case passed in each root. --earlier, which is --life,
+has the earlier version built from a commit or tag; without it, it is today's under a lower version. --keep leaves what the systems
+wrote below build/system/SUITE-run and SUITE-life.
 """
 import argparse
 import glob
@@ -18,6 +20,7 @@ import sys
 import threading
 import time
 
+import earlier
 import packages
 import roots
 
@@ -26,7 +29,7 @@ BUILD_DIR = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PLACE = os.path.join(BUILD_DIR, "system")
 PACKAGES = ("gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus", "gatehouse-plugin-ble")
 PEERS = ("mosquitto", "mosquitto-clients", "polkitd")
-INSIDE = ("inside.py", "console.py", "onair.py", "onboarding.py", "page.py", "person.py")
+INSIDE = ("inside.py", "console.py", "life.py", "onair.py", "onboarding.py", "page.py", "person.py")
 GETTING_STARTED = os.path.join(ROOT, "doc", "getting-started.md")
 REPOSITORY = "deb [trusted=yes] file:/t/repo ./\n"
 # What a user answers; and so that the plugin is installed by a command of its own.
@@ -38,7 +41,7 @@ After=dbus.socket network.target
 [Service]
 Type=idle
 Environment=HOME=/root DEBIAN_FRONTEND=noninteractive PYTHONDONTWRITEBYTECODE=1
-ExecStart=/usr/bin/python3 /t/inside.py
+ExecStart=/usr/bin/python3 /t/{program}
 ExecStopPost=/bin/systemctl poweroff --no-block
 StandardOutput=file:/t/inside.log
 StandardError=inherit
@@ -51,12 +54,6 @@ apt-get -qq -o Dir::Cache::archives=/t/fetched -o APT::Keep-Downloaded-Packages=
 apt-get -qq install {packages}
 test ! -e /etc/gatehouse/keys/current
 test ! -e /var/lib/gatehouse/vault.db
-"""
-BUILD = """set -e
-apt-get -qq update
-cd /t/src
-apt-get -qq -P nocheck build-dep .
-BUILD_DIR=/t/built python3 tests/system/packages.py deb
 """
 
 
@@ -71,8 +68,8 @@ def readme_commands():
 class System:
     """One release: its root, its packages, its boot."""
 
-    def __init__(self, suite):
-        self.suite = suite
+    def __init__(self, suite, life=False, commit=None):
+        self.suite, self.life, self.commit = suite, life or bool(commit), commit
         self.shared = os.path.join(PLACE, suite + "-run")
         self.cases, self.figures, self.error = [], {}, None
 
@@ -99,7 +96,7 @@ class System:
         if self.suite == roots.own_suite():
             return self.build_here()
         packages.copy_tree(os.path.join(self.shared, "src"))
-        if roots.run("chroot", root, self.shared, "sh", "-c", BUILD, log=self.log("build"), timeout=1800) != 0:
+        if roots.run("chroot", root, self.shared, "sh", "-c", earlier.BUILD, log=self.log("build"), timeout=1800) != 0:
             raise packages.Failed(f"the packages do not build: {roots.tail(self.log('build'))}")
         return sorted(glob.glob(os.path.join(self.shared, "built", "deb", "*.deb")))
 
@@ -108,8 +105,7 @@ class System:
         debs = packages.build(directory)
         findings = packages.look(directory)
         if findings is not None:
-            self.add("lintian", "without errors", begun, "\n".join(f for f in findings if f.startswith("E:")) or None)
-            self.figures["lintian_warnings"] = [f for f in findings if f.startswith("W:")]
+            self.add("lintian", "finds nothing, down to the pedantic", begun, "\n".join(findings) or None)
         return debs
 
     def repository(self, root, debs):
@@ -126,7 +122,33 @@ class System:
             shutil.copy(deb, repo)
         packages.write_index(repo)
 
-    def prepare(self):
+    def earlier(self, root, debs):
+        """The earlier version is in the repository too; the life of a package begins with it."""
+        place = os.path.join(PLACE, f"{self.suite}-earlier")
+        if self.commit:
+            before = earlier.built(self.commit, self.suite, root, place)
+        else:
+            shutil.rmtree(place, ignore_errors=True)
+            before = earlier.repacked(debs, place)
+        for deb in before:
+            shutil.copy(deb, os.path.join(self.shared, "repo"))
+        packages.write_index(os.path.join(self.shared, "repo"))
+        versions = {"earlier": earlier.field(before[0], "Version"), "now": earlier.field(debs[0], "Version")}
+        roots.write(os.path.join(self.shared, "versions"), json.dumps(versions))
+        shutil.rmtree(place, ignore_errors=True)
+
+    def second(self):
+        """Another system with the same repository, for life.py."""
+        first, self.shared = self.shared, os.path.join(PLACE, self.suite + "-life")
+        shutil.rmtree(self.shared, ignore_errors=True)
+        shutil.copytree(first, self.shared, symlinks=True, ignore=shutil.ignore_patterns(
+            "built", "fetched", "src", "overlay", "results", "state", "*.log", "*.wants"))
+        os.makedirs(os.path.join(self.shared, "state"), mode=0o755)
+        for path in ("debian/tests", "tests/peers"):
+            shutil.copytree(os.path.join(ROOT, path), os.path.join(self.shared, "tree", path))
+        self.prepare("life.py")
+
+    def prepare(self, program="inside.py"):
         """What the booted system finds at /t, and the unit that runs the cases."""
         for name in INSIDE:
             shutil.copy(os.path.join(roots.HERE, name), self.shared)
@@ -137,7 +159,7 @@ class System:
             shutil.copy(os.path.join(ROOT, "tests", "integration", name + ".py"), self.shared)
         with open(os.path.join(self.shared, "install"), "w", encoding="utf-8") as f:
             f.write("\n".join(readme_commands()) + "\n")
-        self.file("etc/systemd/system/cases.service", UNIT)
+        self.file("etc/systemd/system/cases.service", UNIT.format(program=program))
         wants = os.path.join(self.shared, "files", "etc/systemd/system/multi-user.target.wants")
         os.makedirs(wants, exist_ok=True)
         os.symlink("../cases.service", os.path.join(wants, "cases.service"))
@@ -168,6 +190,10 @@ class System:
             self.step("a repository of them", self.repository, root, debs)
             self.prepare()
             self.step("the cases, booted", self.boot, root)
+            if self.life:
+                self.step("an earlier version", self.earlier, root, debs)
+                self.second()
+                self.step("the life of the packages, booted", self.boot, root)
         except Exception as e:  # whatever ends a root's run is its result
             self.error = str(e) or repr(e)
 
@@ -192,13 +218,15 @@ class System:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--suite", choices=roots.SUITES, action="append")
+    parser.add_argument("--life", action="store_true")
+    parser.add_argument("--earlier", metavar="COMMIT")
     parser.add_argument("--keep", action="store_true")
     options = parser.parse_args()
     if os.geteuid() != 0:
         print("system.py: booting systems needs root", file=sys.stderr)
         return 2
     begun = time.monotonic()
-    systems = [System(s) for s in options.suite or roots.SUITES]
+    systems = [System(s, options.life, options.earlier) for s in options.suite or roots.SUITES]
     threads = [threading.Thread(target=s.run) for s in systems]
     for t in threads:
         t.start()
@@ -209,7 +237,8 @@ def main():
     held = all(s.passed() for s in systems)
     if held and not options.keep:
         for s in systems:
-            shutil.rmtree(s.shared, ignore_errors=True)
+            for name in ("run", "life"):
+                shutil.rmtree(os.path.join(PLACE, f"{s.suite}-{name}"), ignore_errors=True)
     print(json.dumps({"held": held, "seconds": round(time.monotonic() - begun, 1),
                       "cases": {s.suite: s.results() for s in systems},
                       "figures": {s.suite: s.figures for s in systems}}))
