@@ -78,22 +78,55 @@ static int on_registered(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
-void agent_register(struct hub *h)
+/* What the sensors need of the agent together; NULL: none of them is to be paired. */
+static const char *needed_capability(const struct hub *h)
 {
     const char *capability = NULL;
-    int r;
 
     for (const struct sensor *s = h->sensors; s; s = s->next) {
         if (s->config->pairing == PAIRING_PASSKEY)
-            capability = "KeyboardDisplay";
-        else if (s->config->pairing == PAIRING_JUST_WORKS && !capability)
+            return "KeyboardDisplay";
+        if (s->config->pairing == PAIRING_JUST_WORKS)
             capability = "NoInputNoOutput";
     }
-    if (!capability || h->agent_registered || !h->bluez)
+    return capability;
+}
+
+static bool is_pairing(const struct hub *h)
+{
+    for (const struct sensor *s = h->sensors; s; s = s->next)
+        if (s->link == LINK_PAIRING)
+            return true;
+    return false;
+}
+
+/* BlueZ refuses a second registration. The two calls arrive in this order. */
+static void unregister(struct hub *h)
+{
+    h->agent_call = sd_bus_slot_unref(h->agent_call);
+    (void)sd_bus_call_method_async(h->bus, NULL, "org.bluez", "/org/bluez", "org.bluez.AgentManager1",
+                                   "UnregisterAgent", NULL, NULL, "o", AGENT_PATH);
+    h->agent_capability = NULL;
+}
+
+void agent_register(struct hub *h)
+{
+    const char *capability = needed_capability(h);
+    int r;
+
+    if (!h->bluez || capability == h->agent_capability ||
+        (capability && h->agent_capability && strcmp(capability, h->agent_capability) == 0))
+        return;
+    /* A pairing under way ends with the capability that it began with. */
+    if (h->agent_capability && is_pairing(h))
+        return;
+    if (h->agent_capability)
+        unregister(h);
+    if (!capability)
         return;
     r = h->agent_slot ? 0 : sd_bus_add_object_vtable(h->bus, &h->agent_slot, AGENT_PATH, AGENT_INTERFACE, vtable, h);
     if (r >= 0)
         r = bluez_call(h, &h->agent_call, "/org/bluez", "org.bluez.AgentManager1", "RegisterAgent", CALL_TIMEOUT,
                        on_registered, h, "os", AGENT_PATH, capability);
-    h->agent_registered = r >= 0;
+    h->agent_capability = r >= 0 ? capability : NULL;
 }

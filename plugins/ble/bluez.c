@@ -229,7 +229,7 @@ static void ask_objects(struct hub *h)
 static void forget_all(struct hub *h, const char *why)
 {
     h->bluez = false;
-    h->agent_registered = false;
+    h->agent_capability = NULL;
     h->agent_call = sd_bus_slot_unref(h->agent_call);
     h->objects_call = sd_bus_slot_unref(h->objects_call);
     (void)snprintf(h->problem, sizeof h->problem, "%s", why);

@@ -158,7 +158,7 @@ struct hub {
     char problem[REASON_MAX]; /* why there is no BlueZ */
     uint64_t bus_at;          /* next try */
     sd_bus_slot *objects_call;
-    bool agent_registered;
+    const char *agent_capability; /* as which it is registered; NULL: it is not */
     sd_bus_slot *agent_slot, *agent_call;
     bool objects_due;
 

@@ -266,7 +266,13 @@ class Bluez:
             self.set(m.path, DEVICE, Connected=False, ServicesResolved=False)
 
     def do_RegisterAgent(self, m):
+        if self.pairing_agent and self.pairing_agent[0] == m.fields[SENDER]:
+            return Exception("AlreadyExists")
         self.pairing_agent = (m.fields[SENDER], m.body[0])
+        return None
+
+    def do_UnregisterAgent(self, _):
+        self.pairing_agent = None
 
     def do_Pair(self, m):
         """Asks the agent for the passkey where there is one, and is answered then."""

@@ -270,6 +270,25 @@ def passkeys(bench):
     check("012345" not in room.agent.text() + room.driver.text(), "no passkey in a log")
 
 
+def capabilities(bench):
+    """A sensor with a passkey comes, and goes: the agent is registered anew as what is needed then. BlueZ refuses a second registration."""
+    just_works = {"address": BUTTON, "pairing": "just-works", "points": {"t": dict(GATT_POINTS["t"])}}
+    room = Room(bench, {"box": just_works})
+    def registered():
+        return [call[2][1] for call in room.bluez.called("RegisterAgent")]
+    wait_for("registered", lambda: registered() == ["NoInputNoOutput"])
+    bench.write_device("lock", "ble", points={"t": dict(GATT_POINTS["t"])}, address=TAG, pairing="passkey", passkey="012345", interval="0")
+    bench.ctl("reload")
+    wait_for("registered anew", lambda: registered() == ["NoInputNoOutput", "KeyboardDisplay"])
+    os.unlink(os.path.join(bench.config, "devices.d", "lock.json"))
+    bench.ctl("reload")
+    wait_for("and again", lambda: registered() == ["NoInputNoOutput", "KeyboardDisplay", "NoInputNoOutput"])
+    os.unlink(os.path.join(bench.config, "devices.d", "box.json"))
+    bench.ctl("reload")
+    wait_for("no more", lambda: len(room.bluez.called("UnregisterAgent")) == 3)
+    check(room.bluez.pairing_agent is None and "AlreadyExists" not in room.driver.text(), room.driver.text())
+
+
 def limited(bench):
     """LimitsExceeded, for discovery and for a connection: told, and tried again until it is over."""
     room = Room(bench, {"box": {"address": BUTTON, "points": {"t": dict(GATT_POINTS["t"])}}})
@@ -412,4 +431,4 @@ def mistakes(bench):
 
 
 if __name__ == "__main__":
-    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, passkeys, limited, strangers, scan, added, mistakes)
+    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, passkeys, capabilities, limited, strangers, scan, added, mistakes)
