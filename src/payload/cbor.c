@@ -362,11 +362,26 @@ static int bad(struct parser *c, size_t at)
     return c->failed == -EBADMSG ? error_prefix(c->e, -EBADMSG, "byte %zu", at) : c->failed;
 }
 
+/* libcbor 0.8 hands lengths over as size_t: where that has 32 bits, one of 64 would be cut to what may fit. */
+static void check_length(struct parser *c, const uint8_t *head, size_t n)
+{
+    static const uint8_t zero[4];
+    unsigned major = n >= 9 && (head[0] & 31) == 27 ? head[0] >> 5 : 0;
+
+    if (sizeof(size_t) >= sizeof(uint64_t) || major < 2 || major > 5 || memcmp(head + 1, zero, sizeof(zero)) == 0)
+        return;
+    fail(c, -EBADMSG,
+         major >= 4 ? "an array or map claims more than the message has" : "it ends in the middle of something");
+}
+
 static int parse(struct parser *c, const uint8_t *data, size_t n)
 {
     size_t at = 0;
 
     while (!c->complete) {
+        check_length(c, data + at, n - at);
+        if (c->failed < 0)
+            return bad(c, at);
         struct cbor_decoder_result result = cbor_stream_decode(data + at, n - at, &callbacks, c);
 
         if (result.status == CBOR_DECODER_NEDATA || at == n)
