@@ -154,14 +154,9 @@ def suites(names):
     return [argument for name in names for argument in ("--suite", name)]
 
 
-def run_plain(step, wanted):
-    """What is quick first: who made a slip need not wait for the rest."""
+def run_plain(step, wanted, *arguments):
     build(step, "build")
-    quick, rest = ([s for s in wanted if (s in ("lint", "unit")) == is_quick] for is_quick in (True, False))
-    if quick:
-        meson_test(step, "build", "plain", *suites(quick), "--num-processes", str(2 * CORES))
-    if rest:
-        meson_test(step, "build", "plain", *suites(rest), *WAITING)
+    meson_test(step, "build", "plain", *suites(wanted), *arguments)
 
 
 def run_builds(step):
@@ -271,9 +266,13 @@ def main():
         print(f"run.py: no suite '{unknown[0]}'; there are: {' '.join(SUITES)}", file=sys.stderr)
         return 2
     count, started = Count(), time.monotonic()
-    plain = [s for s in ("lint", "unit", "integration", "prove") if s in wanted]
-    if plain:
-        count.add_all(Step("plain", lambda step: run_plain(step, plain))().count)
+    # Stages, the quick one first: who made a slip need not wait for the rest. Each says how long it took.
+    for stage, members, arguments in (("quick", ("lint", "unit"), ["--num-processes", str(2 * CORES)]),
+                                      ("whole programs", ("integration", "prove"), WAITING)):
+        of_stage = [s for s in members if s in wanted]
+        if of_stage:
+            step = Step(f"{stage} ({', '.join(of_stage)})", lambda step, of=of_stage, more=arguments: run_plain(step, of, *more))
+            count.add_all(step().count)
     # What follows measures no times: it may run side by side, for half of it waits.
     rest = [(name, run) for name, run in (("system", run_system), ("asan", run_asan), ("ble", run_ble), ("builds", run_builds),
                                          ("fuzz", run_fuzz), ("valgrind", run_valgrind))
