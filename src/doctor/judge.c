@@ -2,8 +2,11 @@
 #include "doctor/judge.h"
 
 #include "base/cleanup.h"
+#include "check/local.h"
 
 #include <ctype.h>
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 #define EDIT "sudoedit %s && sudo gatehousectl reload"
@@ -200,12 +203,23 @@ static void judge_session(const struct judged *j, struct findings *f)
         add(f, FINDING_MESSAGES_REFUSED, j, s->last_error, "gatehousectl show %s");
 }
 
+/* The sandbox hides ports from the agent, but not what a driver says that could not open one. */
+static bool port_is_missing(const struct judged *j, char *ret, size_t size)
+{
+    return j->status->sensor_state == SENSOR_FAILED && strstr(j->status->sensor_reason, strerror(ENOENT)) &&
+           j->device->section && check_serial_port(j->device->section, ret, size);
+}
+
 static void judge_sensor(const struct judged *j, struct findings *f)
 {
     const struct device_status *s = j->status;
+    char port[PATH_MAX];
 
     /* A driver that is away is one finding of its own. */
-    if (s->sensor_state != SENSOR_NO_DRIVER && sensor_state_bad(s->sensor_state))
+    if (port_is_missing(j, port, sizeof(port)))
+        finding_mend(f, findings_add(f, FINDING_SERIAL_MISSING, port, "%s: %s", j->device->id, s->sensor_reason),
+                     "ls -l /dev/serial/by-id");
+    else if (s->sensor_state != SENSOR_NO_DRIVER && sensor_state_bad(s->sensor_state))
         add(f, FINDING_SENSOR_FAILED, j, s->sensor_reason[0] ? s->sensor_reason : "its driver does not say why",
             "gatehousectl show %s");
 }

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A serial port that is not plugged in."""
 FINDING = "serial-missing"
-WORDS = ["boiler-1"]
-STATUS = ["sensor-failed", "ttyNOWHERE", "gatehousectl show boiler-1"]
+WORDS = ["boiler-1", "ttyNOWHERE", "is the adapter plugged in?"]
 MEND = "ls -l /dev/serial/by-id"
 
 

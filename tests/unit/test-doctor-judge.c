@@ -201,6 +201,14 @@ static void test_the_rest(void **state)
     g.status.sensor_state = SENSOR_FAILED;
     g.status.sensor_reason = g.status.last_error = "no answer from unit 9";
     expect(&g, FINDING_SENSOR_FAILED, "boiler-1", "show boiler-1");
+    /* A port that is not there has a finding of its own, of which a driver's words tell; another failure of it has not.
+     */
+    g.device.section = (char *)"{\"url\":\"rtu:/dev/ttyUSB7?baud=9600\",\"unit\":1}";
+    expect(&g, FINDING_SENSOR_FAILED, "boiler-1", "gatehousectl show boiler-1");
+    g.status.sensor_reason = g.status.last_error = "there is no such device (No such file or directory)";
+    expect(&g, FINDING_SERIAL_MISSING, "/dev/ttyUSB7", "ls -l /dev/serial/by-id");
+    g.device.section = (char *)"{\"url\":\"tcp://10.0.0.1\",\"unit\":1}";
+    expect(&g, FINDING_SENSOR_FAILED, "boiler-1", "gatehousectl show boiler-1");
     begin(&g); /* a finding of the driver's own */
     g.status.state = DEVICE_NO_DRIVER;
     g.status.sensor_state = SENSOR_NO_DRIVER;
