@@ -276,6 +276,7 @@ static int start(struct agent *a)
         .link = {.runtime_dir = a->options.runtime_dir, .self_naming = a->options.by_hand},
         .paths = {.config_dir = a->options.config_dir, .state_dir = a->options.state_dir},
         .mistakes = &a->mistakes,
+        .plugin_dir = a->options.plugin_dir,
         .registrar_dir = a->options.registrar_dir,
     };
     const struct bus_ops ops = {.ready = on_ready, .name_lost = on_name_lost, .changed = on_changed, .userdata = a};

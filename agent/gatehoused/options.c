@@ -20,7 +20,8 @@ static void usage(FILE *to)
         "  --allow-volatile-state  rotate keys even if what is committed would not outlive a reboot: for demonstrations\n"
         "  --check-config          check the configuration and end: status 0, or 78 with all mistakes\n"
         "  --driver-program FILE   with --check-config: what hosts a plugin (" GATEHOUSE_DRIVER ")\n"
-        "  --plugin-dir DIR        with --check-config: where plugins are (" GATEHOUSE_PLUGIN_DIR ")\n"
+        "  --plugin-dir DIR        where plugins are, of which the agent looks at names and headers only (" GATEHOUSE_PLUGIN_DIR
+        ")\n"
         "  --user NAME             with --check-config, as root: as whom the agent runs (gatehouse)\n"
         "  --verify-vault          open every record of the vault and end\n"
         "  --can-open VAULT        say whether this version can open a vault, which may be in use and is not changed, and end\n"
@@ -176,8 +177,8 @@ static int check_together(const struct options *o)
               stderr);
     else if (o->recover && acts > 0 && !o->restore)
         fputs("gatehoused: --recover goes by itself or with --restore\n", stderr);
-    else if ((o->driver_program || o->plugin_dir || o->user) && !o->check_config)
-        fputs("gatehoused: --driver-program, --plugin-dir and --user go with --check-config only\n", stderr);
+    else if ((o->driver_program || o->user) && !o->check_config)
+        fputs("gatehoused: --driver-program and --user go with --check-config only\n", stderr);
     else if ((o->force || o->backup_keyfile) && !o->restore)
         fprintf(stderr, "gatehoused: %s goes with --restore only\n", o->force ? "--force" : "--backup-keyfile");
     else

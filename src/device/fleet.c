@@ -291,11 +291,12 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
         .config = config_ref(options->config),
         .config_dir = strdup(options->paths.config_dir),
         .registrar_dir = strdup(options->registrar_dir ?: REGISTRAR_DIR),
+        .plugin_dir = strdup(options->plugin_dir ?: GATEHOUSE_PLUGIN_DIR),
         .state_dir = strdup(options->paths.state_dir),
         .started = clock_boottime(),
     };
     f->paths = (struct config_paths){.config_dir = f->config_dir, .state_dir = f->state_dir};
-    if (!f->config_dir || !f->state_dir || !f->registrar_dir)
+    if (!f->config_dir || !f->state_dir || !f->registrar_dir || !f->plugin_dir)
         return -ENOMEM;
     if (options->mistakes)
         mistakes_take(&f->mistakes, options->mistakes);
@@ -375,6 +376,7 @@ struct fleet *fleet_free(struct fleet *f)
     sd_event_unref(f->event);
     free(f->config_dir);
     free(f->registrar_dir);
+    free(f->plugin_dir);
     free(f->state_dir);
     free(f);
     return NULL;
@@ -452,6 +454,11 @@ struct workers *fleet_workers(struct fleet *f)
 struct vault *fleet_vault(struct fleet *f)
 {
     return f->vault;
+}
+
+const char *fleet_plugin_dir(const struct fleet *f)
+{
+    return f->plugin_dir;
 }
 
 size_t fleet_size(const struct fleet *f)

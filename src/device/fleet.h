@@ -28,6 +28,7 @@ struct fleet_options {
     struct link_host_options link;
     struct config_paths paths; /* for reload, AddDevice, RemoveDevice */
     struct mistakes *mistakes; /* what was not loaded; taken. NULL: none */
+    const char *plugin_dir;    /* where drivers find their plugins, to say what they lack */
     const char *registrar_dir; /* where registrars of their own process listen */
 };
 
@@ -73,6 +74,7 @@ struct link_host *fleet_link(struct fleet *f);
 /* The running configuration; another one after a reload. */
 const struct config *fleet_config(const struct fleet *f);
 struct vault *fleet_vault(struct fleet *f);
+const char *fleet_plugin_dir(const struct fleet *f);
 /* For what is local to this machine and may block all the same: files, passwd look-ups. */
 struct workers *fleet_workers(struct fleet *f);
 /* Why the machine's clock is not believed, and what waits for it; "": it is, or nothing waits. Into the buffer. */

@@ -225,7 +225,7 @@ struct fleet {
     struct workers *resolvers; /* name resolution, which may take as long as it likes */
     struct config *config;
     struct profiles profiles; /* of its uplinks, as they were when it was read */
-    char *config_dir, *state_dir, *registrar_dir;
+    char *config_dir, *state_dir, *registrar_dir, *plugin_dir;
     struct config_paths paths;
     struct link_host *link;
     struct spool *spool;

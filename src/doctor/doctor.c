@@ -5,14 +5,18 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/names.h"
+#include "check/elf.h"
 #include "check/findings.h"
 #include "doctor/judge.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define EDIT "sudoedit %s && sudo gatehousectl reload"
 
@@ -51,35 +55,59 @@ static void on_orphan(const char *id, uint64_t samples, void *userdata)
 }
 
 /* By hand plugins may be anywhere, and the directory is not there. */
-static bool is_missing(const char *driver)
+static bool is_missing(const char *directory, const char *path)
 {
+    return access(directory, F_OK) == 0 && access(path, F_OK) < 0 && errno == ENOENT;
+}
+
+/* A name of a package's, which is part of a command. */
+static const char *package_of(const char *driver)
+{
+    return strcmp(driver, "sim") == 0 ? "apt install %sgatehouse-devcloud" : "apt install %sgatehouse-plugin-%s";
+}
+
+/* Why the plugin cannot be loaded, as far as its header tells; NULL: nothing speaks against it. */
+static const char *misfit(const char *path)
+{
+    char own[ELF_HEAD_SIZE], head[ELF_HEAD_SIZE];
+    _cleanup_close_ int self = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    struct stat st;
+    ssize_t n;
+
+    if (self < 0 || fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) ||
+        pread(self, own, sizeof(own), 0) != sizeof(own) || (n = pread(fd, head, sizeof(head), 0)) < 0)
+        return NULL;
+    return elf_misfit(own, head, (size_t)n, (uint64_t)st.st_size);
+}
+
+static void look_at_driver(const char *directory, const struct link_driver *driver, struct findings *f)
+{
+    const char *name = link_driver_name(driver), *said = link_driver_last_error(driver), *unfit;
     char path[PATH_MAX];
 
-    return snprintf(path, sizeof(path), "%s/%s.so", GATEHOUSE_PLUGIN_DIR, driver) < (int)sizeof(path) &&
-           access(GATEHOUSE_PLUGIN_DIR, F_OK) == 0 && access(path, F_OK) < 0 && errno == ENOENT;
+    if (snprintf(path, sizeof(path), "%s/%s.so", directory, name) >= (int)sizeof(path))
+        return;
+    if (is_missing(directory, path))
+        finding_mend(f, findings_add(f, FINDING_DRIVER_MISSING, name, "it is not installed: there is no %s", path),
+                     package_of(name), "", name);
+    else if ((unfit = misfit(path)))
+        finding_mend(f, findings_add(f, FINDING_PLUGIN_ABI, name, "cannot load the plugin %s: %s", path, unfit),
+                     package_of(name), "--reinstall gatehouse ", name);
+    else
+        finding_mend(f,
+                     findings_add(f, FINDING_DRIVER_AWAY, name, "it is not connected%s%s", said[0] ? ": " : "",
+                                  said[0] ? said : ", and was not since the agent started"),
+                     "systemctl restart gatehouse-driver@%s", name);
 }
 
 static void look_at_drivers(struct fleet *fleet, struct findings *f)
 {
     struct link_driver *driver = NULL;
 
-    while ((driver = link_host_next_driver(fleet_link(fleet), driver))) {
-        const char *name = link_driver_name(driver), *said = link_driver_last_error(driver);
-
-        if (link_driver_connected(driver))
-            continue;
-        if (is_missing(name))
-            finding_mend(
-                f,
-                findings_add(f, FINDING_DRIVER_MISSING, name, "it is not installed: there is no %s/%s.so",
-                             GATEHOUSE_PLUGIN_DIR, name),
-                strcmp(name, "sim") == 0 ? "apt install gatehouse-devcloud" : "apt install gatehouse-plugin-%s", name);
-        else
-            finding_mend(f,
-                         findings_add(f, FINDING_DRIVER_AWAY, name, "it is not connected%s%s", said[0] ? ": " : "",
-                                      said[0] ? said : ", and was not since the agent started"),
-                         "systemctl restart gatehouse-driver@%s", name);
-    }
+    while ((driver = link_host_next_driver(fleet_link(fleet), driver)))
+        if (!link_driver_connected(driver))
+            look_at_driver(fleet_plugin_dir(fleet), driver, f);
 }
 
 static void look_at_fleet(struct fleet *fleet, struct findings *f)

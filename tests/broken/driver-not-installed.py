@@ -2,10 +2,10 @@
 """A driver whose plugin is not installed."""
 FINDING = "driver-missing"
 WORDS = ["nobody"]
-STATUS = ["driver-away", "systemctl restart gatehouse-driver@nobody"]
 MEND = "apt install gatehouse-plugin-nobody"
 
 
 def set_up(w):
     w.bench.write_device("boiler-1", "nobody", {"x": {}})
-    w.start()
+    w.plugins()
+    w.start(options=("--plugin-dir", w.bench.path("plugins")))

@@ -2,11 +2,10 @@
 """A plugin that cannot be loaded: it is of another architecture, or cut short."""
 FINDING = "plugin-abi"
 WORDS = ["cannot load the plugin", "broken.so"]
-STATUS = ["driver-away", "systemctl restart gatehouse-driver@broken"]
 MEND = "apt install --reinstall gatehouse gatehouse-plugin-broken"
 
 
 def set_up(w):
     w.bench.write_device("boiler-1", "broken", {"x": {}})
     w.plugin_file("broken", b"\x7fELF")
-    w.start()
+    w.start(options=("--plugin-dir", w.bench.path("plugins")))

@@ -60,12 +60,15 @@ class Broken(Watched):
         self.bench.write_config(f"mqtts://127.0.0.1:{port}", uplink={"profile": "senml-mqtt", "registrar": {"type": "manual"}})
         self.start(key=False, cloud=False)
 
-    def places(self):
+    def plugins(self):
         plugins = self.bench.path("plugins")
         os.makedirs(plugins, exist_ok=True)
         for name in ("sim", "modbus"):
             if not os.path.lexists(os.path.join(plugins, name + ".so")):
                 os.symlink(os.path.join(harness.BUILD_DIR, "plugins", name, name + ".so"), os.path.join(plugins, name + ".so"))
+
+    def places(self):
+        self.plugins()
         return ["--config-dir", self.bench.config, "--state-dir", self.bench.state, "--keyfile", self.bench.keyfile]
 
     def finding(self, name):

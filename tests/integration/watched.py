@@ -12,13 +12,13 @@ class Watched:
         self.notified = Notified(bench)
         self.agent = None
 
-    def start(self, devices=("boiler-1",), drivers=("sim",), key=True, cloud=True):
+    def start(self, devices=("boiler-1",), drivers=("sim",), key=True, cloud=True, options=()):
         """Every device with a key that a cloud has, and an agent and drivers."""
         self.keys = {d: self.bench.new_key() for d in devices}
         self.cloud = self.bench.devcloud([(f"first-{d}", self.keys[d], d) for d in devices])
         if cloud:
             self.bench.write_config(self.cloud.url)
-        self.agent = self.bench.agent(env={"NOTIFY_SOCKET": self.notified.path})
+        self.agent = self.bench.agent(*options, env={"NOTIFY_SOCKET": self.notified.path})
         self.drivers = {d: self.bench.driver(d) for d in drivers}
         for d in devices if key else ():
             self.bench.key_set(d, f"first-{d}", self.keys[d])
