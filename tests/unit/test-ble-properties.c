@@ -99,7 +99,7 @@ static void check_values(const struct vector *v, int result, const struct decode
         if (!is_point_name(one->name) || (one->unit && strlen(one->unit) > 31))
             fail_msg("%s %s: %s is no point", v->format, v->source, one->name);
         if (one->value.type == GATEHOUSE_DOUBLE &&
-            (!isfinite(one->value.d) || signbit(one->value.d + 0.0) != (one->value.d < 0)))
+            (!isfinite(one->value.d) || !!signbit(one->value.d + 0.0) != (one->value.d < 0)))
             fail_msg("%s %s: %s is %g", v->format, v->source, one->name, one->value.d);
         if (one->value.type == GATEHOUSE_STRING && strlen(one->value.s) > FIELD_TEXT_MAX)
             fail_msg("%s %s: %s is too long", v->format, v->source, one->name);
