@@ -275,7 +275,7 @@ exec sleep 600
 @in_namespace
 def asked_at_the_terminal(bench, job):
     """As systemctl does: polkit's agent for terminals is started once a password would do, not for what anybody may, and ended again.
-    Here it is a stand-in, which answers nothing; tests/system types a password to the real one."""
+    Here it is a stand-in, which answers nothing."""
     if not os.path.exists(POLKITD):
         print("skipped: polkitd is not installed")
         return

@@ -514,7 +514,7 @@ def no_key_told(w):
     check("sim-1" in text or "boiler-1" in text, "the journal was looked at")
 
 
-CASES = (installed, quiet, keyfile, first_sample, modbus, serial, bluetooth, calls, stranger, administrator, person.password, confined, rotated, registrar,
+CASES = (installed, quiet, keyfile, first_sample, modbus, serial, bluetooth, calls, stranger, administrator, person.polkit, confined, rotated, registrar,
          driver_killed, watchdog, refused_on_reload, refused_at_start, stopped, same_key, vault_care, no_second_key, removed, log_level,
          executes_nothing_else, exposure, no_key_told, purged, *onboarding.CASES)
 
