@@ -38,6 +38,7 @@ struct uplink_response {
     size_t payload_size;
     bool too_large;    /* the code says that the request is too large (4.13, 0x95) */
     size_t limit;      /* and this how many bytes it may have (Size1); 0: it does not say */
+    const char *words; /* MQTT: the broker's own about a code that fails, quoted; NULL or "": none */
     const char *topic; /* MQTT: of a message that a subscription brings; otherwise NULL */
     /* CoAP only */
     int content_format;    /* -1: none */

@@ -34,6 +34,7 @@ struct connections {
     sd_event_source *renew; /* after a refused message */
     struct backoff refused;
     uint8_t answer;              /* the last to samples or a probe on main that was no "accepted"; 0: it was */
+    char *answer_words;          /* the server's own about it, quoted; NULL: none */
     uint64_t last_authenticated; /* CLOCK_REALTIME; the vault's may be older */
     uint64_t authenticated_next; /* CLOCK_BOOTTIME: before, the vault is not asked again to note it */
     struct {
@@ -101,7 +102,7 @@ void session_refused(struct device *d);
 bool session_awaits_proof(const struct device *d);
 bool session_proving(const struct device *d);
 /* The code of an answer, when it says "accepted" 0: is shown. */
-void session_answered(struct device *d, uint8_t code);
+void session_answered(struct device *d, uint8_t code, const char *words);
 /* The vault learns when its main key was last accepted, as exactly as it is known: before the device goes. */
 void session_keep_authenticated(struct device *d);
 /* Ends all of them, without a word upwards. */
@@ -134,7 +135,7 @@ void probe_set_why(struct device *d, const char *why);
 
 /* Instead of a code of MQTT: acknowledged, and it has not come back. */
 #define PROOF_NOT_HEARD 0xff
-typedef void (*proof_done)(void *userdata, int r, enum profile_verdict verdict, uint8_t code);
+typedef void (*proof_done)(void *userdata, int r, enum profile_verdict verdict, uint8_t code, const char *words);
 /* 0: `done` will be called, once, after which *ret is to be freed; 1: this profile wants none; -errno. r as for
  * uplink_done; 0: the verdict, and the code that it is of. */
 int proof_begin(struct device *d, struct uplink_session *s, proof_done done, void *userdata, struct proof **ret);

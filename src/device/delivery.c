@@ -122,7 +122,7 @@ static bool on_failed(struct device *d, enum pack_failure failure, size_t limit,
     return true;
 }
 
-static void on_proof(void *userdata, int r, enum profile_verdict verdict, uint8_t code)
+static void on_proof(void *userdata, int r, enum profile_verdict verdict, uint8_t code, const char *words)
 {
     struct device *d = userdata;
     struct delivery *delivery = &d->delivery;
@@ -146,7 +146,7 @@ static void prove(struct device *d)
     int r = delivery->proof ? 0 : proof_begin(d, device_session(d), on_proof, d, &delivery->proof);
 
     if (r > 0)
-        on_proof(d, 0, PROFILE_ACCEPTED, 0); /* the session has to do */
+        on_proof(d, 0, PROFILE_ACCEPTED, 0, NULL); /* the session has to do */
     else if (r < 0)
         retry_later(d, 0);
 }
@@ -179,7 +179,7 @@ static bool handle_code(struct device *d, const struct uplink_response *response
         message_code_text(d->uplink->profile, response->code, code);
         return on_failed(d, response->too_large ? PACK_TOO_LARGE : PACK_BAD, response->limit, code);
     case PROFILE_REFUSED:
-        session_answered(d, response->code);
+        session_answered(d, response->code, response->words);
         if (!old)
             session_refused(d);
         break;
@@ -187,7 +187,7 @@ static bool handle_code(struct device *d, const struct uplink_response *response
         /* 4.29 and 5.03 say how long (RFC 8516, RFC 7252 section 5.9.3.4) */
         if (response->code == (4 << 5 | 29) || response->code == (5 << 5 | 3))
             wait = MIN_OF(response->max_age * USEC_PER_SEC, COAP_HOLD_MAX);
-        session_answered(d, response->code);
+        session_answered(d, response->code, response->words);
         break;
     }
     retry_later(d, wait);

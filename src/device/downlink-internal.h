@@ -21,6 +21,7 @@ struct listening {
     struct report *report;  /* of the newest message, until it is sent; NULL: none */
     bool deaf;              /* it cannot be listened to, which has been said */
     uint8_t refused;        /* with this code, on this session; 0: it was not */
+    char *words;            /* ... and with these words of the server's, quoted; NULL: none */
 };
 
 /* A command that was carried out, or is being. */

@@ -193,9 +193,16 @@ static void refusal_words(const struct listening *at, uint8_t code, char *buffer
     if (device_names(d, &names) >= 0)
         (void)profile_source(d->uplink->profile, at->source, &names.profile, &m);
     snprintf(buffer, size,
-             "commands of the cloud cannot be heard: it answers %s%s%s%s to who asks for \"%s\": may this identity "
+             "commands of the cloud cannot be heard: it answers %s%s%s%s%s%s to who asks for \"%s\": may this identity "
              "listen there?",
-             text, coap ? "" : " (", coap ? "" : mqtt_reason_name(code), coap ? "" : ")", m.target ?: "");
+             text, coap ? "" : " (", coap ? "" : mqtt_reason_name(code), coap ? "" : ")", at->words ? " " : "",
+             at->words ?: "", m.target ?: "");
+}
+
+static void refused_with(struct listening *at, const char *words)
+{
+    free(at->words);
+    at->words = words && words[0] ? strdup(words) : NULL;
 }
 
 static bool answered_well(struct listening *at, int r, const struct uplink_response *response)
@@ -208,8 +215,10 @@ static bool answered_well(struct listening *at, int r, const struct uplink_respo
     if (r >= 0 && (coap ? response->code >> 5 == 2 : response->topic != NULL)) {
         at->deaf = false;
         at->refused = 0;
+        refused_with(at, NULL);
     } else if (r >= 0) {
         at->refused = response->code;
+        refused_with(at, response->words);
     }
     if (at->refused != before)
         device_changed(d);
@@ -466,6 +475,7 @@ void downlink_done(struct device *d)
     for (size_t i = 0; i < l->n_listening; i++) {
         sd_event_source_disable_unref(l->listening[i].again);
         report_drop(&l->listening[i]);
+        free(l->listening[i].words);
     }
     for (struct running *run = l->running; run; run = run->next)
         run->downlink = NULL;

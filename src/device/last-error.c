@@ -83,13 +83,15 @@ static const char *of_answer(const struct device *d, char *buffer, size_t size)
     if (device_names(d, &names) >= 0)
         (void)profile_telemetry_target(p, &names.profile, &target);
     message_code_text(p, d->connections.answer, code);
-    snprintf(buffer, size,
-             refused
-                 ? "the key is right, but the server answers %s to messages on \"%s\": may this identity send there, "
-                   "or was it revoked?"
-                 : "the server answers %s to messages on \"%s\", samples wait: is profile %s the right one for it, "
-                   "and is it in order?",
-             code, target ?: p->telemetry.target, p->name);
+    snprintf(
+        buffer, size,
+        refused
+            ? "the key is right, but the server answers %s%s%s to messages on \"%s\": may this identity send there, "
+              "or was it revoked?"
+            : "the server answers %s%s%s to messages on \"%s\", samples wait: is profile %s the right one for it, "
+              "and is it in order?",
+        code, d->connections.answer_words ? " " : "", d->connections.answer_words ?: "", target ?: p->telemetry.target,
+        p->name);
     return buffer;
 }
 

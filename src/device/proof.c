@@ -40,14 +40,14 @@ struct proof *proof_stopped(struct proof *p)
     return proof_free(p);
 }
 
-static void finish(struct proof *p, int r, enum profile_verdict verdict, uint8_t code)
+static void finish(struct proof *p, int r, enum profile_verdict verdict, uint8_t code, const char *words)
 {
     proof_done done = p->done;
     void *userdata = p->userdata;
 
     p->done = NULL;
     if (done)
-        done(userdata, r, verdict, code);
+        done(userdata, r, verdict, code, words);
 }
 
 static void on_answer(int r, const struct uplink_response *response, void *userdata)
@@ -62,13 +62,13 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
         /* The session is gone, and its subscriptions with it. */
         if (r == -ECANCELED)
             p->subscription = NULL;
-        finish(p, r, PROFILE_RETRY, 0);
+        finish(p, r, PROFILE_RETRY, 0, NULL);
         return;
     }
     verdict = profile_verdict(p->device->uplink->profile, response->code);
     p->acknowledged = verdict == PROFILE_ACCEPTED;
     if (!p->timeout || !p->acknowledged)
-        finish(p, 0, verdict, response->code);
+        finish(p, 0, verdict, response->code, response->words);
 }
 
 static void on_message(int r, const struct uplink_response *response, void *userdata)
@@ -76,10 +76,10 @@ static void on_message(int r, const struct uplink_response *response, void *user
     struct proof *p = userdata;
 
     if (r < 0 || !response->topic)
-        finish(p, 0, PROFILE_REFUSED, PROOF_NOT_HEARD);
+        finish(p, 0, PROFILE_REFUSED, PROOF_NOT_HEARD, NULL);
     else if (response->payload_size == p->message.size &&
              (p->message.size == 0 || memcmp(response->payload, p->message.body, p->message.size) == 0))
-        finish(p, 0, PROFILE_ACCEPTED, 0);
+        finish(p, 0, PROFILE_ACCEPTED, 0, NULL);
 }
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
@@ -88,9 +88,9 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 
     /* Acknowledged, and never delivered: not allowed. */
     if (p->acknowledged)
-        finish(p, 0, PROFILE_REFUSED, PROOF_NOT_HEARD);
+        finish(p, 0, PROFILE_REFUSED, PROOF_NOT_HEARD, NULL);
     else
-        finish(p, -ETIMEDOUT, PROFILE_RETRY, 0);
+        finish(p, -ETIMEDOUT, PROFILE_RETRY, 0, NULL);
     return 0;
 }
 

@@ -117,11 +117,14 @@ static void note_authenticated(struct device *d)
     commit_authenticated(d);
 }
 
-void session_answered(struct device *d, uint8_t code)
+void session_answered(struct device *d, uint8_t code, const char *words)
 {
-    if (d->connections.answer == code)
+    words = words ?: "";
+    if (d->connections.answer == code && strcmp(d->connections.answer_words ?: "", words) == 0)
         return;
     d->connections.answer = code;
+    free(d->connections.answer_words);
+    d->connections.answer_words = words[0] ? strdup(words) : NULL;
     d->connections.ops->changed(d);
 }
 
@@ -145,7 +148,7 @@ static void renew_later(struct device *d)
 
 static void note(struct device *d)
 {
-    session_answered(d, 0);
+    session_answered(d, 0, NULL);
     backoff_reset(&d->connections.refused);
     note_authenticated(d);
     d->connections.ops->accepted(d);
@@ -169,7 +172,7 @@ static enum connection_event event_of(const struct connection *c, int r, enum pr
     return CONNECTION_EV_UNPROVED;
 }
 
-static void on_proof(void *userdata, int r, enum profile_verdict verdict, uint8_t code)
+static void on_proof(void *userdata, int r, enum profile_verdict verdict, uint8_t code, const char *said)
 {
     struct connection *c = userdata;
     struct device *d = c->device;
@@ -182,7 +185,7 @@ static void on_proof(void *userdata, int r, enum profile_verdict verdict, uint8_
     if (probe && (r < 0 || verdict != PROFILE_ACCEPTED))
         probe_set_why(d, proof_words(d, r, verdict, code, words, sizeof(words)));
     if (r == 0 && verdict == PROFILE_REFUSED && !probe)
-        session_answered(d, code);
+        session_answered(d, code, said);
     d->connections.probing.local = r;
     connection_event(c, event_of(c, r, verdict));
 }
@@ -489,4 +492,6 @@ void connections_done(struct device *d)
     all->main = connection_free(all->main);
     sd_event_source_disable_unref(all->renew);
     free(all->probing.why);
+    free(d->connections.answer_words);
+    d->connections.answer_words = NULL;
 }

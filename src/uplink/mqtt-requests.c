@@ -26,10 +26,10 @@ static void unlink_call(struct mqtt_call *call)
         c->in_flight--;
 }
 
-static void finish_call(struct mqtt_call *call, int r, uint8_t code)
+static void finish_call(struct mqtt_call *call, int r, uint8_t code, const char *words)
 {
     const struct uplink_response response = {
-        .code = code, .too_large = code == MQTT_TOO_LARGE, .content_format = -1, .observe = -1};
+        .code = code, .words = words, .too_large = code == MQTT_TOO_LARGE, .content_format = -1, .observe = -1};
 
     unlink_call(call);
     if (call->done)
@@ -94,7 +94,7 @@ static int on_failing(sd_event_source *source, void *userdata)
         for (call = c->first; call && !call->ended; call = call->next)
             ;
         if (call)
-            finish_call(call, call->result, call->code);
+            finish_call(call, call->result, call->code, NULL);
     }
     session_leave(&c->session);
     return 0;
@@ -192,7 +192,7 @@ static void cancel_call(struct uplink_call *head)
         call->done = NULL;
         done(-ECANCELED, NULL, call->userdata);
     } else {
-        finish_call(call, -ECANCELED, 0);
+        finish_call(call, -ECANCELED, 0, NULL);
     }
     session_leave(s);
 }
@@ -465,7 +465,7 @@ void mqtt_requests_stop(struct mqtt_session *c)
 {
     c->failing = sd_event_source_disable_unref(c->failing);
     while (c->first)
-        finish_call(c->first, -ECANCELED, 0);
+        finish_call(c->first, -ECANCELED, 0, NULL);
     go_through_early(c, true);
     c->visiting++;
     for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next)
@@ -492,19 +492,19 @@ uint64_t mqtt_requests_deadline(const struct mqtt_session *c)
     return at == USEC_INFINITY ? at : at + MQTT_ANSWER_TIMEOUT;
 }
 
-void mqtt_requests_published(struct mqtt_session *c, int mid, uint8_t reason)
+void mqtt_requests_published(struct mqtt_session *c, int mid, uint8_t reason, const char *words)
 {
     struct mqtt_call *call = c->first;
 
     while (call && call->mid != mid)
         call = call->next;
     if (call)
-        finish_call(call, 0, reason);
+        finish_call(call, 0, reason, words);
 }
 
-void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason)
+void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason, const char *words)
 {
-    const struct uplink_response refusal = {.code = reason, .content_format = -1, .observe = -1};
+    const struct uplink_response refusal = {.code = reason, .words = words, .content_format = -1, .observe = -1};
 
     c->visiting++;
     for (struct mqtt_subscription *sub = c->subscriptions; sub; sub = sub->next) {

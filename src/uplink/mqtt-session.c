@@ -141,12 +141,12 @@ static void drained(struct mqtt_session *c)
         attempt_failed(s, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
 }
 
-static void op_published(void *userdata, int mid, uint8_t reason)
+static void op_published(void *userdata, int mid, uint8_t reason, const char *words)
 {
     struct mqtt_session *c = userdata;
 
     session_enter(&c->session);
-    mqtt_requests_published(c, mid, reason);
+    mqtt_requests_published(c, mid, reason, words);
     if (c->draining_until && c->in_flight == 0)
         drained(c);
     else
@@ -154,12 +154,12 @@ static void op_published(void *userdata, int mid, uint8_t reason)
     session_leave(&c->session);
 }
 
-static void op_subscribed(void *userdata, int mid, uint8_t reason)
+static void op_subscribed(void *userdata, int mid, uint8_t reason, const char *words)
 {
     struct mqtt_session *c = userdata;
 
     session_enter(&c->session);
-    mqtt_requests_subscribed(c, mid, reason);
+    mqtt_requests_subscribed(c, mid, reason, words);
     mqtt_requests_pump(c);
     session_leave(&c->session);
 }

@@ -90,8 +90,8 @@ void mqtt_requests_lost(struct mqtt_session *c);
 /* When what has to be acknowledged next is overdue. */
 uint64_t mqtt_requests_deadline(const struct mqtt_session *c);
 
-void mqtt_requests_published(struct mqtt_session *c, int mid, uint8_t reason);
-void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason);
+void mqtt_requests_published(struct mqtt_session *c, int mid, uint8_t reason, const char *words);
+void mqtt_requests_subscribed(struct mqtt_session *c, int mid, uint8_t reason, const char *words);
 void mqtt_requests_message(struct mqtt_session *c, const char *topic, const void *payload, size_t n);
 /* Sends what may be sent. */
 void mqtt_requests_pump(struct mqtt_session *c);

@@ -63,18 +63,25 @@ static void on_disconnect(struct mosquitto *mosquitto, void *userdata, int reaso
 static void on_publish(struct mosquitto *mosquitto, void *userdata, int mid, int reason, const mosquitto_property *list)
 {
     struct mqtt *m = userdata;
+    char words[MQTT_WORDS_MAX] = "";
 
+    if (MQTT_FAILS(reason))
+        quote_property(list, MQTT_PROP_REASON_STRING, words);
     if (mqtt_is_open(m))
-        m->ops->published(m->userdata, mid, (uint8_t)reason);
+        m->ops->published(m->userdata, mid, (uint8_t)reason, words);
 }
 
 static void on_subscribe(struct mosquitto *mosquitto, void *userdata, int mid, int n, const int *granted,
                          const mosquitto_property *list)
 {
     struct mqtt *m = userdata;
+    uint8_t reason = n > 0 ? (uint8_t)granted[0] : MQTT_RC_UNSPECIFIED;
+    char words[MQTT_WORDS_MAX] = "";
 
+    if (MQTT_FAILS(reason))
+        quote_property(list, MQTT_PROP_REASON_STRING, words);
     if (mqtt_is_open(m))
-        m->ops->subscribed(m->userdata, mid, n > 0 ? (uint8_t)granted[0] : MQTT_RC_UNSPECIFIED);
+        m->ops->subscribed(m->userdata, mid, reason, words);
 }
 
 static void on_message(struct mosquitto *mosquitto, void *userdata, const struct mosquitto_message *message,

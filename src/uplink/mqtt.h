@@ -53,8 +53,9 @@ struct mqtt_ops {
     int (*key)(void *userdata, const char **ret_identity, struct secret **ret_key, struct error *e);
     void (*opened)(void *userdata);
     void (*failed)(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason);
-    void (*published)(void *userdata, int mid, uint8_t reason); /* PUBACK; before version 5 the reason is 0 */
-    void (*subscribed)(void *userdata, int mid, uint8_t reason);
+    /* PUBACK; before version 5 the reason is 0. `words`: the broker's about it, quoted; "": none. */
+    void (*published)(void *userdata, int mid, uint8_t reason, const char *words);
+    void (*subscribed)(void *userdata, int mid, uint8_t reason, const char *words);
     void (*message)(void *userdata, const char *topic, const void *payload, size_t n);
     /* An open connection has ended; `code` of DISCONNECT, 0 if there was none. */
     void (*closed)(void *userdata, enum mqtt_blame blame, uint8_t code, const char *reason);

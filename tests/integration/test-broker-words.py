@@ -62,14 +62,29 @@ def words_of_disconnect(bench, stack, key, broker):
 
 @case
 def a_refused_subscription_is_named(bench, stack, key, broker):
-    broker.suback = lambda topic: 0x87
+    broker.suback, broker.suback_properties = lambda topic: 0x87, text_property(REASON_STRING, EVIL[:100])
     agent = start(bench, broker, key)
-    check_words(bench, "commands of the cloud cannot be heard", "0x87 (", f'"gatehouse/{DEVICE}/command"')
-    agent.wait_text("commands of the cloud cannot be heard: it answers 0x87")
+    check_words(bench, "commands of the cloud cannot be heard", "0x87 (", f'"gatehouse/{DEVICE}/command"',
+                '"over quota until \\xc3\\xa9 \\x22tomorrow\\x22x')
+    agent.wait_text('commands of the cloud cannot be heard: it answers 0x87 (Not authorized) "over quota')
     # Allowed again, it is over with the next session.
     broker.suback = lambda topic: 1
     bench.call(DEVICE, "Disconnect")
     bench.wait_property(DEVICE, "State", "disabled")
+    bench.call(DEVICE, "Connect")
+    bench.wait_property(DEVICE, "LastError", "")
+
+
+@case
+def words_of_puback(bench, stack, key, broker):
+    """Shown while samples are not taken, and over when they are."""
+    broker.publish, broker.puback_properties = lambda client, topic, payload: 0x97, text_property(REASON_STRING, EVIL[:100])
+    start(bench, broker, key)
+    check_words(bench, '0x97 "over quota until \\xc3\\xa9 \\x22tomorrow\\x22x', f'"gatehouse/{DEVICE}/telemetry"')
+    broker.publish, broker.puback_properties = lambda client, topic, payload: 0x87, text_property(REASON_STRING, "no such right")
+    check_words(bench, '0x87 "no such right"', "may this identity send there")
+    broker.publish = lambda client, topic, payload: None
+    bench.call(DEVICE, "Disconnect")
     bench.call(DEVICE, "Connect")
     bench.wait_property(DEVICE, "LastError", "")
 
@@ -87,5 +102,5 @@ def pings_come_within_the_keepalive(bench, stack, key, broker):
 
 
 if __name__ == "__main__":
-    harness.main(words_of_connack, another_server_is_named, words_of_disconnect, a_refused_subscription_is_named,
+    harness.main(words_of_connack, another_server_is_named, words_of_disconnect, a_refused_subscription_is_named, words_of_puback,
                  pings_come_within_the_keepalive, needs=("stunnel",))

@@ -89,7 +89,7 @@ static void listen_to(struct fixture *f, const char *filter)
     struct uplink_subscription *subscription;
 
     assert_int_equal(mqtt_listen(&f->session.session, filter, -1, on_message, f, &subscription), 0);
-    mqtt_requests_subscribed(&f->session, MID, 0);
+    mqtt_requests_subscribed(&f->session, MID, 0, "");
 }
 
 static void arrives(struct fixture *f, const char *topic, unsigned number)
