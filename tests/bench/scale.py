@@ -262,8 +262,8 @@ class Fleet:
         self.start()
         marks, driver = [c.mark() for c in self.clouds], self.bench.driver("sim")
         self.arrived(OPENING, marks)
-        packs = self.packs()
         self.count("on")
+        packs = self.packs()
         self.arrived(OPENING + COUNTED, marks)
         self.count("off")
         requests = self.packs() - packs

@@ -11,7 +11,7 @@ BASH = """
 source {script}
 set -- {words}
 COMP_WORDS=(gatehousectl {words}) COMP_CWORD=$#
-_gatehousectl {program}
+_gatehousectl gatehousectl
 [ ${{#COMPREPLY[@]}} -eq 0 ] || printf '%s\\n' "${{COMPREPLY[@]}}"
 """
 # The builtins of zsh's completion are there only while it completes; here they print.
@@ -19,16 +19,17 @@ ZSH = """
 compadd() {{ print -rl -- ${{(P)@[-1]}} }}
 compset() {{ }}
 _files() {{ print -r -- files: $@ }}
-words=({program} {words}) CURRENT=$#words PREFIX=$words[-1]
+words=(./gatehousectl {words}) CURRENT=$#words PREFIX=$words[-1]
 source {script}
 """
 
 
 def run(shell, template, script, program, words, env, cwd):
-    text = template.format(script=shlex.quote(str(DIRECTORY / script)), program=shlex.quote(program),
+    text = template.format(script=shlex.quote(str(DIRECTORY / script)),
                            words=" ".join(shlex.quote(w) for w in words))
+    path = os.path.dirname(program) + ":" + os.environ["PATH"]
     done = subprocess.run([*shell, "-c", text], capture_output=True, text=True, timeout=120, cwd=cwd,
-                          env=dict(os.environ, **(env or {})))
+                          env={**os.environ, "PATH": path, "LC_ALL": "C.UTF-8", **(env or {})})
     assert not done.stderr, done.stderr
     return [line for line in done.stdout.splitlines() if line]
 

@@ -198,10 +198,14 @@ def root_waits_for_one(bench):
     try:
         before, idle = processor(agent), 0
         agent.send(signal.SIGCONT)
-        while idle < 10:  # it has made what it makes
+
+        def made():
+            nonlocal idle
             used = processor(agent)
             time.sleep(0.02)
             idle = idle + 1 if used > before and processor(agent) - used < 0.004 else 0
+            return idle >= 10
+        wait_for("the agent has made what it makes", made)
         asked.append((root.name, root.send(ROOT, OBJECTS, "GetManagedObjects", "", (), harness.BUS_NAME)))
     finally:
         daemon.send(signal.SIGCONT)

@@ -147,9 +147,13 @@ def changes_are_told_alone(bench):
             c.call(device_path("a"), DEVICE, method)
             wait_for(state, lambda m=since, s=state: any(arguments[1].get("State", {}).get("data") == s for _, arguments in
                                                          bench.monitor.signals("PropertiesChanged", m, path=device_path("a"))))
+        wait_for("its sensor's first word", lambda: any(
+            arguments[1].get("SensorState", {}).get("data") == "ok"
+            for _, arguments in bench.monitor.signals("PropertiesChanged", path=device_path("a"))))
         since = bench.monitor.mark()
         c.call(device_path("a"), DEVICE, "Disconnect")
-        found = one("a", since)
+        wait_for("disabled", lambda: any("State" in names for names in told("a", since)))
+        found = set().union(*told("a", since))
         check("State" in found and not found & {"Id", "Driver", "Uplink", "File", "Address", "MainIdentity", "MainFingerprint",
                                                 "SensorState", "RotationState"}, f"of a device that was disconnected: {found}")
         text = {"device": "new", "uplink": "cloud", "driver": "sim", "sim": {}, "points": {"x": {}}}

@@ -37,7 +37,8 @@ def names_of_the_agent(bench):
 def at_a_terminal(bench):
     sim_bench(bench, ("boiler-1",), connect=False)
     path = harness.program(CTL).rsplit("/", 1)[0]
-    screen = Screen(bench, "--norc", "--noprofile", "-i", program="/bin/bash", PATH=path + ":/usr/bin:/bin", INPUTRC="/dev/null")
+    screen = Screen(bench, "--norc", "--noprofile", "-i", program="/bin/bash", PATH=path + ":/usr/bin:/bin", INPUTRC="/dev/null",
+                    HISTFILE="")
     screen.type(f"source {completing.DIRECTORY}/gatehousectl.bash; echo rea''dy\n")
     screen.wait_text("ready")
     screen.type("gatehousectl sho\t")

@@ -99,7 +99,8 @@ def every_verb_is_as_described(bench):
         document = said(bench, *words, status=3)
         check(words == ["metrics"] or "not running" in document["errors"][0], document)
     called += [["vault restore"], ["vault reset"]]
-    said(bench, "vault", "restore", bench.path("backup"), status=1)
+    document = said(bench, "vault", "restore", bench.path("backup"), status=1)
+    check("gatehoused --restore" in json.dumps(document), document)
     said(bench, "vault", "reset", "--for-image", "--yes", "--keyfile", bench.keyfile, "--state-dir", bench.state)
     verbs = {v["verb"] for v in said(bench, "help")["result"]["verbs"]}
     missing = verbs - {c[0] for c in called}

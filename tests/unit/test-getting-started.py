@@ -5,6 +5,7 @@ shipped. Booted systems run them (tests/system/onboarding.py).
 
 usage: test-getting-started.py BUILD_DIR"""
 import json
+import os
 import pathlib
 import re
 import shlex
@@ -43,7 +44,8 @@ def test_every_indented_command_is_one_of_a_case():
 
 def test_a_shell_can_read_them():
     for name, commands in CASES.items():
-        done = subprocess.run(["bash", "-n"], input="\n".join(commands) + "\n", capture_output=True, text=True)
+        done = subprocess.run(["bash", "-n"], input="\n".join(commands) + "\n", capture_output=True, text=True,
+                              env={**os.environ, "LC_ALL": "C.UTF-8"})
         assert done.returncode == 0 and not done.stderr, f"{name}: {done.stderr}"
 
 

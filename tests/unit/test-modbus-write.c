@@ -22,7 +22,9 @@ static const char *section(const struct server *s)
 {
     static char text[128];
 
-    (void)snprintf(text, sizeof text, "{\"url\": \"tcp://127.0.0.1:%u\", \"unit\": 1, \"interval\": \"1h\"}", s->port);
+    (void)snprintf(text, sizeof text,
+                   "{\"url\": \"tcp://127.0.0.1:%u\", \"unit\": 1, \"interval\": \"1h\", \"timeout\": \"10s\"}",
+                   s->port);
     return text;
 }
 
