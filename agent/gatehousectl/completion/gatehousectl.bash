@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# bash completion of gatehousectl(1): the program itself says what may follow.
+# bash completion of gatehousectl(1): the installed program says what may follow, never one that the line names by a path.
 # shellcheck shell=bash
 
 _gatehousectl() {
@@ -16,7 +16,7 @@ _gatehousectl() {
         [[ $word == *[=:] && $word != --*[=:] ]] && goes_on=yes || goes_on=no
     done
     [ ${#words[@]} -gt 0 ] || words=("")
-    mapfile -t lines < <("$1" __complete "${words[@]}" 2>/dev/null)
+    mapfile -t lines < <(command gatehousectl __complete "${words[@]}" 2>/dev/null)
     kind=${lines[0]%%$'\t'*} before=${lines[0]#*$'\t'}
     word=${words[last]#"$before"}
     [[ $COMP_WORDBREAKS != *=* ]] || before=${before#*=}
