@@ -241,13 +241,16 @@ static int take_boots(struct commit *c)
 
 /* ---- Its end ---- */
 
-static void rows_written(struct commit *c)
+/* -ENOMEM: of some devices not all was taken, and is to be written once more. */
+static int rows_written(struct commit *c)
 {
     struct spool *s = c->spool;
+    int r = 0;
 
     for (size_t i = 0; i < c->n_rows; i++) {
         const struct spool_row row = {c->rows[i].seq, c->rows[i].n, (uint32_t)c->rows[i].size, c->arrived[i]};
         struct spool_device *d = c->of_row[i];
+        bool taken;
 
         s->rate.bytes += row.size + SPOOL_ROW_OVERHEAD;
         s->rate.row_samples += row.n;
@@ -255,13 +258,18 @@ static void rows_written(struct commit *c)
             delete_row(s, row.seq);
             continue;
         }
-        segments_written(&d->segments, &row);
-        if (i + 1 == c->n_rows || c->of_row[i + 1] != d) {
-            unload(d);
-            stored_put(d);
+        taken = segments_written(&d->segments, &row);
+        if (i + 1 < c->n_rows && c->of_row[i + 1] == d)
+            continue;
+        if (!taken) { /* this one, the last, is not if any is not */
+            set_dirty(d->stored, 0);
+            r = error_set(&c->e, -ENOMEM, "cannot keep account of written samples: out of memory");
         }
+        unload(d);
+        stored_put(d);
     }
     enforce(s);
+    return r;
 }
 
 /* Rows that were not written stay as before, and join the next commit. */
@@ -318,16 +326,15 @@ static void on_committed(int r, void *userdata)
     struct commit *c = userdata;
     struct spool *s = c->spool;
     bool care = c->care;
-    struct error e = c->e;
+    struct error e;
 
     s->commit = NULL;
-    if (r >= 0) {
-        disk_works(s);
-        rows_written(c);
-    } else {
+    if (r < 0) {
         rows_failed(c);
         care_failed(c);
-    }
+    } else if ((r = rows_written(c)) >= 0)
+        disk_works(s);
+    e = c->e;
     commit_free(c);
     if (r >= 0 || !s->trouble.failing)
         s->due.cared = care ? clock_boottime() : s->due.cared;
@@ -379,8 +386,10 @@ void commit_now(struct spool *s)
     if (s->commit || s->trouble.damaged || s->state != SPOOL_OPEN)
         return;
     c = calloc(1, sizeof(*c));
-    if (!c)
+    if (!c) {
+        spool_arm(s, s->due.retry_timer, now + SPOOL_RETRY_INTERVAL);
         return;
+    }
     c->spool = s;
     s->due.n_dirty = 0;
     while (r >= 0 && (t = TAILQ_FIRST(&s->due.dirty)) && t->due.dirty_since <= until) {

@@ -60,7 +60,8 @@ bool segments_first_row(const struct segments *g, struct spool_row *ret)
 
 bool segments_rows_empty(const struct segments_rows *t)
 {
-    return t->n_head == 0 && t->rest.count == 0 && t->tail.n == 0 && t->writing == 0 && t->writing_gone == 0;
+    return t->n_head == 0 && t->rest.count == 0 && t->tail.n == 0 && t->writing == 0 && t->writing_gone == 0 &&
+           t->unwanted == 0;
 }
 
 /* Samples of the i-th row of `head` that have not left. */
@@ -273,7 +274,7 @@ enum segments_next segments_next_out(const struct segments *g, struct spool_row 
 void segments_writing(struct segments *g, uint32_t n)
 {
     g->rows->writing = n;
-    g->rows->writing_gone = 0;
+    g->rows->writing_gone = g->rows->unwanted = 0;
     segments_settle(g);
 }
 
@@ -293,7 +294,7 @@ static int head_reserve(struct segments_rows *t)
     return 0;
 }
 
-/* Of the row's samples so many are here. False: there is no memory for that, and they are written once more. */
+/* Of the row's samples so many are here. False: there is no memory for that. */
 static bool row_joins(struct segments *g, const struct spool_row *row, uint32_t left)
 {
     struct segments_rows *t = g->rows;
@@ -315,20 +316,36 @@ static bool row_joins(struct segments *g, const struct spool_row *row, uint32_t 
     return true;
 }
 
-void segments_written(struct segments *g, const struct spool_row *row)
+/* The row is not taken, nor are those behind it. */
+static void row_unwanted(struct segments *g, const struct spool_row *row)
+{
+    struct segments_rows *t = g->rows;
+
+    if (t->unwanted == 0)
+        t->unwanted = t->writing + t->writing_gone;
+    t->unwanted -= row->n;
+    t->writing = t->writing_gone = 0;
+    segments_settle(g);
+    g->account->ops->row_gone(g, row->seq);
+}
+
+bool segments_written(struct segments *g, const struct spool_row *row)
 {
     struct segments_rows *t = g->rows;
     uint32_t gone = MIN_OF(t->writing_gone, row->n), left = row->n - gone;
-    bool joined;
 
+    if (t->unwanted > 0 || (left > 0 && !row_joins(g, row, left))) {
+        row_unwanted(g, row);
+        return false;
+    }
     t->writing_gone -= gone;
     t->writing -= left;
-    joined = left > 0 && row_joins(g, row, left);
     segments_settle(g);
-    if (joined)
+    if (left > 0)
         g->account->ops->passed(g, left);
     else
         g->account->ops->row_gone(g, row->seq);
+    return true;
 }
 
 void segments_write_failed(struct segments *g)

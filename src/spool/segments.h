@@ -51,6 +51,7 @@ struct segments_rows {
     uint32_t in_queue;              /* samples of `head`: the first of the queue */
     uint32_t gone;                  /* samples of the very first row that have left */
     uint32_t writing, writing_gone; /* samples in the commit under way: still here; left meanwhile */
+    uint32_t unwanted;              /* samples of its rows still to be told of, since one found no memory */
     uint64_t bytes;
     struct spool_rows rest;
     struct spool_queue tail;
@@ -110,8 +111,9 @@ bool segments_evict(struct segments *g, bool rows);
 
 /* The next n that are unwritten are on their way. */
 void segments_writing(struct segments *g, uint32_t n);
-/* The next row of those is written. */
-void segments_written(struct segments *g, const struct spool_row *row);
+/* The next row of those is written. False: there is no memory for it, or was none for one before it. All from that one
+ * on are unwritten again, and their rows go: rows hold samples in their order, so none is taken behind a gap. */
+bool segments_written(struct segments *g, const struct spool_row *row);
 /* None of them is. */
 void segments_write_failed(struct segments *g);
 /* At most about so many samples that rows hold too stay in memory. */

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* A spool with a file in a scratch directory, without an event loop: what touches the disk is done at once. Included by
- * the spool's tests, after cmocka.h. */
+/* A spool with a file in a scratch directory. Included by the spool's tests, after cmocka.h. */
 
 #include "scratch-dir.h"
 
@@ -17,6 +16,7 @@
 
 struct scratch {
     char directory[64], path[96];
+    sd_event *event; /* NULL: what touches the disk is done at once */
     struct spool *spool;
     struct spool_settings settings;
     uint8_t boot;
@@ -75,7 +75,8 @@ static inline int scratch_try(struct scratch *x, struct error *e)
                                          .corrupt = scratch_corrupt,
                                          .unreadable = scratch_unreadable,
                                          .unset = scratch_unset};
-    const struct spool_options options = {.path = x->path, .boot = {x->boot}, .ops = &ops, .userdata = x};
+    const struct spool_options options = {
+        .event = x->event, .path = x->path, .boot = {x->boot}, .ops = &ops, .userdata = x};
 
     return spool_new(&x->settings, &options, &x->spool, e);
 }

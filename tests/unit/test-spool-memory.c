@@ -12,24 +12,8 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-#include "spool-scratch.h"
-
-/* The allocations that fail: after so many, so many. */
-static unsigned fail_after, failing;
-
-void *reallocarray(void *p, size_t n, size_t size)
-{
-    size_t total;
-
-    if (fail_after > 0) {
-        fail_after--;
-    } else if (failing > 0) {
-        failing--;
-        errno = ENOMEM;
-        return NULL;
-    }
-    return __builtin_mul_overflow(n, size, &total) ? NULL : realloc(p, total);
-}
+#include "no-memory.h"
+#include "spool-numbers.h"
 
 static struct sample text(uint64_t i)
 {
@@ -161,7 +145,7 @@ static void test_no_memory(void **state)
 {
     static const unsigned many[] = {1, 2, 1000};
 
-    for (unsigned after = 0; after < 12; after++)
+    for (unsigned after = 0; after < 40; after++)
         for (unsigned k = 0; k < ELEMENTSOF(many); k++) {
             int answers[8] = {0}, answered = 0;
             struct scratch x;
@@ -193,6 +177,110 @@ static void test_no_memory(void **state)
         }
 }
 
+/* Somebody who waits until samples are safe. */
+struct awaiting {
+    const struct spool *spool;
+    int answer;
+    uint64_t unsafe; /* when it was told */
+};
+
+static void on_awaited(int r, void *userdata)
+{
+    struct awaiting *a = userdata;
+
+    a->answer = r == 0 ? 1 : r;
+    a->unsafe = a->spool->account.unwritten;
+}
+
+static void run_until_written(struct scratch *x)
+{
+    struct spool *s = x->spool;
+
+    while (s->state != SPOOL_OPEN || s->account.unwritten > 0 || s->commit) {
+        /* By itself: nobody asks for it. */
+        assert_true(s->state != SPOOL_OPEN || s->commit || spool_armed(s->due.retry_timer) ||
+                    spool_armed(s->due.commit_timer));
+        if (spool_armed(s->due.retry_timer))
+            sd_event_source_set_time(s->due.retry_timer, 0);
+        assert_true(sd_event_run(x->event, UINT64_MAX) > 0);
+    }
+}
+
+/* Samples from that number on, in several rows of which one may find no memory when they are written. True if that was
+ * so. */
+static bool put_without_memory(struct scratch *x, unsigned from, size_t n, bool up)
+{
+    struct awaiting waits = {.spool = x->spool};
+    struct sample in[3 * SPOOL_ROW_SAMPLES_MAX];
+    bool failed;
+
+    assert_true(n <= ELEMENTSOF(in));
+    for (unsigned i = 0; i < n; i++)
+        in[i] = number("p", REAL + from + i, from + i);
+    spool_append(spool_device(x->spool, "d"), NOW, in, n, on_awaited, &waits);
+    /* Nobody is refused because this machine is busy. */
+    assert_int_equal(sd_event_source_set_enabled(x->spool->due.wait_timer, SD_EVENT_OFF), 0);
+    while (!x->spool->commit)
+        assert_true(sd_event_run(x->event, UINT64_MAX) > 0);
+    failing = 1;
+    while (x->spool->commit)
+        assert_true(sd_event_run(x->event, UINT64_MAX) > 0);
+    failed = failing == 0;
+    failing = 0;
+    run_until_written(x);
+    /* It is safe when somebody is told so. */
+    assert_int_equal(waits.answer, failed && !up ? -EBUSY : 1);
+    assert_true(waits.answer < 0 || waits.unsafe == 0);
+    assert_int_equal(x->failures, failed);
+    assert_int_equal(x->recoveries, failed);
+    return failed;
+}
+
+/* A device with so many rows, and three more of which one may find no memory: each sample is there once, in order. */
+static bool with_rows(sd_event *event, unsigned rows, bool on_disk_alone, bool up)
+{
+    const unsigned many = 3 * SPOOL_ROW_SAMPLES_MAX;
+    struct scratch x;
+    bool failed;
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    for (unsigned i = 0; on_disk_alone && i < rows; i++)
+        put(&x, "d", i);
+    scratch_kill(&x);
+    x.event = event;
+    scratch_start(&x);
+    run_until_written(&x);
+    spool_line(spool_device(x.spool, "d"), up);
+    for (unsigned i = 0; !on_disk_alone && i < rows; i++) {
+        put(&x, "d", i);
+        run_until_written(&x);
+    }
+    failed = put_without_memory(&x, rows, many, up);
+    scratch_kill(&x);
+    x.event = NULL;
+    scratch_start(&x);
+    assert_int_equal(x.spool->account.queued, rows + many);
+    expect(&x, "d", 0, rows + many);
+    scratch_done(&x);
+    return failed;
+}
+
+/* Rows that find no memory when they are on disk are written once more by themselves, whatever became of those beside
+ * them: behind rows in memory, and behind those that the disk alone has. Lists of both grow at some of the lengths. */
+static void test_no_memory_for_what_is_written(void **state)
+{
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    unsigned in_memory = 0, on_disk = 0;
+
+    assert_int_equal(sd_event_new(&event), 0);
+    for (unsigned rows = 0; rows < 9; rows++)
+        in_memory += with_rows(event, rows, false, rows % 2 == 0);
+    for (unsigned rows = 14; rows < 34; rows++)
+        on_disk += with_rows(event, rows, true, rows % 2 == 0);
+    /* Each of the three. */
+    assert_true(in_memory >= 3 && on_disk >= 3);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -200,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_line_down),
         cmocka_unit_test(test_long_texts),
         cmocka_unit_test(test_no_memory),
+        cmocka_unit_test(test_no_memory_for_what_is_written),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

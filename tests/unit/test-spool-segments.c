@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A device's samples in their places, against a naive model: one array of all samples, each with the place where it is.
- * Random operations; after each the sums of the account are counted anew, and nothing leaves unasked or twice. */
+ * Random operations, part of which find no memory; after each the sums of the account are counted anew, and nothing
+ * leaves unasked or twice. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/limits.h"
+#include "no-memory.h"
 #include "spool/segments.h"
 
 #define DEVICES 3
@@ -46,6 +48,23 @@ static uint32_t any(uint32_t n)
 {
     state = state * 1664525 + 1013904223;
     return (uint32_t)(((uint64_t)state * n) >> 32);
+}
+
+/* Whether the present operation finds no memory at times. */
+static bool scarce;
+static unsigned refusals;
+
+static void memory_fails(void)
+{
+    if (!scarce)
+        return;
+    fail_after = any(3);
+    failing = any(3);
+}
+
+static void memory_is_back(void)
+{
+    fail_after = failing = 0;
 }
 
 static struct model *model_of(const struct segments *g)
@@ -112,7 +131,8 @@ static void sample_leaves(struct model *m, unsigned i, bool dropped)
     m->samples[i].place = m->samples[i].place == WRITING ? GONE_WHILE_WRITING : GONE;
 }
 
-/* What is in memory is a prefix of what is stored, and the rest; each sample is what it was. */
+/* What is in memory is a prefix of what is stored, and the rest; each sample is what it was. The last ones may stand
+ * apart. */
 static void check_queue(const struct model *m)
 {
     const struct segments *g = &m->segments;
@@ -129,6 +149,12 @@ static void check_queue(const struct model *m)
 
         /* What is missing is on disk. */
         assert_int_equal(m->samples[k].place, STORED);
+    }
+    for (uint32_t i = 0; i < m->rows.tail.n; i++) {
+        int k = nth_here(m, (unsigned)g->settled.queued - m->rows.tail.n + i);
+
+        assert_true(k >= 0);
+        assert_int_equal(spool_queue_at(&m->rows.tail, i)->time, k + 1);
     }
 }
 
@@ -182,8 +208,13 @@ static void push(struct model *m)
     r = spool_points_get(&m->segments.points, name, "");
     assert_true(r >= 0);
     e.point = (uint16_t)r;
-    assert_int_equal(segments_push(&m->segments, &e), 0);
-    m->samples[m->n++] = (struct model_sample){.place = QUEUED};
+    memory_fails();
+    r = segments_push(&m->segments, &e);
+    memory_is_back();
+    if (r < 0)
+        assert_true(scarce);
+    else
+        m->samples[m->n++] = (struct model_sample){.place = QUEUED};
 }
 
 static void release(struct model *m)
@@ -200,16 +231,90 @@ static void release(struct model *m)
     assert_int_equal(m->passed - passed, safe ? 0 : 1);
 }
 
+static void unload(struct model *m)
+{
+    memory_fails();
+    segments_unload(&m->segments, MAX_OF(any(40), m->segments.held));
+    memory_is_back();
+}
+
 static void hold(struct model *m)
 {
     m->segments.held = any(m->segments.queue.n + 1);
+}
+
+static void unwritten_again(struct model *m)
+{
+    for (unsigned i = 0; i < m->n; i++)
+        if (m->samples[i].place == WRITING)
+            m->samples[i].place = QUEUED;
+        else if (m->samples[i].place == GONE_WHILE_WRITING)
+            m->samples[i].place = GONE;
+}
+
+/* The first so many on their way are in that row: how many of them are here. */
+static unsigned row_stored(struct model *m, const struct spool_row *row)
+{
+    unsigned here = 0;
+
+    for (unsigned i = 0, k = row->n; k > 0; i++) {
+        struct model_sample *s = &m->samples[i];
+
+        if (s->place != WRITING && s->place != GONE_WHILE_WRITING)
+            continue;
+        here += s->place == WRITING;
+        s->place = s->place == WRITING ? STORED : GONE;
+        s->row = row->seq;
+        k--;
+    }
+    return here;
+}
+
+/* Whoever is told of a row may do this. */
+static void meanwhile(struct model *m)
+{
+    static void (*const operations[])(struct model * m) = {push, release, unload, hold};
+
+    check();
+    if (any(3) == 0)
+        operations[any(ELEMENTSOF(operations))](m);
+    check();
+}
+
+/* Once one row finds no memory, it and all behind it are unwritten again: none of them stays on disk. */
+static void commit_rows(struct model *m, uint32_t left)
+{
+    bool refused = false;
+
+    for (; left > 0; next_row++) {
+        struct spool_row row = {.seq = next_row, .n = 1 + any(left), .size = 10 + any(50), .arrived = 1};
+        uint64_t passed = m->passed;
+        unsigned here = 0;
+        bool taken;
+
+        row_told[next_row] = 1;
+        row_size[next_row] = row.size;
+        memory_fails();
+        taken = segments_written(&m->segments, &row);
+        memory_is_back();
+        assert_true(taken ? !refused : refused || scarce);
+        if (taken)
+            here = row_stored(m, &row);
+        else if (!refused)
+            unwritten_again(m);
+        refused = !taken;
+        assert_int_equal(m->passed - passed, here);
+        assert_int_equal(row_told[next_row], here > 0 ? 1 : 2);
+        left -= row.n;
+        meanwhile(m);
+    }
+    refusals += refused;
 }
 
 /* What is unwritten goes on its way, is written in rows of any length, or is not; some leaves meanwhile. */
 static void commit(struct model *m)
 {
     uint32_t n = segments_unwritten(&m->segments);
-    unsigned left = n, at = 0;
 
     if (n == 0 || next_row + n >= ROWS_MAX)
         return;
@@ -225,63 +330,38 @@ static void commit(struct model *m)
     check();
     if (any(5) == 0) {
         segments_write_failed(&m->segments);
-        for (unsigned i = 0; i < m->n; i++)
-            if (m->samples[i].place == WRITING)
-                m->samples[i].place = QUEUED;
-            else if (m->samples[i].place == GONE_WHILE_WRITING)
-                m->samples[i].place = GONE;
-        return;
-    }
-    while (left > 0) {
-        uint32_t of_row = 1 + any(left), here = 0;
-        struct spool_row row = {.seq = next_row, .n = of_row, .size = 10 + any(50), .arrived = 1};
-        uint64_t passed = m->passed;
-
-        row_told[next_row] = 1;
-        row_size[next_row] = row.size;
-        for (unsigned k = of_row; k > 0; at++) {
-            struct model_sample *s = &m->samples[at];
-
-            if (s->place != WRITING && s->place != GONE_WHILE_WRITING)
-                continue;
-            here += s->place == WRITING;
-            s->place = s->place == WRITING ? STORED : GONE;
-            s->row = next_row;
-            k--;
-        }
-        segments_written(&m->segments, &row);
-        assert_int_equal(m->passed - passed, here);
-        assert_int_equal(row_told[next_row], here > 0 ? 1 : 2);
-        next_row++;
-        left -= of_row;
-    }
-}
-
-static void unload(struct model *m)
-{
-    segments_unload(&m->segments, MAX_OF(any(40), m->segments.held));
+        unwritten_again(m);
+    } else
+        commit_rows(m, n);
 }
 
 static void load(struct model *m)
 {
     struct spool_row row;
-    uint32_t gone, pushed = 0;
-    bool fails = any(6) == 0;
+    uint32_t gone, pushed = 0, wanted = 0;
+    int r = any(6) == 0 ? -EBADMSG : 0, begun;
 
     if (!segments_first_rest(&m->segments, &row, &gone))
         return;
-    assert_int_equal(segments_load_begin(&m->segments), 0);
-    for (unsigned i = 0; i < m->n; i++)
+    memory_fails();
+    begun = segments_load_begin(&m->segments);
+    for (unsigned i = 0; begun >= 0 && i < m->n; i++)
         if (m->samples[i].place == STORED && m->samples[i].row == row.seq) {
             struct entry e = {.type = SAMPLE_INT, .time = i + 1};
 
-            assert_int_equal(segments_load_push(&m->segments, &e), 0);
-            pushed++;
+            wanted++;
+            if (r != -ENOMEM && segments_load_push(&m->segments, &e) >= 0)
+                pushed++;
+            else
+                r = -ENOMEM;
         }
-    assert_int_equal(pushed, row.n - gone);
-    segments_load_end(&m->segments, &row, pushed, fails ? -EBADMSG : 0);
-    if (fails && any(2) == 0) {
-        assert_int_equal(segments_row_unreadable(&m->segments), pushed);
+    memory_is_back();
+    if (begun < 0)
+        return;
+    assert_int_equal(wanted, row.n - gone);
+    segments_load_end(&m->segments, &row, pushed, r);
+    if (r == -EBADMSG && any(2) == 0) {
+        assert_int_equal(segments_row_unreadable(&m->segments), wanted);
         for (unsigned i = 0; i < m->n; i++)
             if (m->samples[i].place == STORED && m->samples[i].row == row.seq)
                 sample_leaves(m, i, true);
@@ -373,6 +453,7 @@ static void run(unsigned seed)
         struct model *m = &models[any(DEVICES)];
 
         m->awaited = any(4) == 0;
+        scarce = any(3) == 0;
         operations[any(ELEMENTSOF(operations))](m);
         check();
         if (any(200) == 0)
@@ -392,6 +473,8 @@ static void test_random_operations_agree_with_a_naive_model(void **unused)
 {
     for (unsigned seed = 0; seed < 300; seed++)
         run(seed);
+    scarce = false;
+    assert_true(refusals > 100);
     account_done(&account);
 }
 
