@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* PropertiesChanged: in rounds (rounds.h), so many of them in one turn of the loop only, so that ten thousand changes
- * hold up nothing. Each carries what has changed since the one before (told.h); the first of a device, all. */
+ * hold up nothing. Each carries what has changed since the one before, or was read meanwhile as another value
+ * (told.h); the first of a device, all. */
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -95,8 +96,9 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
     if (!b->connection)
         return 0;
-    if (b->walks ||
-        bus_congested(b)) { /* what they were told stays true until they have it, and what nobody takes has to wait */
+    /* An answer stays true until it is out, and what nobody takes has to wait. */
+    b->changes_held = managed_shows(b) || bus_congested(b);
+    if (b->changes_held) {
         arm(b, clock_boottime() + WALK_DELAY);
         return 0;
     }
@@ -125,6 +127,7 @@ void changed_reset(struct bus *b)
 {
     rounds_empty(b->rounds);
     told_empty(b->told);
+    b->changes_held = false;
     sd_event_source_set_enabled(b->changed_timer, SD_EVENT_OFF);
 }
 

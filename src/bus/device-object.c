@@ -382,24 +382,60 @@ static int append_property(sd_bus_message *m, const struct device_status *s, siz
     }
 }
 
+/* Of one that is told. */
+static uint64_t hash_of(const struct device_status *s, size_t i)
+{
+    return properties[i].type == 'b' ? *(const bool *)((const uint8_t *)s + properties[i].offset)
+                                     : map_hash_text(text_of(s, i));
+}
+
+/* Its place among those that are told. */
+static size_t told_place(size_t property)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < property; i++)
+        n += properties[i].told;
+    return n;
+}
+
+void device_object_shown(struct bus *b, const char *id, const char *property, const char *text)
+{
+    uint64_t hash = map_hash_text(text ?: "");
+
+    for (size_t i = 0; i < ELEMENTSOF(properties); i++)
+        if (strcmp(properties[i].name, property) == 0)
+            told_shown(b->told, id, told_place(i), &hash, 1);
+}
+
 static int get_property(sd_bus *connection, const char *path, const char *interface, const char *property,
                         sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
+    struct bus *b = sd_bus_slot_get_userdata(sd_bus_get_current_slot(connection));
     struct device_status s;
+    uint64_t hash;
+    size_t i = 0;
 
+    while (i < ELEMENTSOF(properties) && strcmp(properties[i].name, property) != 0)
+        i++;
+    if (i == ELEMENTSOF(properties))
+        return -ENOENT;
     device_status(userdata, &s);
-    for (size_t i = 0; i < ELEMENTSOF(properties); i++)
-        if (strcmp(properties[i].name, property) == 0)
-            return append_property(reply, &s, i, false);
-    return -ENOENT;
+    if (properties[i].told) {
+        hash = hash_of(&s, i);
+        told_shown(b->told, s.id, told_place(i), &hash, 1);
+    }
+    return append_property(reply, &s, i, false);
 }
 
-int device_object_properties(sd_bus_message *m, void *object)
+int device_object_properties(struct bus *b, sd_bus_message *m, void *object)
 {
+    uint64_t hashes[TOLD_PROPERTIES_MAX];
     struct device_status s;
     int r = 0;
 
     device_status(object, &s);
+    told_shown(b->told, s.id, 0, hashes, device_object_hashes(&s, hashes));
     for (size_t i = 0; r >= 0 && i < ELEMENTSOF(properties); i++)
         r = append_property(m, &s, i, true);
     return r;
@@ -411,10 +447,8 @@ size_t device_object_hashes(const struct device_status *s, uint64_t *ret)
 
     static_assert(ELEMENTSOF(properties) <= TOLD_PROPERTIES_MAX, "all have a bit");
     for (size_t i = 0; i < ELEMENTSOF(properties); i++)
-        if (properties[i].type == 'b')
-            ret[n++] = *(const bool *)((const uint8_t *)s + properties[i].offset);
-        else if (properties[i].told)
-            ret[n++] = map_hash_text(text_of(s, i));
+        if (properties[i].told)
+            ret[n++] = hash_of(s, i);
     return n;
 }
 

@@ -34,6 +34,7 @@ struct bus {
     struct subscriber *subscribers;
     struct rounds *rounds; /* of devices with changes not yet signalled */
     struct told *told;     /* what was signalled of each device */
+    bool changes_held;     /* some are due, and had to wait */
     sd_event_source *changed_timer;
     uint64_t mistakes_told;     /* fleet_totals.mistakes_version, as signalled last */
     struct managed_walk *walks; /* answers in the making, the first of them now */
@@ -94,12 +95,14 @@ int device_object_path(const char *id, char **ret_path);
 void job_object_path(const struct job *job, char path[64]);
 
 /* All properties as entries of an a{sv}; the object is a struct device, a struct job. */
-int device_object_properties(sd_bus_message *m, void *object);
+int device_object_properties(struct bus *b, sd_bus_message *m, void *object);
+/* An answer of another method shows this property, a text, of a device. */
+void device_object_shown(struct bus *b, const char *id, const char *property, const char *text);
 /* Hashes of the values of a device that PropertiesChanged may show, at most TOLD_PROPERTIES_MAX; how many. */
 size_t device_object_hashes(const struct device_status *s, uint64_t *ret);
 /* Appends those of them that are in `wanted`, bits 1 << i, as entries of an a{sv}. */
 int device_object_changes(sd_bus_message *m, const struct device_status *s, uint64_t wanted);
-int job_object_properties(sd_bus_message *m, void *object);
+int job_object_properties(struct bus *b, sd_bus_message *m, void *object);
 
 /* One of a{sv}. */
 int job_object_result(sd_bus_message *m, const struct job_result *result);
@@ -117,6 +120,8 @@ void managed_device_gone(struct bus *b);
 void managed_gone(struct bus *b, const char *name);
 /* Whether an answer to this sender is in the making. */
 bool managed_under_way(const struct bus *b, const char *sender);
+/* Whether an answer shows devices already and is not out yet. */
+bool managed_shows(const struct bus *b);
 
 /* changed.c */
 int changed_init(struct bus *b);

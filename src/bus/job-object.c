@@ -149,7 +149,7 @@ static int get_results(sd_bus *connection, const char *path, const char *interfa
     return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-int job_object_properties(sd_bus_message *m, void *object)
+int job_object_properties(struct bus *b, sd_bus_message *m, void *object)
 {
     const struct job *job = object;
 

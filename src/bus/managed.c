@@ -3,9 +3,10 @@
  * turn of the loop: ten thousand devices at once would keep every session waiting. sd-bus has answers of its own, made
  * in one go, so the calls are taken before they get there.
  *
- * What GetManagedObjects answers is one state: PropertiesChanged of devices wait until the answers under way are out
- * (changed.c), and with a device that goes an answer begins anew. One that comes is told of by InterfacesAdded, as
- * always. */
+ * What GetManagedObjects answers is one state: PropertiesChanged of devices wait until the answers that are begun are
+ * out (changed.c), and with a device that goes an answer begins anew. One that comes is told of by InterfacesAdded, as
+ * always. Signals that had to wait go before any answer to others than root that is not begun: users who always have
+ * calls waiting would keep them from everybody. */
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -58,7 +59,7 @@ static int append_standard(sd_bus_message *m)
 
 /* One object of one interface of ours, whose properties `properties` appends. */
 static int append_object(sd_bus_message *m, const char *path, const char *interface,
-                         int (*properties)(sd_bus_message *m, void *object), void *object)
+                         int (*properties)(struct bus *b, sd_bus_message *m, void *object), struct bus *b, void *object)
 {
     int r = sd_bus_message_open_container(m, 'e', "oa{sa{sv}}");
 
@@ -75,18 +76,18 @@ static int append_object(sd_bus_message *m, const char *path, const char *interf
     if (r >= 0)
         r = sd_bus_message_open_container(m, 'a', "{sv}");
     if (r >= 0)
-        r = properties(m, object);
+        r = properties(b, m, object);
     for (int i = 0; r >= 0 && i < 4; i++)
         r = sd_bus_message_close_container(m);
     return r;
 }
 
-static int append_device(sd_bus_message *m, struct device *d)
+static int append_device(struct bus *b, sd_bus_message *m, struct device *d)
 {
     _cleanup_free_ char *path = NULL;
     int r = device_object_path(device_id(d), &path);
 
-    return r < 0 ? r : append_object(m, path, BUS_INTERFACE_DEVICE, device_object_properties, d);
+    return r < 0 ? r : append_object(m, path, BUS_INTERFACE_DEVICE, device_object_properties, b, d);
 }
 
 static int append_jobs(struct bus *b, sd_bus_message *m)
@@ -97,7 +98,7 @@ static int append_jobs(struct bus *b, sd_bus_message *m)
         char path[64];
 
         job_object_path(job, path);
-        r = append_object(m, path, BUS_INTERFACE_JOB, job_object_properties, job);
+        r = append_object(m, path, BUS_INTERFACE_JOB, job_object_properties, b, job);
     }
     return r;
 }
@@ -110,7 +111,7 @@ static int append_objects(struct bus *b, struct managed_walk *w)
     int r = 0;
 
     for (int i = 0; r >= 0 && d && i < MANAGED_OBJECTS_PER_TURN; i++) {
-        r = append_device(w->reply, d);
+        r = append_device(b, w->reply, d);
         last = d;
         d = fleet_next(b->fleet, device_id(d));
     }
@@ -201,7 +202,7 @@ static int on_turn(sd_event_source *source, void *userdata)
 
     if (!w)
         return 0;
-    if (!w->user->unbounded && !door_has_room(b)) {
+    if (!w->user->unbounded && (!door_has_room(b) || (!w->reply && b->changes_held))) {
         wait_for_room(b);
         return 0;
     }
@@ -227,6 +228,14 @@ bool managed_under_way(const struct bus *b, const char *sender)
 {
     for (const struct managed_walk *w = b->walks; w; w = w->next)
         if (is_of(w, sender))
+            return true;
+    return false;
+}
+
+bool managed_shows(const struct bus *b)
+{
+    for (const struct managed_walk *w = b->walks; w; w = w->next)
+        if (w->job == 0 && w->reply)
             return true;
     return false;
 }

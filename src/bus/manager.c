@@ -26,27 +26,33 @@ static int take_list_option(sd_bus_message *m, const char *key, const char *sign
     return -ENOENT;
 }
 
-static int append_device(sd_bus_message *reply, struct device *d)
+static int append_device(struct bus *b, sd_bus_message *reply, struct device *d)
 {
     _cleanup_free_ char *path = NULL;
     int r = device_object_path(device_id(d), &path);
 
+    device_object_shown(b, device_id(d), "Driver", device_driver(d));
+    device_object_shown(b, device_id(d), "Uplink", device_uplink(d));
+    device_object_shown(b, device_id(d), "State", device_state_name(device_state(d)));
     return r < 0 ? r
                  : sd_bus_message_append(reply, "(sosss)", device_id(d), path, device_driver(d), device_uplink(d),
                                          device_state_name(device_state(d)));
 }
 
-static int append_sensor(sd_bus_message *reply, struct device *d)
+static int append_sensor(struct bus *b, sd_bus_message *reply, struct device *d)
 {
-    char reason[ERROR_TEXT_MAX];
+    char buffer[ERROR_TEXT_MAX];
+    const char *state = sensor_state_name(device_sensor_state(d));
+    const char *reason = device_sensor_reason(d, buffer, sizeof(buffer));
 
-    return sd_bus_message_append(reply, "(sss)", device_id(d), sensor_state_name(device_sensor_state(d)),
-                                 device_sensor_reason(d, reason, sizeof(reason)));
+    device_object_shown(b, device_id(d), "SensorState", state);
+    device_object_shown(b, device_id(d), "SensorReason", reason);
+    return sd_bus_message_append(reply, "(sss)", device_id(d), state, reason);
 }
 
 /* A page of devices, a row each. */
 static int reply_page(sd_bus_message *m, struct bus *b, const char *row,
-                      int (*append)(sd_bus_message *reply, struct device *d), sd_bus_error *error)
+                      int (*append)(struct bus *b, sd_bus_message *reply, struct device *d), sd_bus_error *error)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
     struct list_options options = {.limit = LIST_DEVICES_MAX};
@@ -63,7 +69,7 @@ static int reply_page(sd_bus_message *m, struct bus *b, const char *row,
         r = sd_bus_message_open_container(reply, 'a', row);
     d = fleet_next(b->fleet, options.after);
     for (uint32_t i = 0; r >= 0 && d && i < options.limit; i++) {
-        r = append(reply, d);
+        r = append(b, reply, d);
         d = fleet_next(b->fleet, device_id(d));
     }
     if (r >= 0)

@@ -9,6 +9,7 @@
 struct entry {
     struct map_node by_id;
     char *id;
+    uint64_t shown; /* bits of those that were read since, and were not as signalled */
     size_t n;
     uint64_t hashes[];
 };
@@ -68,11 +69,23 @@ uint64_t told_update(struct told *t, const char *id, const uint64_t *hashes, siz
     for (size_t i = 0; i < n; i++)
         if (!entry || entry->hashes[i] != hashes[i])
             changed |= UINT64_C(1) << i;
-    if (entry)
+    if (entry) {
+        changed |= entry->shown;
+        entry->shown = 0;
         memcpy(entry->hashes, hashes, n * sizeof(*hashes));
-    else
+    } else {
         add(t, id, hashes, n);
+    }
     return changed;
+}
+
+void told_shown(struct told *t, const char *id, size_t first, const uint64_t *hashes, size_t n)
+{
+    struct entry *entry = find(t, id);
+
+    for (size_t i = 0; entry && i < n && first + i < entry->n; i++)
+        if (entry->hashes[first + i] != hashes[i])
+            entry->shown |= UINT64_C(1) << (first + i);
 }
 
 void told_forget(struct told *t, const char *id)

@@ -69,6 +69,28 @@ static void test_another_number_of_them(void **state)
     assert_true(told_update(t, "a", hashes, TOLD_PROPERTIES_MAX) == 0);
 }
 
+/* Who has read another value in between has to hear of the old one again, and only of that. */
+static void test_what_was_read_in_between_is_told(void **state)
+{
+    _cleanup_(told_freep) struct told *t = told_new();
+    const uint64_t same[] = {1, 2, 3}, other[] = {1, 5, 3}, last[] = {6};
+
+    told_shown(t, "a", 0, other, 3); /* nothing was told yet */
+    assert_true(update(t, "a", 1, 2, 3) == 7);
+    told_shown(t, "a", 0, same, 3);
+    assert_true(update(t, "a", 1, 2, 3) == 0);
+    told_shown(t, "a", 0, other, 3);
+    told_shown(t, "b", 0, other, 3);
+    told_shown(t, "a", 0, same, 3); /* by somebody else: the first one knows nothing of it */
+    assert_true(update(t, "a", 1, 2, 3) == 2);
+    assert_true(update(t, "a", 1, 2, 3) == 0);
+    told_shown(t, "a", 2, last, 1);
+    assert_true(update(t, "a", 4, 2, 3) == 5);
+    assert_true(update(t, "a", 4, 2, 3) == 0);
+    told_shown(t, "a", 3, last, 1); /* there is none */
+    assert_true(update(t, "a", 4, 2, 3) == 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -76,6 +98,7 @@ int main(void)
         cmocka_unit_test(test_each_object_by_itself),
         cmocka_unit_test(test_forgotten_is_told_whole),
         cmocka_unit_test(test_another_number_of_them),
+        cmocka_unit_test(test_what_was_read_in_between_is_told),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
