@@ -184,6 +184,9 @@ def samples_go_to_who_asked(bench):
         one.signals.clear()
         check({s[0] for s in one.wait_signals(5, "Sample")} == {"a"}, "a new subscription replaces the old")
         one.call(ROOT, MANAGER, "Unsubscribe")
+        wait_for("its answer in the monitor: with it, all samples before it", lambda: [
+            answer for call in bench.monitor.messages(type="method_call", member="Unsubscribe", sender=one.name)
+            for answer in bench.monitor.messages(type="method_return", destination=one.name, reply_cookie=call["cookie"])])
         since = bench.monitor.mark()
         all_.wait_signals(len([s for s in all_.signals if s.member == "Sample"]) + 10, "Sample")
         check(not bench.monitor.messages(since, type="signal", member="Sample", destination=one.name), "unsubscribed")
