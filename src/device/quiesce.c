@@ -18,6 +18,9 @@ struct quiesce {
     sd_event_source *timer;
     uint64_t until;   /* CLOCK_BOOTTIME */
     uint64_t give_up; /* when the job fails */
+    /* Marks of what was open when the job began; what comes while it lasts is confirmed only once it is durable. */
+    struct vault_handed vault;
+    uint64_t spool;
 };
 
 bool quiesce_holds(const struct fleet *f)
@@ -79,7 +82,7 @@ static void look(struct quiesce *q)
 
     if (!q->job)
         return;
-    if (vault_settled(f->vault) && spool_settled(f->spool)) {
+    if (vault_settled(f->vault, &q->vault) && spool_settled(f->spool, q->spool)) {
         note_rotations(q);
         log_notice(NULL, "quiesced: what was open is durable; the power may go");
         finish(q, JOB_DONE);
@@ -128,8 +131,15 @@ static int begin(struct fleet *f)
     q->fleet = f;
     f->quiesce = q;
     spooling_follow(f);
-    sensor_keys_flush(f->sensor_keys);
     return 0;
+}
+
+/* From here on the job waits for all that is open. */
+static void settle(struct quiesce *q)
+{
+    sensor_keys_flush(q->fleet->sensor_keys);
+    q->vault = vault_handed(q->fleet->vault);
+    q->spool = spool_settle(q->fleet->spool);
 }
 
 int fleet_quiesce(struct fleet *f, uint64_t duration, struct job **ret_job, struct error *e)
@@ -158,6 +168,8 @@ int fleet_quiesce(struct fleet *f, uint64_t duration, struct job **ret_job, stru
     }
     job->cancel = on_cancel;
     job->cancel_userdata = f;
+    if (!f->quiesce->job)
+        settle(f->quiesce);
     f->quiesce->job = job;
     f->quiesce->until = clock_boottime() + duration;
     f->quiesce->give_up = MIN_OF(f->quiesce->until, clock_boottime() + QUIESCE_WAIT_MAX);

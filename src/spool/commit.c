@@ -25,6 +25,7 @@ struct commit {
     size_t n_removed;
     struct spool_rejected *rejected;
     bool care;
+    uint64_t settles; /* with it this generation is on disk whole */
     struct error e;
 };
 
@@ -332,8 +333,10 @@ static void on_committed(int r, void *userdata)
     if (r < 0) {
         rows_failed(c);
         care_failed(c);
-    } else if ((r = rows_written(c)) >= 0)
+    } else if ((r = rows_written(c)) >= 0) {
         disk_works(s);
+        s->due.settled = c->settles;
+    }
     e = c->e;
     commit_free(c);
     if (r >= 0 || !s->trouble.failing)
@@ -347,7 +350,9 @@ static void on_committed(int r, void *userdata)
     if (s->state != SPOOL_OPEN)
         return;
     load_next(s);
-    if (r >= 0 && !TAILQ_EMPTY(&s->due.dirty))
+    if (r >= 0 && is_unsettled(s))
+        commit_soon(s, 0);
+    else if (r >= 0 && !TAILQ_EMPTY(&s->due.dirty))
         commit_soon(s, s->due.n_dirty >= SPOOL_COMMIT_SAMPLES ? 0 : next_turn(s));
     if (r >= 0 && s->options.event && care_wanted(s))
         want_care(s, false);
@@ -391,7 +396,10 @@ void commit_now(struct spool *s)
         return;
     }
     c->spool = s;
+    c->settles = s->due.asked;
     s->due.n_dirty = 0;
+    if (is_unsettled(s) && writes(s))
+        r = everything_dirty(s);
     while (r >= 0 && (t = TAILQ_FIRST(&s->due.dirty)) && t->due.dirty_since <= until) {
         struct spool_device *d = t->device;
 
@@ -414,6 +422,7 @@ void commit_now(struct spool *s)
         return;
     }
     if (c->n_rows == 0 && !c->care && c->changes.n_boots == 0) {
+        s->due.settled = c->settles;
         commit_free(c);
         if (!TAILQ_EMPTY(&s->due.dirty))
             spool_arm(s, s->due.commit_timer, now + next_turn(s));

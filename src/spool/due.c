@@ -151,19 +151,34 @@ void spool_tick(struct spool *s, uint64_t now)
         spool_arm(s, s->due.age_timer, (second + 1) * USEC_PER_SEC);
 }
 
-void write_everything(struct spool *s)
+int everything_dirty(struct spool *s)
 {
-    if (s->commit || spool_armed(s->due.retry_timer) || s->state != SPOOL_OPEN)
-        return;
-    s->due.n_dirty = 0;
+    int r = 0;
+
     for (size_t i = 0; i < s->account.n_heap; i++)
         if (segments_unwritten(s->account.heap[i]) > 0) {
             struct stored *t = stored_get(device_of(s->account.heap[i]));
 
             if (t)
                 set_dirty(t, 0);
+            else
+                r = -ENOMEM;
         }
+    return r;
+}
+
+void write_everything(struct spool *s)
+{
+    if (s->commit || spool_armed(s->due.retry_timer) || s->state != SPOOL_OPEN)
+        return;
+    s->due.n_dirty = 0;
+    (void)everything_dirty(s);
     s->due.commit(s);
+}
+
+bool is_unsettled(const struct spool *s)
+{
+    return s->due.settled < s->due.asked;
 }
 
 void want_care(struct spool *s, bool now)
@@ -250,7 +265,8 @@ void forget_lists(struct stored *t)
 /* Whether a commit takes what has only just come, too: else a cloud may be faster. */
 bool all_now(const struct spool *s)
 {
-    return !s->options.event || s->stopping || s->trouble.failing || s->due.n_dirty >= SPOOL_COMMIT_SAMPLES;
+    return !s->options.event || s->stopping || s->trouble.failing || is_unsettled(s) ||
+           s->due.n_dirty >= SPOOL_COMMIT_SAMPLES;
 }
 
 /* How long until the next commit is due. */

@@ -46,8 +46,9 @@ struct leaving {
 struct due {
     void (*commit)(struct spool *s); /* now */
     struct stored_list dirty, care;
-    uint64_t n_dirty; /* samples that wait for the next commit, about */
-    uint64_t cared;   /* CLOCK_BOOTTIME */
+    uint64_t n_dirty;        /* samples that wait for the next commit, about */
+    uint64_t cared;          /* CLOCK_BOOTTIME */
+    uint64_t asked, settled; /* generations: the last that was asked for, the last that is on disk whole */
     struct leaving leaving;
     struct age_wheel ages;
     sd_event_source *commit_timer, *age_timer, *care_timer, *retry_timer, *wait_timer;
@@ -83,6 +84,10 @@ void remove_device(struct spool *s, uint32_t number);
 void count_dropped(struct spool_device *d, uint64_t n);
 /* All that no commit has taken is to be written now. */
 void write_everything(struct spool *s);
+/* All that no commit has taken goes into the next one. -ENOMEM: part of it does not. */
+int everything_dirty(struct spool *s);
+/* A generation is asked for, and not all of it is on disk. */
+bool is_unsettled(const struct spool *s);
 void leaving_done(struct leaving *l);
 /* Ages: what timers would do by `now`; for tests without an event loop too. */
 void spool_tick(struct spool *s, uint64_t now);

@@ -287,6 +287,8 @@ static void opened(struct spool *s)
     say_more_of_all(s);
     if (s->due.leaving.n_rows > 0 || s->due.leaving.n_devices > 0)
         want_care(s, false);
+    if (is_unsettled(s))
+        commit_soon(s, 0);
 }
 
 static void on_rows(int r, void *userdata)

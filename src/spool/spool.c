@@ -242,9 +242,17 @@ int spool_flush(struct spool *s, struct error *e)
                      s->trouble.last.text);
 }
 
-bool spool_settled(const struct spool *s)
+uint64_t spool_settle(struct spool *s)
 {
-    return !writes(s) || (s->state == SPOOL_OPEN && !s->commit && !s->trouble.failing && s->account.unwritten == 0);
+    s->due.asked++;
+    if (!spool_armed(s->due.retry_timer))
+        commit_now(s);
+    return s->due.asked;
+}
+
+bool spool_settled(const struct spool *s, uint64_t generation)
+{
+    return !writes(s) || s->due.settled >= generation;
 }
 
 /* ---- Samples ---- */

@@ -98,8 +98,11 @@ int spool_set(struct spool *s, const struct spool_settings *settings, struct err
 /* The end: writes all that is not on disk yet, unless in memory only, and waits for it. 0 or why it could not be. */
 int spool_flush(struct spool *s, struct error *e);
 
-/* Whether all that is to be on disk is there; with SPOOL_ALWAYS that comes by itself. */
-bool spool_settled(const struct spool *s);
+/* Has all that came before this call written, unless in memory only, and returns its generation. What comes afterwards
+ * belongs to the next one, so that under a steady flow of samples a generation is on disk at some time. */
+uint64_t spool_settle(struct spool *s);
+/* Whether all of that generation is on disk, or has left. */
+bool spool_settled(const struct spool *s, uint64_t generation);
 
 /* From now on CLOCK_REALTIME = CLOCK_BOOTTIME + offset: stamps what waits for it, and what comes with boot times. A
  * later call is for what comes after it: what has been stamped stays as it is. `sure`: this machine's clock is

@@ -163,12 +163,12 @@ static int batch_apply(struct vault_batch *b)
     v->commits.batch = NULL;
     b->applied = true;
     if (b->rekey) {
-        v->commits.pending--;
+        v->commits.ended.rekeys++;
         first = b->r;
         rekey_end(b->rekey, b->r, &b->error);
     }
     for (struct vault_change *c; (c = commit_queue_pop(&b->changes));) {
-        v->commits.pending--;
+        v->commits.ended.changes++;
         if (first == 0)
             first = c->failed;
         if (c->done)
@@ -293,7 +293,7 @@ int vault_commit(struct vault *vault, struct vault_change *c, vault_done_fn *don
     c->done = done;
     c->userdata = userdata;
     commit_queue_push(&vault->commits.waiting, c);
-    vault->commits.pending++;
+    vault->commits.handed.changes++;
     commit_schedule(vault);
     return 0;
 }
@@ -306,7 +306,9 @@ void vault_change_leave(struct vault_change *c)
 
 size_t vault_pending(const struct vault *vault)
 {
-    return vault->commits.pending;
+    const struct commits *c = &vault->commits;
+
+    return (size_t)(c->handed.changes - c->ended.changes + c->handed.rekeys - c->ended.rekeys);
 }
 
 /* Waits for the batch on the worker and takes its result here; the worker's own answer then only frees it. */
@@ -334,9 +336,16 @@ static int run_here(struct vault *v)
     return r;
 }
 
-bool vault_settled(const struct vault *vault)
+struct vault_handed vault_handed(const struct vault *vault)
 {
-    return !vault->commits.batch && !vault->commits.waiting.first && !vault->rekey;
+    return vault->commits.handed;
+}
+
+bool vault_settled(const struct vault *vault, const struct vault_handed *handed)
+{
+    const struct vault_handed *ended = &vault->commits.ended;
+
+    return ended->changes >= handed->changes && ended->rekeys >= handed->rekeys;
 }
 
 int vault_flush(struct vault *vault)

@@ -41,11 +41,11 @@ struct seals {
 /* Changes on their way into the file. */
 struct commits {
     struct queue waiting;
-    size_t pending;
-    struct vault_batch *batch; /* the one on the worker */
-    sd_event_source *start;    /* begins a batch at the end of the loop turn */
-    sd_event_source *gathered; /* begins it at the latest */
-    size_t gather_changes;     /* that are worth a batch */
+    struct vault_handed handed, ended; /* `ended`: durable, or failed, and answered next */
+    struct vault_batch *batch;         /* the one on the worker */
+    sd_event_source *start;            /* begins a batch at the end of the loop turn */
+    sd_event_source *gathered;         /* begins it at the latest */
+    size_t gather_changes;             /* that are worth a batch */
     uint64_t gather_delay;
     bool checkpoint_due;
 };

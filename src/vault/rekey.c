@@ -258,7 +258,7 @@ static void begin(struct rekey *k, vault_done_fn *done, void *userdata)
     k->done = done;
     k->userdata = userdata;
     v->rekey = k;
-    v->commits.pending++;
+    v->commits.handed.rekeys++;
     commit_schedule(v);
 }
 

@@ -203,8 +203,13 @@ void vault_gather(struct vault *vault, size_t changes, uint64_t delay);
 size_t vault_pending(const struct vault *vault);
 /* Commits all that is queued and calls each `done`; blocks: for the shutdown. The first failure is returned. */
 int vault_flush(struct vault *vault);
-/* Whether nothing is open: every change handed over is durable, or has failed. */
-bool vault_settled(const struct vault *vault);
+/* All that has been handed over by now. */
+struct vault_handed {
+    uint64_t changes, rekeys; /* each kind ends in its order; a rekey overtakes changes */
+};
+struct vault_handed vault_handed(const struct vault *vault);
+/* Whether all of that is durable, or has failed, whatever was handed over since. */
+bool vault_settled(const struct vault *vault, const struct vault_handed *handed);
 
 /* ── Rekeying ── */
 
