@@ -42,27 +42,34 @@ static void drop(struct jobs *jobs, struct job **link)
     job_free(job);
 }
 
-/* Drops finished jobs that are too old or too many, and sets the timer for the next one to go. */
+/* The job that finished first; of several at once, the one with the lowest number. */
+static struct job **oldest_finished(struct jobs *jobs, size_t *ret_finished)
+{
+    struct job **oldest = NULL;
+
+    *ret_finished = 0;
+    for (struct job **link = &jobs->first; *link; link = &(*link)->next) {
+        if ((*link)->state == JOB_RUNNING)
+            continue;
+        ++*ret_finished;
+        if (!oldest || (*link)->finished < (*oldest)->finished)
+            oldest = link;
+    }
+    return oldest;
+}
+
+/* Drops finished jobs that are too old or too many, and sets the timer for the next one to go. A job that has just
+ * finished is not among them, however long it ran: its caller still looks at it. */
 static void expire(struct jobs *jobs)
 {
-    uint64_t now = clock_boottime(), next = USEC_INFINITY;
-    size_t finished = 0;
+    uint64_t now = clock_boottime();
+    struct job **oldest;
+    size_t finished;
 
-    for (struct job *job = jobs->first; job; job = job->next)
-        finished += job->state != JOB_RUNNING;
-    for (struct job **link = &jobs->first; *link;) {
-        struct job *job = *link;
-
-        if (job->state != JOB_RUNNING && (finished > JOBS_KEPT || job->finished + JOB_KEPT_FOR <= now)) {
-            finished--;
-            drop(jobs, link);
-            continue;
-        }
-        if (job->state != JOB_RUNNING)
-            next = MIN_OF(next, job->finished + JOB_KEPT_FOR);
-        link = &job->next;
-    }
-    timer_rearm(jobs->expiry, next);
+    while ((oldest = oldest_finished(jobs, &finished)) &&
+           (finished > JOBS_KEPT || (*oldest)->finished + JOB_KEPT_FOR <= now))
+        drop(jobs, oldest);
+    timer_rearm(jobs->expiry, oldest ? (*oldest)->finished + JOB_KEPT_FOR : USEC_INFINITY);
 }
 
 static int on_expiry(sd_event_source *source, uint64_t usec, void *userdata)

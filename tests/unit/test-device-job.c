@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/clock.h"
+#include "base/limits.h"
 #include "device/job.h"
 
 #include <cmocka.h>
@@ -38,9 +40,37 @@ static void test_waiting(void **state)
     sd_event_unref(event);
 }
 
+/* Of more finished ones than are kept those go that finished first, not those that began first. */
+static void test_one_that_ran_long_is_kept_when_it_has_finished(void **state)
+{
+    sd_event *event = NULL;
+    struct jobs *jobs = NULL;
+    struct job *first, *job;
+
+    assert_true(sd_event_new(&event) >= 0);
+    assert_int_equal(jobs_new(event, &jobs), 0);
+    assert_int_equal(job_new(jobs, "quiesce", "manage", 1, &first), 0);
+    for (unsigned i = 0; i < JOBS_KEPT; i++) {
+        uint64_t now = clock_boottime();
+
+        assert_int_equal(job_new(jobs, "check", "view", 1, &job), 0);
+        job_finish(jobs, job, JOB_DONE);
+        while (clock_boottime() == now)
+            ;
+    }
+    job_finish(jobs, first, JOB_CANCELLED);
+    assert_ptr_equal(job_find(jobs, 1), first);
+    assert_int_equal(first->state, JOB_CANCELLED);
+    assert_null(job_find(jobs, 2));
+    assert_non_null(job_find(jobs, 3));
+    jobs_free(jobs);
+    sd_event_unref(event);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_waiting)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_waiting),
+                                       cmocka_unit_test(test_one_that_ran_long_is_kept_when_it_has_finished)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
