@@ -14,6 +14,7 @@
 #include "coap-peer.h"
 #include "uplink-bench.h"
 
+#include <errno.h>
 #include <sys/resource.h>
 
 struct fixture {
@@ -256,7 +257,8 @@ static void test_descriptors_that_are_too_few_are_said_with_the_setting(void **s
     const struct rlimit few = {256, 256}; /* what is allowed here may be more than the kernel makes a table for */
     struct error e = {0};
 
-    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    if (setrlimit(RLIMIT_NOFILE, &few) < 0)
+        assert_int_equal(errno, EPERM); /* valgrind keeps the hard limit */
     assert_int_equal(uplink_raise_nofile(1, &e), 0);
     assert_int_equal(uplink_raise_nofile(UINT64_C(1) << 40, &e), -EMFILE);
     assert_non_null(strstr(e.text, "LimitNOFILE="));
