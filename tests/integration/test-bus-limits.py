@@ -196,15 +196,14 @@ def root_waits_for_one(bench):
         c.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", destination="org.freedesktop.DBus")  # the daemon has passed it on
     daemon.send(signal.SIGSTOP)
     try:
-        before, idle = processor(agent), 0
+        before, used, idle = processor(agent), 0, 0
         agent.send(signal.SIGCONT)
 
         def made():
-            nonlocal idle
-            used = processor(agent)
-            time.sleep(0.02)
-            idle = idle + 1 if used > before and processor(agent) - used < 0.004 else 0
-            return idle >= 10
+            nonlocal used, idle
+            last, used = used, processor(agent)
+            idle = idle + 1 if used > before and used - last < 0.002 else 0
+            return idle >= 20
         wait_for("the agent has made what it makes", made)
         asked.append((root.name, root.send(ROOT, OBJECTS, "GetManagedObjects", "", (), harness.BUS_NAME)))
     finally:

@@ -38,7 +38,7 @@ live() {
     done_with upgraded
     gatehousectl vault rekey
     done_with rekeyed
-    sleep 1
+    sync
 }
 
 said() { printf '{"recovered": %s, "by_itself": %s, "version": "%s", "why": "%s"}\n' "$1" "$by_itself" "$version" "$2" >/t/results; }

@@ -12,8 +12,11 @@ import errno
 import os
 import struct
 import subprocess
+import sys
 import threading
-import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "integration"))
+from waiting import wait_for  # noqa: E402
 
 (LOOKUP, FORGET, GETATTR, SETATTR, OPEN, READ, WRITE, STATFS, RELEASE, FSYNC, FLUSH, INIT, OPENDIR, READDIR, RELEASEDIR, INTERRUPT,
  DESTROY, BATCH_FORGET) = 1, 2, 3, 4, 14, 15, 16, 17, 18, 20, 25, 26, 27, 28, 29, 36, 38, 42
@@ -117,13 +120,9 @@ class Recorded:
         self.server.join()
 
 
-def unmount(path, seconds=120):
+def unmount(path):
     """A loop device lets go of its file when its last reader has, which may be udev."""
-    end = time.monotonic() + seconds
-    while subprocess.run(["umount", path], stderr=subprocess.DEVNULL).returncode != 0:
-        if time.monotonic() > end:
-            raise OSError(errno.EBUSY, f"{path} stays in use")
-        time.sleep(0.1)
+    wait_for(f"{path} is unmounted", lambda: subprocess.run(["umount", path], stderr=subprocess.DEVNULL).returncode == 0)
 
 
 def attach(path):
