@@ -224,32 +224,32 @@ static void close_one(struct connection *c)
     connection_free(c);
 }
 
-static void carry_out(struct connection *c, bool probe, unsigned todo)
+static void carry_out(struct connection *c, bool probe, unsigned actions)
 {
     struct device *d = c->device;
     const struct connection_ops *ops = d->connections.ops;
 
-    if (todo & CONNECTION_DO_END)
+    if (actions & CONNECTION_DO_END)
         end(c);
-    if (todo & CONNECTION_DO_FORGET_PROOF)
+    if (actions & CONNECTION_DO_FORGET_PROOF)
         c->proof = proof_free(c->proof);
-    if (todo & CONNECTION_DO_CLOSE)
+    if (actions & CONNECTION_DO_CLOSE)
         close_one(c); /* gone: a row asks for nothing else of it */
-    if (todo & CONNECTION_DO_NOTE)
+    if (actions & CONNECTION_DO_NOTE)
         note(d);
-    if (probe && todo & (CONNECTION_DO_CLOSE | CONNECTION_TELLS))
-        probe_ended(d, todo & CONNECTION_TELLS);
-    else if (todo & CONNECTION_TELLS)
-        ops->verdict(d, (enum connection_action)(todo & CONNECTION_TELLS));
-    if (todo & CONNECTION_DO_GREET)
+    if (probe && actions & (CONNECTION_DO_CLOSE | CONNECTION_TELLS))
+        probe_ended(d, actions & CONNECTION_TELLS);
+    else if (actions & CONNECTION_TELLS)
+        ops->verdict(d, (enum connection_action)(actions & CONNECTION_TELLS));
+    if (actions & CONNECTION_DO_GREET)
         ops->greet(d);
-    if (todo & CONNECTION_DO_KICK)
+    if (actions & CONNECTION_DO_KICK)
         ops->kick(d);
-    if (todo & CONNECTION_DO_PROVE)
+    if (actions & CONNECTION_DO_PROVE)
         prove(c);
-    if (todo & CONNECTION_DO_RENEW)
+    if (actions & CONNECTION_DO_RENEW)
         uplink_session_renew(c->session);
-    if (todo & CONNECTION_DO_RENEW_LATER)
+    if (actions & CONNECTION_DO_RENEW_LATER)
         renew_later(d);
 }
 
@@ -266,11 +266,11 @@ void connection_event(struct connection *c, enum connection_event event)
 static void told(struct connection *c, enum connection_event event, enum uplink_state state, const char *reason)
 {
     struct device *d = c->device;
-    unsigned todo = connection_step(&c->state, event);
+    unsigned actions = connection_step(&c->state, event);
 
     d->connections.ops->state(d, state, reason);
     log_debug(d->config->id, "session %s%s%s", uplink_state_text(state), reason[0] ? ": " : "", reason);
-    carry_out(c, false, todo);
+    carry_out(c, false, actions);
     d->connections.ops->changed(d);
 }
 
