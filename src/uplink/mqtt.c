@@ -195,6 +195,11 @@ static void not_let_in(struct mqtt *m)
         fail(m, mqtt_connack_refuses(m->terms.version, code) ? MQTT_ANSWERED : MQTT_FAILED, e.text);
 }
 
+static bool is_not_mqtt(const struct mqtt *m)
+{
+    return m->end.gone == MOSQ_ERR_PROTOCOL || m->end.gone == MOSQ_ERR_MALFORMED_PACKET;
+}
+
 static void open_over(struct mqtt *m)
 {
     struct error e = {"the broker closed the connection"};
@@ -205,7 +210,7 @@ static void open_over(struct mqtt *m)
     if (said) {
         blame = mqtt_disconnect_blames((uint8_t)m->end.gone);
         add_words(m, &e, mqtt_disconnect_text((uint8_t)m->end.gone));
-    } else if (m->end.gone == MOSQ_ERR_PROTOCOL || m->end.gone == MOSQ_ERR_MALFORMED_PACKET) {
+    } else if (is_not_mqtt(m)) {
         blame = MQTT_BLAMES_NOTHING;
         error_set(&e, 0, "the broker sent what is not MQTT");
     } else if (m->tls.alert >= 0)
@@ -230,6 +235,10 @@ static void over(struct mqtt *m)
     case MQTT_CONNACK:
         if (m->end.connack > 0)
             not_let_in(m);
+        else if (m->terms.version == MQTT_V5 && is_not_mqtt(m))
+            /* A refusal in the form of 3.1.1, which lacks the properties: newer versions of the library do not pass it
+             * on. */
+            fail(m, MQTT_VERSION, "the broker does not answer in MQTT 5");
         else
             fail(m, m->terms.version == MQTT_V5 ? MQTT_HUNG_UP : MQTT_FAILED,
                  "the broker closed the connection without an answer to CONNECT");
