@@ -34,7 +34,7 @@ static void look_free(struct look *l)
 
 static int look_new(struct fleet *f, const char *driver, json_object *options, struct look **ret, struct error *e)
 {
-    struct look *l;
+    struct look *l = NULL;
     size_t n = 0;
 
     if (!id_valid(driver))
@@ -180,7 +180,7 @@ static void cancel(struct job *job, void *userdata)
 
 int fleet_scan(struct fleet *f, const char *driver, json_object *options, struct job **ret_job, struct error *e)
 {
-    struct look *l;
+    struct look *l = NULL;
     int r = look_new(f, driver, options, &l, e);
 
     if (r < 0)
@@ -220,7 +220,7 @@ static void on_values(int r, const struct link_failure *failure, const struct sa
 int fleet_read_raw(struct fleet *f, const char *driver, json_object *options, fleet_values done, void *userdata,
                    struct error *e)
 {
-    struct look *l;
+    struct look *l = NULL;
     int r = look_new(f, driver, options, &l, e);
 
     if (r < 0)

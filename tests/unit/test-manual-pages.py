@@ -53,7 +53,10 @@ def test_copies_are_what_programs_print():
     for file, command in (("verbs.json", [program("gatehousectl"), "--json=pretty", "help"]),
                           ("findings.json", [program("gatehousectl"), "--json=pretty", "check", "--list"]),
                           ("rotation-table.txt", [str(BUILD / "tests/tools/rotation-table")])):
-        assert (ROOT / "doc/man" / file).read_text() == says(*command), \
+        copy, said = (ROOT / "doc/man" / file).read_text(), says(*command)
+        if file.endswith(".json"):  # json-c's versions differ in the white space of an empty list
+            copy, said = json.loads(copy), json.loads(said)
+        assert copy == said, \
             f"doc/man/{file} is old: {' '.join(command)} > doc/man/{file}"
 
 
