@@ -113,21 +113,21 @@ class LossyProxy:
             for s in ready:
                 try:
                     self.take(s)
-                except ConnectionError:
-                    pass  # what ICMP reports is lost like anything else
+                except (ConnectionError, BlockingIOError):
+                    pass  # what ICMP reports is lost like anything else; a send may have taken the report since it was ready
             while self.late and self.late[0][0] <= time.monotonic():
                 self.put(*heapq.heappop(self.late)[2:])
 
     def take(self, s):
         if s is self.front:
-            data, client = s.recvfrom(65536)
+            data, client = s.recvfrom(65536, socket.MSG_DONTWAIT)
             if client not in self.backs:
                 back = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 back.connect(self.server)
                 self.backs[client], self.clients[back] = back, client
             self.judge(self.backs[client], None, data)
         else:
-            self.judge(self.front, self.clients[s], s.recv(65536))
+            self.judge(self.front, self.clients[s], s.recv(65536, socket.MSG_DONTWAIT))
 
     def judge(self, s, to, data):
         chance = self.random.random() if self.lossy else 1

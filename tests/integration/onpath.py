@@ -102,12 +102,13 @@ class OnPath:
             with self.lock:
                 for s in ready:
                     try:
+                        # Without waiting: what made it ready may have been an ICMP error, which a send has taken since.
                         self._up() if s is self.front else self._down(s)
                     except OSError:
                         pass  # what ICMP reports is lost like anything else
 
     def _up(self):
-        datagram, client = self.front.recvfrom(65536)
+        datagram, client = self.front.recvfrom(65536, socket.MSG_DONTWAIT)
         identity = shown_identity(datagram)
         if self.server is None:
             self.datagrams["dropped"] += 1
@@ -127,6 +128,6 @@ class OnPath:
         client = next((c for c, b in self.backs.items() if b is back), None)
         if client is None or back.fileno() < 0:
             return  # it was led elsewhere between the wait and now
-        datagram = back.recv(65536)
+        datagram = back.recv(65536, socket.MSG_DONTWAIT)
         self.datagrams["down"] += 1
         self.front.sendto(datagram, client)

@@ -164,12 +164,13 @@ class Proxy:
         while self.running:
             ready, _, _ = select.select([self.front, *self.backs.values()], [], [], 0.05)
             for s in ready:
-                with contextlib.suppress(ConnectionError):
+                # An ICMP error that made it ready may have been taken by a send since: then there is nothing to receive.
+                with contextlib.suppress(ConnectionError, BlockingIOError):
                     self.forward(s)
 
     def forward(self, s):
         if s is self.front:
-            data, client = s.recvfrom(65536)
+            data, client = s.recvfrom(65536, socket.MSG_DONTWAIT)
             if client not in self.backs:
                 self.backs[client] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
                 self.backs[client].connect(self.server)
@@ -177,7 +178,7 @@ class Proxy:
             if self.passes(client):
                 self.backs[client].send(data)
             return
-        data = s.recv(65536)
+        data = s.recv(65536, socket.MSG_DONTWAIT)
         client = next(c for c, b in self.backs.items() if b is s)
         if self.passes(client):
             self.from_server.append((client, data))
