@@ -170,8 +170,11 @@ def outcome_after_a_stop(bench, stack):
 @case
 def outcome_after_an_outage(bench, stack):
     def back(cloud):
+        # What is told to a broker before anybody has subscribed there, nobody sees.
+        cloud.agent.send(signal.SIGSTOP)
         cloud.broker.start()
         cloud.seen = Subscriber(stack, cloud.broker)
+        cloud.agent.send(signal.SIGCONT)
 
     outcome_while_away(bench, stack, lambda cloud: cloud.broker.stop(signal.SIGKILL), back)
 
