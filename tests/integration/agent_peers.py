@@ -166,3 +166,6 @@ class PymodbusServer(harness.ModbusServer):
         super().__init__(bench, "pymodbus", devices)
         self.argv = [python, os.path.join(harness.ROOT, "tests/peers/pymodbus-server.py"), "--port", str(self.port),
                      "--devices", str(devices), "--log", self.log]
+
+    def settle(self):
+        """It writes down first, and answers then."""
