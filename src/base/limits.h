@@ -177,7 +177,7 @@
 #define PEER_KEPT_FOR USEC_PER_MINUTE
 #define DRIVER_CALLBACK_DEADLINE (30 * USEC_PER_SEC)
 #define DRIVER_REPORT_INTERVAL                                                                                         \
-    (40 * USEC_PER_MSEC)       /* in which samples of its threads are waited for, to be taken at once */
+    (100 * USEC_PER_MSEC)      /* after samples of its threads were taken: what comes then is taken at once */
 #define DRIVER_REPORT_MANY 500 /* so many are not waited for */
 #define DRIVER_QUEUE_MAX 10000 /* samples kept in a driver without credits */
 
