@@ -365,6 +365,7 @@ struct fleet *fleet_free(struct fleet *f)
     jobs_free(f->jobs);
     calendar_done(f);
     sd_event_source_disable_unref(f->clock_timer);
+    sd_event_source_disable_unref(f->orphan_timer);
     timers_free(f->rotation_timers);
     spool_free(f->spool);
     workers_free(f->workers);

@@ -6,7 +6,7 @@
 
 #include "base/names.h"
 #include "bus/bus.h"
-#include "device/fleet.h"
+#include "fleet-bench.h"
 
 #include <spawn.h>
 #include <sys/mman.h>
@@ -16,36 +16,16 @@
 #define DEVICE_PATH(id) BUS_PATH_DEVICE "/" id
 
 struct bus_bench {
-    struct scratch *s;
-    struct coap_peer peer;
+    struct fleet_bench on;
     pid_t daemon;
-    struct config *config;
-    struct mistakes mistakes;
-    struct fleet *fleet;
     struct bus *bus;
     sd_bus *client;
-    bool ready, stopped;
+    bool ready;
     unsigned lost, changed, signals;
     char last_signal[64];
     sd_bus_message *reply; /* of the last call */
     bool replied;
 };
-
-static void bench_file(const struct bus_bench *b, const char *name, const char *text)
-{
-    char path[160];
-
-    snprintf(path, sizeof(path), "%s/%s", b->s->directory, name);
-    scratch_write(path, text, strlen(text), 0644);
-}
-
-static const char *bench_path(const struct bus_bench *b, const char *name)
-{
-    static char path[160];
-
-    snprintf(path, sizeof(path), "%s/%s", b->s->directory, name);
-    return path;
-}
 
 /* False: there is no dbus-daemon. */
 static bool bench_daemon(struct bus_bench *b)
@@ -60,10 +40,10 @@ static bool bench_daemon(struct bus_bench *b)
              "\"http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd\"><busconfig><listen>unix:path=%s/bus"
              "</listen><auth>EXTERNAL</auth><policy context=\"default\"><allow user=\"*\"/><allow own=\"*\"/>"
              "<allow send_destination=\"*\" eavesdrop=\"true\"/><allow eavesdrop=\"true\"/></policy></busconfig>",
-             b->s->directory);
-    bench_file(b, "bus.conf", config);
-    snprintf(option, sizeof(option), "--config-file=%s/bus.conf", b->s->directory);
-    snprintf(address, sizeof(address), "unix:path=%s/bus", b->s->directory);
+             b->on.s->directory);
+    bench_file(&b->on, "bus.conf", config);
+    snprintf(option, sizeof(option), "--config-file=%s/bus.conf", b->on.s->directory);
+    snprintf(address, sizeof(address), "unix:path=%s/bus", b->on.s->directory);
     setenv("DBUS_SYSTEM_BUS_ADDRESS", address, 1);
     assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
     posix_spawn_file_actions_init(&actions);
@@ -104,7 +84,7 @@ static int bench_signal(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static void bench_client(struct bus_bench *b)
 {
     assert_true(sd_bus_open_system(&b->client) >= 0);
-    assert_true(sd_bus_attach_event(b->client, b->s->event, 0) >= 0);
+    assert_true(sd_bus_attach_event(b->client, b->on.s->event, 0) >= 0);
     assert_true(sd_bus_match_signal_async(b->client, NULL, BUS_NAME, NULL, NULL, NULL, bench_signal, NULL, b) >= 0);
 }
 
@@ -113,72 +93,29 @@ static void bench_bus(struct bus_bench *b)
     const struct bus_ops ops = {
         .ready = bench_ready, .name_lost = bench_name_lost, .changed = bench_changed, .userdata = b};
 
-    assert_true(bus_new(b->s->event, b->fleet, &ops, &b->bus) >= 0);
-    run_until(b->s->event, b->ready);
+    assert_true(bus_new(b->on.s->event, b->on.fleet, &ops, &b->bus) >= 0);
+    run_until(b->on.s->event, b->ready);
 }
 
-/* boiler-1 with a key that the peer knows, pump-2 without, both of a driver that is not there. */
+/* False: there is no dbus-daemon. */
 static bool bench_begin_bus(struct bus_bench *b, struct scratch *s)
 {
-    struct fleet_options options = {.event = s->event, .arena = s->arena, .vault = s->vault};
-    struct error e = {0};
-    char text[512], config_dir[96], state_dir[96], run[96];
-    struct secret *key;
-
-    *b = (struct bus_bench){.s = s};
+    *b = (struct bus_bench){.on = {.s = s}};
     if (!bench_daemon(b))
         return false;
-    key = scratch_key(s, 1, 32);
-    peer_begin(&b->peer, s->event, key->bytes);
-    secret_free(key);
-    if (scratch_put(s, "boiler-1", VAULT_MAIN, "child-1", 1, &e) < 0)
-        fail_msg("%s", e.text);
-    setenv("GATEHOUSE_PROFILE_DIR", FIXTURES_DIR "/../../etc/profiles", 1);
-    snprintf(config_dir, sizeof(config_dir), "%s/etc", s->directory);
-    snprintf(state_dir, sizeof(state_dir), "%s/state", s->directory);
-    snprintf(run, sizeof(run), "%s/run", s->directory);
-    assert_int_equal(mkdir(config_dir, 0755) | mkdir(state_dir, 0700) | mkdir(run, 0755), 0);
-    assert_int_equal(mkdir(bench_path(b, "etc/devices.d"), 0755) | mkdir(bench_path(b, "state/devices.d"), 0755), 0);
-    snprintf(text, sizeof(text),
-             "{\"uplinks\":{\"cloud\":{\"url\":\"coaps://127.0.0.1:%u\",\"profile\":\"senml\",\"registrar\":"
-             "{\"type\":\"coap\"}}}}",
-             b->peer.port);
-    bench_file(b, "etc/gatehouse.json", text);
-    bench_file(b, "etc/devices.d/boiler-1.json",
-               "{\"device\":\"boiler-1\",\"uplink\":\"cloud\",\"driver\":\"sim\",\"sim\":{\"interval\":\"1s\"},"
-               "\"points\":{\"x\":{\"signal\":\"sine\",\"period\":\"10s\"}}}");
-    bench_file(b, "etc/devices.d/pump-2.json",
-               "{\"device\":\"pump-2\",\"uplink\":\"cloud\",\"driver\":\"sim\",\"sim\":{\"interval\":\"1s\"},"
-               "\"points\":{\"y\":{\"signal\":\"sine\",\"period\":\"10s\",\"writable\":true}}}");
-    options.paths = (struct config_paths){config_dir, state_dir};
-    options.link = (struct link_host_options){.runtime_dir = run, .self_naming = true};
-    options.mistakes = &b->mistakes;
-    if (config_load(&options.paths, CONFIG_LENIENT, &b->config, &b->mistakes) < 0)
-        fail_msg("the configuration is not taken");
-    options.config = b->config;
-    if (fleet_new(&options, &b->fleet, &e) < 0)
-        fail_msg("%s", e.text);
+    bench_begin_fleet(&b->on, s);
     bench_client(b);
     bench_bus(b);
     return true;
 }
 
-static void bench_stopped(int r, void *userdata)
-{
-    ((struct bus_bench *)userdata)->stopped = true;
-}
-
 static void bench_end_bus(struct bus_bench *b)
 {
-    assert_true(fleet_stop(b->fleet, bench_stopped, b) >= 0);
-    run_until(b->s->event, b->stopped);
+    bench_stop_fleet(&b->on);
     b->reply = sd_bus_message_unref(b->reply);
     b->client = sd_bus_close_unref(b->client);
     bus_free(b->bus);
-    fleet_free(b->fleet);
-    config_unref(b->config);
-    mistakes_done(&b->mistakes);
-    peer_end(&b->peer);
+    bench_end_fleet(&b->on);
     kill(b->daemon, SIGTERM);
     waitpid(b->daemon, NULL, 0);
 }
@@ -208,6 +145,6 @@ static const char *bench_call(struct bus_bench *b, const char *path, const char 
     va_end(ap);
     assert_true(sd_bus_call_async(b->client, NULL, m, bench_reply, b, UINT64_MAX) >= 0);
     sd_bus_message_unref(m);
-    run_until(b->s->event, b->replied);
+    run_until(b->on.s->event, b->replied);
     return sd_bus_message_is_method_error(b->reply, NULL) ? sd_bus_message_get_error(b->reply)->name : NULL;
 }

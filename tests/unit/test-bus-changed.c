@@ -77,7 +77,7 @@ static int setup(void **state)
     scratch_setup(state);
     if (!bench_begin_bus(&b, *state))
         exit(77); /* no dbus-daemon here */
-    boiler = fleet_find(b.fleet, "boiler-1");
+    boiler = fleet_find(b.on.fleet, "boiler-1");
     assert_non_null(boiler);
     return 0;
 }
@@ -159,13 +159,13 @@ static void test_what_was_read_is_not_believed_for_good(void **state)
     assert_true(sd_bus_match_signal_async(b.client, NULL, BUS_NAME, BOILER, PROPERTIES, "PropertiesChanged", on_changed,
                                           NULL, NULL) >= 0);
     device_disconnect(boiler);
-    run_until(b.s->event, strcmp(known, "disabled") == 0);
+    run_until(b.on.s->event, strcmp(known, "disabled") == 0);
     for (size_t i = 0; i < ELEMENTSOF(ways); i++) {
         device_connect(boiler);
         ways[i]();
         assert_string_not_equal(known, "disabled");
         device_disconnect(boiler);
-        run_until(b.s->event, strcmp(known, "disabled") == 0);
+        run_until(b.on.s->event, strcmp(known, "disabled") == 0);
     }
 }
 
@@ -184,7 +184,7 @@ static void stranger_comes(void)
     assert_true(sd_bus_open_system(&stranger) >= 0);
     if (root)
         assert_int_equal(seteuid(0), 0);
-    assert_true(sd_bus_attach_event(stranger, b.s->event, 0) >= 0);
+    assert_true(sd_bus_attach_event(stranger, b.on.s->event, 0) >= 0);
     assert_true(sd_bus_match_signal_async(stranger, NULL, BUS_NAME, BOILER, PROPERTIES, "PropertiesChanged", on_told,
                                           NULL, NULL) >= 0);
     b.client = stranger;
@@ -211,7 +211,7 @@ static void stranger_asks_and_the_bus_stops(void)
         sd_bus_message_new_method_call(stranger, &m, BUS_NAME, BUS_PATH_MANAGER, OBJECTS, "GetManagedObjects") >= 0);
     assert_true(sd_bus_call_async(stranger, NULL, m, on_objects, NULL, UINT64_MAX) >= 0);
     sd_bus_message_unref(m);
-    run_until(b.s->event, managed_under_way(b.bus, name));
+    run_until(b.on.s->event, managed_under_way(b.bus, name));
     assert_int_equal(kill(b.daemon, SIGSTOP), 0);
     assert_int_equal(waitpid(b.daemon, &status, WUNTRACED), b.daemon);
     assert_true(WIFSTOPPED(status));
@@ -248,10 +248,10 @@ static void test_a_strangers_call_that_waits_keeps_nothing_back(void **state)
     fill(crowded);
     b.changed = 0; /* words for the service manager: they do not come by the bus, which stands still */
     device_disconnect(boiler);
-    run_until(b.s->event, b.changed > 0);
+    run_until(b.on.s->event, b.changed > 0);
     assert_false(managed_shows(b.bus));
     kill(b.daemon, SIGCONT);
-    run_until(b.s->event, answered);
+    run_until(b.on.s->event, answered);
     stranger_goes();
 }
 
@@ -263,9 +263,9 @@ static void test_what_was_held_back_goes_before_a_strangers_answer(void **state)
     fill(congested);
     told = 0;
     device_disconnect(boiler);
-    run_until(b.s->event, b.bus->changes_held);
+    run_until(b.on.s->event, b.bus->changes_held);
     kill(b.daemon, SIGCONT);
-    run_until(b.s->event, answered);
+    run_until(b.on.s->event, answered);
     assert_true(told_before > 0);
     stranger_goes();
 }

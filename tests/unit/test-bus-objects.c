@@ -193,9 +193,9 @@ static void test_a_device_connects_shows_its_suite_and_disconnects(void **state)
     b.signals = 0;
     succeeds(bench_call(&b, BOILER, "Disconnect", ""));
     assert_string_equal(text_property(BOILER, "State"), "disabled");
-    run_until(b.s->event, b.signals > 0); /* PropertiesChanged */
+    run_until(b.on.s->event, b.signals > 0); /* PropertiesChanged */
     succeeds(bench_call(&b, BOILER, "Connect", ""));
-    run_until(b.s->event, b.peer.handshakes >= 2);
+    run_until(b.on.s->event, b.on.peer.handshakes >= 2);
 }
 
 static void test_devices_are_added_and_removed_with_signals(void **state)
@@ -207,12 +207,12 @@ static void test_devices_are_added_and_removed_with_signals(void **state)
     fails(bench_call(&b, MANAGER, "AddDevice", "sa{sv}", "fan-3", 1, "confg", "s", text), ERROR_INVALID_ARGUMENT);
     b.signals = 0;
     succeeds(bench_call(&b, MANAGER, "AddDevice", "sa{sv}", "fan-3", 1, "config", "s", text));
-    run_until(b.s->event, strcmp(b.last_signal, "InterfacesAdded") == 0);
+    run_until(b.on.s->event, strcmp(b.last_signal, "InterfacesAdded") == 0);
     assert_string_equal(text_property(DEVICE("fan_2d3"), "Driver"), "sim");
     assert_non_null(bench_call(&b, MANAGER, "AddDevice", "sa{sv}", "fan-3", 1, "config", "s", text));
     fails(bench_call(&b, MANAGER, "RemoveDevice", "sa{sv}", "nowhere", 0), ERROR_NO_SUCH_DEVICE);
     succeeds(bench_call(&b, MANAGER, "RemoveDevice", "sa{sv}", "fan-3", 1, "keep", "b", 0));
-    run_until(b.s->event, strcmp(b.last_signal, "InterfacesRemoved") == 0);
+    run_until(b.on.s->event, strcmp(b.last_signal, "InterfacesRemoved") == 0);
     fails(bench_call(&b, MANAGER, "RemoveDevice", "sa{sv}", "boiler-1", 0), ERROR_READ_ONLY);
 }
 
@@ -290,7 +290,7 @@ static void test_a_running_job_takes_a_cancellation(void **state)
     const char *path;
     char copy[64];
 
-    b.peer.silent = true; /* the cloud does not answer, so the rotation goes on until it is cancelled */
+    b.on.peer.silent = true; /* the cloud does not answer, so the rotation goes on until it is cancelled */
     succeeds(bench_call(&b, MANAGER, "RotateAll", "a{sv}", 0));
     assert_true(sd_bus_message_read(b.reply, "o", &path) >= 0);
     snprintf(copy, sizeof(copy), "%s", path);
@@ -335,12 +335,12 @@ static void test_the_vault_gets_another_key(void **state)
 
 static void test_files_are_read_again(void **state)
 {
-    bench_file(&b, "etc/devices.d/new-4.json",
+    bench_file(&b.on, "etc/devices.d/new-4.json",
                "{\"device\":\"new-4\",\"uplink\":\"cloud\",\"driver\":\"sim\",\"sim\":{\"interval\":\"1s\"},"
                "\"points\":{\"x\":{\"signal\":\"sine\",\"period\":\"10s\"}}}");
     succeeds(bench_call(&b, MANAGER, "Reload", ""));
     assert_string_equal(text_property(DEVICE("new_2d4"), "Id"), "new-4");
-    bench_file(&b, "etc/devices.d/new-4.json", "{");
+    bench_file(&b.on, "etc/devices.d/new-4.json", "{");
     assert_non_null(bench_call(&b, MANAGER, "Reload", ""));
     assert_string_equal(text_property(DEVICE("new_2d4"), "Id"), "new-4"); /* what runs is kept */
 }
@@ -434,14 +434,14 @@ static void test_a_driver_is_written_to_read_from_and_heard(void **state)
                                                       .read_raw = on_read_raw,
                                                       .statistics = on_statistics,
                                                       .quit = on_quit};
-    const struct link_client_options options = {bench_path(&b, "run"), "sim", "1"};
+    const struct link_client_options options = {bench_path(&b.on, "run"), "sim", "1"};
     const char *text;
     double value;
     uint64_t counted;
     struct error e;
 
     succeeds(bench_call(&b, MANAGER, "Subscribe", "as", 1, "boiler-1"));
-    assert_int_equal(link_client_new(b.s->event, &options, &client_ops, NULL, &driver, &e), 0);
+    assert_int_equal(link_client_new(b.on.s->event, &options, &client_ops, NULL, &driver, &e), 0);
     await_property(PUMP, "SensorState", "ok");
     succeeds(bench_call(&b, PUMP, "Write", "sv", "y", "d", 1.5));
     assert_true(sd_bus_message_read(b.reply, "v", "d", &value) >= 0);
@@ -458,7 +458,7 @@ static void test_a_driver_is_written_to_read_from_and_heard(void **state)
     assert_int_equal(counted, 3);
     sample("boiler-1", "x", 20.5);
     sample("pump-2", "y", 1);
-    run_until(b.s->event, strcmp(b.last_signal, "Sample") == 0);
+    run_until(b.on.s->event, strcmp(b.last_signal, "Sample") == 0);
     succeeds(bench_call(&b, BOILER, "GetSamples", ""));
     assert_true(sd_bus_message_enter_container(b.reply, 'a', "(stvsu)") > 0);
     assert_true(sd_bus_message_enter_container(b.reply, 'r', "stvsu") > 0);
@@ -479,9 +479,9 @@ static void test_the_bus_may_go_away_and_come_back(void **state)
     kill(b.daemon, SIGTERM);
     waitpid(b.daemon, NULL, 0);
     b.ready = false;
-    unlink(bench_path(&b, "bus"));
+    unlink(bench_path(&b.on, "bus"));
     assert_true(bench_daemon(&b));
-    run_until(b.s->event, b.ready);
+    run_until(b.on.s->event, b.ready);
     bench_client(&b);
     succeeds(bench_call(&b, MANAGER, "GetDevice", "s", "pump-2"));
     assert_int_equal(b.lost, 0);
