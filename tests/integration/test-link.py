@@ -15,7 +15,7 @@ import unittest
 
 from waiting import BUILD_DIR as BUILD, DEADLINE
 
-
+REPORTS_IN_FLIGHT = 8  # of a driver, without an answer
 
 
 def wait_for(what, get):
@@ -70,6 +70,12 @@ class Host:
         since = self.mark()
         self.do(what, **more)
         return self.expect(lambda e: e["event"] == "done", since)
+
+    def hold(self):
+        """From the reports behind the one that is given on none is answered."""
+        since = self.mark()
+        self.do("hold")
+        return self.events.index(self.expect(lambda e: e["event"] == "holding", since))
 
     def report_of(self, device, since=0):
         return self.expect(lambda e: e["event"] == "report" and e["device"] == device, since)
@@ -135,7 +141,7 @@ class LinkTest(unittest.TestCase):
             if quality & 1:
                 self.assertLess(when, 1e6 * time.clock_gettime(time.CLOCK_BOOTTIME))
             else:
-                self.assertLess(abs(when - before), 60e6)
+                self.assertTrue(before - 1e6 < when < time.time() * 1e6 + 1e6, (before, when))
         # both points of a poll travel together
         self.assertEqual([s[0] for s in self.host.report_of("a")["samples"]], ["n", "set"])
 
@@ -259,10 +265,9 @@ class LinkTest(unittest.TestCase):
         self.set_devices(device("a", points={"n": {"signal": "counter"}}))
         self.start_driver()
         self.host.report_of("a")
-        self.host.do("hold")
-        since = self.host.mark()
-        first = self.host.report_of("a", since)["samples"][0][2]
-        self.host.report_of("a", self.host.mark())
+        held = self.host.hold()
+        first = self.host.report_of("a", held)
+        self.host.report_of("a", self.host.events.index(first) + 1)
         self.host.stop(signal.SIGKILL)
         self.host = self.start_host()
         self.set_devices(device("a", points={"n": {"signal": "counter"}}))
@@ -274,7 +279,7 @@ class LinkTest(unittest.TestCase):
             return len(values) > 20
 
         wait_for("samples after a restart", enough)
-        self.assertLessEqual(values[0], first + 1)
+        self.assertLessEqual(values[0], first["samples"][0][2])
         self.assertEqual(values, list(range(values[0], values[0] + len(values))))
 
     def test_watchdog(self):
@@ -286,7 +291,8 @@ class LinkTest(unittest.TestCase):
         notify.settimeout(DEADLINE)
         self.set_devices(device("a", deadline="200ms", points={"x": {"fault": "hang", "writable": True}}), device("b"))
         driver = self.start_driver({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"})
-        self.assertIn(b"READY=1", b"".join(notify.recv(4096) for _ in range(3)))
+        while b"READY=1" not in notify.recv(4096):
+            pass
         self.host.report_of("a")
         self.host.do("write", driver="sim", device="a", point="x", value=1)
         self.assertIn("write", self.host.state_of("a", "failed")["reason"])
@@ -310,34 +316,51 @@ class LinkTest(unittest.TestCase):
         self.host.state_of("a", "closed")
         self.assertEqual(driver.wait(DEADLINE), 0)
 
+    def reports(self, since=0):
+        with self.host.changed:
+            return [e for e in self.host.events[since:] if e["event"] == "report"]
+
+    def counted(self, since=0):
+        return [s[2] for e in self.reports(since) for s in e["samples"]]
+
+    def terminated_while_the_agent_is_busy(self):
+        """Whether the agent was busy for less than the five seconds that a driver waits."""
+        since = self.host.mark()
+        self.set_devices(device("a", points={"n": {"signal": "counter"}}))
+        driver = self.start_driver(stderr=subprocess.PIPE)
+        self.host.report_of("a", since)
+        held = self.host.hold()
+        wait_for("the reports that may be under way", lambda: len(self.reports(held)) == REPORTS_IN_FLIGHT)
+        wait_for("more to be read, which waits in the driver", lambda: self.next_value() > len(self.counted(since)))
+        before = len(self.counted(since))
+        driver.terminate()
+        self.host.state_of("a", "closed", since)
+        self.host.do("release", r=0)
+        said = driver.communicate(timeout=DEADLINE)[1].decode()
+        self.assertEqual(driver.returncode, 0)
+        self.host.driver(False, since)
+        if "the agent has not answered for" in said:
+            return False
+        self.assertGreater(len(self.counted(since)), before)
+        self.assertEqual(self.counted(since), list(range(len(self.counted(since)))))
+        return True
+
+    def next_value(self):
+        return self.host.ask("read", driver="sim", device="a", point="n")["value"]
+
     def test_terminated_while_the_agent_is_busy(self):
         """What was read is handed over first, however long the agent takes for what came before."""
-        self.set_devices(device("a", points={"n": {"signal": "counter"}}))
-        driver = self.start_driver()
-        self.host.do("hold")
-        def counted():
-            with self.host.changed:
-                return [s[2] for e in self.host.events if e["event"] == "report" for s in e["samples"]]
-
-        wait_for("the reports that may be under way", lambda: len(counted()) >= 8)
-        until = time.monotonic() + 0.6
-        wait_for("more to be read", lambda: time.monotonic() > until)
-        before = len(counted())
-        driver.terminate()
-        self.host.state_of("a", "closed")
-        self.host.do("release", r=0)
-        self.assertEqual(driver.wait(DEADLINE), 0)
-        self.host.driver(False)
-        self.assertGreater(len(counted()), before)
-        self.assertEqual(counted(), list(range(len(counted()))))
+        for _ in range(5):
+            if self.terminated_while_the_agent_is_busy():
+                return
+        self.fail("the driver was never answered within five seconds")
 
     def test_terminated_beside_a_stuck_agent(self):
         """What it does not answer for in five seconds is lost, and the driver says so."""
         self.set_devices(device("a"))
         driver = self.start_driver(stderr=subprocess.PIPE)
         self.host.report_of("a")
-        self.host.do("hold")
-        self.host.report_of("a", self.host.mark())
+        self.host.report_of("a", self.host.hold())
         driver.terminate()
         said = driver.communicate(timeout=DEADLINE)[1].decode()
         self.assertEqual(driver.returncode, 0)

@@ -3,7 +3,7 @@
  *
  *   {"do": "devices", "driver": D, "devices": [{"id": I, "section": {}, "points": {}}...]}
  *   {"do": "write", "driver": D, "device": I, "point": P, "value": V}    read, check, scan, read_raw, quit likewise
- *   {"do": "hold"} {"do": "release", "r": 0}    reports are left unanswered; and answered
+ *   {"do": "hold"} {"do": "release", "r": 0}    reports are left unanswered, those after the event "holding"; and answered
  *   {"do": "count"}    reports are only counted;  {"do": "drivers"}    tells of all
  *
  * usage: link-host RUNTIME_DIR */
@@ -189,6 +189,13 @@ static int set_devices(json_object *o)
     return devices ? link_host_set_devices(host, text_of(o, "driver"), devices, n) : -ENOMEM;
 }
 
+static int hold(void)
+{
+    holding = true;
+    put(event("holding"));
+    return 0;
+}
+
 static int release(json_object *o)
 {
     holding = false;
@@ -228,7 +235,7 @@ static int obey(json_object *o)
     if (strcmp(what, "quit") == 0)
         return link_host_quit(host, driver);
     if (strcmp(what, "hold") == 0)
-        return holding = true, 0;
+        return hold();
     if (strcmp(what, "count") == 0)
         return counting = true, 0;
     if (strcmp(what, "release") == 0)
