@@ -11,6 +11,7 @@ import harness
 from agent_bench import refused
 from dbus_client import Client, Error
 from harness import check, wait_for
+from pulse import unless_it_stood_still
 
 sys.path.insert(0, os.path.join(harness.ROOT, "tests", "prove"))
 from lines import framed, Line, Server  # noqa: E402
@@ -66,11 +67,14 @@ def units_are_found(bench):
     server, line = Server(over_tcp), Line(over_serial)
     for url, units in ((f"tcp://127.0.0.1:{server.port}", server.units), (f"rtu:{line.path}?baud=115200", line.units)):
         sunspec(units, 5, 50000)
+
+        def all_are_found(url=url):
+            found = scan(bench, url, "--units=2-6", "--timeout=4s")
+            check([(f["unit"], f.get("maker"), f.get("model"), f.get("version"), f.get("serial"), f.get("by")) for f in found] ==
+                  [(3, "ACME", "M-1", "2.0", None, "identification"), (5, "Fron", "Symo", "1.0", "SN42", "SunSpec"),
+                   (6, None, None, None, None, None)], found)
         # One is silent: it is waited for as long as servers may take for an answer.
-        found = scan(bench, url, "--units=2-6", "--timeout=4s")
-        check([(f["unit"], f.get("maker"), f.get("model"), f.get("version"), f.get("serial"), f.get("by")) for f in found] ==
-              [(3, "ACME", "M-1", "2.0", None, "identification"), (5, "Fron", "Symo", "1.0", "SN42", "SunSpec"),
-               (6, None, None, None, None, None)], found)
+        unless_it_stood_still(2, all_are_found)
         text = bench.ctl("scan", "modbus", url, "--units=3-6", "--timeout=10s")
         check(text.splitlines()[0].split() == ["UNIT", "MAKER", "MODEL", "VERSION", "BY", "URL", "SERIAL"], text)
         check("Symo" in text and "3 found." in text, text)
@@ -126,9 +130,12 @@ def slow_gateways_are_waited_for(bench):
     """What answers later than it is waited for is there all the same."""
     start(bench)
     server = Server(Queueing({2, 5, 6}, 0.15))
-    # Many silent ones at the end: an answer that is late shows while others are asked.
-    found = scan(bench, f"tcp://127.0.0.1:{server.port}", "--units=1-14", "--timeout=50ms")
-    check(sorted(f["unit"] for f in found) == [2, 5, 6], found)
+
+    def all_are_found():
+        # Many silent ones at the end: an answer that is late shows while others are asked.
+        found = scan(bench, f"tcp://127.0.0.1:{server.port}", "--units=1-14", "--timeout=50ms")
+        check(sorted(f["unit"] for f in found) == [2, 5, 6], found)
+    unless_it_stood_still(0.2, all_are_found)
 
 
 def devices_are_polled_meanwhile(bench):
@@ -143,7 +150,7 @@ def devices_are_polled_meanwhile(bench):
             server.send(request, server.answer(request))
     server = Server(manner)
     bench.write_device("meter", "modbus", points={"counter": {"table": "input", "address": 2, "type": "uint16"}},
-                       url=f"tcp://127.0.0.1:{server.port}", unit=1, interval="50ms", timeout="500ms")
+                       url=f"tcp://127.0.0.1:{server.port}", unit=1, interval="50ms", timeout="10s")
     bench.ctl("reload")
     wait_for("polls", lambda: len(times) > 2)
     with Client(bench) as c:
@@ -179,7 +186,7 @@ def what_happens_is_counted(bench):
     line = Line(noisy)
     points = {"a": {"table": "input", "address": 10, "type": "uint16"}}
     bench.write_device("tcp", "modbus", points={**points, "b": {"table": "input", "address": 100, "type": "uint16"}},
-                       url=f"tcp://127.0.0.1:{server.port}", interval="50ms", timeout="5s", trace=True)
+                       url=f"tcp://127.0.0.1:{server.port}", interval="50ms", timeout="10s", trace=True)
     bench.write_device("line", "modbus", points=points, url=f"rtu:{line.path}", interval="50ms", timeout="300ms",
                        retries=3, degrade_after=100)
     bench.ctl("reload")
@@ -188,9 +195,10 @@ def what_happens_is_counted(bench):
         told = counts(bench, device)
         return all(told.get(name, 0) > n for name, n in least.items())
     wait_for("counts", lambda: counted("tcp", requests=20, exceptions=0) and counted("line", timeouts=5, crc_errors=0))
-    told, arrived = counts(bench, "tcp"), len(server.requests)
+    told = counts(bench, "tcp")
     check(told["exceptions"] == told["exception_2"] > 0 and told["timeouts"] == told["crc_errors"] == 0, told)
-    check(told["connects"] == 1 and told["requests"] <= arrived and 0 < told["round_trip_us"] < 5000000, told)
+    check(told["connects"] == 1 and 0 < told["round_trip_us"] < 10000000, told)
+    wait_for("what it says to have asked", lambda: len(server.requests) >= told["requests"])
     told = counts(bench, "line")
     check(0 < told["timeouts"] <= told["requests"] and told["crc_errors"] > 0, told)
     text = bench.ctl("show", "line")

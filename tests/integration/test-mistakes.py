@@ -109,6 +109,8 @@ def of_a_plugin(bench):
     with open(os.path.join(bench.config, "devices.d/odd.json"), encoding="utf-8") as f:
         line = next(i for i, text in enumerate(f, 1) if "phase" in text)
     wait_mistakes(bench, ("odd.json", line, "unknown key"))
+    for device, state in (("boiler-1", "ok"), ("odd", "failed")):
+        bench.wait_property(device, "SensorState", state)
     rows = bench.ctl_json("list")["devices"]
     check([(r["device"], r["sensor"]) for r in rows] == [("boiler-1", "ok"), ("odd", "failed")], f"a row a device: {rows}")
     check(f"odd.json:{line}:" in bench.ctl("status"), "status has the place")

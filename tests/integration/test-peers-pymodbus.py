@@ -24,7 +24,7 @@ def every_value_that_pymodbus_served_arrives(bench):
     bench.write_config(cloud.url)
     for unit, device in enumerate(DEVICES, 1):
         write_counter(bench, device, unit, modbus.port, interval="100ms")
-    bench.write_device("writer", "modbus", url=f"tcp://127.0.0.1:{modbus.port}", unit=1, interval="1s", points=SETPOINT)
+    bench.write_device("writer", "modbus", url=f"tcp://127.0.0.1:{modbus.port}", unit=1, interval="1s", timeout="10s", points=SETPOINT)
     bench.agent()
     driver = bench.driver("modbus")
     for device in DEVICES:

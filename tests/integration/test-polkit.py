@@ -306,7 +306,7 @@ def asked_at_the_terminal(bench, job):
     check(call("reload") == 5, "nothing was typed, so it is refused")
     asked = harness.read(log).split()
     check(len(asked) == 4 and asked[1] == "--notify-fd" and asked[3] == "--fallback", asked)
-    check(not os.path.exists("/proc/" + asked[0]), "it was ended")
+    wait_for("it to be ended", lambda: not os.path.exists("/proc/" + asked[0]))
 
 
 if __name__ == "__main__":

@@ -157,7 +157,7 @@ def commands_in_cbor(bench):
     with open(os.path.join(folder, "calls.json"), "w", encoding="utf-8") as f:
         f.write(CALLS)
     bench.write_config(server.url, uplink={"profile": "calls", "registrar": {"type": "manual"}})
-    bench.write_device("boiler-1", "modbus", url=f"tcp://127.0.0.1:{modbus.port}", unit=1, interval="100ms", points={
+    bench.write_device("boiler-1", "modbus", url=f"tcp://127.0.0.1:{modbus.port}", unit=1, interval="100ms", timeout="10s", points={
         "setpoint": {"table": "holding", "address": 10, "type": "int16", "scale": 0.1, "writable": True, "min": 5, "max": 30}})
     bench.agent()
     bench.driver("modbus")

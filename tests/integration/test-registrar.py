@@ -365,7 +365,7 @@ def write_program(bench, name, text, mode=0o755):
 
 def exec_registrar(bench):
     os.makedirs(bench.path("programs"), exist_ok=True)
-    return Registrar(bench, None, "exec", options=("--program-dir", bench.path("programs")), program="tell", timeout="2s")
+    return Registrar(bench, None, "exec", options=("--program-dir", bench.path("programs")), program="tell", timeout="1min")
 
 
 def exec_tells_the_program(bench):
@@ -423,6 +423,7 @@ def exec_bounds_the_program(bench):
     registrar = exec_registrar(bench)
     key = bench.new_key()
     pids = bench.path("pids")
+    registrar.settings["timeout"] = "2s"
     write_program(bench, "tell", f"#!/bin/sh\nsleep 300 & echo $! $$ > {pids}; wait\n")
     began = time.monotonic()
     is_answer(registrar.put("boiler-1", "abc-1", key), "retry", "killed", maybe_sent=True)
@@ -430,6 +431,7 @@ def exec_bounds_the_program(bench):
     for pid in harness.read(pids).split():
         wait_for(f"{pid} to be gone", lambda p=pid: not os.path.exists(f"/proc/{p}") or
                  "Z" in harness.read(f"/proc/{p}/stat").rsplit(")", 1)[-1].split()[0])
+    registrar.settings["timeout"] = "1min"
     write_program(bench, "tell", f"#!/bin/sh\nsleep 300 & echo $! > {pids}; echo '{{\"result\": \"ok\"}}'\n")
     began = time.monotonic()
     is_answer(registrar.put("boiler-1", "abc-1", key), "ok")

@@ -96,7 +96,7 @@ def another_client_id(bench):
         bench.wait_property(DEVICE, "State", "online")
         seen.expect(rf'^homeassistant/sensor/{DEVICE}/target/config .*gatehouse_serial-2')
         seen.expect(rf"^gatehouse/{DEVICE}/target/state ")
-        check(any("gw-serial-1" in line and "disconnected" in line for line in seen_by(broker)), "the other one is gone")
+        wait_for("the other one to be gone", lambda: any("gw-serial-1" in line and "disconnected" in line for line in seen_by(broker)))
 
 
 def authenticated(bench, device, after=0):

@@ -44,12 +44,11 @@ def waits_in_vain(bench, agent, *words):
     try:
         wait_for(lambda: f"the reason in show, which says: {show(bench, 'waits for')!r}",
                  lambda: all(word in show(bench, "waits for") for word in words), 60)
-        for word in reasons:
-            check(word in bench.get(DEVICE, "LastError"), f"LastError: {bench.get(DEVICE, 'LastError')!r}")
-        agent.wait_text(NOT_YET)
-        check(any(all(word in line for word in reasons) for line in journal(agent)), f"the journal says: {journal(agent)}")
-        outcome, reason = result(bench)
-        check(outcome == "waiting" and all(word in reason for word in reasons), f"the job's results: {outcome}, {reason}")
+        bench.wait_property(DEVICE, "LastError", lambda text: all(word in text for word in reasons))
+        wait_for(lambda: f"the journal to say {reasons}; it says: {journal(agent)}",
+                 lambda: any(all(word in line for word in reasons) for line in journal(agent)))
+        wait_for(lambda: f"the job's results: {result(bench)}",
+                 lambda: result(bench)[0] == "waiting" and all(word in result(bench)[1] for word in reasons))
         wait_for("rotate to say so", lambda: all(word in harness.read(said) for word in words), 60)
     finally:
         waiting.kill()
@@ -118,7 +117,7 @@ def registrar_that_lies(bench):
     cloud.do("pretend", method="POST", path="/v1", times=0)
     waits_in_vain(bench, agent, TOOK, "did not accept key or identity")
     check(bench.get(DEVICE, "MainIdentity") == registrar.identity("first-1"), "main is what works")
-    check(len(journal(agent)) == 1, f"one line for one reason, not {journal(agent)}")
+    check(len(set(journal(agent))) == len(journal(agent)), f"one line for one reason, not {journal(agent)}")
     cloud.do("clear")
     bench.ctl("key", "forget", DEVICE, "backup")
     bench.wait_property(DEVICE, "RotationState", "idle", 120)

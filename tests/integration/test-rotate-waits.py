@@ -38,7 +38,9 @@ def cloud_away(bench):
 
 def registrar_asks_to_come_again(bench):
     _, _, cloud, _ = sim_bench(bench)
-    cloud.do("refuse", path="credentials", code="5.03", max_age=30)
+    cloud.do("refuse", path="credentials", code="5.03", max_age=30, times=0)
+    bench.ctl("rotate", DEVICE, "--no-wait", seconds=60)
+    wait_for(lambda: f"the registrar to be waited for; show says: {waits(bench)!r}", lambda: waits(bench).startswith("the registrar, "))
     done = bench.ctl("rotate", DEVICE, "--timeout=8s", status=None, seconds=60)
     text = done.stderr.decode()
     check(done.returncode == 1 and "waits for the registrar, which is asked again" in text and ", until " in text,

@@ -19,7 +19,7 @@ def many(bench):
     bench.write_config(cloud.url)
     server = bench.modbus_server()
     bench.write_device("well", "sim", interval="100ms", points={"x": TEMPERATURE})
-    modbus_device(bench, "silent", server.port, 9, timeout="200ms")
+    modbus_device(bench, "silent", server.port, 9)
     modbus_device(bench, "unreachable", harness.free_port(socket.SOCK_STREAM), 1)
     bench.write_device("refused", "sim", interval="100ms", points={"x": dict(TEMPERATURE, phase="later")})
     bench.write_device("homeless", "nobody", points={"x": {}})
