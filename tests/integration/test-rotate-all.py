@@ -85,7 +85,7 @@ def bounded(bench):
     """Two at once, and no more."""
     devices = [f"d{i}" for i in range(8)]
     _, _, cloud, _ = sim_bench(bench, devices, rotation={"concurrent": 2, "rate": 1000})
-    cloud.do("slow", path="credentials", method="POST", ms=300, times=0)
+    cloud.do("slow", path="credentials", method="POST", ms=1500, times=0)  # so long that one of them is seen
     path = begin(bench)
     most = 0
     while job(bench, path, "State") == "running":
@@ -102,7 +102,8 @@ def unending(bench):
         cloud.do("refuse", path="credentials", method="POST", device=d, code="5.03", max_age=1, times=0)
     path = begin(bench)
     wait_for("the others", lambda: rotated(bench, devices) == devices[2:], 60)
-    check(job(bench, path, "State") == "running" and job(bench, path, "Done") == 3, "it waits for those two")
+    wait_for("the job to know of them", lambda: job(bench, path, "Done") == 3)
+    check(job(bench, path, "State") == "running", "it waits for those two")
     cloud.do("clear")
     for d in devices[:2]:
         bench.ctl("connect", d)  # again at once
@@ -112,7 +113,7 @@ def unending(bench):
 def cancelled(bench):
     devices = [f"d{i}" for i in range(8)]
     _, _, cloud, _ = sim_bench(bench, devices, rotation={"concurrent": 2, "rate": 1000})
-    cloud.do("slow", path="credentials", method="POST", ms=1000, times=0)
+    cloud.do("slow", path="credentials", method="POST", ms=8000, times=0)  # they are in flight when it is cancelled
     path = begin(bench)
     check(begin(bench) == path, "one that runs is joined")
     wait_for("two in flight", lambda: len(in_flight(bench)) == 2)
@@ -132,6 +133,7 @@ def gone_on_with(bench):
     devices = [f"d{i}" for i in range(9)]
     agent, _, cloud, _ = sim_bench(bench, devices, rotation={"concurrent": 2, "rate": 1000})
     cloud.do("slow", path="credentials", method="POST", ms=500, times=0)
+    cloud.do("refuse", path="credentials", method="POST", device=devices[-1], code="5.03", max_age=1, times=0)  # it is not over before the last kill
     path = begin(bench)
     batch = job(bench, path, "BatchId")
     for wanted in (2, 5):

@@ -3,7 +3,7 @@
  *
  *   {"do": "devices", "driver": D, "devices": [{"id": I, "section": {}, "points": {}}...]}
  *   {"do": "write", "driver": D, "device": I, "point": P, "value": V}    read, check, scan, read_raw, quit likewise
- *   {"do": "hold"} {"do": "release", "r": 0}    reports are left unanswered, those after the event "holding"; and answered
+ *   {"do": "hold"} {"do": "release", "r": 0}    reports after the event "holding" are left unanswered; and answered
  *   {"do": "count"}    reports are only counted;  {"do": "drivers"}    tells of all
  *
  * usage: link-host RUNTIME_DIR */
