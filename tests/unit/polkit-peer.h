@@ -32,6 +32,7 @@ static struct workers *workers;
 static sd_bus_slot *object;
 static const char *action;
 static unsigned carried_out, run;
+static const sd_bus_message *last_call; /* valid while it is waited for */
 
 /* polkit, as it is in this case */
 static struct {
@@ -201,6 +202,7 @@ static int on_act(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     int r = policy_check(&b, m, action, error);
 
+    last_call = m;
     if (r <= 0)
         return r < 0 ? r : 1;
     carried_out++;

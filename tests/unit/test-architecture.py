@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""doc/architecture.md names functions that there are, and its picture of a key's life is the table's."""
+"""doc/architecture.md names functions that there are, and its pictures are those of the tables and of the includes.
+
+usage: test-architecture.py BUILD_DIR"""
 import pathlib
 import re
 import subprocess
@@ -25,11 +27,15 @@ def test_functions_are_there():
     assert not missing, f"doc/architecture.md names functions that are gone: {', '.join(missing)}"
 
 
-def test_the_picture_is_the_tables():
-    made = subprocess.run([sys.executable, ROOT / "tests/tools/rotation-picture.py", ROOT / "doc/man/rotation-table.txt"],
-                          stdout=subprocess.PIPE, text=True, check=True).stdout
-    assert made == (ROOT / "doc/life-of-a-key.svg").read_text(encoding="utf-8"), \
-        "doc/life-of-a-key.svg is old: tests/tools/rotation-picture.py doc/man/rotation-table.txt > doc/life-of-a-key.svg"
+def test_the_pictures_are_current():
+    done = subprocess.run([sys.executable, ROOT / "tests/tools/pictures.py", sys.argv[1], "--check"], stdout=subprocess.PIPE, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_pictures_are_shown():
+    shown = TEXT + (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in ("rooms", "life-of-a-key", "phases-of-a-connection"):
+        assert f"{name}.svg)" in shown, f"neither README.md nor doc/architecture.md shows doc/{name}.svg"
 
 
 if __name__ == "__main__":

@@ -65,6 +65,17 @@ static void test_a_person_may_be_asked_and_keeps_none_of_its_other_calls_back(vo
     assert_int_equal(one->user->busy + one->user->asked, 0);
 }
 
+static void test_a_call_that_is_asked_about_is_not_asked_about_twice(void **state)
+{
+    arrives(CALLER, CALLER_UID);
+    polkit.silent = true;
+    call(CALLER, false);
+    run_until(polkit.questions == 1);
+    assert_int_equal(policy_check(&b, (sd_bus_message *)last_call, action, NULL), 0);
+    assert_true(policy_knows(&b, (sd_bus_message *)last_call));
+    assert_int_equal(carried_out, 0);
+}
+
 static void test_more_than_a_few_passwords_at_once_are_refused(void **state)
 {
     arrives(CALLER, CALLER_UID);
@@ -190,6 +201,7 @@ int main(void)
         WITH(test_polkits_no_is_a_refusal_that_names_the_right_and_where_to_look),
         WITH(test_who_did_not_say_that_a_password_may_be_asked_for_is_told_so),
         WITH(test_a_person_may_be_asked_and_keeps_none_of_its_other_calls_back),
+        WITH(test_a_call_that_is_asked_about_is_not_asked_about_twice),
         WITH(test_more_than_a_few_passwords_at_once_are_refused),
         WITH(test_without_polkit_the_group_may_rotate),
         WITH(test_without_polkit_strangers_may_not),
