@@ -101,7 +101,8 @@ def members(body):
 
 
 class Map:
-    def __init__(self, build):
+    def __init__(self, build=None):
+        """Without a build there is nothing to say of files that use one another."""
         self.lines, self.arrows, self.problems = collections.Counter(), collections.Counter(), []
         files = list(sources())
         rooms = {room for room, path in files if path.startswith("src/")}
@@ -126,7 +127,7 @@ class Map:
             graph[source].add(target)
         self.up = [c for c in components({room: graph[room] for room in self.lines}) if len(c) > 1]
         self.problems += [f"rooms that use one another: {', '.join(c)}" for c in self.up]
-        self.cycles = sorted((c for c in components(file_graph(build)) if len(c) > 1), key=len, reverse=True)
+        self.cycles = sorted((c for c in components(file_graph(build) if build else {}) if len(c) > 1), key=len, reverse=True)
         self.problems += [f"a cycle of {len(c)} files, at most {CYCLE_FILES}: {', '.join(c[:6])}{' …' if len(c) > 6 else ''}"
                           for c in self.cycles if len(c) > CYCLE_FILES]
         self.graph = graph
@@ -148,7 +149,8 @@ class Map:
             rows[level].append(room)
         return [rows[level] for level in sorted(rows, reverse=True)]
 
-    def svg(self):
+    def svg(self, counts=True):
+        """Without counts it changes only when a room or an arrow does."""
         rows = self.levels()
         width = 2 * MARGIN + max(len(row) for row in rows) * (WIDTH + GAP_X) - GAP_X
         place = {}
@@ -168,13 +170,14 @@ class Map:
             (x1, y1), (x2, y2) = place[source], place[target]
             down = y2 > y1
             out.append(f'<line x1="{x1 + WIDTH / 2:.0f}" y1="{y1 + HEIGHT:.0f}" x2="{x2 + WIDTH / 2:.0f}" y2="{y2:.0f}" '
-                       f'stroke="{"#556677" if down else "#cc0000"}" stroke-width="{1 + min(count, 40) / 16:.1f}" '
-                       f'stroke-opacity="0.55" marker-end="url(#head)"><title>{source} to {target}: {count}</title></line>')
+                       f'stroke="{"#556677" if down else "#cc0000"}" stroke-width="{1 + min(count if counts else 8, 40) / 16:.1f}" '
+                       f'stroke-opacity="0.55" marker-end="url(#head)"><title>{source} to {target}{f": {count}" if counts else ""}</title></line>')
         for room, (x, y) in sorted(place.items()):
             out.append(f'<rect x="{x:.0f}" y="{y:.0f}" width="{WIDTH}" height="{HEIGHT}" rx="6" fill="#eef3f8" stroke="#334455"/>'
-                       f'<text x="{x + WIDTH / 2:.0f}" y="{y + 20:.0f}" text-anchor="middle">{room}</text>'
-                       f'<text x="{x + WIDTH / 2:.0f}" y="{y + 37:.0f}" text-anchor="middle" fill="#556677" font-size="11">'
-                       f'{self.lines[room]} lines</text>')
+                       f'<text x="{x + WIDTH / 2:.0f}" y="{y + (20 if counts else 28):.0f}" text-anchor="middle">{room}</text>')
+            if counts:
+                out.append(f'<text x="{x + WIDTH / 2:.0f}" y="{y + 37:.0f}" text-anchor="middle" fill="#556677" font-size="11">'
+                           f'{self.lines[room]} lines</text>')
         return "\n".join(out + ["</svg>", ""])
 
 
