@@ -72,7 +72,7 @@ def refused(done, status, *words):
     return text
 
 
-def modbus_device(bench, device, port, unit, interval="50ms", points=None, timeout="10s", **section):
+def modbus_device(bench, device, port, unit, interval="50ms", points=None, timeout="30s", **section):
     """`timeout`: short only for what is silent; what is asked again since its answer was late was served twice, and arrived once."""
     bench.write_device(device, "modbus", url=f"tcp://127.0.0.1:{port}", unit=unit, interval=interval, timeout=timeout,
                        points=points or {"reads": {"table": "input", "address": 2, "type": "uint16"}}, **section)

@@ -19,7 +19,7 @@ COUNTER_POINT = {"reads": {"table": "input", "address": 2, "type": "uint16"}}
 
 def write_counter(bench, device, unit, port, uplink="cloud", interval="200ms"):
     """A Modbus device whose one point is the counter of the test servers: each value is served exactly once."""
-    bench.write_device(device, "modbus", url=f"tcp://127.0.0.1:{port}", unit=unit, interval=interval, uplink=uplink, timeout="10s",
+    bench.write_device(device, "modbus", url=f"tcp://127.0.0.1:{port}", unit=unit, interval=interval, uplink=uplink, timeout="30s",
                        points=COUNTER_POINT)
 
 
