@@ -189,6 +189,10 @@ class Bluez:
         with self.lock:
             self.failing[member] = [error, times]
 
+    def fail_no_more(self, member):
+        with self.lock:
+            del self.failing[member]
+
     def called(self, member, since=0):
         return [c for c in self.calls[since:] if c[1] == member]
 

@@ -6,8 +6,10 @@ The journal's socket is this test's own, in a mount namespace of its own: as roo
 import json
 import os
 import re
+import select
 import socket
 import subprocess
+import threading
 
 import harness
 import namespaces
@@ -20,24 +22,34 @@ IDS = dict(re.findall(r'#define MESSAGE_(\w+) "([0-9a-f]{32})"',
 
 
 class Journal:
+    """Read all the time: who writes to a journal that does not read waits, and the agent writes in its loop."""
+
     def __init__(self, bench):
-        self.bench, self.entries = bench, []
+        self.bench, self.entries, self.reading = bench, [], threading.Lock()
         if os.path.exists(SOCKET):
             os.unlink(SOCKET)
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.socket.bind(SOCKET)
         self.socket.setblocking(False)
+        threading.Thread(target=self.keep_reading, daemon=True).start()
+
+    def keep_reading(self):
+        while True:
+            select.select([self.socket], [], [])
+            self.read()
 
     def read(self):
-        while True:
-            try:
-                data = self.socket.recv(1 << 20)
-            except BlockingIOError:
-                return self.entries
-            # Where the harness looks for keys.
-            with open(self.bench.path("journal.out"), "ab") as f:
-                f.write(data)
-            self.entries.append(dict(line.split("=", 1) for line in data.decode().splitlines()))
+        """All that was written until now."""
+        with self.reading:
+            while True:
+                try:
+                    data = self.socket.recv(1 << 20)
+                except BlockingIOError:
+                    return list(self.entries)
+                # Where the harness looks for keys.
+                with open(self.bench.path("journal.out"), "ab") as f:
+                    f.write(data)
+                self.entries.append(dict(line.split("=", 1) for line in data.decode().splitlines()))
 
     def wait(self, name, device=None, uid=None, says=""):
         def found():
