@@ -3,26 +3,6 @@
 #include "base/log.h"
 #include "device/internal.h"
 
-void session_count(struct device *d)
-{
-    bool online = device_online(d) && !d->tombstone;
-
-    if (online == d->counted)
-        return;
-    d->counted = online;
-    d->fleet->online += online ? 1 : -1;
-    d->uplink->outage.online += online ? 1 : -1;
-    fleet_changed(d->fleet);
-}
-
-void session_other_points(struct device *d)
-{
-    if (!device_online(d))
-        return;
-    announce_begin(d);
-    downlink_online(d);
-}
-
 static bool wanted(const struct device *d)
 {
     const struct vault_entry *entry = device_entry(d);

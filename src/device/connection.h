@@ -72,24 +72,13 @@ struct connection_ops {
 
 /* ── session.c ── */
 
-/* NULL: there never was a session. */
-struct uplink_session *device_session(const struct device *d);
-/* Whether the device has a session, and in which phase its main connection is. */
-bool device_online(const struct device *d);
-enum connection_phase device_phase(const struct device *d);
-/* CONNECTING for what is told next. */
-enum uplink_state device_session_state(const struct device *d);
-/* NULL: there is nothing to say. */
-const char *device_session_reason(const struct device *d);
-
 void session_start(struct device *d);
 void session_stop(struct device *d, enum uplink_bye bye);
 /* Main is another key, that of no session yet. */
 void session_new_key(struct device *d);
 /* After a swap: the probe's connection, on what is now main, becomes the device's. */
 void session_adopt_probe(struct device *d);
-/* Whether a connection before a swap still has a request under way, and that it has ended. */
-bool session_leaving(const struct device *d);
+/* The request of the connection before a swap has ended (session_leaving()). */
 void session_linger_end(struct device *d);
 /* The announcements begin anew, or are out. */
 void session_announce(struct device *d);
@@ -97,10 +86,6 @@ void session_announced(struct device *d);
 /* The server accepted, or refused as it refuses a key, something on the ordinary session. */
 void session_accepted(struct device *d);
 void session_refused(struct device *d);
-/* The server does not say of each message whether it was allowed, and none has come back yet over this connection: what
- * it acknowledges may go nowhere. */
-bool session_awaits_proof(const struct device *d);
-bool session_proving(const struct device *d);
 /* The code of an answer, when it says "accepted" 0: is shown. */
 void session_answered(struct device *d, uint8_t code, const char *words);
 /* The vault learns when its main key was last accepted, as exactly as it is known: before the device goes. */

@@ -81,13 +81,6 @@ void device_start(struct device *d)
     sensor_key_due(d);
 }
 
-void device_changed(struct device *d)
-{
-    counts_update(d);
-    if (!d->tombstone && d->fleet->listener.device_changed)
-        d->fleet->listener.device_changed(d->fleet->listener.userdata, d);
-}
-
 /* ── What is shown ── */
 
 const char *device_id(const struct device *d)

@@ -9,13 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool drivers_connected(const struct device *d)
-{
-    const struct link_driver *driver = link_host_find_driver(d->fleet->link, d->config->driver);
-
-    return driver && link_driver_connected(driver);
-}
-
 /* Tells the driver all its devices; it leaves open what did not change. */
 int drivers_update(struct fleet *f, const char *driver, struct error *e)
 {

@@ -17,129 +17,13 @@
 
 #define RESOLVER_THREADS 2
 
-/* ── The index ── */
-
-/* The place of the first device whose id is not before `id`. */
-static size_t lower_bound(const struct fleet *f, const char *id)
-{
-    size_t low = 0, high = f->n_devices;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strcmp(f->devices[middle]->config->id, id) < 0)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
-struct device *fleet_find(struct fleet *f, const char *id)
-{
-    size_t i = lower_bound(f, id);
-
-    return i < f->n_devices && strcmp(f->devices[i]->config->id, id) == 0 ? f->devices[i] : NULL;
-}
-
-struct device *fleet_next(struct fleet *f, const char *after)
-{
-    size_t i = after ? lower_bound(f, after) : 0;
-
-    if (after && i < f->n_devices && strcmp(f->devices[i]->config->id, after) == 0)
-        i++;
-    return i < f->n_devices ? f->devices[i] : NULL;
-}
-
-/* ── All devices ── */
-
-static int walk_init(struct fleet *f, struct walk *w, sd_event_handler_t handler)
-{
-    int r = sd_event_add_defer(f->event, &w->source, handler, f);
-
-    return r < 0 ? r : sd_event_source_set_enabled(w->source, SD_EVENT_OFF);
-}
-
-static void walk_begin(struct walk *w)
-{
-    w->next = 0;
-    (void)sd_event_source_set_enabled(w->source, SD_EVENT_ON);
-}
-
-static int walk_on(struct fleet *f, struct walk *w, void (*visit)(struct device *d))
-{
-    uint64_t until = clock_boottime() + TURN_BUDGET;
-
-    for (int i = 0; i < WALK_PER_TURN && w->next < f->n_devices && clock_boottime() < until; i++)
-        visit(f->devices[w->next++]);
-    return w->next < f->n_devices ? 0 : sd_event_source_set_enabled(w->source, SD_EVENT_OFF);
-}
-
-/* One more device, or one less, stands at `i`: nobody is passed over for that. */
-static void walk_shift(struct walk *w, size_t i, int by)
-{
-    if (i < w->next)
-        w->next += (size_t)by;
-}
-
-int fleet_insert(struct fleet *f, struct device *d)
-{
-    size_t i = lower_bound(f, d->config->id);
-
-    if (f->n_devices == f->allocated) {
-        size_t allocated = MAX_OF(f->allocated * 2, (size_t)16);
-        struct device **p = reallocarray(f->devices, allocated, sizeof(*p));
-
-        if (!p)
-            return -ENOMEM;
-        f->devices = p;
-        f->allocated = allocated;
-    }
-    memmove(f->devices + i + 1, f->devices + i, (f->n_devices - i) * sizeof(*f->devices));
-    f->devices[i] = d;
-    f->n_devices++;
-    walk_shift(&f->kick, i, 1);
-    walk_shift(&f->dating, i, 1);
-    sensor_count(d, true);
-    counts_take(d, true);
-    if (f->listener.device_added)
-        f->listener.device_added(f->listener.userdata, d);
-    return 0;
-}
-
-/* Out of the index; the device is the caller's now. */
-void fleet_remove(struct fleet *f, struct device *d)
-{
-    size_t i = lower_bound(f, d->config->id);
-
-    memmove(f->devices + i, f->devices + i + 1, (f->n_devices - i - 1) * sizeof(*f->devices));
-    f->n_devices--;
-    walk_shift(&f->kick, i, -1);
-    walk_shift(&f->dating, i, -1);
-    sensor_count(d, false);
-    counts_take(d, false);
-    if (f->listener.device_removed)
-        f->listener.device_removed(f->listener.userdata, d);
-}
-
 /* ── Time ── */
-
-void fleet_stamp_now(struct fleet *f, struct stamp *ret)
-{
-    *ret = (struct stamp){.boottime = clock_boottime(), .realtime = clock_synchronized() ? clock_realtime() : 0};
-    memcpy(ret->boot, f->boot_id, sizeof(ret->boot));
-}
 
 static int on_kick(sd_event_source *source, void *userdata)
 {
     struct fleet *f = userdata;
 
     return walk_on(f, &f->kick, delivery_kick);
-}
-
-void fleet_kick_all(struct fleet *f)
-{
-    walk_begin(&f->kick);
 }
 
 /* Keys get a place on the calendar. */
@@ -460,11 +344,6 @@ struct vault *fleet_vault(struct fleet *f)
 const char *fleet_plugin_dir(const struct fleet *f)
 {
     return f->plugin_dir;
-}
-
-size_t fleet_size(const struct fleet *f)
-{
-    return f->n_devices;
 }
 
 void fleet_totals(struct fleet *f, struct fleet_totals *ret)

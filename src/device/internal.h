@@ -43,9 +43,14 @@
 #include "device/counts.h"
 #include "device/delivery.h"
 #include "device/downlink.h"
+#include "device/facts.h"
 #include "device/fleet.h"
+#include "device/index.h"
+#include "device/notify.h"
+#include "device/online.h"
 #include "device/seen.h"
 #include "device/server-clock.h"
+#include "device/walk.h"
 #include "payload/profile.h"
 #include "registrar/registrar.h"
 #include "rotation/carrier.h"
@@ -211,12 +216,6 @@ struct server_time {
     struct ratelimit complaints;
 };
 
-/* Through all devices, a slice of them in each turn of the loop. */
-struct walk {
-    sd_event_source *source;
-    size_t next; /* of the fleet's devices */
-};
-
 struct fleet {
     sd_event *event;
     struct arena *arena;
@@ -285,11 +284,6 @@ struct fleet {
 };
 
 /* fleet.c */
-/* All may send what waits, a slice of them in each turn of the loop. */
-void fleet_kick_all(struct fleet *f);
-void fleet_stamp_now(struct fleet *f, struct stamp *ret);
-int fleet_insert(struct fleet *f, struct device *d);
-void fleet_remove(struct fleet *f, struct device *d);
 void fleet_raise_descriptors(struct fleet *f);
 void fleet_warn_of_settings(const struct fleet *f);
 
@@ -329,7 +323,6 @@ struct batch *batch_leave(struct batch *b);
 
 /* membership.c */
 int fleet_begin_change(struct fleet *f, struct error *e);
-void fleet_changed(struct fleet *f);
 /* `forget`: its samples too. */
 void fleet_drop(struct fleet *f, struct device *d, bool forget);
 int fleet_start_device(struct fleet *f, struct config_device *config, struct error *e);
@@ -387,18 +380,11 @@ int device_new(struct fleet *f, struct config_device *config, struct device **re
 struct device *device_free(struct device *d);
 DEFINE_FREEP(struct device, device_free)
 void device_start(struct device *d);
-void device_changed(struct device *d);
-
-/* entry.c */
-struct vault_entry *device_entry(const struct device *d);
 
 /* last-error.c; the text is valid in this loop turn */
 const char *device_last_error(const struct device *d, const struct vault_entry *entry);
 
-/* connected.c: the device among those that are online, as far as it is seen at all */
-void session_count(struct device *d);
-/* Other points go over the same session: what was said of the ones before holds no longer. */
-void session_other_points(struct device *d);
+/* connected.c */
 extern const struct connection_ops device_connection_ops;
 
 /* outage.c */
@@ -433,7 +419,6 @@ void message_log(struct device *d, enum profile_level level, const char *module,
 int rotate_init(struct device *d, struct error *e);
 void rotate_timer(struct timer *timer);
 void rotate_done(struct device *d);
-void rotate_event(struct device *d, enum rotation_event_type type);
 void rotate_schedule(struct device *d, bool fresh);
 /* The configuration's rules may have changed. */
 void rotate_policy(struct device *d);
@@ -441,18 +426,10 @@ void rotate_policy(struct device *d);
 int rotate_ask(struct device *d, bool compromised, bool scheduled);
 /* 0, or why it may not be rotated now, as for Rotate. */
 int rotate_allowed(const struct device *d, bool compromised, struct error *e);
-/* Whether the registrar could be asked now. */
-bool rotate_heard(const struct device *d);
-/* Whether a new key is made, offered or tried. */
-bool rotate_under_way(const struct device *d);
 /* It no longer counts as one of those that run at once. */
 void rotate_end_turn(struct device *d);
-/* Its main key is the one before, until the other is accepted again or somebody acts. */
-bool rotate_fallen(const struct device *d);
 
 /* restored.c */
-/* It came from a backup, and the cloud has accepted none of its keys since. */
-bool restored_waits(const struct device *d);
 /* -EAGAIN: not before that. */
 int restored_allows(const struct device *d, enum rotation_change_type change);
 /* The cloud has accepted one of its keys. */
@@ -472,14 +449,6 @@ void act_failed(struct device *d, int r, const struct error *e);
 void device_begin_removal(struct device *d, bool force, device_done done, void *userdata);
 
 /* registration.c */
-/* Whether the uplink's cloud can be told of a key that no session has yet. */
-bool registration_possible(const struct shared_uplink *u);
-/* The cloud does not know its main key yet: no session, no rotation. */
-bool registration_pending(const struct device *d);
-bool registration_conflict(const struct device *d);
-/* And cannot know it: nothing of it was sent. */
-bool registration_unknown(const struct device *d);
-const char *registration_reason(const struct device *d);
 void registration_init(struct shared_uplink *u);
 void registration_done(struct shared_uplink *u);
 /* Queues it, if it is to be registered. */
@@ -530,4 +499,3 @@ void mistakes_of_plugins(struct fleet *f);
 extern const struct link_host_ops drivers_link_ops;
 int drivers_update(struct fleet *f, const char *driver, struct error *e);
 int drivers_update_all(struct fleet *f, const struct config *before, struct error *e);
-bool drivers_connected(const struct device *d);

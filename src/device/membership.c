@@ -36,12 +36,6 @@ static void membership_freep(struct membership **m)
         membership_free(*m);
 }
 
-void fleet_changed(struct fleet *f)
-{
-    if (f->listener.fleet_changed)
-        f->listener.fleet_changed(f->listener.userdata);
-}
-
 /* One change of what is configured at a time. */
 int fleet_begin_change(struct fleet *f, struct error *e)
 {

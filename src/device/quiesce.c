@@ -23,11 +23,6 @@ struct quiesce {
     uint64_t spool;
 };
 
-bool quiesce_holds(const struct fleet *f)
-{
-    return f->quiesce != NULL;
-}
-
 static void finish(struct quiesce *q, enum job_state state)
 {
     struct job *job = q->job;

@@ -15,6 +15,5 @@ struct fleet;
 
 /* Begins it, or begins its time anew; with `duration` 0 it ends. -ENOMEM. */
 int fleet_quiesce(struct fleet *f, uint64_t duration, struct job **ret_job, struct error *e);
-bool quiesce_holds(const struct fleet *f);
 /* The fleet goes. */
 void quiesce_leave(struct fleet *f);

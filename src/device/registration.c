@@ -13,44 +13,6 @@
 
 static void go(struct shared_uplink *u);
 
-static enum vault_registration state_of(const struct device *d)
-{
-    const struct vault_entry *entry = device_entry(d);
-
-    return entry ? vault_registration(entry) : VAULT_REGISTERED;
-}
-
-bool registration_possible(const struct shared_uplink *u)
-{
-    return u->registrar->traits.out_of_band && !u->registrar->traits.manual;
-}
-
-bool registration_pending(const struct device *d)
-{
-    return registration_possible(d->uplink) && state_of(d) != VAULT_REGISTERED;
-}
-
-bool registration_conflict(const struct device *d)
-{
-    return registration_pending(d) && state_of(d) == VAULT_REGISTRATION_CONFLICT;
-}
-
-bool registration_unknown(const struct device *d)
-{
-    return registration_pending(d) &&
-           (state_of(d) == VAULT_REGISTRATION_WAITING || (d->registration.unoffered && !d->registration.call));
-}
-
-const char *registration_reason(const struct device *d)
-{
-    if (d->registration.reason)
-        return d->registration.reason;
-    return registration_conflict(d)
-               ? "the cloud did not take its key when it was first registered: `gatehousectl connect` "
-                 "tries again, `key forget` and `provision` give it another"
-               : "its key waits to be registered at the cloud";
-}
-
 static void set_reason(struct device *d, const char *reason)
 {
     free(d->registration.reason);
@@ -228,7 +190,7 @@ static void on_answer(const struct registrar_answer *answer, void *userdata)
     if (d->registration.stopped)
         return;
     /* Forgotten, or replaced by hand, while it was under way. */
-    if (state_of(d) != VAULT_REGISTRATION_OFFERED) {
+    if (registration_state(d) != VAULT_REGISTRATION_OFFERED) {
         ended(d);
         return;
     }
@@ -266,7 +228,7 @@ static void offer(struct device *d)
     struct error e = {0};
     int r;
 
-    if (state_of(d) != VAULT_REGISTRATION_OFFERED) {
+    if (registration_state(d) != VAULT_REGISTRATION_OFFERED) {
         ended(d);
         return;
     }
@@ -279,7 +241,7 @@ static void begin(struct device *d)
 {
     d->registration.open = true;
     d->uplink->registrations.open++;
-    switch (state_of(d)) {
+    switch (registration_state(d)) {
     case VAULT_REGISTERED:
         finished(d);
         return;

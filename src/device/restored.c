@@ -7,13 +7,6 @@
 
 #include <errno.h>
 
-bool restored_waits(const struct device *d)
-{
-    const struct vault_entry *entry = device_entry(d);
-
-    return entry && vault_restored(entry);
-}
-
 int restored_allows(const struct device *d, enum rotation_change_type change)
 {
     if (!restored_waits(d) || (d->act && d->act->confirmed))

@@ -448,12 +448,6 @@ void rotate_done(struct device *d)
     act_clear(d);
 }
 
-void rotate_event(struct device *d, enum rotation_event_type type)
-{
-    if (d->rotation)
-        rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type});
-}
-
 /* ── When ── */
 
 void rotate_schedule(struct device *d, bool fresh)
@@ -471,23 +465,6 @@ void rotate_schedule(struct device *d, bool fresh)
     schedule_put(d->fleet->schedule, &d->schedule, &machine->d.main_since, &now,
                  (uint32_t)hash_text(HASH_BEGIN, d->config->id), fresh);
     calendar_wake(d->fleet);
-}
-
-bool rotate_under_way(const struct device *d)
-{
-    enum rotation_state state = d->rotation ? rotation_carrier_machine(d->rotation)->d.state : ROTATION_IDLE;
-
-    return state == ROTATION_STAGED || (state == ROTATION_OFFERED && !rotate_fallen(d)) || state == ROTATION_PROBING;
-}
-
-bool rotate_fallen(const struct device *d)
-{
-    return d->rotation && rotation_carrier_machine(d->rotation)->d.fallen;
-}
-
-bool rotate_heard(const struct device *d)
-{
-    return device_online(d) || d->uplink->registrar->traits.out_of_band;
 }
 
 int rotate_ask(struct device *d, bool compromised, bool scheduled)

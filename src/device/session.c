@@ -11,57 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ── What others ask ── */
-
-struct uplink_session *device_session(const struct device *d)
-{
-    return d->connections.main ? d->connections.main->session : NULL;
-}
-
-enum connection_phase device_phase(const struct device *d)
-{
-    return d->connections.main ? d->connections.main->state.phase : CONNECTION_CLOSED;
-}
-
-bool device_online(const struct device *d)
-{
-    return d->connections.main && connection_online(&d->connections.main->state);
-}
-
-enum uplink_state device_session_state(const struct device *d)
-{
-    enum uplink_state state;
-
-    if (device_online(d))
-        return UPLINK_STATE_ONLINE;
-    if (device_phase(d) == CONNECTION_CLOSED)
-        return UPLINK_STATE_STOPPED;
-    state = uplink_session_state(d->connections.main->session);
-    return state == UPLINK_STATE_ONLINE || state == UPLINK_STATE_STOPPED ? UPLINK_STATE_CONNECTING : state;
-}
-
-const char *device_session_reason(const struct device *d)
-{
-    const char *reason = d->connections.main ? uplink_session_reason(d->connections.main->session) : "";
-
-    return reason[0] ? reason : NULL;
-}
-
-bool session_awaits_proof(const struct device *d)
-{
-    return d->connections.main && connection_blocked(&d->connections.main->state);
-}
-
-bool session_proving(const struct device *d)
-{
-    return d->connections.main && d->connections.main->proof;
-}
-
-bool session_leaving(const struct device *d)
-{
-    return d->connections.leaving;
-}
-
 /* ── When the main key was last accepted ── */
 
 void session_add_authenticated(const struct device *d, struct vault_change *change)

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device/online.h"
+
+#include "device/internal.h"
+
+void session_count(struct device *d)
+{
+    bool online = device_online(d) && !d->tombstone;
+
+    if (online == d->counted)
+        return;
+    d->counted = online;
+    d->fleet->online += online ? 1 : -1;
+    d->uplink->outage.online += online ? 1 : -1;
+    fleet_changed(d->fleet);
+}
+
+void session_other_points(struct device *d)
+{
+    if (!device_online(d))
+        return;
+    announce_begin(d);
+    downlink_online(d);
+}
