@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* RotateAll: a job that brings each device through a rotation, so many at once as the configuration says. While it
  * lasts the vault has a record of it, from which it is resumed after a restart. */
-#include "rotation/batch.h"
+#include "device/batch.h"
 
 #include "base/clock.h"
 #include "base/encode.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "device/batch-internal.h"
 #include "device/internal.h"
 #include "device/rotate-words.h"
 
@@ -17,61 +18,6 @@
 
 #define STEPS_PER_TURN 64 /* devices looked at in one turn of the loop */
 #define BEFORE_RESTART "before the agent was started again"
-
-struct batch_list {
-    struct device *first, *last;
-};
-
-struct batch {
-    struct fleet *fleet;
-    struct job *job;
-    struct batch_record record;
-    struct vault_change *committing; /* of the record, on its way */
-    struct batch_list waiting;       /* for a turn */
-    struct batch_list away;          /* not online: nobody who is away takes a turn from the others */
-    struct batch_list running;
-    struct batch_list late; /* running, but their turns are over */
-    uint64_t progressed;    /* CLOCK_BOOTTIME, when one ended last */
-    bool recorded;          /* nothing begins before that is durable */
-    bool failed;
-    bool cancelled;
-};
-
-/* ── Lists ── */
-
-static void put(struct batch_list *list, struct device *d)
-{
-    d->batch = (struct batch_place){.list = list, .previous = list->last, .since = clock_boottime()};
-    *(list->last ? &list->last->batch.next : &list->first) = d;
-    list->last = d;
-}
-
-static void take_out(struct device *d)
-{
-    struct batch_place place = d->batch;
-
-    if (!place.list)
-        return;
-    *(place.previous ? &place.previous->batch.next : &place.list->first) = place.next;
-    *(place.next ? &place.next->batch.previous : &place.list->last) = place.previous;
-    d->batch = (struct batch_place){0};
-}
-
-static void move(struct batch_list *list, struct device *d)
-{
-    take_out(d);
-    put(list, d);
-}
-
-static bool only_away(const struct batch *b)
-{
-    return !b->waiting.first && !b->running.first && !b->late.first;
-}
-
-static bool is_empty(const struct batch *b)
-{
-    return only_away(b) && !b->away.first;
-}
 
 /* ── The record ── */
 
@@ -128,14 +74,6 @@ void batch_date(struct fleet *f)
 
 /* ── Its devices ── */
 
-static void end_one(struct batch *b, struct device *d, bool ok, const char *outcome, const char *reason)
-{
-    take_out(d);
-    b->progressed = clock_boottime();
-    job_progress(b->fleet->jobs, b->job, d->config->id, ok, outcome, reason);
-    calendar_wake(b->fleet);
-}
-
 static bool has_new_key(const struct batch *b, const struct device *d)
 {
     const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
@@ -163,59 +101,24 @@ static bool step(struct batch *b, struct device *d)
 
     why_not(b, d, &e);
     if (e.text[0]) {
-        end_one(b, d, false, "failed", e.text);
+        batch_end_one(b, d, false, "failed", e.text);
         return true;
     }
     if (has_new_key(b, d)) {
-        end_one(b, d, true, "done", "");
+        batch_end_one(b, d, true, "done", "");
         return true;
     }
     if (!rotate_heard(d)) {
-        move(&b->away, d);
+        batch_move(&b->away, d);
         return true;
     }
     if (!turn_take(d, false))
         return false;
-    move(&b->running, d);
+    batch_move(&b->running, d);
     r = rotate_ask(d, b->record.compromised, false);
     if (r < 0)
         batch_ended(d, false, "failed", "too much is waiting already");
     return true;
-}
-
-void batch_ended(struct device *d, bool ok, const char *outcome, const char *reason)
-{
-    struct batch *b = d->fleet->batch;
-    struct batch_list *list = d->batch.list;
-
-    /* One that waits has not been asked yet: what was refused is somebody else's. */
-    if (!b || !list || (!ok && list != &b->running && list != &b->late))
-        return;
-    end_one(b, d, ok, outcome, reason);
-}
-
-void batch_online(struct device *d)
-{
-    struct batch *b = d->fleet->batch;
-
-    if (!b || d->batch.list != &b->away)
-        return;
-    move(&b->waiting, d);
-    calendar_wake(d->fleet);
-}
-
-void batch_turn_over(struct device *d)
-{
-    struct batch *b = d->fleet->batch;
-
-    if (b && d->batch.list == &b->running)
-        move(&b->late, d);
-}
-
-void batch_gone(struct device *d)
-{
-    if (d->fleet->batch && d->batch.list)
-        end_one(d->fleet->batch, d, false, "cancelled", "the device is gone");
 }
 
 /* ── Running ── */
@@ -227,12 +130,6 @@ static const char *trouble(const struct device *d)
     return text && text[0] ? text : "no reason is known";
 }
 
-void batch_waiting(struct device *d, const char *reason)
-{
-    if (d->batch.list && d->fleet->batch)
-        job_waiting(d->fleet->batch->job, d->config->id, reason);
-}
-
 /* Devices that nobody can wait for any longer. What they have begun goes on by itself. */
 static void give_up(struct batch *b, uint64_t now)
 {
@@ -241,15 +138,15 @@ static void give_up(struct batch *b, uint64_t now)
 
     for (int i = 0; i < STEPS_PER_TURN && (d = b->late.first) && d->batch.since + ROTATION_BATCH_PATIENCE <= now; i++) {
         error_set(&e, 0, "it goes on by itself: %s", trouble(d));
-        end_one(b, d, false, "unfinished", e.text);
+        batch_end_one(b, d, false, "unfinished", e.text);
     }
-    if (!only_away(b) || b->progressed + ROTATION_BATCH_PATIENCE > now)
+    if (!batch_only_away(b) || b->progressed + ROTATION_BATCH_PATIENCE > now)
         return;
     for (int i = 0; i < STEPS_PER_TURN && (d = b->away.first); i++) {
         uint64_t progressed = b->progressed;
 
         error_set(&e, 0, "it is not online: %s", trouble(d));
-        end_one(b, d, false, "failed", e.text);
+        batch_end_one(b, d, false, "failed", e.text);
         b->progressed = progressed;
     }
 }
@@ -282,7 +179,7 @@ static void drop(struct batch *b, struct batch_list *list, const char *outcome, 
         struct device *d = list->first;
 
         job_note(b->job, d->config->id, outcome, reason);
-        take_out(d);
+        batch_take_out(d);
     }
 }
 
@@ -298,26 +195,8 @@ void batch_run(struct fleet *f, uint64_t now)
         if (!step(b, b->waiting.first))
             break;
     give_up(b, now);
-    if (is_empty(b))
+    if (batch_is_empty(b))
         finish(b);
-}
-
-uint64_t batch_wake(struct fleet *f, uint64_t now)
-{
-    struct batch *b = f->batch;
-    uint64_t when = USEC_INFINITY;
-
-    if (!b || !b->recorded)
-        return USEC_INFINITY;
-    if (is_empty(b) || b->failed)
-        return now;
-    if (b->waiting.first)
-        when = schedule_room(f->schedule, now);
-    if (b->late.first)
-        when = MIN_OF(when, b->late.first->batch.since + ROTATION_BATCH_PATIENCE);
-    if (only_away(b))
-        when = MIN_OF(when, b->progressed + ROTATION_BATCH_PATIENCE);
-    return when;
 }
 
 static void on_cancel(struct job *job, void *userdata)
@@ -374,7 +253,7 @@ int fleet_rotate_all(struct fleet *f, bool compromised, struct job **ret_job, st
     if (r < 0)
         return r;
     for (size_t i = 0; i < f->n_devices; i++)
-        put(&b->waiting, f->devices[i]);
+        batch_put(&b->waiting, f->devices[i]);
     *ret_job = b->job;
     r = write_record(b, true, true);
     if (r < 0) {
@@ -407,9 +286,9 @@ int batch_resume(struct fleet *f, struct error *e)
     for (size_t i = 0; i < f->n_devices; i++) {
         struct device *d = f->devices[i];
 
-        put(d->turn.until != 0 ? &b->running : &b->waiting, d);
+        batch_put(d->turn.until != 0 ? &b->running : &b->waiting, d);
         if (has_new_key(b, d))
-            end_one(b, d, true, "done", BEFORE_RESTART);
+            batch_end_one(b, d, true, "done", BEFORE_RESTART);
     }
     log_notice(NULL, "rotation of all devices goes on, batch %s: %u of %u are done", b->job->batch_id, b->job->done,
                b->job->total);

@@ -39,6 +39,8 @@
 #include "coap/message.h"
 #include "device/announce.h"
 #include "device/announced.h"
+#include "device/batch.h"
+#include "device/calendar.h"
 #include "device/connection.h"
 #include "device/counts.h"
 #include "device/delivery.h"
@@ -48,8 +50,10 @@
 #include "device/index.h"
 #include "device/notify.h"
 #include "device/online.h"
+#include "device/rotate.h"
 #include "device/seen.h"
 #include "device/server-clock.h"
+#include "device/turns.h"
 #include "device/walk.h"
 #include "payload/profile.h"
 #include "registrar/registrar.h"
@@ -110,20 +114,6 @@ struct act {
     device_done done;
     device_exported exported;
     void *userdata;
-};
-
-/* One of the rotations that may run at once. Held until it has ended, or has taken so long that others go first. */
-struct turn {
-    struct device *previous, *next; /* in the order in which they began */
-    uint64_t until;                 /* CLOCK_BOOTTIME; 0: not held */
-    unsigned again;                 /* how often its registrar has asked to come again */
-};
-
-/* A device's place in the rotation of all. */
-struct batch_place {
-    struct batch_list *list; /* NULL: none, or it is done */
-    struct device *previous, *next;
-    uint64_t since; /* in this list, CLOCK_BOOTTIME */
 };
 
 struct device {
@@ -286,41 +276,6 @@ struct fleet {
 /* fleet.c */
 void fleet_raise_descriptors(struct fleet *f);
 void fleet_warn_of_settings(const struct fleet *f);
-
-/* calendar.c */
-int calendar_init(struct fleet *f);
-void calendar_done(struct fleet *f);
-/* The configuration is another one. */
-void calendar_set_policy(struct fleet *f);
-/* Something may have become due, or a turn free. */
-void calendar_wake(struct fleet *f);
-/* When that key, due at `due` of CLOCK_BOOTTIME, is rotated: CLOCK_REALTIME. */
-uint64_t calendar_shown(const struct fleet *f, uint64_t due);
-/* Takes a turn if one is free; true also if the device has one. `under_way`: its rotation runs, so it takes one anyway.
- */
-bool turn_take(struct device *d, bool under_way);
-void turn_release(struct device *d);
-/* The registrar wants to be asked again, or did not answer. */
-void turn_again(struct device *d);
-
-/* batch.c */
-/* Begins as much of a batch as possible; its devices go before those whose keys came of age. */
-void batch_run(struct fleet *f, uint64_t now);
-/* When batch_run() is to be called again; USEC_INFINITY: something will say so. */
-uint64_t batch_wake(struct fleet *f, uint64_t now);
-/* The device's rotation has ended or was refused. */
-void batch_ended(struct device *d, bool ok, const char *outcome, const char *reason);
-/* It is online now; its turn is over; it is going to be freed. */
-void batch_online(struct device *d);
-void batch_turn_over(struct device *d);
-void batch_gone(struct device *d);
-/* The clock was synchronised. */
-void batch_date(struct fleet *f);
-/* Goes on with what was under way when the agent ended. */
-int batch_resume(struct fleet *f, struct error *e);
-/* The fleet goes; the batch will be resumed. */
-struct batch *batch_leave(struct batch *b);
-
 /* membership.c */
 int fleet_begin_change(struct fleet *f, struct error *e);
 /* `forget`: its samples too. */
@@ -414,21 +369,6 @@ struct uplink_request message_request(const struct profile_message *m);
 void message_code_text(const struct profile *p, uint8_t code, char ret[static CODE_TEXT_MAX]);
 /* A line for the cloud, if its profile has a place for them and there is a session; the journal has it in any case. */
 void message_log(struct device *d, enum profile_level level, const char *module, const char *text);
-
-/* rotate.c */
-int rotate_init(struct device *d, struct error *e);
-void rotate_timer(struct timer *timer);
-void rotate_done(struct device *d);
-void rotate_schedule(struct device *d, bool fresh);
-/* The configuration's rules may have changed. */
-void rotate_policy(struct device *d);
-/* Gives the event ROTATE to its rotation. */
-int rotate_ask(struct device *d, bool compromised, bool scheduled);
-/* 0, or why it may not be rotated now, as for Rotate. */
-int rotate_allowed(const struct device *d, bool compromised, struct error *e);
-/* It no longer counts as one of those that run at once. */
-void rotate_end_turn(struct device *d);
-
 /* restored.c */
 /* -EAGAIN: not before that. */
 int restored_allows(const struct device *d, enum rotation_change_type change);

@@ -8,13 +8,6 @@
 
 #include <stdlib.h>
 
-void rotate_end_turn(struct device *d)
-{
-    d->scheduled = false;
-    batch_turn_over(d);
-    turn_release(d);
-}
-
 void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *reason)
 {
     struct device *d = userdata;

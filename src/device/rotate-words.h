@@ -21,5 +21,3 @@ void rotate_vain_over(struct device *d);
 void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *reason);
 void rotate_moved(void *userdata, enum rotation_move move, const char *reason);
 void rotate_reported(void *userdata, enum rotation_report report, const char *reason);
-/* Why a new key is not accepted, into the results of the job for all devices. */
-void batch_waiting(struct device *d, const char *reason);

@@ -427,45 +427,7 @@ int rotate_init(struct device *d, struct error *e)
     return r < 0 ? error_errno(e, r, "cannot begin its rotation") : 0;
 }
 
-void rotate_done(struct device *d)
-{
-    if (d->registrar_call)
-        registrar_call_cancel(d->registrar_call);
-    vault_change_leave(TAKE_PTR(d->pending));
-    vault_change_leave(TAKE_PTR(d->mending));
-    if (d->rotation) {
-        timer_stop(d->fleet->rotation_timers, &d->rotation_timer);
-        timers_release(d->fleet->rotation_timers);
-    }
-    d->rotation = rotation_carrier_free(d->rotation);
-    schedule_drop(d->fleet->schedule, &d->schedule);
-    batch_gone(d);
-    rotate_end_turn(d);
-    if (d->job) {
-        job_progress(d->fleet->jobs, d->job, d->config->id, false, "cancelled", "the device is gone");
-        job_finish(d->fleet->jobs, d->job, JOB_CANCELLED);
-    }
-    act_clear(d);
-}
-
-/* ── When ── */
-
-void rotate_schedule(struct device *d, bool fresh)
-{
-    const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
-    struct stamp now;
-
-    if (!machine || !machine->d.has_main || machine->d.fallen || d->tombstone || restored_waits(d) ||
-        registration_pending(d) || !vault_durable(d->fleet->vault, NULL)) {
-        schedule_drop(d->fleet->schedule, &d->schedule);
-        return;
-    }
-    d->schedule.manual = d->uplink->registrar->traits.manual;
-    fleet_stamp_now(d->fleet, &now);
-    schedule_put(d->fleet->schedule, &d->schedule, &machine->d.main_since, &now,
-                 (uint32_t)hash_text(HASH_BEGIN, d->config->id), fresh);
-    calendar_wake(d->fleet);
-}
+/* ── What others ask ── */
 
 int rotate_ask(struct device *d, bool compromised, bool scheduled)
 {
