@@ -289,6 +289,13 @@ static void say_next(struct device *d)
         take_back(d);
 }
 
+void withdraw_finished(struct device *d)
+{
+    /* In another turn of the loop: its session is calling. */
+    if (d->withdrawing.timer)
+        sd_event_source_set_time(d->withdrawing.timer, clock_boottime());
+}
+
 static void finish(struct device *d)
 {
     announce_end(d);

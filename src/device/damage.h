@@ -14,6 +14,11 @@ const char *damage_words(const struct device *d, const struct vault_entry *entry
 void damage_tell(const struct device *d);
 /* Of a damaged device: -EBUSY with the way out unless main is set by force. */
 int damage_refuses(const struct device *d, enum vault_slot slot, bool force, struct error *e);
+/* Nothing that stands in the vault beside the counters can be relied upon. */
+bool damage_lost_all(const struct device *d, const struct vault_entry *entry);
+/* Into the journal: the cloud accepts that key still, and what would be deleted there cannot be named with a key that
+ * is lost. */
+void damage_tell_left(const struct vault_entry *entry, enum vault_slot slot);
 /* Whether only backup is, which an operator may forget by force. */
 bool damage_of_backup(const struct device *d);
 /* No new key before that is put right: there is no main, or the old one could not be deleted at the cloud. */

@@ -29,13 +29,6 @@ static void try_at(struct device *d, uint64_t when)
     try_within(d, when, 100 * USEC_PER_MSEC);
 }
 
-size_t delivery_bytes_allowed(const struct device *d)
-{
-    size_t ours = d->uplink->settings->max_payload, most = d->uplink->profile->max_payload;
-
-    return ours > 0 ? MIN_OF(ours, most) : most;
-}
-
 /* In another turn of the loop: there may be thousands to be given up. */
 static void go_on_soon(struct device *d)
 {
@@ -72,23 +65,6 @@ static void give_up(struct device *d, const char *reason)
     spool_reject(d->queue, 1, reason);
     d->delivery.pack = (struct pack){0};
     d->delivery.prove = false;
-}
-
-const char *delivery_failure_text(enum pack_failure failure)
-{
-    switch (failure) {
-    case PACK_TOO_LARGE:
-        return "too large";
-    case PACK_BAD:
-        return "refused";
-    case PACK_HUNG_UP:
-        return "the server ends the session each time that it is sent";
-    case PACK_RESET:
-        return "the server rejects it (RST)";
-    case PACK_SILENT:
-        return "the server does not answer it";
-    }
-    return "";
 }
 
 /* The pack is to be halved until it passes, or the one sample is found. False: the same again, later. */

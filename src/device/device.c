@@ -35,38 +35,6 @@ int device_new(struct fleet *f, struct config_device *config, struct device **re
     return 0;
 }
 
-struct device *device_free(struct device *d)
-{
-    if (!d)
-        return NULL;
-    d->tombstone = true;    /* nobody is told any more */
-    d->disconnected = true; /* and no session begins anew */
-    announce_end(d);
-    announced_done(&d->announced);
-    seen_done(&d->seen);
-    sample_set_done(&d->newest);
-    withdraw_leave(d);
-    availability_end(d);
-    downlink_done(d);
-    delivery_done(d);
-    if (d->uplink)
-        registration_stop(d);
-    connections_done(d);
-    rotate_done(d);
-    restored_done(d);
-    idle_done(d);
-    sensor_key_done(d);
-    sd_event_source_disable_unref(d->exhume);
-    shared_uplink_put(d->uplink);
-    config_device_unref(d->config);
-    free(d->writes);
-    free(d->rotation_problem);
-    free(d->vain.why);
-    sensor_done(d);
-    free(d);
-    return NULL;
-}
-
 void device_start(struct device *d)
 {
     if (!d->tombstone)

@@ -382,13 +382,6 @@ static struct downlink *downlink_new(struct device *d)
     return l;
 }
 
-bool downlink_busy(const struct device *d)
-{
-    const struct downlink *l = d->downlink;
-
-    return l && (l->n_running > 0 || outcome_pending(l));
-}
-
 /* Kept commands arrive upon subscription, and would fail for want of a driver that is only about to connect, as after a
  * start of the machine. Meanwhile the broker keeps what it retains, and the uplink's session what came of a kept one:
  * so many and so long as that session lasts, and it logs what it loses. */

@@ -9,7 +9,6 @@
 #include "device/internal.h"
 #include "device/quiesce.h"
 #include "device/sensor-key.h"
-#include "rotation/identity.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -130,24 +129,6 @@ static int make_devices(struct fleet *f)
         }
     }
     return 0;
-}
-
-/* Two sockets a device, for a probe or a second session beside the first, and some for the rest. */
-void fleet_raise_descriptors(struct fleet *f)
-{
-    struct error e;
-
-    /* A connection over MQTT has three. */
-    if (uplink_raise_nofile(4 * f->n_devices + 256, &e) < 0)
-        log_warning(NULL, "%s", e.text);
-}
-
-void fleet_warn_of_settings(const struct fleet *f)
-{
-    for (size_t i = 0; i < f->config->n_uplinks; i++)
-        if (identity_template_tells(f->config->uplinks[i]->identity))
-            log_notice(NULL, "%s: the identities of uplink %s name the device, in clear text on the wire",
-                       f->config->file, f->config->uplinks[i]->name);
 }
 
 static int read_profiles(struct fleet *f, struct error *e)

@@ -37,6 +37,7 @@
 #include "base/timers.h"
 #include "base/worker.h"
 #include "coap/message.h"
+#include "device/act.h"
 #include "device/announce.h"
 #include "device/announced.h"
 #include "device/batch.h"
@@ -48,12 +49,22 @@
 #include "device/facts.h"
 #include "device/fleet.h"
 #include "device/index.h"
+#include "device/lifetime.h"
+#include "device/membership.h"
+#include "device/message.h"
+#include "device/mistakes.h"
 #include "device/notify.h"
 #include "device/online.h"
+#include "device/profiles.h"
+#include "device/registration.h"
+#include "device/reload.h"
+#include "device/restored.h"
 #include "device/rotate.h"
 #include "device/seen.h"
 #include "device/server-clock.h"
+#include "device/tombstone.h"
 #include "device/turns.h"
+#include "device/uplinks.h"
 #include "device/walk.h"
 #include "payload/profile.h"
 #include "registrar/registrar.h"
@@ -62,59 +73,6 @@
 #include "spool/spool.h"
 #include "uplink/backoff.h"
 #include "uplink/session.h"
-
-/* An uplink's queue of first registrations. */
-struct registrations {
-    struct device *first, *last;
-    unsigned open; /* being committed, or asked for */
-    uint64_t hold_until;
-    struct backoff backoff;
-    struct ratelimit limit;
-    sd_event_source *timer;
-};
-
-/* The profiles of a configuration's uplinks, in the order of these. */
-struct profiles {
-    struct profile **list; /* references */
-    size_t n;
-};
-
-/* One configured uplink at run time. Counted by the devices that use it. */
-struct shared_uplink {
-    struct shared_uplink *next;
-    struct fleet *fleet;
-    unsigned refs;
-    struct config *config; /* a reference, that holds `settings` */
-    const struct config_uplink *settings;
-    struct uplink *uplink;
-    struct profile *profile;
-    struct registrar *registrar;
-    struct registrations registrations;
-    struct ratelimit drain; /* of requests with samples, of all its devices */
-    struct {
-        sd_event_source *timer; /* NULL: none is awaited */
-        uint32_t online;        /* its devices that have a session */
-        uint64_t since;         /* CLOCK_BOOTTIME */
-        bool said;
-    } outage;
-};
-
-/* An act of the operator on keys, from its request to its answer. */
-struct act {
-    enum rotation_event_type type;
-    bool mends; /* what is damaged: not a matter of the rotation, which does not know of it */
-    char *identity;
-    struct secret *key;
-    bool force;
-    bool confirmed;       /* the operator says that the cloud has it no longer */
-    enum vault_slot slot; /* exports */
-    int r;                /* why there was no commit, and its words if the vault gave any */
-    char *reason;
-    struct vault_key_read *reading;
-    device_done done;
-    device_exported exported;
-    void *userdata;
-};
 
 struct device {
     struct fleet *fleet;
@@ -272,33 +230,10 @@ struct fleet {
         void *userdata;
     } stop;
 };
-
-/* fleet.c */
-void fleet_raise_descriptors(struct fleet *f);
-void fleet_warn_of_settings(const struct fleet *f);
-/* membership.c */
-int fleet_begin_change(struct fleet *f, struct error *e);
-/* `forget`: its samples too. */
-void fleet_drop(struct fleet *f, struct device *d, bool forget);
-int fleet_start_device(struct fleet *f, struct config_device *config, struct error *e);
-int fleet_load_tombstones(struct fleet *f);
-/* `how`: what became of its credentials. */
-void fleet_tombstone_done(struct device *d, const char *how);
-/* It is configured again: its tombstone, if there is one, makes room, and its own rotation goes on with the removal. */
-void fleet_exhume(struct fleet *f, const char *id, const char *uplink);
-
 /* check.c: what the plugins that are there say of these devices; `done` once, possibly before the return. 0 or -ENOMEM.
  */
 int check_devices(struct fleet *f, struct config_device *const *devices, size_t n,
                   void (*done)(struct mistakes *mistakes, void *userdata), void *userdata);
-
-/* reload.c: as many mistakes as an error text holds, a line each; returns r */
-int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);
-/* Nothing of the queue is under way any more. */
-void reload_delivery_ended(struct device *d);
-/* The fleet goes, whatever is waited for. */
-void reload_leave(struct fleet *f);
-
 /* verify.c: the fleet goes, whatever is being verified. */
 void verify_leave(struct fleet *f);
 /* vault-care.c, backup.c: likewise */
@@ -309,33 +244,6 @@ void backup_leave(struct fleet *f);
 void backup_dir_due(struct fleet *f);
 void backup_dir_begin(struct fleet *f); /* blocks: before the loop runs */
 void backup_dir_leave(struct fleet *f);
-
-/* uplinks.c */
-int shared_uplink_get(struct fleet *f, const char *name, struct shared_uplink **ret, struct error *e);
-struct shared_uplink *shared_uplink_put(struct shared_uplink *u);
-/* Checks what the files alone cannot show: that each configured uplink can be made. */
-int shared_uplinks_check(struct fleet *f, struct error *e);
-/* Whether a device of this uplink may stay as it is under this configuration with these profiles. */
-bool shared_uplink_current(const struct shared_uplink *u, const struct config *config, const struct profiles *profiles);
-
-/* profiles.c */
-/* Blocks on files, and touches nothing but its own. -EBADMSG with all mistakes, -ENOMEM. */
-int profiles_read(const struct config *config, const char *config_dir, struct profiles *ret, struct mistakes *mistakes);
-void profiles_done(struct profiles *p);
-/* Whether the device's cloud can be told of it: by its id, and by those of its points. Mistakes are noted. */
-bool profiles_take(const struct profiles *profiles, const struct config *config, const struct config_device *d,
-                   struct mistakes *mistakes);
-/* The same of all of the configuration's. 0, -EBADMSG, -ENOMEM. */
-int profiles_check_devices(const struct profiles *p, const struct config *config, struct mistakes *mistakes);
-/* That of one of the uplinks of the configuration that they were read for, or of one made from it. */
-struct profile *profiles_of(const struct profiles *p, const struct config *config, const char *uplink);
-
-/* device.c */
-int device_new(struct fleet *f, struct config_device *config, struct device **ret, struct error *e);
-struct device *device_free(struct device *d);
-DEFINE_FREEP(struct device, device_free)
-void device_start(struct device *d);
-
 /* last-error.c; the text is valid in this loop turn */
 const char *device_last_error(const struct device *d, const struct vault_entry *entry);
 
@@ -352,52 +260,6 @@ bool idle_wants(const struct device *d);
 /* There is something to send, or something came or went: connects if it is not, and puts off the end. */
 void idle_touch(struct device *d);
 void idle_done(struct device *d);
-
-/* message.c */
-struct device_names {
-    struct profile_names profile;
-};
-/* The values of the profile's words; valid as long as the device's configuration. 0 or -errno. */
-int device_names(const struct device *d, struct device_names *ret);
-int message_send(struct uplink_session *s, const struct profile_message *m, uplink_done done, void *userdata,
-                 struct uplink_call **ret);
-/* As the uplink takes it; a view. */
-struct uplink_request message_request(const struct profile_message *m);
-
-/* "4.03"; over MQTT "0x87". */
-#define CODE_TEXT_MAX 8
-void message_code_text(const struct profile *p, uint8_t code, char ret[static CODE_TEXT_MAX]);
-/* A line for the cloud, if its profile has a place for them and there is a session; the journal has it in any case. */
-void message_log(struct device *d, enum profile_level level, const char *module, const char *text);
-/* restored.c */
-/* -EAGAIN: not before that. */
-int restored_allows(const struct device *d, enum rotation_change_type change);
-/* The cloud has accepted one of its keys. */
-void restored_accepted(struct device *d);
-void restored_done(struct device *d);
-
-/* credential.c */
-void act_reply(struct device *d, enum rotation_event_type type, int r, const char *reason);
-/* The act ends without an answer, or with the one that its device is gone. Both are harmless without an act. */
-void act_drop(struct device *d);
-void act_clear(struct device *d);
-/* The commit that an act waits for failed: the vault's words are more exact than the rotation's. Harmless without an
- * act. */
-void act_failed(struct device *d, int r, const struct error *e);
-/* RemoveDevice: `done` once it is committed that the cloud is to delete its credentials. */
-/* `force`: its credentials are forgotten, whatever stands at the cloud. */
-void device_begin_removal(struct device *d, bool force, device_done done, void *userdata);
-
-/* registration.c */
-void registration_init(struct shared_uplink *u);
-void registration_done(struct shared_uplink *u);
-/* Queues it, if it is to be registered. */
-void registration_start(struct device *d);
-/* Somebody asks to try again now, also what was in conflict. */
-void registration_retry(struct device *d);
-/* Before it is freed, or goes. */
-void registration_stop(struct device *d);
-
 /* provision.c, export.c: the fleet goes, whatever is under way. */
 void provision_leave(struct fleet *f);
 void export_leave(struct fleet *f);
@@ -422,19 +284,6 @@ void sensor_done(struct device *d);
 
 /* Whether its file is at fault, by what its plugin says; a view, valid as long as the device's texts. */
 bool sensor_mistake(const struct device *d, struct mistake *ret);
-
-/* mistakes.c */
-/* All of the second are then the first's. */
-void mistakes_take(struct mistakes *to, struct mistakes *from);
-/* A reload has taken all files. */
-void mistakes_loaded(struct fleet *f);
-/* It has not, for these mistakes, or another reason. */
-void mistakes_refused(struct fleet *f, const struct mistakes *why, const struct error *e);
-/* The file is good, and the device could not be made. */
-void mistakes_not_started(struct fleet *f, const struct config_device *config, const struct error *e);
-/* A plugin complains of something else than before. */
-void mistakes_of_plugins(struct fleet *f);
-
 /* drivers.c */
 extern const struct link_host_ops drivers_link_ops;
 int drivers_update(struct fleet *f, const char *driver, struct error *e);

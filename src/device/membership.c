@@ -36,21 +36,13 @@ static void membership_freep(struct membership **m)
         membership_free(*m);
 }
 
-/* One change of what is configured at a time. */
 int fleet_begin_change(struct fleet *f, struct error *e)
 {
     if (f->changing)
         return error_set(e, -EBUSY, "another change of the configuration is under way");
-    if (f->care) /* what is being committed is waited for, see settle(): not for all records of the vault */
+    if (f->care) /* what is being committed is waited for, see device_settle(): not for all records of the vault */
         return error_set(e, -EBUSY, "the vault is being sealed anew: come again");
     return f->stopping ? error_set(e, -ESHUTDOWN, "the agent is stopping") : 0;
-}
-
-/* Waits for a commit of its rotation: a successor on the same credentials begins with the vault's state. */
-static void settle(struct device *d)
-{
-    if (d->pending || d->mending)
-        vault_flush(d->fleet->vault);
 }
 
 static void forget_samples(struct device *d)
@@ -68,7 +60,7 @@ static void forget_samples(struct device *d)
 
 void fleet_drop(struct fleet *f, struct device *d, bool forget)
 {
-    settle(d);
+    device_settle(d);
     session_keep_authenticated(d);
     fleet_remove(f, d);
     if (forget)
@@ -152,16 +144,6 @@ static void on_checked(struct mistakes *mistakes, void *userdata)
     membership_free(m);
 }
 
-/* On any uplink, if that is NULL. */
-static struct device *find_tombstone(struct fleet *f, const char *id, const char *uplink)
-{
-    struct device *d = f->tombstones;
-
-    while (d && (strcmp(d->config->id, id) != 0 || (uplink && strcmp(d->config->uplink, uplink) != 0)))
-        d = d->next_tombstone;
-    return d;
-}
-
 static int check_new(struct fleet *f, const char *id, struct error *e)
 {
     int r = fleet_begin_change(f, e);
@@ -170,7 +152,7 @@ static int check_new(struct fleet *f, const char *id, struct error *e)
         return r;
     if (fleet_find(f, id))
         return error_set(e, -EBUSY, "there is a device '%s' already", id);
-    if (find_tombstone(f, id, NULL))
+    if (tombstone_find(f, id, NULL))
         return error_set(
             e, -EBUSY,
             "'%s' was removed, but the cloud has not yet deleted its credentials; `device remove %s --force` "
@@ -240,42 +222,6 @@ static void bury(struct fleet *f, struct device *d)
     rotate_schedule(d, false);
 }
 
-static void exhume(struct device *d)
-{
-    struct device **link = &d->fleet->tombstones;
-
-    while (*link != d)
-        link = &(*link)->next_tombstone;
-    *link = d->next_tombstone;
-    device_free(d);
-}
-
-static int on_exhume(sd_event_source *source, void *userdata)
-{
-    exhume(userdata);
-    return 0;
-}
-
-/* Called from within the device's own rotation, so that it is freed a little later. */
-void fleet_tombstone_done(struct device *d, const char *how)
-{
-    log_notice(d->config->id, "%s", how);
-    session_stop(d, UPLINK_BYE_FOR_GOOD);
-    if (!d->exhume && sd_event_add_defer(d->fleet->event, &d->exhume, on_exhume, d) < 0)
-        log_error(d->config->id, "no memory to free it");
-}
-
-void fleet_exhume(struct fleet *f, const char *id, const char *uplink)
-{
-    struct device *d = find_tombstone(f, id, uplink);
-
-    if (!d)
-        return;
-    settle(d);
-    exhume(d);
-}
-
-/* Devices whose removal was under way when the agent stopped: their files are gone, their credentials are not. */
 int fleet_load_tombstones(struct fleet *f)
 {
     for (struct vault_entry *entry = vault_next(f->vault, NULL); entry; entry = vault_next(f->vault, entry)) {
@@ -390,7 +336,7 @@ static void on_withdrawn(void *userdata)
 static int remove_tombstone(struct fleet *f, const char *id, bool force, device_done done, void *userdata,
                             struct error *e)
 {
-    struct device *d = find_tombstone(f, id, NULL);
+    struct device *d = tombstone_find(f, id, NULL);
 
     if (!d || d->exhume)
         return error_set(e, -ENODEV, "there is no device '%s'", id);

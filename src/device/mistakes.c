@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Mistakes in the files, as long as they last: files not loaded, the reason of the last refused reload, and later
- * complaints of plugins. */
+#include "device/mistakes.h"
+
 #include "device/internal.h"
 
 #include <string.h>
+
+int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (mistakes->n == 0 || mistakes_format(mistakes, &text) < 0)
+        return error_errno(e, r, "the configuration cannot be read");
+    return error_set(e, r, "%s", text);
+}
 
 static void changed(struct fleet *f)
 {

@@ -274,14 +274,6 @@ void outcome_is(struct remembered *m, enum profile_outcome outcome, const char *
     outcome_tell(m);
 }
 
-bool outcome_pending(const struct downlink *l)
-{
-    for (size_t i = 0; i < COMMANDS_REMEMBERED; i++)
-        if (l->remembered[i].telling || l->remembered[i].untold)
-            return true;
-    return false;
-}
-
 void outcome_done(struct downlink *l)
 {
     sd_event_source_disable_unref(l->tell);

@@ -6,25 +6,12 @@
 #include "base/log.h"
 #include "device/clock-care.h"
 #include "device/internal.h"
-#include "device/reload-plan.h"
+#include "device/reload-internal.h"
 #include "device/sensor-key.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-struct reload {
-    struct fleet *fleet;
-    struct config *config;
-    struct profiles profiles; /* of its uplinks */
-    struct mistakes mistakes;
-    struct reload_plan plan; /* from the fleet's configuration to this one */
-    /* Operations under way of devices that are going to be made anew; waited for. */
-    size_t under_way;
-    sd_event_source *pausing;
-    device_done done;
-    void *userdata;
-};
 
 static void exchange_settings(struct device *d, const struct reload_step *step)
 {
@@ -110,15 +97,6 @@ static void follow(struct fleet *f, const struct reload_plan *plan, const struct
         log_error(NULL, "%s", e.text);
     fleet_changed(f);
     withdraw_orphans(f);
-}
-
-int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e)
-{
-    _cleanup_free_ char *text = NULL;
-
-    if (mistakes->n == 0 || mistakes_format(mistakes, &text) < 0)
-        return error_errno(e, r, "the configuration cannot be read");
-    return error_set(e, r, "%s", text);
 }
 
 /* Exchanges the fleet's configuration and the reload's. */
@@ -212,14 +190,6 @@ static int on_paused(sd_event_source *source, uint64_t usec, void *userdata)
 {
     end_pause(userdata);
     return 0;
-}
-
-void reload_delivery_ended(struct device *d)
-{
-    struct reload *reload = d->fleet->reload;
-
-    if (reload && d->delivery.paused && --reload->under_way == 0)
-        sd_event_source_set_time(reload->pausing, clock_boottime());
 }
 
 /* A request that ends with its session would be sent again, and the cloud may have taken it. */

@@ -107,24 +107,3 @@ const char *standstill_words(const struct device *d, char *buffer, size_t size)
                                         : "the cloud does not answer");
     return buffer;
 }
-
-/* ── What bounds packs ── */
-
-const char *delivery_limits(const struct device *d, char *buffer, size_t size)
-{
-    size_t path = device_session(d) ? uplink_session_payload_max(device_session(d)) : 0,
-           packs = d->delivery.bound.bytes;
-    bool coap = d->uplink->profile->transport == PROFILE_COAP;
-    int n = 0;
-
-    buffer[0] = 0;
-    if (path > 0 && path < delivery_bytes_allowed(d))
-        n = snprintf(buffer, size,
-                     coap ? "requests of %zu bytes, since larger datagrams are lost on the way without a word"
-                          : "messages of %zu bytes, since the broker takes no larger packets",
-                     path);
-    if (packs > 0 && (path == 0 || packs < path))
-        snprintf(buffer + n, size - (size_t)n, "%spacks of %zu bytes, since larger ones did not get through (%s)",
-                 n > 0 ? "; " : "", packs, delivery_failure_text(d->delivery.bound.cause));
-    return buffer;
-}

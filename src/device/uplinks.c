@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/log.h"
 #include "config/diff.h"
 #include "device/internal.h"
+#include "rotation/identity.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -154,4 +156,21 @@ int shared_uplinks_check(struct fleet *f, struct error *e)
         shared_uplink_put(u);
     }
     return 0;
+}
+
+void fleet_raise_descriptors(struct fleet *f)
+{
+    struct error e;
+
+    /* A connection over MQTT has three. */
+    if (uplink_raise_nofile(4 * f->n_devices + 256, &e) < 0)
+        log_warning(NULL, "%s", e.text);
+}
+
+void fleet_warn_of_settings(const struct fleet *f)
+{
+    for (size_t i = 0; i < f->config->n_uplinks; i++)
+        if (identity_template_tells(f->config->uplinks[i]->identity))
+            log_notice(NULL, "%s: the identities of uplink %s name the device, in clear text on the wire",
+                       f->config->file, f->config->uplinks[i]->name);
 }

@@ -48,13 +48,6 @@ void withdraw(struct device *d, void (*done)(void *userdata), void *userdata)
         announce_begin(d);
 }
 
-void withdraw_finished(struct device *d)
-{
-    /* In another turn of the loop: its session is calling. */
-    if (d->withdrawing.timer)
-        sd_event_source_set_time(d->withdrawing.timer, clock_boottime());
-}
-
 void withdraw_cancel(struct device *d)
 {
     d->withdrawing.wanted = d->withdrawing.silent = false;

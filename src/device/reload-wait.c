@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/clock.h"
+#include "device/internal.h"
+#include "device/reload-internal.h"
+
+void reload_delivery_ended(struct device *d)
+{
+    struct reload *reload = d->fleet->reload;
+
+    if (reload && d->delivery.paused && --reload->under_way == 0)
+        sd_event_source_set_time(reload->pausing, clock_boottime());
+}
