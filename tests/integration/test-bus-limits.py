@@ -196,13 +196,13 @@ def root_waits_for_one(bench):
         c.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "GetId", destination="org.freedesktop.DBus")  # the daemon has passed it on
     daemon.send(signal.SIGSTOP)
     try:
-        before, used, idle = processor(agent), 0, 0
+        before, used, idle = processor(agent), 0, 0  # one that is not let run, or stands still, is not idle
         agent.send(signal.SIGCONT)
 
         def made():
             nonlocal used, idle
             last, used = used, processor(agent)
-            idle = idle + 1 if used > before and used - last < 0.002 else 0
+            idle = idle + 1 if used > before and used - last < 0.002 and sleeps(agent) else 0
             return idle >= 20
         wait_for("the agent has made what it makes", made)
         asked.append((root.name, root.send(ROOT, OBJECTS, "GetManagedObjects", "", (), harness.BUS_NAME)))
@@ -262,6 +262,10 @@ def processor(process):
     """Seconds that the agent has had of it."""
     with open(f"/proc/{process.pid}/schedstat", encoding="ascii") as f:
         return int(f.read().split()[0]) / 1e9
+
+
+def sleeps(process):
+    return harness.read(f"/proc/{process.pid}/stat").rsplit(")", 1)[1].split()[0] == "S"
 
 
 def busy(*processes):

@@ -233,10 +233,20 @@ def slow_reader_lags(bench):
     points = {f"p{i:03}": {"signal": "counter"} for i in range(120)}
     # Not faster: on a busy machine this client too must be able to keep up.
     sim_bench(bench, ("a",), interval="200ms", points=points, connect=False)
+    wait_for("a time in which nobody stood still", lambda: slow_beside_quick(bench))
+
+
+def slow_beside_quick(bench):
+    """False: what the quick one got came with a gap, in which it was no quick one, or nobody sent anything."""
     with Client(bench) as slow, Client(bench) as quick:
         slow.call(ROOT, MANAGER, "Subscribe", "as", [])
         quick.call(ROOT, MANAGER, "Subscribe", "as", [])
-        quick.wait_signals(2400, "Sample", 20)
+        for _ in range(2400):
+            begun = time.monotonic()
+            quick.wait_signals(1, "Sample")
+            quick.signals = [m for m in quick.signals if m.member != "Sample"]
+            if time.monotonic() - begun > 0.5:
+                return False
 
         def sent_to_slow():
             return bench.monitor.messages(type="signal", member="Sample", destination=slow.name)
@@ -250,6 +260,7 @@ def slow_reader_lags(bench):
         slow.wait_signals(before + 100, "Sample")
         counts = [m.body[3][1] for m in slow.signals if m.member == "Sample" and m.body[1] == "p119"]
         check(counts == sorted(set(counts)), "in order, none twice")
+        return True
 
 
 def pages_and_options(bench):
@@ -304,7 +315,7 @@ def strangers_only_look(bench):
     _, _, cloud, _ = sim_bench(bench)
     os.chmod(bench.dir, 0o711)
     job = bench.call(None, "VerifyVault")[0]
-    before = bench.get("boiler-1", "MainFingerprint")
+    before, since = bench.get("boiler-1", "MainFingerprint"), sessions(cloud, "boiler-1")
     with Client(bench, uid=STRANGER) as c, open("/dev/null", "rb") as key:
         refused = 0
         for path, interface in ((ROOT, MANAGER), (device_path("boiler-1"), DEVICE), (job, JOB)):
@@ -332,7 +343,7 @@ def strangers_only_look(bench):
         check(found[0][0] == "boiler-1", "a stranger may list")
         c.call(ROOT, MANAGER, "GetDevice", "s", "boiler-1")
     check(bench.get("boiler-1", "MainFingerprint") == before and bench.get("boiler-1", "State") == "online", "untouched")
-    check(sessions(cloud, "boiler-1") == 1, "and still in its first session")
+    check(sessions(cloud, "boiler-1") == since, "and still in the session that it had")
 
 
 def inside(bench, case):
