@@ -80,12 +80,15 @@ class Process:
         masks = [line.split()[1] for line in read(f"/proc/{self.pid}/status").splitlines() if line.startswith(("SigBlk:", "SigCgt:"))]
         return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
+    def interrupt(self, number=signal.SIGINT):
+        """A signal that it has a handler for."""
+        wait_for(f"{self.name} to have a handler for signal {number}", lambda: not self.alive() or self.heeds(number))
+        self.send(number)
+
     def stop(self, seconds=DEADLINE):
         """SIGTERM, after which it has to end well."""
-        if self.popen is not None:
-            wait_for(f"{self.name} to have begun", lambda: not self.alive() or self.heeds(signal.SIGTERM))
         if self.alive():
-            self.send(signal.SIGTERM)
+            self.interrupt(signal.SIGTERM)
             status = self.wait(seconds)
             check(status == 0, f"{self.name} ended with status {status} on SIGTERM")
 

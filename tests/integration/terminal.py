@@ -16,14 +16,15 @@ ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class Screen:
-    """A program at a terminal of its own, and all that the terminal was written."""
+    """A program at a terminal of its own, and all that the terminal was written. `ahead`: typed before the program begins."""
 
-    def __init__(self, bench, *words, program=CTL, columns=80, lines=24, **env):
+    def __init__(self, bench, *words, program=CTL, columns=80, lines=24, ahead="", **env):
         self.text = b""
         self.status = None
         self.fd, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
         self.slave = slave  # as the shell keeps it
+        self.type(ahead)
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.fd)

@@ -4,7 +4,6 @@
 import json
 import os
 import re
-import signal
 
 import ctl_schema
 import harness
@@ -156,7 +155,7 @@ def failures_have_the_same_shape(bench):
         check(not any(METHOD.match(e) for e in document["errors"]), f"{words}: it begins with a method: {document}")
     watch = bench.spawn("watch", [harness.program(CTL), "--json=pretty", "watch", "a"])
     watch.wait_text('"event": "sample"')
-    watch.send(signal.SIGINT)
+    watch.interrupt()
     check(watch.wait() == 0, "Ctrl-C is no failure")
     decoder, text, n = json.JSONDecoder(), harness.read(watch.out).strip(), 0
     while text:

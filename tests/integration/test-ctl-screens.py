@@ -135,6 +135,10 @@ def watched(bench):
     screen.wait_text("47.5")
     seen = screen.text.count(b"\x1b[H\x1b[J")
     wait_for("it to be drawn over", lambda: screen.read() or screen.text.count(b"\x1b[H\x1b[J") > seen + 1)
+
+    def rows():
+        return [line for line in screen.read() or screen.text.rsplit(b"\x1b[H\x1b[J", 1)[1].splitlines() if b"good" in line]
+    wait_for("all points", lambda: len(rows()) == 2 * len(POINTS))
     bench.ctl("disconnect", "b-2")
     screen.wait_text("b-2 is disabled")
     screen.type("\x03")

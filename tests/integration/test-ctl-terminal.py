@@ -52,8 +52,7 @@ def typed_ahead(bench):
     """What was typed before it was asked for was shown, and is not taken."""
     sim_bench(bench)
     shown, key = bench.new_key(), bench.new_key()
-    screen = Screen(bench, "key", "set", "boiler-1", "second", "--encoding=hex")
-    screen.type(shown.hex() + "\n")
+    screen = Screen(bench, "key", "set", "boiler-1", "second", "--encoding=hex", ahead=shown.hex() + "\n")
     screen.wait_text("Key (not shown)")
     screen.type(key.hex() + "\n")
     screen.end()

@@ -3,7 +3,6 @@
 """gatehousectl: every verb but `key`, what it prints for people and for programs, and its exit status."""
 import json
 import os
-import signal
 import subprocess
 
 import harness
@@ -236,7 +235,7 @@ def watching(bench):
     people = bench.spawn("watch-text", [harness.program(CTL), "watch"])
     people.wait_text("b x = ")
     check("Cel" in people.text(), people.text())
-    people.send(signal.SIGINT)
+    people.interrupt()
     check(people.wait() == 0, "Ctrl-C is no failure")
     agent.stop()
     check(watch.wait() == 3 and "has stopped" in watch.text(), "the agent's end is told")
