@@ -53,6 +53,7 @@ struct boots {
 
 /* This machine's clock, since it is known. */
 struct spool_clock {
+    bool waiting; /* for what the file says of this boot */
     bool stamped, sure;
     int64_t offset;
 };

@@ -93,6 +93,7 @@ static void open_failed(struct spool *s, int r, const struct error *e)
         return;
     }
     s->state = SPOOL_FAILED;
+    stamp_waiting(s);
     if (r != -ECANCELED)
         disk_failed(s, r, &copy);
 }
@@ -271,6 +272,7 @@ static void opened(struct spool *s)
     } else {
         stamp_boots(s);
     }
+    stamp_waiting(s);
     enforce(s);
     for (struct map_node *node = map_next(&s->devices, NULL), *next; node; node = next) {
         struct spool_device *d = MAP_ENTRY(node, struct spool_device, node);

@@ -72,11 +72,14 @@ void spool_stamp(struct spool *s, int64_t offset, bool sure)
 {
     bool again = s->clock.stamped;
 
-    s->clock.stamped = true;
     s->clock.offset = offset;
     if (again)
         return;
     s->clock.sure = sure;
+    s->clock.waiting = s->state == SPOOL_OPENING;
+    if (s->clock.waiting)
+        return;
+    s->clock.stamped = true;
     /* Of what waits, something may have been sent before a restart; and what comes goes on from there. */
     if (s->state == SPOOL_OPEN && s->boots.list[s->boots.present].stored.known) {
         offset = s->boots.list[s->boots.present].stored.offset;
@@ -89,9 +92,15 @@ void spool_stamp(struct spool *s, int64_t offset, bool sure)
         stamp_boots(s);
 }
 
+void stamp_waiting(struct spool *s)
+{
+    if (s->clock.waiting)
+        spool_stamp(s, s->clock.offset, s->clock.sure);
+}
+
 bool spool_stamped(const struct spool *s)
 {
-    return s->clock.stamped;
+    return s->clock.stamped || s->clock.waiting;
 }
 
 /* ---- On disk ---- */

@@ -34,9 +34,9 @@ def out_of_order(numbers):
 
 
 def other_times(samples):
-    """Numbers that came again with another time: not the same sample to the cloud."""
+    """Numbers that came again with another time, and both: not the same sample to the cloud."""
     times = {}
-    return sorted({n for n, time in samples if times.setdefault(n, time) != time})
+    return sorted({(n, times[n], time) for n, time in samples if times.setdefault(n, time) != time})
 
 
 def check_whole(cloud, device, allowed=0, same=True):

@@ -77,6 +77,38 @@ static void test_same_boot(void **state)
     scratch_done(&x);
 }
 
+/* It is set before it is known what the file says of this boot. What a driver hands over again, since the agent was
+ * killed before it had answered, may have been sent with the time that the file's relation gives it. */
+static void test_while_opening(void **state)
+{
+    _cleanup_(sd_event_unrefp) sd_event *event = NULL;
+    struct scratch x;
+    int64_t t[4];
+
+    scratch_init(&x, SPOOL_ALWAYS);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW), true);
+    put(&x, "p", NOW, true, 0);
+    scratch_kill(&x);
+    assert_int_equal(sd_event_new(&event), 0);
+    x.event = event;
+    scratch_start(&x);
+    put(&x, "p", NOW + 5, true, 1);
+    assert_int_equal(x.spool->state, SPOOL_OPENING);
+    spool_stamp(x.spool, (int64_t)(REAL - NOW) + 12345, true);
+    assert_true(spool_stamped(x.spool));
+    put(&x, "p", NOW + 6, true, 2);
+    while (x.spool->state != SPOOL_OPEN)
+        assert_true(sd_event_run(event, 10 * USEC_PER_MSEC) >= 0);
+    put(&x, "p", NOW + 7, true, 3);
+    times(&x, t, 4);
+    while (t[3] < 0) { /* what is on disk is read meanwhile */
+        assert_true(sd_event_run(event, 10 * USEC_PER_MSEC) >= 0);
+        times(&x, t, 4);
+    }
+    assert_true(t[0] == 0 && t[1] == 5 && t[2] == 6 && t[3] == 7);
+    scratch_done(&x);
+}
+
 /* What waits for its time in memory and on disk, in this order, is stamped as one. */
 static void test_in_memory_too(void **state)
 {
@@ -285,9 +317,9 @@ static void test_age(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_same_boot), cmocka_unit_test(test_in_memory_too), cmocka_unit_test(test_again),
-        cmocka_unit_test(test_unsure),    cmocka_unit_test(test_boots),         cmocka_unit_test(test_waits),
-        cmocka_unit_test(test_jumps),     cmocka_unit_test(test_age),
+        cmocka_unit_test(test_same_boot),     cmocka_unit_test(test_in_memory_too), cmocka_unit_test(test_again),
+        cmocka_unit_test(test_while_opening), cmocka_unit_test(test_unsure),        cmocka_unit_test(test_boots),
+        cmocka_unit_test(test_waits),         cmocka_unit_test(test_jumps),         cmocka_unit_test(test_age),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
