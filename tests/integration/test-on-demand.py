@@ -36,7 +36,7 @@ def sleeps_between_samples(bench):
 
 
 def idle_is_shown_and_ended(bench):
-    cloud, _ = start(bench, "1h", "2s")
+    cloud, _ = start(bench, "1h", "8s")  # so long that the test sees it online
     bench.driver("sim")
     cloud.wait_event("sample", device=DEVICE)
     bench.wait_property(DEVICE, "State", "idle")

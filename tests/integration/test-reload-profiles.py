@@ -7,6 +7,7 @@ import json
 import os
 import re
 import signal
+import time
 
 import harness
 from agent_bench import TEMPERATURE, own_profile, refused, sessions, wait_samples
@@ -55,6 +56,10 @@ def wrong_profile(bench):
     wait_for("a session with the new words", lambda: sessions(cloud, "a") == 2)
     wait_samples(cloud, "a", 3)
     check(sessions(cloud, "b") == 1, "the other uplink's device is as it was")
+
+
+TOPICS = "(?:gatehouse|site)/a/telemetry"
+RELOAD_PAUSE = 1.5  # seconds; after two the agent waits no longer for what is under way
 
 
 class Told:
@@ -114,25 +119,44 @@ def hold_back(bench, broker):
     wait_for("samples that wait", lambda: int(bench.get("a", "Spooled")) > waiting + 5)
 
 
+def change_of_topics(bench, broker, told, topic):
+    """With a pack under way; whether the broker had it acknowledged before the agent waits no longer."""
+    first = len(told.numbers(TOPICS))
+    own_profile(bench, "site", "senml-mqtt", ("gatehouse/{device}", f"{topic}/{{device}}"))
+    with Client(bench) as one, Client(bench) as two:
+        hold_back(bench, broker)
+        begun = time.monotonic()
+        serial = reload_under_way(one, two)
+        broker.send_signal(signal.SIGCONT)
+        check(one.answered(serial), "it is taken")
+        in_time = time.monotonic() - begun < RELOAD_PAUSE
+    before = len(told.numbers(f"{topic}/a/telemetry"))
+    wait_for("samples on the new topic", lambda: len(told.numbers(f"{topic}/a/telemetry")) > before + 5)
+    arrived = told.numbers(TOPICS)
+    last = arrived[first - 1]
+    values = arrived[first:] if in_time else list(dict.fromkeys(n for n in arrived[first:] if n > last))
+    check(values == list(range(last + 1, last + 1 + len(values))), f"none lost, none twice, in order: {arrived}")
+    return in_time
+
+
 def changed_profile(bench):
     """Other topics: what waits goes there, what is under way is waited for. Nothing is lost, and nothing comes twice."""
     with contextlib.ExitStack() as stack:
         _, broker, told = mqtt_bench(bench, stack)
-        own_profile(bench, "site", "senml-mqtt", ("gatehouse/{device}", "site/{device}"))
-        with Client(bench) as first, Client(bench) as second:
-            hold_back(bench, broker)
-            serial = reload_under_way(first, second)
-            broker.send_signal(signal.SIGCONT)
-            check(first.answered(serial), "it is taken")
-        wait_for("samples on the new topic", lambda: len(told.numbers("site/a/telemetry")) > 5)
-        arrived = told.numbers("gatehouse/a/telemetry") + told.numbers("site/a/telemetry")
-        check(arrived == list(range(len(arrived))), f"none lost, none twice, in order: {arrived}")
+        begun = {"gatehouse/a": 1, "site/a": 0, "gatehouse/b": 1}
+        for topic in ("site", "gatehouse") * 5:
+            begun[topic + "/a"] += 1
+            if change_of_topics(bench, broker, told, topic):
+                break
+            print("  again: the broker did not run for so long that it was not waited for")
+        else:
+            raise harness.Failure("the broker never answered in time")
         after = len(told.numbers("gatehouse/b/telemetry"))
         wait_for("the other device's samples", lambda: len(told.numbers("gatehouse/b/telemetry")) > after + 3)
         arrived = told.numbers("gatehouse/b/telemetry")
         check(arrived == list(range(len(arrived))), f"and none of the other device: {arrived}")
-        count = [sum(f"{topic}/status 0 online" == line for line in told.lines()) for topic in ("gatehouse/a", "site/a", "gatehouse/b")]
-        check(count == [1, 1, 1], f"a session more for who speaks otherwise, none for the other: {count}")
+        count = {topic: sum(f"{topic}/status 0 online" == line for line in told.lines()) for topic in begun}
+        check(count == begun, f"a session more for who speaks otherwise, none for the other: {count}, not {begun}")
 
 
 def nobody_answers(bench):

@@ -252,6 +252,17 @@ static inline void peer_begin(struct coap_peer *peer, sd_event *event, const uin
     assert_int_equal(sd_event_add_io(event, &peer->io, peer->fd, POLLIN, on_peer_io, peer), 0);
 }
 
+/* Nobody listens at its port from now on, and nobody else can: it stays taken, by a socket that hears only another one.
+ */
+static inline void peer_deafen(struct coap_peer *peer)
+{
+    const struct sockaddr_in elsewhere = {
+        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons(9)};
+
+    peer->io = sd_event_source_disable_unref(peer->io);
+    assert_int_equal(connect(peer->fd, (const struct sockaddr *)&elsewhere, sizeof(elsewhere)), 0);
+}
+
 /* All sessions end, with close_notify. */
 static inline void peer_hang_up(struct coap_peer *peer)
 {

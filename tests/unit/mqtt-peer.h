@@ -219,6 +219,28 @@ static int on_mqtt_peer_accept(sd_event_source *source, int fd, uint32_t events,
     return 0;
 }
 
+static inline void mqtt_peer_share_port(int fd)
+{
+    int on = 1;
+
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)), 0);
+}
+
+/* Nobody listens at its port from now on, and nobody else can: it stays taken. */
+static inline void mqtt_peer_deafen(struct mqtt_peer *p)
+{
+    const struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}, .sin_port = htons(p->port)};
+    int holder = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    assert_true(holder >= 0);
+    mqtt_peer_share_port(holder);
+    assert_int_equal(bind(holder, (const struct sockaddr *)&address, sizeof(address)), 0);
+    p->listening = sd_event_source_disable_unref(p->listening);
+    close(p->listener);
+    p->listener = holder;
+}
+
 /* `most`: TLS1_2_VERSION or TLS1_3_VERSION. */
 static inline void mqtt_peer_begin(struct mqtt_peer *p, sd_event *event, const uint8_t key[32], int most)
 {
@@ -230,6 +252,7 @@ static inline void mqtt_peer_begin(struct mqtt_peer *p, sd_event *event, const u
     memcpy(p->key, key, sizeof(p->key));
     p->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     assert_true(p->listener >= 0);
+    mqtt_peer_share_port(p->listener);
     assert_int_equal(bind(p->listener, (struct sockaddr *)&address, sizeof(address)), 0);
     assert_int_equal(listen(p->listener, 8), 0);
     assert_int_equal(getsockname(p->listener, (struct sockaddr *)&address, &size), 0);

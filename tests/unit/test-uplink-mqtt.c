@@ -165,10 +165,7 @@ static void test_a_connection_that_the_broker_refuses_fails_with_its_words(void 
 
 static void test_where_nobody_listens_the_broker_is_unreachable(void **state)
 {
-    sd_event_source_disable_unref(f.peer.listening);
-    f.peer.listening = NULL;
-    close(f.peer.listener);
-    f.peer.listener = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    mqtt_peer_deafen(&f.peer);
     start();
     run_until(f.b.event, f.b.state == UPLINK_STATE_UNREACHABLE);
     assert_int_equal(f.b.result, UPLINK_UNREACHABLE);

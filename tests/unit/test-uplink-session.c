@@ -152,9 +152,7 @@ static void test_an_identity_that_the_server_does_not_know_is_refused(void **sta
 
 static void test_where_nobody_listens_the_server_is_unreachable(void **state)
 {
-    close(f.peer.fd);
-    f.peer.io = sd_event_source_disable_unref(f.peer.io);
-    f.peer.fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    peer_deafen(&f.peer);
     start();
     run_until(f.b.event, f.b.state == UPLINK_STATE_UNREACHABLE);
     assert_int_equal(f.b.result, UPLINK_UNREACHABLE);
