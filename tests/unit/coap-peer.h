@@ -14,9 +14,20 @@
 #include <sys/socket.h>
 #include <time.h>
 
+#ifndef DEADLINE_SECONDS
 #define DEADLINE_SECONDS 120 /* for every event; judges no machine */
+#endif
+
+#define PEER_OBSERVED 4 /* paths in a session */
+#define PEER_KEYS 8
 
 struct coap_peer;
+
+struct peer_observed {
+    char path[32];
+    uint8_t token[8];
+    size_t token_size;
+};
 
 struct peer_session {
     struct peer_session *next;
@@ -28,6 +39,15 @@ struct peer_session {
     bool open;
     uint8_t observe_token[8];
     size_t observe_token_size;
+    struct peer_observed observed[PEER_OBSERVED];
+    size_t n_observed;
+};
+
+/* Of one identity; all others have the peer's key. */
+struct peer_key {
+    char identity[64];
+    uint8_t bytes[64];
+    size_t size;
 };
 
 struct coap_peer {
@@ -40,14 +60,21 @@ struct coap_peer {
     gnutls_datum_t ticket_key;
     uint8_t key[32];
     struct peer_session *sessions;
-    bool unknown; /* the identity is */
-    bool silent;  /* nothing is answered within a session */
-    bool deaf;    /* nothing is read at all */
-    uint8_t code; /* of answers */
+    struct peer_key keys[PEER_KEYS];
+    size_t n_keys;
+    char refused[64]; /* an identity that is not known */
+    bool unknown;     /* no identity is */
+    bool silent;      /* nothing is answered within a session */
+    bool deaf;        /* nothing is read at all */
+    uint8_t code;     /* of answers */
     const char *payload;
     unsigned handshakes, resumed, requests;
     uint8_t last_method;
     char last_payload[256];
+    /* Changes the answer, and may add to it what lives until it is sent. NULL: all are answered alike. */
+    void (*on_request)(struct peer_session *p, const struct coap_message *m, const char *path,
+                       struct coap_message *answer);
+    uint16_t notified;
 };
 
 /* Runs the loop until the condition holds. */
@@ -64,13 +91,20 @@ struct coap_peer {
 
 static int peer_key(gnutls_session_t tls, const char *identity, gnutls_datum_t *ret)
 {
-    struct peer_session *p = gnutls_session_get_ptr(tls);
+    const struct coap_peer *peer = ((struct peer_session *)gnutls_session_get_ptr(tls))->peer;
+    const uint8_t *bytes = peer->key;
+    size_t size = sizeof(peer->key);
 
-    if (p->peer->unknown)
+    if (peer->unknown || strcmp(peer->refused, identity) == 0)
         return -1;
-    ret->data = gnutls_malloc(sizeof(p->peer->key));
-    ret->size = sizeof(p->peer->key);
-    memcpy(ret->data, p->peer->key, sizeof(p->peer->key));
+    for (size_t i = 0; i < peer->n_keys; i++)
+        if (strcmp(peer->keys[i].identity, identity) == 0) {
+            bytes = peer->keys[i].bytes;
+            size = peer->keys[i].size;
+        }
+    ret->data = gnutls_malloc(size);
+    ret->size = (unsigned)size;
+    memcpy(ret->data, bytes, size);
     return 0;
 }
 
@@ -145,11 +179,40 @@ static void peer_send(struct peer_session *p, struct coap_message *m)
     assert_int_equal(gnutls_record_send(p->tls, datagram, (size_t)n), n);
 }
 
+/* Uri-Path, with '/' between its segments. */
+static void peer_path(const struct coap_message *m, char *ret, size_t size)
+{
+    size_t n = 0;
+
+    ret[0] = 0;
+    for (size_t i = 0; i < m->n_options; i++)
+        if (m->options[i].number == COAP_OPT_URI_PATH && n < size)
+            n += (size_t)snprintf(ret + n, size - n, "%s%.*s", n > 0 ? "/" : "", m->options[i].length,
+                                  (const char *)m->options[i].value);
+}
+
+static void peer_observe(struct peer_session *p, const struct coap_message *m, const char *path)
+{
+    struct peer_observed *at = p->observed;
+
+    memcpy(p->observe_token, m->token, m->token_size);
+    p->observe_token_size = m->token_size;
+    while (at < p->observed + p->n_observed && strcmp(at->path, path) != 0)
+        at++;
+    assert_true(at < p->observed + PEER_OBSERVED);
+    if (at == p->observed + p->n_observed)
+        p->n_observed++;
+    snprintf(at->path, sizeof(at->path), "%s", path);
+    memcpy(at->token, m->token, m->token_size);
+    at->token_size = m->token_size;
+}
+
 /* A request is answered with the code and payload of the peer, a ping with RST. */
 static void peer_answer(struct peer_session *p, const struct coap_message *m)
 {
     struct coap_peer *peer = p->peer;
     struct coap_message answer = {.type = COAP_ACK, .code = peer->code, .mid = m->mid, .token_size = m->token_size};
+    char path[128];
     uint32_t observe;
 
     if (m->type == COAP_CON && m->code == COAP_EMPTY) {
@@ -164,15 +227,17 @@ static void peer_answer(struct peer_session *p, const struct coap_message *m)
     peer->last_method = m->code;
     snprintf(peer->last_payload, sizeof(peer->last_payload), "%.*s", (int)m->payload_size, (const char *)m->payload);
     memcpy(answer.token, m->token, m->token_size);
+    peer_path(m, path, sizeof(path));
     if (coap_message_get_uint(m, COAP_OPT_OBSERVE, &observe) == 0 && observe == 0) {
-        memcpy(p->observe_token, m->token, m->token_size);
-        p->observe_token_size = m->token_size;
+        peer_observe(p, m, path);
         assert_int_equal(coap_message_add_uint(&answer, COAP_OPT_OBSERVE, 1), 0);
     }
     if (peer->payload) {
         answer.payload = (const uint8_t *)peer->payload;
         answer.payload_size = strlen(peer->payload);
     }
+    if (peer->on_request)
+        peer->on_request(p, m, path, &answer);
     peer_send(p, &answer);
 }
 
@@ -187,6 +252,30 @@ static inline void peer_notify(struct peer_session *p, uint32_t number, const ch
     m.payload = (const uint8_t *)payload;
     m.payload_size = strlen(payload);
     peer_send(p, &m);
+}
+
+/* Notifies whoever observes that path, in whichever session. False: nobody does. */
+static inline bool peer_tell(struct coap_peer *peer, const char *path, uint32_t format, const void *payload, size_t n)
+{
+    bool told = false;
+
+    for (struct peer_session *p = peer->sessions; p; p = p->next)
+        for (size_t i = 0; i < p->n_observed; i++) {
+            const struct peer_observed *at = &p->observed[i];
+            struct coap_message m = {.type = COAP_NON, .code = COAP_CONTENT, .token_size = at->token_size};
+
+            if (strcmp(at->path, path) != 0)
+                continue;
+            m.mid = (uint16_t)(2000 + ++peer->notified);
+            memcpy(m.token, at->token, at->token_size);
+            assert_int_equal(coap_message_add_uint(&m, COAP_OPT_OBSERVE, 1u + peer->notified), 0);
+            assert_int_equal(coap_message_add_uint(&m, COAP_OPT_CONTENT_FORMAT, format), 0);
+            m.payload = payload;
+            m.payload_size = n;
+            peer_send(p, &m);
+            told = true;
+        }
+    return told;
 }
 
 static void peer_take(struct coap_peer *peer, struct peer_session *p)

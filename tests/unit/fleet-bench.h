@@ -6,6 +6,8 @@
 
 #include "device/fleet.h"
 
+#include <sys/mman.h>
+
 #define BENCH_SIM "\"driver\":\"sim\",\"sim\":{\"interval\":\"1s\"},"
 
 struct fleet_bench {
@@ -49,13 +51,12 @@ static inline void bench_prepare(struct fleet_bench *f, struct scratch *s)
 }
 
 /* gatehouse.json: `uplink` are more members of the uplink, `more` of the file; both begin with a comma. */
-static inline void bench_gateway(const struct fleet_bench *f, const char *uplink, const char *more)
+static inline void bench_gateway(const struct fleet_bench *f, const char *profile, const char *uplink, const char *more)
 {
     char text[1024];
 
-    snprintf(text, sizeof(text),
-             "{\"uplinks\":{\"cloud\":{\"url\":\"coaps://127.0.0.1:%u\",\"profile\":\"senml\"%s}}%s}", f->peer.port,
-             uplink, more);
+    snprintf(text, sizeof(text), "{\"uplinks\":{\"cloud\":{\"url\":\"coaps://127.0.0.1:%u\",\"profile\":\"%s\"%s}}%s}",
+             f->peer.port, profile, uplink, more);
     bench_file(f, "etc/gatehouse.json", text);
 }
 
@@ -101,7 +102,7 @@ static inline void bench_begin_fleet(struct fleet_bench *f, struct scratch *s)
     bench_prepare(f, s);
     if (scratch_put(s, "boiler-1", VAULT_MAIN, "child-1", 1, &e) < 0)
         fail_msg("%s", e.text);
-    bench_gateway(f, ",\"registrar\":{\"type\":\"coap\"}", "");
+    bench_gateway(f, "senml", ",\"registrar\":{\"type\":\"coap\"}", "");
     bench_device(f, "boiler-1", "{\"x\":{\"signal\":\"sine\",\"period\":\"10s\"}}");
     bench_device(f, "pump-2", "{\"y\":{\"signal\":\"sine\",\"period\":\"10s\",\"writable\":true}}");
     bench_fleet(f);
@@ -133,4 +134,54 @@ static inline struct device *bench_find(struct fleet_bench *f, const char *id)
 
     assert_non_null(d);
     return d;
+}
+
+/* An operation of the fleet that ends later. */
+struct bench_done {
+    bool called;
+    int r;
+    char text[512];
+};
+
+static inline void bench_done(int r, const struct error *e, void *userdata)
+{
+    struct bench_done *done = userdata;
+
+    done->called = true;
+    done->r = r;
+    snprintf(done->text, sizeof(done->text), "%s", r < 0 ? e->text : "");
+}
+
+/* Reads the files again; what it came to. */
+static inline int bench_reload(struct fleet_bench *f)
+{
+    struct bench_done done = {0};
+    struct error e = {0};
+    int r = fleet_reload(f->fleet, bench_done, &done, &e);
+
+    if (r < 0)
+        return r;
+    run_until(f->s->event, done.called);
+    return done.r;
+}
+
+/* Stops and starts again as the agent does; what is durable stays. */
+static inline void bench_restart(struct fleet_bench *f)
+{
+    bench_stop_fleet(f);
+    f->fleet = fleet_free(f->fleet);
+    scratch_reopen(f->s);
+    bench_fleet(f);
+}
+
+/* A memfd with these bytes, sealed as callers seal theirs. */
+static inline int bench_sealed(const void *data, size_t n)
+{
+    int fd = memfd_create("key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+    assert_true(fd >= 0);
+    assert_int_equal(write(fd, data, n), n);
+    assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
+    assert_int_equal(fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW), 0);
+    return fd;
 }
