@@ -59,7 +59,26 @@ static int ask_key(int fd, struct key_text *key)
     return r;
 }
 
-static int read_key(const char *file, struct key_text *key)
+/* Two lines, neither of them shown: to some clouds the user name is the secret. */
+static int ask_login(int fd, struct key_text *key)
+{
+    struct error e;
+    int r;
+
+    if (terminal_hide(fd, "User name or access token (not shown), then Enter: ", &e) < 0) {
+        print_error("%s; name a file, or pipe the login in", e.text);
+        return EXIT_FAILURE;
+    }
+    r = read_bytes(fd, true, key);
+    if (r == 0) {
+        fputs("\nPassword (not shown; if there is none, Enter alone), then Enter: ", stderr);
+        r = read_bytes(fd, true, key);
+    }
+    terminal_show();
+    return r;
+}
+
+static int read_key(const char *file, int (*ask_for)(int fd, struct key_text *key), struct key_text *key)
 {
     _cleanup_close_ int opened = -EBADF;
     int fd = STDIN_FILENO;
@@ -70,7 +89,7 @@ static int read_key(const char *file, struct key_text *key)
         print_error("cannot open %s: %m", file);
         return EXIT_FAILURE;
     }
-    return isatty(fd) ? ask_key(fd, key) : read_bytes(fd, false, key);
+    return isatty(fd) ? ask_for(fd, key) : read_bytes(fd, false, key);
 }
 
 /* A key confused with its own hex or base64 text is the most common reason for a silent refusal by the cloud. */
@@ -138,12 +157,25 @@ static const char *slot_to_set(const struct ctl *c, json_object *properties, con
 int key_take(struct ctl *c, const char *file, const char *encoding, int *ret_fd, size_t *ret_length)
 {
     struct key_text key = {.size = 0};
-    int r = read_key(file, &key);
+    int r = read_key(file, ask_key, &key);
 
     if (r == 0) {
         if (strcmp(encoding, "raw") == 0)
             warn_of_text(c, &key);
         *ret_length = key_length(&key, c->encoding ?: encoding);
+        *ret_fd = key_memfd(key.bytes, key.size);
+        r = *ret_fd < 0 ? EXIT_FAILURE : 0;
+    }
+    explicit_bzero(key.bytes, sizeof(key.bytes));
+    return r;
+}
+
+int key_take_login(const char *file, int *ret_fd)
+{
+    struct key_text key = {.size = 0};
+    int r = read_key(file, ask_login, &key);
+
+    if (r == 0) {
         *ret_fd = key_memfd(key.bytes, key.size);
         r = *ret_fd < 0 ? EXIT_FAILURE : 0;
     }
@@ -176,10 +208,12 @@ int verb_key_set(struct ctl *c, int argc, char **argv)
 
     if (key_is_bind(c))
         return key_bind_set(c, argc, argv);
+    if (key_is_login(c))
+        return key_login_set(c, argc, argv);
     if (argc < 2) {
         print_error(
             "key set: the identity is missing, by which the cloud knows the key; a sensor's own key is set with "
-            "--kind=bind");
+            "--kind=bind, a user name and a password with --kind=login");
         return EXIT_USAGE;
     }
     r = ctl_device(c, id, &path);
@@ -315,8 +349,12 @@ int verb_key_forget(struct ctl *c, int argc, char **argv)
 
     if (key_is_bind(c))
         return key_bind_forget(c, id);
+    if (key_is_login(c))
+        return key_login_forget(c, id);
     if (!slot) {
-        print_error("key forget: which one, main or backup? A sensor's own key is forgotten with --kind=bind");
+        print_error(
+            "key forget: which one, main or backup? A sensor's own key is forgotten with --kind=bind, a login with "
+            "--kind=login");
         return EXIT_USAGE;
     }
     r = ctl_device(c, id, &path);

@@ -43,8 +43,10 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
     [OPTION_KEEP] = {"keep", FLAG(keep), .help = "leave its credentials, here and at the cloud"},
     [OPTION_KEYFILE] = {"keyfile", VALUE(keyfile, "FILE"),
                         .help = "the keyfile of the agent (" KEYFILE_DIR "/" KEYFILE_CURRENT ")"},
-    [OPTION_KIND] = {"kind", VALUE(kind, "KIND"), .choices = "psk|bind",
-                     .help = "of the key: psk, for the cloud (default), or bind, with which its sensor encrypts"},
+    [OPTION_KIND] = {"kind", VALUE(kind, "KIND"), .choices = "psk|bind|login",
+                     .help =
+                         "of the key: psk, for the cloud (default), bind, with which its sensor encrypts, or login, a "
+                         "user name and a password"},
     [OPTION_LATEST] = {"latest", FLAG(latest),
                        .help = "the newest value of each point that is known, without asking its sensor"},
     [OPTION_LINES] = {"lines", FLAG(lines), .help = "a line an event, as into a pipe, at a terminal too"},

@@ -76,6 +76,8 @@ static void print_keys(struct ctl *c, json_object *d)
     print_credential(c, "backup key", row_text(d, "BackupIdentity"), row_text(d, "BackupFingerprint"));
     if (row_text(d, "BindFingerprint")[0])
         print_field(&c->out, stdout, "bind key", STYLE_PLAIN, "fingerprint %s", row_text(d, "BindFingerprint"));
+    if (row_text(d, "LoginFingerprint")[0])
+        print_field(&c->out, stdout, "login", STYLE_PLAIN, "fingerprint %s", row_text(d, "LoginFingerprint"));
     if (row_text(d, "MainIdentity")[0])
         print_time(c, "main since", row_number(d, "MainSince"));
     print_field(&c->out, stdout, "rotation", style_of_state(row_text(d, "RotationState")), "%s",

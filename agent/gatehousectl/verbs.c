@@ -149,21 +149,23 @@ const struct verb verbs[] = {
     },
     {
         .name = "key set",
-        .operands = "DEVICE IDENTITY|--kind=bind [FILE]",
+        .operands = "DEVICE IDENTITY|--kind=bind|--kind=login [FILE]",
         .min = 1,
         .max = 3,
         .local = true,
         .run = verb_key_set,
         .summary = "put a key into main if that is empty, else into backup",
         .details = "The key is read from FILE or standard input; at a terminal it is asked for, and not shown.\n"
-                   "With --kind=bind it is the sensor's own, in hex as the makers' apps show it, and has no identity.",
+                   "With --kind=bind it is the sensor's own, in hex as the makers' apps show it, and has no identity.\n"
+                   "With --kind=login it is what an uplink over MQTT wants beside the key: a line with the user name\n"
+                   "(or access token) and one with the password, if there is one.",
         .options = {{OPTION_KIND, NULL},
                     {OPTION_ENCODING, "of the key: raw (default; with --kind=bind hex), hex, base64, text"},
                     {OPTION_FORCE, "take a weak key, or put it in place of a refused or damaged one"}},
     },
     {
         .name = "key forget",
-        .operands = "DEVICE SLOT|--kind=bind",
+        .operands = "DEVICE SLOT|--kind=bind|--kind=login",
         .min = 1,
         .max = 2,
         .run = verb_key_forget,

@@ -139,6 +139,7 @@ static void look_at_rotations(struct look *l)
         const void *blob = vault_rotation(v, &n);
         int r = n == 0                             ? 0
                 : strcmp(device, VAULT_FLEET) == 0 ? batch_decode(blob, n, &batch)
+                : vault_entry_internal(v)          ? 0 /* a sensor's counter, a login's uplink */
                                                    : rotation_decode(blob, n, &durable);
 
         if (r < 0)

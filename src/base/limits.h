@@ -25,6 +25,7 @@
 #define KEY_MIN 16
 #define KEY_MAX 64
 #define KEY_GENERATED_SIZE 32
+#define DEVICE_LOGIN_MAX 127   /* a user name, a byte between, and a password; with a NUL an arena's cell */
 #define KEY_DESCRIPTOR_MAX 256 /* what is read from a descriptor, encodings included */
 #define KEY_DESCRIPTOR_TIMEOUT (5 * USEC_PER_SEC)
 #define CLOUD_ID_MAX 256

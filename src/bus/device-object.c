@@ -112,10 +112,10 @@ static int take_kind(struct set_options *options, const char *text)
 {
     int kind = vault_kind_from_string(text);
 
-    if (kind == VAULT_PSK || kind == VAULT_BIND)
+    if (kind == VAULT_PSK || kind == VAULT_BIND || kind == VAULT_LOGIN)
         options->kind = (enum vault_kind)kind;
     else
-        options->bad = "kind must be psk, or bind for a sensor's own key";
+        options->bad = "kind must be psk, bind for a sensor's own key, or login for a user name and a password";
     return 0;
 }
 
@@ -157,6 +157,23 @@ static int set_sensor_key(sd_bus_message *m, struct device *d, enum vault_slot s
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
 }
 
+/* Both lines come in the descriptor: a user name may be a secret, too. */
+static int set_login(sd_bus_message *m, struct device *d, enum vault_slot slot, const char *identity, int fd,
+                     enum vault_encoding encoding, sd_bus_error *error)
+{
+    struct audited *audited;
+    struct error e = {0};
+    int r;
+
+    if (slot != VAULT_MAIN || identity[0])
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "a login stands in main and has no identity (\"\")");
+    if (encoding != VAULT_RAW && encoding != VAULT_TEXT)
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, "a login is text: no encoding is for it");
+    audited = audited_new(device_object_bus(m), m, MESSAGE_KEY_SET, device_id(d), "its login is set");
+    r = audited ? device_set_login(d, fd, audited_done, audited, &e) : -ENOMEM;
+    return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
+}
+
 static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct set_options options = {.encoding = VAULT_RAW};
@@ -179,6 +196,8 @@ static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad);
     if (options.kind == VAULT_BIND)
         return set_sensor_key(m, userdata, slot, identity, fd, options.encoding, error);
+    if (options.kind == VAULT_LOGIN)
+        return set_login(m, userdata, slot, identity, fd, options.encoding, error);
     audited =
         audited_new(device_object_bus(m), m, MESSAGE_KEY_SET, device_id(userdata), "its %s key is set, identity %s%s",
                     vault_slot_to_string(slot), identity, options.force ? ", forced" : "");
@@ -246,15 +265,22 @@ static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_er
         r = bus_read_options(m, take_forget_option, &options, error);
     if (r < 0)
         return r;
-    if (options.bad || (options.kind == VAULT_BIND && slot != VAULT_MAIN))
-        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad ?: "a bind key stands in main");
-    audited = audited_new(
-        device_object_bus(m), m, MESSAGE_KEY_FORGOTTEN, device_id(userdata), "its %s key is to be forgotten%s",
-        options.kind == VAULT_BIND ? "sensor's bind" : vault_slot_to_string(slot), options.force ? ", forced" : "");
+    if (options.bad || (options.kind != VAULT_PSK && slot != VAULT_MAIN))
+        return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
+                                options.bad ?: "a bind key stands in main, as does a login");
+    audited =
+        audited_new(device_object_bus(m), m, MESSAGE_KEY_FORGOTTEN, device_id(userdata), "its %s is to be forgotten%s",
+                    options.kind == VAULT_BIND    ? "sensor's bind key"
+                    : options.kind == VAULT_LOGIN ? "login"
+                    : slot == VAULT_MAIN          ? "main key"
+                                                  : "backup key",
+                    options.force ? ", forced" : "");
     if (!audited)
         r = -ENOMEM;
     else if (options.kind == VAULT_BIND)
         r = device_forget_sensor_key(userdata, audited_done, audited, &e);
+    else if (options.kind == VAULT_LOGIN)
+        r = device_forget_login(userdata, audited_done, audited, &e);
     else
         r = device_forget_credential(userdata, slot, options.force, audited_done, audited, &e);
     return r < 0 ? audited_not_begun(audited, r, &e, error) : 1;
@@ -328,6 +354,7 @@ static const struct {
     PROPERTY("BackupIdentity", 's', backup_identity),
     PROPERTY("BackupFingerprint", 's', backup_fingerprint),
     PROPERTY("BindFingerprint", 's', bind_fingerprint),
+    PROPERTY("LoginFingerprint", 's', login_fingerprint),
     PROPERTY("RotationState", 's', rotation_state),
     UNTOLD("RotationReason", 's', rotation_reason),
     PROPERTY("RotationUntil", 't', rotation_until),
@@ -504,6 +531,7 @@ static const sd_bus_vtable vtable[] = {
     SD_BUS_PROPERTY("BackupIdentity", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("BackupFingerprint", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("BindFingerprint", "s", get_property, 0, CHANGES),
+    SD_BUS_PROPERTY("LoginFingerprint", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("RotationState", "s", get_property, 0, CHANGES),
     SD_BUS_PROPERTY("RotationReason", "s", get_property, 0, 0),
     SD_BUS_PROPERTY("RotationUntil", "t", get_property, 0, 0),

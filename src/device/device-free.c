@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/internal.h"
 #include "device/lifetime.h"
+#include "device/login.h"
 #include "device/sensor-key.h"
 
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct device *device_free(struct device *d)
     restored_done(d);
     idle_done(d);
     sensor_key_done(d);
+    login_done(d);
     sd_event_source_disable_unref(d->exhume);
     shared_uplink_put(d->uplink);
     config_device_unref(d->config);

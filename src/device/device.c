@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "device/damage.h"
 #include "device/internal.h"
+#include "device/login.h"
 #include "device/rotate-words.h"
 #include "device/sensor-key.h"
 
@@ -186,6 +187,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .backup_identity = backup && backup->present ? backup->identity : "",
         .backup_fingerprint = backup && backup->present ? backup->fingerprint : "",
         .bind_fingerprint = sensor_key_fingerprint(d),
+        .login_fingerprint = login_fingerprint(d),
         .rotation_state = d->rotation ? rotation_carrier_state(d->rotation) : "idle",
         .rotation_reason = "",
         .next_rotation = 0,

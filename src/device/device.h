@@ -59,7 +59,7 @@ struct device_status {
     const char *main_identity, *main_fingerprint; /* "" if there is none */
     uint64_t main_since;
     const char *backup_identity, *backup_fingerprint;
-    const char *bind_fingerprint;
+    const char *bind_fingerprint, *login_fingerprint;
     const char *rotation_state;
     const char *rotation_reason; /* what it waits for, "": nothing */
     uint64_t rotation_until;     /* 0: not known */
@@ -102,6 +102,9 @@ int device_forget_credential(struct device *d, enum vault_slot slot, bool force,
 int device_set_sensor_key(struct device *d, int fd, enum vault_encoding encoding, device_done done, void *userdata,
                           struct error *e);
 int device_forget_sensor_key(struct device *d, device_done done, void *userdata, struct error *e);
+/* The same for its login (device/login.h), which is the first line that comes from fd, and the second. -ENOKEY. */
+int device_set_login(struct device *d, int fd, device_done done, void *userdata, struct error *e);
+int device_forget_login(struct device *d, device_done done, void *userdata, struct error *e);
 /* Forgets which of its messages was the last. */
 int device_reset_counter(struct device *d, device_done done, void *userdata, struct error *e);
 void device_connect(struct device *d);

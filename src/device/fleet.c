@@ -7,6 +7,7 @@
 #include "base/names.h"
 #include "device/clock-care.h"
 #include "device/internal.h"
+#include "device/login.h"
 #include "device/quiesce.h"
 #include "device/sensor-key.h"
 
@@ -221,6 +222,7 @@ struct fleet *fleet_free(struct fleet *f)
     export_leave(f);
     free(f->devices);
     f->sensor_keys = sensor_keys_free(f->sensor_keys);
+    logins_leave(f);
     verify_leave(f);
     quiesce_leave(f);
     vault_care_leave(f);

@@ -127,6 +127,7 @@ struct device {
 
     struct counted counts;
     struct sensor_key *sensor_key; /* NULL: no reason yet to think of one */
+    struct login_act *login;       /* being read, or NULL */
     struct write_limits *writes;   /* NULL: nothing was ever written */
     struct announcing *announcing; /* NULL: it has been, or is not to be */
     struct announced announced;    /* what its broker keeps */
@@ -180,6 +181,7 @@ struct fleet {
     struct server_time server_time;
     struct jobs *jobs;
     struct sensor_keys *sensor_keys;
+    unsigned logins_committing;
     struct schedule *schedule;
     uint32_t schedule_seed;
     struct device *turns, *turns_last; /* who holds one, the oldest first */

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "device/damage.h"
 #include "device/internal.h"
+#include "device/login.h"
 #include "device/sensor-key.h"
 
 #include <errno.h>
@@ -282,10 +283,13 @@ static int apply_removed(struct fleet *f, struct membership *m)
     if (!m->keep && device_damaged(d) && !damage_deletable(d)) {
         r = damage_forget(f->vault, device_entry(d), m->removed, m->userdata);
         fleet_drop(f, d, true);
+        login_forget_of(f, m->device->id, m->device->uplink);
         if (r < 0)
             m->removed(r, &m->error, m->userdata);
     } else if (m->keep || !device_entry(d)) {
         fleet_drop(f, d, true);
+        if (!m->keep)
+            login_forget_of(f, m->device->id, m->device->uplink);
         m->removed(0, NULL, m->userdata);
     } else {
         bury(f, d);

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "device/internal.h"
+#include "device/login.h"
 
 #include <string.h>
 
@@ -41,6 +42,7 @@ void fleet_tombstone_done(struct device *d, const char *how)
 {
     log_notice(d->config->id, "%s", how);
     session_stop(d, UPLINK_BYE_FOR_GOOD);
+    login_forget_of(d->fleet, d->config->id, d->config->uplink);
     if (!d->exhume && sd_event_add_defer(d->fleet->event, &d->exhume, on_exhume, d) < 0)
         log_error(d->config->id, "no memory to free it");
 }

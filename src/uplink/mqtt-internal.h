@@ -85,6 +85,13 @@ struct mqtt_end {
     bool broken; /* a write has failed */
 };
 
+/* Sizes with their NULs of what went to libmosquitto of a login; 0: there is none. */
+struct mqtt_login_copies {
+    size_t user, password;
+    size_t connect; /* the texts in CONNECT */
+    bool forgotten;
+};
+
 struct mqtt {
     struct mqtt_shared *shared;
     const struct mqtt_ops *ops;
@@ -99,6 +106,7 @@ struct mqtt {
     struct mqtt_handshake tls;
     struct mqtt_input in;
     struct mqtt_times time;
+    struct mqtt_login_copies login;
     struct mqtt_end end;
     unsigned busy;
     bool freed; /* by its owner, while busy */
@@ -116,6 +124,13 @@ void mqtt_await(struct mqtt *m);
 int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error *e);
 /* Begins the connection of m->mosquitto to m->address. */
 int mqtt_connect_to(struct mqtt *m, struct error *e);
+
+/* mqtt-login.c */
+int mqtt_login_set(struct mqtt *m, const struct mqtt_options *options, struct error *e);
+/* Once the broker has answered CONNECT, or will not. */
+void mqtt_login_forget(struct mqtt *m);
+/* To follow the words for a client that is not let in. */
+const char *mqtt_login_hint(const struct mqtt *m);
 
 /* OpenSSL reads from the socket for this connection. */
 void mqtt_read_watch(struct mqtt *m, SSL *ssl);

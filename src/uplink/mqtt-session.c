@@ -4,6 +4,7 @@
 #include "uplink/mqtt-session.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "vault/key.h"
 
 #include <errno.h>
 
@@ -229,6 +230,7 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
     _cleanup_(uplink_introduction_done) struct uplink_introduction who = {0};
     struct uplink_session *s = &c->session;
     struct uplink *u = s->uplink;
+    struct vault_login login = {0};
     struct mqtt_options options;
     int r = s->ops->introduce ? s->ops->introduce(s->userdata, &who) : -EINVAL;
 
@@ -236,6 +238,9 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
         r = -EINVAL;
     if (r < 0)
         return error_errno(e, r, "no client id");
+    r = vault_login_open(u->vault, vault_entry_device(s->entry), vault_entry_uplink(s->entry), &login, e);
+    if (r < 0)
+        return r;
     options = (struct mqtt_options){
         .shared = u->mqtt.shared,
         .ops = &mqtt_ops,
@@ -245,6 +250,8 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
         .keepalive = keepalive(u),
         .plain_groups = clock_boottime() < u->mqtt.plain_groups_until,
         .client_id = who.client_id,
+        .user = login.user,
+        .password = login.password,
         .will_topic = who.will_topic,
         .will = who.will_payload,
         .will_size = who.will_size,
@@ -256,6 +263,7 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
             s->attempt.backoff.failures > 0 || s->life == SESSION_ONCE ? MQTT_TLS_PATIENCE : MQTT_TLS_TIMEOUT,
     };
     r = mqtt_new(&options, &c->making, e);
+    secret_free(login.secret);
     if (r < 0)
         return r;
     mqtt_begin(c->making, clock_boottime());

@@ -37,6 +37,7 @@ static void on_connect(struct mosquitto *mosquitto, void *userdata, int code, in
     uint8_t qos;
 
     m->end.connack = code;
+    mqtt_login_forget(m);
     (void)mosquitto_property_read_int16(list, MQTT_PROP_RECEIVE_MAXIMUM, &maximum, false);
     m->terms.receive_maximum = maximum;
     (void)mosquitto_property_read_int32(list, MQTT_PROP_MAXIMUM_PACKET_SIZE, &m->terms.packet_max, false);
@@ -165,6 +166,9 @@ static int set_options(struct mqtt *m, const struct mqtt_options *o, struct erro
         r = set_connect_properties(m);
     if (r != MOSQ_ERR_SUCCESS)
         return error_set(e, r == MOSQ_ERR_NOMEM ? -ENOMEM : -EIO, "libmosquitto: %s", mosquitto_strerror(r));
+    r = mqtt_login_set(m, o, e);
+    if (r < 0)
+        return r;
     m->terms.has_will = o->will_topic;
     if (o->will_topic)
         r = mosquitto_will_set(mosquitto, o->will_topic, (int)o->will_size, o->will, 1, o->will_retain);

@@ -67,6 +67,7 @@ static void destroy(struct mqtt *m)
     /* Said from within a callback of libmosquitto's, it has only been queued. */
     if (m->end.said_bye && mosquitto_socket(m->mosquitto) >= 0)
         (void)mosquitto_loop_write(m->mosquitto, 1);
+    mqtt_login_forget(m);
     mosquitto_destroy(m->mosquitto);
     mqtt_tls_forget(m);
     free(m);
@@ -186,13 +187,15 @@ static void add_words(const struct mqtt *m, struct error *e, const char *text)
 static void not_let_in(struct mqtt *m)
 {
     uint8_t code = (uint8_t)m->end.connack;
-    struct error e = {0};
+    bool refuses = mqtt_connack_refuses(m->terms.version, code);
+    struct error words = {0}, e;
 
-    add_words(m, &e, mqtt_connack_text(m->terms.version, code));
+    add_words(m, &words, mqtt_connack_text(m->terms.version, code));
+    error_set(&e, 0, "%s%s", words.text, refuses ? mqtt_login_hint(m) : "");
     if (mqtt_connack_wants_older(m->terms.version, code))
         fail(m, MQTT_VERSION, "the broker does not speak MQTT 5");
     else
-        fail(m, mqtt_connack_refuses(m->terms.version, code) ? MQTT_ANSWERED : MQTT_FAILED, e.text);
+        fail(m, refuses ? MQTT_ANSWERED : MQTT_FAILED, e.text);
 }
 
 static bool is_not_mqtt(const struct mqtt *m)

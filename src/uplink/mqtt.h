@@ -72,7 +72,8 @@ struct mqtt_options {
     bool plain_groups;  /* ML-KEM is not offered */
     unsigned keepalive; /* seconds, from MQTT_KEEPALIVE_MIN; 0: none */
     const char *client_id;
-    const char *will_topic; /* NULL: no will */
+    const char *user, *password; /* NULL: none */
+    const char *will_topic;      /* NULL: no will */
     const void *will;
     size_t will_size;
     bool will_retain;

@@ -86,6 +86,8 @@ static int check_form(const char *identity, enum vault_kind kind, const struct s
         return error_set(e, -EINVAL, "an identity has 1 to %d bytes, this has %zu", IDENTITY_MAX, n);
     if (!text_printable(identity, n))
         return error_set(e, -EINVAL, "an identity is UTF-8 without control characters");
+    if (kind == VAULT_LOGIN)
+        return key->size >= 1 && key->size <= DEVICE_LOGIN_MAX ? 0 : error_set(e, -EINVAL, "not a login");
     if (key->size < KEY_MIN || key->size > KEY_MAX)
         return error_set(e, -EINVAL, "a key has %d to %d bytes, this has %zu", KEY_MIN, KEY_MAX, key->size);
     weak = flags & VAULT_FORCE_WEAK || kind == VAULT_BIND ? NULL : weak_key(key->bytes, key->size);
@@ -110,12 +112,16 @@ static int check_key(const struct vault_change *c, enum vault_slot slot, const u
     *ret_reserve = !row;
     if (!row || (row->committed && holds_key(c, slot, digest)))
         return 0;
+    if (names_shared_keys(row->device) && entry_shares_keys(c->entry))
+        return 0;
+    if (strcmp(row->device, VAULT_OF_LOGIN) == 0)
+        return error_set(e, -EEXIST, "this very key is or was a login: a cloud needs another one");
     if (strcmp(row->device, VAULT_OF_SENSOR) == 0)
-        return entry_shares_keys(c->entry)
-                   ? 0
-                   : error_set(e, -EEXIST,
-                               "this very key is or was a sensor's bind key, which its driver knows: a cloud needs "
-                               "another one");
+        return error_set(e, -EEXIST,
+                         "this very key is or was a sensor's bind key, which its driver knows: a cloud needs another "
+                         "one");
+    if (strcmp(c->entry->uplink, VAULT_OF_LOGIN) == 0)
+        return error_set(e, -EEXIST, "device %s has or had this very text as a key: a login is no key", row->device);
     if (entry_shares_keys(c->entry))
         return error_set(e, -EEXIST,
                          "device %s has or had this very key for a cloud, and no driver may know that: is it the "
@@ -187,6 +193,13 @@ static int add_put(struct vault_change *c, enum vault_slot slot, const struct re
     return r < 0 ? r : identity_ref(c->vault, header->identity, c->entry->device, &step->identity);
 }
 
+static bool kind_fits(const struct vault_entry *entry, enum vault_kind kind)
+{
+    if (strcmp(entry->uplink, VAULT_OF_SENSOR) == 0)
+        return kind == VAULT_BIND;
+    return (strcmp(entry->uplink, VAULT_OF_LOGIN) == 0) == (kind == VAULT_LOGIN);
+}
+
 static int put(struct vault_change *c, enum vault_slot slot, const char *identity, enum vault_kind kind,
                const struct secret *key, unsigned flags, struct error *e)
 {
@@ -200,8 +213,8 @@ static int put(struct vault_change *c, enum vault_slot slot, const char *identit
         if (r < 0)
             error_errno(e, r, "cannot look the key up");
     }
-    if (r >= 0 && kind != VAULT_BIND && entry_shares_keys(c->entry))
-        r = error_set(e, -EINVAL, "the sensor %s has a bind key, not one of kind %s", c->entry->device,
+    if (r >= 0 && !kind_fits(c->entry, kind))
+        r = error_set(e, -EINVAL, "%s: a key of kind %s does not belong there", c->entry->device,
                       vault_kind_to_string(kind));
     if (r >= 0)
         r = check_key(c, slot, digest, &reserve, e);

@@ -5,6 +5,7 @@
 #include "base/text.h"
 #include "vault/internal.h"
 #include "vault/key.h"
+#include "vault/login.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -19,6 +20,7 @@ struct vault_key_read {
     int fd;
     bool is_file;
     enum vault_encoding encoding;
+    bool login; /* the text of one, and no key */
     vault_key_done_fn *done;
     void *userdata;
     struct secret *cells[2];
@@ -84,11 +86,13 @@ static int decode(struct vault_key_read *reading, struct secret **ret, struct er
         reading->cells[(n - 1) / ARENA_CELL_SIZE]->bytes[(n - 1) % ARENA_CELL_SIZE] == '\n')
         n--;
     if (n > ARENA_CELL_SIZE)
-        return error_set(e, -EMSGSIZE, "that is too long: a key has at most %d bytes", KEY_MAX);
+        return reading->login ? login_too_long(e)
+                              : error_set(e, -EMSGSIZE, "that is too long: a key has at most %d bytes", KEY_MAX);
     r = secret_new(reading->arena, &key);
     if (r < 0)
         return error_errno(e, r, "no room for a key");
-    k = key_decode(reading->encoding, (const char *)reading->cells[0]->bytes, n, key->bytes, e);
+    k = reading->login ? login_decode((const char *)reading->cells[0]->bytes, n, key->bytes, e)
+                       : key_decode(reading->encoding, (const char *)reading->cells[0]->bytes, n, key->bytes, e);
     if (k < 0)
         return (int)k;
     key->size = (size_t)k;
@@ -197,8 +201,8 @@ static int watch(struct vault_key_read *reading, sd_event *event)
                                       reading);
 }
 
-int vault_key_read(struct arena *arena, sd_event *event, int fd, enum vault_encoding encoding, vault_key_done_fn *done,
-                   void *userdata, struct vault_key_read **ret, struct error *e)
+static int begin_reading(struct arena *arena, sd_event *event, int fd, enum vault_encoding encoding, bool login,
+                         vault_key_done_fn *done, void *userdata, struct vault_key_read **ret, struct error *e)
 {
     _cleanup_(vault_key_read_freep) struct vault_key_read *reading = NULL;
     int is_file = check_descriptor(fd, e), r;
@@ -209,7 +213,7 @@ int vault_key_read(struct arena *arena, sd_event *event, int fd, enum vault_enco
     if (!reading)
         return error_set(e, -ENOMEM, "out of memory");
     *reading = (struct vault_key_read){
-        .arena = arena, .is_file = is_file, .encoding = encoding, .done = done, .userdata = userdata};
+        .arena = arena, .is_file = is_file, .encoding = encoding, .login = login, .done = done, .userdata = userdata};
     reading->fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
     r = reading->fd < 0 ? -errno : 0;
     for (int i = 0; r >= 0 && i < 2; i++)
@@ -222,6 +226,18 @@ int vault_key_read(struct arena *arena, sd_event *event, int fd, enum vault_enco
         *ret = reading;
     TAKE_PTR(reading);
     return 0;
+}
+
+int vault_key_read(struct arena *arena, sd_event *event, int fd, enum vault_encoding encoding, vault_key_done_fn *done,
+                   void *userdata, struct vault_key_read **ret, struct error *e)
+{
+    return begin_reading(arena, event, fd, encoding, false, done, userdata, ret, e);
+}
+
+int vault_login_read(struct arena *arena, sd_event *event, int fd, vault_key_done_fn *done, void *userdata,
+                     struct vault_key_read **ret, struct error *e)
+{
+    return begin_reading(arena, event, fd, VAULT_TEXT, true, done, userdata, ret, e);
 }
 
 /* Half a cell at a time, since the hex of 64 bytes with its NUL is longer than a cell. */

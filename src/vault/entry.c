@@ -18,18 +18,23 @@ static int entry_equal(const struct map_node *node, const void *key)
     return strcmp(entry->device, name->device) == 0 && strcmp(entry->uplink, name->uplink) == 0;
 }
 
+bool names_shared_keys(const char *uplink)
+{
+    return strcmp(uplink, VAULT_OF_SENSOR) == 0 || strcmp(uplink, VAULT_OF_LOGIN) == 0;
+}
+
 bool entry_names_valid(const char *device, const char *uplink)
 {
     bool fleet = strcmp(device, VAULT_FLEET) == 0;
 
     if (fleet)
         return strcmp(uplink, VAULT_FLEET) == 0;
-    return id_valid(device) && (id_valid(uplink) || strcmp(uplink, VAULT_OF_SENSOR) == 0);
+    return id_valid(device) && (id_valid(uplink) || names_shared_keys(uplink));
 }
 
 bool entry_shares_keys(const struct vault_entry *entry)
 {
-    return strcmp(entry->uplink, VAULT_OF_SENSOR) == 0;
+    return names_shared_keys(entry->uplink);
 }
 
 const char *entry_key_owner(const struct vault_entry *entry)

@@ -64,9 +64,10 @@ struct identity_row {
 };
 
 bool entry_names_valid(const char *device, const char *uplink);
-/* Whether its keys may be others' as well: a sensor's own. */
+/* Whether keys of entries with this for an uplink may be others' as well: a sensor's own, logins. */
+bool names_shared_keys(const char *uplink);
 bool entry_shares_keys(const struct vault_entry *entry);
-/* In whose name the index has them: the device's, or for those that are shared VAULT_OF_SENSOR. */
+/* In whose name the index has them: the device's, or for those that are shared the entry's uplink. */
 const char *entry_key_owner(const struct vault_entry *entry);
 struct record_place entry_place(const struct vault *v, const struct vault_entry *entry);
 /* The entry, made hidden if there is none. */

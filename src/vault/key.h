@@ -12,3 +12,13 @@
  * end. */
 int vault_key_open(struct vault *vault, const struct vault_entry *entry, enum vault_slot slot, struct secret **ret,
                    struct error *e);
+
+/* A device's login for this uplink, NUL-terminated; the pointers are into the secret. */
+struct vault_login {
+    struct secret *secret;
+    const char *user;
+    const char *password; /* NULL: none */
+};
+/* 1, or 0: it has none for this uplink. -EBADMSG: its record does not open; -ENOBUFS as above. */
+int vault_login_open(struct vault *vault, const char *device, const char *uplink, struct vault_login *ret,
+                     struct error *e);

@@ -8,11 +8,19 @@
 
 #define MAGIC "GHVR"
 
+_Static_assert(DEVICE_LOGIN_MAX > KEY_MAX && DEVICE_LOGIN_MAX < ARENA_CELL_SIZE,
+               "RECORD_MAX is that of a login, which fits a cell");
+
+static bool size_valid(enum vault_kind kind, size_t n)
+{
+    return kind == VAULT_LOGIN ? n >= 1 && n <= DEVICE_LOGIN_MAX : n >= KEY_MIN && n <= KEY_MAX;
+}
+
 static bool header_valid(const struct record_header *header)
 {
     size_t n = strnlen(header->identity, sizeof(header->identity));
 
-    return header->kind <= VAULT_X509 && header->slot <= RECORD_SLOT_WAITING && n > 0 && n <= IDENTITY_MAX &&
+    return header->kind <= VAULT_LOGIN && header->slot <= RECORD_SLOT_WAITING && n > 0 && n <= IDENTITY_MAX &&
            text_printable(header->identity, n);
 }
 
@@ -34,7 +42,7 @@ int record_seal(const struct secret *record_key, const struct record_place *plac
     size_t n = strnlen(header->identity, sizeof(header->identity));
     int r;
 
-    if (!header_valid(header) || key->size < KEY_MIN || key->size > KEY_MAX)
+    if (!header_valid(header) || !size_valid(header->kind, key->size))
         return -EINVAL;
     memcpy(record, MAGIC, 4);
     record[4] = VAULT_FORMAT;
@@ -58,7 +66,7 @@ int record_parse(const uint8_t *record, size_t size, struct record_header *ret)
     size_t n, box;
 
     if (size < RECORD_HEADER_SIZE || size > RECORD_MAX || memcmp(record, MAGIC, 4) != 0 || record[4] != VAULT_FORMAT ||
-        record[5] > VAULT_X509)
+        record[5] > VAULT_LOGIN)
         return -EBADMSG;
     header.kind = (enum vault_kind)record[5];
     header.slot = record[6];
@@ -68,7 +76,7 @@ int record_parse(const uint8_t *record, size_t size, struct record_header *ret)
     if (n > IDENTITY_MAX || size < RECORD_HEADER_SIZE + n)
         return -EBADMSG;
     box = size - RECORD_HEADER_SIZE - n;
-    if (box < SEAL_OVERHEAD + KEY_MIN || box > SEAL_OVERHEAD + KEY_MAX)
+    if (box < SEAL_OVERHEAD || !size_valid(header.kind, box - SEAL_OVERHEAD))
         return -EBADMSG;
     memcpy(header.identity, record + RECORD_HEADER_SIZE, n);
     /* A NUL inside makes the text shorter than it says: then the associated data would not be what was parsed. */

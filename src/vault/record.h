@@ -4,7 +4,7 @@
 /* A sealed credential, format 1, as bytes:
  *
  *     "GHVR", format, kind, physical slot, identity's length, generation (64 bits big-endian), identity,
- *     nonce (12), ciphertext of the key (16..64), tag (16)
+ *     nonce (12), ciphertext of the key (16..64; of a login 1..127), tag (16)
  *
  * Associated data: "GHVR", format, vault id, device, uplink, kind, physical slot, identity, generation; so a record
  * opens only where, and as what, it was sealed. Roles (main, backup) are the state record's: a swap seals no key anew.
@@ -15,7 +15,7 @@
 #include "vault/vault.h"
 
 #define RECORD_HEADER_SIZE 16
-#define RECORD_MAX (RECORD_HEADER_SIZE + IDENTITY_MAX + SEAL_OVERHEAD + KEY_MAX)
+#define RECORD_MAX (RECORD_HEADER_SIZE + IDENTITY_MAX + SEAL_OVERHEAD + DEVICE_LOGIN_MAX)
 /* The slot of a key that waits in a change for its commit: such a record is never written. */
 #define RECORD_SLOT_WAITING 2
 

@@ -225,7 +225,7 @@ static int mark_entry(struct restoring *g, struct vault_entry *entry)
     if (!c)
         return -ENOMEM;
     vault_change_counter(c, counter + VAULT_COUNTER_LEAP);
-    if (entry->live && entry_shares_keys(entry) && present)
+    if (entry->live && strcmp(entry->uplink, VAULT_OF_SENSOR) == 0 && present)
         keep_counted(c, entry, present);
     else if (entry->live && !vault_entry_internal(entry)) /* no cloud will ever accept what it never sees */
         vault_change_restored(c, true);

@@ -23,8 +23,8 @@ static const char *const statements[N_STATEMENTS] = {
         " LEFT JOIN key AS k1 ON k1.device = e.device AND k1.uplink = e.uplink AND k1.slot = 1"
         " ORDER BY e.device, e.uplink",
     /* Those that several devices may have are in the name of what they are. */
-    [STATEMENT_READ_KEYS] =
-        "SELECT digest, CASE WHEN uplink = '" VAULT_OF_SENSOR "' THEN uplink ELSE device END FROM key",
+    [STATEMENT_READ_KEYS] = "SELECT digest, CASE WHEN uplink IN ('" VAULT_OF_SENSOR "', '" VAULT_OF_LOGIN
+                            "') THEN uplink ELSE device END FROM key",
     [STATEMENT_PUT_ENTRY] = "INSERT INTO entry (device, uplink, state) VALUES (?1, ?2, ?3)"
                             " ON CONFLICT (device, uplink) DO UPDATE SET state = excluded.state",
     [STATEMENT_PUT_RECORD] = "INSERT INTO record (device, uplink, slot, record) VALUES (?1, ?2, ?3, ?4)"

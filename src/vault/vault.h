@@ -28,7 +28,7 @@
 
 enum vault_slot { VAULT_MAIN, VAULT_BACKUP };
 /* Numbers are of the format: never reordered. */
-enum vault_kind { VAULT_PSK, VAULT_BIND, VAULT_X509 };
+enum vault_kind { VAULT_PSK, VAULT_BIND, VAULT_X509, VAULT_LOGIN };
 /* Whether the cloud knows the credential in main: the queue of registrations is made of all entries of which it does
  * not. It is the main credential's, and ends with it. */
 enum vault_registration {
@@ -146,6 +146,9 @@ typedef void vault_done_fn(int r, const struct error *e, void *userdata);
 #define VAULT_FLEET "*"
 /* As uplink: the entry of a device's own credential of that kind, which no cloud ever sees; it stands in main. */
 #define VAULT_OF_SENSOR "*bind"
+/* As uplink: the entry of a device's login (a user name and a password beside the key, over MQTT), in main; its state
+ * is the uplink that it is for (vault/login.h). */
+#define VAULT_OF_LOGIN "*login"
 /* Whether the entry is of none of the configuration's uplinks. */
 bool vault_entry_internal(const struct vault_entry *entry);
 
@@ -161,8 +164,8 @@ DEFINE_FREEP(struct vault_change, vault_change_free)
  * -EEXIST      the key is or ever was in the vault (text names the device), except the same key in the same slot
  * -EADDRINUSE  another device (named), or the other slot, has the identity
  * Of VAULT_BIND, which a sensor's maker chose, any key is taken, as often as it comes, unless it is or was a cloud's;
- * and never again for a cloud, since a driver knows it.
- * The cloud id and last_authenticated of the slot are cleared. */
+ * and never again for a cloud, since a driver knows it. Of VAULT_LOGIN any may come as often, too: DEVICE_LOGIN_MAX
+ * bytes. The cloud id and last_authenticated of the slot are cleared. */
 int vault_change_put(struct vault_change *c, enum vault_slot slot, const char *identity, enum vault_kind kind,
                      const struct secret *key, unsigned flags, struct error *e);
 /* Exchanges the roles; seals no key anew. The backup must be there. */

@@ -7,7 +7,8 @@
 #include <string.h>
 
 static const char *const slot_names[] = {[VAULT_MAIN] = "main", [VAULT_BACKUP] = "backup"};
-static const char *const kind_names[] = {[VAULT_PSK] = "psk", [VAULT_BIND] = "bind", [VAULT_X509] = "x509"};
+static const char *const kind_names[] = {
+    [VAULT_PSK] = "psk", [VAULT_BIND] = "bind", [VAULT_X509] = "x509", [VAULT_LOGIN] = "login"};
 static const char *const encoding_names[] = {
     [VAULT_RAW] = "raw", [VAULT_HEX] = "hex", [VAULT_BASE64] = "base64", [VAULT_TEXT] = "text"};
 

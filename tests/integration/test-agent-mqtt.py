@@ -318,6 +318,38 @@ def rotates(bench, stack):
     cloud.compare()
 
 
+@case
+def a_login_beside_the_key(bench, stack):
+    """A broker that wants a user name and a password, too: named when they are missing or wrong, sent once they are set, also after a
+    restart, and on no line, page or reply."""
+    passwords = bench.path("passwords")
+    subprocess.run(["mosquitto_passwd", "-b", "-c", passwords, "anna-of-hall-3", "open-sesame-17"], check=True)
+    os.chmod(passwords, 0o644)
+    cloud = Cloud(bench, stack, identity_is_user=False, extra=f"allow_anonymous false\npassword_file {passwords}\n")
+    bench.wait_property(DEVICE, "LastError", lambda text: "want a user name and a password" in text)
+    said = bench.ctl("key", "set", DEVICE, "--kind=login", stdin=b"anna-of-hall-3\nwrong-password-4711\n")
+    bench.wait_property(DEVICE, "LastError", lambda text: "are they right" in text)
+    with open(bench.path("login"), "w") as f:
+        f.write("anna-of-hall-3\nopen-sesame-17\n")
+    said += bench.ctl("key", "set", DEVICE, "--kind=login", bench.path("login"))
+    cloud.online().wait_values(3)
+    fingerprint = bench.get(DEVICE, "LoginFingerprint")
+    check(len(fingerprint) == 16 and fingerprint in said and fingerprint in bench.ctl("show", DEVICE), f"{fingerprint}: {said}")
+    cloud.agent.stop()
+    cloud.agent = bench.agent()
+    cloud.online().wait_values(3)
+    said += bench.ctl("show", DEVICE) + bench.ctl("--json=short", "show", DEVICE)
+    for text in (said, cloud.agent.text()):
+        check("anna-of" not in text and "sesame" not in text and "wrong-pass" not in text, text)
+    bench.ctl("key", "forget", DEVICE, "--kind=login")
+    bench.wait_property(DEVICE, "LoginFingerprint", "")
+    bench.wait_property(DEVICE, "LastError", lambda text: "want a user name and a password" in text)
+    done = bench.ctl("key", "set", DEVICE, "--kind=login", "--encoding=hex", status=None)
+    check(done.returncode == 2, "a login has no encoding")
+    done = bench.ctl("key", "forget", DEVICE, "--kind=login", status=None)
+    check(done.returncode == 1 and b"no login" in done.stderr, done.stderr)
+
+
 def denied(bench, stack, version):
     """The broker lets the new identity in, but nothing of it through: the rotation has to notice, and to keep what works."""
     cloud = with_registrar(bench, stack, version=version, acl=["user first-1", "topic readwrite #"])
@@ -465,5 +497,5 @@ if __name__ == "__main__":
     harness.main(samples_over_tls_1_3, samples_over_tls_1_2, samples_over_3_1_1, commands_go_down, outcome_after_a_stop, outcome_after_an_outage,
                  what_the_broker_has_kept_is_no_command, status_is_told, availability_follows_the_sensor_too,
                  availability_in_homeassistant, broker_restarts, agent_killed,
-                 rotates, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1, probe_that_cannot_be_sent, hostile_broker,
+                 rotates, a_login_beside_the_key, acl_denies_the_new_key, acl_denies_the_new_key_3_1_1, probe_that_cannot_be_sent, hostile_broker,
                  all_denied_is_noticed, all_denied_is_noticed_3_1_1, too_large_for_the_broker, too_large_for_the_uplink, needs=(MOSQUITTO,))

@@ -48,6 +48,20 @@ def typed_keys_are_not_shown(bench):
     shows(screen, b"k8Tz-q0Wb_e3Rm7Y")
 
 
+def typed_logins_are_not_shown(bench):
+    """Neither of the two lines; and an uplink over CoAP takes none."""
+    sim_bench(bench)
+    screen = Screen(bench, "key", "set", "boiler-1", "--kind=login")
+    screen.wait_text("User name or access token (not shown)")
+    check(not screen.echoes(), "the echo is off when the user name is asked for")
+    screen.type("anna-of-hall-3\n")
+    screen.wait_text("Password (not shown")
+    check(not screen.echoes(), "the echo is off when the password is asked for")
+    screen.type("open-sesame-17\n")
+    check(screen.end() == 1 and b"not over MQTT" in screen.text, f"{screen.text!r}")
+    shows(screen, b"anna-of-hall-3", b"open-sesame-17")
+
+
 def typed_ahead(bench):
     """What was typed before it was asked for was shown, and is not taken."""
     sim_bench(bench)
@@ -154,5 +168,5 @@ def removing_asks(bench):
 
 
 if __name__ == "__main__":
-    harness.main(typed_keys_are_not_shown, typed_ahead, the_terminal_comes_back, kept_keys_are_not_shown, the_recovery_key,
+    harness.main(typed_keys_are_not_shown, typed_logins_are_not_shown, typed_ahead, the_terminal_comes_back, kept_keys_are_not_shown, the_recovery_key,
                  removing_asks, needs=("busctl",))

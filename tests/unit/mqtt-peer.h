@@ -26,6 +26,8 @@ struct mqtt_peer {
     unsigned connects, publishes, subscribes, pings, disconnects, closed;
     uint8_t version;
     char topic[128], payload[256], client_id[64];
+    bool has_user, has_password; /* in the last CONNECT, which had no will */
+    char user[160], password[160];
     char filter[128];
 };
 
@@ -100,15 +102,29 @@ static void mqtt_peer_publish(struct mqtt_peer *p, const uint8_t *body, size_t n
         mqtt_peer_send(p, (const uint8_t[]){0x40, 2, body[at], body[at + 1]}, 4);
 }
 
+static void mqtt_peer_connect(struct mqtt_peer *p, const uint8_t *body)
+{
+    const uint8_t *at = body + 10 + (body[6] == 5 ? 1 + body[10] : 0);
+
+    p->connects++;
+    p->version = body[6];
+    mqtt_peer_text(at, p->client_id, sizeof(p->client_id));
+    at += 2 + strlen(p->client_id);
+    p->has_user = body[7] & 0x80;
+    p->has_password = body[7] & 0x40;
+    if (p->has_user)
+        mqtt_peer_text(at, p->user, sizeof(p->user));
+    if (p->has_password)
+        mqtt_peer_text(at + (p->has_user ? 2 + strlen(p->user) : 0), p->password, sizeof(p->password));
+    if (!p->says_hello_only)
+        mqtt_peer_connack(p);
+}
+
 static void mqtt_peer_packet(struct mqtt_peer *p, uint8_t type, const uint8_t *body, size_t n)
 {
     switch (type >> 4) {
     case 1: /* CONNECT */
-        p->connects++;
-        p->version = body[6];
-        mqtt_peer_text(body + 10 + (p->version == 5 ? 1 + body[10] : 0), p->client_id, sizeof(p->client_id));
-        if (!p->says_hello_only)
-            mqtt_peer_connack(p);
+        mqtt_peer_connect(p, body);
         break;
     case 3: /* PUBLISH */
         mqtt_peer_publish(p, body, n);

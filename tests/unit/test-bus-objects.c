@@ -139,6 +139,7 @@ static void test_each_property_can_be_read(void **state)
                                          "BackupIdentity",
                                          "Limits",
                                          "BindFingerprint",
+                                         "LoginFingerprint",
                                          "RotationState",
                                          "RotationReason",
                                          "RotationUntil",

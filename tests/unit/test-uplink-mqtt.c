@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/limits.h"
 #include "vault-scratch.h"
+#include "vault/login.h"
 
 #include "coap-peer.h"
 #include "mqtt-peer.h"
@@ -145,6 +146,55 @@ static void test_a_broker_that_does_not_speak_version_5_is_asked_in_311(void **s
     assert_int_equal(f.peer.version, 4); /* it is remembered */
 }
 
+static void set_login(const char *uplink, const char *text)
+{
+    _cleanup_(secret_freep) struct secret *login = NULL;
+    struct vault_change *c;
+    int r;
+
+    assert_int_equal(secret_new(f.b.scratch->arena, &login), 0);
+    login->size = (size_t)login_decode(text, strlen(text), login->bytes, NULL);
+    c = vault_login_put(f.b.scratch->vault, "boiler-1", uplink, login, &r, NULL);
+    assert_int_equal(vault_commit_sync(f.b.scratch->vault, c, NULL), 0);
+}
+
+/* What the device has for this uplink goes along, and what was set meanwhile with the next connection. */
+static void test_a_login_goes_along(void **state)
+{
+    size_t free_cells = arena_cells_free(f.b.scratch->arena);
+
+    set_login("elsewhere", "bert\nopen");
+    go_online();
+    assert_false(f.peer.has_user || f.peer.has_password);
+    set_login("cloud", "anna\nsesame");
+    uplink_session_renew(f.b.session);
+    run_until(f.b.event, f.peer.connects == 2 && f.b.results == 2);
+    assert_true(f.peer.has_user && f.peer.has_password);
+    assert_string_equal(f.peer.user, "anna");
+    assert_string_equal(f.peer.password, "sesame");
+    set_login("cloud", "token-alone");
+    uplink_session_renew(f.b.session);
+    run_until(f.b.event, f.peer.connects == 3 && f.b.results == 3);
+    assert_true(f.peer.has_user && !f.peer.has_password);
+    assert_string_equal(f.peer.user, "token-alone");
+    assert_int_equal(arena_cells_free(f.b.scratch->arena), free_cells);
+}
+
+/* A broker that does not let it in is told apart from one that does not know the key; no byte of it is in the words. */
+static void test_a_wrong_login_is_named(void **state)
+{
+    f.peer.connack = 0x86;
+    once();
+    assert_int_equal(f.b.result, UPLINK_REFUSED_ANSWER);
+    assert_non_null(strstr(f.b.reason, "want a user name and a password"));
+    set_login("cloud", "anna\nsesame");
+    f.b.results = 0;
+    once();
+    assert_non_null(strstr(f.b.reason, "are they right"));
+    assert_null(strstr(f.b.reason, "sesame"));
+    assert_null(strstr(f.b.reason, "anna"));
+}
+
 static void test_an_unknown_identity_is_refused(void **state)
 {
     f.peer.unknown = true;
@@ -270,6 +320,9 @@ int main(void)
         WITH(test_version_311_says_nothing_of_refusals, setup_older),
         WITH(test_over_tls_12_the_key_is_proved_as_well, setup_tls12),
         WITH(test_a_broker_that_does_not_speak_version_5_is_asked_in_311, setup),
+        WITH(test_a_login_goes_along, setup),
+        WITH(test_a_login_goes_along, setup_older),
+        WITH(test_a_wrong_login_is_named, setup_tls12),
         WITH(test_an_unknown_identity_is_refused, setup),
         WITH(test_an_unknown_identity_is_refused, setup_tls12),
         WITH(test_a_connection_that_the_broker_refuses_fails_with_its_words, setup),
