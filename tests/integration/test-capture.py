@@ -77,23 +77,26 @@ def records(payload):
         payload = payload[RECORD_HEADER + size:]
 
 
-def client_key_exchanges(datagrams):
-    for payload in datagrams:
-        for kind, epoch, body in records(payload):
+def client_key_exchanges(frames):
+    """(port, what it is) of each."""
+    for _, source, _, payload in frames:
+        for kind, epoch, body in records(bytes.fromhex(payload.replace(":", ""))):
             if kind == HANDSHAKE and epoch == 0 and body[0] == CLIENT_KEY_EXCHANGE:
-                yield body[MESSAGE_HEADER:]
+                yield source, body[MESSAGE_HEADER:]
 
 
-def check_sessions(capture, port, datagrams):
-    hellos = capture.tshark(port, "dtls.handshake.type == 2", "udp.dstport", "dtls.handshake.ciphersuite")
+def check_sessions(capture, cloud, frames):
+    """What is sent again, because somebody stood still, is one and the same handshake: of one port."""
+    hellos = capture.tshark(cloud.port, "dtls.handshake.type == 2", "udp.dstport", "dtls.handshake.ciphersuite")
     print(f"  ServerHellos (port, suite): {hellos}")
-    check(len(hellos) == len(DEVICES) and len({h[0] for h in hellos}) == len(DEVICES), "not a session for each device")
     check(all(int(h[1], 0) == int(SUITE, 0) for h in hellos), f"not all are {SUITE}")
-    exchanges = list(client_key_exchanges(datagrams))
-    begins = sorted(e[:2 + int.from_bytes(e[:2], "big")] for e in exchanges)
-    wanted = sorted(len(i).to_bytes(2, "big") + i.encode() for i in DEVICES.values())
-    print(f"  ClientKeyExchanges begin with {[b.hex() for b in begins]}")
-    check(begins == wanted, f"not the identities {wanted}")
+    began = {e["peer"].rsplit(":", 1)[1]: e["identity"] for kind in ("session", "handshake-failed") for e in cloud.find_events(kind)}
+    check({h[0] for h in hellos} == set(began), f"the cloud has seen handshakes of {began}")
+    check({e["identity"] for e in cloud.find_events("session")} == set(DEVICES.values()), "not a session for each device")
+    exchanges = {(port, e[:2 + int.from_bytes(e[:2], "big")]) for port, e in client_key_exchanges(frames)}
+    print(f"  ClientKeyExchanges (port, beginning): {[(port, e.hex()) for port, e in exchanges]}")
+    wanted = {(port, len(identity).to_bytes(2, "big") + identity.encode()) for port, identity in began.items()}
+    check(exchanges == wanted, f"not {wanted}")
 
 
 def check_secrecy(bench, capture, port, frames, raw):
@@ -128,7 +131,7 @@ def two_devices_two_sessions_nothing_in_plain_text(bench):
     frames = capture.tshark(cloud.port, "frame", "frame.number", "udp.srcport", "udp.dstport", "udp.payload")
     datagrams = [bytes.fromhex(frame[3].replace(":", "")) for frame in frames if frame[3]]
     print(f"  {len(frames)} frames, {len(datagrams)} datagrams")
-    check_sessions(capture, cloud.port, datagrams)
+    check_sessions(capture, cloud, [frame for frame in frames if frame[3]])
     check_secrecy(bench, capture, cloud.port, frames, raw)
 
 

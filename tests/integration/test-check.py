@@ -26,6 +26,8 @@ def found(bench, status, *more):
 def a_healthy_gateway(bench):
     """The text, too: an identity that tells is all that there is to say of it, except that tests may run in memory."""
     sim_bench(bench)
+    bench.wait_property("boiler-1", "SensorState", "ok")
+    bench.wait_property("boiler-1", "Delivered", lambda n: n > 0)
     findings = found(bench, None)
     check(set(i for i, _ in findings) <= {"identity-tells", "polkit-absent", "state-volatile", "card-worn"}, findings)
     check("identity-tells" in bench.ctl("check", *places(bench), status=None).stdout.decode(), "as text")

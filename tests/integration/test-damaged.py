@@ -46,7 +46,8 @@ def told(bench, agent, device):
     check(bench.get(device, "State") == "damaged", bench.get(device, "State"))
     way_out = f"`gatehousectl key set {device} IDENTITY --force`"
     check(way_out in bench.get(device, "LastError"), bench.get(device, "LastError"))
-    check(f"{device}: error: damaged in the vault: " in agent.text() and way_out in agent.text(), "told at start")
+    agent.wait_text(f"{device}: error: damaged in the vault: ")
+    agent.wait_text(way_out)
     line, = [x for x in bench.ctl("list", "--no-legend").splitlines() if x.split()[0] == device]
     check(line.split()[3] == "damaged", line)
     check("damaged: 1" in bench.ctl("status"), bench.ctl("status"))

@@ -15,9 +15,9 @@ from waiting import STRETCH
 
 NAME = "cloud.gatehouse.test"
 DEVICE = "boiler-1"
-# Seconds, until samples arrive again where an address was known that works: as promised where that is measured, and otherwise what
-# only one that is not found at all takes.
-BOUND = 25 if "GATEHOUSE_MEASURES" in os.environ else 60
+# Seconds, until samples arrive again where an address was known that works: as promised where that is measured. Otherwise that they
+# arrive is waited for, and how long it takes is the machine's matter.
+BOUND = 25
 
 
 def address(n):
@@ -45,7 +45,7 @@ def start(bench, url, **uplink):
 
 def told(what, seconds):
     print(f"{what}: {seconds:.1f} s")
-    check(seconds < BOUND * STRETCH, f"{what} after {seconds:.1f} s")
+    check("GATEHOUSE_MEASURES" not in os.environ or seconds < BOUND * STRETCH, f"{what} after {seconds:.1f} s")
 
 
 def seven_of_eight_are_dark(bench):

@@ -81,7 +81,7 @@ def over_coap(bench, stack, profile):
         file = bench.path(f"command-{n}")
         with open(file, "w", encoding="utf-8") as f:
             json.dump(body, f)
-        subprocess.run(["coap-client-gnutls", "-B", "5", "-u", "operator", "-k", keys["operator"].decode(), "-m", "put", "-t", "50", "-f", file,
+        subprocess.run(["coap-client-gnutls", "-B", str(harness.DEADLINE), "-u", "operator", "-k", keys["operator"].decode(), "-m", "put", "-t", "50", "-f", file,
                         f"{server.url}/{path}"], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                        timeout=harness.DEADLINE, check=False)
     bench.key_set(DEVICE, "id-device", keys["id-device"])

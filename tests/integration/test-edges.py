@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What an operator does in the middle of something else: the agent goes on, and nothing is left half done."""
 import json
+import signal
 
 import harness
 from agent_bench import TEMPERATURE, sessions, sim_bench
@@ -29,11 +30,12 @@ def added_device(bench, device="oven-1"):
 
 def removed_while_samples_are_under_way(bench):
     agent, cloud = added_device(bench)
-    cloud.do("slow", path="telemetry", ms=500)
     cloud.do("refuse", path="credentials", method="DELETE", code="5.00")
-    bench.wait_property("oven-1", "Spooled", lambda n: n > 3)
     arrived = len(cloud.samples("oven-1"))
+    cloud.send(signal.SIGSTOP)
+    bench.wait_property("oven-1", "Spooled", lambda n: n > 3)
     bench.call(None, "RemoveDevice", "sa{sv}", "oven-1", "0")
+    cloud.send(signal.SIGCONT)
     wait_for("the cloud to answer", lambda: len(cloud.samples("oven-1")) > arrived)
     cloud.do("clear")
     agent.wait_text("removed at the cloud too", 30)
