@@ -203,8 +203,11 @@ def connected(w):
     w.peripheral.begin()
     wait_for("read", lambda: 21.5 in w.values("box", "t"))
     wait_for("subscribed", lambda: w.peripheral.notifying)
-    w.peripheral.notify(b"\x2a\x00")
-    wait_for("notified", lambda: 4.2 in w.values("box", "level"))
+
+    def notified():
+        w.peripheral.notify(b"\x2a\x00")
+        return 4.2 in w.values("box", "level")
+    wait_for("notified", notified)
     w.bench.ctl("write", "box", "switch", "2")
     check(w.peripheral.written[-1:] == [b"\x02"], f"written: {w.peripheral.written}")
     check("21.5" in w.bench.ctl("read", "box", "t"), "read on demand")

@@ -50,10 +50,11 @@ class Bluez:
     def start(self):
         self.client = dbus_client.Client(self.bench)
         self.client.socket.settimeout(None)
-        self.client.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", "org.bluez", 4,
-                         destination="org.freedesktop.DBus")
         self.client.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "AddMatch", "s",
                          "type='signal',sender='org.freedesktop.DBus',member='NameOwnerChanged'", destination="org.freedesktop.DBus")
+        # The last one: whoever waits for the name calls at once, and what comes beside an answer is not kept.
+        self.client.call("/org/freedesktop/DBus", "org.freedesktop.DBus", "RequestName", "su", "org.bluez", 4,
+                         destination="org.freedesktop.DBus")
         threading.Thread(target=self.serve, args=(self.client,), daemon=True).start()
 
     def stop(self):

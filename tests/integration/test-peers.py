@@ -32,22 +32,24 @@ def write_uplinks(bench, urls):
 def wait_refused(bench, device, server, identity):
     """Told from a server that is away, and in words that say where to look."""
     bench.wait_property(device, "State", "refused", 40)
-    error = bench.get(device, "LastError")
-    for part in (f"127.0.0.1:{server.port}", f"identity {identity}:", "server answered", "registered there",
-                 "ASCII, hex or base64"):
-        check(part in error, f"{device}: {part!r} is not in {error!r}")
-    shown = bench.ctl("show", device)
-    check("state: refused" in shown and error in shown, f"show says {shown}")
+    words = (f"127.0.0.1:{server.port}", f"identity {identity}:", "server answered", "registered there", "ASCII, hex or base64")
+    wait_shown(bench, device, "refused", lambda error: all(part in error for part in words))
+
+
+def wait_shown(bench, device, state, judge):
+    """That state, and a last error that judge() likes: of the latest attempt, which may have met the machine busy."""
+    error = bench.wait_property(device, "LastError", judge)
+
+    def looks():
+        shown = bench.ctl("show", device)
+        return f"state: {state}" in shown and error in shown
+    wait_for(f"{state} and {error!r} in show", looks)
     print(f"  {device}: {error}")
 
 
 def wait_unreachable(bench, device, pattern, seconds=20):
     bench.wait_property(device, "State", "unreachable", seconds)
-    error = bench.get(device, "LastError")
-    check(re.search(pattern, error), f"{device}: {pattern!r} does not match {error!r}")
-    shown = bench.ctl("show", device)
-    check("state: unreachable" in shown and error in shown, f"show says {shown}")
-    print(f"  {device}: {error}")
+    wait_shown(bench, device, "unreachable", lambda error: re.search(pattern, error))
 
 
 def has_silent(program):

@@ -6,6 +6,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 
 import harness
 from agent_bench import sim_bench, wait_samples
@@ -87,13 +88,17 @@ def backup_after_rotation(bench):
     agent, _, cloud, _ = sim_bench(bench, ["d1", "d2"], vault={"backup": directory})
     file = os.path.join(directory, "vault.backup")
     check(not os.path.exists(file), "a backup before the first rotation")
+    since = time.monotonic()
     bench.ctl("rotate", "d1")
     first = wait_for("a backup", lambda: os.path.exists(file) and harness.read_bytes(file))
     bench.ctl("rotate", "d2")
     # The first one was there sooner than so many samples.
     wait_samples(cloud, "d2", 20)
-    check(harness.read_bytes(file) == first, "two backups within a minute")
-    check(os.listdir(directory) == ["vault.backup"], f"left over: {os.listdir(directory)}")
+    if time.monotonic() - since < 60:
+        check(harness.read_bytes(file) == first, "two backups within a minute")
+        check(os.listdir(directory) == ["vault.backup"], f"left over: {os.listdir(directory)}")
+    else:
+        print("  when the next backup is made: not judged, this took longer than the minute")
     agent.stop()
     os.unlink(os.path.join(bench.state, "vault.db"))
     done = subprocess.run([harness.program("agent/gatehoused/gatehoused"), "--config-dir", bench.config, "--state-dir",

@@ -143,7 +143,7 @@ class Cloud:
     def events(self):
         if not os.path.exists(self.out):
             return []
-        return [json.loads(line) for line in read(self.out).splitlines() if line.endswith("}")]
+        return [json.loads(line) for line in read(self.out).splitlines(keepends=True) if line.endswith("}\n")]
 
     def mark(self):
         return len(self.events())
