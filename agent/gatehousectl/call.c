@@ -34,6 +34,14 @@ static bool is_of_agent(const sd_bus_error *error)
             sd_bus_error_has_name(error, SD_BUS_ERROR_INTERACTIVE_AUTHORIZATION_REQUIRED));
 }
 
+/* It ended with the call under way: the words are dbus-daemon's and dbus-broker's. Without them it was not answered in
+ * time. */
+static bool has_stopped(const sd_bus_error *error)
+{
+    return error && sd_bus_error_has_name(error, SD_BUS_ERROR_NO_REPLY) && error->message &&
+           strstr(error->message, "disconnected");
+}
+
 int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error)
 {
     static const struct {
@@ -56,6 +64,10 @@ int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error
     for (size_t i = 0; error && error->name && i < ELEMENTSOF(statuses); i++)
         if (strcmp(statuses[i].name, error->name) == 0)
             status = statuses[i].status;
+    if (has_stopped(error)) {
+        print_error(CTL_STOPPED);
+        return EXIT_NOT_RUNNING;
+    }
     if (status == EXIT_NOT_RUNNING)
         print_error("gatehoused is not running (systemctl start gatehouse)");
     else if (what[0] < 'A' || what[0] > 'Z') /* no method */

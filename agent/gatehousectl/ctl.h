@@ -32,6 +32,9 @@ struct ctl {
     json_object *result; /* by ctl_result() */
 };
 
+/* What is said of an agent that ended meanwhile. */
+#define CTL_STOPPED "gatehoused has stopped"
+
 /* call.c */
 /* To the bus, unless that is done; every ctl_call() begins with it. Exit status. */
 int ctl_connect(struct ctl *c);

@@ -17,6 +17,7 @@ struct watch {
     struct ctl *c;
     struct watch_table *table; /* NULL: a line an event */
     json_object *devices;      /* by id, their properties as far as signals tell of them */
+    bool gone;                 /* the agent, and it was said */
 };
 
 static void tell(struct watch *w, json_object *o, const char *line)
@@ -116,12 +117,15 @@ static json_object *known(struct watch *w, const char *id, const char *path, jso
 {
     _cleanup_json_ json_object *all = NULL;
     json_object *device = NULL;
+    int r;
 
     if (!json_object_object_get_ex(w->devices, id, &device)) {
         device = json_object_new_object();
         json_object_object_add(w->devices, id, device);
-        if (ctl_properties(w->c, path, BUS_INTERFACE_DEVICE, &all) == 0)
+        r = ctl_properties(w->c, path, BUS_INTERFACE_DEVICE, &all);
+        if (r == 0)
             merge(device, all);
+        w->gone = w->gone || r == EXIT_NOT_RUNNING;
     }
     merge(device, changes);
     return device;
@@ -154,11 +158,13 @@ static int on_changed(sd_bus_message *m, void *userdata, sd_bus_error *error)
 
 static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
+    struct watch *w = userdata;
     const char *name, *before, *after;
 
     if (sd_bus_message_read(m, "sss", &name, &before, &after) < 0 || strcmp(name, BUS_NAME) != 0 || after[0])
         return 0;
-    print_error("gatehoused has stopped");
+    if (!w->gone)
+        print_error(CTL_STOPPED);
     return sd_event_exit(sd_bus_get_event(sd_bus_message_get_bus(m)), EXIT_NOT_RUNNING);
 }
 

@@ -4,6 +4,7 @@
 import json
 import os
 import re
+import signal
 
 import ctl_schema
 import harness
@@ -165,5 +166,17 @@ def failures_have_the_same_shape(bench):
     check(n > 1 and document["verb"] == "watch" and document["status"] == 0, f"the last one: {document}")
 
 
+def an_agent_that_goes_is_no_answer(bench):
+    """It ends with a call under way: that is said, and the status is that of an agent that does not run."""
+    agent, *_ = sim_bench(bench, ("a",))
+    agent.send(signal.SIGSTOP)
+    since = bench.monitor.mark()
+    asked = bench.spawn("asked", [harness.program(CTL), "--json=short", "list"])
+    wait_for("the call", lambda: bench.monitor.messages(since, type="method_call", member="ListDevices"))
+    agent.kill()
+    check(asked.wait() == 3, asked.text())
+    check(json.loads(harness.read(asked.out))["errors"] == ["gatehoused has stopped"], asked.text())
+
+
 if __name__ == "__main__":
-    harness.main(every_verb_is_as_described, failures_have_the_same_shape, needs=("busctl",))
+    harness.main(every_verb_is_as_described, failures_have_the_same_shape, an_agent_that_goes_is_no_answer, needs=("busctl",))

@@ -23,7 +23,7 @@ ALIKE = ((r"gatehousectl: job \d+", "gatehousectl: job N"), (r"job (wait|cancel)
          (r"waiting: \d+ samples", "waiting: N samples"), (r"\d+ delivered, \d+ waiting", "N delivered, N waiting"), (r"UNIT +AGE", "UNIT  AGE"), (r" +\d+(\.\d)?s  (good|stale)", r"  AGE  \2"),
          (r"problem: bad-setting:\s[^&]*&& sudo\s+gatehousectl reload", "problem: bad-setting: PLACE; mend: COMMANDS"),
          (r"(comma\.json:\d+:\d+:)\s+", r"\1 "), (r"(bad-setting +)(?:DIR)?/.*", r"\1DIR/..."),
-         (r"(sim|modbus) \d[\w.~+-]* connected", r"\1 VERSION connected"))
+         (r"(sim|modbus) \d[\w.~+-]* connected", r"\1 VERSION connected"), (r"\n +sending: under-way", ""))
 
 
 def alike(lines, bench):
