@@ -21,11 +21,22 @@ done_with() { echo "$1" >>/t/progress; }
 
 index() { apt-get -qq update; }
 
+# Debian's own way to have nothing started by an install: so that the first start is a step of its own.
+without_a_start() {
+    printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d
+    chmod +x /usr/sbin/policy-rc.d
+    "$@"
+    rm /usr/sbin/policy-rc.d
+}
+
 live() {
     set -e
-    install "$earlier"
+    without_a_start install "$earlier"
+    sync
     done_with installed
+    systemctl start gatehouse
     wait_for runs
+    sync
     done_with started
     cp /usr/share/doc/gatehouse/examples/gatehouse.json /etc/gatehouse/
     cp /usr/share/doc/gatehouse/examples/sim-1.json /etc/gatehouse/devices.d/
@@ -46,8 +57,7 @@ said() { printf '{"recovered": %s, "by_itself": %s, "version": "%s", "why": "%s"
 recover() {
     by_itself=false version=
     [ ! -x /usr/sbin/gatehoused ] || ! systemctl --quiet is-enabled gatehouse || { wait_settled && by_itself=true; }
-    dpkg --force-confdef --configure -a || { said false "dpkg --configure -a"; return; }
-    apt-get -qq -y -f install || { said false "apt-get -f install"; return; }
+    mend || { said false "what dpkg and apt mend: $(dpkg --audit | tr '"\n' "' ")"; return; }
     version=$(dpkg-query -W -f='${db:Status-Status} ${Version}' gatehouse 2>/dev/null)
     case $version in
     "installed $earlier" | "installed $now") ;;
@@ -67,6 +77,16 @@ recover() {
     fi
     { gatehousectl vault rekey && [ ! -e /etc/gatehouse/keys/next ]; } || { said false "no rekey is possible"; return; }
     said true ""
+}
+
+# What Debian has for it: dpkg finishes what it can; what was cut while its files were put in place is to be installed again, as dpkg
+# says; and of packages that go together, where only one came to the new version, apt brings the other. Then nothing is amiss.
+mend() {
+    dpkg --force-confdef --configure -a
+    for package in $(dpkg-query -W -f='${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p'); do
+        apt-get -qq -y -o Dpkg::Options::=--force-confdef --reinstall install "$package" || return
+    done
+    apt-get -qq -y -f install && [ -z "$(dpkg --audit)" ]
 }
 
 wait_settled() {
