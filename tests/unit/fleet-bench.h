@@ -18,6 +18,7 @@ struct fleet_bench {
     struct fleet *fleet;
     char plugin_dir[96], registrar_dir[96];
     bool stopped;
+    uint16_t broker; /* the cloud is one at this port; 0: it is `peer` */
 };
 
 static inline const char *bench_path(const struct fleet_bench *f, const char *name)
@@ -55,8 +56,8 @@ static inline void bench_gateway(const struct fleet_bench *f, const char *profil
 {
     char text[1024];
 
-    snprintf(text, sizeof(text), "{\"uplinks\":{\"cloud\":{\"url\":\"coaps://127.0.0.1:%u\",\"profile\":\"%s\"%s}}%s}",
-             f->peer.port, profile, uplink, more);
+    snprintf(text, sizeof(text), "{\"uplinks\":{\"cloud\":{\"url\":\"%s://127.0.0.1:%u\",\"profile\":\"%s\"%s}}%s}",
+             f->broker ? "mqtts" : "coaps", f->broker ? f->broker : f->peer.port, profile, uplink, more);
     bench_file(f, "etc/gatehouse.json", text);
 }
 

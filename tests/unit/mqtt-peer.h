@@ -29,6 +29,8 @@ struct mqtt_peer {
     bool has_user, has_password; /* in the last CONNECT, which had no will */
     char user[160], password[160];
     char filter[128];
+    /* Told of each publication; what it returns is the reason code of PUBACK. NULL: `puback`. */
+    uint8_t (*on_publish)(bool retain, const char *topic, const char *payload, size_t n);
 };
 
 static struct mqtt_peer *mqtt_peer_now; /* OpenSSL's callbacks have no userdata */
@@ -83,21 +85,24 @@ static void mqtt_peer_text(const uint8_t *at, char *ret, size_t size)
     ret[n] = '\0';
 }
 
-static void mqtt_peer_publish(struct mqtt_peer *p, const uint8_t *body, size_t n)
+static void mqtt_peer_publish(struct mqtt_peer *p, uint8_t flags, const uint8_t *body, size_t n)
 {
-    size_t at;
+    uint8_t reason = p->puback;
+    size_t at, from;
 
     mqtt_peer_text(body, p->topic, sizeof(p->topic));
     at = 2 + strlen(p->topic);
     p->publishes++;
     if (p->version == 5)
         assert_int_equal(body[at + 2] & 0x80, 0);
-    snprintf(p->payload, sizeof(p->payload), "%.*s", (int)(n - at - 2 - (p->version == 5 ? 1u + body[at + 2] : 0)),
-             (const char *)body + at + 2 + (p->version == 5 ? 1u + body[at + 2] : 0));
+    from = at + 2 + (p->version == 5 ? 1u + body[at + 2] : 0);
+    snprintf(p->payload, sizeof(p->payload), "%.*s", (int)(n - from), (const char *)body + from);
+    if (p->on_publish)
+        reason = p->on_publish(flags & 1, p->topic, (const char *)body + from, n - from);
     if (p->silent)
         return;
     if (p->version == 5)
-        mqtt_peer_send(p, (const uint8_t[]){0x40, 3, body[at], body[at + 1], p->puback}, 5);
+        mqtt_peer_send(p, (const uint8_t[]){0x40, 3, body[at], body[at + 1], reason}, 5);
     else
         mqtt_peer_send(p, (const uint8_t[]){0x40, 2, body[at], body[at + 1]}, 4);
 }
@@ -127,7 +132,7 @@ static void mqtt_peer_packet(struct mqtt_peer *p, uint8_t type, const uint8_t *b
         mqtt_peer_connect(p, body);
         break;
     case 3: /* PUBLISH */
-        mqtt_peer_publish(p, body, n);
+        mqtt_peer_publish(p, type & 0xf, body, n);
         break;
     case 8: /* SUBSCRIBE */
         p->subscribes++;
