@@ -11,7 +11,7 @@ import subprocess
 import harness
 from agent_bench import ReadOnly, check_options, sim_bench, wait_samples
 from dbus_client import Client
-from harness import check
+from harness import check, wait_for
 
 AGENT = "agent/gatehoused/gatehoused"
 
@@ -101,10 +101,11 @@ def mistakes_in_device_files(bench):
     since = len(agent.text())
     agent.start()
     bench.wait_agent(agent)
-    for said in (text, agent.text()[since:]):
+    for say in (lambda: text, lambda: agent.text()[since:]):
         for words in ("devices.d/bad-uplink.json:1:", "devices.d/bad-point.json:2:", "devices.d/bad-syntax.json:1:",
                       "etc/devices.d/twice-1.json:1:", "state/devices.d/twice-2.json:1:", "neither is loaded"):
-            check(words in said, f"{words!r} is not in: {said}")
+            wait_for(lambda w=words, s=say: f"{w!r} in: {s()}", lambda w=words, s=say: w in s())
+        said = say()
         check("hidden" not in said and "good.json" not in said, f"what is no device file was read: {said}")
     check([r["device"] for r in bench.ctl_json("list")["devices"]] == ["good"], "only the good one is loaded")
     wait_samples(cloud, "good", 3)

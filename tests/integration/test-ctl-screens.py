@@ -67,6 +67,7 @@ def fleet(bench):
     wait_for("the doctor's word", lambda: "comma.json" in bench.get(None, "Problem"))
     wait_for("a sample in the cloud", lambda: bench.get("boiler-1", "Delivered") > 0)
     bench.wait_property("unkeyed", "SensorState", "ok")
+    bench.wait_property(None, "SpoolHours", lambda hours: hours > 0)
     return agent, cloud
 
 
