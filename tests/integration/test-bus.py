@@ -108,6 +108,11 @@ def changes_are_few(bench):
         states = [m["payload"]["data"][1]["State"]["data"] for m in signals or () if "State" in m["payload"]["data"][1]]
         return states[-1] if states else None
 
+    def quiet():
+        """Nothing of what came of the start is still to be told: a signal that was sent before the first change would count as one of it."""
+        said = {path for path, arguments in bench.monitor.signals("PropertiesChanged") if arguments[1].get("SensorState", {}).get("data") == "ok"}
+        return said >= {device_path(d) for d in devices}
+    wait_for("all sensors' first word", quiet)
     with Client(bench) as c:
         mark = bench.monitor.mark()
         c.call(device_path(often), PROPERTIES, "Get", "ss", DEVICE, "Driver")
