@@ -105,6 +105,7 @@ uint64_t attempt_address_wait(const struct uplink_session *s, uint64_t alone)
 
 static void on_admitted(void *userdata)
 {
+    static const struct vault_credential nobody = {.identity = "", .cloud_id = ""};
     struct uplink_session *s = userdata;
     const struct vault_credential *credential;
     struct error e = {0};
@@ -113,7 +114,7 @@ static void on_admitted(void *userdata)
     session_enter(s);
     s->attempt.phase = PHASE_HANDSHAKE;
     s->attempt.full = true;
-    credential = usable_credential(s, &e);
+    credential = s->entry ? usable_credential(s, &e) : &nobody;
     if (!credential) {
         attempt_over(s, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
     } else {
@@ -130,9 +131,12 @@ static void on_admitted(void *userdata)
 
 int attempt_key(struct uplink_session *s, const char **ret_identity, struct secret **ret_key, struct error *e)
 {
-    const struct vault_credential *credential = usable_credential(s, e);
+    const struct vault_credential *credential;
     int r;
 
+    if (!s->entry)
+        return error_set(e, -ENOKEY, "it is tried without a key");
+    credential = usable_credential(s, e);
     if (!credential || credential->generation != s->attempt.generation)
         return credential ? error_set(e, -ESTALE, "the credential was replaced during the handshake") : -ENOENT;
     r = vault_key_open(s->uplink->vault, s->entry, s->slot, ret_key, e);
@@ -201,7 +205,7 @@ void attempt_failed(struct uplink_session *s, enum uplink_result result, enum up
     struct error e;
 
     session_enter(s);
-    if (result == UPLINK_REFUSED_ANSWER)
+    if (result == UPLINK_REFUSED_ANSWER && s->entry)
         error_set(&e, 0, "%s, identity %s: %s", s->uplink->endpoint, vault_credential(s->entry, s->slot)->identity,
                   reason);
     else

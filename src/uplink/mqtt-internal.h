@@ -36,12 +36,14 @@ struct mqtt_terms {
     unsigned receive_maximum;
     uint32_t packet_max; /* 0: the broker does not say */
     bool no_qos1;
+    bool only_handshake; /* as in the options */
 };
 
 /* The TLS handshake, and what it shows. */
 struct mqtt_handshake {
     SSL_SESSION *offered; /* the key as TLS 1.3 is offered it, until the handshake ends */
     bool plain_groups;
+    bool keyless;
     bool hello_sent;
     bool chosen;       /* ServerHello or HelloRetryRequest came */
     bool proved;       /* TLS 1.2: our identity and proof went */

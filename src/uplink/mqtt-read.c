@@ -9,11 +9,23 @@
 #include <errno.h>
 #include <openssl/err.h>
 
-/* Without leave to read there seems to be nothing to read. */
+/* libmosquitto has a CONNECT to send from the beginning, which OpenSSL may write in the call that ends the handshake.
+ */
+static bool is_mute(const struct mqtt *m)
+{
+    return m->terms.only_handshake && m->in.read_max == 0;
+}
+
+/* Without leave to read there seems to be nothing to read; likewise to write. */
 static long on_bio(BIO *bio, int what, const char *data, size_t size, int argi, long argl, int r, size_t *processed)
 {
     const struct mqtt *m = (const void *)BIO_get_callback_arg(bio);
 
+    if (what == BIO_CB_WRITE && is_mute(m)) {
+        BIO_clear_retry_flags(bio);
+        BIO_set_retry_write(bio);
+        return -1;
+    }
     if (what != BIO_CB_READ || BIO_number_read(bio) < m->in.read_max)
         return r;
     BIO_clear_retry_flags(bio);

@@ -7,6 +7,7 @@
 #include "vault/key.h"
 
 #include <errno.h>
+#include <string.h>
 
 /* ── The connections ── */
 
@@ -101,7 +102,7 @@ static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_tro
         c->making = mqtt_free(c->making);
         if (begin_connection(c, &e) < 0)
             attempt_failed(&c->session, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
-    } else if (failure != MQTT_UNCLEAR || begin_asking(c, &e) < 0) {
+    } else if (failure != MQTT_UNCLEAR || !c->session.entry || begin_asking(c, &e) < 0) {
         attempt_failed(&c->session, results[failure], trouble, reason);
     }
     session_leave(&c->session);
@@ -225,6 +226,18 @@ static unsigned keepalive(const struct uplink *u)
                : (unsigned)MIN_OF(MAX_OF(seconds, (uint64_t)MQTT_KEEPALIVE_MIN), (uint64_t)UINT16_MAX);
 }
 
+static int introduce(struct uplink_session *s, struct uplink_introduction *ret)
+{
+    int r;
+
+    if (s->only_handshake) {
+        ret->client_id = strdup("handshake"); /* which nobody gets */
+        return ret->client_id ? 0 : -ENOMEM;
+    }
+    r = s->ops->introduce ? s->ops->introduce(s->userdata, ret) : -EINVAL;
+    return r >= 0 && !ret->client_id ? -EINVAL : r;
+}
+
 static int begin_connection(struct mqtt_session *c, struct error *e)
 {
     _cleanup_(uplink_introduction_done) struct uplink_introduction who = {0};
@@ -232,13 +245,12 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
     struct uplink *u = s->uplink;
     struct vault_login login = {0};
     struct mqtt_options options;
-    int r = s->ops->introduce ? s->ops->introduce(s->userdata, &who) : -EINVAL;
+    int r = introduce(s, &who);
 
-    if (r >= 0 && !who.client_id)
-        r = -EINVAL;
     if (r < 0)
         return error_errno(e, r, "no client id");
-    r = vault_login_open(u->vault, vault_entry_device(s->entry), vault_entry_uplink(s->entry), &login, e);
+    if (!s->only_handshake)
+        r = vault_login_open(u->vault, vault_entry_device(s->entry), vault_entry_uplink(s->entry), &login, e);
     if (r < 0)
         return r;
     options = (struct mqtt_options){
@@ -258,6 +270,8 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
         .will_retain = who.will_retain,
         .session_expiry = (uint32_t)MIN_OF(u->mqtt.session_expiry / USEC_PER_SEC, (uint64_t)UINT32_MAX - 1),
         .retained = u->mqtt.retained,
+        .only_handshake = s->only_handshake,
+        .keyless = !s->entry,
         .tcp_timeout = attempt_address_wait(s, MQTT_TCP_TIMEOUT),
         .tls_timeout =
             s->attempt.backoff.failures > 0 || s->life == SESSION_ONCE ? MQTT_TLS_PATIENCE : MQTT_TLS_TIMEOUT,

@@ -41,7 +41,8 @@ static unsigned psk_tls12(SSL *ssl, const char *hint, char *ret_identity, unsign
     struct mqtt *m = current(ssl);
     const char *identity = "";
 
-    if (ask_key(m, &identity, &key) < 0)
+    /* For TLS 1.3 it is asked with the hello, too, and may have none. */
+    if ((m->tls.keyless && !m->tls.chosen) || ask_key(m, &identity, &key) < 0)
         return 0;
     if (key->size > key_max || strlen(identity) >= identity_max) {
         m->tls.local_error = error_set(m->what, -EINVAL, "OpenSSL takes no key or identity as long as this");
@@ -90,7 +91,7 @@ static int psk_tls13(SSL *ssl, const EVP_MD *hash, const unsigned char **ret_ide
     const char *identity = "";
 
     *ret_session = NULL;
-    if (hash && EVP_MD_get_type(hash) != NID_sha256)
+    if (m->tls.keyless || (hash && EVP_MD_get_type(hash) != NID_sha256))
         return 1;
     if (ask_key(m, &identity, &key) < 0)
         return 0;

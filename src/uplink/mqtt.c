@@ -275,6 +275,11 @@ static void advance(struct mqtt *m, uint64_t now)
         tls_failed(m);
         return;
     }
+    if (m->phase == MQTT_TLS && handshake_done(m) && m->terms.only_handshake) {
+        end(m);
+        m->ops->opened(m->userdata);
+        return;
+    }
     if (m->phase == MQTT_TLS && handshake_done(m))
         begin_phase(m, MQTT_CONNACK, now + MQTT_CONNACK_TIMEOUT);
     if (m->phase != MQTT_CONNACK || m->end.connack != 0)
@@ -348,6 +353,10 @@ static void step(struct mqtt *m, uint32_t events, uint64_t now)
     bool came;
     int r;
 
+    if (m->terms.only_handshake && handshake_done(m)) {
+        advance(m, now);
+        return;
+    }
     m->what = &what;
     r = read_all(m, now);
     if (r == MOSQ_ERR_SUCCESS && !m->freed && m->phase != MQTT_ENDED && handshake_done(m) &&
@@ -526,6 +535,8 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->time.tcp_timeout = options->tcp_timeout;
     m->time.tls_timeout = options->tls_timeout;
     m->tls.plain_groups = options->plain_groups;
+    m->tls.keyless = options->keyless;
+    m->terms.only_handshake = options->only_handshake;
     m->tls.alert = m->tls.own_alert = m->end.connack = m->end.gone = -1;
     m->time.deadline = m->in.read_max = USEC_INFINITY;
     ratelimit_init(&m->in.rate, MQTT_PACKETS_BURST * USEC_PER_SEC / MQTT_PACKETS_PER_SEC, MQTT_PACKETS_BURST);

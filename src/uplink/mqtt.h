@@ -80,6 +80,8 @@ struct mqtt_options {
     uint32_t session_expiry; /* seconds; 0: the session ends with the connection */
     bool retained;           /* messages that the broker has kept count */
     uint64_t tcp_timeout, tls_timeout;
+    bool only_handshake; /* nothing is sent once the handshake is done: opened, and then there is no end */
+    bool keyless;        /* likewise, and the key is asked for as late as possible */
 };
 
 /* Nothing is sent yet. -EINVAL: client id or will are such as MQTT does not take. */

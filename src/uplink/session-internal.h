@@ -98,10 +98,11 @@ struct uplink_session {
     const struct uplink_session_ops *ops;
     void *userdata;
     char *label;
-    const struct vault_entry *entry;
+    const struct vault_entry *entry; /* NULL: no key, only_handshake */
     enum vault_slot slot;
     struct timer timer;
     enum session_life life;
+    bool only_handshake; /* SESSION_ONCE, and nothing is sent upon it */
     struct attempt attempt;
     struct standing standing;
     struct session_news news;

@@ -83,8 +83,8 @@ struct uplink_session *uplink_session_free(struct uplink_session *s)
     return NULL;
 }
 
-static int start(struct uplink_session *s, const char *label, const struct vault_entry *entry, enum vault_slot slot,
-                 enum session_life life)
+static int prepare(struct uplink_session *s, const char *label, const struct vault_entry *entry, enum vault_slot slot,
+                   enum session_life life)
 {
     char *copy;
     int r;
@@ -107,6 +107,17 @@ static int start(struct uplink_session *s, const char *label, const struct vault
     s->attempt.round = (struct resolver_round){0};
     s->standing.full_at = 0;
     backoff_reset(&s->attempt.backoff);
+    return 0;
+}
+
+static int start(struct uplink_session *s, const char *label, const struct vault_entry *entry, enum vault_slot slot,
+                 enum session_life life, bool only_handshake)
+{
+    int r = prepare(s, label, entry, slot, life);
+
+    if (r < 0)
+        return r;
+    s->only_handshake = only_handshake;
     session_enter(s);
     attempt_begin(s);
     session_leave(s);
@@ -116,13 +127,19 @@ static int start(struct uplink_session *s, const char *label, const struct vault
 int uplink_session_start(struct uplink_session *s, const char *label, const struct vault_entry *entry,
                          enum vault_slot slot)
 {
-    return start(s, label, entry, slot, SESSION_KEPT);
+    return start(s, label, entry, slot, SESSION_KEPT, false);
 }
 
 int uplink_session_once(struct uplink_session *s, const char *label, const struct vault_entry *entry,
                         enum vault_slot slot)
 {
-    return start(s, label, entry, slot, SESSION_ONCE);
+    return start(s, label, entry, slot, SESSION_ONCE, false);
+}
+
+int uplink_session_try(struct uplink_session *s, const char *label, const struct vault_entry *entry,
+                       enum vault_slot slot)
+{
+    return start(s, label, entry, slot, SESSION_ONCE, true);
 }
 
 void uplink_session_adopt(struct uplink_session *s, enum vault_slot slot)
@@ -176,7 +193,7 @@ int uplink_session_request(struct uplink_session *s, const struct uplink_request
 {
     int r;
 
-    if (s->life == SESSION_STOPPED)
+    if (s->life == SESSION_STOPPED || s->only_handshake)
         return -ESHUTDOWN;
     session_enter(s);
     r = s->uplink->transport->request(s, request, done, userdata, ret_call);
@@ -189,7 +206,7 @@ int uplink_session_subscribe(struct uplink_session *s, const char *target, int a
 {
     int r;
 
-    if (s->life == SESSION_STOPPED)
+    if (s->life == SESSION_STOPPED || s->only_handshake)
         return -ESHUTDOWN;
     session_enter(s);
     r = s->uplink->transport->subscribe(s, target, accept, notify, userdata, ret);

@@ -128,6 +128,11 @@ int uplink_session_start(struct uplink_session *s, const char *label, const stru
  * other, but once lost it stops; after any other result it has stopped. */
 int uplink_session_once(struct uplink_session *s, const char *label, const struct vault_entry *entry,
                         enum vault_slot slot);
+/* The handshake of one attempt and nothing after it, for a check: over MQTT a CONNECT would be taken for the device's
+ * own. After UPLINK_OK the session takes no requests and is to be freed. `entry` NULL: there is no key, and the
+ * attempt goes as far as it gets without; UPLINK_LOCAL then means that somebody answered. */
+int uplink_session_try(struct uplink_session *s, const char *label, const struct vault_entry *entry,
+                       enum vault_slot slot);
 /* Makes a session begun by uplink_session_once() keep itself connected, and names its slot anew: after a swap of roles
  * in the vault the same credential stands in the other slot. Also for a session that goes on as it is. */
 void uplink_session_adopt(struct uplink_session *s, enum vault_slot slot);

@@ -59,6 +59,7 @@ struct coap_peer {
     gnutls_priority_t priority;
     gnutls_datum_t ticket_key;
     uint8_t key[32];
+    void (*key_of)(const char *identity, uint8_t ret[32]); /* NULL: everybody has `key` */
     struct peer_session *sessions;
     struct peer_key keys[PEER_KEYS];
     size_t n_keys;
@@ -91,12 +92,14 @@ struct coap_peer {
 
 static int peer_key(gnutls_session_t tls, const char *identity, gnutls_datum_t *ret)
 {
-    const struct coap_peer *peer = ((struct peer_session *)gnutls_session_get_ptr(tls))->peer;
+    struct coap_peer *peer = ((struct peer_session *)gnutls_session_get_ptr(tls))->peer;
     const uint8_t *bytes = peer->key;
     size_t size = sizeof(peer->key);
 
     if (peer->unknown || strcmp(peer->refused, identity) == 0)
         return -1;
+    if (peer->key_of)
+        peer->key_of(identity, peer->key);
     for (size_t i = 0; i < peer->n_keys; i++)
         if (strcmp(peer->keys[i].identity, identity) == 0) {
             bytes = peer->keys[i].bytes;

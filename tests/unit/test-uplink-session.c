@@ -150,6 +150,33 @@ static void test_an_identity_that_the_server_does_not_know_is_refused(void **sta
     assert_int_equal(info().counters.handshakes_failed, 1);
 }
 
+static void test_a_try_is_a_handshake_and_nothing_more(void **state)
+{
+    const struct uplink_request request = {.method = COAP_POST, .target = "telemetry"};
+
+    assert_int_equal(uplink_session_try(f.b.session, "boiler-1", f.b.entry, VAULT_MAIN), 0);
+    run_until(f.b.event, f.b.results == 1);
+    assert_int_equal(f.b.result, UPLINK_OK);
+    assert_true(f.b.full && info().established && info().suite[0]);
+    assert_int_equal(uplink_session_request(f.b.session, &request, bench_done, &f.b, NULL), -ESHUTDOWN);
+    uplink_session_stop(f.b.session, UPLINK_BYE);
+    run_until(f.b.event, f.peer.handshakes == 1);
+    assert_int_equal(f.peer.requests, 0);
+    /* What comes after it is a session like any other. */
+    go_online();
+    ask("after");
+    run_until(f.b.event, f.b.answers == 1);
+}
+
+static void test_a_try_without_a_key_ends_where_the_key_is_asked_for(void **state)
+{
+    assert_int_equal(uplink_session_try(f.b.session, "", NULL, VAULT_MAIN), 0);
+    run_until(f.b.event, f.b.results == 1);
+    assert_int_equal(f.b.result, UPLINK_LOCAL);
+    assert_int_equal(info().trouble, UPLINK_TROUBLE_LOCAL);
+    assert_int_equal(f.peer.handshakes, 0);
+}
+
 static void test_where_nobody_listens_the_server_is_unreachable(void **state)
 {
     peer_deafen(&f.peer);
@@ -272,6 +299,8 @@ int main(void)
         WITH_PEER(test_a_session_that_the_server_ends_is_resumed),
         WITH_PEER(test_renewing_makes_a_full_handshake_while_the_session_goes_on),
         WITH_PEER(test_an_identity_that_the_server_does_not_know_is_refused),
+        WITH_PEER(test_a_try_is_a_handshake_and_nothing_more),
+        WITH_PEER(test_a_try_without_a_key_ends_where_the_key_is_asked_for),
         WITH_PEER(test_where_nobody_listens_the_server_is_unreachable),
         WITH_PEER(test_without_a_credential_the_attempt_ends_here),
         WITH_PEER(test_a_probe_that_is_adopted_keeps_itself_connected),
