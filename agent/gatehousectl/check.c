@@ -76,14 +76,14 @@ static void note_stopped(struct findings *f)
 }
 
 /* r: of the connection to the bus. */
-static void look_at_agent(struct ctl *c, int r, struct findings *f)
+static void look_at_agent(struct ctl *c, int r, bool running, struct findings *f)
 {
     if (r < 0)
         finding_mend(
             f,
             findings_add(f, FINDING_AGENT_STOPPED, "gatehoused", "the system bus cannot be reached: %s", strerror(-r)),
             "systemctl start dbus");
-    else if (is_on_bus(c, BUS_NAME))
+    else if (running)
         ask_agent(c, f);
     else
         note_stopped(f);
@@ -104,7 +104,21 @@ static bool may_read_config(const struct check_place *p, struct findings *f)
     return fits;
 }
 
-static void look_around(struct ctl *c, struct check_place *p, struct findings *f)
+static void try_handshakes(struct ctl *c, const struct check_place *p, struct findings *f)
+{
+    struct terminal terminal;
+
+    style_of_terminal(STDERR_FILENO, &terminal);
+    terminal.draws = terminal.draws && !c->quiet && p->config && p->config->n_uplinks > 0;
+    if (terminal.draws)
+        fputs("The agent does not run: trying a handshake with each device's key ...", stderr);
+    check_handshakes(p, f);
+    if (terminal.draws)
+        fputs("\r\033[K", stderr);
+}
+
+/* `handshakes`: they are tried, since no agent runs that would. */
+static void look_around(struct ctl *c, struct check_place *p, bool handshakes, struct findings *f)
 {
     char config_dir[PATH_MAX], state_dir[PATH_MAX];
     const struct config_paths paths = {.config_dir = config_dir, .state_dir = state_dir};
@@ -124,6 +138,8 @@ static void look_around(struct ctl *c, struct check_place *p, struct findings *f
     check_plugins(p, f);
     check_serial(p, f);
     check_bluetooth(p, c->root || is_on_bus(c, "org.bluez"), f);
+    if (handshakes)
+        try_handshakes(c, p, f);
     mistakes_done(&mistakes);
     p->config = NULL;
 }
@@ -139,6 +155,7 @@ static void fill_place(struct ctl *c, struct check_place *p)
         .state_dir = c->state_dir ?: STATE_DIR,
         .keyfile = c->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT,
         .plugin_dir = c->plugin_dir ?: GATEHOUSE_PLUGIN_DIR,
+        .agent_program = c->agent_program ?: GATEHOUSED,
         .driver_program = c->driver_program ?: GATEHOUSE_DRIVER,
         .user = by_hand && user ? user->pw_name : AGENT_USER,
         .uid = user      ? user->pw_uid
@@ -219,7 +236,7 @@ void check_explain(struct ctl *c)
     if (c->host || (!c->config_dir && access(CONFIG_DIR, F_OK) < 0))
         return;
     fill_place(c, &place);
-    look_around(c, &place, &f);
+    look_around(c, &place, false, &f);
     findings_close(&f);
     for (size_t i = 0; i < f.n && f.list[i].id < FINDING_CLOCK_WRONG; i++)
         print_error("%s: %s: %s; mend: %s", finding_kinds[f.list[i].id].name, f.list[i].subject, f.list[i].cause,
@@ -231,6 +248,7 @@ int verb_check(struct ctl *c, int argc, char **argv)
 {
     struct findings f = {0};
     struct check_place place;
+    bool running;
     int r = 0, worst;
 
     if (c->list)
@@ -242,10 +260,11 @@ int verb_check(struct ctl *c, int argc, char **argv)
         return r;
     if (!c->root && !c->bus)
         r = sd_bus_open_system(&c->bus);
+    running = is_on_bus(c, BUS_NAME);
     if (!c->host)
-        look_around(c, &place, &f);
+        look_around(c, &place, !running && !c->root, &f);
     if (!c->root)
-        look_at_agent(c, r, &f);
+        look_at_agent(c, r, running, &f);
     findings_close(&f);
     worst = findings_worst(&f);
     add_result(c, &f);

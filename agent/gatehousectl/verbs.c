@@ -52,13 +52,15 @@ const struct verb verbs[] = {
         .summary = "look for what is wrong, with the cause and the command that mends it",
         .details =
             "It looks at this machine with the caller's rights, so as root it sees more, and asks the agent if that\n"
-            "runs. Status 0: nothing, or notes; 1: warnings; 2: errors. gatehouse-check(7) has the findings.",
+            "runs. Where it does not, a handshake is tried with each device's key: as root or as the agent's user.\n"
+            "Status 0: nothing, or notes; 1: warnings; 2: errors. gatehouse-check(7) has the findings.",
         .options = {{OPTION_LIST, "show the findings that there are"},
                     {OPTION_CONFIG_DIR, NULL},
                     {OPTION_STATE_DIR, NULL},
                     {OPTION_KEYFILE, NULL},
                     {OPTION_PLUGIN_DIR, NULL},
                     {OPTION_DRIVER_PROGRAM, NULL},
+                    {OPTION_AGENT_PROGRAM, "what tries handshakes (" GATEHOUSED ")"},
                     {OPTION_ROOT, "look at the files of the system in this directory, and ask no agent"}},
     },
     {

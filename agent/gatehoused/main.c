@@ -4,6 +4,7 @@
 #include "care.h"
 #include "check.h"
 #include "dumps.h"
+#include "handshakes.h"
 #include "loop.h"
 #include "options.h"
 
@@ -323,6 +324,8 @@ int main(int argc, char **argv)
     }
     if (a.options.can_open)
         return can_open(a.event, &a.options, a.config);
+    if (a.options.check_handshakes)
+        return check_handshakes(a.event, &a.options, a.config);
     if (a.options.restore)
         return care_restore(&a.options, a.config);
     if (a.options.recover)

@@ -22,7 +22,9 @@ static void usage(FILE *to)
         "  --driver-program FILE   with --check-config: what hosts a plugin (" GATEHOUSE_DRIVER ")\n"
         "  --plugin-dir DIR        where plugins are, of which the agent looks at names and headers only (" GATEHOUSE_PLUGIN_DIR
         ")\n"
-        "  --user NAME             with --check-config, as root: as whom the agent runs (gatehouse)\n"
+        "  --check-handshakes      while the agent does not run: try a handshake with each device's key, print what is\n"
+        "                          found as JSON, and end; gatehousectl check calls it\n"
+        "  --user NAME             with --check-config or --check-handshakes, as root: as whom the agent runs (gatehouse)\n"
         "  --verify-vault          open every record of the vault and end\n"
         "  --can-open VAULT        say whether this version can open a vault, which may be in use and is not changed, and end\n"
         "  --backup FILE           write a sealed copy of the vault to a new file and end\n"
@@ -48,6 +50,7 @@ enum {
     OPTION_DRIVER_PROGRAM,
     OPTION_PLUGIN_DIR,
     OPTION_USER,
+    OPTION_HANDSHAKES,
     OPTION_VERIFY,
     OPTION_CAN_OPEN,
     OPTION_BACKUP,
@@ -70,6 +73,7 @@ static const struct option long_options[] = {
     {"driver-program", required_argument, NULL, OPTION_DRIVER_PROGRAM},
     {"plugin-dir", required_argument, NULL, OPTION_PLUGIN_DIR},
     {"user", required_argument, NULL, OPTION_USER},
+    {"check-handshakes", no_argument, NULL, OPTION_HANDSHAKES},
     {"verify-vault", no_argument, NULL, OPTION_VERIFY},
     {"can-open", required_argument, NULL, OPTION_CAN_OPEN},
     {"backup", required_argument, NULL, OPTION_BACKUP},
@@ -138,6 +142,9 @@ static int take(struct options *o, int option)
     case OPTION_USER:
         take_check(o, option);
         return 0;
+    case OPTION_HANDSHAKES:
+        o->check_handshakes = true;
+        return 0;
     case OPTION_VERIFY:
         o->verify_vault = true;
         return 0;
@@ -170,15 +177,19 @@ static int take(struct options *o, int option)
 /* Refuses options that exclude each other. Two acts in one call would leave their order to guess. */
 static int check_together(const struct options *o)
 {
-    int acts = o->check_config + o->verify_vault + (o->can_open != NULL) + (o->backup != NULL) + (o->restore != NULL);
+    int acts = o->check_config + o->check_handshakes + o->verify_vault + (o->can_open != NULL) + (o->backup != NULL) +
+               (o->restore != NULL);
 
     if (acts > 1)
-        fputs("gatehoused: one of --check-config, --verify-vault, --can-open, --backup and --restore at a time\n",
-              stderr);
+        fputs(
+            "gatehoused: one of --check-config, --check-handshakes, --verify-vault, --can-open, --backup and --restore at a time\n",
+            stderr);
     else if (o->recover && acts > 0 && !o->restore)
         fputs("gatehoused: --recover goes by itself or with --restore\n", stderr);
-    else if ((o->driver_program || o->user) && !o->check_config)
-        fputs("gatehoused: --driver-program and --user go with --check-config only\n", stderr);
+    else if (o->driver_program && !o->check_config)
+        fputs("gatehoused: --driver-program goes with --check-config only\n", stderr);
+    else if (o->user && !o->check_config && !o->check_handshakes)
+        fputs("gatehoused: --user goes with --check-config or --check-handshakes only\n", stderr);
     else if ((o->force || o->backup_keyfile) && !o->restore)
         fprintf(stderr, "gatehoused: %s goes with --restore only\n", o->force ? "--force" : "--backup-keyfile");
     else

@@ -11,9 +11,10 @@ struct options {
     bool by_hand;        /* --runtime-dir was given: drivers of our own uid may name themselves */
     bool allow_volatile_state;
     bool check_config;
-    /* for check_config */
+    /* for check_config, the user for check_handshakes too */
     const char *driver_program, *plugin_dir;
     const char *user; /* as whom the agent runs */
+    bool check_handshakes;
     bool verify_vault;
     const char *can_open;       /* say whether this vault could be opened, and end */
     const char *backup;         /* write one to this file and end */

@@ -49,6 +49,28 @@ int database_lock(const char *path, int *ret_fd, struct error *e)
     return error_set(e, -EBUSY, "%s is held by process %d: one agent at a time", path, (int)holder.l_pid);
 }
 
+int database_held(const char *path, struct error *e)
+{
+    struct flock holder = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    _cleanup_close_ int fd = -EBADF;
+    char name[PATH_MAX];
+
+    if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
+        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", path);
+    fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : error_errno(e, -errno, "cannot open %s", name);
+    if (fcntl(fd, F_GETLK, &holder) < 0)
+        return error_errno(e, -errno, "cannot look at the lock %s", name);
+    if (holder.l_type == F_UNLCK)
+        return 0;
+    if (holder.l_pid > 0)
+        error_set(e, 0, "%s is held by process %d", path, (int)holder.l_pid);
+    else
+        error_set(e, 0, "%s is held by another process", path);
+    return 1;
+}
+
 int database_sync_found(const char *path, struct error *e)
 {
     _cleanup_close_ int fd = -EBADF;

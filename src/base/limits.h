@@ -105,6 +105,9 @@
 #define CHECK_PROBLEM_DEVICES 16 /* looked at for the one line of status */
 #define CHECK_PROBLEM_TEXT 1024
 #define CHECK_PLUGIN_WAIT (5 * USEC_PER_SEC)
+#define CHECK_TRIES 64                     /* devices of an uplink, while the agent does not run */
+#define CHECK_TRY_WAIT (90 * USEC_PER_SEC) /* all handshakes together */
+#define CHECK_TRY_OUTPUT (1024 * 1024)     /* bytes that tell of them */
 #define CHECK_ROOM_MIN (UINT64_C(8) * 1024 * 1024)
 #define CARD_LIFE_TENTHS 9 /* used up, as cards say it */
 #define MISTAKES_MAX 200   /* listed; beyond, only counted */
@@ -269,6 +272,7 @@
 #define RESOLVE_INTERVAL (5 * USEC_PER_SEC)   /* between look-ups of a name that nobody asked for */
 #define RESOLVE_MOVE_INTERVAL USEC_PER_MINUTE /* between hurrying the sessions of an uplink to new addresses */
 #define RESOLVE_ADDRESSES_MAX 16
+#define RESOLVER_THREADS 2
 #define ADMISSION_RETRY (50 * USEC_PER_MSEC)
 #define ADMISSION_PER_TURN 16 /* handshakes begun in one turn of the loop */
 #define TURN_BUDGET                                                                                                    \

@@ -54,7 +54,7 @@ static void missing_keyfile(const struct check_place *p, const char *path, struc
 }
 
 /* systemd decrypts it for the agent: README.Debian's command has made this file. */
-static bool keyfile_encrypted(const struct check_place *p)
+bool check_keyfile_encrypted(const struct check_place *p)
 {
     char path[PATH_MAX];
 
@@ -78,7 +78,7 @@ void check_keyfile(const struct check_place *p, struct findings *f)
         check_not_looked(f, path, -errno);
         return;
     }
-    if (!S_ISREG(st.st_mode) || (keyfile_encrypted(p) ? st.st_size <= KEYFILE_SIZE : st.st_size != KEYFILE_SIZE))
+    if (!S_ISREG(st.st_mode) || (check_keyfile_encrypted(p) ? st.st_size <= KEYFILE_SIZE : st.st_size != KEYFILE_SIZE))
         finding_mend(f,
                      findings_add(f, FINDING_KEYFILE_MODE, path,
                                   "a keyfile is a regular file of %d bytes, this has %lld", KEYFILE_SIZE,

@@ -36,6 +36,11 @@ const struct finding_kind finding_kinds[FINDINGS_N] = {
          "The keyfile is of the wrong size, or others than its owner may read it. The agent refuses it, "
          "since whoever has read it can open every copy of the vault.",
          "chmod 0400 FILE"},
+    [FINDING_VAULT_CLOSED] =
+        {"vault-closed", ERROR,
+         "The vault does not open: the keyfile or the bind value is not its own, or the file is damaged. The "
+         "cause says which. Found by a check while the agent does not run.",
+         "gatehoused --recover"},
     [FINDING_CLOCK_WRONG] =
         {"clock-wrong", ERROR,
          "Nobody has set the machine's clock, or it shows a time that has been. Samples wait until it is "
@@ -135,6 +140,11 @@ const struct finding_kind finding_kinds[FINDINGS_N] = {
          "gatehousectl rotate DEVICE"},
     [FINDING_DEVICE_DISABLED] = {"device-disabled", NOTE, "A device is disabled in its file, or was disconnected.",
                                  "gatehousectl connect DEVICE"},
+    [FINDING_HANDSHAKE_TRIED] =
+        {"handshake-tried", NOTE,
+         "The agent does not run, so check has made a handshake of its own for each device, at most 64 of an "
+         "uplink, with the key in slot main. Nothing was sent after it, and nothing was written down.",
+         NULL},
     [FINDING_SPOOL_FAILS] = {"spool-fails", ERROR, "Samples cannot be kept for a time without connection.", NULL},
     [FINDING_SAMPLES_ORPHANED] = {"samples-orphaned", WARNING,
                                   "Samples wait for a device that is not configured or was not loaded.",

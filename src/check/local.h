@@ -3,7 +3,8 @@
 
 /* Collectors that look at the machine itself, with the rights of the caller: the agent's sandbox hides most of it from
  * the agent. Each adds its findings, and what it may not see is noted as `not-looked`. They block on files, and
- * check_plugins() on a driver host, within CHECK_PLUGIN_WAIT. For programs with nothing else to do; any thread. */
+ * check_plugins() on a driver host, within CHECK_PLUGIN_WAIT, check_handshakes() on gatehoused, which ends by itself.
+ * For programs with nothing else to do; any thread. */
 
 #include "check/findings.h"
 #include "check/place.h"
@@ -17,6 +18,8 @@ bool check_path_plain(const char *path);
 
 /* files.c: keyfile, configuration and state directory: modes, owners, kind of file system, room. */
 void check_keyfile(const struct check_place *p, struct findings *f);
+/* Whether systemd decrypts it for the agent. */
+bool check_keyfile_encrypted(const struct check_place *p);
 void check_configuration(const struct check_place *p, const struct mistakes *mistakes, struct findings *f);
 
 /* state.c: the state directory, and the wear of memory cards. */
@@ -40,6 +43,9 @@ void check_bluetooth(const struct check_place *p, bool bluetoothd, struct findin
 void check_polkit(const struct check_place *p, struct findings *f);
 void check_time_zone(const struct check_place *p, struct findings *f);
 void check_plugins(const struct check_place *p, struct findings *f);
+
+/* handshakes.c: each device's, or why none is tried. For when no agent runs: it would be disturbed. */
+void check_handshakes(const struct check_place *p, struct findings *f);
 
 /* plugin.c: one that is there. Runs a driver host, within CHECK_PLUGIN_WAIT. */
 void check_plugin_loads(const struct check_place *p, const char *driver, struct findings *f);

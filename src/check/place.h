@@ -14,6 +14,7 @@
 struct check_place {
     const char *root; /* in front of every path; "": this machine */
     const char *config_dir, *state_dir, *keyfile, *plugin_dir;
+    const char *agent_program;   /* gatehoused */
     const char *driver_program;  /* NULL: plugins are not loaded */
     const struct config *config; /* NULL: not readable, or there is none */
     const char *user;            /* the agent's; the uid is looked up below `root` */

@@ -15,8 +15,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RESOLVER_THREADS 2
-
 /* ── Time ── */
 
 static int on_kick(sd_event_source *source, void *userdata)

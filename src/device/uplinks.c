@@ -2,6 +2,7 @@
 #include "base/log.h"
 #include "config/diff.h"
 #include "device/internal.h"
+#include "device/uplink-settings.h"
 #include "rotation/identity.h"
 
 #include <errno.h>
@@ -38,37 +39,9 @@ static int make_registrar(struct fleet *f, const struct config_registrar *settin
     return -EINVAL;
 }
 
-static enum uplink_mqtt_version mqtt_version(enum config_mqtt_version version)
-{
-    switch (version) {
-    case CONFIG_MQTT_AUTO:
-        break;
-    case CONFIG_MQTT_5:
-        return UPLINK_MQTT_5;
-    case CONFIG_MQTT_311:
-        return UPLINK_MQTT_311;
-    }
-    return UPLINK_MQTT_AUTO;
-}
-
 static int make(struct fleet *f, const struct config_uplink *settings, struct shared_uplink *u, struct error *e)
 {
-    const struct uplink_options options = {
-        .transport = settings->mqtt ? UPLINK_MQTT : UPLINK_COAP,
-        .mqtt_version = mqtt_version(settings->mqtt_version),
-        .session_expiry = settings->session_expiry,
-        .retained = settings->retained_commands,
-        .name = settings->name,
-        .host = settings->host,
-        .port = settings->port,
-        .suites = (const char *const *)settings->suites,
-        .admission = {.concurrent = settings->admission.concurrent,
-                      .per_sec = settings->admission.rate,
-                      .jitter = settings->admission.jitter,
-                      .unlimited = settings->admission.unlimited},
-        .keepalive = settings->keepalive,
-        .arena = f->arena,
-    };
+    const struct uplink_options options = uplink_settings(settings, f->arena);
     int r = make_registrar(f, &settings->registrar, &u->registrar);
 
     if (r >= 0)

@@ -14,7 +14,7 @@
 
 /* ── The uplink: one finding, however many devices ── */
 
-static void judge_network(const struct judged *j, struct findings *f)
+void judge_uplink(const struct judged *j, struct findings *f)
 {
     const struct config_uplink *u = j->uplink;
     const char *words = j->status->trouble_words;
@@ -105,7 +105,7 @@ static void judge_handshake(const struct judged *j, struct findings *f)
     case UPLINK_TROUBLE_CLOSED:
     case UPLINK_TROUBLE_SILENT:
     case UPLINK_TROUBLE_SUITES:
-        judge_network(j, f);
+        judge_uplink(j, f);
         return;
     case UPLINK_TROUBLE_IDENTITY:
         finding_mend(f, findings_add(f, FINDING_IDENTITY_UNKNOWN, s->id, "%s", s->trouble_words),

@@ -20,4 +20,6 @@ struct judged {
 
 /* Whether the form of its key would tell more. */
 bool judge_wants_shape(const struct device_status *status);
+/* Of what all of an uplink have in common; the device, and of the status all but its trouble, are not looked at. */
+void judge_uplink(const struct judged *j, struct findings *f);
 void judge_device(const struct judged *j, struct findings *f);

@@ -29,15 +29,16 @@ def sim_bench(bench, devices=("boiler-1",), interval="100ms", points=None, conne
     return agent, driver, cloud, keys
 
 
-def check_options(bench):
-    """For --check-config: drivers and plugins as they are in the build directory."""
+def check_options(bench, verb=False):
+    """For --check-config, or the verb check: drivers and plugins as they are in the build directory."""
     plugins = bench.path("plugins")
     os.makedirs(plugins, exist_ok=True)
     for name in ("sim", "modbus"):
         link = os.path.join(plugins, name + ".so")
         if not os.path.lexists(link):
             os.symlink(os.path.join(harness.BUILD_DIR, "plugins", name, name + ".so"), link)
-    return ["--plugin-dir", plugins, "--driver-program", harness.program("agent/gatehouse-driver/gatehouse-driver")]
+    return ["--plugin-dir", plugins, "--driver-program", harness.program("agent/gatehouse-driver/gatehouse-driver"),
+            *(["--agent-program", harness.program("agent/gatehoused/gatehoused")] if verb else [])]
 
 
 def own_profile(bench, name, of, *changes):

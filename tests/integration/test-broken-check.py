@@ -74,7 +74,8 @@ class Broken(Watched):
     def finding(self, name):
         """What `check` says of it, for programs and for people."""
         options = [*self.places(), "--plugin-dir", self.bench.path("plugins"), "--driver-program",
-                   harness.program("agent/gatehouse-driver/gatehouse-driver")]
+                   harness.program("agent/gatehouse-driver/gatehouse-driver"), "--agent-program",
+                   harness.program("agent/gatehoused/gatehoused")]
         envelope = self.bench.ctl_json("check", *options, status=None)
         check(envelope["status"] == (2 if envelope["result"]["errors"] else 1 if envelope["result"]["warnings"] else 0), envelope)
         found = [f for f in envelope["result"]["findings"] if f["id"] == name]

@@ -10,7 +10,7 @@ from harness import check
 
 
 def places(bench):
-    return ["--config-dir", bench.config, "--state-dir", bench.state, "--keyfile", bench.keyfile, *check_options(bench)]
+    return ["--config-dir", bench.config, "--state-dir", bench.state, "--keyfile", bench.keyfile, *check_options(bench, verb=True)]
 
 
 def found(bench, status, *more):

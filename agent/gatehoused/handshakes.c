@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "handshakes.h"
+
+#include "copy.h"
+#include "dumps.h"
+
+#include "base/database.h"
+#include "base/json.h"
+#include "base/limits.h"
+#include "base/log.h"
+#include "base/names.h"
+#include "doctor/trial.h"
+
+#include <errno.h>
+#include <grp.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#define SUBJECT "handshakes"
+
+/* Takes on the rights of the agent's user for good: what answers a handshake is foreign. */
+static int become(const char *name, struct error *e)
+{
+    const struct passwd *user = geteuid() == 0 ? getpwnam(name) : NULL;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+        return error_errno(e, -errno, "cannot give up new privileges");
+    if (!user || user->pw_uid == 0)
+        return 0;
+    if (initgroups(user->pw_name, user->pw_gid) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
+        setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
+        return error_errno(e, -errno, "cannot take on the rights of user %s", name);
+    dumps_forbid();
+    return 0;
+}
+
+static bool is_held(const char *path, struct findings *f)
+{
+    struct error e = {0};
+
+    if (database_held(path, &e) <= 0)
+        return false;
+    finding_mend(f,
+                 findings_add(f, FINDING_NOT_LOOKED, SUBJECT,
+                              "none was tried, since %s: an agent that cannot be asked over the bus", e.text),
+                 "sudo systemctl restart gatehouse");
+    return true;
+}
+
+static bool is_about_rights(int r)
+{
+    return r == -EACCES || r == -EPERM;
+}
+
+/* Whether keys can be had, or it is known that there are none. Otherwise a finding says why not. */
+static void open_vault(sd_event *event, const char *path, const struct options *o, const struct config *config,
+                       struct copy *copy, struct trial *trial, struct findings *f)
+{
+    const char *keyfile = o->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT;
+    struct finding *closed;
+    struct error e = {0};
+    int r = copy_open(event, path, o, config, copy, &e);
+
+    trial->arena = copy->arena;
+    trial->vault = copy->vault;
+    trial->none = r == -ENOENT && access(path, F_OK) < 0 && errno == ENOENT;
+    if (r >= 0 || trial->none)
+        return;
+    if (is_about_rights(r) || (r == -ENOKEY && o->keyfile && access(o->keyfile, R_OK) < 0))
+        finding_mend(f,
+                     findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s",
+                                  e.text[0] ? e.text : strerrordesc_np(-r)),
+                     "sudo gatehousectl check");
+    else {
+        closed = findings_add(f, FINDING_VAULT_CLOSED, path, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
+        if (r == -EKEYREJECTED)
+            finding_mend(f, closed, "sudo gatehoused --recover --keyfile %s", keyfile);
+        else
+            finding_mend(f, closed, "sudo gatehoused --can-open %s --keyfile %s", path, keyfile);
+    }
+}
+
+static void print(const struct findings *f)
+{
+    _cleanup_json_ json_object *o = json_object_new_object();
+    json_object *list = json_object_new_array();
+
+    for (size_t i = 0; i < f->n; i++)
+        json_object_array_add(list, finding_json(&f->list[i]));
+    json_object_object_add(o, "findings", list);
+    puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
+}
+
+static int try_all(sd_event *event, const struct options *o, const struct config *config, struct copy *copy,
+                   struct findings *f, struct error *e)
+{
+    struct trial trial = {.event = event, .config = config};
+    char path[PATH_MAX];
+    int r;
+
+    if (snprintf(path, sizeof(path), "%s/" VAULT_FILE, o->state_dir) >= (int)sizeof(path))
+        return error_set(e, -ENAMETOOLONG, "%s: the path is too long", o->state_dir);
+    if (is_held(path, f))
+        return 0;
+    open_vault(event, path, o, config, copy, &trial, f);
+    copy_unlink(copy);
+    r = become(o->user, e);
+    return r >= 0 ? trial_run(&trial, f, e) : r;
+}
+
+int check_handshakes(sd_event *event, const struct options *o, const struct config *config)
+{
+    _cleanup_(copy_done) struct copy copy = {0};
+    struct findings f = {0};
+    struct error e = {0};
+    int r = try_all(event, o, config, &copy, &f, &e);
+
+    if (r < 0)
+        log_error(NULL, "cannot try handshakes: %s", e.text[0] ? e.text : strerrordesc_np(-r));
+    else
+        print(&f);
+    findings_done(&f);
+    return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "check/run.h"
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/limits.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* All that comes in time. Whether it came to an end. */
+static bool read_all(int fd, uint64_t wait, char *ret, size_t size)
+{
+    uint64_t until = clock_boottime() + wait, now;
+    size_t n = 0;
+    ssize_t k = 1;
+
+    while (k > 0 && n < size - 1 && (now = clock_boottime()) < until) {
+        struct pollfd p = {.fd = fd, .events = POLLIN};
+
+        if (poll(&p, 1, (int)((until - now) / USEC_PER_MSEC) + 1) > 0 && (k = read(fd, ret + n, size - 1 - n)) > 0)
+            n += (size_t)k;
+    }
+    ret[n] = 0;
+    return k == 0 || n == size - 1;
+}
+
+static int spawn(const struct check_run *run, int out, pid_t *ret)
+{
+    posix_spawn_file_actions_t actions;
+    int r;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+    if (run->errors)
+        posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
+    else
+        posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+    r = -posix_spawn(ret, run->argv[0], &actions, NULL, (char *const *)run->argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return r;
+}
+
+int check_run(const struct check_run *run, char *ret, size_t size)
+{
+    _cleanup_close_ int in = -EBADF, out = -EBADF;
+    int ends[2], status = 0, r;
+    bool over;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return -errno;
+    in = ends[0];
+    out = ends[1];
+    r = spawn(run, out, &pid);
+    if (r < 0)
+        return r;
+    out = safe_close(out);
+    over = read_all(in, run->wait, ret, size);
+    if (!over)
+        kill(pid, SIGKILL);
+    in = safe_close(in);
+    while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    if (!over)
+        return -ETIMEDOUT;
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -ECHILD;
+}

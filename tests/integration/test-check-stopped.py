@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""`gatehousectl check` while the agent does not run: handshakes of its own, and what it says of them."""
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+
+import harness
+from agent_bench import TEMPERATURE, check_options, sim_bench
+from harness import check, wait_for
+from mqtt_peers import Broker, Subscriber
+
+
+def places(bench):
+    return ["--config-dir", bench.config, "--state-dir", bench.state, "--keyfile", bench.keyfile, *check_options(bench, verb=True)]
+
+
+def found(bench):
+    """{(id, subject): finding}"""
+    done = bench.ctl("--json=short", "check", *places(bench), status=2)  # agent-stopped is an error
+    return {(f["id"], f["subject"]): f for f in json.loads(done)["result"]["findings"]}
+
+
+def digest(path):
+    """Names and bytes of a directory's files."""
+    return {name: hashlib.sha256(open(os.path.join(path, name), "rb").read()).hexdigest()
+            for name in sorted(os.listdir(path)) if os.path.isfile(os.path.join(path, name))}
+
+
+def stopped(bench, **more):
+    agent, driver, cloud, keys = sim_bench(bench, **more)
+    agent.stop()
+    driver.stop()
+    return cloud, keys
+
+
+def good_keys_and_nothing_written(bench):
+    cloud, _ = stopped(bench, devices=("boiler-1", "boiler-2"))
+    before, samples = digest(bench.state), len(cloud.samples("boiler-1"))
+    findings = found(bench)
+    tried = findings["handshake-tried", "cloud"]
+    check("of 2 of 2 devices" in tried["cause"] and "slot main" in tried["cause"] and tried["severity"] == "note", tried)
+    check(not {"key-refused", "server-silent", "not-looked"} & {i for i, _ in findings}, findings)
+    check(digest(bench.state) == before, "the state directory has been written to")
+    check(len(cloud.samples("boiler-1")) == samples, "samples were sent")
+
+
+def a_wrong_key_beside_a_good_one(bench):
+    """Of the refused device alone, with its identity; the mend starts the agent that takes the key."""
+    keys = {"boiler-1": bench.new_key(), "boiler-2": bench.new_key()}
+    with contextlib.ExitStack() as stack:
+        broker = Broker(stack, {"opaque-boiler-1": bench.new_key(), "opaque-boiler-2": keys["boiler-2"]}, tls="tlsv1.2")
+        bench.write_config(f"mqtts://127.0.0.1:{broker.port}", uplink={"profile": "senml-mqtt", "registrar": {"type": "manual"}})
+        for device in keys:
+            bench.write_device(device, "sim", points={"x": TEMPERATURE})
+        agent = bench.agent()
+        for device, key in keys.items():
+            bench.key_set(device, f"opaque-{device}", key)
+        agent.stop()
+        findings = found(bench)
+    refused = findings["key-refused", "boiler-1"]
+    check("opaque-boiler-1" in refused["cause"] and "gatehousectl key set boiler-1" in refused["mend"], refused)
+    check(refused["mend"].startswith("sudo systemctl start gatehouse && "), refused)
+    check("of 1 of 2 devices" in findings["handshake-tried", "cloud"]["cause"], findings)
+    check(("key-refused", "boiler-2") not in findings, findings)
+
+
+def a_server_that_is_away(bench):
+    """The uplink's trouble is told once, and devices without a key are told apart."""
+    cloud, _ = stopped(bench, devices=("boiler-1", "boiler-2"))
+    bench.write_device("boiler-3", "sim", points={"x": TEMPERATURE})
+    cloud.stop()
+    findings = found(bench)
+    check(("port-closed", "cloud") in findings and ("key-missing", "boiler-3") in findings, findings)
+    check("of 0 of 1 device " in findings["handshake-tried", "cloud"]["cause"], findings)
+
+
+def without_keys(bench):
+    """Neither a vault nor a keyfile: names, ports and suites are looked at all the same."""
+    port = harness.free_port(socket.SOCK_DGRAM)
+    bench.spawn("openssl", ["openssl", "s_server", "-accept", str(port), "-psk", "00112233445566778899aabbccddeeff",
+                            "-nocert", "-quiet", "-dtls1_2", "-cipher", "PSK-AES128-GCM-SHA256"])
+    wait_for("openssl's server", lambda: f":{port:04X} " in harness.read("/proc/net/udp") + harness.read("/proc/net/udp6"))
+    free = harness.free_port(socket.SOCK_STREAM)
+    bench.write_config("", uplinks={"cloud": {"url": f"coaps://127.0.0.1:{port}", "profile": "senml", "suites": ["ecdhe-psk"]},
+                                "broker": {"url": f"mqtts://127.0.0.1:{free}", "profile": "senml-mqtt"},
+                                "nowhere": {"url": "coaps://nowhere.invalid", "profile": "senml"}})
+    findings = found(bench)
+    suites = findings["suites-differ", "cloud"]
+    check("offered:" in suites["cause"] and "suites" in suites["cause"], suites)
+    check(("port-closed", "broker") in findings and ("name-unresolved", "nowhere") in findings, findings)
+
+
+def a_broker_sees_no_connect(bench):
+    """A CONNECT would be taken for the device's own, and end what the broker keeps for it."""
+    with contextlib.ExitStack() as stack:
+        no_connect(bench, stack, "tlsv1.2")
+
+
+def nor_over_tls_1_3(bench):
+    with contextlib.ExitStack() as stack:
+        no_connect(bench, stack, "tlsv1.3")
+
+
+def no_connect(bench, stack, tls):
+    key = bench.new_key()
+    broker = Broker(stack, {"opaque-1": key}, tls=tls)
+    bench.write_config(f"mqtts://127.0.0.1:{broker.port}", uplink={"profile": "senml-mqtt", "registrar": {"type": "manual"}})
+    bench.write_device("boiler-1", "sim", points={"x": TEMPERATURE})
+    agent, driver = bench.agent(), bench.driver("sim")
+    bench.key_set("boiler-1", "opaque-1", key)
+    bench.wait_property("boiler-1", "State", "online")
+    agent.stop()
+    driver.stop()
+    broker.lines.expect("disconnect")
+    seen = len(broker.lines.seen)
+    findings = found(bench)
+    check("of 1 of 1 device " in findings["handshake-tried", "cloud"]["cause"], findings)
+    Subscriber(stack, broker)  # what came before it has been logged
+    broker.lines.expect("Sending SUBACK")
+    connected = [line for line in broker.lines.seen[seen:] if "New client connected" in line]
+    check(len(connected) == 1, connected)
+
+
+def run_check(bench, env, *before):
+    told = subprocess.run([*before, harness.program("agent/gatehousectl/gatehousectl"), "--json=short", "check", *places(bench)],
+                          env=dict(os.environ, **env), stdout=subprocess.PIPE, timeout=harness.DEADLINE, check=False)
+    return {(f["id"], f["subject"]): f for f in json.loads(told.stdout)["result"]["findings"]}
+
+
+def an_agent_without_a_bus(bench):
+    """It holds the vault, and its sessions are left alone."""
+    agent, _, cloud, _ = sim_bench(bench)
+    sessions = len(cloud.find_events("session"))
+    findings = run_check(bench, {**bench.env, "DBUS_SYSTEM_BUS_ADDRESS": "unix:path=/nowhere"})
+    check(f"held by process {agent.pid}" in findings["not-looked", "handshakes"]["cause"], findings)
+    check(len(cloud.find_events("session")) == sessions, "a session beside those of the agent")
+
+
+def nobody_elses(bench):
+    """Rights that do not reach the vault are a finding with its mend."""
+    if os.geteuid() != 0:
+        return
+    stopped(bench)
+    for path in (bench.dir, bench.config, os.path.join(bench.config, "devices.d")):
+        os.chmod(path, 0o755)
+    findings = run_check(bench, bench.env, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+    check(findings["not-looked", "handshakes"]["mend"] == "sudo gatehousectl check", findings)
+
+
+CASES = [good_keys_and_nothing_written, a_wrong_key_beside_a_good_one, a_server_that_is_away, without_keys,
+         a_broker_sees_no_connect, nor_over_tls_1_3, an_agent_without_a_bus,
+         nobody_elses]
+
+if __name__ == "__main__":
+    check(shutil.which("openssl"), "openssl")
+    harness.main(*CASES, needs=("openssl", "mosquitto"))
