@@ -32,10 +32,11 @@ def wait_for(what, get):
 class Host:
     """link-host: events are kept, in order, and may be waited for."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, *commands):
+        """A command that is given is obeyed before any driver is let in."""
         self.events = []
         self.changed = threading.Condition()
-        self.process = subprocess.Popen([BUILD + "/tests/tools/link-host", directory], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([BUILD + "/tests/tools/link-host", directory, *map(json.dumps, commands)], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -109,8 +110,8 @@ class LinkTest(unittest.TestCase):
         self.addCleanup(self.end_drivers)
         self.host = self.start_host()
 
-    def start_host(self):
-        host = Host(self.directory)
+    def start_host(self, *commands):
+        host = Host(self.directory, *commands)
         self.addCleanup(lambda: host.process.poll() is None and host.stop())
         return host
 
@@ -270,8 +271,8 @@ class LinkTest(unittest.TestCase):
         first = self.host.report_of("a", held)
         self.host.report_of("a", self.host.events.index(first) + 1)
         self.host.stop(signal.SIGKILL)
-        self.host = self.start_host()
-        self.set_devices(device("a", points={"n": {"signal": "counter"}}))
+        # A driver that is there before its devices are would be told that it has none.
+        self.host = self.start_host({"do": "devices", "driver": "sim", "devices": [device("a", points={"n": {"signal": "counter"}})]})
         values = []
 
         def enough():

@@ -6,7 +6,7 @@
  *   {"do": "hold"} {"do": "release", "r": 0}    reports after the event "holding" are left unanswered; and answered
  *   {"do": "count"}    reports are only counted;  {"do": "drivers"}    tells of all
  *
- * usage: link-host RUNTIME_DIR */
+ * usage: link-host RUNTIME_DIR [COMMAND]    which is obeyed before any driver is let in */
 #include "base/json.h"
 #include "base/log.h"
 #include "link/host.h"
@@ -245,6 +245,17 @@ static int obey(json_object *o)
     return -EINVAL;
 }
 
+static void obey_text(const char *text, size_t n)
+{
+    _cleanup_json_ json_object *o = NULL;
+    int r = json_parse(text, n, &o, NULL);
+
+    if (r >= 0)
+        r = obey(o);
+    if (r < 0)
+        put(done_event(r, NULL));
+}
+
 static int on_line(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     static char buffer[1 << 20];
@@ -256,14 +267,9 @@ static int on_line(sd_event_source *source, int fd, uint32_t events, void *userd
         return sd_event_exit(sd_event_source_get_event(source), 0);
     n += (size_t)k;
     while ((end = memchr(buffer, '\n', n))) {
-        _cleanup_json_ json_object *o = NULL;
         size_t used = (size_t)(end - buffer) + 1;
-        int r = json_parse(buffer, used - 1, &o, NULL);
 
-        if (r >= 0)
-            r = obey(o);
-        if (r < 0)
-            put(done_event(r, NULL));
+        obey_text(buffer, used - 1);
         memmove(buffer, buffer + used, n - used);
         n -= used;
     }
@@ -291,6 +297,8 @@ int main(int argc, char **argv)
         return EXIT_FAILURE;
     }
     put(event("ready"));
+    if (argc > 2)
+        obey_text(argv[2], strlen(argv[2]));
     r = sd_event_loop(loop);
     release(json_object_new_object());
     workers_free(workers);
