@@ -20,6 +20,7 @@ import harness
 import spool_bench
 from episodes import say
 from harness import check, wait_for
+from pulse import Pulse
 
 STATES = ("online", "slow", "outage", "draining", "starting")
 COUNTS = ("lost", "lost_under_outage", "out_of_order", "other_times", "other_violations")
@@ -30,7 +31,7 @@ SLOW_MS = 400
 START_CUT_SECONDS = 3
 ONLINE_SECONDS = 60
 UNWRITTEN_SECONDS = 5  # what `outage` may lose
-CLOCK_SECONDS = 0.5  # between a sample's time and when it is taken over
+CLOCK_SECONDS = 0.5  # between a sample's time and when it is taken over, and as much more as nothing ran here at most
 
 
 class Episode:
@@ -139,13 +140,12 @@ class Episode:
     # --- the end ---
 
     def judge(self, device):
-        samples = spool_bench.arrived(self.cloud, device)
+        slack, samples = CLOCK_SECONDS + self.pulse.longest, spool_bench.arrived(self.cloud, device)
         numbers, times = [n for n, _ in samples], dict(samples)
         for n in spool_bench.lost(numbers):
             before = max(k for k in times if k < n) if any(k < n for k in times) else min(times)
             when = times[before] + (n - before) * INTERVAL
-            near = [c for c, known in self.cuts if c - UNWRITTEN_SECONDS - CLOCK_SECONDS <= when <= c + CLOCK_SECONDS
-                    and when <= known]
+            near = [c for c, known in self.cuts if c - UNWRITTEN_SECONDS - slack <= when <= c + slack and when <= known]
             if self.durability == "outage" and near:
                 self.tally.counts["lost_under_outage"] += 1
             else:
@@ -171,12 +171,13 @@ class Episode:
         self.bench.close()
 
     def run(self, cuts):
-        self.start()
         left = []
-        for self.cut in range(1, cuts + 1):
-            if not left:
-                left = [*STATES, "outage"]
-                self.rng.shuffle(left)
-            self.run_cut(left.pop())
-        self.end()
+        with Pulse() as self.pulse:
+            self.start()
+            for self.cut in range(1, cuts + 1):
+                if not left:
+                    left = [*STATES, "outage"]
+                    self.rng.shuffle(left)
+                self.run_cut(left.pop())
+            self.end()
         return self.cut
