@@ -6,8 +6,8 @@ usage: serial.py [--only TEXT]
 
 A row is a report of a user of serial Modbus, or a fault of a server: the real driver reads a line on a pseudo terminal, or a TCP
 server, that plays it (serial_rows.py, fault_rows.py). Each value that arrives has to be one that was answered, counters in order;
-rows ask for more. All rows run at once, each on a line of its own, in one driver. The last line is JSON; status 0 only if all rows
-are right.
+rows ask for more. All rows run at once, each on a line of its own, in one driver. The lines are played by this process: rows that are
+wrong are played again if it did not get to run for half a request's time. The last line is JSON; status 0 only if all rows are right.
 """
 import argparse
 import concurrent.futures
@@ -25,8 +25,10 @@ import fault_rows  # noqa: E402
 import harness  # noqa: E402
 import serial_rows  # noqa: E402
 from lines import Line, Server  # noqa: E402
+from pulse import Pulse  # noqa: E402
 
 PATIENCE = 40 * harness.STRETCH
+STOOD_STILL, TRIES = 0.2, 5  # seconds, half the timeout of most devices
 
 
 def link_host(bench):
@@ -151,11 +153,18 @@ def main():
     parser.add_argument("--only", default="", help="rows whose name contains this")
     options = parser.parse_args()
     rows = [r for r in serial_rows.ROWS + fault_rows.ROWS if options.only.lower() in r.name.lower()]
-    began, table = time.monotonic(), []
+    began, verdicts, left = time.monotonic(), {}, rows
 
     def lines_play(bench):
-        table.extend(run(bench, rows))
-    played = harness.run_one(lines_play)
+        verdicts.update({name: (arrived, right) for name, arrived, right in run(bench, left)})
+    for _ in range(TRIES):
+        with Pulse() as pulse:
+            played = harness.run_one(lines_play)
+        left = [row for row in left if not verdicts.get(row.name, ("", False))[1]]
+        if not left or pulse.longest < STOOD_STILL:
+            break
+        print(f"again: {len(left)} rows, since nothing ran here for {pulse.longest:.2f} s", flush=True)
+    table = [(row.name, *verdicts[row.name]) for row in rows if row.name in verdicts]
     for name, arrived, right in table:
         print(f"{'right' if right else 'WRONG'}  {name}: {arrived}")
     wrong = [name for name, _, right in table if not right]
