@@ -51,6 +51,7 @@ GRACE = 2
 ACTS_EVERY = 0.5
 ANSWERED_WITHIN, ECHOES = 5, 3  # seconds, and as often as long as the bus takes by itself
 DEBUG_PART = 0.4  # of the seconds, for turns
+STOOD_STILL, TRIES = GRACE / 2, 3
 
 
 def say(text):
@@ -241,6 +242,22 @@ class Proof:
             if not ok:
                 self.failed.append(f"{name}: {what}")
 
+    def attacked(self, name, module, quiet):
+        """Once; again where samples alone were late, and this machine did not run for a while that a sample has to arrive in."""
+        from pulse import Pulse
+        for left in reversed(range(TRIES)):
+            mark = len(self.failed)
+            with Pulse() as pulse:
+                f = self.phase(name, lambda: module.attack(self.ground))
+            say(f"  {f}")
+            gained = module.gained(self.ground, f["did"]) if hasattr(module, "gained") else []
+            self.judge(name, f, quiet, [*f["during"], *hostile_attack.broken(f["did"]), *gained])
+            only_late = self.failed[mark:] and all(what.startswith(f"{name}: samples ") for what in self.failed[mark:])
+            if not only_late or pulse.longest < STOOD_STILL or not left:
+                return
+            del self.failed[mark:]
+            say(f"  again: nothing ran here for {pulse.longest:.1f} s")
+
     def calm(self):
         """Until what was the last attack's doing is over."""
         g = self.ground
@@ -307,9 +324,7 @@ def run(ground, options, figures):
     say(f"  {quiet}")
     for name, module in modules.items():
         say(f"{name} attacks, for {options.seconds:g} s")
-        f = proof.phase(name, lambda: module.attack(ground))
-        say(f"  {f}")
-        proof.judge(name, f, quiet, [*f["during"], *hostile_attack.broken(f["did"]), *(module.gained(ground, f["did"]) if hasattr(module, "gained") else [])])
+        proof.attacked(name, module, quiet)
     found = ground.bench.find_keys()
     if found:
         proof.failed.append(f"a key stands in {', '.join(found)}")
