@@ -233,46 +233,53 @@ def points_as_they_are(bench):
                 check(e.name == "org.gatehouse1.Error." + name and point in e.text, f"{point} {value}: {e}")
 
 
-def read_for_a_while(quick, points):
-    """2,400 samples, and on until each point is there behind the last that was left out. None is left out unless this process, or
-    one of those that what it reads comes from, stood still for so long that it was no quick reader; and then just those that it is told of."""
-    longest, counts, told, behind = 0, {p: [] for p in points}, 0, set(points)
+def read_for_a_while(client, points):
+    """2,400 samples, and on until each point is there behind the last that was left out: (how many of them are missing, how many were
+    told to be, the longest time in seconds without any message)."""
+    counts, told, behind, longest = {p: [] for p in points}, 0, set(points), 0
     before = time.monotonic()
     while sum(map(len, counts.values())) < 2400 or behind < set(points):
-        m = quick.receive()
+        m = client.receive()
         longest, before = max(longest, time.monotonic() - before), time.monotonic()
         if m.member == "Sample":
             counts[m.body[1]].append(m.body[3][1])
             behind.add(m.body[1])
-        elif m.member == "Lagged":
+        elif m.member == "Lagged" and all(counts.values()):
             told, behind = told + m.body[0], set()
+        elif m.member == "Lagged":  # what is missing before the first of a point cannot be seen: from here on
+            counts = {p: [] for p in points}
         else:
-            quick.keep(m)
-    missing = sum(c[-1] - c[0] + 1 - len(c) for c in counts.values())
-    check(missing == told and (told == 0 or longest > 0.5), f"{missing} are missing, {told} of them told, after {longest:.2f} s at most")
+            client.keep(m)
+    for point, c in counts.items():
+        check(c == sorted(set(c)), f"{point}: not in order, or some twice: {[pair for pair in zip(c, c[1:]) if pair[0] >= pair[1]]}")
+    return sum(c[-1] - c[0] + 1 - len(c) for c in counts.values()), told, longest
 
 
 def slow_reader_lags(bench):
-    """Who stops reading costs nothing but a bounded number of messages, and is told what was left out."""
+    """Who stops reading costs nothing but a bounded number of messages, and is told what was left out; of what another one reads none
+    is. Where this process, or one of those that it comes from, stood still, both may miss some, and just those that they are told of."""
     points = {f"p{i:03}": {"signal": "counter"} for i in range(120)}
-    # Not faster: on a busy machine this client too must be able to keep up.
-    sim_bench(bench, ("a",), interval="200ms", points=points, connect=False)
+    # Not faster: on a busy machine this client too must be able to keep up. And in memory: what a disk that stands still makes the driver
+    # hand over again comes again here, too.
+    sim_bench(bench, ("a",), interval="200ms", points=points, connect=False, spool={"durability": "memory"})
     with Client(bench) as slow, Client(bench) as quick:
         slow.call(ROOT, MANAGER, "Subscribe", "as", [])
         quick.call(ROOT, MANAGER, "Subscribe", "as", [])
-        read_for_a_while(quick, points)
+        missing, told, longest = read_for_a_while(quick, points)
+        check(missing == told, f"the quick one misses {missing}, and is told of {told}")
+        stood_still = longest > 0.5
+        check(stood_still or not bench.monitor.messages(type="signal", member="Lagged", destination=quick.name), "the other has them all")
 
         def sent_to_slow():
             return bench.monitor.messages(type="signal", member="Sample", destination=slow.name)
         wait_for("what was sent in the monitor", lambda: len(sent_to_slow()) >= 1000)
         sent = sent_to_slow()
         check(1000 <= len(sent) <= 1300, f"{len(sent)} samples were sent to one who reads none")
-        lagged = slow.wait_signals(1, "Lagged", 20)[0][0]
+        lagged = slow.wait_signals(1, "Lagged")[0][0]
         before = [m.member for m in slow.signals].index("Lagged")
-        check(lagged >= 1000 and before >= 1000, f"after {before} samples {lagged} were left out")
-        slow.wait_signals(before + 100, "Sample")
-        counts = [m.body[3][1] for m in slow.signals if m.member == "Sample" and m.body[1] == "p119"]
-        check(counts == sorted(set(counts)), "in order, none twice")
+        check(stood_still or lagged >= 1000 and before >= 1000, f"after {before} samples {lagged} were left out")
+        missing, told, _ = read_for_a_while(slow, points)
+        check(missing == told, f"the slow one misses {missing}, and is told of {told}")
 
 
 def pages_and_options(bench):
