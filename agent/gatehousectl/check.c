@@ -2,6 +2,7 @@
 /* The doctor: what the agent finds (Check on the bus), and what can be seen of this machine with the caller's rights,
  * in one list. */
 #include "ctl.h"
+#include "table.h"
 
 #include "base/limits.h"
 #include "check/local.h"
@@ -176,20 +177,39 @@ static size_t count(const struct findings *f, enum severity severity)
     return n;
 }
 
+static enum style style_of(enum severity severity)
+{
+    switch (severity) {
+    case SEVERITY_NOTE:
+        return STYLE_DIM;
+    case SEVERITY_WARNING:
+        return STYLE_WARN;
+    case SEVERITY_ERROR:
+        return STYLE_BAD;
+    }
+    return STYLE_PLAIN;
+}
+
+/* The command stays in one line, whatever the width: it is copied. */
+static void print_finding(const struct terminal *t, const struct finding *one)
+{
+    const struct finding_kind *kind = &finding_kinds[one->id];
+    enum style style = style_of(kind->severity);
+
+    printf("%s%s%s: %s%s%s\n    ", style_begin(t, style), severity_name(kind->severity), style_end(t, style),
+           kind->name, one->subject[0] ? ": " : "", one->subject);
+    print_wrapped(t, stdout, 4, one->cause);
+    if (one->mend[0])
+        printf("    mend: %s\n", one->mend);
+}
+
 static void print_findings(struct ctl *c, const struct findings *f)
 {
     size_t errors = count(f, SEVERITY_ERROR), warnings = count(f, SEVERITY_WARNING);
 
     print_pager(c, 3 * f->n + 2);
-    for (size_t i = 0; i < f->n; i++) {
-        const struct finding *one = &f->list[i];
-        const struct finding_kind *kind = &finding_kinds[one->id];
-
-        printf("%s: %s%s%s\n    %s\n", severity_name(kind->severity), kind->name, one->subject[0] ? ": " : "",
-               one->subject, one->cause);
-        if (one->mend[0])
-            printf("    mend: %s\n", one->mend);
-    }
+    for (size_t i = 0; i < f->n; i++)
+        print_finding(&c->out, &f->list[i]);
     if (!c->no_legend)
         printf("%s%zu error%s, %zu warning%s.\n", f->n > 0 ? "\n" : "", errors, errors == 1 ? "" : "s", warnings,
                warnings == 1 ? "" : "s");

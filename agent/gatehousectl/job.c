@@ -4,7 +4,9 @@
 
 #include "base/clock.h"
 #include "base/limits.h"
+#include "natural.h"
 #include "progress.h"
+#include "table.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -256,19 +258,61 @@ static int list_job(struct ctl *c, const char *path)
 
     if (r != 0)
         return r;
-    print_say(c, "%5s  %-14s %-10s %10" PRIu64 " %10" PRIu64 " %10" PRIu64, job_number(path),
-              json_get_string(properties, "Kind"), json_get_string(properties, "State"), count(properties, "Done"),
-              count(properties, "Total"), count(properties, "Failed"));
     job_result(c, path, TAKE_PTR(properties));
     return 0;
 }
 
+static int by_number(const void *a, const void *b)
+{
+    json_object *const *x = a, *const *y = b;
+
+    return natural_compare(json_get_string(*x, "Job"), json_get_string(*y, "Job"));
+}
+
+static int print_jobs(struct ctl *c, json_object *jobs)
+{
+    static const struct table_column columns[] = {
+        {.heading = "JOB", .right = true, .whole = true},
+        {.heading = "KIND"},
+        {.heading = "STATE", .marks = true},
+        {.heading = "DONE", .right = true},
+        {.heading = "TOTAL", .right = true},
+        {.heading = "FAILED", .right = true},
+    };
+    struct table *t = table_new(columns, ELEMENTSOF(columns));
+    size_t n = json_object_array_length(jobs);
+    int r;
+
+    for (size_t i = 0; t && i < n; i++) {
+        json_object *job = json_object_array_get_idx(jobs, i);
+        const char *state = json_get_string(job, "State");
+
+        table_cell(t, STYLE_PLAIN, json_get_string(job, "Job"));
+        table_cell(t, STYLE_PLAIN, json_get_string(job, "Kind"));
+        table_cell(t, style_of_state(state), state);
+        table_printf(t, STYLE_PLAIN, "%" PRIu64, count(job, "Done"));
+        table_printf(t, STYLE_PLAIN, "%" PRIu64, count(job, "Total"));
+        table_printf(t, count(job, "Failed") > 0 ? STYLE_BAD : STYLE_PLAIN, "%" PRIu64, count(job, "Failed"));
+    }
+    if (!t)
+        return EXIT_FAILURE;
+    print_pager(c, n + 3);
+    r = table_print(t, &c->out, !c->no_legend, stdout);
+    table_free(t);
+    if (!c->no_legend)
+        printf("\n%zu job%s.\n", n, n == 1 ? "" : "s");
+    return r < 0 ? EXIT_FAILURE : 0;
+}
+
 int verb_job_list(struct ctl *c, int argc, char **argv)
 {
-    json_object_object_add(ctl_result(c), "jobs", json_object_new_array());
-    if (!c->no_legend)
-        print_say(c, "%5s  %-14s %-10s %10s %10s %10s", "JOB", "KIND", "STATE", "DONE", "TOTAL", "FAILED");
-    return each_job(c, list_job);
+    json_object *jobs = json_object_new_array();
+    int r;
+
+    json_object_object_add(ctl_result(c), "jobs", jobs);
+    r = each_job(c, list_job);
+    json_object_array_sort(jobs, by_number);
+    return r == 0 && print_text_wanted(c) ? print_jobs(c, jobs) : r;
 }
 
 /* The path of the job with this number. */

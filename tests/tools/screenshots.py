@@ -12,7 +12,8 @@ from xml.sax.saxutils import escape
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 SCREENS = ROOT / "tests/fixtures/screens"
 OUTPUT = ROOT / "doc/screens.svg"
-SHOWN = (("status", "gatehousectl"), ("list", "gatehousectl list"), ("show", "gatehousectl show boiler-1"))
+SHOWN = (("status", "gatehousectl"), ("list", "gatehousectl list"), ("show", "gatehousectl show boiler-1"),
+         ("check", "gatehousectl check"))
 PLAUSIBLE = (
     (r"UNIT  AGE  QUALITY", "UNIT   AGE  QUALITY"), (r"(Cel|bar)  AGE", r"\1   0.3s"), (r"(true)  AGE", r"\1        0.3s"),
     (r"VERSION", "0.1.0"), (r"127\.0\.0\.1:PORT", "cloud.example:5684"),
@@ -20,7 +21,7 @@ PLAUSIBLE = (
     (r"FINGERPRINT", "5f1e0c3a9b7d2846"), (r"next rotation: TIME", "next rotation: Sun 2027-02-28 09:12:44 UTC (in 89d 20h)"),
     (r"TIME", "Mon 2026-11-30 09:12:44 UTC (3h 10min ago)"),
     (r"PLACE; mend: COMMANDS", "devices.d/comma.json:1:20:\n                  trailing comma; mend: sudo gatehousectl reload"),
-    (r"DIR/\.\.\.", "comma.json:1:20: trailing comma"), (r"DIR/etc/devices\.d", "/etc/gatehouse/devices.d"),
+    (r"DIR/\.\.\.", "comma.json:1:20: trailing comma"), (r"DIR/etc/devices\.d", "/etc/gatehouse/devices.d"), (r"DIR/image", ""),
 )
 MARKS = {"●": "#3fb950", "▲": "#d29922", "✗": "#f85149", "○": "#8b949e"}
 LINE, COLUMN, EDGE = 18, 8.4, 16
@@ -48,7 +49,7 @@ def draw():
     drawn = [line_of(text, EDGE + LINE * (i + 1) - 5, prompt) for i, (text, prompt) in enumerate(lines) if text]
     return "\n".join([
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">',
-        "<title>gatehousectl, gatehousectl list and gatehousectl show boiler-1 at a terminal</title>",
+        "<title>gatehousectl, and its list, show and check, at a terminal</title>",
         '<rect width="100%" height="100%" rx="8" fill="#0d1117"/>',
         '<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="14" fill="#c9d1d9">', *drawn, "</g>", "</svg>"]) + "\n"
 
