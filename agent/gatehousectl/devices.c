@@ -4,6 +4,7 @@
 #include "base/limits.h"
 #include "natural.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,33 +18,64 @@ uint64_t row_number(json_object *row, const char *key)
     return json_object_get_uint64(json_object_object_get(row, key));
 }
 
+static void add_text(json_object *row, const char *key, json_object *text)
+{
+    json_object_object_add_ex(row, key, text, JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_ADD_CONSTANT_KEY);
+}
+
+/* One tuple of texts as an object with these keys; 0: the list has ended. Ten thousand are read, so nothing is made on
+ * the way, and no key is looked up or copied. */
+static int read_row(sd_bus_message *m, const char *types, const char *const keys[], json_object *rows)
+{
+    json_object *row;
+    int r = sd_bus_message_enter_container(m, SD_BUS_TYPE_STRUCT, types);
+
+    if (r <= 0)
+        return r;
+    row = json_object_new_object();
+    json_object_array_add(rows, row);
+    for (size_t k = 0; r > 0 && keys[k]; k++) {
+        const char *text;
+
+        r = sd_bus_message_read_basic(m, types[k], &text);
+        if (r > 0)
+            add_text(row, keys[k], json_object_new_string(text));
+    }
+    return r > 0 ? sd_bus_message_exit_container(m) : r < 0 ? r : -EBADMSG;
+}
+
+static int read_page(sd_bus_message *m, const char *types, const char *const keys[], json_object *rows)
+{
+    char array[16];
+    int r;
+
+    snprintf(array, sizeof(array), "(%s)", types);
+    r = sd_bus_message_enter_container(m, SD_BUS_TYPE_ARRAY, array);
+    while (r > 0)
+        r = read_row(m, types, keys, rows);
+    return r;
+}
+
 /* Every device, page by page: the tuples of a method that lists them, as objects with these keys, the first of which is
  * the device's id. */
-static int list_pages(struct ctl *c, const char *method, const char *const keys[], json_object *rows)
+static int list_pages(struct ctl *c, const char *method, const char *types, const char *const keys[], json_object *rows)
 {
     _cleanup_free_ char *after = NULL;
-    size_t n;
+    size_t n, before;
 
     do {
         _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-        _cleanup_json_ json_object *page = NULL;
         int r = after ? ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, method, &reply, "a{sv}", 1, "after", "s",
                                  after)
                       : ctl_call(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, method, &reply, "a{sv}", 0);
 
         if (r != 0)
             return r;
-        r = ctl_to_json(reply, &page);
+        before = json_object_array_length(rows);
+        r = read_page(reply, types, keys, rows);
         if (r < 0)
             return ctl_failed(c, "cannot read the list", r, NULL);
-        n = json_object_array_length(page);
-        for (size_t i = 0; i < n; i++) {
-            json_object *tuple = json_object_array_get_idx(page, i), *row = json_object_new_object();
-
-            for (size_t k = 0; keys[k]; k++)
-                json_object_object_add(row, keys[k], json_object_get(json_object_array_get_idx(tuple, k)));
-            json_object_array_add(rows, row);
-        }
+        n = json_object_array_length(rows) - before;
         free(after);
         after = n > 0 ? strdup(row_text(json_object_array_get_idx(rows, json_object_array_length(rows) - 1), keys[0]))
                       : NULL;
@@ -57,15 +89,19 @@ static void add_sensors(json_object *rows, json_object *sensors)
     size_t n = json_object_array_length(sensors), k = 0;
 
     for (size_t i = 0; i < json_object_array_length(rows); i++) {
-        json_object *row = json_object_array_get_idx(rows, i), *sensor;
-        bool found;
+        json_object *row = json_object_array_get_idx(rows, i), *sensor = NULL;
+        const char *device = row_text(row, "device");
+        int order = -1;
 
-        while (k < n && strcmp(row_text(json_object_array_get_idx(sensors, k), "device"), row_text(row, "device")) < 0)
-            k++;
-        sensor = k < n ? json_object_array_get_idx(sensors, k) : NULL;
-        found = sensor && strcmp(row_text(sensor, "device"), row_text(row, "device")) == 0;
-        json_object_object_add(row, "sensor", json_object_new_string(found ? row_text(sensor, "sensor") : "unknown"));
-        json_object_object_add(row, "sensor_reason", json_object_new_string(found ? row_text(sensor, "reason") : ""));
+        for (; k < n && order < 0; k += order < 0) {
+            sensor = json_object_array_get_idx(sensors, k);
+            order = strcmp(row_text(sensor, "device"), device);
+        }
+        add_text(row, "sensor",
+                 order == 0 ? json_object_get(json_object_object_get(sensor, "sensor"))
+                            : json_object_new_string("unknown"));
+        add_text(row, "sensor_reason",
+                 order == 0 ? json_object_get(json_object_object_get(sensor, "reason")) : json_object_new_string(""));
     }
 }
 
@@ -81,10 +117,10 @@ int devices_list(struct ctl *c, json_object **ret)
     static const char *const device_keys[] = {"device", "path", "driver", "uplink", "state", NULL};
     static const char *const sensor_keys[] = {"device", "sensor", "reason", NULL};
     _cleanup_json_ json_object *rows = json_object_new_array(), *sensors = json_object_new_array();
-    int r = list_pages(c, "ListDevices", device_keys, rows);
+    int r = list_pages(c, "ListDevices", "sosss", device_keys, rows);
 
     if (r == 0)
-        r = list_pages(c, "ListSensors", sensor_keys, sensors);
+        r = list_pages(c, "ListSensors", "sss", sensor_keys, sensors);
     if (r != 0)
         return r;
     add_sensors(rows, sensors);
