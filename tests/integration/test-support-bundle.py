@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """gatehousectl support-bundle: what it has, and keys planted wherever people put them, which it has not."""
 import base64
+import json
 import os
+import re
 import stat
 
 import harness
@@ -21,6 +23,10 @@ def bundle(bench, *more):
         return path, f.read()
 
 
+def text_of(key):
+    return base64.b64encode(key).decode()
+
+
 def planted_keys_are_not_in_it(bench):
     """In the vault, the configuration, the environment, the journal."""
     _, _, _, keys = sim_bench(bench)
@@ -28,10 +34,14 @@ def planted_keys_are_not_in_it(bench):
     text = base64.urlsafe_b64encode(os.urandom(18)).decode()
     lines = [line for key in planted for line in (f'psk {key.hex()}', f'key {base64.b64encode(key).decode()}', f'"{key.hex(":")}"',
                                                   f"bytes {key.hex(' ')}", f"psk={key.hex().upper()}", f"/etc/{key.hex()}")] + [text]
+    escaped = json.dumps(text_of(planted[3])).replace("/", "\\/").replace("+", "\\u002B").replace("=", "\\u003d").replace('"', "\\u0022")
+    lines += [f"\\u0022psk\\u0022:\\u0022{text_of(planted[1])}\\u0022", escaped,
+              ", ".join(f"0x{b:02X}" for b in planted[2])]
+    wrapped = [text_of(planted[3])[i:i + 16] for i in range(0, len(text_of(planted[3])), 16)]
     bin_dir = bench.path("bin")
     os.mkdir(bin_dir)
     with open(os.path.join(bin_dir, "journalctl"), "w", encoding="utf-8") as f:
-        f.write("#!/bin/sh\ncat <<'END'\nsaid by a program: " + "\n".join(lines) + "\nEND\nenv\n")
+        f.write("#!/bin/sh\ncat <<'END'\nsaid by a program: " + "\n".join(lines + wrapped) + "\nEND\nenv\n")
     os.chmod(f.name, 0o755)
     with open(os.path.join(bench.config, "devices.d", "boiler-1.json"), "a", encoding="utf-8") as f:
         f.write("".join(f"// {line}\n" for line in lines))
@@ -42,7 +52,9 @@ def planted_keys_are_not_in_it(bench):
     for key in [*planted, *keys.values()]:
         for form in forms(key):
             check(form not in made, f"a key of {len(key)} bytes is in the bundle as {form[:12]!r}...")
-    for word in (text, "hunter2", "tiny"):
+    # A shorter piece may be in some other word by chance.
+    pieces = [piece for piece in [*wrapped, *re.split(r"\\+(?:/|u00..)", escaped)] if len(piece) >= 8]
+    for word in (text, "hunter2", "tiny", *pieces, f"0x{planted[2][0]:02X}, 0x{planted[2][1]:02X}, 0x{planted[2][2]:02X}"):
         check(word.encode() not in made, f"{word} is in the bundle")
     for wanted in (b"said by a program", b"boiler-1", b"==== status", b"online", b"gatehouse_up 1", b'"uplink": "cloud"', b"(redacted)"):
         check(wanted in made, f"{wanted} is not in the bundle")

@@ -90,12 +90,66 @@ static void test_a_value_is_taken_to_its_end(void **state)
     becomes("\"Authorization\": \"Bearer a b\", \"unit\": 1", "\"Authorization\": \"(redacted)\", \"unit\": 1");
 }
 
+/* A key of 64 bytes as base64 that has each kind of character. */
+#define BASE64 "Zm9vYmFy+2Jh/3F1eHgvMTIzNDU2Nzg5MGFiY2RlZmdoaWprbG1ub3BxcnN0dXZ3eHl6QUJDREVGRw=="
+
+/* As programs write JSON that others have to read: gson, PHP, Python. */
+static void test_json_escapes(void **state)
+{
+    becomes("{\\u0022psk\\u0022:\\u0022short one\\u0022,\\u0022unit\\u0022:1}",
+            "{\\u0022psk\\u0022:\\u0022(redacted)\\u0022,\\u0022unit\\u0022:1}");
+    becomes("{\\\\u0022psk\\\\u0022: \\\\u0022a b\\\\u0022, 1}",
+            "{\\\\u0022psk\\\\u0022: \\\\u0022(redacted)\\\\u0022, 1}");
+    becomes("\"say\": \"{\\u0022psk\\u0022: \\u0022a, b\"", "\"say\": \"{\\u0022psk\\u0022: \\u0022(redacted)\"");
+    becomes("psk\\u003dtiny next", "psk\\u003d(redacted) next");
+    becomes("coaps:\\/\\/joe:pw@host", "coaps://(redacted)@host");
+    becomes("x Zm9vYm\\/y+2Jh\\/3F1\\/Hg/MTIz\\u003d\\u003d y", "x (redacted) y");
+    becomes("x Zm9vYm\\u002Fy\\u002b2Jh\\u002f3F1AAHgxMTIz y", "x (redacted) y");
+    becomes(
+        "\\u0030\\u0031\\u0032\\u0033\\u0034\\u0035\\u0036\\u0037\\u0038\\u0039\\u0061\\u0062\\u0063\\u0064\\u0065\\u0066"
+        "\\u0030 y",
+        "(redacted) y");
+}
+
+static void test_hex_with_capitals(void **state)
+{
+    becomes("x 0123456789ABCDEF0123456789ABCDEF y", "x (redacted) y");
+    becomes("x 0xAA, 0XBB, 0xCC, 0xDD, 0xEE, 0xFF, 0x00, 0x11 y", "x (redacted) y");
+    becomes("x \\xAA\\xBB\\xCC\\xDD\\xEE\\xFF\\x00\\x11 y", "x (redacted) y");
+    becomes("AA:BB:CC:DD:EE:FF:00:11:\n    22:33:44 y", "(redacted) y");
+    becomes("x 0123456789ABCDEF0123456789ABCDEF\n01234567\ny", "x (redacted)\ny");
+}
+
+/* Wrapped at any width, as a text, in JSON, and in JSON within JSON. */
+static void test_base64_with_line_breaks(void **state)
+{
+    static const char *const breaks[] = {"\n", "\r\n", "\n    ", "\\n", "\\r\\n", "\\\\n", "\\u000a"};
+    static const char base64[] = BASE64;
+
+    for (size_t width = 8; width <= 76; width += 4)
+        for (size_t b = 0; b < ELEMENTSOF(breaks); b++) {
+            _cleanup_free_ char *found = NULL;
+            char text[512] = "\"x\": \"";
+
+            for (size_t i = 0; i < strlen(base64); i += width)
+                snprintf(text + strlen(text), sizeof(text) - strlen(text), "%s%.*s", i > 0 ? breaks[b] : "", (int)width,
+                         base64 + i);
+            snprintf(text + strlen(text), sizeof(text) - strlen(text), "\", 1");
+            found = redacted(text);
+            if (strcmp(found, "\"x\": \"(redacted)\", 1") != 0)
+                fail_msg("width %zu, break %zu: %s", width, b, found);
+        }
+}
+
 static void test_what_stays(void **state)
 {
     static const char *const lines[] = {"boiler-1: its main key is set, identity first-a (by uid 0)",
                                         "fingerprint 0123456789abcdef, address A4:C1:38:00:11:22",
                                         "gatehoused: /etc/gatehouse/devices.d/boiler-1.json:2:11: there is no uplink",
-                                        "Mon 2026-11-30 13:00:00 UTC 10.0.0.1:5684"};
+                                        "Mon 2026-11-30 13:00:00 UTC 10.0.0.1:5684",
+                                        "A4:C1:38:00:11:22\nA4:C1:38:00:11:23\n",
+                                        "boiler-1\nmeter-10\nonline\n",
+                                        "say \\\"online\\\"\\n"};
 
     for (size_t i = 0; i < ELEMENTSOF(lines); i++)
         becomes(lines[i], lines[i]);
@@ -104,8 +158,12 @@ static void test_what_stays(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys), cmocka_unit_test(test_what_is_known_by_its_name),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keys),
+                                       cmocka_unit_test(test_what_is_known_by_its_name),
                                        cmocka_unit_test(test_a_value_is_taken_to_its_end),
+                                       cmocka_unit_test(test_json_escapes),
+                                       cmocka_unit_test(test_hex_with_capitals),
+                                       cmocka_unit_test(test_base64_with_line_breaks),
                                        cmocka_unit_test(test_what_stays)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
