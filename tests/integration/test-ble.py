@@ -11,71 +11,15 @@ import termios
 
 import harness
 from agent_bench import refused
-from bluez_peer import ADAPTER, DEVICE, Bluez
+from ble_room import BUTTON, TAG, THERMOMETER, Room, counter
+from bluez_peer import ADAPTER, DEVICE
 from harness import check, wait_for
 
-THERMOMETER, BUTTON, TAG = "54:48:E6:8F:80:A5", "B4:35:22:F5:3D:A4", "CB:B8:33:4C:88:4F"
 BIND_KEY = bytes.fromhex("231d39c1d7cc1ab1aee224cd096db932")
 # of one sensor, with its counter: 25.06 Cel and 50.55 %
 SEALED = bytes.fromhex("41a47266c95f730011223378237214")
 AFTER_WRAP = [bytes.fromhex("41ba0db07aeef6ffffffff21fd4600"), bytes.fromhex("41de40b50e676600000000d7cb95de")]
 RUUVI = bytes.fromhex("0512fc5394c37c0004fffc040cac364200cdcbb8334c884f")
-
-
-def plain(temperature, packet):
-    """BTHome v2: packet number, temperature."""
-    return bytes([0x40, 0x00, packet & 255, 0x02]) + int(temperature * 100).to_bytes(2, "little", signed=True)
-
-
-class Room:
-    """A bench with sensors, their cloud and a bluetoothd."""
-
-    def __init__(self, bench, sensors, adapters=(("hci0", "DC:A6:32:00:00:01"),)):
-        self.bench = bench
-        bench.env["GATEHOUSE_BLE_DECODERS"] = os.path.join(harness.ROOT, "etc", "ble")
-        keys = {s: bench.new_key() for s in sensors}
-        self.cloud = bench.devcloud([(f"first-{s}", key, s) for s, key in keys.items()])
-        bench.write_config(self.cloud.url)
-        for s, section in sensors.items():
-            points = section.pop("points", {})
-            bench.write_device(s, "ble", points=points, **{"interval": "0", **section})
-        bench.bus()
-        self.bluez = Bluez(bench)
-        for name, address in adapters:
-            self.bluez.add_adapter(name, address)
-        self.agent = bench.agent()
-        self.driver = bench.driver("ble")
-        for s, key in keys.items():
-            bench.key_set(s, f"first-{s}", key)
-
-    def values(self, sensor, point="temperature"):
-        return [s["value"] for s in self.cloud.samples(sensor, point)]
-
-    def hears(self, sensor, value, say, point="temperature"):
-        """Says it until it arrives: somebody who advertises does so again and again."""
-        def there():
-            say()
-            return value in self.values(sensor, point)
-        wait_for(f"{point} {value} of {sensor}", there)
-
-    def until(self, what, say, found):
-        """The same for what does not arrive as a value of one sensor: who is said something before the driver has opened him, or has his
-        key, has heard nothing."""
-        wait_for(what, lambda: (say(), found())[1])
-
-    def says(self, temperature, packet, address=THERMOMETER, adapter="hci0"):
-        self.bluez.advertise(address, service={"fcd2": plain(temperature, packet)}, adapter=adapter)
-
-    def fails(self, sensor, word, say=lambda: None):
-        self.bench.wait_property(sensor, "SensorReason", lambda reason: (say(), word in reason)[1])
-
-
-def counter():
-    """Packet numbers, each once."""
-    n = random.randrange(256)
-    while True:
-        n += 1
-        yield n
 
 
 def heard(bench):
