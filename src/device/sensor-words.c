@@ -23,9 +23,9 @@ static const char *of_driver(const struct device *d, char *buffer, size_t size)
 const char *device_sensor_reason(const struct device *d, char *buffer, size_t size)
 {
     switch (d->sensor.shown) {
-    case SENSOR_OK:
     case SENSOR_UNKNOWN:
         return "";
+    case SENSOR_OK: /* a remark */
     case SENSOR_DEGRADED:
     case SENSOR_FAILED:
         return d->sensor.reason ?: "";
