@@ -16,6 +16,12 @@ static const enum adapter_state table[ADAPTER_STATES][ADAPTER_EVENTS] = {
                           ADAPTER_SCANNING},
     [ADAPTER_STOPPING] = {NO, ADAPTER_ABSENT, NO, ADAPTER_OFF, ADAPTER_BLOCKED, NO, ADAPTER_READY, ADAPTER_READY, NO,
                           NO},
+    [ADAPTER_REGISTERING] = {NO, ADAPTER_ABSENT, NO, ADAPTER_OFF, ADAPTER_BLOCKED, ADAPTER_LISTENING, ADAPTER_READY, NO,
+                             NO, NO},
+    [ADAPTER_LISTENING] = {NO, ADAPTER_ABSENT, NO, ADAPTER_OFF, ADAPTER_BLOCKED, NO, ADAPTER_READY, NO, NO,
+                           ADAPTER_LISTENING},
+    [ADAPTER_UNREGISTERING] = {NO, ADAPTER_ABSENT, NO, ADAPTER_OFF, ADAPTER_BLOCKED, NO, ADAPTER_READY, ADAPTER_READY,
+                               NO, NO},
     [ADAPTER_CONNECTING] = {NO, ADAPTER_ABSENT, NO, ADAPTER_OFF, ADAPTER_BLOCKED, NO, NO, NO, ADAPTER_READY, NO},
 };
 
@@ -25,6 +31,8 @@ static enum adapter_state go_on(enum adapter_state state, struct adapter_wants w
     case ADAPTER_ABSENT:
     case ADAPTER_STARTING:
     case ADAPTER_STOPPING:
+    case ADAPTER_REGISTERING:
+    case ADAPTER_UNREGISTERING:
     case ADAPTER_CONNECTING:
     case ADAPTER_STATES:
         return state;
@@ -39,14 +47,20 @@ static enum adapter_state go_on(enum adapter_state state, struct adapter_wants w
             return ADAPTER_CONNECTING;
         }
         if (wants.scan) {
-            *ret = ADAPTER_DO_START;
-            return ADAPTER_STARTING;
+            *ret = wants.passive ? ADAPTER_DO_REGISTER : ADAPTER_DO_START;
+            return wants.passive ? ADAPTER_REGISTERING : ADAPTER_STARTING;
         }
         return state;
     case ADAPTER_SCANNING:
-        if (wants.connect || !wants.scan) {
+        if (wants.connect || !wants.scan || wants.passive) {
             *ret = ADAPTER_DO_STOP;
             return ADAPTER_STOPPING;
+        }
+        return state;
+    case ADAPTER_LISTENING:
+        if (wants.connect || !wants.scan || !wants.passive) {
+            *ret = ADAPTER_DO_UNREGISTER;
+            return ADAPTER_UNREGISTERING;
         }
         return state;
     }
@@ -64,8 +78,9 @@ enum adapter_state adapter_next(enum adapter_state state, enum adapter_event eve
 
 const char *adapter_state_name(enum adapter_state state)
 {
-    static const char *const names[ADAPTER_STATES] = {"absent",   "blocked",  "off",      "ready",
-                                                      "starting", "scanning", "stopping", "connecting"};
+    static const char *const names[ADAPTER_STATES] = {"absent",    "blocked",       "off",       "ready",
+                                                      "starting",  "scanning",      "stopping",  "registering",
+                                                      "listening", "unregistering", "connecting"};
 
     return names[state];
 }

@@ -9,7 +9,9 @@
  *   READY       powered; neither scans nor connects
  *   STARTING    a discovery is being begun
  *   SCANNING
- *   STOPPING    a discovery is being ended, to connect or because nobody wants it
+ *   STOPPING    a discovery is being ended, to connect, to listen passively or because nobody wants it
+ *   REGISTERING, LISTENING, UNREGISTERING
+ *               the same three of a passive scan, which is an advertisement monitor at BlueZ
  *   CONNECTING  a connection is being made: nothing is scanned meanwhile, since an adapter that does both aborts one */
 
 #include <stdbool.h>
@@ -22,6 +24,9 @@ enum adapter_state {
     ADAPTER_STARTING,
     ADAPTER_SCANNING,
     ADAPTER_STOPPING,
+    ADAPTER_REGISTERING,
+    ADAPTER_LISTENING,
+    ADAPTER_UNREGISTERING,
     ADAPTER_CONNECTING,
     ADAPTER_STATES,
 };
@@ -32,7 +37,7 @@ enum adapter_event {
     ADAPTER_EV_POWERED,
     ADAPTER_EV_UNPOWERED,
     ADAPTER_EV_BLOCKED,
-    ADAPTER_EV_STARTED,   /* the discovery runs */
+    ADAPTER_EV_STARTED,   /* the discovery runs, the monitor is active */
     ADAPTER_EV_FAILED,    /* it could not begin, or ended by itself; also: a call that was to end it failed */
     ADAPTER_EV_STOPPED,   /* it ended because we said so */
     ADAPTER_EV_CONNECTED, /* the connection is made, or is not going to be */
@@ -45,12 +50,15 @@ enum adapter_action {
     ADAPTER_DO_POWER, /* ask it to go on */
     ADAPTER_DO_START, /* a discovery */
     ADAPTER_DO_STOP,
+    ADAPTER_DO_REGISTER, /* a monitor */
+    ADAPTER_DO_UNREGISTER,
     ADAPTER_DO_CONNECT, /* to the next that wants to be */
 };
 
 /* What is wanted of it at this moment. */
 struct adapter_wants {
     bool scan, connect, power;
+    bool passive; /* how it is to scan */
 };
 
 /* The state after the event, and what is to be done. */

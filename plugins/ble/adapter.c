@@ -34,8 +34,11 @@ struct adapter *adapter_get(struct hub *h, const char *path)
     } else if (!(a = unused)) {
         return NULL;
     }
+    monitor_hide(a);
     a->hub = h;
     a->backoff = SCAN_RETRY_MIN;
+    a->monitors = false;
+    a->passive_at = 0;
     (void)snprintf(a->path, sizeof a->path, "%s", path);
     return a;
 }
@@ -55,12 +58,27 @@ static bool wants_scan(const struct adapter *a)
     return false;
 }
 
+/* One that asks for active scans decides for all: who asks for passive ones is heard so, too. */
+static const struct sensor *asks_active(const struct adapter *a)
+{
+    for (const struct sensor *s = a->hub->sensors; s; s = s->next)
+        if (!s->closing && !s->config->passive && adapter_serves(a, s))
+            return s;
+    return NULL;
+}
+
+static bool can_listen(const struct adapter *a, uint64_t now)
+{
+    return a->monitors && a->hub->repeats && now >= a->passive_at;
+}
+
 static struct adapter_wants wants(struct adapter *a)
 {
     uint64_t now = hub_now();
 
     return (struct adapter_wants){
         .scan = now >= a->scan_at && wants_scan(a),
+        .passive = a->hub->scans == 0 && can_listen(a, now) && !asks_active(a),
         .connect = a->connections < CONNECTIONS_MAX && link_next_waiting(a, now) != NULL,
         .power = now >= a->power_at && a->hub->sensors != NULL,
     };
@@ -116,6 +134,7 @@ static int on_started(sd_bus_message *m, void *userdata, sd_bus_error *error)
     a->backoff = SCAN_RETRY_MIN;
     a->problem[0] = 0;
     a->heard = hub_now();
+    a->piles = false;
     adapter_event(a, ADAPTER_EV_STARTED);
     return 0;
 }
@@ -180,6 +199,113 @@ static void stop(struct adapter *a)
         adapter_event(a, ADAPTER_EV_FAILED);
 }
 
+/* ── Listening ── */
+
+static int ignore(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    (void)m;
+    (void)userdata;
+    (void)error;
+    return 0;
+}
+
+/* Without a monitor there are still active scans. */
+static void refused(struct adapter *a, const char *why)
+{
+    (void)snprintf(a->refused, sizeof a->refused, "%s", why);
+    a->passive_at = hub_now() + PASSIVE_RETRY;
+    a->offered = false;
+    if (a->registered && monitor_unregister(a, ignore) >= 0)
+        a->registered = false;
+    adapter_event(a, ADAPTER_EV_FAILED);
+}
+
+static int on_registered(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct adapter *a = userdata;
+    char text[REASON_MAX / 2];
+
+    (void)error;
+    a->call = sd_bus_slot_unref(a->call);
+    if (sd_bus_message_is_method_error(m, NULL))
+        refused(a, bluez_error(m, text, sizeof text));
+    return 0;
+}
+
+static void offer(struct adapter *a)
+{
+    a->active_by = hub_now() + CALL_TIMEOUT;
+    a->piles = a->registered = a->offered = true;
+    if (monitor_register(a, on_registered) < 0)
+        refused(a, "bluetoothd cannot be asked");
+}
+
+static int on_withdrawn(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    (void)m;
+    (void)error;
+    offer(userdata);
+    return 0;
+}
+
+/* BlueZ keeps a monitor over much that ends it, and refuses a second under the same path. */
+static void listen_passively(struct adapter *a)
+{
+    a->offered = false;
+    if (!a->registered)
+        offer(a);
+    else if (monitor_unregister(a, on_withdrawn) < 0)
+        refused(a, "bluetoothd cannot be asked");
+}
+
+static int on_unregistered(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct adapter *a = userdata;
+
+    (void)m;
+    (void)error;
+    a->call = sd_bus_slot_unref(a->call);
+    a->registered = false;
+    adapter_event(a, ADAPTER_EV_STOPPED);
+    return 0;
+}
+
+static void stop_listening(struct adapter *a)
+{
+    a->offered = false;
+    if (monitor_unregister(a, on_unregistered) < 0)
+        adapter_event(a, ADAPTER_EV_FAILED);
+}
+
+void adapter_monitor_active(struct adapter *a)
+{
+    if (a->state != ADAPTER_REGISTERING || !a->offered)
+        return;
+    a->backoff = SCAN_RETRY_MIN;
+    a->problem[0] = 0;
+    a->heard = hub_now();
+    adapter_event(a, ADAPTER_EV_STARTED);
+}
+
+/* What we withdrew ourselves is released, too: BlueZ says so before it answers. */
+void adapter_monitor_released(struct adapter *a)
+{
+    if (!a->offered)
+        return;
+    if (a->state == ADAPTER_REGISTERING) {
+        refused(a, "the monitor was released");
+    } else if (a->state == ADAPTER_LISTENING) {
+        a->scan_at = hub_now() + SCAN_RETRY_MIN;
+        adapter_event(a, ADAPTER_EV_FAILED);
+    }
+}
+
+void adapter_monitors(struct adapter *a, bool has)
+{
+    a->monitors = has;
+    adapter_event(a, ADAPTER_EV_LOOK);
+}
+
 /* ── The machine ── */
 
 static void give_turn(struct adapter *a)
@@ -197,6 +323,10 @@ static void say(const struct adapter *a, enum adapter_state before)
     char text[REASON_MAX];
     bool was = before > ADAPTER_OFF, is = a->state > ADAPTER_OFF;
 
+    if (a->state == ADAPTER_LISTENING && before != ADAPTER_LISTENING) {
+        (void)snprintf(text, sizeof text, "adapter %s (%s) listens passively", short_name(a), a->address);
+        a->hub->host->log(NULL, LOG_DEBUG, text);
+    }
     if (was == is && (is || a->state == before))
         return;
     (void)snprintf(text, sizeof text, "adapter %s (%s) is %s", short_name(a), a->address,
@@ -225,6 +355,12 @@ void adapter_event(struct adapter *a, enum adapter_event event)
         break;
     case ADAPTER_DO_STOP:
         stop(a);
+        break;
+    case ADAPTER_DO_REGISTER:
+        listen_passively(a);
+        break;
+    case ADAPTER_DO_UNREGISTER:
+        stop_listening(a);
         break;
     case ADAPTER_DO_CONNECT:
         give_turn(a);
@@ -268,7 +404,7 @@ void adapter_properties(struct adapter *a, const struct properties *p, bool firs
 
 void adapter_gone(struct adapter *a)
 {
-    a->present = a->filtered = false;
+    a->present = a->filtered = a->monitors = a->registered = a->offered = false;
     a->connections = 0;
     adapter_event(a, ADAPTER_EV_GONE);
     lose_links(a);
@@ -276,7 +412,11 @@ void adapter_gone(struct adapter *a)
 
 void adapter_tick(struct adapter *a, uint64_t now)
 {
-    if (a->state == ADAPTER_SCANNING && now > a->heard + SCAN_SILENCE) {
+    if (a->state == ADAPTER_REGISTERING && a->offered && now > a->active_by) {
+        refused(a, "the monitor was not activated");
+        return;
+    }
+    if ((a->state == ADAPTER_SCANNING || a->state == ADAPTER_LISTENING) && now > a->heard + SCAN_SILENCE) {
         a->heard = now;
         adapter_event(a, ADAPTER_EV_FAILED);
         return;
@@ -311,6 +451,46 @@ const char *adapter_trouble(const struct hub *h, const struct sensor *s)
     return text;
 }
 
+/* Of all its adapters one that listens is enough. */
+bool adapter_why_active(const struct hub *h, const struct sensor *s, char *text, size_t size)
+{
+    const struct adapter *a = NULL;
+    const struct sensor *other;
+
+    if (!s->config->passive)
+        return false;
+    for (const struct adapter *i = h->adapters; i; i = i->next) {
+        if (!adapter_serves(i, s) || i->state <= ADAPTER_OFF)
+            continue;
+        if (i->state == ADAPTER_LISTENING)
+            return false;
+        if (can_listen(i, hub_now()) && !asks_active(i))
+            return false;
+        a = i;
+    }
+    if (!a)
+        return false;
+    other = asks_active(a);
+    if (!a->monitors)
+        (void)snprintf(text, size,
+                       "scanned actively: bluetoothd has no advertisement monitors for %s: it needs "
+                       "--experimental (plugins/ble/README.md)",
+                       short_name(a));
+    else if (!h->repeats)
+        (void)snprintf(text, size,
+                       "scanned actively: Linux %s drops repeated advertisements of passive scans; "
+                       "6.1.105, 6.6.46, 6.10.5 and 6.11 do not",
+                       h->kernel);
+    else if (other)
+        (void)snprintf(text, size, "scanned actively, as %s on the same adapter is to be", other->id);
+    else
+        (void)snprintf(text, size,
+                       "scanned actively: bluetoothd refused to listen passively on %s (%s); tried again every "
+                       "10 minutes",
+                       short_name(a), a->refused);
+    return true;
+}
+
 void adapters_done(struct hub *h)
 {
     struct adapter *a;
@@ -318,6 +498,7 @@ void adapters_done(struct hub *h)
     while ((a = h->adapters)) {
         h->adapters = a->next;
         sd_bus_slot_unref(a->call);
+        monitor_hide(a);
         free(a);
     }
 }

@@ -26,7 +26,8 @@
 #define POWER_RETRY (10 * SEC)   /* an adapter that is off is asked to go on again */
 #define SCAN_RETRY_MIN (1 * SEC) /* after a discovery that could not begin */
 #define SCAN_RETRY_MAX (60 * SEC)
-#define SCAN_SILENCE (90 * SEC) /* nothing at all was heard: the discovery is begun anew */
+#define SCAN_SILENCE (90 * SEC)     /* nothing at all was heard: the discovery is begun anew */
+#define PASSIVE_RETRY (10 * MINUTE) /* after a monitor was refused: scanned actively meanwhile */
 #define CALL_TIMEOUT (20 * SEC)
 #define CONNECT_TIMEOUT (30 * SEC)
 #define RESOLVE_TIMEOUT (15 * SEC)

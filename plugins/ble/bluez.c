@@ -71,6 +71,12 @@ static void on_interface(struct hub *h, const char *path, const char *interface,
             adapter_properties(a, p, first);
         return;
     }
+    if (strcmp(interface, BLUEZ_MONITORS) == 0) {
+        a = adapter_get(h, path);
+        if (a && (first || p->has_monitor_types))
+            adapter_monitors(a, p->or_patterns);
+        return;
+    }
     if (!path_address(path, address, &n))
         return;
     a = adapter_of(h, path, n);
@@ -97,12 +103,13 @@ static void on_interface(struct hub *h, const char *path, const char *interface,
     }
 }
 
-/* An a{sa{sv}}. */
+/* An a{sa{sv}}. An adapter comes behind what else its object has: what it can do is known before it is begun with. */
 static int read_interfaces(struct hub *h, sd_bus_message *m, const char *path, bool news)
 {
     int r = sd_bus_message_enter_container(m, 'a', "{sa{sv}}");
-    struct properties p;
+    struct properties p, adapter;
     const char *interface;
+    bool is_adapter = false;
 
     while (r >= 0 && (r = sd_bus_message_enter_container(m, 'e', "sa{sv}")) > 0) {
         r = sd_bus_message_read(m, "s", &interface);
@@ -110,9 +117,16 @@ static int read_interfaces(struct hub *h, sd_bus_message *m, const char *path, b
             r = properties_read(m, &p);
         if (r < 0)
             break;
-        on_interface(h, path, interface, &p, true, news);
+        if (strcmp(interface, BLUEZ_ADAPTER) == 0) {
+            is_adapter = true;
+            adapter = p;
+        } else {
+            on_interface(h, path, interface, &p, true, news);
+        }
         r = sd_bus_message_exit_container(m);
     }
+    if (is_adapter)
+        on_interface(h, path, BLUEZ_ADAPTER, &adapter, true, news);
     return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
@@ -138,9 +152,10 @@ static void interface_gone(struct hub *h, const char *path, const char *interfac
     for (struct sensor *s = hub_sensor(h, address); s; s = s->next) {
         if (s->closing || strcasecmp(s->config->address, address) != 0)
             continue;
-        if (strcmp(interface, BLUEZ_DEVICE) == 0)
+        if (strcmp(interface, BLUEZ_DEVICE) == 0) {
+            fresh_forget(&s->fresh);
             link_gone(s, adapter_of(h, path, n));
-        else if (strcmp(interface, BLUEZ_CHARACTERISTIC) == 0 || strcmp(interface, BLUEZ_SERVICE) == 0)
+        } else if (strcmp(interface, BLUEZ_CHARACTERISTIC) == 0 || strcmp(interface, BLUEZ_SERVICE) == 0)
             gatt_object_gone(s, path);
     }
 }
@@ -155,9 +170,11 @@ static int on_removed(sd_bus_message *m, void *userdata, sd_bus_error *error)
     if (sd_bus_message_read(m, "o", &path) < 0 || sd_bus_message_enter_container(m, 'a', "s") < 0)
         return 0;
     while (sd_bus_message_read(m, "s", &interface) > 0) {
-        a = strcmp(interface, BLUEZ_ADAPTER) == 0 ? adapter_of(h, path, strlen(path)) : NULL;
-        if (a)
+        a = adapter_of(h, path, strlen(path));
+        if (a && strcmp(interface, BLUEZ_ADAPTER) == 0)
             adapter_gone(a);
+        else if (a && strcmp(interface, BLUEZ_MONITORS) == 0)
+            adapter_monitors(a, false);
         else
             interface_gone(h, path, interface);
     }
@@ -257,6 +274,8 @@ static int on_owner(sd_bus_message *m, void *userdata, sd_bus_error *error)
 void bluez_close(struct hub *h)
 {
     forget_all(h, "no connection to D-Bus");
+    for (struct adapter *a = h->adapters; a; a = a->next)
+        monitor_hide(a);
     h->agent_slot = sd_bus_slot_unref(h->agent_slot);
     if (h->bus)
         sd_bus_detach_event(h->bus);

@@ -111,6 +111,22 @@ static void read_format(struct reading *r, json_object *o, const struct decoder_
     c->format = strdup(text);
 }
 
+/* What stands in scan responses is never heard passively. */
+static void read_scan(struct reading *r, json_object *o, const struct decoder_set *set, struct ble_config *c)
+{
+    const struct decoder *d = c->format ? decoder_set_find(set, c->format) : NULL;
+    const char *text;
+
+    if (!reading_text(r, o, "scan", &text))
+        return;
+    c->passive = strcmp(text, "passive") == 0;
+    if (!c->passive && strcmp(text, "active") != 0)
+        reading_complain(r, "scan", "expected \"active\" or \"passive\"");
+    else if (c->passive && d && decoder_wants_active_scan(d))
+        reading_complain(r, "scan", "the format %s needs \"active\": its values are not in what a passive scan hears",
+                         c->format);
+}
+
 static void read_pairing(struct reading *r, json_object *o, struct ble_config *c)
 {
     const char *text, *passkey = NULL;
@@ -139,7 +155,8 @@ static void read_pairing(struct reading *r, json_object *o, struct ble_config *c
 
 static bool section_read(struct reading *r, const char *text, const struct decoder_set *set, struct ble_config *c)
 {
-    static const char *const known[] = {"address", "format", "interval", "timeout", "adapter", "pairing", "passkey"};
+    static const char *const known[] = {"address", "format", "interval", "timeout",
+                                        "adapter", "scan",   "pairing",  "passkey"};
     json_object *o = json_tokener_parse(text);
 
     if (!json_object_is_type(o, json_type_object)) {
@@ -152,6 +169,7 @@ static bool section_read(struct reading *r, const char *text, const struct decod
     read_duration(r, o, "interval", MSEC, &c->interval);
     read_duration(r, o, "timeout", SEC, &c->timeout);
     read_adapter(r, o, c);
+    read_scan(r, o, set, c);
     read_pairing(r, o, c);
     json_object_put(o);
     return !r->failed;

@@ -38,6 +38,7 @@ struct ble_config {
     char *format;
     char adapter[ADDRESS_TEXT]; /* "": any */
     uint64_t interval, timeout; /* timeout 0: never */
+    bool passive;               /* it is to be listened for passively */
     enum ble_pairing pairing;
     uint32_t passkey;
     struct ble_point *points;

@@ -8,12 +8,15 @@
  *   plugin.c   the callbacks          hub.c      the thread, the table of sensors
  *   bluez.c    the bus: objects and their changes, calls     props.c   reading properties
  *   adapter.c  carries adapter-state.h out     link.c    carries link-state.h out
+ *   monitor.c  passive scanning
  *   gatt.c     reads, writes, notifications    agent.c   pairing
  *   sensor.c   advertisements become samples, and what the user is told   scan.c   everybody who is heard */
 
 #include "adapter-state.h"
 #include "config.h"
 #include "decoder.h"
+#include "fresh.h"
+#include "kernel.h"
 #include "link-state.h"
 
 #include <gatehouse/plugin.h>
@@ -24,6 +27,7 @@
 
 #define BLUEZ "org.bluez"
 #define BLUEZ_ADAPTER "org.bluez.Adapter1"
+#define BLUEZ_MONITORS "org.bluez.AdvertisementMonitorManager1"
 #define BLUEZ_DEVICE "org.bluez.Device1"
 #define BLUEZ_SERVICE "org.bluez.GattService1"
 #define BLUEZ_CHARACTERISTIC "org.bluez.GattCharacteristic1"
@@ -43,8 +47,14 @@ struct adapter {
     enum adapter_state state;
     uint64_t power_at, scan_at; /* not before */
     uint64_t backoff;
-    uint64_t heard;           /* anything at all */
-    bool filtered;            /* our filter is set */
+    uint64_t heard;                 /* anything at all */
+    bool filtered;                  /* our filter is set */
+    bool monitors;                  /* it has those of BlueZ, with patterns */
+    bool registered, offered;       /* BlueZ may know our monitor; it was told of it anew */
+    bool piles;                     /* BlueZ keeps old data of a sensor beside the new */
+    uint64_t passive_at, active_by; /* no monitor before; the monitor is to be active by then */
+    char refused[REASON_MAX];       /* why there is none until `passive_at` */
+    sd_bus_slot *monitor_root, *monitor;
     char problem[REASON_MAX]; /* why it does not do what it is to */
     sd_bus_slot *call;
     unsigned connections;
@@ -96,6 +106,7 @@ struct sensor {
     struct bind_key key;
     bool has_key;
     struct counter_state counter;
+    struct fresh fresh;
     char kept[2 * COUNTER_SAVED_MAX + 1];
     uint64_t kept_at;
     bool keep_due;
@@ -161,6 +172,8 @@ struct hub {
     const char *agent_capability; /* as which it is registered; NULL: it is not */
     sd_bus_slot *agent_slot, *agent_call;
     bool objects_due;
+    bool repeats;             /* the kernel lets repeated advertisements through to a monitor */
+    char kernel[KERNEL_TEXT]; /* its version */
 
     unsigned scans;      /* under way */
     struct heard *heard; /* HEARD_MAX, while somebody scans */
@@ -187,6 +200,7 @@ struct properties {
     bool has_uuids, has_data; /* data: manufacturer or service */
     const char *address, *uuid, *service_path, *address_type, *power_state;
     int connected, resolved, paired, powered, discovering; /* -1: not said */
+    bool has_monitor_types, or_patterns;                   /* of an adapter's monitors */
     const uint8_t *value;
     size_t n_value;
 };
@@ -210,11 +224,23 @@ void adapter_properties(struct adapter *a, const struct properties *p, bool firs
 void adapter_gone(struct adapter *a);
 void adapter_tick(struct adapter *a, uint64_t now);
 void adapter_event(struct adapter *a, enum adapter_event event);
+/* It has monitors that we may use, or no longer. */
+void adapter_monitors(struct adapter *a, bool has);
+/* BlueZ has begun, or ended, our monitor. */
+void adapter_monitor_active(struct adapter *a);
+void adapter_monitor_released(struct adapter *a);
 /* May this sensor use it? */
 bool adapter_serves(const struct adapter *a, const struct sensor *s);
 /* Why this sensor cannot be heard at all; NULL: it can. */
 const char *adapter_trouble(const struct hub *h, const struct sensor *s);
+/* Why this sensor is scanned for actively although its file asks for passively; false: it is not. */
+bool adapter_why_active(const struct hub *h, const struct sensor *s, char *text, size_t size);
 void adapters_done(struct hub *h);
+
+/* monitor.c: calls into a->call */
+int monitor_register(struct adapter *a, sd_bus_message_handler_t done);
+int monitor_unregister(struct adapter *a, sd_bus_message_handler_t done);
+void monitor_hide(struct adapter *a);
 
 /* link.c */
 void link_event(struct sensor *s, enum link_event event);

@@ -77,6 +77,18 @@ static int read_uuids(sd_bus_message *m, struct properties *p)
     return r < 0 ? r : sd_bus_message_exit_container(m);
 }
 
+/* Those of monitors that BlueZ supports. */
+static int read_monitor_types(sd_bus_message *m, struct properties *p)
+{
+    const char *type;
+    int r = sd_bus_message_enter_container(m, 'a', "s");
+
+    p->has_monitor_types = true;
+    while (r >= 0 && (r = sd_bus_message_read(m, "s", &type)) > 0)
+        p->or_patterns = p->or_patterns || strcmp(type, "or_patterns") == 0;
+    return r < 0 ? r : sd_bus_message_exit_container(m);
+}
+
 static int read_value(sd_bus_message *m, struct properties *p)
 {
     const void *bytes;
@@ -152,6 +164,8 @@ static int read_property(sd_bus_message *m, const char *name, struct properties 
         r = read_service_data(m, p);
     else if (strcmp(name, "UUIDs") == 0 && strcmp(type, "as") == 0)
         r = read_uuids(m, p);
+    else if (strcmp(name, "SupportedMonitorTypes") == 0 && strcmp(type, "as") == 0)
+        r = read_monitor_types(m, p);
     else if (strcmp(name, "Value") == 0 && strcmp(type, "ay") == 0)
         r = read_value(m, p);
     else {

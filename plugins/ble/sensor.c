@@ -177,15 +177,43 @@ static void take(struct sensor *s, int result, const struct decoded *d, uint64_t
         note_counter(s);
 }
 
+/* Leaves out what BlueZ keeps of earlier advertisements; whether anything is left. */
+static bool news_only(struct sensor *s, struct advert *advert, struct advert_manufacturer *manufacturer,
+                      struct advert_service *service)
+{
+    memcpy(manufacturer, advert->manufacturer, advert->n_manufacturer * sizeof *manufacturer);
+    memcpy(service, advert->service, advert->n_service * sizeof *service);
+    fresh_filter(&s->fresh, manufacturer, &advert->n_manufacturer, service, &advert->n_service);
+    advert->manufacturer = manufacturer;
+    advert->service = service;
+    return advert->n_manufacturer + advert->n_service > 0;
+}
+
+/* Of a sensor that repeats itself a monitor shows no more than a change of its signal. */
+static void still_there(struct sensor *s, const struct properties *p, uint64_t now)
+{
+    if (p->advert.rssi == ADVERT_POWER_NONE && !p->has_data)
+        return;
+    s->heard = now;
+    if (s->decoded_at > 0 && s->problem == DECODED)
+        s->decoded_at = now;
+}
+
 void sensor_heard(struct sensor *s, struct adapter *a, const struct properties *p)
 {
     struct decoded *d = &s->hub->decoded;
+    struct advert_manufacturer manufacturer[ELEMENTS_MAX];
+    struct advert_service service[ELEMENTS_MAX];
     const char *uuids[UUIDS_MAX];
     struct advert advert = p->advert;
     uint64_t now = hub_now();
     int r;
 
     learn(s, p);
+    if (a && a->piles && !news_only(s, &advert, manufacturer, service)) {
+        still_there(s, p, now);
+        return;
+    }
     if (!a || !p->has_data)
         return;
     s->heard = now;
@@ -317,6 +345,8 @@ static void judge(struct sensor *s, uint64_t now)
         }
         known = known || also;
     }
+    if (known && state == GATEHOUSE_STATE_OK)
+        (void)adapter_why_active(s->hub, s, text, sizeof text);
     if (known)
         s->hub->host->device_state(s->handle, state, text[0] ? text : NULL);
 }

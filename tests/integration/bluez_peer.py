@@ -13,6 +13,7 @@ from dbus_client import CALL, DESTINATION, ERROR, ERROR_NAME, INTERFACE, MEMBER,
 from harness import wait_for
 
 ADAPTER, DEVICE, SERVICE, CHARACTERISTIC = (f"org.bluez.{x}" for x in ("Adapter1", "Device1", "GattService1", "GattCharacteristic1"))
+MONITORS, MONITOR = "org.bluez.AdvertisementMonitorManager1", "org.bluez.AdvertisementMonitor1"
 MANAGER, OBJECTS, PROPERTIES = "org.bluez.AgentManager1", "org.freedesktop.DBus.ObjectManager", "org.freedesktop.DBus.Properties"
 BASE = "0000{}-0000-1000-8000-00805f9b34fb"
 TYPES = {bool: "b", str: "s", int: "n", bytes: "ay", list: "as"}
@@ -42,6 +43,8 @@ class Bluez:
         self.passkeys = {}  # what a sensor wants to be asked, by address
         self.asked = {}  # what follows an answer, by the number of the question
         self.pairing_agent = None
+        self.monitors = {}  # (whose, its root, the object that is active), by adapter
+        self.refuses_monitors = False
         self.client = None
         self.start()
 
@@ -61,6 +64,7 @@ class Bluez:
         """As a crash: what it had is gone, its adapters will be found again."""
         with self.lock:
             self.client.socket.shutdown(2)
+            self.monitors.clear()
             self.objects = {p: o for p, o in self.objects.items() if ADAPTER in o or MANAGER in o}
             for interfaces in self.objects.values():
                 if ADAPTER in interfaces:
@@ -84,6 +88,8 @@ class Bluez:
 
     def gone(self, name):
         """Nothing is scanned for a client that has left the bus."""
+        for path in [p for p, monitor in self.monitors.items() if monitor[0] == name]:
+            del self.monitors[path]
         for path in [p for p, owner in self.scanning_for.items() if owner == name]:
             del self.scanning_for[path]
             if path in self.objects and self.objects[path][ADAPTER]["Discovering"]:
@@ -128,14 +134,25 @@ class Bluez:
 
     # --- adapters and sensors ---
 
-    def add_adapter(self, name="hci0", address="DC:A6:32:00:00:01", powered=True):
-        self.add(f"/org/bluez/{name}", ADAPTER, Address=address, Powered=powered, Discovering=False)
+    def add_adapter(self, name="hci0", address="DC:A6:32:00:00:01", powered=True, monitors=()):
+        """With `monitors`, their types, as one that was started with --experimental; all of it in one signal, as the real one does."""
+        path, adapter = f"/org/bluez/{name}", {"Address": address, "Powered": powered, "Discovering": False}
+        if not monitors:
+            self.add(path, ADAPTER, **adapter)
+            return
+        with self.lock:
+            self.objects[path] = {ADAPTER: adapter, MONITORS: {"SupportedMonitorTypes": list(monitors)}}
+            self.signal("/", OBJECTS, "InterfacesAdded", "oa{sa{sv}}", path,
+                        {i: {k: variant(k, v) for k, v in ps.items()} for i, ps in self.objects[path].items()})
 
     def adapter(self, name="hci0"):
         return self.objects.get(f"/org/bluez/{name}", {}).get(ADAPTER, {})
 
     def discovering(self, name="hci0"):
         wait_for(f"{name} scans", lambda: self.adapter(name).get("Discovering"))
+
+    def listening(self, name="hci0"):
+        wait_for(f"{name} has an active monitor", lambda: self.monitors.get(f"/org/bluez/{name}", [None] * 3)[2])
 
     @staticmethod
     def path(address, adapter="hci0"):
@@ -144,7 +161,8 @@ class Bluez:
     def advertise(self, address, manufacturer=None, service=None, name=None, uuids=None, rssi=-60, adapter="hci0"):
         """Heard only by an adapter that scans: whether it was."""
         with self.lock:
-            if not self.adapter(adapter).get("Discovering"):
+            passive = not self.adapter(adapter).get("Discovering")
+            if passive and not (self.adapter(adapter).get("Powered") and self.monitors.get(f"/org/bluez/{adapter}", [None] * 3)[2]):
                 return False
             said = {"RSSI": rssi}
             if manufacturer:
@@ -156,12 +174,27 @@ class Bluez:
             if name:
                 said["Name"] = name
             path = self.path(address, adapter)
-            if path in self.objects:
+            if path in self.objects and passive:
+                self.heard_passively(path, said)
+            elif path in self.objects:
                 self.set(path, DEVICE, **said)
             else:
                 self.add(path, DEVICE, Address=address, AddressType="public", Paired=False, Connected=False, ServicesResolved=False,
                          Adapter=f"/org/bluez/{adapter}", **said)
             return True
+
+    def heard_passively(self, path, said):
+        """Old data stay beside the new, of each kind; only what changed is told, and a signal only if it differs by 8 dB."""
+        before, changed = self.objects[path][DEVICE], {}
+        said.pop("Name", None)
+        for key in ("ManufacturerData", "ServiceData"):
+            merged = {**before.get(key, {}), **said.pop(key, {})}
+            if merged != before.get(key, {}):
+                changed[key] = merged
+        if abs(said["RSSI"] - before["RSSI"]) >= 8:
+            changed["RSSI"] = said["RSSI"]
+        if changed:
+            self.set(path, DEVICE, **changed)
 
     def gatt(self, address, services):
         """What a connection finds: {service: {characteristic: bytes}}."""
@@ -242,6 +275,45 @@ class Bluez:
             return Exception("Failed")
         self.set(m.path, ADAPTER, Discovering=False)
         return None
+
+    def ask(self, path, interface, member, destination, then, signature="", *values):
+        """A call of ours; `then` with its answer."""
+        self.transmit(self.client, CALL, {PATH: path, INTERFACE: interface, MEMBER: member, DESTINATION: destination}, signature, *values)
+        self.asked[self.client.serial] = then
+
+    def do_RegisterMonitor(self, m):
+        """Its objects are read, and then it is activated, or released."""
+        sender, root, adapter = m.fields[SENDER], m.body[0], m.path
+        client, answer = self.client, {REPLY_SERIAL: self.client.reply_serial, DESTINATION: sender}
+        if adapter in self.monitors:
+            return Exception("AlreadyExists")
+        self.monitors[adapter] = [sender, root, None]
+
+        def read(objects):
+            found = [(path, ps) for path, interfaces in objects.body[0].items() for i, ps in interfaces.items() if i == MONITOR]
+            self.transmit(client, 2, answer)
+            for path, ps in found:
+                fits = path.startswith(root) and ps["Type"][1] == "or_patterns" and ps["Patterns"][1]
+                if fits and not self.refuses_monitors:
+                    self.monitors[adapter][2] = path
+                self.ask(path, MONITOR, "Activate" if fits and not self.refuses_monitors else "Release", sender, lambda _: None)
+        self.ask(root, OBJECTS, "GetManagedObjects", sender, read)
+        return ...
+
+    def do_UnregisterMonitor(self, m):
+        monitor = self.monitors.pop(m.path, None)
+        if not monitor:
+            return Exception("DoesNotExist")
+        if monitor[2]:
+            self.ask(monitor[2], MONITOR, "Release", monitor[0], lambda _: None)
+        return None
+
+    def release(self, name="hci0"):
+        """The kernel has dropped it; it stays in the books."""
+        with self.lock:
+            monitor = self.monitors[f"/org/bluez/{name}"]
+            path, monitor[2] = monitor[2], None
+            self.ask(path, MONITOR, "Release", monitor[0], lambda _: None)
 
     def do_RemoveDevice(self, m):
         self.remove(m.body[0])

@@ -66,6 +66,7 @@ static void test_taken(void **state)
     assert_string_equal(c->format, "auto");
     assert_int_equal(c->interval, MINUTE);
     assert_int_equal(c->timeout, 15 * MINUTE);
+    assert_false(c->passive);
     assert_true(c->adapter[0] == 0 && c->pairing == PAIRING_NONE && ble_config_listens(c));
     ble_config_free(c);
     assert_int_equal(read_config("{\"address\": \"A4:C1:38:02:83:F4\", \"format\": \"bthome\", \"interval\": \"0\","
@@ -78,6 +79,10 @@ static void test_taken(void **state)
     assert_int_equal(c->interval, 0);
     assert_true(c->points[0].gatt && c->points[0].notify && c->points[0].read == 0 && !c->points[0].has_type);
     assert_false(ble_config_listens(c));
+    ble_config_free(c);
+    assert_int_equal(
+        read_config("{\"address\": \"A4:C1:38:02:83:F4\", \"scan\": \"passive\"}", NULL, false, complaints, &c), 0);
+    assert_true(c->passive);
     ble_config_free(c);
     assert_int_equal(
         read_config("{\"address\": \"A4:C1:38:02:83:F4\"}", "{\"characteristic\": \"2a6e\"}", false, complaints, &c),
@@ -107,6 +112,10 @@ static void test_refused(void **state)
         {"{" ADDRESS ", \"timeout\": \"100ms\"}", NULL, false, "/section/timeout", "duration"},
         {"{" ADDRESS ", \"interval\": \"30d\"}", NULL, false, "/section/interval", "duration"},
         {"{" ADDRESS ", \"adapter\": \"hci0\"}", NULL, false, "/section/adapter", "bluetoothctl list"},
+        {"{" ADDRESS ", \"scan\": \"often\"}", NULL, false, "/section/scan", "\"active\" or \"passive\""},
+        {"{" ADDRESS ", \"scan\": true}", NULL, false, "/section/scan", "string"},
+        {"{" ADDRESS ", \"scan\": \"passive\", \"format\": \"switchbot-meter\"}", NULL, false, "/section/scan",
+         "the format switchbot-meter needs \"active\""},
         {"{" ADDRESS ", \"pairing\": \"always\"}", NULL, false, "/section/pairing", "just-works"},
         {"{" ADDRESS ", \"pairing\": \"passkey\", \"passkey\": \"12\"}", NULL, false, "/section/passkey", "six digits"},
         {"{" ADDRESS ", \"passkey\": \"123456\"}", NULL, false, "/section/passkey", "of no use"},

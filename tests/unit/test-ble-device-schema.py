@@ -14,13 +14,14 @@ ADDRESS = "A4:C1:38:02:83:F4"
 GOOD = [
     ({"address": ADDRESS.lower()}, {}), ({"address": ADDRESS, "interval": "0", "timeout": "1h", "adapter": "any"}, {"t": {}}),
     ({"address": ADDRESS, "format": "ruuvi-5", "adapter": ADDRESS}, {"warmth": {"value": "temperature", "unit": "Cel"}}),
+    ({"address": ADDRESS, "scan": "passive"}, {}), ({"address": ADDRESS, "scan": "active"}, {}),
     ({"address": ADDRESS, "pairing": "just-works"}, {"t": {"characteristic": "2a6e", "service": "181a", "read": "30s"}}),
     ({"address": ADDRESS, "pairing": "passkey", "passkey": "012345"},
      {"t": {"characteristic": "0000aa01-0000-1000-8000-00805f9b34fb", "type": "uint8", "notify": True, "writable": True, "max": 5}}),
 ]
 WRONG = [
     ({}, {}), ({"address": "x"}, {}), ({"address": ADDRESS, "interval": "soon"}, {}), ({"address": ADDRESS, "adapter": "hci0"}, {}),
-    ({"address": ADDRESS, "more": 1}, {}), ({"address": ADDRESS, "pairing": "passkey"}, {}), ({"address": ADDRESS, "passkey": "012345"}, {}),
+    ({"address": ADDRESS, "more": 1}, {}), ({"address": ADDRESS, "scan": "never"}, {}), ({"address": ADDRESS, "pairing": "passkey"}, {}), ({"address": ADDRESS, "passkey": "012345"}, {}),
     ({"address": ADDRESS, "pairing": "passkey", "passkey": "1"}, {}), ({"address": ADDRESS}, {"t": {"characteristic": "zz"}}),
     ({"address": ADDRESS}, {"t": {"service": "181a"}}), ({"address": ADDRESS}, {"t": {"characteristic": "2a6e", "notify": "yes"}}),
 ]
