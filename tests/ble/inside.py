@@ -306,8 +306,32 @@ def unplugged(w):
     w.bench.wait_property("hall", "SensorState", "ok")
 
 
+def listens(w):
+    """Passively, at a bluetoothd with --experimental, before and after that has crashed: heard, while nobody discovers."""
+    w.bluetoothd.send(signal.SIGTERM)
+    w.bluetoothd.wait()
+    directory = os.path.join(w.bench.config, "devices.d")
+    for name in os.listdir(directory):  # one sensor that is to be scanned for actively decides for all
+        os.unlink(os.path.join(directory, name))
+    w.bench.write_device("hall", "ble", points={}, address=HALL, interval="0", adapter=w.gateway, scan="passive")
+    w.bench.ctl("reload")
+    w.bluetoothd = w.bench.spawn("bluetoothd-experimental", [BLUETOOTHD, "-n", "--experimental"])
+    for crash in (True, False):
+        w.address("hci1")
+        w.hears_anew()
+        w.bench.wait_property("hall", "SensorState", "ok")
+        check(w.bench.get("hall", "SensorReason") == "", w.bench.get("hall", "SensorReason"))
+        discovers = w.busctl("get-property", "org.bluez", "/org/bluez/hci1", "org.bluez.Adapter1", "Discovering").stdout
+        check('"data":false' in discovers, f"nobody discovers: {discovers}")
+        if crash:
+            w.bluetoothd.send(signal.SIGKILL)
+            w.bluetoothd.wait()
+            w.bench.wait_property("hall", "SensorReason", lambda reason: "bluetooth.service" in reason)
+            w.bluetoothd.start()
+
+
 CASES = (*(format_case(name) for name in formats()), encrypted, connected, link_lost, paired, crowd, scanned, ended(signal.SIGTERM),
-         ended(signal.SIGKILL), blocked, unplugged)
+         ended(signal.SIGKILL), blocked, unplugged, listens)
 
 
 def main():
