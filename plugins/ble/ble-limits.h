@@ -33,10 +33,11 @@
 #define RESOLVE_TIMEOUT (15 * SEC)
 #define CONNECT_RETRY_MIN (2 * SEC)
 #define CONNECT_RETRY_MAX (5 * MINUTE)
-#define LINGER (10 * SEC)        /* a connection that nothing is wanted of */
-#define STALE_TRIES 3            /* connections without what is wanted: BlueZ forgets what it cached */
-#define KEEP_INTERVAL (10 * SEC) /* between two notes of a counter to the agent */
-#define ASK_TIMEOUT (28 * SEC)   /* a read or write that somebody waits for */
+#define LINGER (10 * SEC)         /* a connection that nothing is wanted of */
+#define STALE_TRIES 3             /* connections without what is wanted: BlueZ forgets what it cached */
+#define STALE_PAUSE (60 * MINUTE) /* between two times that it forgets because of odd answers */
+#define KEEP_INTERVAL (10 * SEC)  /* between two notes of a counter to the agent */
+#define ASK_TIMEOUT (28 * SEC)    /* a read or write that somebody waits for */
 
 #define INTERVAL_DEFAULT (1 * MINUTE)
 #define TIMEOUT_DEFAULT (15 * MINUTE)

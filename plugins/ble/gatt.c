@@ -93,8 +93,12 @@ void gatt_object(struct sensor *s, const char *path, const char *interface, cons
         gatt_value(s, path, p->value, p->n_value);
 }
 
+/* After an update of its firmware a sensor may say which services have changed: what is gone may come back elsewhere.
+ */
 void gatt_object_gone(struct sensor *s, const char *path)
 {
+    if (s->link == LINK_READY)
+        s->refreshed = false;
     for (size_t i = 0; i < s->n_characteristics; i++)
         if (strcmp(s->characteristics[i].path, path) == 0)
             s->characteristics[i--] = s->characteristics[--s->n_characteristics];
@@ -127,18 +131,21 @@ bool gatt_complete(const struct sensor *s, const char **ret_missing)
 
 /* ── Values ── */
 
+static int decode_known(struct sensor *s, const struct ble_point *p, const uint8_t *bytes, size_t n, struct decoded *d)
+{
+    const char *format = decoder_has_characteristic(s->hub->set, s->config->format, p->characteristic, NULL)
+                             ? s->config->format
+                             : DECODER_AUTO;
+
+    return decoder_decode_characteristic(s->hub->set, format, p->characteristic, bytes, n, d);
+}
+
 static bool decode(struct sensor *s, const struct ble_point *p, const uint8_t *bytes, size_t n, struct decoded *d)
 {
     struct gatehouse_value value;
 
-    if (!p->has_type) {
-        const char *format = decoder_has_characteristic(s->hub->set, s->config->format, p->characteristic, NULL)
-                                 ? s->config->format
-                                 : DECODER_AUTO;
-
-        return decoder_decode_characteristic(s->hub->set, format, p->characteristic, bytes, n, d) == DECODED &&
-               d->n_values > 0;
-    }
+    if (!p->has_type)
+        return decode_known(s, p, bytes, n, d) == DECODED && d->n_values > 0;
     memset(d, 0, offsetof(struct decoded, values));
     if (field_decode(&p->field, bytes, n, d->text, &value) != FIELD_VALUE)
         return false;
@@ -169,9 +176,38 @@ static bool take(struct sensor *s, const struct ble_point *p, const uint8_t *byt
     d->values[0] = *v;
     d->n_values = 1;
     sensor_values(s, d, p);
+    stale_over(&s->odd);
     s->link_problem[0] = 0;
     s->backoff = CONNECT_RETRY_MIN;
     return true;
+}
+
+/* No answer that the characteristic gives: it may be in another place. Whether the connection was ended for it. */
+static bool odd_answer(struct sensor *s, const char *why)
+{
+    if (!stale_answer(&s->odd, hub_now()))
+        return false;
+    s->forget = true;
+    link_failed(s, why);
+    return true;
+}
+
+/* What is of the type but means no value is none of these. */
+static bool too_short(struct sensor *s, const struct ble_point *p, const uint8_t *bytes, size_t n)
+{
+    struct decoded *d = &s->hub->decoded;
+    struct gatehouse_value value;
+
+    return p->has_type ? field_decode(&p->field, bytes, n, d->text, &value) == FIELD_TRUNCATED
+                       : decode_known(s, p, bytes, n, d) == DECODER_TRUNCATED;
+}
+
+static bool odd_bytes(struct sensor *s, const struct ble_point *p, const uint8_t *bytes, size_t n)
+{
+    char why[REASON_MAX];
+
+    (void)snprintf(why, sizeof why, "%s: its bytes are no value of this type", p->name);
+    return too_short(s, p, bytes, n) && odd_answer(s, why);
 }
 
 void gatt_value(struct sensor *s, const char *path, const uint8_t *bytes, size_t n)
@@ -180,8 +216,8 @@ void gatt_value(struct sensor *s, const char *path, const uint8_t *bytes, size_t
         const struct ble_point *p = &s->config->points[i];
         const struct characteristic *c = p->gatt && p->notify ? find(s, p) : NULL;
 
-        if (c && c->notifying && strcmp(c->path, path) == 0)
-            (void)take(s, p, bytes, n);
+        if (c && c->notifying && strcmp(c->path, path) == 0 && !take(s, p, bytes, n) && odd_bytes(s, p, bytes, n))
+            return;
     }
 }
 
@@ -325,6 +361,16 @@ static void answer_read(struct sensor *s, const uint8_t *bytes, size_t n)
     answer(s, 0, "");
 }
 
+/* An answer of BlueZ's that is an error. Whether it was dealt with: the characteristic went meanwhile, or moved. */
+static bool moved(struct sensor *s, const struct ble_point *p, const char *text, const char *why)
+{
+    if (!find(s, p)) {
+        gatt_tick(s, hub_now());
+        return true;
+    }
+    return stale_error(text) && odd_answer(s, why);
+}
+
 static int on_asked(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     struct sensor *s = userdata;
@@ -336,9 +382,13 @@ static int on_asked(sd_bus_message *m, void *userdata, sd_bus_error *error)
     s->step = sd_bus_slot_unref(s->step);
     if (!s->ask || !s->ask->sent)
         return 0; /* nobody waits any more */
-    if (sd_bus_message_is_method_error(m, NULL))
+    if (sd_bus_message_is_method_error(m, NULL)) {
+        const struct ble_point *p = s->ask->point;
+
         answer(s, -EIO, bluez_error(m, text, sizeof text));
-    else if (s->ask->write)
+        if (moved(s, p, text, text))
+            return 0;
+    } else if (s->ask->write)
         answer(s, 0, "");
     else {
         bytes = read_reply(m, &n);
@@ -393,7 +443,8 @@ static int on_notifying(sd_bus_message *m, void *userdata, sd_bus_error *error)
     s->step = sd_bus_slot_unref(s->step);
     if (sd_bus_message_is_method_error(m, NULL) && strncmp(bluez_error(m, text, sizeof text), "InProgress", 10) != 0) {
         (void)snprintf(why, sizeof why, "cannot be notified of %s: %s", s->config->points[s->turn].name, text);
-        link_failed(s, why);
+        if (!moved(s, &s->config->points[s->turn], text, why))
+            link_failed(s, why);
         return 0;
     }
     gatt_tick(s, hub_now());
@@ -428,12 +479,16 @@ static int on_read(sd_bus_message *m, void *userdata, sd_bus_error *error)
     s->step = sd_bus_slot_unref(s->step);
     if (sd_bus_message_is_method_error(m, NULL)) {
         (void)snprintf(why, sizeof why, "cannot read %s: %s", p->name, bluez_error(m, text, sizeof text));
-        link_failed(s, why);
+        if (!moved(s, p, text, why))
+            link_failed(s, why);
         return 0;
     }
     bytes = read_reply(m, &n);
-    if (!bytes || !take(s, p, bytes, n))
+    if (!bytes || !take(s, p, bytes, n)) {
         (void)snprintf(s->link_problem, sizeof s->link_problem, "%s: its bytes are no value of this type", p->name);
+        if (bytes && odd_bytes(s, p, bytes, n))
+            return 0;
+    }
     gatt_tick(s, hub_now());
     return 0;
 }

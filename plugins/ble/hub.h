@@ -18,6 +18,7 @@
 #include "fresh.h"
 #include "kernel.h"
 #include "link-state.h"
+#include "stale.h"
 
 #include <gatehouse/plugin.h>
 #include <pthread.h>
@@ -123,6 +124,8 @@ struct sensor {
     uint64_t retry_at, backoff, deadline, idle_since;
     unsigned stale; /* connections in a row without what is wanted */
     bool refreshed; /* the objects were read once more */
+    struct stale odd;
+    bool forget; /* BlueZ is to forget its services, once the connection has ended */
     char link_problem[REASON_MAX];
     sd_bus_slot *call, *step;
     struct characteristic *characteristics;

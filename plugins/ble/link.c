@@ -120,17 +120,42 @@ static void begin_pairing(struct sensor *s)
         link_failed(s, "bluetoothd cannot be asked");
 }
 
+/* No step is under way any longer: the next connection may begin with one. */
+static int on_forgotten(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+    struct sensor *s = userdata;
+
+    (void)m;
+    (void)error;
+    s->step = sd_bus_slot_unref(s->step);
+    return 0;
+}
+
 /* After an update of its firmware a sensor's services may be others than BlueZ remembers. */
 static void forget_cache(struct sensor *s)
 {
     char path[PATH_LENGTH];
 
-    if (s->paired || !s->adapter || !s->present)
+    size_t n = strlen(s->link_problem);
+
+    if (s->forget) { /* it was there a moment ago */
+        s->backoff = CONNECT_RETRY_MIN;
+        s->retry_at = hub_now() + s->backoff;
+    }
+    s->forget = false;
+    if (!s->adapter || !s->present)
         return;
+    if (s->paired) { /* the bond would go, too, and some sensors pair only while a button is held */
+        (void)snprintf(s->link_problem + n, sizeof s->link_problem - n,
+                       "; if its firmware was updated: bluetoothctl remove %s, and it is paired anew",
+                       s->config->address);
+        return;
+    }
+    s->hub->host->log(s->handle, LOG_NOTICE, "BlueZ is made to forget its services, which may have changed");
     device_path(s, path);
     s->stale = 0;
-    (void)bluez_call(s->hub, &s->step, s->adapter->path, BLUEZ_ADAPTER, "RemoveDevice", CALL_TIMEOUT, ignore, s, "o",
-                     path);
+    (void)bluez_call(s->hub, &s->step, s->adapter->path, BLUEZ_ADAPTER, "RemoveDevice", CALL_TIMEOUT, on_forgotten, s,
+                     "o", path);
 }
 
 void link_event(struct sensor *s, enum link_event event)
@@ -164,7 +189,7 @@ void link_event(struct sensor *s, enum link_event event)
     if (action != LINK_DO_CLOSE)
         pause_link(s);
     s->step = sd_bus_slot_unref(s->step);
-    if (s->stale >= STALE_TRIES)
+    if (action == LINK_DO_DISCONNECT && (s->forget || s->stale >= STALE_TRIES))
         forget_cache(s);
     release(s, before == LINK_CONNECTING);
 }

@@ -40,6 +40,7 @@ class Bluez:
         self.calls, self.failing, self.held, self.services = [], {}, set(), {}
         self.scanning_for = {}  # who began it, by adapter
         self.late_services = False
+        self.remembered = {}  # services of before an update of the firmware, and what is answered to them, by address
         self.passkeys = {}  # what a sensor wants to be asked, by address
         self.asked = {}  # what follows an answer, by the number of the question
         self.pairing_agent = None
@@ -200,6 +201,21 @@ class Bluez:
         """What a connection finds: {service: {characteristic: bytes}}."""
         self.services[address] = services
 
+    def update(self, address, services, answer, adapter="hci0"):
+        """Its firmware is updated: BlueZ goes on showing what it remembers, whose handles are others', until it forgets the sensor."""
+        with self.lock:
+            self.remembered[address] = (self.services[address], answer)
+            self.services[address] = services
+
+    def move(self, address, services, adapter="hci0"):
+        """As an update that the sensor tells of: the objects go, and others come."""
+        with self.lock:
+            device = self.path(address, adapter)
+            for path in [p for p in self.objects if p.startswith(device + "/") and SERVICE in self.objects[p]]:
+                self.remove(path)
+            self.services[address] = services
+            self.show_services(device, services, 0x100)
+
     def lose(self, address, adapter="hci0"):
         self.set(self.path(address, adapter), DEVICE, Connected=False, ServicesResolved=False)
 
@@ -246,7 +262,8 @@ class Bluez:
         method = getattr(self, "do_" + m.member, None)
         answer = method(m) if method else None
         if isinstance(answer, Exception):
-            self.transmit(client, ERROR, {**reply, ERROR_NAME: "org.bluez.Error." + str(answer)}, "s", "no")
+            name, text = (*answer.args, "no")[:2]
+            self.transmit(client, ERROR, {**reply, ERROR_NAME: "org.bluez.Error." + name}, "s", text)
         elif answer is not Ellipsis:
             self.transmit(client, 2, reply, *(answer or ()))
         after = getattr(self, "after_" + m.member, None)
@@ -282,7 +299,7 @@ class Bluez:
         self.asked[self.client.serial] = then
 
     def do_RegisterMonitor(self, m):
-        """Its objects are read, and then it is activated, or released."""
+        """Its objects are read, and then it is activated, or released. Of more than seven patterns the real one dies."""
         sender, root, adapter = m.fields[SENDER], m.body[0], m.path
         client, answer = self.client, {REPLY_SERIAL: self.client.reply_serial, DESTINATION: sender}
         if adapter in self.monitors:
@@ -290,10 +307,12 @@ class Bluez:
         self.monitors[adapter] = [sender, root, None]
 
         def read(objects):
+            if objects.kind == ERROR:
+                return
             found = [(path, ps) for path, interfaces in objects.body[0].items() for i, ps in interfaces.items() if i == MONITOR]
             self.transmit(client, 2, answer)
             for path, ps in found:
-                fits = path.startswith(root) and ps["Type"][1] == "or_patterns" and ps["Patterns"][1]
+                fits = path.startswith(root) and ps["Type"][1] == "or_patterns" and 0 < len(ps["Patterns"][1]) < 8
                 if fits and not self.refuses_monitors:
                     self.monitors[adapter][2] = path
                 self.ask(path, MONITOR, "Activate" if fits and not self.refuses_monitors else "Release", sender, lambda _: None)
@@ -316,6 +335,7 @@ class Bluez:
             self.ask(path, MONITOR, "Release", monitor[0], lambda _: None)
 
     def do_RemoveDevice(self, m):
+        self.remembered.pop(self.objects[m.body[0]][DEVICE]["Address"], None)
         self.remove(m.body[0])
 
     def after_Connect(self, m):
@@ -323,13 +343,16 @@ class Bluez:
         self.set(m.path, DEVICE, Connected=True)
         if self.late_services:
             self.set(m.path, DEVICE, ServicesResolved=True)
-        for i, (service, characteristics) in enumerate(self.services.get(address, {}).items()):
-            path = f"{m.path}/service{i:04x}"
+        self.show_services(m.path, self.remembered.get(address, [self.services.get(address, {})])[0])
+        if not self.late_services:
+            self.set(m.path, DEVICE, ServicesResolved=True)
+
+    def show_services(self, device, services, first=0):
+        for i, (service, characteristics) in enumerate(services.items()):
+            path = f"{device}/service{first + i:04x}"
             self.add_quietly(path, SERVICE, UUID=uuid(service), Primary=True)
             for k, characteristic in enumerate(characteristics):
                 self.add_quietly(f"{path}/char{k:04x}", CHARACTERISTIC, UUID=uuid(characteristic), Service=path, Notifying=False)
-        if not self.late_services:
-            self.set(m.path, DEVICE, ServicesResolved=True)
 
     def add_quietly(self, path, interface, **properties):
         """Of late services not even a signal comes: they are there for whoever asks."""
@@ -377,6 +400,10 @@ class Bluez:
         return address, self.objects[m.path][CHARACTERISTIC]["UUID"]
 
     def do_ReadValue(self, m):
+        address, _ = self.characteristic(m)
+        if address in self.remembered:
+            answer = self.remembered[address][1]
+            return answer if isinstance(answer, Exception) else ("ay", answer)
         return ("ay", self.value(*self.characteristic(m)))
 
     def do_WriteValue(self, m):

@@ -199,6 +199,58 @@ def services(bench):
     check(bluez.called("RegisterAgent")[0][2][1] == "NoInputNoOutput" and len(bluez.called("Pair")) == 1, "paired once")
 
 
+UPDATED = {"1800": {"2a00": b"box"}, **GATT}
+ON_DEMAND = {"t": {"characteristic": "2a6e", "read": "1h"}}
+INVALID_HANDLE = Exception("Failed", "Operation failed with ATT error: 0x01")
+
+
+def updated(bench):
+    """A firmware with other services than BlueZ remembers, whose handles are now others': it is made to forget them, and the values are
+    read again; once, if that does not help. Of one that is paired the bond would go with it: told instead."""
+    room = Room(bench, {"box": {"address": BUTTON, "points": {"t": dict(GATT_POINTS["t"])}},
+                        "asked": {"address": THERMOMETER, "points": dict(ON_DEMAND)},
+                        "lock": {"address": TAG, "pairing": "just-works", "points": dict(ON_DEMAND)}})
+    bluez = room.bluez
+    sensors = {"box": BUTTON, "asked": THERMOMETER, "lock": TAG}
+    bluez.discovering()
+    for sensor, address in sensors.items():
+        bluez.gatt(address, {"181a": dict(GATT["181a"])})
+        wait_for(f"{sensor} is heard", lambda a=address: bluez.advertise(a))
+        wait_for(f"{sensor} is read", lambda s=sensor: 21.5 in room.values(s, "t"))
+    new = {"1800": {"2a00": b"box"}, "181a": {"2a6e": (2275).to_bytes(2, "little")}}
+    bluez.update(BUTTON, new, b"\x07")  # what stands there now is shorter
+    for sensor in ("asked", "lock"):
+        bluez.update(sensors[sensor], new, INVALID_HANDLE)
+        for _ in range(3):
+            refused(bench.ctl("read", sensor, "t", status=None), 1, "ATT error: 0x01")
+    for sensor in ("box", "asked"):
+        wait_for(f"{sensor} is forgotten", lambda a=sensors[sensor]: bluez.path(a) in [c[2][0] for c in bluez.called("RemoveDevice")])
+        wait_for(f"{sensor} is heard", lambda a=sensors[sensor]: bluez.advertise(a))
+        if sensor == "asked":
+            check("22.75" in bench.ctl("read", sensor, "t"), "read on demand")
+        wait_for(f"{sensor} is read anew", lambda s=sensor: 22.75 in room.values(s, "t"))
+    check(len(bluez.called("RemoveDevice")) == 2, f"each once: {bluez.called('RemoveDevice')}")
+    room.fails("lock", "bluetoothctl remove " + TAG)
+
+
+def moved(bench):
+    """A sensor that tells of its new services while it is connected: read and subscribed to where they are now, in the same connection."""
+    room = Room(bench, {"box": {"address": BUTTON, "points": dict(GATT_POINTS)}})
+    bluez = room.bluez
+    bluez.gatt(BUTTON, {k: dict(v) for k, v in GATT.items()})
+    bluez.discovering()
+    bluez.advertise(BUTTON)
+    wait_for("read", lambda: 21.5 in room.values("box", "t"))
+    wait_for("subscribed", lambda: bluez.called("StartNotify"))
+    mark = len(bluez.calls)
+    bluez.move(BUTTON, {**UPDATED, "181a": {"2a6e": (2375).to_bytes(2, "little")}})
+    wait_for("read there", lambda: 23.75 in room.values("box", "t"))
+    wait_for("subscribed there", lambda: bluez.called("StartNotify", mark))
+    bluez.value(BUTTON, "aa01", b"\x2a\x00")
+    wait_for("notified", lambda: 4.2 in room.values("box", "level"))
+    check(not bluez.called("Connect", mark) and not bluez.called("RemoveDevice"), "in the same connection")
+
+
 def passkeys(bench):
     """The sensor's own six digits are given, to that sensor only; others are told, and tried again."""
     room = Room(bench, {"lock": {"address": TAG, "pairing": "passkey", "passkey": "012345", "points": {"t": dict(GATT_POINTS["t"])}},
@@ -387,4 +439,4 @@ def mistakes(bench):
 
 
 if __name__ == "__main__":
-    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, passkeys, capabilities, limited, strangers, scan, added, mistakes)
+    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, updated, moved, passkeys, capabilities, limited, strangers, scan, added, mistakes)
