@@ -299,8 +299,9 @@ static int judge_listening(const struct sensor *s, uint64_t now, enum gatehouse_
     }
     if (timeout == 0 || now - s->opened <= timeout)
         return 0;
-    (void)snprintf(text, size, "not heard for %llu s: is it near, and its battery good?",
-                   (unsigned long long)((now - (s->decoded_at ?: s->heard ?: s->opened)) / SEC));
+    (void)snprintf(text, size, "not heard for %llu s: is it near, and its battery good?%s",
+                   (unsigned long long)((now - (s->decoded_at ?: s->heard ?: s->opened)) / SEC),
+                   s->config->passive ? " If it always sends the same: \"scan\": \"active\"" : "");
     return 1;
 }
 
