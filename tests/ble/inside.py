@@ -28,6 +28,7 @@ BIND_KEY = "231d39c1d7cc1ab1aee224cd096db932"
 SEALED = bytes.fromhex("41a47266c95f730011223378237214")  # under this key, by HALL: 25.06 Cel, 50.55 %
 LEGACY_MAX = 31
 STRANGERS = 200
+SHARED = 30  # advertisements whose cost is measured
 CONTROLLERS, CONTROLLERS_TIME, TRIES = 3, 15, 8
 RFKILL_CHANGE_ALL, RFKILL_BLUETOOTH = 3, 2
 
@@ -35,6 +36,12 @@ RFKILL_CHANGE_ALL, RFKILL_BLUETOOTH = 3, 2
 def plain(temperature, packet):
     """BTHome v2: packet number, temperature."""
     return bytes([0x40, 0x00, packet & 255, 0x02]) + int(temperature * 100).to_bytes(2, "little", signed=True)
+
+
+def spent(process):
+    """Seconds of the processor."""
+    fields = harness.read(f"/proc/{process.pid}/stat").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def step(what):
@@ -254,6 +261,17 @@ def crowd(w):
     w.hears_anew()
 
 
+def share(w):
+    """What an advertisement costs bluetoothd, beside the driver and the agent. The processor is an emulated one: only proportions tell."""
+    everybody = {"bluetoothd": w.bluetoothd, "driver": w.driver, "agent": w.agent}
+    w.hears_anew()
+    before = {name: spent(process) for name, process in everybody.items()}
+    for _ in range(SHARED):
+        w.hears_anew()
+    cost = {name: round(1000 * (spent(process) - before[name]) / SHARED, 1) for name, process in everybody.items()}
+    print(f"share {json.dumps(cost)}", flush=True)
+
+
 def scanned(w):
     """`scan ble` shows a sensor that is not configured, decoded."""
     said = {"service": {0xfcd2: bytes.fromhex("40002e01641e012e34451601")}}
@@ -330,7 +348,7 @@ def listens(w):
             w.bluetoothd.start()
 
 
-CASES = (*(format_case(name) for name in formats()), encrypted, connected, link_lost, paired, crowd, scanned, ended(signal.SIGTERM),
+CASES = (*(format_case(name) for name in formats()), encrypted, connected, link_lost, paired, crowd, share, scanned, ended(signal.SIGTERM),
          ended(signal.SIGKILL), blocked, unplugged, listens)
 
 

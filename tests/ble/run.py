@@ -3,7 +3,8 @@
 """./dev ble [CASE...]: the plugin with a real bluetoothd, the kernel's Bluetooth and emulated controllers, in a virtual machine
 (machine.py) whose files are this machine's. The cases stand in inside.py.
 
-Its last line is JSON: what each case came to, seconds. Status 77: this machine cannot do it, and why."""
+Its last line is JSON: what each case came to, seconds, and of the case "share" what an advertisement costs bluetoothd, the driver and the
+agent, in milliseconds of the emulated processor. Status 77: this machine cannot do it, and why."""
 import json
 import os
 import re
@@ -47,7 +48,8 @@ def main():
     whole = "init: status 0" in text and cases and all(cases.values())
     if not whole and all(cases.values()):
         cases["the machine"] = False
-    print(json.dumps({"cases": cases, "seconds": round(time.monotonic() - began, 1)}))
+    share = re.search(r"^share (\{.*\})$", text, re.M)
+    print(json.dumps({"cases": cases, **({"share_ms": json.loads(share.group(1))} if share else {}), "seconds": round(time.monotonic() - began, 1)}))
     return 0 if whole else 1
 
 
