@@ -65,6 +65,7 @@ static void print_session(struct ctl *c, json_object *d)
     print_optional(c, "driver", STYLE_PLAIN, row_text(d, "Driver"));
     print_optional(c, "address", STYLE_PLAIN, row_text(d, "Address"));
     print_optional(c, "uplink", STYLE_PLAIN, row_text(d, "Uplink"));
+    print_optional(c, "server", STYLE_PLAIN, row_text(d, "Server"));
     print_optional(c, "file", STYLE_PLAIN, row_text(d, "File"));
 }
 

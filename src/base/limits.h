@@ -271,6 +271,9 @@
 #define OUTAGE_SAID_AFTER (15 * USEC_PER_SEC) /* without a session of any device */
 #define RESOLVE_INTERVAL (5 * USEC_PER_SEC)   /* between look-ups of a name that nobody asked for */
 #define RESOLVE_MOVE_INTERVAL USEC_PER_MINUTE /* between hurrying the sessions of an uplink to new addresses */
+#define UPLINK_HOSTS_MAX 8                    /* of an uplink, tried in order */
+#define HOST_AWAY_KNOWN (60 * USEC_PER_SEC)   /* a host where nobody was found comes after the others */
+#define UPLINK_REFERENCES_MAX 4               /* of brokers, followed before a session stands */
 #define RESOLVE_ADDRESSES_MAX 16
 #define RESOLVER_THREADS 2
 #define ADMISSION_RETRY (50 * USEC_PER_MSEC)

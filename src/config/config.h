@@ -22,6 +22,7 @@
 #include "base/mistakes.h"
 #include "base/point-kind.h"
 #include "base/window.h"
+#include "config/url.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -73,6 +74,8 @@ struct config_uplink {
     char *url;
     char *host; /* as getaddrinfo() takes it */
     uint16_t port;
+    struct config_url *others; /* tried after that, in order; as many as n_others */
+    size_t n_others;
     char *profile;
     char **suites;  /* names, most wanted first, NULL-terminated; each known and once only */
     char *identity; /* template of {opaque} {device} {n}; without {n} only if the registrar replaces */
@@ -87,6 +90,7 @@ struct config_uplink {
     char *client_id; /* template of {device} {opaque} {hardware_id} {gateway} */
     enum config_mqtt_version mqtt_version;
     uint64_t session_expiry; /* for so long the broker keeps what came for an absent device; 0: not at all */
+    bool follow_references;  /* to the server that a broker names */
     bool retained_commands;  /* a message that the broker has kept is a command too */
 };
 

@@ -44,6 +44,16 @@ unsigned config_device_changes(const struct config_device *a, const struct confi
     return what;
 }
 
+static bool same_hosts(const struct config_uplink *a, const struct config_uplink *b)
+{
+    if (strcmp(a->host, b->host) != 0 || a->port != b->port || a->n_others != b->n_others)
+        return false;
+    for (size_t i = 0; i < a->n_others; i++)
+        if (strcmp(a->others[i].host, b->others[i].host) != 0 || a->others[i].port != b->others[i].port)
+            return false;
+    return true;
+}
+
 static bool same_suites(const struct config_uplink *a, const struct config_uplink *b)
 {
     size_t i = 0;
@@ -59,7 +69,7 @@ unsigned config_uplink_changes(const struct config_uplink *a, const struct confi
 
     if (a == b)
         return 0;
-    if (strcmp(a->host, b->host) != 0 || a->port != b->port || !same_suites(a, b) || a->mqtt != b->mqtt ||
+    if (!same_hosts(a, b) || a->follow_references != b->follow_references || !same_suites(a, b) || a->mqtt != b->mqtt ||
         a->mqtt_version != b->mqtt_version || a->session_expiry != b->session_expiry ||
         a->retained_commands != b->retained_commands || !same_text(a->client_id, b->client_id) ||
         !same_text(a->gateway, b->gateway))

@@ -16,7 +16,7 @@ enum config_device_change {
 
 enum config_uplink_change {
     CONFIG_UPLINK_ENDPOINT =
-        1 << 0, /* host, port, transport, suites, client_id, gateway or mqtt_version: sessions are made anew */
+        1 << 0, /* hosts, transport, suites, client_id, gateway or mqtt_version: sessions are made anew */
     CONFIG_UPLINK_PROFILE = 1 << 1,   /* profile, max_payload, drain_rate or order */
     CONFIG_UPLINK_ROTATION = 1 << 2,  /* registrar or identity template: from the next rotation on */
     CONFIG_UPLINK_ADMISSION = 1 << 3, /* admission or keepalive */

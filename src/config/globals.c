@@ -31,6 +31,7 @@ struct config_uplink *config_uplink_unref(struct config_uplink *u)
     free(u->name);
     free(u->url);
     free(u->host);
+    free(u->others);
     free(u->profile);
     for (char **s = u->suites; s && *s; s++)
         free(*s);
@@ -43,24 +44,86 @@ struct config_uplink *config_uplink_unref(struct config_uplink *u)
     return NULL;
 }
 
+/* The addresses as they stand, one or a list: how many; 0 with a mistake. */
+static size_t read_texts(struct reader *r, struct value v, const char *texts[static UPLINK_HOSTS_MAX],
+                         uint32_t nodes[static UPLINK_HOSTS_MAX])
+{
+    size_t n = json_object_is_type(v.json, json_type_array) ? json_object_array_length(v.json) : 0;
+
+    if (json_object_is_type(v.json, json_type_string)) {
+        texts[0] = json_object_get_string(v.json);
+        nodes[0] = v.node;
+        return 1;
+    }
+    if (n == 0 || n > UPLINK_HOSTS_MAX) {
+        reader_mistake(r, v.node, "\"url\" is neither an address nor a list of 1 to %d, which are tried in order",
+                       UPLINK_HOSTS_MAX);
+        return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        json_object *o = json_object_array_get_idx(v.json, i);
+        char index[24];
+
+        snprintf(index, sizeof(index), "%zu", i);
+        nodes[i] = prescan_child(r->map, v.node, index);
+        if (!json_object_is_type(o, json_type_string)) {
+            reader_mistake(r, nodes[i], "expected the address of a host, a text");
+            return 0;
+        }
+        texts[i] = json_object_get_string(o);
+    }
+    return n;
+}
+
+static const char *url_fault(const struct config_url *urls, size_t i)
+{
+    if (urls[i].mqtt != urls[0].mqtt)
+        return "the hosts of an uplink are all coaps:// or all mqtts://";
+    for (size_t k = 0; k < i; k++)
+        if (urls[k].port == urls[i].port && strcasecmp(urls[k].host, urls[i].host) == 0)
+            return "this host stands here already; expected each once";
+    return NULL;
+}
+
 static void read_url(struct reader *r, struct value object, struct config_uplink *u)
 {
-    struct config_url url;
+    const char *texts[UPLINK_HOSTS_MAX];
+    uint32_t nodes[UPLINK_HOSTS_MAX];
+    struct config_url urls[UPLINK_HOSTS_MAX];
     struct value v;
     struct error e;
-    const char *text;
+    size_t n;
 
-    if (!reader_string(r, object, "url", true, &text))
+    if (!reader_member(r, object, "url", true, &v))
         return;
-    reader_member(r, object, "url", true, &v);
-    if (config_url_parse(text, &url, &e) < 0) {
-        reader_mistake(r, v.node, "%s", e.text);
+    n = read_texts(r, v, texts, nodes);
+    for (size_t i = 0; i < n; i++) {
+        const char *fault;
+
+        if (config_url_parse(texts[i], &urls[i], &e) < 0) {
+            reader_mistake(r, nodes[i], "%s", e.text);
+            return;
+        }
+        fault = url_fault(urls, i);
+        if (fault) {
+            reader_mistake(r, nodes[i], "\"%.100s\": %s", texts[i], fault);
+            return;
+        }
+    }
+    if (n == 0)
+        return;
+    config_copy(r, texts[0], &u->url);
+    config_copy(r, urls[0].host, &u->host);
+    u->port = urls[0].port;
+    u->mqtt = urls[0].mqtt;
+    u->others = n > 1 ? calloc(n - 1, sizeof(*u->others)) : NULL;
+    if (n > 1 && !u->others) {
+        r->mistakes->failed = -ENOMEM;
         return;
     }
-    config_copy(r, text, &u->url);
-    config_copy(r, url.host, &u->host);
-    u->port = url.port;
-    u->mqtt = url.mqtt;
+    if (n > 1)
+        memcpy(u->others, urls + 1, (n - 1) * sizeof(*u->others));
+    u->n_others = n - 1;
 }
 
 static void read_profile(struct reader *r, struct value object, struct config_uplink *u)
@@ -222,7 +285,8 @@ static void read_client_id(struct reader *r, struct value object, struct config_
 /* Reads the keys of one transport only. */
 static void read_transport(struct reader *r, struct value object, struct config_uplink *u)
 {
-    static const char *const keys[] = {"client_id", "mqtt_version", "session_expiry", "retained_commands"};
+    static const char *const keys[] = {"client_id", "mqtt_version", "session_expiry", "retained_commands",
+                                       "follow_references"};
     static const char *const versions[] = {"auto", "5", "3.1.1", NULL};
     unsigned version = CONFIG_MQTT_AUTO;
     struct value v;
@@ -237,6 +301,10 @@ static void read_transport(struct reader *r, struct value object, struct config_
         u->mqtt_version = (enum config_mqtt_version)version;
     reader_duration(r, object, "session_expiry", USEC_PER_SEC, CONFIG_SESSION_EXPIRY_MAX, &u->session_expiry);
     reader_bool(r, object, "retained_commands", &u->retained_commands);
+    reader_bool(r, object, "follow_references", &u->follow_references);
+    if (u->follow_references && u->mqtt_version == CONFIG_MQTT_311 &&
+        reader_member(r, object, "follow_references", true, &v))
+        reader_mistake(r, v.node, "\"follow_references\" needs MQTT 5: before that no broker names another server");
     if (u->registrar.type == CONFIG_REGISTRAR_COAP && reader_object(r, object, "registrar", true, &v) &&
         reader_member(r, v, "type", true, &v))
         reader_mistake(
@@ -312,7 +380,8 @@ static int read_uplink(struct reader *r, const char *name, struct value v, const
     static const char *const known[] = {
         "url",       "profile",    "suites",         "identity",          "registrar",
         "admission", "keepalive",  "max_payload",    "client_id",         "mqtt_version",
-        "order",     "drain_rate", "session_expiry", "retained_commands", NULL};
+        "order",     "drain_rate", "session_expiry", "retained_commands", "follow_references",
+        NULL};
     struct config_uplink *u = calloc(1, sizeof(*u));
 
     if (!u)

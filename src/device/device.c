@@ -158,13 +158,23 @@ static uint64_t next_try(const struct device *d, const struct uplink_info *info)
     return at != USEC_INFINITY ? at + (clock_realtime() - clock_boottime()) : 0;
 }
 
+/* Its name and the address behind it: "b.example.com:8883 (192.0.2.1:8883)". */
+static const char *server_words(const struct uplink_info *info, char *text, size_t size)
+{
+    bool same = strcmp(info->server, info->address) == 0;
+
+    snprintf(text, size, "%s%s%s%s%s", info->server, same ? "" : " (", same ? "" : info->address, same ? "" : ")",
+             info->referred ? ", as a broker said" : "");
+    return text;
+}
+
 void device_status(const struct device *d, struct device_status *ret)
 {
     const struct vault_entry *entry = device_entry(d);
     const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
     const struct vault_credential *backup = entry ? vault_credential(entry, VAULT_BACKUP) : NULL;
     static struct uplink_info info; /* `suite` is read within this loop turn, as is the next */
-    static char why[ERROR_TEXT_MAX], limits[ERROR_TEXT_MAX];
+    static char why[ERROR_TEXT_MAX], limits[ERROR_TEXT_MAX], server[ERROR_TEXT_MAX];
     struct spool_counts counts;
 
     info = (struct uplink_info){0};
@@ -192,6 +202,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .rotation_reason = "",
         .next_rotation = 0,
         .last_authenticated = main && main->present ? main->last_authenticated : 0,
+        .server = info.established ? server_words(&info, server, sizeof(server)) : "",
         .suite = info.established ? info.suite : "",
         .group = info.established ? info.group : "",
         .forward_secrecy = info.established && info.forward_secrecy,

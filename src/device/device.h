@@ -65,6 +65,7 @@ struct device_status {
     uint64_t rotation_until;     /* 0: not known */
     uint64_t next_rotation;
     uint64_t last_authenticated;
+    const char *server;        /* with which the session stands, "": none */
     const char *suite, *group; /* of the key exchange */
     bool forward_secrecy;
     enum uplink_trouble trouble; /* what keeps its session from being made */

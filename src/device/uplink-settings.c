@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/uplink-settings.h"
 
+#include <string.h>
+
 static enum uplink_mqtt_version mqtt_version(enum config_mqtt_version version)
 {
     switch (version) {
@@ -16,7 +18,7 @@ static enum uplink_mqtt_version mqtt_version(enum config_mqtt_version version)
 
 struct uplink_options uplink_settings(const struct config_uplink *settings, const struct arena *arena)
 {
-    return (struct uplink_options){
+    struct uplink_options options = {
         .transport = settings->mqtt ? UPLINK_MQTT : UPLINK_COAP,
         .mqtt_version = mqtt_version(settings->mqtt_version),
         .session_expiry = settings->session_expiry,
@@ -31,5 +33,13 @@ struct uplink_options uplink_settings(const struct config_uplink *settings, cons
                       .unlimited = settings->admission.unlimited},
         .keepalive = settings->keepalive,
         .arena = arena,
+        .n_others = settings->n_others,
+        .follow_references = settings->follow_references,
     };
+
+    for (size_t i = 0; i < settings->n_others; i++) {
+        memcpy(options.others[i].name, settings->others[i].host, sizeof(options.others[i].name));
+        options.others[i].port = settings->others[i].port;
+    }
+    return options;
 }

@@ -40,6 +40,7 @@ void attempt_begin(struct uplink_session *s)
     int r;
 
     session_cancel_attempt(s);
+    session_choose_host(s, clock_boottime());
     s->attempt.phase = PHASE_RESOLVING;
     s->attempt.resolving.done = on_resolved;
     s->attempt.resolving.userdata = s;
@@ -48,7 +49,7 @@ void attempt_begin(struct uplink_session *s)
     /* While it tries again, what is known of the last attempt says more. */
     if (!s->standing.open && s->news.state != UPLINK_STATE_UNREACHABLE && s->news.state != UPLINK_STATE_REFUSED)
         session_set_state(s, UPLINK_STATE_CONNECTING, s->news.reason ?: "");
-    r = resolver_ask(s->uplink->resolver, &s->attempt.resolving);
+    r = resolver_ask(session_host(s)->resolver, &s->attempt.resolving);
     if (r > 0)
         join_queue(s);
     else if (r < 0)
@@ -82,18 +83,25 @@ static const struct vault_credential *usable_credential(struct uplink_session *s
 /* Each address is tried before one of them is tried again. */
 static const struct resolver_address *next_address(struct uplink_session *s)
 {
-    if (resolver_round_over(s->uplink->resolver, &s->attempt.round)) {
+    const struct resolver *resolver = session_host(s)->resolver;
+
+    if (resolver_round_over(resolver, &s->attempt.round)) {
         s->attempt.round = (struct resolver_round){0};
         s->attempt.rounds++;
     }
-    return resolver_next(s->uplink->resolver, &s->attempt.round);
+    return resolver_next(resolver, &s->attempt.round);
 }
 
 uint64_t attempt_address_wait(const struct uplink_session *s, uint64_t alone)
 {
-    uint64_t n = resolver_count(s->uplink->resolver), wait, longest;
+    uint64_t n = 0, wait, longest;
     unsigned doublings = MIN_OF(s->attempt.rounds, 4U);
 
+    /* A host whose name has not been looked up has at least one. */
+    for (size_t i = 0; i < s->uplink->n_hosts; i++)
+        n += MAX_OF(resolver_count(s->uplink->hosts[i].resolver), s->uplink->n_hosts > 1 ? (size_t)1 : 0);
+    if (s->attempt.referred)
+        n += resolver_count(s->attempt.referred->resolver);
     if (n <= 1)
         return alone;
     wait = MIN_OF(ADDRESS_WAIT_MAX, ADDRESS_ROUND / n);
@@ -164,21 +172,38 @@ static void tell_result(struct uplink_session *s, enum uplink_result result, boo
     s->news.tell_result = true;
 }
 
+/* Before anybody is told that nobody is there, every address of every host is tried. */
+static bool goes_on(struct uplink_session *s, uint64_t now)
+{
+    int place = session_next_place(s, now);
+
+    if (place == 0)
+        join_queue(s);
+    else if (place > 0)
+        attempt_begin(s);
+    return place >= 0;
+}
+
 static void attempt_over(struct uplink_session *s, enum uplink_result result, enum uplink_trouble trouble,
                          const char *reason)
 {
     uint64_t now = clock_boottime();
+    struct error all;
 
     s->counters.handshakes_failed++;
     s->news.trouble = trouble;
     session_cancel_attempt(s);
     /* The peer that answered may have got the address after the cloud left it. */
     if (result != UPLINK_LOCAL)
-        resolver_again(s->uplink->resolver, now);
-    /* Before anybody is told that nobody is there, every address is tried. */
-    if (result == UPLINK_UNREACHABLE && !resolver_round_over(s->uplink->resolver, &s->attempt.round)) {
-        join_queue(s);
+        resolver_again(session_host(s)->resolver, now);
+    if (result == UPLINK_UNREACHABLE && goes_on(s, now))
         return;
+    if (s->attempt.referred)
+        session_drop_reference(s);
+    s->attempt.followed = 0;
+    if (result == UPLINK_UNREACHABLE && s->uplink->n_hosts > 1) {
+        error_set(&all, 0, "%s; nor was anybody found at the uplink's hosts before it", reason);
+        reason = all.text;
     }
     if (result == UPLINK_REFUSED_ANSWER && s->attempt.full)
         s->attempt.refused++;
@@ -206,12 +231,24 @@ void attempt_failed(struct uplink_session *s, enum uplink_result result, enum up
 
     session_enter(s);
     if (result == UPLINK_REFUSED_ANSWER && s->entry)
-        error_set(&e, 0, "%s, identity %s: %s", s->uplink->endpoint, vault_credential(s->entry, s->slot)->identity,
-                  reason);
+        error_set(&e, 0, "%s, identity %s: %s", session_host(s)->endpoint,
+                  vault_credential(s->entry, s->slot)->identity, reason);
     else
-        error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
+        error_set(&e, 0, "%s: %s", session_host(s)->endpoint, reason);
     attempt_over(s, result, trouble, e.text);
     session_leave(s);
+}
+
+/* The session stands with the attempt's host; the next attempt begins with the first again. */
+static void take_host(struct uplink_session *s, uint64_t now)
+{
+    uplink_host_free(s->standing.referred);
+    s->standing.referred = TAKE_PTR(s->attempt.referred);
+    s->standing.host = s->attempt.host;
+    if (!s->standing.referred)
+        hosts_found(&s->uplink->away, s->standing.host, true, now);
+    s->attempt.hosts = (struct hosts_round){0};
+    s->attempt.round = (struct resolver_round){0};
 }
 
 void attempt_opened(struct uplink_session *s, bool full)
@@ -226,9 +263,9 @@ void attempt_opened(struct uplink_session *s, bool full)
     s->uplink->transport->drop_ticket(s);
     s->standing.since = now;
     s->attempt.fresh = s->attempt.ticketless = false;
-    s->attempt.refused = s->attempt.rounds = 0;
-    s->attempt.round = (struct resolver_round){0};
-    resolver_worked(s->uplink->resolver, &s->standing.address);
+    s->attempt.refused = s->attempt.rounds = s->attempt.followed = 0;
+    resolver_worked(session_host(s)->resolver, &s->standing.address);
+    take_host(s, now);
     if (full) {
         s->standing.full_at = now;
         s->counters.handshakes_full++;
@@ -252,13 +289,18 @@ static uint64_t reconnect_delay(struct uplink_session *s, uint64_t now)
     return backoff_spread(s->uplink->jitter);
 }
 
+const struct uplink_host *standing_host(const struct uplink_session *s)
+{
+    return s->standing.referred ? s->standing.referred : &s->uplink->hosts[s->standing.host];
+}
+
 void attempt_closed(struct uplink_session *s, const char *reason)
 {
     uint64_t now = clock_boottime();
     struct error e;
 
     session_enter(s);
-    error_set(&e, 0, "%s: %s", s->uplink->endpoint, reason);
+    error_set(&e, 0, "%s: %s", standing_host(s)->endpoint, reason);
     session_drop_open(s, UPLINK_SILENT);
     if (s->life == SESSION_ONCE) {
         session_end(s, UPLINK_SILENT, e.text);
@@ -307,7 +349,7 @@ void attempt_readdressed(struct uplink_session *s)
     session_enter(s);
     if (s->attempt.phase == PHASE_WAITING && s->attempt.retry_at > at)
         s->attempt.retry_at = at;
-    else if (s->attempt.phase == PHASE_HANDSHAKE && !resolver_has(s->uplink->resolver, &s->attempt.address))
+    else if (s->attempt.phase == PHASE_HANDSHAKE && !resolver_has(session_host(s)->resolver, &s->attempt.address))
         attempt_begin(s);
     session_leave(s);
 }

@@ -7,10 +7,12 @@
 
 #include "uplink/admission.h"
 #include "uplink/backoff.h"
+#include "uplink/hosts.h"
 #include "uplink/resolver.h"
 #include "uplink/session.h"
 
 struct timer;
+struct uplink_host;
 
 /* Where the attempt to make a session stands; beside it an older session may be in use. */
 enum phase {
@@ -27,7 +29,11 @@ struct attempt {
     uint64_t retry_at;
     struct resolver_address address;
     uint64_t generation;
-    struct resolver_round round; /* of addresses: goes on over attempts until a session stands */
+    size_t host;                  /* of the uplink's */
+    struct hosts_round hosts;     /* goes on over attempts until a session stands, as does: */
+    struct resolver_round round;  /* of the host's addresses */
+    struct uplink_host *referred; /* in the place of `host`: one that a broker has named */
+    unsigned followed;            /* such, since a session stood or a failure was told */
     struct resolver_wait resolving;
     struct admission_ticket admission;
     struct backoff backoff;

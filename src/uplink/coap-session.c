@@ -322,6 +322,7 @@ static int make(struct uplink_session *s, const struct vault_credential *credent
         .ops = &dtls_ops,
         .userdata = s,
         .address = &s->attempt.address,
+        .server_name = session_host(s)->server_name,
         .resume = ticket,
         .first_answer = attempt_address_wait(s, DTLS_NEXT_SOCKET),
         .judgement = patience(s),

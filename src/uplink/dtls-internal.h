@@ -9,7 +9,6 @@ struct dtls_shared {
     struct sockets *sockets;
     gnutls_priority_t priority;
     gnutls_psk_client_credentials_t credentials;
-    char *server_name;
     char *offer; /* for texts */
     /* One datagram on its way from the socket to the session that it is for, and what that made of it. */
     struct dtls *pending_for;

@@ -32,8 +32,7 @@ static int psk_callback(gnutls_session_t session, char **ret_identity, gnutls_da
     return 0;
 }
 
-int dtls_shared_new(struct sockets *sockets, const char *const *suites, const char *server_name,
-                    struct dtls_shared **ret, struct error *e)
+int dtls_shared_new(struct sockets *sockets, const char *const *suites, struct dtls_shared **ret, struct error *e)
 {
     _cleanup_(dtls_shared_freep) struct dtls_shared *s = calloc(1, sizeof(*s));
     int r;
@@ -49,11 +48,6 @@ int dtls_shared_new(struct sockets *sockets, const char *const *suites, const ch
     if (gnutls_psk_allocate_client_credentials(&s->credentials) < 0)
         return -ENOMEM;
     gnutls_psk_set_client_credentials_function(s->credentials, psk_callback);
-    if (server_name) {
-        s->server_name = strdup(server_name);
-        if (!s->server_name)
-            return -ENOMEM;
-    }
     *ret = TAKE_PTR(s);
     return 0;
 }
@@ -66,7 +60,6 @@ struct dtls_shared *dtls_shared_free(struct dtls_shared *s)
         gnutls_psk_free_client_credentials(s->credentials);
     if (s->priority)
         gnutls_priority_deinit(s->priority);
-    free(s->server_name);
     free(s->offer);
     free(s);
     return NULL;

@@ -366,7 +366,7 @@ static void on_readable(struct socket_watch *watch)
 
 static int set_up_session(struct dtls *d, const struct dtls_options *options)
 {
-    const char *server_name = d->shared->server_name;
+    const char *server_name = options->server_name;
     int r = gnutls_init(&d->session, GNUTLS_CLIENT | GNUTLS_DATAGRAM | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
 
     if (r < 0)

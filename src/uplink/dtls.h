@@ -33,10 +33,8 @@
 struct dtls;
 struct dtls_shared;
 
-/* `sockets` is kept by reference; `suites` as suites_priority() takes them; `server_name` (may be NULL) is sent as SNI.
- */
-int dtls_shared_new(struct sockets *sockets, const char *const *suites, const char *server_name,
-                    struct dtls_shared **ret, struct error *e);
+/* `sockets` is kept by reference; `suites` as suites_priority() takes them. */
+int dtls_shared_new(struct sockets *sockets, const char *const *suites, struct dtls_shared **ret, struct error *e);
 struct dtls_shared *dtls_shared_free(struct dtls_shared *s);
 DEFINE_FREEP(struct dtls_shared, dtls_shared_free)
 
@@ -70,6 +68,7 @@ struct dtls_options {
     const struct dtls_ops *ops;
     void *userdata;
     const struct resolver_address *address;
+    const char *server_name;      /* sent as SNI; NULL: none */
     const gnutls_datum_t *resume; /* from dtls_resumption(); NULL or empty: a full handshake */
     uint64_t first_answer;        /* how long to wait for any answer */
     uint64_t judgement;           /* and after our proof of the key */

@@ -19,6 +19,7 @@ struct mqtt_ask {
     void *userdata;
     struct resolver_address address;
     char identity[IDENTITY_MAX + 1];
+    char *server_name; /* NULL: none */
     enum tls_question question;
     sd_event_source *io, *timer;
     int fd;
@@ -72,7 +73,7 @@ static int send_hello(struct mqtt_ask *a)
     uint8_t random[TLS_HELLO_RANDOM], hello[TLS_HELLO_MAX];
     const struct tls_hello of = {
         .identity = a->identity,
-        .server_name = a->shared->server_name,
+        .server_name = a->server_name,
         .suites = a->shared->suites,
         .n_suites = a->shared->n_suites,
         .random = random,
@@ -135,7 +136,8 @@ static int ask(struct mqtt_ask *a)
     return r < 0 ? r : sd_event_source_set_time_relative(a->timer, TLS_ASK_TIMEOUT);
 }
 
-int mqtt_ask_new(const struct mqtt_shared *shared, const struct resolver_address *address, const char *identity,
+int mqtt_ask_new(const struct mqtt_shared *shared, const struct resolver_address *address, const char *server_name,
+                 const char *identity,
                  void (*done)(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble,
                               const char *reason),
                  void *userdata, struct mqtt_ask **ret, struct error *e)
@@ -150,6 +152,9 @@ int mqtt_ask_new(const struct mqtt_shared *shared, const struct resolver_address
     a->address = *address;
     a->done = done;
     a->userdata = userdata;
+    a->server_name = server_name ? strdup(server_name) : NULL;
+    if (server_name && !a->server_name)
+        return -ENOMEM;
     strncpy(a->identity, identity, sizeof(a->identity) - 1);
     r = sd_event_add_time_relative(shared->event, &a->timer, CLOCK_BOOTTIME, TLS_ASK_TIMEOUT, USEC_PER_SEC / 10,
                                    on_timer, a);
@@ -167,6 +172,7 @@ struct mqtt_ask *mqtt_ask_free(struct mqtt_ask *a)
         return NULL;
     hang_up(a);
     sd_event_source_disable_unref(a->timer);
+    free(a->server_name);
     free(a);
     return NULL;
 }

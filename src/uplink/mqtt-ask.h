@@ -12,7 +12,8 @@ struct mqtt_ask;
 
 /* `done` is called once, never from within this call, and may free it: with how the handshake before is to be taken.
  * Everything is copied. */
-int mqtt_ask_new(const struct mqtt_shared *shared, const struct resolver_address *address, const char *identity,
+int mqtt_ask_new(const struct mqtt_shared *shared, const struct resolver_address *address, const char *server_name,
+                 const char *identity,
                  void (*done)(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble,
                               const char *reason),
                  void *userdata, struct mqtt_ask **ret, struct error *e);

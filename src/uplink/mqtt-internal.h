@@ -14,7 +14,6 @@ struct mosquitto;
 struct mqtt_shared {
     sd_event *event;
     SSL_CTX *tls;
-    char *server_name;
     char *offer;       /* for texts */
     bool post_quantum; /* OpenSSL has ML-KEM */
     uint16_t suites[SUITES_IDS_MAX];
@@ -83,6 +82,7 @@ struct mqtt_end {
     int gone;                       /* what libmosquitto said when the connection ended, -1: nothing */
     char words[MQTT_WORDS_MAX];     /* Reason String of CONNACK or DISCONNECT, quoted */
     char reference[MQTT_WORDS_MAX]; /* Server Reference, quoted */
+    char *refers_to;                /* the same as it came, if another server is to be used */
     bool said_bye;
     bool broken; /* a write has failed */
 };
@@ -99,6 +99,7 @@ struct mqtt {
     const struct mqtt_ops *ops;
     void *userdata;
     struct mosquitto *mosquitto;
+    const char *server_name;
     sd_event_source *source;
     struct error *what; /* the words for local_error and misbehaves, only while a step runs */
     struct resolver_address address;

@@ -18,6 +18,11 @@ bool mqtt_connack_wants_older(enum mqtt_version version, uint8_t code)
            (code == CONNACK_REFUSED_PROTOCOL_VERSION || code == MQTT_RC_UNSUPPORTED_PROTOCOL_VERSION);
 }
 
+bool mqtt_names_server(uint8_t code)
+{
+    return code == MQTT_RC_USE_ANOTHER_SERVER || code == MQTT_RC_SERVER_MOVED;
+}
+
 const char *mqtt_connack_text(enum mqtt_version version, uint8_t code)
 {
     if (mqtt_connack_refuses(version, code))

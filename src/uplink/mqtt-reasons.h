@@ -16,6 +16,7 @@ enum mqtt_version { MQTT_V5 = 5, MQTT_V311 = 4 };
 /* CONNACK codes are those of version 5 (0x80 and above) or of 3.1.1 (1 to 5). */
 bool mqtt_connack_refuses(enum mqtt_version version, uint8_t code);     /* whom we say we are */
 bool mqtt_connack_wants_older(enum mqtt_version version, uint8_t code); /* it does not speak this version */
+bool mqtt_names_server(uint8_t code);                                   /* another one is to be used, of version 5 */
 const char *mqtt_connack_text(enum mqtt_version version, uint8_t code); /* "the broker does not ..." */
 const char *mqtt_disconnect_text(uint8_t reason);
 

@@ -7,6 +7,7 @@
 #include "vault/key.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* ── The connections ── */
@@ -72,8 +73,19 @@ static int begin_asking(struct mqtt_session *c, struct error *e)
     struct uplink_session *s = &c->session;
 
     c->making = mqtt_free(c->making);
-    return mqtt_ask_new(s->uplink->mqtt.shared, &s->attempt.address,
+    return mqtt_ask_new(s->uplink->mqtt.shared, &s->attempt.address, session_host(s)->server_name,
                         vault_credential(s->entry, s->slot)->identity ?: "", op_failed, c, &c->ask, e);
+}
+
+/* Whether the next attempt goes to the server that the broker has named. */
+static bool refers(struct mqtt_session *c, const struct mqtt *connection)
+{
+    _cleanup_free_ char *reference = NULL;
+
+    if (!connection || !mqtt_reference(connection))
+        return false;
+    reference = strdup(mqtt_reference(connection)); /* the connection may go */
+    return session_refer(&c->session, reference);
 }
 
 static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason)
@@ -102,6 +114,8 @@ static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_tro
         c->making = mqtt_free(c->making);
         if (begin_connection(c, &e) < 0)
             attempt_failed(&c->session, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
+    } else if (failure == MQTT_FAILED && refers(c, c->making)) {
+        attempt_begin(&c->session);
     } else if (failure != MQTT_UNCLEAR || !c->session.entry || begin_asking(c, &e) < 0) {
         attempt_failed(&c->session, results[failure], trouble, reason);
     }
@@ -183,6 +197,7 @@ static void op_closed(void *userdata, enum mqtt_blame blame, uint8_t code, const
     if (c->draining_until)
         c->draining_until = clock_boottime();
     mqtt_requests_blamed(c, blame, code);
+    refers(c, c->open);
     attempt_closed(&c->session, reason);
     session_leave(&c->session);
 }
@@ -258,6 +273,7 @@ static int begin_connection(struct mqtt_session *c, struct error *e)
         .ops = &mqtt_ops,
         .userdata = c,
         .address = &s->attempt.address,
+        .server_name = session_host(s)->server_name,
         .version = version_to_ask(c),
         .keepalive = keepalive(u),
         .plain_groups = clock_boottime() < u->mqtt.plain_groups_until,

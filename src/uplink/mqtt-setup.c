@@ -45,6 +45,8 @@ static void on_connect(struct mosquitto *mosquitto, void *userdata, int code, in
         m->terms.keepalive = keepalive;
     if (code != 0)
         note_words(m, list);
+    if (m->terms.version == MQTT_V5 && mqtt_names_server((uint8_t)code))
+        (void)mosquitto_property_read_string(list, MQTT_PROP_SERVER_REFERENCE, &m->end.refers_to, false);
     m->terms.no_qos1 = mosquitto_property_read_byte(list, MQTT_PROP_MAXIMUM_QOS, &qos, false) && qos < 1;
 }
 
@@ -59,6 +61,13 @@ static void on_disconnect(struct mosquitto *mosquitto, void *userdata, int reaso
         return; /* it was not let in */
     mqtt_quote(m->in.frames.properties.reason.text, m->end.words);
     mqtt_quote(m->in.frames.properties.reference.text, m->end.reference);
+    if (reason >= 0 && reason <= UINT8_MAX && mqtt_names_server((uint8_t)reason) && !m->end.refers_to)
+        m->end.refers_to = strdup(m->in.frames.properties.reference.text);
+}
+
+const char *mqtt_reference(const struct mqtt *m)
+{
+    return m->end.refers_to;
 }
 
 static void on_publish(struct mosquitto *mosquitto, void *userdata, int mid, int reason, const mosquitto_property *list)

@@ -152,7 +152,7 @@ static void on_tls_event(const SSL *ssl, int where, int value)
         m->tls.hello_sent = true;
     /* libmosquitto would say the address, which is the name that it was given. */
     if (where & SSL_CB_HANDSHAKE_START) {
-        (void)SSL_set_tlsext_host_name((SSL *)ssl, m->shared->server_name);
+        (void)SSL_set_tlsext_host_name((SSL *)ssl, m->server_name);
         if (m->tls.plain_groups)
             (void)SSL_set1_groups_list((SSL *)ssl, GROUPS);
         mqtt_read_watch(m, (SSL *)ssl);

@@ -21,8 +21,7 @@
 
 /* ── Shared ── */
 
-int mqtt_shared_new(sd_event *event, const char *const *suites, const char *server_name, struct mqtt_shared **ret,
-                    struct error *e)
+int mqtt_shared_new(sd_event *event, const char *const *suites, struct mqtt_shared **ret, struct error *e)
 {
     _cleanup_(mqtt_shared_freep) struct mqtt_shared *s = calloc(1, sizeof(*s));
     int r;
@@ -34,11 +33,6 @@ int mqtt_shared_new(sd_event *event, const char *const *suites, const char *serv
     s->null = open("/dev/null", O_RDWR | O_CLOEXEC);
     if (s->null < 0)
         return error_errno(e, -errno, "cannot open /dev/null");
-    if (server_name) {
-        s->server_name = strdup(server_name);
-        if (!s->server_name)
-            return -ENOMEM;
-    }
     r = mqtt_tls_new(s, suites, e);
     if (r < 0)
         return r;
@@ -53,7 +47,6 @@ struct mqtt_shared *mqtt_shared_free(struct mqtt_shared *s)
     SSL_CTX_free(s->tls);
     s->null = safe_close(s->null);
     (void)mosquitto_lib_cleanup();
-    free(s->server_name);
     free(s->offer);
     sd_event_unref(s->event);
     free(s);
@@ -70,6 +63,7 @@ static void destroy(struct mqtt *m)
     mqtt_login_forget(m);
     mosquitto_destroy(m->mosquitto);
     mqtt_tls_forget(m);
+    free(m->end.refers_to);
     free(m);
 }
 
@@ -529,6 +523,7 @@ int mqtt_new(const struct mqtt_options *options, struct mqtt **ret, struct error
     m->ops = options->ops;
     m->userdata = options->userdata;
     m->address = *options->address;
+    m->server_name = options->server_name;
     m->terms.version = options->version;
     m->in.frames.five = options->version == MQTT_V5;
     m->terms.keepalive = options->keepalive;

@@ -30,9 +30,8 @@ struct mqtt;
 struct mqtt_shared;
 
 /* `suites` as suites_openssl() takes them; they bind TLS 1.2, under TLS 1.3 only PSK with (EC)DHE is offered.
- * `server_name` (may be NULL) is sent as SNI. */
-int mqtt_shared_new(sd_event *event, const char *const *suites, const char *server_name, struct mqtt_shared **ret,
-                    struct error *e);
+ */
+int mqtt_shared_new(sd_event *event, const char *const *suites, struct mqtt_shared **ret, struct error *e);
 struct mqtt_shared *mqtt_shared_free(struct mqtt_shared *s);
 DEFINE_FREEP(struct mqtt_shared, mqtt_shared_free)
 
@@ -68,6 +67,7 @@ struct mqtt_options {
     const struct mqtt_ops *ops;
     void *userdata;
     const struct resolver_address *address;
+    const char *server_name; /* sent as SNI, NULL: none; kept by reference */
     enum mqtt_version version;
     bool plain_groups;  /* ML-KEM is not offered */
     unsigned keepalive; /* seconds, from MQTT_KEEPALIVE_MIN; 0: none */
@@ -107,6 +107,9 @@ void mqtt_bye(struct mqtt *m, bool with_will);
 unsigned mqtt_receive_maximum(const struct mqtt *m);
 /* Of a connection that has failed: it offered ML-KEM, and nothing was answered to its hello. */
 bool mqtt_hello_lost(const struct mqtt *m);
+/* The server that the broker named when it did not let us in, or hung up: foreign bytes, to be read by
+ * hosts_reference(). NULL: none. */
+const char *mqtt_reference(const struct mqtt *m);
 /* Bytes of a packet that the broker takes, as CONNACK says; 0: it does not. */
 uint32_t mqtt_packet_max(const struct mqtt *m);
 enum mqtt_version mqtt_version(const struct mqtt *m);

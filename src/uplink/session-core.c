@@ -33,6 +33,8 @@ static void arm(struct uplink_session *s)
 
 static void destroy(struct uplink_session *s)
 {
+    uplink_host_free(s->attempt.referred);
+    uplink_host_free(s->standing.referred);
     free(s->label);
     free(s->news.reason);
     free(s->news.result_reason);

@@ -42,18 +42,29 @@ struct uplink_look {
     bool readdressed;  /* it is for new addresses too */
 };
 
+/* One of the hosts of an uplink, or one that a broker has named. */
+struct uplink_host {
+    struct host_name name;
+    const char *server_name; /* for SNI; NULL: a literal address */
+    char endpoint[HOST_TEXT_MAX];
+    struct resolver *resolver;
+    struct resolver_watch watch; /* of the uplink's own */
+};
+
 struct uplink {
     const struct transport *transport;
     sd_event *event;
     struct vault *vault;
     char *name;
-    char *endpoint; /* "host:port", for texts */
     struct sockets *sockets;
     struct timers *timers;
     struct dtls_shared *dtls; /* CoAP */
     struct uplink_mqtt mqtt;
-    struct resolver *resolver;
-    struct resolver_watch watch;
+    struct workers *resolver_workers;
+    struct uplink_host hosts[UPLINK_HOSTS_MAX];
+    size_t n_hosts;
+    struct hosts_away away;
+    bool follow_references;
     uint64_t answer_took; /* CoAP: what the server last took to judge a key, 0: not known */
     struct admission admission;
     sd_event_source *admission_timer;
@@ -69,6 +80,8 @@ struct uplink {
 struct standing {
     bool open;
     struct resolver_address address;
+    size_t host;                  /* of the uplink's */
+    struct uplink_host *referred; /* instead: one that a broker has named, or NULL */
     uint64_t generation;
     uint64_t full_at; /* the last full handshake, also of a session before this one */
     uint64_t since;
@@ -110,6 +123,24 @@ struct uplink_session {
     unsigned busy;
     bool freed; /* by its owner, while busy */
 };
+
+/* host.c. -ENOMEM, -EINVAL. */
+int uplink_host_init(struct uplink *u, const struct host_name *name, struct uplink_host *ret, struct error *e);
+void uplink_host_done(struct uplink_host *host);
+struct uplink_host *uplink_host_free(struct uplink_host *host);
+/* The one that the attempt is made to. */
+struct uplink_host *session_host(const struct uplink_session *s);
+/* attempt.c: the one with which the session stands, or stood last. */
+const struct uplink_host *standing_host(const struct uplink_session *s);
+/* The next attempt goes to the server that this text of a broker names. False: it is not followed. */
+bool session_refer(struct uplink_session *s, const char *reference);
+/* Back to the uplink's own hosts, from the first on. */
+void session_drop_reference(struct uplink_session *s);
+/* Chooses the host of an attempt that begins. */
+void session_choose_host(struct uplink_session *s, uint64_t now);
+/* Nobody was found at the attempt's address. Whether there is another address (0), another host (1), or neither (-1),
+ * to be tried at once. */
+int session_next_place(struct uplink_session *s, uint64_t now);
 
 /* Around everything that may call ops: the last leave tells what there is to tell, arms the timer, and frees what its
  * owner freed meanwhile. */

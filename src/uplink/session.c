@@ -5,6 +5,7 @@
 #include "base/limits.h"
 #include "uplink/session-internal.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -104,7 +105,7 @@ static int prepare(struct uplink_session *s, const char *label, const struct vau
     s->life = life;
     s->attempt.fresh = false;
     s->attempt.refused = 0;
-    s->attempt.round = (struct resolver_round){0};
+    session_drop_reference(s);
     s->standing.full_at = 0;
     backoff_reset(&s->attempt.backoff);
     return 0;
@@ -175,7 +176,9 @@ void uplink_session_hurry(struct uplink_session *s)
     session_enter(s);
     /* The caller knows more than a finding of a moment ago. */
     s->uplink->mqtt.away.at = 0;
-    resolver_refresh(s->uplink->resolver, clock_boottime());
+    s->uplink->away = (struct hosts_away){0};
+    for (size_t i = 0; i < s->uplink->n_hosts; i++)
+        resolver_refresh(s->uplink->hosts[i].resolver, clock_boottime());
     if (s->attempt.phase == PHASE_WAITING)
         attempt_begin(s);
     session_leave(s);
@@ -246,6 +249,8 @@ void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret
     ret->established = true;
     ret->online_since = s->standing.since;
     resolver_address_text(&s->standing.address, ret->address);
+    snprintf(ret->server, sizeof(ret->server), "%s", standing_host(s)->endpoint);
+    ret->referred = s->standing.referred;
     s->uplink->transport->info(s, ret);
 }
 

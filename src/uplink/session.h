@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/error.h"
 #include "base/exchange.h"
+#include "uplink/hosts.h"
 #include "uplink/suites.h"
 #include "uplink/trouble.h"
 #include "vault/vault.h"
@@ -53,6 +54,9 @@ struct uplink_options {
     const char *name; /* for texts: the uplink's id in the configuration */
     const char *host; /* name or literal address (IPv6 without brackets) */
     uint16_t port;
+    struct host_name others[UPLINK_HOSTS_MAX - 1]; /* tried after this one, in order */
+    size_t n_others;
+    bool follow_references;    /* MQTT 5: to the server that a broker names */
     const char *const *suites; /* names, NULL-terminated (suites.h); NULL: the default list */
     struct uplink_admission admission;
     unsigned nstart;    /* requests in flight a session; 0: COAP_NSTART or MQTT_NSTART */
@@ -187,6 +191,8 @@ struct uplink_info {
     uint64_t full_at;           /* CLOCK_BOOTTIME: when the last full handshake finished */
     uint64_t online_since;      /* CLOCK_BOOTTIME */
     char address[64];           /* the server's, with port */
+    char server[HOST_TEXT_MAX]; /* its name, with port */
+    bool referred;              /* a broker has named it, not the configuration */
     uint64_t rtt;               /* smoothed, microseconds; 0: not measured yet */
     struct uplink_counters counters;
 };

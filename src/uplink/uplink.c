@@ -6,7 +6,6 @@
 #include "uplink/session-internal.h"
 #include "uplink/session.h"
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
@@ -36,7 +35,9 @@ static void on_network_changed(void *userdata)
 {
     struct uplink *u = userdata;
 
-    resolver_again(u->resolver, clock_boottime());
+    u->away = (struct hosts_away){0};
+    for (size_t i = 0; i < u->n_hosts; i++)
+        resolver_again(u->hosts[i].resolver, clock_boottime());
     u->look.next = u->sessions;
     (void)sd_event_source_set_enabled(u->look.source, SD_EVENT_ON);
 }
@@ -77,13 +78,6 @@ static void on_addresses_changed(bool asked, void *userdata)
     (void)sd_event_source_set_enabled(u->look.source, SD_EVENT_ON);
 }
 
-static bool is_literal(const char *host)
-{
-    struct in6_addr any;
-
-    return inet_pton(AF_INET, host, &any) == 1 || strchr(host, ':');
-}
-
 static void set_up_admission(struct uplink *u, const struct uplink_options *options)
 {
     const struct uplink_admission *a = &options->admission;
@@ -118,22 +112,46 @@ static int set_up_events(struct uplink *u)
 
 static int set_up_tls(struct uplink *u, const struct uplink_options *options, struct error *e)
 {
-    const char *server_name = is_literal(options->host) ? NULL : options->host;
-
     switch (options->transport) {
     case UPLINK_COAP:
-        return dtls_shared_new(u->sockets, options->suites, server_name, &u->dtls, e);
+        return dtls_shared_new(u->sockets, options->suites, &u->dtls, e);
     case UPLINK_MQTT:
-        return mqtt_shared_new(u->event, options->suites, server_name, &u->mqtt.shared, e);
+        return mqtt_shared_new(u->event, options->suites, &u->mqtt.shared, e);
     }
     return -EINVAL;
+}
+
+static int add_host(struct uplink *u, const struct host_name *name, struct error *e)
+{
+    struct uplink_host *host = &u->hosts[u->n_hosts];
+    int r = uplink_host_init(u, name, host, e);
+
+    if (r < 0)
+        return r;
+    host->watch = (struct resolver_watch){.changed = on_addresses_changed, .userdata = u};
+    resolver_watch_add(host->resolver, &host->watch);
+    u->n_hosts++;
+    return 0;
+}
+
+static int set_up_hosts(struct uplink *u, const struct uplink_options *options, struct error *e)
+{
+    struct host_name first = {.port = options->port};
+    int r;
+
+    if (strlen(options->host) >= sizeof(first.name) || options->n_others >= UPLINK_HOSTS_MAX)
+        return error_set(e, -EINVAL, "a host's name is too long, or there are more than %d hosts", UPLINK_HOSTS_MAX);
+    memcpy(first.name, options->host, strlen(options->host) + 1);
+    r = add_host(u, &first, e);
+    for (size_t i = 0; r >= 0 && i < options->n_others; i++)
+        r = add_host(u, &options->others[i], e);
+    return r;
 }
 
 int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *vault,
                const struct uplink_options *options, struct uplink **ret, struct error *e)
 {
     _cleanup_(uplink_freep) struct uplink *u = calloc(1, sizeof(*u));
-    const char *form = strchr(options->host, ':') ? "[%s]:%u" : "%s:%u";
     int r;
 
     if (!u)
@@ -148,18 +166,17 @@ int uplink_new(sd_event *event, struct workers *resolver_workers, struct vault *
     u->keepalive =
         options->keepalive ? options->keepalive : (options->transport == UPLINK_MQTT ? MQTT_KEEPALIVE : COAP_KEEPALIVE);
     u->name = strdup(options->name);
-    if (!u->name || asprintf(&u->endpoint, form, options->host, options->port) < 0)
+    if (!u->name)
         return -ENOMEM;
+    u->resolver_workers = resolver_workers;
+    u->follow_references = options->follow_references;
     set_up_admission(u, options);
     r = set_up_events(u);
     if (r < 0)
         return error_errno(e, r, "uplink %s: cannot watch for events", u->name);
-    r = resolver_get(resolver_workers, options->host, options->port, &u->resolver, e);
-    if (r >= 0) {
-        u->watch = (struct resolver_watch){.changed = on_addresses_changed, .userdata = u};
-        resolver_watch_add(u->resolver, &u->watch);
+    r = set_up_hosts(u, options, e);
+    if (r >= 0)
         r = set_up_tls(u, options, e);
-    }
     if (r < 0)
         return error_prefix(e, r, "uplink %s", u->name);
     (void)network_new(event, on_network_changed, u, &u->network);
@@ -173,9 +190,10 @@ struct uplink *uplink_free(struct uplink *u)
         return NULL;
     network_free(u->network);
     sd_event_source_disable_unref(u->admission_timer);
-    if (u->resolver)
-        resolver_watch_remove(u->resolver, &u->watch);
-    resolver_put(u->resolver);
+    for (size_t i = 0; i < u->n_hosts; i++) {
+        resolver_watch_remove(u->hosts[i].resolver, &u->hosts[i].watch);
+        uplink_host_done(&u->hosts[i]);
+    }
     sd_event_source_disable_unref(u->look.source);
     dtls_shared_free(u->dtls);
     mqtt_shared_free(u->mqtt.shared);
@@ -183,7 +201,6 @@ struct uplink *uplink_free(struct uplink *u)
     timers_free(u->timers);
     sd_event_unref(u->event);
     free(u->name);
-    free(u->endpoint);
     free(u);
     return NULL;
 }

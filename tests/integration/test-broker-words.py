@@ -7,6 +7,7 @@ import contextlib
 import harness
 from harness import check, wait_for
 from scripted_broker import REASON_STRING, SERVER_KEEP_ALIVE, SERVER_REFERENCE, ScriptedBroker, text_property
+from waiting import DEADLINE
 
 DEVICE = "d1"
 EVIL = "over quota until \xe9 \"tomorrow\"" + "x" * 300
@@ -50,6 +51,34 @@ def another_server_is_named(bench, stack, key, broker):
     broker.connack, broker.connack_properties = 0x9c, text_property(SERVER_REFERENCE, "broker-2.example.com:8883")
     start(bench, broker, key)
     check_words(bench, "wants another server", '"broker-2.example.com:8883"')
+
+
+@case
+def another_server_is_followed(bench, stack, key, broker):
+    """Only if that is wanted, and as far as somebody is there who has the key; then back to the uplink's own host."""
+    other = ScriptedBroker(stack, {"first-1": key})
+    named = text_property(SERVER_REFERENCE, f"[::1]:1,127.0.0.1:{other.port}")
+    broker.connack, broker.connack_properties = 0x9c, named
+    start(bench, broker, key, follow_references=True)
+    # The first of those named is taken alone: nobody is there, so the next time another is named.
+    bench.wait_property(DEVICE, "LastError", lambda text: "wants another server" in text)
+    broker.connack_properties = text_property(SERVER_REFERENCE, f"127.0.0.1:{other.port}")
+    server = bench.wait_property(DEVICE, "Server", lambda text: text.startswith(f"127.0.0.1:{other.port}"))
+    check("as a broker said" in server and server in bench.ctl("show", DEVICE), server)
+    bench.wait_property(DEVICE, "State", "online")
+    broker.connack, broker.connack_properties = 0, b""
+    other.front.kill()
+    other.front.wait(DEADLINE)
+    bench.wait_property(DEVICE, "Server", lambda text: text == f"127.0.0.1:{broker.port}")
+
+
+@case
+def the_next_host_of_the_list(bench, stack, key, broker):
+    """Nobody is at the first; the broker is the second, and stays in use."""
+    start(bench, broker, key, url=[f"mqtts://127.0.0.2:{broker.port}", f"mqtts://127.0.0.1:{broker.port}"])
+    bench.wait_property(DEVICE, "Server", f"127.0.0.1:{broker.port}")
+    bench.wait_property(DEVICE, "State", "online")
+    check(f"127.0.0.1:{broker.port}" in bench.ctl("show", DEVICE), "it is shown which")
 
 
 @case
@@ -102,5 +131,6 @@ def pings_come_within_the_keepalive(bench, stack, key, broker):
 
 
 if __name__ == "__main__":
-    harness.main(words_of_connack, another_server_is_named, words_of_disconnect, a_refused_subscription_is_named, words_of_puback,
+    harness.main(words_of_connack, another_server_is_named, another_server_is_followed, the_next_host_of_the_list, words_of_disconnect,
+                 a_refused_subscription_is_named, words_of_puback,
                  pings_come_within_the_keepalive, needs=("stunnel",))

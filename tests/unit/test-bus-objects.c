@@ -140,6 +140,7 @@ static void test_each_property_can_be_read(void **state)
                                          "Limits",
                                          "BindFingerprint",
                                          "LoginFingerprint",
+                                         "Server",
                                          "RotationState",
                                          "RotationReason",
                                          "RotationUntil",

@@ -41,6 +41,32 @@ static int set_up(void **state, int tls, enum uplink_mqtt_version version)
     return 0;
 }
 
+static int set_up_hosts(void **state, const char *first, const char *then)
+{
+    struct uplink_options options = {
+        .transport = UPLINK_MQTT, .name = "cloud", .host = first, .n_others = 1, .admission = {.unlimited = true}};
+    uint8_t key[32];
+
+    scratch_setup(state);
+    bench_key(*state, 1, key);
+    mqtt_peer_begin(&f.peer, ((struct scratch *)*state)->event, key, TLS1_3_VERSION);
+    snprintf(options.others[0].name, sizeof(options.others[0].name), "%s", then);
+    options.port = options.others[0].port = f.peer.port;
+    bench_begin(&f.b, *state, &options);
+    return 0;
+}
+
+/* The second of two hosts is the peer; nobody is at the first. */
+static int setup_second(void **state)
+{
+    return set_up_hosts(state, "127.0.0.2", "127.0.0.1");
+}
+
+static int setup_nowhere(void **state)
+{
+    return set_up_hosts(state, "127.0.0.2", "127.0.0.3");
+}
+
 static int setup(void **state)
 {
     return set_up(state, TLS1_3_VERSION, UPLINK_MQTT_AUTO);
@@ -195,6 +221,29 @@ static void test_a_wrong_login_is_named(void **state)
     assert_null(strstr(f.b.reason, "anna"));
 }
 
+static void test_the_second_host(void **state)
+{
+    char server[64];
+
+    go_online();
+    assert_int_equal(f.b.results, 1); /* nobody was told of the first */
+    snprintf(server, sizeof(server), "127.0.0.1:%u", f.peer.port);
+    assert_string_equal(info().server, server);
+    assert_false(info().referred);
+    mqtt_peer_hang_up(&f.peer);
+    run_until(f.b.event, f.peer.connects == 2 && f.b.state == UPLINK_STATE_ONLINE);
+    assert_string_equal(info().server, server);
+}
+
+static void test_nobody_at_any_host(void **state)
+{
+    start();
+    run_until(f.b.event, f.b.state == UPLINK_STATE_UNREACHABLE);
+    assert_int_equal(f.b.results, 1);
+    assert_non_null(strstr(f.b.reason, "127.0.0.3:"));
+    assert_non_null(strstr(f.b.reason, "at the uplink's hosts before it"));
+}
+
 static void test_an_unknown_identity_is_refused(void **state)
 {
     f.peer.unknown = true;
@@ -320,6 +369,8 @@ int main(void)
         WITH(test_version_311_says_nothing_of_refusals, setup_older),
         WITH(test_over_tls_12_the_key_is_proved_as_well, setup_tls12),
         WITH(test_a_broker_that_does_not_speak_version_5_is_asked_in_311, setup),
+        WITH(test_the_second_host, setup_second),
+        WITH(test_nobody_at_any_host, setup_nowhere),
         WITH(test_a_login_goes_along, setup),
         WITH(test_a_login_goes_along, setup_older),
         WITH(test_a_wrong_login_is_named, setup_tls12),
