@@ -18,7 +18,7 @@
 #include <systemd/sd-daemon.h>
 
 #define CHECK_INTERVAL USEC_PER_SEC
-#define STOP_TIMEOUT (5 * USEC_PER_SEC)
+#define STOP_TIMEOUT (8 * USEC_PER_SEC) /* the unit allows 10 */
 
 struct options {
     const char *name, *runtime_dir, *plugin_dir;

@@ -326,7 +326,7 @@ class LinkTest(unittest.TestCase):
         return [s[2] for e in self.reports(since) for s in e["samples"]]
 
     def terminated_while_the_agent_is_busy(self):
-        """Whether the agent was busy for less than the five seconds that a driver waits."""
+        """Whether the agent was busy for less than the eight seconds that a driver waits."""
         since = self.host.mark()
         self.set_devices(device("a", points={"n": {"signal": "counter"}}))
         driver = self.start_driver(stderr=subprocess.PIPE)
@@ -355,10 +355,10 @@ class LinkTest(unittest.TestCase):
         for _ in range(5):
             if self.terminated_while_the_agent_is_busy():
                 return
-        self.fail("the driver was never answered within five seconds")
+        self.fail("the driver was never answered within eight seconds")
 
     def test_terminated_beside_a_stuck_agent(self):
-        """What it does not answer for in five seconds is lost, and the driver says so."""
+        """What it does not answer for in eight seconds is lost, and the driver says so."""
         self.set_devices(device("a"))
         driver = self.start_driver(stderr=subprocess.PIPE)
         self.host.report_of("a")
