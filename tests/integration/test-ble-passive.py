@@ -35,13 +35,13 @@ def listens(bench):
     bench.wait_property("hall", "SensorState", "ok")
     check(bench.get("hall", "SensorReason") == "", bench.get("hall", "SensorReason"))
     never_active(room)
-    # two formats in turn: BlueZ tells both each time
-    ruuvi = lambda t: b"\x05" + int(t * 200).to_bytes(2, "big") + bytes.fromhex("5394c37c0004fffc040cac36420000cbb8334c884f")  # noqa: E731
+    # Something else in turn with its values, which nothing numbers: BlueZ tells both each time.
+    says = lambda t: bluez.advertise(TAG, service={"fcd2": b"\x40\x02" + (100 * t).to_bytes(2, "little")})  # noqa: E731
     degrees = itertools.count()
-    room.until("the tag", lambda: bluez.advertise(TAG, manufacturer={0x0499: ruuvi(next(degrees))}), lambda: room.values("tag"))
+    room.until("the tag", lambda: says(next(degrees)), lambda: room.values("tag"))
     for i in range(3):
-        bluez.advertise(TAG, manufacturer={0x004c: bytes([i])})
-    bluez.advertise(TAG, manufacturer={0x0499: ruuvi(60)})
+        bluez.advertise(TAG, service={"1234": bytes([i])})
+    says(60)
     wait_for("its next", lambda: 60 in room.values("tag"))
     check(len(set(room.values("tag"))) == len(room.values("tag")), f"no value twice: {room.values('tag')}")
     never_active(room)
