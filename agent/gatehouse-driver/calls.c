@@ -165,7 +165,7 @@ static void post(struct gatehouse_device *device, struct job *job, struct link_c
     lane_post(device->lane, job);
 }
 
-/* What is asked of a device that is closed and opened anew waits for that. */
+/* Requests for a device that is closed and opened anew wait for that. */
 static void begin(struct driver *d, struct link_call *call, const char *id, struct job *job)
 {
     struct gatehouse_device *device = driver_find(d, id);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What a plugin counts of a device, by name. Embedded; zeroed is empty. Any thread between init and done. */
+/* Counts of a plugin about a device, by name. Embedded; zeroed is empty. Any thread between init and done. */
 
 #include <json-c/json.h>
 #include <pthread.h>

@@ -35,7 +35,7 @@ bool driver_closed(const struct driver *d);
 bool driver_ended(const struct driver *d);
 void driver_done(struct driver *d);
 
-/* What came in by the inbox. */
+/* Takes what came in by the inbox. */
 void driver_on_sample(struct queued *sample, void *driver);
 void driver_on_note(const struct note *note, void *driver);
 
@@ -57,7 +57,7 @@ int calls_check(struct driver *d, const char *section, const struct gatehouse_po
 void calls_job_done(struct driver *d, struct job *job, struct lane *lane);
 /* The agent need not wait for what concerns the device any longer. */
 void calls_cancel(struct gatehouse_device *device);
-/* What was asked of it while it was closed to be made anew goes to the new one, or is answered if there is none. */
+/* Requests that came while it was closed to be made anew go to the new one, or are answered if there is none. */
 void calls_go_on(struct driver *d, struct gatehouse_device *old);
 
 extern const struct link_client_ops driver_client_ops;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the plugin's threads hand to the loop: samples, and notes of what happened. Any thread puts in, the loop takes
+/* News of the plugin's threads for the loop: samples, and notes of what happened. Any thread puts in, the loop takes
  * out, in order. Samples are bounded by DRIVER_QUEUE_MAX: the oldest go, counted. A sample is taken at once, those that
  * come within DRIVER_REPORT_INTERVAL of it together, so that the loop need not wake for each; a note never waits. */
 

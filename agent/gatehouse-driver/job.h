@@ -2,7 +2,7 @@
 #pragma once
 
 /* Something to be done on a lane's thread, and its outcome on the way back. Made by the loop, filled in by the lane,
- * freed by the loop; at any time only one of them has it, but for `cancelled`. */
+ * freed by the loop; at any time only one of them has it, except `cancelled`. */
 
 #include "base/cleanup.h"
 #include "base/limits.h"

@@ -84,8 +84,8 @@ void lane_report(struct lane *l, struct queued *sample)
         flush_samples(l);
 }
 
-/* What is due within a small part of the time that it waits anyway is polled in one wake-up: to set the kernel's timer
- * for each poll was half of what a driver of many devices cost. What is due at once, or very soon, is not late for
+/* Polls that are due within a small part of the time that it waits anyway share one wake-up: to set the kernel's timer
+ * for each poll was half of what a driver of many devices cost. One that is due at once, or very soon, is not late for
  * that. */
 static void poll_at(struct gatehouse_device *d, uint64_t when)
 {
@@ -123,7 +123,7 @@ static void drop_timer(struct gatehouse_device *d, struct later **slot)
     free(TAKE_PTR(*slot));
 }
 
-/* What it waits for, whatever that is. */
+/* Waits for anything that may come. */
 static void device_drop_waits(struct gatehouse_device *d)
 {
     waits_stop_time(&d->lane->waits, &d->thread.poll);

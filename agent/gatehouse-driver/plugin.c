@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What no plugin of this ABI can do without. */
+/* The least that a plugin of this ABI has. */
 #define PLUGIN_SIZE_MIN                                                                                                \
     (offsetof(struct gatehouse_plugin, device_close) + sizeof(((struct gatehouse_plugin *)0)->device_close))
 

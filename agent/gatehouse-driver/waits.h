@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What one thread waits for: times, descriptors, and another thread's word.
+/* Events that one thread waits for: times, descriptors, and another thread's word.
  *
  * A step calls back for one thing, so that what is more urgent can be looked after in between; when nothing is due it
  * waits, in one system call. Times go in their order; descriptors that are ready go before them, each once. Times are
@@ -24,7 +24,7 @@ struct wait_fd {
     void (*ready)(struct wait_fd *fd, uint32_t events);
 };
 
-/* What embeds it. */
+/* The embedding object. */
 #define WAIT_OWNER(wait, type, member) ((type *)((char *)(wait)-offsetof(type, member)))
 
 struct waits {

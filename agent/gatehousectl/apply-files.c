@@ -27,7 +27,7 @@ static unsigned folder_of(const char *name)
     return 0;
 }
 
-/* What configurations are not read from either. */
+/* Names from which configurations are not read either. */
 static bool passed_over(const char *name)
 {
     size_t n = strlen(name);

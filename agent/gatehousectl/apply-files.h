@@ -22,12 +22,12 @@ struct apply_tree {
     unsigned folders; /* bits: which of them there are, gatehouse.json counting as one */
 };
 
-/* `strict`: anything else in it is refused, but for hidden files and backups of editors; otherwise it is passed over.
+/* `strict`: anything else in it is refused, except hidden files and backups of editors; otherwise it is passed over.
  * -ENOENT: the directory is not there. */
 int apply_read(const char *directory, bool strict, struct apply_tree *ret, struct error *e);
 void apply_tree_done(struct apply_tree *tree);
 
-/* What is to be done so that `present` becomes `wanted`, in those folders that `wanted` has. */
+/* Steps after which `present` is `wanted`, in those folders that `wanted` has. */
 struct apply_change {
     const char *name;
     const struct apply_file *before, *after; /* NULL: not there */

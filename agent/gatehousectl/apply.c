@@ -320,7 +320,7 @@ int verb_apply(struct ctl *c, int argc, char **argv)
     json_object_object_add(ctl_result(c), "dry_run", json_object_new_boolean(c->dry_run));
     snprintf(path, sizeof(path), "%s/" LOCK, a.config_dir);
     lock = lock_directory(path);
-    /* What is only looked at needs no right to write there, and where nobody can write there may be nothing to do. */
+    /* A look needs no right to write there, and where nobody can write there may be nothing to do. */
     if (lock < 0 && lock != -EROFS && (!c->dry_run || lock == -EWOULDBLOCK)) {
         print_error("apply: %s: %s", a.config_dir,
                     lock == -EWOULDBLOCK ? "another apply is under way" : strerrordesc_np(-lock));

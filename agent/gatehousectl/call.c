@@ -57,7 +57,7 @@ int ctl_failed(struct ctl *c, const char *what, int r, const sd_bus_error *error
     const char *words = error && error->message ? error->message : strerror(-r);
     int status = EXIT_FAILURE;
 
-    /* What these two find wrong with their argument is a mistake in a file. */
+    /* A mistake that these two find in their argument is one of a file. */
     if (error && sd_bus_error_has_name(error, ERROR_INVALID_ARGUMENT) &&
         (strcmp(what, "Reload") == 0 || strcmp(what, "AddDevice") == 0))
         status = EXIT_CONFIG;

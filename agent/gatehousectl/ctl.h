@@ -32,7 +32,7 @@ struct ctl {
     json_object *result; /* by ctl_result() */
 };
 
-/* What is said of an agent that ended meanwhile. */
+/* The words about an agent that ended meanwhile. */
 #define CTL_STOPPED "gatehoused has stopped"
 
 /* call.c */
@@ -111,7 +111,7 @@ int key_login_set(struct ctl *c, int argc, char **argv);
 int key_login_forget(struct ctl *c, const char *id);
 
 /* print.c */
-/* What the verb has to say, an object. Names of D-Bus properties are printed as main_identity for MainIdentity. */
+/* The verb's result, an object. Names of D-Bus properties are printed as main_identity for MainIdentity. */
 json_object *ctl_result(struct ctl *c);
 /* A text of the result. */
 void ctl_result_text(struct ctl *c, const char *name, const char *text);
@@ -121,9 +121,9 @@ bool print_text_wanted(const struct ctl *c);
 void print_say(struct ctl *c, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* A new document, an object with the version of its schema. */
 json_object *print_document(void);
-/* What went wrong, a line on standard error and, under --json, in the envelope. */
+/* Prints an error, a line on standard error and, under --json, in the envelope. */
 void print_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* What is odd and no failure, in the same places. */
+/* Prints a warning, in the same places. */
 void print_warning(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* One value of a stream, as the output asks for. */
 void print_json(struct ctl *c, json_object *o);
@@ -132,7 +132,7 @@ void print_envelope(struct ctl *c, const char *verb, int status);
 /* Microseconds as local time, "never" for 0; PRINT_TIME_MAX bytes. Returns `text`. */
 #define PRINT_TIME_MAX 64
 const char *print_time_text(uint64_t usec, char text[PRINT_TIME_MAX]);
-/* What a rotation waits for and until when, of a device's properties; 0 if it waits for nothing. */
+/* The event that a rotation waits for and until when, of a device's properties; 0 if it waits for nothing. */
 int print_waits(json_object *device, char *text, size_t size);
 /* A field with microseconds as local time and how far that is from now; "never" for 0. */
 void print_time(struct ctl *c, const char *label, uint64_t usec);

@@ -53,7 +53,7 @@ int verb_device_remove(struct ctl *c, int argc, char **argv)
 {
     _cleanup_free_ char *path = NULL;
     const char *id = argv[0];
-    /* What is forced may have been removed before, and is seen no more. */
+    /* A device whose removal is forced may have been removed before, and is seen no more. */
     int r = c->force ? 0 : ctl_device(c, id, &path);
 
     if (r != 0)

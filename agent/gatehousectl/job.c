@@ -180,7 +180,7 @@ int job_wait(struct ctl *c, const char *path, const struct job_watch *watch, jso
     return r;
 }
 
-/* What did not go well, a line each. What a scan found has no outcome. */
+/* Prints failures, a line each. The finds of a scan have no outcome. */
 static void print_failures(json_object *results)
 {
     for (size_t i = 0; i < json_object_array_length(results); i++) {

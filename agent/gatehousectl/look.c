@@ -159,7 +159,7 @@ static int print_found(struct ctl *c, json_object *found, bool numbered)
     return r < 0 ? EXIT_FAILURE : 0;
 }
 
-/* What was found apart from what became of the job. Exit status. */
+/* Prints the finds, apart from the outcome of the job. Exit status. */
 static int take_results(struct ctl *c, json_object *properties, json_object *found)
 {
     json_object *results = json_object_object_get(properties, "Results");

@@ -155,7 +155,7 @@ static const char *meant(const char *name, size_t n)
     return found;
 }
 
-/* What getopt could not make sense of: `code` is what it returned. */
+/* Refuses an option that getopt does not know: `code` is what it returned. */
 static int misuse(char **argv, int code)
 {
     const char *word = argv[optind - 1];

@@ -203,7 +203,7 @@ void print_pager(struct ctl *c, size_t rows)
         _exit(EXIT_FAILURE);
     }
     if (pager > 0) {
-        /* Who leaves the pager early is done, and so are we. */
+        /* A reader who leaves the pager early is done, and so are we. */
         signal(SIGPIPE, SIG_DFL);
         fflush(stdout);
         dup2(ends[1], STDOUT_FILENO);

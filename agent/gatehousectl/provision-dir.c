@@ -83,7 +83,7 @@ static int finish(struct ctl *c, int directory, const char *name)
     return 0;
 }
 
-/* What an earlier run did not come to. Exit status. */
+/* Finishes an earlier run. Exit status. */
 static int finish_taken(struct ctl *c, int directory)
 {
     struct dirent **entries = NULL;

@@ -36,7 +36,7 @@ static int add(struct ctl *c, const char *id, const char *path, void *rows)
     return samples_add(c, path, id, false, rows);
 }
 
-/* What is known of all points, without asking sensors. */
+/* The latest of all points, without asking sensors. */
 static int read_latest(struct ctl *c, int argc, char **argv)
 {
     json_object *rows = json_object_new_array();

@@ -177,7 +177,7 @@ static size_t list_break_at(const char *text, size_t n)
     return gap + breaks;
 }
 
-/* What is between two bytes; 0: nothing that may be. */
+/* The gap between two bytes; 0: nothing that may be. */
 static size_t gap_at(const char *text, size_t n)
 {
     size_t gap = run_of(text, n, is_gap);

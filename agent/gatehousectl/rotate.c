@@ -42,7 +42,7 @@ struct waiting {
     char told[1024]; /* the reason: that the next try is later now is not told */
 };
 
-/* What takes longer than a moment is told, and again when it changes. */
+/* Prints a wait that takes longer than a moment, and again when it changes. */
 static int tell(struct ctl *c, void *userdata)
 {
     struct waiting *w = userdata;

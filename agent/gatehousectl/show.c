@@ -111,7 +111,7 @@ static int print_device(struct ctl *c, json_object *d)
     return samples_print(c, json_object_object_get(d, "Points"));
 }
 
-/* What the driver has counted, as far as it can be had: by whoever may ask, of a driver that counts. */
+/* Counts of the driver, where they can be had: by whoever may ask, of a driver that counts. */
 static void add_statistics(struct ctl *c, const char *path, json_object *device)
 {
     _cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;

@@ -24,7 +24,7 @@ struct terminal {
     bool draws;   /* it can be drawn over */
 };
 
-/* What is known of the terminal's environment, as getenv() gives it. */
+/* Facts of the terminal's environment, as getenv() gives it. */
 struct terminal_facts {
     bool is_terminal, utf8;
     const char *term, *no_color; /* NULL: not set */

@@ -20,7 +20,7 @@
 #define PART_MAX (2 * 1024 * 1024) /* of one command's output; the end of it, which is the latest */
 #define SECONDS "20"               /* for one command */
 
-/* What is run, each with its title. */
+/* The commands that are run, each with its title. */
 static const char *const commands[][14] = {
     {"uname", "-srvm"},
     {"cat", "/etc/os-release"},

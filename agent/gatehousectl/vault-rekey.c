@@ -15,8 +15,8 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 
-/* Whoever reads the present one must be able to read its successor; and it is to be there after a power cut, also where
- * somebody else made it and was cut off before that was certain. */
+/* The users who read the present one must be able to read its successor; and it is to be there after a power cut, also
+ * where somebody else made it and was cut off before that was certain. */
 static int make_ready(const char *current, const char *next, struct error *e)
 {
     _cleanup_close_ int fd = open(next, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);

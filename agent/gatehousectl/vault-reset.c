@@ -46,7 +46,7 @@ static bool confirmed(const struct ctl *c, const char *keyfile, const char *stat
     return fgets(answer, sizeof(answer), stdin) && strcmp(answer, "yes\n") == 0;
 }
 
-/* What a write of this file that was cut off has left (base/durable.h), a key perhaps. */
+/* The remains of a write of this file that was cut off (base/durable.h), a key perhaps. */
 static bool is_left_of(const char *entry, const char *name)
 {
     return entry[0] == '.' && strncmp(entry + 1, name, strlen(name)) == 0 && entry[strlen(entry) - 1] == '~';

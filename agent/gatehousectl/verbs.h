@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What gatehousectl understands, as data: parsing, refusals and every help text are made from these two tables. A new
- * verb is a row in verbs.c, a new option one in options.c and its name in the rows of the verbs that take it. */
+/* The command line of gatehousectl, as data: parsing, refusals and every help text are made from these two tables. A
+ * new verb is a row in verbs.c, a new option one in options.c and its name in the rows of the verbs that take it. */
 
 #include "ctl.h"
 

@@ -14,7 +14,7 @@ bool watch_table_possible(const struct ctl *c);
 struct watch_table *watch_table_new(struct ctl *c);
 struct watch_table *watch_table_free(struct watch_table *t);
 DEFINE_FREEP(struct watch_table, watch_table_free)
-/* What is known of these devices (none: of all) before anything comes. */
+/* The latest samples of these devices (none: of all) before anything comes. */
 void watch_table_fill(struct watch_table *t, int argc, char **argv);
 /* An event as programs get it, and its words. */
 void watch_table_event(struct watch_table *t, json_object *event, const char *line);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What an adapter is doing, and what it is to do next. A table; pure.
+/* The state of an adapter, and what it is to do next. A table; pure.
  *
  *   ABSENT      unplugged, or bluetoothd is away
  *   BLOCKED     rfkill
@@ -55,7 +55,7 @@ enum adapter_action {
     ADAPTER_DO_CONNECT, /* to the next that wants to be */
 };
 
-/* What is wanted of it at this moment. */
+/* The wishes at this moment. */
 struct adapter_wants {
     bool scan, connect, power;
     bool passive; /* how it is to scan */

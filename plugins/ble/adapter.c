@@ -163,7 +163,7 @@ static void set_filter(struct adapter *a)
         start_failed(a, "bluetoothd cannot be asked");
 }
 
-/* What ended without our doing may still stand in BlueZ's books, and then every new one is "InProgress". */
+/* A discovery that ended by itself may still be in BlueZ's books, and then every new one is "InProgress". */
 static int on_cleared(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
     (void)m;
@@ -287,7 +287,7 @@ void adapter_monitor_active(struct adapter *a)
     adapter_event(a, ADAPTER_EV_STARTED);
 }
 
-/* What we withdrew ourselves is released, too: BlueZ says so before it answers. */
+/* A monitor that we withdrew ourselves is released, too: BlueZ says so before it answers. */
 void adapter_monitor_released(struct adapter *a)
 {
     if (!a->offered)
@@ -340,7 +340,7 @@ void adapter_event(struct adapter *a, enum adapter_event event)
     enum adapter_action action;
 
     a->state = adapter_next(a->state, event, wants(a), &action);
-    /* What is under way is of another time. */
+    /* An answer under way is of another time. */
     if (a->state != before && a->state <= ADAPTER_OFF)
         a->call = sd_bus_slot_unref(a->call);
     say(a, before);

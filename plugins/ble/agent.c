@@ -78,7 +78,7 @@ static int on_registered(sd_bus_message *m, void *userdata, sd_bus_error *error)
     return 0;
 }
 
-/* What the sensors need of the agent together; NULL: none of them is to be paired. */
+/* The capability that the sensors need of the agent together; NULL: none of them is to be paired. */
 static const char *needed_capability(const struct hub *h)
 {
     const char *capability = NULL;

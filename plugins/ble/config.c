@@ -111,7 +111,7 @@ static void read_format(struct reading *r, json_object *o, const struct decoder_
     c->format = strdup(text);
 }
 
-/* What stands in scan responses is never heard passively. */
+/* Scan responses are never heard passively. */
 static void read_scan(struct reading *r, json_object *o, const struct decoder_set *set, struct ble_config *c)
 {
     const struct decoder *d = c->format ? decoder_set_find(set, c->format) : NULL;
@@ -175,7 +175,7 @@ static bool section_read(struct reading *r, const char *text, const struct decod
     return !r->failed;
 }
 
-/* What is no key of a point's own is one of the field, as in a decoder's file. */
+/* A key that is none of a point's own is one of the field, as in a decoder's file. */
 static bool read_type(struct reading *r, json_object *o, struct ble_point *p)
 {
     static const char *const own[] = {"characteristic", "service", "read", "notify", "value"};
@@ -222,7 +222,7 @@ static void read_gatt(struct reading *r, json_object *o, const struct decoder_se
         p->read = READ_DEFAULT;
 }
 
-/* What the format (any, if it is found out) never gives would never be a sample. */
+/* A field that the format (any, if it is found out) never gives would never be a sample. */
 static void check_given(struct reading *r, json_object *o, const struct decoder_set *set, const struct ble_config *c,
                         const struct ble_point *p)
 {

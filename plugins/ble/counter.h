@@ -59,7 +59,7 @@ bool counter_repeated(struct counter_state *s, const uint8_t *bytes, size_t n, b
 /* Forgets the count: the next advertisement that verifies is accepted whatever it counts. */
 void counter_reset(struct counter_state *s);
 
-/* What has to survive a restart. Returns the number of bytes, 0 if nothing is known yet. */
+/* Writes what has to survive a restart. Returns the number of bytes, 0 if nothing is known yet. */
 size_t counter_save(const struct counter_state *s, uint8_t bytes[COUNTER_SAVED_MAX]);
 /* -EINVAL: not what counter_save wrote; the state is left as it is. */
 int counter_restore(struct counter_state *s, const uint8_t *bytes, size_t n, uint64_t now);

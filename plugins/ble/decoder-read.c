@@ -247,7 +247,7 @@ static void read_cipher(struct reading *r, json_object *root, struct decoder *d)
         reading_complain(r, "decrypt", "pvvx needs \"service\" with a UUID of 16 bits");
 }
 
-/* What belongs together is there. */
+/* Checks that keys which belong together are there. */
 static void check_whole(struct reading *r, const struct decoder *d)
 {
     bool decodes = d->plain.n_fields > 0 || d->walk.used;

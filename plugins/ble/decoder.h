@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What sensors advertise, decoded by files: NAME.json says what it matches and where its values are, and carries
+/* Decoding of advertisements by files: NAME.json says what it matches and where its values are, and carries
  * vectors that are checked when it is loaded. The files are explained in gatehouse-ble(5). Any thread, one at a time a
  * set; a loaded set does not change. */
 
@@ -96,7 +96,7 @@ int decoder_decode(const struct decoder_set *set, const char *format, const stru
 /* Whether the set knows this characteristic; its decoder in *ret_decoder if that is not NULL. `format` as above. */
 bool decoder_has_characteristic(const struct decoder_set *set, const char *format, const char *uuid,
                                 const struct decoder **ret_decoder);
-/* What was read from, or notified by, a characteristic. DECODED, DECODER_TRUNCATED, DECODER_NOT_MINE; -ENOENT: no such
- * format. */
+/* Decodes what was read from, or notified by, a characteristic. DECODED, DECODER_TRUNCATED, DECODER_NOT_MINE; -ENOENT:
+ * no such format. */
 int decoder_decode_characteristic(const struct decoder_set *set, const char *format, const char *uuid,
                                   const uint8_t *bytes, size_t n, struct decoded *ret);

@@ -359,7 +359,7 @@ static bool read_names(struct reading *r, json_object *o, struct field *f)
     return !r->failed;
 }
 
-/* What makes no sense together. */
+/* Refuses keys that make no sense together. */
 static bool check_combination(struct reading *r, json_object *o, const struct field *f)
 {
     static const char *const numeric[] = {"scale", "offset", "decimals", "divide", "modulo",

@@ -100,7 +100,7 @@ static double power_of_ten(int exponent)
     return power;
 }
 
-/* What is a whole number but for the last bits of a double becomes one. */
+/* A number that is whole except for the last bits of a double becomes whole. */
 static double times(double factor, double power)
 {
     double product = factor * power, whole = round(product);
@@ -281,7 +281,7 @@ static size_t character(const uint8_t *p, size_t n)
     return code < least[length] || code > 0x10ffff || surrogate || control ? 0 : length;
 }
 
-/* What is no printable UTF-8 becomes '?'. */
+/* Bytes that are no printable UTF-8 become '?'. */
 static void clean_text(const uint8_t *p, size_t n, char *text)
 {
     size_t used = 0;

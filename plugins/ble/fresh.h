@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What is new in an advertisement of one sensor while BlueZ keeps the data of earlier ones beside it, as it does unless
- * somebody discovers with DuplicateData. Pure; the caller owns all of it. */
+/* The new part of an advertisement of one sensor while BlueZ keeps the data of earlier ones beside it, as it does
+ * unless somebody discovers with DuplicateData. Pure; the caller owns all of it. */
 
 #include "advert.h"
 #include "ble-limits.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What is done over a connection: one step after the other. */
+/* Work over a connection: one step after the other. */
 #include "hub.h"
 
 #include <errno.h>
@@ -192,7 +192,7 @@ static bool odd_answer(struct sensor *s, const char *why)
     return true;
 }
 
-/* What is of the type but means no value is none of these. */
+/* A value of the type that means none is none of these. */
 static bool too_short(struct sensor *s, const struct ble_point *p, const uint8_t *bytes, size_t n)
 {
     struct decoded *d = &s->hub->decoded;

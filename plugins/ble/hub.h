@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of the plugin share. One thread of the plugin's own talks to BlueZ; it and the host's callbacks take
- * turns under one mutex. Only that thread touches the bus and its event loop: a callback that wants something of it
- * says so in the sensor, wakes it, and waits for the condition.
+/* The common part of the plugin's files. One thread of the plugin's own talks to BlueZ; it and the host's callbacks
+ * take turns under one mutex. Only that thread touches the bus and its event loop: a callback that wants something of
+ * it says so in the sensor, wakes it, and waits for the condition.
  *
  *   plugin.c   the callbacks          hub.c      the thread, the table of sensors
  *   bluez.c    the bus: objects and their changes, calls     props.c   reading properties
@@ -185,7 +185,7 @@ struct hub {
 
 uint64_t hub_now(void); /* CLOCK_BOOTTIME */
 
-/* hub.c; with the mutex held but for start and stop */
+/* hub.c; with the mutex held, except start and stop */
 int hub_start(struct hub *h);
 void hub_stop(struct hub *h);
 void hub_wake(struct hub *h);

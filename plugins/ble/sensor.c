@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* What a sensor advertises becomes samples; and what the user is told of it. */
+/* Advertisements become samples, and words for the user. */
 #include "hub.h"
 
 #include <stdio.h>
@@ -118,7 +118,7 @@ void sensor_set_key(struct sensor *s, const void *key, size_t n, const char *kep
     if (s->has_key)
         memcpy(s->key.bytes, key, n);
     s->problem = DECODED;
-    /* What the agent remembers is older than what stands here, unless it was told to forget. */
+    /* The agent's memory is older than what is here, unless it was told to forget. */
     if (same && kept[0])
         return;
     counter_reset(&s->counter);
@@ -129,7 +129,7 @@ void sensor_set_key(struct sensor *s, const void *key, size_t n, const char *kep
 
 /* ── Advertisements ── */
 
-/* What an advertisement leaves out it said before. */
+/* A field that an advertisement leaves out came before. */
 static void learn(struct sensor *s, const struct properties *p)
 {
     if (p->advert.name)

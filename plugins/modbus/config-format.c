@@ -257,7 +257,7 @@ static void read_invalid(struct reader *r, struct modbus_point *p)
     }
 }
 
-/* What the mask leaves of the type's bits for a value. */
+/* The bits of the type that the mask leaves for a value. */
 static uint64_t field_of(const struct modbus_format *f)
 {
     return f->mask != 0 ? f->mask >> f->shift : UINT64_MAX >> (64 - modbus_type_bits(f->type));

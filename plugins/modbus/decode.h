@@ -66,5 +66,5 @@ int modbus_decode(const struct modbus_format *f, const uint16_t *registers, size
 int modbus_encode(const struct modbus_format *f, const struct gatehouse_value *value, uint16_t *registers, size_t n);
 /* Whether modbus_encode needs what the device has now. */
 bool modbus_encode_is_partial(const struct modbus_format *f);
-/* What the type can hold after scaling, in words: "-3276.8 to 3276.7". */
+/* The range of the type after scaling, in words: "-3276.8 to 3276.7". */
 void modbus_range_text(const struct modbus_format *f, char *text, size_t size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the files of a device share: device.c makes it and serves single reads, device-write.c writes, device-poll.c
+/* The common part of a device's files: device.c makes it and serves single reads, device-write.c writes, device-poll.c
  * decides what is read when, device-report.c tells values and state. All on the thread of the bus. */
 
 #include "config.h"
@@ -86,7 +86,7 @@ void device_tell_counts(struct modbus_device *d);
 void device_forget_values(struct modbus_device *d);
 /* The values of an answer, which all carry one time. */
 void device_report(struct modbus_device *d, const struct plan_request *plan, const uint16_t *values);
-/* What the last answers say about the unit: ok, or which points are refused. */
+/* The unit as the last answers show it: ok, or which points are refused. */
 void device_say_state(struct modbus_device *d);
 /* It does not answer, and is about to be asked again as before. */
 void device_say_silent(struct modbus_device *d, const char *reason);

@@ -95,7 +95,7 @@ static bool may_join(const struct device_request *a, const struct device_request
            b->exception < 0 && a->good >= a->join_after && b->good >= b->join_after && a->due == b->due;
 }
 
-/* What was refused for a while is read in one request again; what is refused for good stays alone. */
+/* Points that were refused for a while are read in one request again; those refused for good stay alone. */
 static void join(struct modbus_device *d, size_t index)
 {
     struct device_request *a = &d->requests[index], *b = a + 1;

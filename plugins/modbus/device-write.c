@@ -70,7 +70,7 @@ static int write_point(struct modbus_device *d, const struct modbus_point *p, co
     bool refused;
     int r = 0;
 
-    /* What cannot be written at all is refused before the device is asked for the rest of the register. */
+    /* A value that cannot be written at all is refused before the device is asked for the rest of the register. */
     if (!p->has_scale_register)
         r = encode(&format, p, value, registers, error, error_size);
     if (r == 0 && (partial || p->has_scale_register)) {

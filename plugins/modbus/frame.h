@@ -20,7 +20,7 @@ enum framing {
     FRAMING_RTU,
 };
 
-/* What was asked, and how the answer is known. */
+/* The request, and how its answer is known. */
 struct frame_request {
     enum framing framing;
     uint16_t transaction;
@@ -48,11 +48,11 @@ struct frame_answer {
     size_t pdu_size;
 };
 
-/* What else was seen while waiting, for words and counters. */
+/* Other bytes seen while waiting, for words and counters. */
 struct frame_noise {
     unsigned strays;      /* whole frames that answer something else */
     unsigned other_units; /* of these, with the right transaction and the wrong unit */
-    unsigned bad_crc;     /* an answer but for its CRC */
+    unsigned bad_crc;     /* an answer except for its CRC */
     size_t bytes;         /* that are part of no frame */
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What the host gave at load, and the clock of its timers. Any thread, from load until unload. */
+/* The host's functions, given at load, and the clock of its timers. Any thread, from load until unload. */
 
 #include <gatehouse/plugin.h>
 #include <stdbool.h>

@@ -288,7 +288,7 @@ static void learn_echo(struct line *l, const struct waiting *w, const struct fra
         l->echo = LINE_ECHO_YES;
         l->echo_missed = 0;
     } else if (noise->bytes < w->adu_size) {
-        /* What came first is too short for an echo that was damaged. */
+        /* The first bytes are too few for an echo that was damaged. */
         l->echo_missed++;
         if (l->echo == LINE_ECHO_UNKNOWN || l->echo_missed >= ECHO_FORGET)
             l->echo = LINE_ECHO_NO;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What look.c (reading) and scan.c share: options into a configuration. Any thread. */
+/* The common part of look.c (reading) and scan.c: options into a configuration. Any thread. */
 
 #include "config.h"
 

@@ -20,7 +20,7 @@
 #define PDU_MAX 253
 #define ADU_MAX 260
 #define RTU_ANSWER_MIN 5 /* an exception, with unit and CRC */
-/* What may wait in front of an answer: noise, an echo, an older answer. */
+/* Bytes that may come before an answer: noise, an echo, an older answer. */
 #define FRAME_BUFFER_SIZE 1024
 
 #define STRING_BYTES_MAX (2 * WRITE_REGISTERS_MAX)
@@ -77,7 +77,7 @@
 /* How long a peer's TCP may leave what was sent unacknowledged. */
 #define TCP_SILENCE (10 * SEC)
 
-/* What an attempt may take beside its delays and time-outs. */
+/* Time of an attempt beside its delays and time-outs. */
 #define ATTEMPT_ROOM (10 * SEC)
 /* Resolving a name goes through the C library, which tries every name server of the system in turn. */
 #define RESOLVE_DEADLINE (120 * SEC)

@@ -24,7 +24,7 @@ static inline bool modbus_table_is_bits(enum modbus_table table)
     return table == TABLE_COIL || table == TABLE_DISCRETE;
 }
 
-/* What a point covers. */
+/* The registers that a point covers. */
 struct plan_item {
     enum modbus_table table;
     uint16_t address;

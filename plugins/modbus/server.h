@@ -30,7 +30,7 @@ struct modbus_failure {
     char text[512]; /* in words */
 };
 
-/* What was seen of a device. Zeroed at start. */
+/* Observations of a device. Zeroed at start. */
 struct modbus_counts {
     uint64_t requests;
     uint64_t timeouts;
@@ -82,7 +82,7 @@ uint16_t *server_room(struct modbus_server *s);
  * exception), -ETIMEDOUT or -EHOSTUNREACH. */
 int server_read(struct modbus_server *s, const struct server_terms *terms, enum modbus_table table, uint16_t address,
                 uint16_t count, uint16_t *values, struct modbus_failure *ret_failure);
-/* Who made the unit and what it is. As server_read. */
+/* Reads the unit's maker and model. As server_read. */
 int server_identify(struct modbus_server *s, const struct server_terms *terms, struct pdu_identification *ret,
                     struct modbus_failure *ret_failure);
 /* Writes by function 5 or 6 when it is one and `multiple` is false, else by 15 or 16. Never sent twice: whether an

@@ -247,7 +247,7 @@ int template_apply(const char *section, const struct gatehouse_point *points, si
     json_object *o = json_tokener_parse(section);
     int r = 0;
 
-    /* What is no object is complained of where the section is read. */
+    /* A section that is no object is complained of where it is read. */
     if (json_object_is_type(o, json_type_object))
         r = apply(o, points, n_points, complain, context, ret);
     json_object_put(o);

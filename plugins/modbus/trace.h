@@ -11,14 +11,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What came during one exchange, in whatever pieces. */
+/* Bytes of one exchange, in whatever pieces they came. */
 struct trace {
     uint8_t bytes[FRAME_BUFFER_SIZE];
     size_t n;
 };
 
-/* What there is no room for is left out. */
+/* Bytes without room are left out. */
 void trace_take(struct trace *t, const uint8_t *bytes, size_t n);
 void trace_sent(struct gatehouse_device *device, const char *bus, const uint8_t *bytes, size_t n);
-/* What came `after` microseconds, or before any request (UINT64_MAX); empties it. */
+/* Text of what came `after` microseconds, or before any request (UINT64_MAX); empties it. */
 void trace_came(struct gatehouse_device *device, const char *bus, struct trace *t, uint64_t after);

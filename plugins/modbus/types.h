@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* What registers hold, as bits: the types, the orders of their bytes, and the way from bits to numbers and back. Pure,
- * any thread. `raw` is a type's bits, the most significant first, whatever the order on the wire. */
+/* The contents of registers, as bits: the types, the orders of their bytes, and the way from bits to numbers and back.
+ * Pure, any thread. `raw` is a type's bits, the most significant first, whatever the order on the wire. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,7 +56,7 @@ enum type_kind modbus_type_kind(enum modbus_type type);
 bool modbus_type_is_float(enum modbus_type type);
 /* "bit, int8h … or string" */
 void modbus_type_list(char *text, size_t size);
-/* What an integer of this type can be; 0 and 0 for floats and strings. */
+/* The range of an integer of this type; 0 and 0 for floats and strings. */
 void modbus_type_range(enum modbus_type type, int64_t *ret_min, uint64_t *ret_max);
 
 /* The static text for an order that the type may have: at i, the letter of the byte that is i-th on the wire, 'A' the

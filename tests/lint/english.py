@@ -10,7 +10,7 @@ import sys
 
 import lint
 
-REVISED = ("src/", "agent/gatehoused/", "agent/gatehouse-devcloud/", "agent/gatehouse-registrar/", "include/", "plugins/sim/")
+REVISED = ("src/", "agent/gatehoused/", "agent/gatehouse-devcloud/", "agent/gatehouse-registrar/", "agent/gatehousectl/", "agent/gatehouse-driver/", "include/", "plugins/")
 PAGES = ("README.md", "NEWS.md", "CONTRIBUTING.md", "doc/commands.md", "doc/getting-started.md", "doc/monitoring.md", "doc/provisioning.md", "doc/trouble.md",
          "systemd/gatehouse.catalog")
 TEXTS = (".md", ".xml", ".catalog")
@@ -52,9 +52,10 @@ def check(root):
 
 
 CLEAN = [("src/base/a.c", "/* The keys as they are stored, except the last. */\nint x; /* what */\n"),
-         ("plugins/other/b.c", "/* What nobody revised yet. */\n"), ("doc/other.md", "What nobody revised yet.\n"),
+         ("tests/other/b.c", "/* What nobody revised yet. */\n"), ("doc/other.md", "What nobody revised yet.\n"),
          ("doc/commands.md", "It says what is stored. Ask: who?\n\n    What a command prints.\n")]
-PLANTED = [("src/base/b.c", "/* What is stored. */\n"), ("src/vault/c.h", "int x; /* Whoever asks */\n"),
+PLANTED = [("src/base/b.c", "/* What is stored. */\n"), ("agent/gatehousectl/b.c", "/* What is shown. */\n"),
+           ("plugins/ble/b.h", "/* What a sensor says. */\n"), ("agent/gatehouse-driver/b.c", "/* All but for one. */\n"), ("src/vault/c.h", "int x; /* Whoever asks */\n"),
            ("include/d.h", "/* All of it, but\n * for the last. */\n"),
            ("doc/other.md", "All of it but for the last.\n"), ("README.md", "It is done. What is stored goes.\n"),
            ("systemd/gatehouse.catalog", "Whoever has it has all.\n"), ("src/bus/a.xml", "    <!-- What was counted. -->\n")]
