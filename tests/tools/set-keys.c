@@ -18,7 +18,7 @@
 
 #define CALLS_MAX 64 /* under way */
 /* No verdict on a busy machine: whoever waits for this program has a deadline of its own. */
-#define CALL_TIMEOUT (UINT64_C(600) * 1000 * 1000)
+#define REPLY_TIMEOUT (UINT64_C(600) * 1000 * 1000)
 #define LINE_MAX_BYTES 512
 
 static unsigned under_way, failed;
@@ -103,7 +103,7 @@ int main(void)
     int r = sd_bus_open_system(&bus);
 
     if (r >= 0)
-        r = sd_bus_set_method_call_timeout(bus, CALL_TIMEOUT);
+        r = sd_bus_set_method_call_timeout(bus, REPLY_TIMEOUT);
     if (r < 0)
         die("cannot connect to the bus", r);
     for (; fgets(line, sizeof(line), stdin); lines++) {
