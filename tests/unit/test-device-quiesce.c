@@ -19,6 +19,7 @@
 
 #include "cloud-bench.h"
 #include "driver-bench.h"
+#include "set-clock.h"
 
 static struct fleet_bench b;
 static struct driver_bench driver;
@@ -29,6 +30,7 @@ static int setup(void **state)
     bench_begin_fleet(&b, *state);
     cloud_begin(&b.peer);
     driver = (struct driver_bench){0};
+    await_dated(&b, "boiler-1");
     return 0;
 }
 
@@ -107,7 +109,7 @@ static void test_no_rotation_begins_until_it_is_over(void **state)
     assert_int_equal(cloud.offered, 0);
     assert_int_equal(rotation->state, JOB_RUNNING);
     quiesce(0);
-    run_until(b.s->event, cloud.offered == 1);
+    run_until(b.s->event, cloud.offered >= 1);
     run_until(b.s->event, rotation->state != JOB_RUNNING);
 }
 
@@ -131,7 +133,7 @@ static void test_it_ends_by_itself_when_its_time_is_over(void **state)
     if (fleet_rotate_all(b.fleet, false, &rotation, &e) < 0)
         fail_msg("%s", e.text);
     driver_begin(&driver, &b);
-    run_until(b.s->event, cloud.offered == 1);
+    run_until(b.s->event, cloud.offered >= 1);
 }
 
 static void test_a_cancelled_one_holds_nothing_back(void **state)
@@ -144,7 +146,7 @@ static void test_a_cancelled_one_holds_nothing_back(void **state)
     if (fleet_rotate_all(b.fleet, false, &rotation, &e) < 0)
         fail_msg("%s", e.text);
     driver_begin(&driver, &b);
-    run_until(b.s->event, cloud.offered == 1);
+    run_until(b.s->event, cloud.offered >= 1);
 }
 
 static void test_a_rotation_that_is_in_the_middle_is_named(void **state)

@@ -18,6 +18,7 @@
 
 #include "cloud-bench.h"
 #include "driver-bench.h"
+#include "set-clock.h"
 
 #define OFFERS "credentials"
 
@@ -92,6 +93,7 @@ static void begin(void)
 {
     driver_begin(&driver, &b);
     run_until(b.s->event, device_state(boiler()) == DEVICE_ONLINE);
+    await_dated(&b, "boiler-1");
 }
 
 static void test_a_rotation_ends_with_the_cloud_and_the_vault_at_one_about_the_new_key(void **state)
@@ -239,6 +241,8 @@ static void two_keys(void)
     b.peer.n_keys = 1;
     bench_fleet(&b);
     fleet_listen(b.fleet, &listener);
+    await_dated(&b, "boiler-1");
+    await_dated(&b, "pump-2");
 }
 
 static struct job *rotate_all(void)
@@ -316,8 +320,8 @@ static void test_a_cancelled_rotation_of_all_begins_with_no_other_device(void **
 {
     struct job *job;
 
-    two_keys();
     b.peer.deaf = true; /* nobody is online, so all of them wait */
+    two_keys();
     job = rotate_all();
     run_until(b.s->event, vault_find(b.s->vault, VAULT_FLEET, VAULT_FLEET));
     for (int i = 0; i < 20; i++) /* turns of the loop, in which they are put aside */
