@@ -28,6 +28,13 @@ PATIENCE = 240 * STRETCH  # seconds, for one case
 Row = collections.namedtuple("Row", "kind what test case quick", defaults=(False,))
 QUICK = True
 ROWS = [
+    # What brokers ask of a client beside its key.
+    Row("login", "a user name and a password beside the key", "agent-mqtt", "a_login_beside_the_key"),
+    Row("login", "both in CONNECT, for their uplink alone", "unit:vault-login", "", QUICK),
+    # Several hosts, and brokers that name another.
+    Row("hosts", "nobody at the first of the list", "broker-words", "the_next_host_of_the_list"),
+    Row("hosts", "Server Reference, followed where that is wanted", "broker-words", "another_server_is_followed"),
+    Row("hosts", "the order, and what a reference may be", "unit:uplink-hosts", "", QUICK),
     # A stale address.
     Row("stale address", "another cloud has the address", "names", "another_cloud_got_the_address"),
     Row("stale address", "connect looks the name up", "names", "connect_looks_the_name_up"),
