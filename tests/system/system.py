@@ -155,8 +155,9 @@ class System:
         shutil.copy(GETTING_STARTED, self.shared)
         shutil.copy(os.path.join(ROOT, "tests", "peers", "pymodbus-server.py"), self.shared)
         shutil.copy(os.path.join(ROOT, "tests", "prove", "lines.py"), self.shared)
-        for name in ("bluez_peer", "dbus_client", "harness", "ports", "waiting"):
-            shutil.copy(os.path.join(ROOT, "tests", "integration", name + ".py"), self.shared)
+        for path in glob.glob(os.path.join(ROOT, "tests", "integration", "*.py")):  # what cases import, and what that imports
+            if not os.path.basename(path).startswith("test-"):
+                shutil.copy(path, self.shared)
         with open(os.path.join(self.shared, "install"), "w", encoding="utf-8") as f:
             f.write("\n".join(readme_commands()) + "\n")
         self.file("etc/systemd/system/cases.service", UNIT.format(program=program))
