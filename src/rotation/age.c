@@ -33,3 +33,15 @@ bool stamp_complete(struct stamp *s, const struct stamp *now)
     s->realtime = now->realtime - age;
     return true;
 }
+
+struct stamp stamp_assume(const struct stamp *now)
+{
+    return (struct stamp){.realtime = now->realtime};
+}
+
+bool stamp_is_assumed(const struct stamp *s)
+{
+    static const uint8_t none[sizeof(s->boot)];
+
+    return s->realtime != 0 && s->boottime == 0 && memcmp(s->boot, none, sizeof(none)) == 0;
+}

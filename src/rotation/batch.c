@@ -47,7 +47,7 @@ bool batch_covers(const struct batch_record *record, const struct stamp *main_si
 {
     const struct stamp *begun = &record->begun;
 
-    if (!stamp_is_set(main_since))
+    if (!stamp_is_set(main_since) || stamp_is_assumed(main_since))
         return false;
     if (memcmp(begun->boot, main_since->boot, sizeof(begun->boot)) == 0)
         return main_since->boottime > begun->boottime;

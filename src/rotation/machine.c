@@ -150,7 +150,7 @@ static void build_next(struct rotation *r, const struct rotation_row *row, const
     stamp_complete(&r->next.backup_since, &ev->now);
     if (r->next.has_main && evidence_undated(&r->next.main_since, &ev->now) &&
         !stamp_complete(&r->next.main_since, &ev->now))
-        r->next.main_since = ev->now; /* its age is lost: it is counted from here */
+        r->next.main_since = stamp_assume(&ev->now);
 }
 
 /* ── Actions ── */

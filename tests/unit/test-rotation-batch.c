@@ -34,6 +34,8 @@ static void test_covers(void **state)
         {"the same boot, before, and a clock that was set back", stamp(1, 100, 4000), stamp(1, 99, 5000), false},
         {"a later boot", stamp(1, 100, 5000), stamp(2, 1, 5001), true},
         {"an earlier boot", stamp(2, 100, 5000), stamp(1, 200, 4999), false},
+        {"its age was lost, and is counted from a time after it", stamp(1, 100, 5000), stamp(0, 0, 5001), false},
+        {"the same in another boot", stamp(2, 100, 5000), stamp(0, 0, 6000), false},
         {"another boot without a clock", stamp(1, 100, 5000), stamp(2, 200, 0), false},
         {"begun without a clock", stamp(1, 100, 0), stamp(2, 200, 5000), false},
         {"never", stamp(1, 100, 5000), stamp(0, 0, 0), false},

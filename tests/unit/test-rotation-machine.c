@@ -372,6 +372,19 @@ static void test_age_is_written_down_when_the_clock_is(void **state)
     assert_int_equal(out.n, 0);
 }
 
+/* Of another boot, without a clock: it may be from before whatever began since. */
+static void test_an_age_that_is_lost_is_counted_from_here_but_assumed(void **state)
+{
+    begin((struct rotation_policy){0});
+    r.d.main_since = (struct stamp){.boot = {9}, .boottime = NOW - USEC_PER_HOUR};
+    realtime = 50 * 365 * USEC_PER_DAY;
+    expect_commit(ROTATION_EV_TIMER, ROTATION_CHANGE_STATE, ROTATION_IDLE);
+    give(ROTATION_EV_COMMITTED);
+    assert_true(r.d.main_since.realtime == realtime && stamp_is_assumed(&r.d.main_since));
+    give(ROTATION_EV_TIMER);
+    assert_int_equal(out.n, 0);
+}
+
 static void test_blob(void **state)
 {
     const struct rotation_durable d = {
@@ -544,6 +557,7 @@ int main(void)
         cmocka_unit_test(test_every_act_is_answered_in_every_state),
         cmocka_unit_test(test_every_row_can_be_reached),
         cmocka_unit_test(test_age_is_written_down_when_the_clock_is),
+        cmocka_unit_test(test_an_age_that_is_lost_is_counted_from_here_but_assumed),
         cmocka_unit_test(test_blob),
         cmocka_unit_test(test_table_prints),
     };
