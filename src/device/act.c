@@ -2,8 +2,16 @@
 #include "device/act.h"
 
 #include "base/log.h"
+#include "device/batch.h"
+#include "device/connection.h"
 #include "device/damage.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/job.h"
+#include "device/registration.h"
+#include "device/rotate.h"
+#include "device/turns.h"
+#include "rotation/carrier.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,13 +5,22 @@
  * What a broker keeps of that outlasts the device, so it is written down (announced-file.h) before it is said, and
  * taken back by an empty message once it is said no longer: READING what is kept, WRITING what is going to be, SAYING
  * it, TAKING_BACK the rest. */
+#include "device/announce.h"
+
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
 #include "device/announced-file.h"
+#include "device/announced.h"
+#include "device/connection.h"
+#include "device/delivery.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "device/seen.h"
+#include "payload/profile.h"
 
 #include <ctype.h>
 #include <errno.h>

@@ -65,8 +65,3 @@ void availability_online(struct device *d);
 void availability_kick(struct device *d);
 /* The session has ended. */
 void availability_end(struct device *d);
-
-/* server-time.c */
-void server_time_init(struct fleet *f);
-/* The clock is not synchronised: asks a cloud, if it is time to. */
-void server_time_look(struct fleet *f);

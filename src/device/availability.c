@@ -3,7 +3,12 @@
  * state changes. That the session is down the cloud learns by the will. One message at a time, the last state wins. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "device/announce.h"
+#include "device/device.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "payload/profile.h"
 
 #include <errno.h>
 #include <string.h>

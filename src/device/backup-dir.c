@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "device/internal.h"
+#include "device/tasks.h"
 #include "vault/backup.h"
 
 #include <errno.h>

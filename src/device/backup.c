@@ -5,7 +5,10 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/job.h"
+#include "device/tasks.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,10 @@
 /* The part of a device in a batch: how it ends, and when it waits. */
 #include "base/clock.h"
 #include "device/batch-internal.h"
+#include "device/batch.h"
+#include "device/calendar.h"
 #include "device/internal.h"
+#include "device/job.h"
 
 void batch_end_one(struct batch *b, struct device *d, bool ok, const char *outcome, const char *reason)
 {

@@ -3,7 +3,9 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "device/batch-internal.h"
+#include "device/batch.h"
 #include "device/internal.h"
+#include "rotation/schedule.h"
 
 void batch_put(struct batch_list *list, struct device *d)
 {

@@ -8,8 +8,16 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "device/batch-internal.h"
+#include "device/calendar.h"
+#include "device/facts.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/job.h"
+#include "device/last-error.h"
 #include "device/rotate-words.h"
+#include "device/rotate.h"
+#include "device/turns.h"
+#include "rotation/carrier.h"
 
 #include <errno.h>
 #include <gnutls/crypto.h>

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* When the calendar is looked at next. */
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/limits.h"
+#include "device/batch.h"
 #include "device/calendar.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "rotation/schedule.h"
 
 static const struct window *window_of(const struct fleet *f)
 {

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/calendar.h"
 
+#include "base/arm.h"
 #include "base/clock.h"
+#include "device/batch.h"
+#include "device/facts.h"
 #include "device/internal.h"
 #include "device/quiesce.h"
+#include "device/rotate.h"
+#include "device/turns.h"
+#include "rotation/schedule.h"
 
 #include <gnutls/crypto.h>
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Has the plugins check the sections and points of devices before these are loaded. A driver that is disconnected
  * cannot be asked: its devices are accepted, and it reports later what it finds. */
+#include "device/check.h"
+
 #include "device/internal.h"
 
 #include <errno.h>

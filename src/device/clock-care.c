@@ -2,9 +2,13 @@
 /* The machine's clock, as far as the fleet depends on it: what it cannot be before, and what is said while it is not
  * believed. Samples wait then, unless their cloud tells the time (server-time.c). */
 #include "device/clock-care.h"
+
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "spool/spool.h"
 
 #include <stdio.h>
 #include <time.h>

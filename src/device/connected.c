@@ -1,7 +1,24 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Consequences of the events of a device's main connection: for its deliveries, its keys, and all that is shown. */
+#include "device/connected.h"
+
 #include "base/log.h"
+#include "device/announce.h"
+#include "device/batch.h"
+#include "device/connection-table.h"
+#include "device/connection.h"
+#include "device/delivery.h"
+#include "device/downlink.h"
+#include "device/facts.h"
+#include "device/idle.h"
 #include "device/internal.h"
+#include "device/notify.h"
+#include "device/online.h"
+#include "device/outage.h"
+#include "device/registration.h"
+#include "device/restored.h"
+#include "spool/spool.h"
+#include "uplink/session.h"
 
 static bool wanted(const struct device *d)
 {

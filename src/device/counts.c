@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device/counts.h"
+
 #include "device/internal.h"
+#include "rotation/carrier.h"
 
 static uint8_t state_of(const struct device *d)
 {

@@ -2,8 +2,17 @@
 /* The operator's acts on keys. Each is an event of the device's rotation, which knows whether it is safe,
  * commits it, and replies. One at a time. */
 #include "base/log.h"
+#include "device/act.h"
+#include "device/connection-table.h"
+#include "device/connection.h"
 #include "device/damage.h"
+#include "device/device.h"
+#include "device/facts.h"
+#include "device/idle.h"
 #include "device/internal.h"
+#include "device/notify.h"
+#include "device/registration.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdlib.h>

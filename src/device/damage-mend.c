@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A key in the place of what is damaged. */
+#include "device/act.h"
 #include "device/damage.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/membership.h"
+#include "device/notify.h"
 
 #include <errno.h>
 

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/messages.h"
+#include "device/facts.h"
 #include "device/internal.h"
 
 #include <errno.h>

@@ -4,7 +4,13 @@
 /* Devices whose record in the vault does not open. A damaged device has no session and no rotation until an operator
  * has put a key in its place, or removed it. Loop thread. */
 
-#include "device/internal.h"
+#include "base/error.h"
+#include "vault/vault.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct device;
 
 /* The device stops: its main key, or all that the vault has of it, does not open, or contradicts itself. */
 bool device_damaged(const struct device *d);

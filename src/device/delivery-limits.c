@@ -2,7 +2,11 @@
 /* Bounds of packs. */
 #include "base/limits.h"
 #include "device/delivery.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/pack-bound.h"
+#include "payload/profile.h"
+#include "uplink/session.h"
 
 #include <stdio.h>
 

@@ -2,9 +2,25 @@
 /* From the device's queue to the cloud: one request at a time, of as many waiting samples as it holds. Samples leave
  * the queue when the cloud has accepted them; until then the same ones are sent again, byte for byte unless another
  * profile was read. */
+#include "device/delivery.h"
+
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/ratelimit.h"
+#include "device/announce.h"
+#include "device/connection.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "device/notify.h"
+#include "device/pack-bound.h"
+#include "device/reload.h"
+#include "device/send-gate.h"
+#include "payload/profile.h"
+#include "spool/spool.h"
+#include "uplink/backoff.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "base/sample-set.h"
+#include "device/announce.h"
+#include "device/announced.h"
+#include "device/connection.h"
+#include "device/delivery.h"
+#include "device/downlink.h"
+#include "device/idle.h"
 #include "device/internal.h"
 #include "device/lifetime.h"
 #include "device/login.h"
+#include "device/registration.h"
+#include "device/restored.h"
+#include "device/rotate.h"
+#include "device/seen.h"
 #include "device/sensor-key.h"
+#include "device/sensor.h"
+#include "device/uplinks.h"
 
 #include <stdlib.h>
 

@@ -1,10 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device/device.h"
+
+#include "base/arm.h"
 #include "base/clock.h"
+#include "device/calendar.h"
+#include "device/connected.h"
+#include "device/connection-table.h"
+#include "device/connection.h"
 #include "device/damage.h"
+#include "device/delivery.h"
+#include "device/facts.h"
+#include "device/idle.h"
 #include "device/internal.h"
+#include "device/last-error.h"
+#include "device/lifetime.h"
 #include "device/login.h"
+#include "device/registration.h"
 #include "device/rotate-words.h"
+#include "device/rotate.h"
+#include "device/send-gate.h"
 #include "device/sensor-key.h"
+#include "device/turns.h"
+#include "device/uplinks.h"
+#include "rotation/carrier.h"
+#include "spool/spool.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Whether commands keep a device busy. */
 #include "device/downlink-internal.h"
+#include "device/downlink.h"
 
 bool outcome_pending(const struct downlink *l)
 {

@@ -2,12 +2,23 @@
 /* Commands from the cloud: what the profile's sources bring is written to the driver like any other write, and what
  * became of it is answered. A cloud may show a command again until it has the outcome, so the last ones are remembered
  * by their ids (outcome.c): a repeat is answered, and not carried out once more. */
+#include "device/downlink.h"
+
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/messages.h"
+#include "base/ratelimit.h"
+#include "device/device.h"
 #include "device/downlink-internal.h"
+#include "device/facts.h"
+#include "device/idle.h"
+#include "device/message.h"
+#include "device/notify.h"
+#include "payload/profile.h"
 #include "uplink/mqtt-reasons.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdio.h>

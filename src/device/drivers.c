@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sets of devices for drivers, and reports from them. */
+#include "device/drivers.h"
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/sample-set.h"
+#include "device/announce.h"
+#include "device/delivery.h"
+#include "device/device.h"
+#include "device/downlink.h"
+#include "device/fleet.h"
+#include "device/idle.h"
 #include "device/internal.h"
+#include "device/notify.h"
 #include "device/sensor-key.h"
+#include "device/sensor.h"
+#include "spool/spool.h"
 
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Tells the driver all its devices; it leaves open what did not change. */
 int drivers_update(struct fleet *f, const char *driver, struct error *e)
 {
     _cleanup_free_ struct link_device *devices = calloc(f->n_devices + 1, sizeof(*devices));
@@ -37,7 +48,6 @@ static bool first_with_driver(const struct config *config, size_t i)
     return true;
 }
 
-/* Every driver that has devices now, and those that had some under the configuration `before` (may be NULL). */
 int drivers_update_all(struct fleet *f, const struct config *before, struct error *e)
 {
     const struct config *configs[] = {f->config, before};

@@ -2,7 +2,21 @@
 /* Export: the main keys of many devices, in the words of a broker or a cloud, into somebody's file or pipe. The loop
  * opens keys into a page of locked memory, a worker writes it: a reader that is slow or deaf holds up nobody else. */
 #include "base/log.h"
+#include "base/timers.h"
+#include "base/worker.h"
+#include "device/facts.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/job.h"
+#include "device/lifetime.h"
+#include "device/summary.h"
+#include "device/tasks.h"
+#include "payload/profile.h"
+#include "registrar/registrar.h"
+#include "rotation/carrier.h"
+#include "rotation/schedule.h"
+#include "spool/spool.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -2,7 +2,10 @@
 #include "device/facts.h"
 
 #include "base/clock.h"
+#include "device/connection-table.h"
 #include "device/internal.h"
+#include "rotation/carrier.h"
+#include "uplink/session.h"
 
 #include <string.h>
 

@@ -1,9 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Sessions on demand, of devices that have something to say now and then: connected when there is something to send,
  * disconnected after idle_timeout without anything. */
+#include "device/idle.h"
+
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "device/connection-table.h"
+#include "device/connection.h"
+#include "device/downlink.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "spool/spool.h"
+#include "uplink/session.h"
 
 /* Something is under way, or waits for a session. */
 static bool busy(const struct device *d)

@@ -2,7 +2,11 @@
 #include "device/index.h"
 
 #include "base/limits.h"
+#include "device/counts.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/sensor.h"
+#include "device/walk.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,78 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shared by the files of src/device: a device is one struct whose parts each have a file.
- *
- *   fleet.c      all devices: index, start, stop            uplinks.c   what the children of one uplink share
- *   reload.c     another configuration                      drivers.c   what comes from and goes to drivers
- *   check.c      what plugins say of a device's section     look.c      Scan, ReadRaw
- *   membership.c AddDevice, RemoveDevice, tombstones        verify.c    VerifyVault
- *   vault-care.c Rekey, SetRecoveryKey                      backup.c    Backup
- *   backup-dir.c backups after rotations
- *   device.c     making, freeing, state                     session.c   the device's connections (connection.h)
- *   connected.c  what follows from their events             connection-table.c  their phases
- *   latest.c     only the latest value of each point is sent
- *   delivery.c   queue -> pack -> request -> released       probe.c     a fresh handshake and one accepted message
- *   rotate.c     carries the rotation's actions out         credential.c  what the operator does with keys
- *   rotate-news.c  what it tells when it has come to something
- *   calendar.c   which rotations begin, and when            batch.c     a rotation of all devices
- *   points.c     Read and Write                             restored.c  what came from a backup
- *   idle.c       sessions on demand                         message.c   what all use that speak to the cloud
- *   announce.c   what is said first                         proof.c     one message that the cloud accepts
- *   announced*.c  what of it a broker keeps                 withdraw.c  ... and is to keep no longer; seen.c   points
- *   downlink.c   commands from the cloud                outcome.c   ... and what the cloud hears of them
- *   provision.c  Provision: many devices and keys at once   registration.c  tells the cloud of these keys
- *   export.c     Export                                 spooling.c  the spool
- *   server-time.c  a cloud's time for samples, where the clock was never set
- *   profiles.c   what each uplink's cloud is told, as it was read
- *   introduce.c  who it is to a broker: client id and will
- *   mistakes.c   what is wrong in the files
- *   sensor-key.c its own key                            (sensor-key.h)
- *   sensor.c     the state of its sensor                availability.c  ... as the cloud hears of it
- */
+/* A device and the fleet, of parts that each belong to one file or a few, which have a header of the same name. Only
+ * src/device sees into them. */
 
-#include "base/arm.h"
 #include "base/ratelimit.h"
 #include "base/sample-set.h"
+#include "base/sensor-state.h"
 #include "base/timers.h"
-#include "base/worker.h"
-#include "coap/message.h"
-#include "device/act.h"
 #include "device/announce.h"
 #include "device/announced.h"
 #include "device/batch.h"
-#include "device/calendar.h"
 #include "device/connection.h"
 #include "device/counts.h"
 #include "device/delivery.h"
-#include "device/downlink.h"
-#include "device/facts.h"
 #include "device/fleet.h"
-#include "device/index.h"
-#include "device/lifetime.h"
-#include "device/membership.h"
-#include "device/message.h"
-#include "device/mistakes.h"
-#include "device/notify.h"
-#include "device/online.h"
 #include "device/profiles.h"
-#include "device/registration.h"
-#include "device/reload.h"
-#include "device/restored.h"
-#include "device/rotate.h"
 #include "device/seen.h"
-#include "device/server-clock.h"
-#include "device/tombstone.h"
+#include "device/server-time.h"
 #include "device/turns.h"
 #include "device/uplinks.h"
 #include "device/walk.h"
-#include "payload/profile.h"
-#include "registrar/registrar.h"
 #include "rotation/carrier.h"
 #include "rotation/schedule.h"
-#include "spool/spool.h"
-#include "uplink/backoff.h"
-#include "uplink/session.h"
+#include "vault/vault.h"
 
 struct device {
     struct fleet *fleet;
@@ -153,18 +104,6 @@ struct device {
     } availability;
 };
 
-/* The time as clouds told it, in a boot whose clock was never set. All times but `offset` are
- * CLOCK_BOOTTIME. */
-struct server_time {
-    struct uplink_call *call; /* the question under way */
-    uint64_t asked, next;     /* not before `next` another one */
-    size_t turn;              /* the device to be asked next, if it can be */
-    struct server_clock clock;
-    bool told;              /* that samples get their times so */
-    struct backoff backoff; /* of questions without a good answer */
-    struct ratelimit complaints;
-};
-
 struct fleet {
     sd_event *event;
     struct arena *arena;
@@ -232,61 +171,3 @@ struct fleet {
         void *userdata;
     } stop;
 };
-/* check.c: what the plugins that are there say of these devices; `done` once, possibly before the return. 0 or -ENOMEM.
- */
-int check_devices(struct fleet *f, struct config_device *const *devices, size_t n,
-                  void (*done)(struct mistakes *mistakes, void *userdata), void *userdata);
-/* verify.c: the fleet goes, whatever is being verified. */
-void verify_leave(struct fleet *f);
-/* vault-care.c, backup.c: likewise */
-void vault_care_leave(struct fleet *f);
-void backup_leave(struct fleet *f);
-
-/* backup-dir.c: something has changed that the backup should have. */
-void backup_dir_due(struct fleet *f);
-void backup_dir_begin(struct fleet *f); /* blocks: before the loop runs */
-void backup_dir_leave(struct fleet *f);
-/* last-error.c; the text is valid in this loop turn */
-const char *device_last_error(const struct device *d, const struct vault_entry *entry);
-
-/* connected.c */
-extern const struct connection_ops device_connection_ops;
-
-/* outage.c */
-/* The session's state has changed, and is counted. */
-void outage_look(struct device *d);
-
-/* idle.c */
-/* Whether the device has reason to be connected; one whose session is not made on demand always has. */
-bool idle_wants(const struct device *d);
-/* There is something to send, or something came or went: connects if it is not, and puts off the end. */
-void idle_touch(struct device *d);
-void idle_done(struct device *d);
-/* provision.c, export.c: the fleet goes, whatever is under way. */
-void provision_leave(struct fleet *f);
-void export_leave(struct fleet *f);
-
-/* spooling.c */
-int spooling_begin(struct fleet *f, struct error *e);
-/* The configuration is another one. */
-void spooling_follow(struct fleet *f);
-/* Writes samples that are not on disk yet. */
-void spooling_end(struct fleet *f);
-
-/* sensor.c */
-/* The device comes into the fleet's numbers, or leaves them. */
-void sensor_count(struct device *d, bool counted);
-void sensor_reported(struct device *d, const char *state, const char *reason);
-/* A good sample of a device that its driver has not said anything of shows that it is well. */
-void sensor_sampled(struct device *d, const struct sample *samples, size_t n);
-void sensor_driver_changed(struct device *d);
-/* It has another configuration; with other texts its driver opens it anew. */
-void sensor_configured(struct device *d, bool other_texts);
-void sensor_done(struct device *d);
-
-/* Whether its file is at fault, by what its plugin says; a view, valid as long as the device's texts. */
-bool sensor_mistake(const struct device *d, struct mistake *ret);
-/* drivers.c */
-extern const struct link_host_ops drivers_link_ops;
-int drivers_update(struct fleet *f, const char *driver, struct error *e);
-int drivers_update_all(struct fleet *f, const struct config *before, struct error *e);

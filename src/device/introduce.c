@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A device's introduction to a broker: its client id and its will. */
 #include "config/client-id.h"
+#include "device/announce.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "payload/profile.h"
 
 int device_introduce(void *userdata, struct uplink_introduction *ret)
 {

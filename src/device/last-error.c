@@ -1,7 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Of all that may be wrong with a device, the one thing that its user should look at first, and in which words. */
+#include "device/last-error.h"
+
+#include "device/connection.h"
 #include "device/damage.h"
+#include "device/delivery.h"
+#include "device/device.h"
+#include "device/downlink.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "payload/profile.h"
+#include "rotation/carrier.h"
 
 #include <stdio.h>
 #include <stdlib.h>

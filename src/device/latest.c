@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Where only the latest value of each point is of use: what a newer one has overtaken leaves the queue unsent. All of
  * it goes through the spool, so that the value that counts is as safe as any sample. */
+#include "device/announce.h"
 #include "device/internal.h"
+#include "device/pack-bound.h"
+#include "spool/spool.h"
 
 static bool wanted(const struct device *d)
 {

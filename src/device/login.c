@@ -2,7 +2,9 @@
 #include "device/login.h"
 
 #include "base/log.h"
+#include "device/connection.h"
 #include "device/internal.h"
+#include "device/notify.h"
 #include "vault/login.h"
 
 #include <errno.h>

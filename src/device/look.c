@@ -6,7 +6,9 @@
 #include "base/clock.h"
 #include "base/id.h"
 #include "base/names.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/job.h"
 
 #include <errno.h>
 #include <stdlib.h>

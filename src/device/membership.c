@@ -1,11 +1,30 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Devices that come and go over D-Bus: their files are written and removed on a worker. And devices that were removed
  * here but not yet at the cloud. */
+#include "device/membership.h"
+
 #include "base/log.h"
+#include "device/act.h"
+#include "device/announce.h"
+#include "device/check.h"
+#include "device/connection.h"
 #include "device/damage.h"
+#include "device/delivery.h"
+#include "device/drivers.h"
+#include "device/facts.h"
+#include "device/fleet.h"
+#include "device/index.h"
 #include "device/internal.h"
+#include "device/lifetime.h"
 #include "device/login.h"
+#include "device/mistakes.h"
+#include "device/notify.h"
+#include "device/online.h"
+#include "device/profiles.h"
+#include "device/rotate.h"
 #include "device/sensor-key.h"
+#include "device/tombstone.h"
+#include "spool/spool.h"
 
 #include <errno.h>
 #include <stdio.h>

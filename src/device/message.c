@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Common part of all messages to the cloud that use the profile's words. */
+#include "device/message.h"
+
 #include "base/log.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "payload/profile.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/mistakes.h"
 
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/notify.h"
+#include "device/sensor.h"
 
 #include <string.h>
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/notify.h"
 
+#include "device/counts.h"
 #include "device/internal.h"
 
 void device_changed(struct device *d)

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/online.h"
 
+#include "device/announce.h"
+#include "device/downlink.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/notify.h"
 
 void session_count(struct device *d)
 {

@@ -2,10 +2,16 @@
 /* That no device of an uplink has a session is said once for all of them, with the reason of one, and so is its end:
  * whoever reads the journal next morning finds the night's outage in it. What concerns one device is in its LastError.
  */
+#include "device/outage.h"
+
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "device/connection-table.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "uplink/session.h"
 
 /* Devices that are refused, or in conflict, have been named already. */
 static bool tries_in_vain(const struct device *d)

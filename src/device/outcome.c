@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Outcomes of the last commands, and their way to the cloud. An outcome that was not delivered, since the session had
  * ended or the cloud did not answer, is sent again: on the next session, or after a while. */
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
 #include "device/downlink-internal.h"
+#include "device/facts.h"
+#include "device/idle.h"
+#include "device/message.h"
+#include "payload/profile.h"
 
 #include <errno.h>
 #include <stdio.h>

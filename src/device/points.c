@@ -4,6 +4,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/messages.h"
+#include "base/ratelimit.h"
+#include "base/sample-set.h"
+#include "device/device.h"
 #include "device/internal.h"
 
 #include <errno.h>

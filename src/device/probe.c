@@ -2,9 +2,15 @@
 /* A probe: a fresh full handshake with one credential, then one accepted message. Over CoAP beside the ordinary
  * session; over MQTT, where both would have one client id, in its place: first what is under way there is waited for,
  * then that session ends, and when the probe came to nothing it begins again. */
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "device/connection-table.h"
+#include "device/connection.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "payload/profile.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The profiles of a configuration's uplinks. They are read together with its files, and are all that the fleet knows of
  * those until it is read again. */
+#include "device/profiles.h"
+
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "payload/profile.h"
 
 #include <errno.h>
 #include <stdio.h>

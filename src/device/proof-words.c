@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Why a probe's message was not accepted, in words that say what to look at. */
+#include "device/connection.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "payload/profile.h"
 
 #include <errno.h>
 #include <stdio.h>

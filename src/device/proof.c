@@ -2,7 +2,11 @@
 /* The profile's probe on a session that stands: one message that the cloud accepts. Where the transport acknowledges
  * also what is not allowed (MQTT before version 5), the message has to come back. */
 #include "base/clock.h"
+#include "device/connection.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "payload/profile.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -2,7 +2,10 @@
 /* Is a row right, before anything is done? */
 #include "base/text.h"
 #include "device/damage.h"
+#include "device/facts.h"
+#include "device/job.h"
 #include "device/provision-internal.h"
+#include "rotation/carrier.h"
 
 #include <errno.h>
 #include <stdio.h>

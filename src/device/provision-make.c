@@ -2,7 +2,13 @@
 /* Keys first, then the devices' files, then the devices: what a crash leaves of it is a key that no device has, which
  * the next run replaces. */
 #include "base/log.h"
+#include "device/drivers.h"
+#include "device/fleet.h"
+#include "device/job.h"
+#include "device/membership.h"
+#include "device/notify.h"
 #include "device/provision-internal.h"
+#include "device/uplinks.h"
 #include "rotation/identity.h"
 
 #include <errno.h>

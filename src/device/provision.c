@@ -7,7 +7,23 @@
 #include "base/names.h"
 #include "base/prescan.h"
 #include "base/text.h"
+#include "base/timers.h"
+#include "base/worker.h"
+#include "device/check.h"
+#include "device/fleet.h"
+#include "device/job.h"
+#include "device/lifetime.h"
+#include "device/membership.h"
+#include "device/profiles.h"
 #include "device/provision-internal.h"
+#include "device/summary.h"
+#include "device/tasks.h"
+#include "payload/profile.h"
+#include "registrar/registrar.h"
+#include "rotation/carrier.h"
+#include "rotation/schedule.h"
+#include "spool/spool.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -5,8 +5,13 @@
 #include "base/limits.h"
 #include "base/log.h"
 #include "base/names.h"
+#include "device/calendar.h"
 #include "device/internal.h"
+#include "device/job.h"
 #include "device/sensor-key.h"
+#include "device/spooling.h"
+#include "rotation/carrier.h"
+#include "spool/spool.h"
 
 #include <errno.h>
 #include <stdlib.h>

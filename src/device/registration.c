@@ -2,10 +2,20 @@
 /* First registrations: devices that were given a key while their cloud need not have been there. An uplink's queue asks
  * its registrar for one after the other, in the pace that the cloud allows, until each is known there. What is durable
  * of it is each device's state in the vault; the order is not. */
+#include "device/registration.h"
+
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/messages.h"
+#include "base/ratelimit.h"
+#include "device/connection.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/notify.h"
+#include "device/rotate.h"
+#include "registrar/registrar.h"
+#include "uplink/backoff.h"
 
 #include <errno.h>
 #include <stdlib.h>

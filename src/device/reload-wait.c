@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "device/internal.h"
 #include "device/reload-internal.h"
+#include "device/reload.h"
 
 void reload_delivery_ended(struct device *d)
 {

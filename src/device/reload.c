@@ -1,13 +1,35 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Reload: the files are read on a worker, profiles among them, all or nothing, and what runs is then brought in line.
  * Unchanged devices are left alone. */
+#include "device/reload.h"
+
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/sample-set.h"
+#include "device/announce.h"
+#include "device/calendar.h"
+#include "device/check.h"
 #include "device/clock-care.h"
+#include "device/connection.h"
+#include "device/delivery.h"
+#include "device/drivers.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/membership.h"
+#include "device/mistakes.h"
+#include "device/notify.h"
+#include "device/online.h"
+#include "device/profiles.h"
 #include "device/reload-internal.h"
+#include "device/reload-plan.h"
+#include "device/rotate.h"
+#include "device/seen.h"
 #include "device/sensor-key.h"
+#include "device/sensor.h"
+#include "device/spooling.h"
+#include "device/tombstone.h"
+#include "device/uplinks.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -3,7 +3,21 @@
  * repeated: the cloud shows the message again over the next session, and that is answered. */
 #include "base/limits.h"
 #include "base/log.h"
+#include "base/timers.h"
+#include "base/worker.h"
 #include "device/downlink-internal.h"
+#include "device/facts.h"
+#include "device/fleet.h"
+#include "device/job.h"
+#include "device/lifetime.h"
+#include "device/message.h"
+#include "device/summary.h"
+#include "payload/profile.h"
+#include "registrar/registrar.h"
+#include "rotation/carrier.h"
+#include "rotation/schedule.h"
+#include "spool/spool.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdlib.h>

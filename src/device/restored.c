@@ -2,8 +2,14 @@
 /* A device that came from a backup: what its rotation remembers may be long past at the cloud. Until the cloud has
  * accepted one of its keys, none is made, offered or forgotten, and nothing is deleted there. Both keys are tried as
  * ever, and the operator may set one, or confirm that one is gone. */
+#include "device/restored.h"
+
 #include "base/log.h"
+#include "device/act.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/notify.h"
+#include "device/rotate.h"
 
 #include <errno.h>
 

@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The end of a rotation with its device. */
+#include "base/timers.h"
+#include "device/act.h"
+#include "device/batch.h"
 #include "device/internal.h"
+#include "device/job.h"
 #include "device/rotate.h"
+#include "device/turns.h"
+#include "registrar/registrar.h"
+#include "rotation/carrier.h"
+#include "rotation/schedule.h"
 
 void rotate_done(struct device *d)
 {

@@ -3,8 +3,18 @@
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "device/batch.h"
+#include "device/counts.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/job.h"
+#include "device/last-error.h"
+#include "device/notify.h"
 #include "device/rotate-words.h"
+#include "device/rotate.h"
+#include "device/tasks.h"
+#include "device/tombstone.h"
+#include "device/turns.h"
 
 #include <stdlib.h>
 

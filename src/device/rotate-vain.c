@@ -2,8 +2,12 @@
 /* A new key that was offered and is not accepted: why, for whoever waits for it, whoever looks, and the journal. */
 #include "base/limits.h"
 #include "base/log.h"
+#include "device/batch.h"
 #include "device/internal.h"
+#include "device/job.h"
+#include "device/notify.h"
 #include "device/rotate-words.h"
+#include "rotation/carrier.h"
 
 #include <errno.h>
 #include <stdlib.h>

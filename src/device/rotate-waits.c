@@ -2,8 +2,10 @@
 /* The reason and the time for which a rotation waits: `rotate` prints them while it waits, `show` at any time. */
 #include "base/clock.h"
 #include "base/limits.h"
+#include "device/facts.h"
 #include "device/internal.h"
 #include "device/rotate-words.h"
+#include "rotation/carrier.h"
 
 #include <stdio.h>
 

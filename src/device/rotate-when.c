@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A device's place on the calendar. */
 #include "base/hash.h"
+#include "device/calendar.h"
+#include "device/facts.h"
 #include "device/internal.h"
 #include "device/rotate.h"
+#include "rotation/carrier.h"
+#include "rotation/schedule.h"
 
 void rotate_schedule(struct device *d, bool fresh)
 {

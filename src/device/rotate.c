@@ -1,15 +1,29 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Carries out what the rotation of a device says: commits to the vault, calls to the registrar, probes, timers. */
+#include "device/rotate.h"
+
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "base/timers.h"
+#include "device/act.h"
 #include "device/authenticated.h"
+#include "device/connection.h"
 #include "device/damage.h"
+#include "device/device.h"
+#include "device/facts.h"
+#include "device/idle.h"
 #include "device/internal.h"
+#include "device/job.h"
+#include "device/notify.h"
 #include "device/quiesce.h"
+#include "device/restored.h"
 #include "device/rotate-words.h"
+#include "device/turns.h"
+#include "registrar/registrar.h"
+#include "rotation/carrier.h"
 #include "rotation/identity.h"
 
 #include <errno.h>

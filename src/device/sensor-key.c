@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/sensor-key.h"
 
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "device/device.h"
+#include "device/fleet.h"
 #include "device/internal.h"
 #include "device/kept.h"
+#include "device/notify.h"
 
 #include <errno.h>
 #include <fcntl.h>

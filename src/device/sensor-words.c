@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The state of a device's sensor, for whoever looks. */
+#include "device/device.h"
 #include "device/internal.h"
+#include "device/sensor.h"
 
 #include <stdio.h>
 

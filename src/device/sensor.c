@@ -1,7 +1,15 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The state of a device's sensor: what its driver reported last, as long as that driver is connected. */
+#include "device/sensor.h"
+
 #include "base/log.h"
+#include "device/announce.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "device/mistakes.h"
+#include "device/notify.h"
+#include "payload/profile.h"
 
 #include <errno.h>
 #include <stdio.h>

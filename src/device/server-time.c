@@ -5,9 +5,19 @@
  *
  * It is the time of samples and of nothing else: the clock is left alone, no key has an age by it, and as soon as the
  * clock is synchronised it counts no more. */
+#include "device/server-time.h"
+
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/ratelimit.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "device/server-clock.h"
+#include "device/walk.h"
+#include "payload/profile.h"
+#include "spool/spool.h"
+#include "uplink/backoff.h"
 
 #include <errno.h>
 #include <string.h>

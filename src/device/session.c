@@ -1,11 +1,19 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The connections of a device: what their sessions report is an event of the table, and its actions are carried out
  * here. */
+#include "uplink/session.h"
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "device/announce.h"
 #include "device/authenticated.h"
+#include "device/connection-table.h"
+#include "device/connection.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "payload/profile.h"
+#include "uplink/backoff.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The spool as the fleet has it: where its file is, what the configuration says of it, and what it has to say. */
+#include "device/spooling.h"
+
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/messages.h"
 #include "base/names.h"
+#include "base/ratelimit.h"
+#include "device/delivery.h"
+#include "device/facts.h"
+#include "device/fleet.h"
 #include "device/internal.h"
 #include "device/quiesce.h"
+#include "device/server-time.h"
+#include "device/walk.h"
+#include "spool/spool.h"
 
 #include <stdio.h>
 #include <string.h>

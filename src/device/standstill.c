@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* A session that is online while nothing is accepted: a broker that acknowledges nothing, a server that answers pings
  * only. It is told, with the reason as far as it is known, and told again, less and less often. */
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/log.h"
+#include "device/delivery.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/notify.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/summary.h"
 
+#include "device/device.h"
+#include "device/facts.h"
 #include "device/internal.h"
+#include "device/last-error.h"
 #include "device/rotate-words.h"
+#include "rotation/carrier.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,8 +2,11 @@
 #include "device/tombstone.h"
 
 #include "base/log.h"
+#include "device/connection.h"
 #include "device/internal.h"
+#include "device/lifetime.h"
 #include "device/login.h"
+#include "uplink/session.h"
 
 #include <string.h>
 

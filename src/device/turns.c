@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "device/turns.h"
 
+#include "base/arm.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "device/batch.h"
+#include "device/calendar.h"
 #include "device/internal.h"
+#include "rotation/schedule.h"
 
 #define GATHER_FROM 8 /* rotations that run at once */
 #define GATHER_DELAY (50 * USEC_PER_MSEC)

@@ -1,9 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "device/uplinks.h"
+
 #include "base/log.h"
+#include "base/ratelimit.h"
 #include "config/diff.h"
 #include "device/internal.h"
+#include "device/profiles.h"
+#include "device/registration.h"
 #include "device/uplink-settings.h"
+#include "payload/profile.h"
+#include "registrar/registrar.h"
 #include "rotation/identity.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdio.h>

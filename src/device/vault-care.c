@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Operations on the whole vault with a key that comes in a descriptor: Rekey, SetRecoveryKey. One at a time. */
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/tasks.h"
 
 #include <errno.h>
 #include <stdlib.h>

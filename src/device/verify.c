@@ -2,7 +2,10 @@
 /* VerifyVault as a job. */
 #include "base/log.h"
 #include "base/names.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/job.h"
+#include "device/tasks.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -7,8 +7,17 @@
 #include "base/log.h"
 #include "base/names.h"
 #include "config/client-id.h"
+#include "device/announce.h"
 #include "device/announced-file.h"
+#include "device/announced.h"
+#include "device/facts.h"
+#include "device/fleet.h"
 #include "device/internal.h"
+#include "device/message.h"
+#include "device/online.h"
+#include "device/uplinks.h"
+#include "payload/profile.h"
+#include "uplink/session.h"
 
 #include <errno.h>
 #include <stdlib.h>
