@@ -193,19 +193,19 @@ static struct announcing *announcing_free(struct announcing *a)
 
 static void complain_of_file(struct device *d, int r)
 {
-    if (d->fleet->announced_failed)
+    if (d->fleet->announced.failed)
         return;
-    d->fleet->announced_failed = true;
+    d->fleet->announced.failed = true;
     log_warning(d->config->id,
                 "what its broker keeps cannot be written down in %s/" ANNOUNCED_DIR
                 ": %s; when a device or point is removed, its kept messages stay at the broker",
-                d->fleet->state_dir, strerrordesc_np(-r));
+                d->fleet->dirs.state, strerrordesc_np(-r));
 }
 
 /* Runs it on a worker; `done` has the announcing in any case. */
 static void with_file(struct device *d, int (*run)(void *userdata), void (*done)(int r, void *userdata))
 {
-    int r = workers_submit(d->fleet->workers, run, done, d->announcing);
+    int r = workers_submit(d->fleet->pools.local, run, done, d->announcing);
 
     if (r < 0)
         done(r, d->announcing);
@@ -240,7 +240,7 @@ static void write_down(struct device *d, void (*done)(int r, void *userdata))
     if (d->announced.n > 0)
         r = announced_format(&d->announced, &a->text);
     a->working = true;
-    d->fleet->announced_any = true;
+    d->fleet->announced.any = true;
     if (r < 0)
         done(r, a);
     else
@@ -474,7 +474,7 @@ static int prepare(struct device *d)
 
     if (!d->announced.broker)
         d->announced.broker = announce_broker(d->uplink->settings);
-    a->path = d->announced.broker ? announced_path(d->fleet->state_dir, d->config->id, d->announced.broker) : NULL;
+    a->path = d->announced.broker ? announced_path(d->fleet->dirs.state, d->config->id, d->announced.broker) : NULL;
     if (!a->path)
         return -ENOMEM;
     r = d->tombstone || d->withdrawing.wanted ? 0 : make_wanted(d, &a->wanted);
@@ -505,7 +505,7 @@ void announce_begin(struct device *d)
         finish(d);
         return;
     }
-    if (d->uplink->profile->transport != PROFILE_MQTT || (!d->fleet->announced_any && d->announcing->wanted.n == 0)) {
+    if (d->uplink->profile->transport != PROFILE_MQTT || (!d->fleet->announced.any && d->announcing->wanted.n == 0)) {
         say_next(d);
     } else if (d->announced_read) {
         write_and_say(d);

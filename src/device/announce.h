@@ -24,6 +24,13 @@ struct withdrawing {
     void *userdata;
 };
 
+/* Of all devices. */
+struct fleet_announced {
+    struct ghost *ghosts; /* of devices that are gone, while their broker keeps something */
+    bool any;             /* some broker keeps something */
+    bool failed;          /* that it cannot be written down has been said */
+};
+
 /* latest.c: where only the latest value of each point is to be sent */
 /* Overtaken values at the front of the queue leave it. True: there may be more of them, in another turn. */
 bool latest_pass_over(struct device *d);

@@ -31,12 +31,12 @@ static void finish(struct backup_file *b, int r)
     struct fleet *f = b->fleet;
 
     if (f) {
-        f->backup_file = NULL;
+        f->tasks.backup_dir.file = NULL;
         if (r < 0)
             log_error(NULL, "no backup after a rotation: %s", b->error.text[0] ? b->error.text : strerrordesc_np(-r));
         else
             log_debug(NULL, "%s made", b->path);
-        if (r < 0 || f->backup_wanted)
+        if (r < 0 || f->tasks.backup_dir.wanted)
             backup_dir_due(f);
     }
     free(b->data);
@@ -65,7 +65,7 @@ static void on_sealed(int r, uint8_t *data, size_t n, const struct error *e, voi
     if (r < 0)
         b->error = *e;
     else
-        r = b->fleet ? workers_submit(b->fleet->workers, write_out, on_written, b) : -ECANCELED;
+        r = b->fleet ? workers_submit(b->fleet->pools.local, write_out, on_written, b) : -ECANCELED;
     if (r < 0)
         finish(b, r);
 }
@@ -83,18 +83,18 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
     struct backup_file *b;
     int r;
 
-    f->backup_timer = sd_event_source_disable_unref(f->backup_timer);
+    f->tasks.backup_dir.timer = sd_event_source_disable_unref(f->tasks.backup_dir.timer);
     if (!f->config->vault.backup)
         return 0;
-    f->backup_last = clock_boottime();
+    f->tasks.backup_dir.last = clock_boottime();
     b = calloc(1, sizeof(*b));
     if (!b) {
         backup_dir_due(f);
         return 0;
     }
     b->fleet = f;
-    f->backup_file = b;
-    f->backup_wanted = false;
+    f->tasks.backup_dir.file = b;
+    f->tasks.backup_dir.wanted = false;
     r = begin(f, b);
     if (r < 0)
         finish(b, r);
@@ -107,12 +107,12 @@ void backup_dir_due(struct fleet *f)
 
     if (!f->config->vault.backup || f->stopping)
         return;
-    f->backup_wanted = f->backup_file != NULL;
-    if (f->backup_timer || f->backup_file)
+    f->tasks.backup_dir.wanted = f->tasks.backup_dir.file != NULL;
+    if (f->tasks.backup_dir.timer || f->tasks.backup_dir.file)
         return;
-    sd_event_add_time(f->event, &f->backup_timer, CLOCK_BOOTTIME,
-                      f->backup_last ? MAX_OF(now, f->backup_last + BACKUP_INTERVAL) : now, USEC_PER_SEC / 10, on_due,
-                      f);
+    sd_event_add_time(f->event, &f->tasks.backup_dir.timer, CLOCK_BOOTTIME,
+                      f->tasks.backup_dir.last ? MAX_OF(now, f->tasks.backup_dir.last + BACKUP_INTERVAL) : now,
+                      USEC_PER_SEC / 10, on_due, f);
 }
 
 /* One from before the vault was bound would open without. */
@@ -132,8 +132,8 @@ void backup_dir_begin(struct fleet *f)
 
 void backup_dir_leave(struct fleet *f)
 {
-    f->backup_timer = sd_event_source_disable_unref(f->backup_timer);
-    if (f->backup_file)
-        f->backup_file->fleet = NULL;
-    f->backup_file = NULL;
+    f->tasks.backup_dir.timer = sd_event_source_disable_unref(f->tasks.backup_dir.timer);
+    if (f->tasks.backup_dir.file)
+        f->tasks.backup_dir.file->fleet = NULL;
+    f->tasks.backup_dir.file = NULL;
 }

@@ -32,7 +32,7 @@ static void finish(struct backup_job *b, int r)
     if (r >= 0)
         log_audit(LOG_NOTICE, MESSAGE_BACKUP_MADE, NULL, b->caller, "a backup of the vault is made");
     if (b->fleet) {
-        b->fleet->backup = NULL;
+        b->fleet->tasks.backup = NULL;
         job_progress(b->fleet->jobs, b->job, "", r >= 0, r < 0 ? "failed" : NULL, r < 0 ? b->error.text : NULL);
         job_finish(b->fleet->jobs, b->job, r < 0 ? JOB_FAILED : JOB_DONE);
     }
@@ -68,7 +68,7 @@ static void on_sealed(int r, uint8_t *data, size_t n, const struct error *e, voi
     else if (!b->fleet)
         r = -ECANCELED;
     else
-        r = workers_submit(b->fleet->workers, write_out, on_written, b);
+        r = workers_submit(b->fleet->pools.local, write_out, on_written, b);
     if (r < 0)
         finish(b, r);
 }
@@ -95,7 +95,7 @@ int fleet_backup(struct fleet *f, int fd, uint32_t caller, struct job **ret_job,
 
     if (r < 0)
         return r;
-    if (f->backup)
+    if (f->tasks.backup)
         return error_set(e, -EBUSY, "another backup is being made");
     b = calloc(1, sizeof(*b));
     if (!b)
@@ -115,14 +115,14 @@ int fleet_backup(struct fleet *f, int fd, uint32_t caller, struct job **ret_job,
         b->fleet = NULL; /* it ends unseen */
         return r;
     }
-    f->backup = b;
+    f->tasks.backup = b;
     *ret_job = b->job;
     return 0;
 }
 
 void backup_leave(struct fleet *f)
 {
-    if (f->backup)
-        f->backup->fleet = NULL;
-    f->backup = NULL;
+    if (f->tasks.backup)
+        f->tasks.backup->fleet = NULL;
+    f->tasks.backup = NULL;
 }

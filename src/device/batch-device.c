@@ -17,7 +17,7 @@ void batch_end_one(struct batch *b, struct device *d, bool ok, const char *outco
 
 void batch_ended(struct device *d, bool ok, const char *outcome, const char *reason)
 {
-    struct batch *b = d->fleet->batch;
+    struct batch *b = d->fleet->calendar.batch;
     struct batch_list *list = d->batch.list;
 
     /* One that waits has not been asked yet: what was refused is somebody else's. */
@@ -28,7 +28,7 @@ void batch_ended(struct device *d, bool ok, const char *outcome, const char *rea
 
 void batch_online(struct device *d)
 {
-    struct batch *b = d->fleet->batch;
+    struct batch *b = d->fleet->calendar.batch;
 
     if (!b || d->batch.list != &b->away)
         return;
@@ -38,7 +38,7 @@ void batch_online(struct device *d)
 
 void batch_turn_over(struct device *d)
 {
-    struct batch *b = d->fleet->batch;
+    struct batch *b = d->fleet->calendar.batch;
 
     if (b && d->batch.list == &b->running)
         batch_move(&b->late, d);
@@ -46,12 +46,12 @@ void batch_turn_over(struct device *d)
 
 void batch_gone(struct device *d)
 {
-    if (d->fleet->batch && d->batch.list)
-        batch_end_one(d->fleet->batch, d, false, "cancelled", "the device is gone");
+    if (d->fleet->calendar.batch && d->batch.list)
+        batch_end_one(d->fleet->calendar.batch, d, false, "cancelled", "the device is gone");
 }
 
 void batch_waiting(struct device *d, const char *reason)
 {
-    if (d->batch.list && d->fleet->batch)
-        job_waiting(d->fleet->batch->job, d->config->id, reason);
+    if (d->batch.list && d->fleet->calendar.batch)
+        job_waiting(d->fleet->calendar.batch->job, d->config->id, reason);
 }

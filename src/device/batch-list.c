@@ -43,7 +43,7 @@ bool batch_is_empty(const struct batch *b)
 
 uint64_t batch_wake(struct fleet *f, uint64_t now)
 {
-    struct batch *b = f->batch;
+    struct batch *b = f->calendar.batch;
     uint64_t when = USEC_INFINITY;
 
     if (!b || !b->recorded)
@@ -51,7 +51,7 @@ uint64_t batch_wake(struct fleet *f, uint64_t now)
     if (batch_is_empty(b) || b->failed)
         return now;
     if (b->waiting.first)
-        when = schedule_room(f->schedule, now);
+        when = schedule_room(f->calendar.schedule, now);
     if (b->late.first)
         when = MIN_OF(when, b->late.first->batch.since + ROTATION_BATCH_PATIENCE);
     if (batch_only_away(b))

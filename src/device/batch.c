@@ -72,7 +72,7 @@ static int write_record(struct batch *b, bool there, bool done)
 
 void batch_date(struct fleet *f)
 {
-    struct batch *b = f->batch;
+    struct batch *b = f->calendar.batch;
     struct stamp now;
 
     fleet_stamp_now(f, &now);
@@ -176,7 +176,7 @@ static void finish(struct batch *b)
         write_record(b, false, false); /* if it stays, the next start finds everything done */
     log_notice(NULL, "rotation of all devices %s: %u of %u, %u failed", job_state_name(state), job->done, job->total,
                job->failed);
-    f->batch = batch_free(b);
+    f->calendar.batch = batch_free(b);
     job_finish(f->jobs, job, state);
 }
 
@@ -193,7 +193,7 @@ static void drop(struct batch *b, struct batch_list *list, const char *outcome, 
 
 void batch_run(struct fleet *f, uint64_t now)
 {
-    struct batch *b = f->batch;
+    struct batch *b = f->calendar.batch;
 
     if (!b || !b->recorded)
         return;
@@ -224,7 +224,7 @@ static void on_cancel(struct job *job, void *userdata)
 static int begin(struct fleet *f, const struct batch_record *record, struct batch **ret)
 {
     struct batch *b = calloc(1, sizeof(*b));
-    int r = b ? job_new(f->jobs, "rotate-all", ACTION_ROTATE, (uint32_t)f->n_devices, &b->job) : -ENOMEM;
+    int r = b ? job_new(f->jobs, "rotate-all", ACTION_ROTATE, (uint32_t)f->index.n, &b->job) : -ENOMEM;
 
     if (r < 0) {
         free(b);
@@ -236,14 +236,14 @@ static int begin(struct fleet *f, const struct batch_record *record, struct batc
     b->job->cancel = on_cancel;
     b->job->cancel_userdata = b;
     hex_encode(record->id, sizeof(record->id), b->job->batch_id);
-    *ret = f->batch = b;
+    *ret = f->calendar.batch = b;
     return 0;
 }
 
 int fleet_rotate_all(struct fleet *f, bool compromised, struct job **ret_job, struct error *e)
 {
     struct batch_record record = {.compromised = compromised};
-    struct batch *b = f->batch;
+    struct batch *b = f->calendar.batch;
     const char *why;
     int r;
 
@@ -260,15 +260,15 @@ int fleet_rotate_all(struct fleet *f, bool compromised, struct job **ret_job, st
     r = begin(f, &record, &b);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < f->n_devices; i++)
-        batch_put(&b->waiting, f->devices[i]);
+    for (size_t i = 0; i < f->index.n; i++)
+        batch_put(&b->waiting, f->index.devices[i]);
     *ret_job = b->job;
     r = write_record(b, true, true);
     if (r < 0) {
         b->recorded = b->failed = true;
         calendar_wake(f);
     }
-    log_notice(NULL, "rotation of all %zu devices begins, batch %s", f->n_devices, b->job->batch_id);
+    log_notice(NULL, "rotation of all %zu devices begins, batch %s", f->index.n, b->job->batch_id);
     return 0;
 }
 
@@ -291,8 +291,8 @@ int batch_resume(struct fleet *f, struct error *e)
     if (r < 0)
         return error_errno(e, r, "cannot go on with the rotation of all devices");
     b->recorded = true;
-    for (size_t i = 0; i < f->n_devices; i++) {
-        struct device *d = f->devices[i];
+    for (size_t i = 0; i < f->index.n; i++) {
+        struct device *d = f->index.devices[i];
 
         batch_put(d->turn.until != 0 ? &b->running : &b->waiting, d);
         if (has_new_key(b, d))

@@ -36,10 +36,10 @@ static uint64_t in_window(const struct fleet *f, uint64_t when, uint64_t now)
 
 void calendar_wake(struct fleet *f)
 {
-    uint64_t now = clock_boottime(), when = in_window(f, schedule_wake(f->schedule, now), now);
+    uint64_t now = clock_boottime(), when = in_window(f, schedule_wake(f->calendar.schedule, now), now);
 
     when = quiesce_holds(f) ? USEC_INFINITY : MIN_OF(when, batch_wake(f, now));
-    timer_rearm(f->schedule_timer, when);
+    timer_rearm(f->calendar.timer, when);
 }
 
 uint64_t calendar_shown(const struct fleet *f, uint64_t due)

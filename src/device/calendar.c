@@ -32,7 +32,7 @@ static int on_schedule(sd_event_source *source, uint64_t usec, void *userdata)
     if (quiesce_holds(f))
         return 0; /* its end wakes the calendar */
     batch_run(f, clock_boottime());
-    while (calendar_is_open(f) && (entry = schedule_take(f->schedule, clock_boottime()))) {
+    while (calendar_is_open(f) && (entry = schedule_take(f->calendar.schedule, clock_boottime()))) {
         turn_hold(entry->userdata);
         begin_due(entry->userdata);
     }
@@ -47,14 +47,14 @@ static struct schedule_policy policy_of(const struct fleet *f)
     return (struct schedule_policy){.max_age = rotation->max_age,
                                     .concurrent = rotation->concurrent,
                                     .rate = rotation->rate,
-                                    .seed = f->schedule_seed};
+                                    .seed = f->calendar.seed};
 }
 
 void calendar_set_policy(struct fleet *f)
 {
     const struct schedule_policy policy = policy_of(f);
 
-    schedule_set_policy(f->schedule, &policy);
+    schedule_set_policy(f->calendar.schedule, &policy);
     calendar_wake(f);
 }
 
@@ -63,11 +63,11 @@ int calendar_init(struct fleet *f)
     struct schedule_policy policy;
     int r;
 
-    gnutls_rnd(GNUTLS_RND_NONCE, &f->schedule_seed, sizeof(f->schedule_seed));
+    gnutls_rnd(GNUTLS_RND_NONCE, &f->calendar.seed, sizeof(f->calendar.seed));
     policy = policy_of(f);
-    r = schedule_new(&policy, &f->schedule);
+    r = schedule_new(&policy, &f->calendar.schedule);
     if (r >= 0)
-        r = timer_make(f->event, &f->schedule_timer, 10 * USEC_PER_MSEC, on_schedule, f);
+        r = timer_make(f->event, &f->calendar.timer, 10 * USEC_PER_MSEC, on_schedule, f);
     if (r >= 0)
         r = turns_init(f);
     return r;
@@ -75,7 +75,7 @@ int calendar_init(struct fleet *f)
 
 void calendar_done(struct fleet *f)
 {
-    sd_event_source_disable_unref(f->schedule_timer);
+    sd_event_source_disable_unref(f->calendar.timer);
     turns_done(f);
-    schedule_free(f->schedule);
+    schedule_free(f->calendar.schedule);
 }

@@ -5,9 +5,25 @@
  * thread. */
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
+#include <systemd/sd-event.h>
 
+struct batch;
+struct device;
 struct fleet;
+struct schedule;
+struct timers;
+
+struct calendar {
+    struct schedule *schedule;
+    uint32_t seed;
+    struct device *turns, *turns_last; /* who holds one, the oldest first */
+    size_t n_turns;
+    struct timers *rotation_timers; /* of the devices */
+    sd_event_source *timer, *turn_timer;
+    struct batch *batch; /* NULL: none runs */
+};
 
 int calendar_init(struct fleet *f);
 void calendar_done(struct fleet *f);

@@ -34,7 +34,7 @@ void clock_care_begin(struct fleet *f)
 void clock_care_follow(struct fleet *f)
 {
     clock_trust(f->config->clock_trust);
-    timer_rearm(f->clock_timer, clock_boottime());
+    timer_rearm(f->clock.timer, clock_boottime());
 }
 
 bool clock_care_ready(struct fleet *f)
@@ -42,7 +42,7 @@ bool clock_care_ready(struct fleet *f)
     uint64_t newest;
 
     if (spool_newest(f->spool, &newest) < 0)
-        return clock_boottime() > f->started + CLOCK_SPOOL_WAIT;
+        return clock_boottime() > f->clock.started + CLOCK_SPOOL_WAIT;
     clock_never_before(newest);
     return true;
 }
@@ -52,8 +52,8 @@ static size_t n_waiting(const struct fleet *f)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < f->n_devices; i++)
-        n += f->devices[i]->config->enabled && f->devices[i]->uplink->profile->time_option == 0;
+    for (size_t i = 0; i < f->index.n; i++)
+        n += f->index.devices[i]->config->enabled && f->index.devices[i]->uplink->profile->time_option == 0;
     return n;
 }
 
@@ -108,10 +108,10 @@ void clock_care_tell(struct fleet *f)
     enum clock_verdict verdict = clock_look();
 
     /* At start the network may not be there yet; a clock that is wrong does not become right by waiting. */
-    if (verdict == CLOCK_UNSET && clock_boottime() < f->started + CLOCK_PATIENCE)
+    if (verdict == CLOCK_UNSET && clock_boottime() < f->clock.started + CLOCK_PATIENCE)
         return;
-    if (verdict == CLOCK_RIGHT || f->clock_told & 1u << verdict || !fleet_clock_problem(f, problem, sizeof(problem))[0])
+    if (verdict == CLOCK_RIGHT || f->clock.told & 1u << verdict || !fleet_clock_problem(f, problem, sizeof(problem))[0])
         return;
-    f->clock_told |= 1u << verdict;
+    f->clock.told |= 1u << verdict;
     log_warning(NULL, "this machine's clock: %s", problem);
 }

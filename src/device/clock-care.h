@@ -3,9 +3,21 @@
 
 /* The machine's clock, as far as the fleet depends on it: clock-care.c. Loop thread. */
 
+#include "device/server-time.h"
+
 #include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
 
 struct fleet;
+
+struct fleet_clock {
+    sd_event_source *timer;
+    unsigned told;    /* bits of enum clock_verdict that were said */
+    uint64_t started; /* CLOCK_BOOTTIME: the fleet */
+    uint8_t boot_id[16];
+    struct server_time server_time;
+};
 
 /* From the configuration, and from the times in the vault. */
 void clock_care_begin(struct fleet *f);

@@ -18,10 +18,10 @@ void counts_take(struct device *d, bool counted)
     struct counted *c = &d->counts;
 
     if (c->counted)
-        d->fleet->counts.rotating[c->state]--;
+        d->fleet->numbers.rotations.rotating[c->state]--;
     *c = (struct counted){.counted = counted, .state = state_of(d)};
     if (counted)
-        d->fleet->counts.rotating[c->state]++;
+        d->fleet->numbers.rotations.rotating[c->state]++;
 }
 
 void counts_update(struct device *d)
@@ -33,14 +33,14 @@ void counts_update(struct device *d)
 void counts_finished(struct device *d, enum rotation_outcome outcome)
 {
     if (outcome == ROTATION_DONE)
-        d->fleet->counts.done++;
+        d->fleet->numbers.rotations.done++;
     else if (outcome == ROTATION_ABANDONED)
-        d->fleet->counts.abandoned++;
+        d->fleet->numbers.rotations.abandoned++;
 }
 
 void counts_fell_back(struct device *d)
 {
-    d->fleet->counts.fell_back++;
+    d->fleet->numbers.rotations.fell_back++;
 }
 
 const char *counts_state_name(unsigned state)

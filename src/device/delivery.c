@@ -75,7 +75,7 @@ static void on_accepted(struct device *d, bool old)
 /* The cloud will never take this sample. */
 static void give_up(struct device *d, const char *reason)
 {
-    log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
+    log_limited(&d->fleet->spooling.rejections, LOG_WARNING, d->config->id,
                 "the cloud refuses a sample as such (%s, %zu bytes); it is given up", reason, d->delivery.pack.bytes);
     message_log(d, PROFILE_WARNING, "delivery", "a sample was refused as such, and is given up");
     spool_reject(d->queue, 1, reason);
@@ -94,14 +94,14 @@ static bool on_failed(struct device *d, enum pack_failure failure, size_t limit,
         return false;
     case PACK_SMALLER:
         if (failure != PACK_BAD)
-            log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
+            log_limited(&d->fleet->spooling.rejections, LOG_WARNING, d->config->id,
                         "a pack of %zu samples in %zu bytes does not get through (%s); they are sent in smaller ones",
                         pack.samples, pack.bytes, reason);
         spool_hold(d->queue, 0);
         delivery->pack = (struct pack){0};
         break;
     case PACK_PROVE:
-        log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id,
+        log_limited(&d->fleet->spooling.rejections, LOG_WARNING, d->config->id,
                     "a sample in %zu bytes does not get through (%s): it is given up if the cloud accepts the "
                     "profile's probe",
                     pack.bytes, reason);
@@ -152,7 +152,8 @@ static void say_why(struct device *d, int r)
                                        : NULL;
 
     if (why)
-        log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "samples wait, and are tried again: %s", why);
+        log_limited(&d->fleet->spooling.rejections, LOG_WARNING, d->config->id, "samples wait, and are tried again: %s",
+                    why);
 }
 
 /* True: another pack may follow at once. */
@@ -287,7 +288,7 @@ static ssize_t make_pack(struct device *d, struct profile_message *ret)
             ret->retain = still_there(d, samples[0].point);
         if (r > 0 || r == -ENOMEM)
             return r;
-        log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "a sample of %s cannot be sent: %s",
+        log_limited(&d->fleet->spooling.rejections, LOG_WARNING, d->config->id, "a sample of %s cannot be sent: %s",
                     samples[0].point, strerrordesc_np((int)-r));
         spool_reject(d->queue, 1, strerrorname_np((int)-r));
         delivery->pack = (struct pack){0};
@@ -359,7 +360,7 @@ enum send_answer delivery_sends(const struct device *d)
 
     spool_device_counts(d->queue, &counts);
     facts.waits = counts.queued > 0;
-    facts.undated = !clock_synchronized() && !d->fleet->server_time.told;
+    facts.undated = !clock_synchronized() && !d->fleet->clock.server_time.told;
     facts.later = timer_armed(d->delivery.retry) != USEC_INFINITY;
     return send_gate(&facts);
 }

@@ -23,14 +23,14 @@
 
 int drivers_update(struct fleet *f, const char *driver, struct error *e)
 {
-    _cleanup_free_ struct link_device *devices = calloc(f->n_devices + 1, sizeof(*devices));
+    _cleanup_free_ struct link_device *devices = calloc(f->index.n + 1, sizeof(*devices));
     size_t n = 0;
     int r;
 
     if (!devices)
         return -ENOMEM;
-    for (size_t i = 0; i < f->n_devices; i++) {
-        const struct config_device *config = f->devices[i]->config;
+    for (size_t i = 0; i < f->index.n; i++) {
+        const struct config_device *config = f->index.devices[i]->config;
 
         if (config->enabled && strcmp(config->driver, driver) == 0)
             devices[n++] =
@@ -78,9 +78,9 @@ static void on_driver_changed(struct link_driver *driver, void *userdata)
     else
         log_notice(NULL, "driver %s disconnected: %s", link_driver_name(driver), link_driver_last_error(driver));
     /* Its reports are void; the next connection reports anew. */
-    for (size_t i = 0; i < f->n_devices; i++)
-        if (strcmp(f->devices[i]->config->driver, link_driver_name(driver)) == 0)
-            of_driver(f->devices[i], link_driver_connected(driver));
+    for (size_t i = 0; i < f->index.n; i++)
+        if (strcmp(f->index.devices[i]->config->driver, link_driver_name(driver)) == 0)
+            of_driver(f->index.devices[i], link_driver_connected(driver));
     fleet_changed(f);
 }
 

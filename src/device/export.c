@@ -61,7 +61,7 @@ static void finish(struct export *x, int r)
 {
     struct fleet *f = x->fleet;
 
-    f->export = NULL;
+    f->tasks.export = NULL;
     if (r >= 0)
         log_notice(NULL, "exported: the keys of %u devices, for %s", x->n, list_format_to_string(x->format));
     else
@@ -164,7 +164,7 @@ static void write_page(struct export *x)
     int r = fill(x);
 
     if (r >= 0)
-        r = workers_submit(x->fleet->bulk, run_write, page_written, x);
+        r = workers_submit(x->fleet->pools.bulk, run_write, page_written, x);
     if (r < 0)
         finish(x, *x->error.text ? r : error_errno(&x->error, r, "cannot export"));
 }
@@ -185,7 +185,7 @@ static int check_all(struct fleet *f, const char *uplink, struct error *e)
 {
     if (uplink && !config_uplink(f->config, uplink))
         return error_set(e, -EINVAL, "there is no uplink '%s'", uplink);
-    return f->export ? error_set(e, -EBUSY, "another export is under way") : 0;
+    return f->tasks.export ? error_set(e, -EBUSY, "another export is under way") : 0;
 }
 
 int fleet_export(struct fleet *f, enum list_format format, int fd, const char *uplink, device_done done, void *userdata,
@@ -212,7 +212,7 @@ int fleet_export(struct fleet *f, enum list_format format, int fd, const char *u
         return r;
     x->size = strlen(list_head(format));
     memcpy(x->page, list_head(format), x->size);
-    f->export = x;
+    f->tasks.export = x;
     write_page(TAKE_PTR(x));
     return 0;
 }
@@ -220,9 +220,9 @@ int fleet_export(struct fleet *f, enum list_format format, int fd, const char *u
 /* Its worker has ended. */
 void export_leave(struct fleet *f)
 {
-    struct export *x = f->export;
+    struct export *x = f->tasks.export;
 
-    f->export = NULL;
+    f->tasks.export = NULL;
     if (!x)
         return;
     error_set(&x->error, -ECANCELED, "the agent is stopping");

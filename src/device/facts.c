@@ -19,12 +19,12 @@ bool drivers_connected(const struct device *d)
 void fleet_stamp_now(struct fleet *f, struct stamp *ret)
 {
     *ret = (struct stamp){.boottime = clock_boottime(), .realtime = clock_synchronized() ? clock_realtime() : 0};
-    memcpy(ret->boot, f->boot_id, sizeof(ret->boot));
+    memcpy(ret->boot, f->clock.boot_id, sizeof(ret->boot));
 }
 
 bool quiesce_holds(const struct fleet *f)
 {
-    return f->quiesce != NULL;
+    return f->tasks.quiesce != NULL;
 }
 
 /* ── Its main connection ── */

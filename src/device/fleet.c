@@ -46,7 +46,7 @@ static int on_kick(sd_event_source *source, void *userdata)
 {
     struct fleet *f = userdata;
 
-    return walk_on(f, &f->kick, delivery_kick);
+    return walk_on(f, &f->walks.kick, delivery_kick);
 }
 
 /* Keys get a place on the calendar. */
@@ -60,7 +60,7 @@ static int on_dating(sd_event_source *source, void *userdata)
 {
     struct fleet *f = userdata;
 
-    return walk_on(f, &f->dating, date);
+    return walk_on(f, &f->walks.dating, date);
 }
 
 /* Until the clock can be trusted: then samples get their times, and keys their ages. */
@@ -78,7 +78,7 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
     }
     spool_stamp(f->spool, (int64_t)(clock_realtime() - clock_boottime()), true);
     batch_date(f);
-    walk_begin(&f->dating);
+    walk_begin(&f->walks.dating);
     fleet_kick_all(f);
     return 0;
 }
@@ -87,26 +87,26 @@ static int on_clock(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int make_parts(struct fleet *f, const struct fleet_options *options, struct error *e)
 {
-    int r = clock_boot_id(f->boot_id);
+    int r = clock_boot_id(f->clock.boot_id);
 
     if (r >= 0)
-        r = workers_new(f->event, 1, &f->workers);
+        r = workers_new(f->event, 1, &f->pools.local);
     if (r >= 0)
-        r = workers_new(f->event, RESOLVER_THREADS, &f->resolvers);
+        r = workers_new(f->event, RESOLVER_THREADS, &f->pools.resolvers);
     if (r >= 0)
-        r = workers_new(f->event, 1, &f->bulk);
+        r = workers_new(f->event, 1, &f->pools.bulk);
     if (r >= 0)
         r = jobs_new(f->event, &f->jobs);
     if (r >= 0)
-        r = timers_new(f->event, 100 * USEC_PER_MSEC, rotate_timer, &f->rotation_timers);
+        r = timers_new(f->event, 100 * USEC_PER_MSEC, rotate_timer, &f->calendar.rotation_timers);
     if (r >= 0)
-        r = walk_init(f, &f->kick, on_kick);
+        r = walk_init(f, &f->walks.kick, on_kick);
     if (r >= 0)
-        r = walk_init(f, &f->dating, on_dating);
+        r = walk_init(f, &f->walks.dating, on_dating);
     if (r >= 0)
         r = calendar_init(f);
     if (r >= 0)
-        r = sd_event_add_time(f->event, &f->clock_timer, CLOCK_BOOTTIME, 0, 100 * USEC_PER_MSEC, on_clock, f);
+        r = sd_event_add_time(f->event, &f->clock.timer, CLOCK_BOOTTIME, 0, 100 * USEC_PER_MSEC, on_clock, f);
     if (r < 0)
         return error_errno(e, r, "cannot begin");
     r = sensor_keys_new(f, &f->sensor_keys);
@@ -114,18 +114,18 @@ static int make_parts(struct fleet *f, const struct fleet_options *options, stru
         r = spooling_begin(f, e);
     if (r < 0)
         return r;
-    return link_host_new(f->event, f->workers, &options->link, &drivers_link_ops, f, &f->link, e);
+    return link_host_new(f->event, f->pools.local, &options->link, &drivers_link_ops, f, &f->link, e);
 }
 
 /* Its cloud takes its names; otherwise it is not loaded, as with any other mistake in its file. */
 static bool named_well(struct fleet *f, const struct config_device *config)
 {
-    size_t before = f->mistakes.n;
+    size_t before = f->mistakes.files.n;
 
-    if (profiles_take(&f->profiles, f->config, config, &f->mistakes))
+    if (profiles_take(&f->profiles, f->config, config, &f->mistakes.files))
         return true;
-    for (size_t i = before; i < f->mistakes.n; i++) {
-        const struct mistake *m = &f->mistakes.list[i];
+    for (size_t i = before; i < f->mistakes.files.n; i++) {
+        const struct mistake *m = &f->mistakes.files.list[i];
 
         log_error(m->device, "not loaded: %s:%u:%u: %s", m->file, m->line, m->column, m->text);
     }
@@ -158,7 +158,7 @@ static int make_devices(struct fleet *f)
 static int read_profiles(struct fleet *f, struct error *e)
 {
     struct mistakes mistakes = {0};
-    int r = profiles_read(f->config, f->config_dir, &f->profiles, &mistakes);
+    int r = profiles_read(f->config, f->dirs.config, &f->profiles, &mistakes);
 
     if (r < 0)
         fleet_say_mistakes(r, &mistakes, e);
@@ -178,17 +178,17 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
         .arena = options->arena,
         .vault = options->vault,
         .config = config_ref(options->config),
-        .config_dir = strdup(options->paths.config_dir),
-        .registrar_dir = strdup(options->registrar_dir ?: REGISTRAR_DIR),
-        .plugin_dir = strdup(options->plugin_dir ?: GATEHOUSE_PLUGIN_DIR),
-        .state_dir = strdup(options->paths.state_dir),
-        .started = clock_boottime(),
+        .dirs = {.config = strdup(options->paths.config_dir),
+                 .registrar = strdup(options->registrar_dir ?: REGISTRAR_DIR),
+                 .plugin = strdup(options->plugin_dir ?: GATEHOUSE_PLUGIN_DIR),
+                 .state = strdup(options->paths.state_dir)},
+        .clock = {.started = clock_boottime()},
     };
-    f->paths = (struct config_paths){.config_dir = f->config_dir, .state_dir = f->state_dir};
-    if (!f->config_dir || !f->state_dir || !f->registrar_dir || !f->plugin_dir)
+    f->dirs.paths = (struct config_paths){.config_dir = f->dirs.config, .state_dir = f->dirs.state};
+    if (!f->dirs.config || !f->dirs.state || !f->dirs.registrar || !f->dirs.plugin)
         return -ENOMEM;
     if (options->mistakes)
-        mistakes_take(&f->mistakes, options->mistakes);
+        mistakes_take(&f->mistakes.files, options->mistakes);
     clock_care_begin(f);
     r = read_profiles(f, e);
     if (r >= 0)
@@ -205,9 +205,9 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
         return r;
     fleet_raise_descriptors(f);
     fleet_warn_of_settings(f);
-    for (size_t i = 0; i < f->n_devices; i++)
-        device_start(f->devices[i]);
-    for (struct device *d = f->tombstones; d; d = d->next_tombstone)
+    for (size_t i = 0; i < f->index.n; i++)
+        device_start(f->index.devices[i]);
+    for (struct device *d = f->index.tombstones; d; d = d->next_tombstone)
         device_start(d);
     r = batch_resume(f, e);
     if (r < 0)
@@ -224,26 +224,26 @@ struct fleet *fleet_free(struct fleet *f)
         return NULL;
     f->stopping = true;
     f->stop.source = sd_event_source_disable_unref(f->stop.source);
-    f->kick.source = sd_event_source_disable_unref(f->kick.source);
-    f->dating.source = sd_event_source_disable_unref(f->dating.source);
+    f->walks.kick.source = sd_event_source_disable_unref(f->walks.kick.source);
+    f->walks.dating.source = sd_event_source_disable_unref(f->walks.dating.source);
     f->listener = (struct fleet_listener){0};
     if (f->jobs)
         jobs_listen(f->jobs, NULL);
     link_host_free(f->link);
-    f->batch = batch_leave(f->batch);
+    f->calendar.batch = batch_leave(f->calendar.batch);
     withdraw_orphans_leave(f);
-    while (f->n_devices > 0)
-        device_free(f->devices[--f->n_devices]);
-    while (f->tombstones) {
-        struct device *d = f->tombstones;
+    while (f->index.n > 0)
+        device_free(f->index.devices[--f->index.n]);
+    while (f->index.tombstones) {
+        struct device *d = f->index.tombstones;
 
-        f->tombstones = d->next_tombstone;
+        f->index.tombstones = d->next_tombstone;
         device_free(d);
     }
-    f->bulk = workers_free(f->bulk); /* what runs there looks at the fleet */
+    f->pools.bulk = workers_free(f->pools.bulk); /* what runs there looks at the fleet */
     provision_leave(f);
     export_leave(f);
-    free(f->devices);
+    free(f->index.devices);
     f->sensor_keys = sensor_keys_free(f->sensor_keys);
     logins_leave(f);
     verify_leave(f);
@@ -254,21 +254,21 @@ struct fleet *fleet_free(struct fleet *f)
     reload_leave(f);
     jobs_free(f->jobs);
     calendar_done(f);
-    sd_event_source_disable_unref(f->clock_timer);
-    sd_event_source_disable_unref(f->orphan_timer);
-    timers_free(f->rotation_timers);
+    sd_event_source_disable_unref(f->clock.timer);
+    sd_event_source_disable_unref(f->spooling.orphan_timer);
+    timers_free(f->calendar.rotation_timers);
     spool_free(f->spool);
-    workers_free(f->workers);
-    workers_free(f->resolvers);
+    workers_free(f->pools.local);
+    workers_free(f->pools.resolvers);
     profiles_done(&f->profiles);
-    mistakes_done(&f->mistakes);
-    mistakes_done(&f->refused);
+    mistakes_done(&f->mistakes.files);
+    mistakes_done(&f->mistakes.refused);
     config_unref(f->config);
     sd_event_unref(f->event);
-    free(f->config_dir);
-    free(f->registrar_dir);
-    free(f->plugin_dir);
-    free(f->state_dir);
+    free(f->dirs.config);
+    free(f->dirs.registrar);
+    free(f->dirs.plugin);
+    free(f->dirs.state);
     free(f);
     return NULL;
 }
@@ -278,9 +278,9 @@ static int on_stop(sd_event_source *source, void *userdata)
     struct fleet *f = userdata;
 
     /* An operation that ends meanwhile may remove devices. */
-    f->stop.left = MIN_OF(f->stop.left, f->n_devices);
+    f->stop.left = MIN_OF(f->stop.left, f->index.n);
     for (int i = 0; i < STOP_PER_TURN && f->stop.left > 0; i++) {
-        struct device *d = f->devices[--f->stop.left];
+        struct device *d = f->index.devices[--f->stop.left];
 
         probe_drop(d);
         session_keep_authenticated(d);
@@ -308,7 +308,7 @@ int fleet_stop(struct fleet *f, void (*stopped)(int r, void *userdata), void *us
     if (r < 0)
         return r;
     f->stopping = true;
-    f->stop.left = f->n_devices;
+    f->stop.left = f->index.n;
     f->stop.done = stopped;
     f->stop.userdata = userdata;
     link_host_stop(f->link);
@@ -339,7 +339,7 @@ struct link_host *fleet_link(struct fleet *f)
 
 struct workers *fleet_workers(struct fleet *f)
 {
-    return f->workers;
+    return f->pools.local;
 }
 
 struct vault *fleet_vault(struct fleet *f)
@@ -349,7 +349,7 @@ struct vault *fleet_vault(struct fleet *f)
 
 const char *fleet_plugin_dir(const struct fleet *f)
 {
-    return f->plugin_dir;
+    return f->dirs.plugin;
 }
 
 void fleet_totals(struct fleet *f, struct fleet_totals *ret)
@@ -359,15 +359,15 @@ void fleet_totals(struct fleet *f, struct fleet_totals *ret)
 
     spool_counts(f->spool, &counts);
     *ret = (struct fleet_totals){
-        .devices = (uint32_t)f->n_devices,
-        .online = f->online,
-        .sensors = f->sensors,
-        .mistakes_version = f->mistakes_version,
+        .devices = (uint32_t)f->index.n,
+        .online = f->numbers.online,
+        .sensors = f->numbers.sensors,
+        .mistakes_version = f->mistakes.version,
         .spooled = counts.queued,
         .delivered = counts.accepted,
         .dropped = counts.dropped,
         .rejected = counts.rejected,
-        .counts = &f->counts,
+        .counts = &f->numbers.rotations,
         .spool_hours = spool_hours(f->spool, clock_boottime()),
         .spool_problem = spool_problem(f->spool, problem, sizeof(problem)) ?: "",
     };

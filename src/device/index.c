@@ -15,12 +15,12 @@
 /* The place of the first device whose id is not before `id`. */
 static size_t lower_bound(const struct fleet *f, const char *id)
 {
-    size_t low = 0, high = f->n_devices;
+    size_t low = 0, high = f->index.n;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
 
-        if (strcmp(f->devices[middle]->config->id, id) < 0)
+        if (strcmp(f->index.devices[middle]->config->id, id) < 0)
             low = middle + 1;
         else
             high = middle;
@@ -32,41 +32,41 @@ struct device *fleet_find(struct fleet *f, const char *id)
 {
     size_t i = lower_bound(f, id);
 
-    return i < f->n_devices && strcmp(f->devices[i]->config->id, id) == 0 ? f->devices[i] : NULL;
+    return i < f->index.n && strcmp(f->index.devices[i]->config->id, id) == 0 ? f->index.devices[i] : NULL;
 }
 
 struct device *fleet_next(struct fleet *f, const char *after)
 {
     size_t i = after ? lower_bound(f, after) : 0;
 
-    if (after && i < f->n_devices && strcmp(f->devices[i]->config->id, after) == 0)
+    if (after && i < f->index.n && strcmp(f->index.devices[i]->config->id, after) == 0)
         i++;
-    return i < f->n_devices ? f->devices[i] : NULL;
+    return i < f->index.n ? f->index.devices[i] : NULL;
 }
 
 size_t fleet_size(const struct fleet *f)
 {
-    return f->n_devices;
+    return f->index.n;
 }
 
 int fleet_insert(struct fleet *f, struct device *d)
 {
     size_t i = lower_bound(f, d->config->id);
 
-    if (f->n_devices == f->allocated) {
-        size_t allocated = MAX_OF(f->allocated * 2, (size_t)16);
-        struct device **p = reallocarray(f->devices, allocated, sizeof(*p));
+    if (f->index.n == f->index.allocated) {
+        size_t allocated = MAX_OF(f->index.allocated * 2, (size_t)16);
+        struct device **p = reallocarray(f->index.devices, allocated, sizeof(*p));
 
         if (!p)
             return -ENOMEM;
-        f->devices = p;
-        f->allocated = allocated;
+        f->index.devices = p;
+        f->index.allocated = allocated;
     }
-    memmove(f->devices + i + 1, f->devices + i, (f->n_devices - i) * sizeof(*f->devices));
-    f->devices[i] = d;
-    f->n_devices++;
-    walk_shift(&f->kick, i, 1);
-    walk_shift(&f->dating, i, 1);
+    memmove(f->index.devices + i + 1, f->index.devices + i, (f->index.n - i) * sizeof(*f->index.devices));
+    f->index.devices[i] = d;
+    f->index.n++;
+    walk_shift(&f->walks.kick, i, 1);
+    walk_shift(&f->walks.dating, i, 1);
     sensor_count(d, true);
     counts_take(d, true);
     if (f->listener.device_added)
@@ -78,10 +78,10 @@ void fleet_remove(struct fleet *f, struct device *d)
 {
     size_t i = lower_bound(f, d->config->id);
 
-    memmove(f->devices + i, f->devices + i + 1, (f->n_devices - i - 1) * sizeof(*f->devices));
-    f->n_devices--;
-    walk_shift(&f->kick, i, -1);
-    walk_shift(&f->dating, i, -1);
+    memmove(f->index.devices + i, f->index.devices + i + 1, (f->index.n - i - 1) * sizeof(*f->index.devices));
+    f->index.n--;
+    walk_shift(&f->walks.kick, i, -1);
+    walk_shift(&f->walks.dating, i, -1);
     sensor_count(d, false);
     counts_take(d, false);
     if (f->listener.device_removed)

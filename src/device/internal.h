@@ -4,20 +4,24 @@
 /* A device and the fleet, of parts that each belong to one file or a few, which have a header of the same name. Only
  * src/device sees into them. */
 
-#include "base/ratelimit.h"
 #include "base/sample-set.h"
 #include "base/sensor-state.h"
 #include "base/timers.h"
 #include "device/announce.h"
 #include "device/announced.h"
 #include "device/batch.h"
+#include "device/calendar.h"
+#include "device/clock-care.h"
 #include "device/connection.h"
 #include "device/counts.h"
 #include "device/delivery.h"
 #include "device/fleet.h"
+#include "device/index.h"
+#include "device/mistakes.h"
 #include "device/profiles.h"
 #include "device/seen.h"
-#include "device/server-time.h"
+#include "device/spooling.h"
+#include "device/tasks.h"
 #include "device/turns.h"
 #include "device/uplinks.h"
 #include "device/walk.h"
@@ -104,70 +108,56 @@ struct device {
     } availability;
 };
 
+struct fleet_workers {
+    struct workers *local;     /* files, passwd look-ups: what is local waits for nothing that is not */
+    struct workers *resolvers; /* name resolution, which may take as long as it likes */
+    struct workers *bulk;      /* lists in and out, which may take as long as their readers like */
+};
+
+struct fleet_dirs {
+    char *config, *state, *registrar, *plugin;
+    struct config_paths paths; /* of the first two */
+};
+
+/* How many devices are in which state. */
+struct fleet_numbers {
+    uint32_t online;
+    uint32_t sensors[SENSOR_STATES];
+    struct fleet_counts rotations;
+};
+
+/* The end of all sessions. */
+struct fleet_stop {
+    sd_event_source *source;
+    size_t left; /* devices whose sessions are still to be closed */
+    void (*done)(int r, void *userdata);
+    void *userdata;
+};
+
 struct fleet {
     sd_event *event;
     struct arena *arena;
     struct vault *vault;
-    struct workers *workers;   /* files, passwd look-ups: what is local waits for nothing that is not */
-    struct workers *resolvers; /* name resolution, which may take as long as it likes */
+    struct fleet_workers pools;
     struct config *config;
     struct profiles profiles; /* of its uplinks, as they were when it was read */
-    char *config_dir, *state_dir, *registrar_dir, *plugin_dir;
-    struct config_paths paths;
+    struct fleet_dirs dirs;
     struct link_host *link;
     struct spool *spool;
-    struct ratelimit spool_complaints, rejections;
-    struct server_time server_time;
+    struct spooling spooling;
     struct jobs *jobs;
+    struct tasks tasks;
     struct sensor_keys *sensor_keys;
-    unsigned logins_committing;
-    struct schedule *schedule;
-    uint32_t schedule_seed;
-    struct device *turns, *turns_last; /* who holds one, the oldest first */
-    size_t n_turns;
-    struct timers *rotation_timers;
-    sd_event_source *schedule_timer, *turn_timer, *clock_timer;
-    struct batch *batch; /* NULL: none runs */
+    struct calendar calendar;
+    struct fleet_clock clock;
     struct shared_uplink *uplinks;
-    struct device **devices; /* by id */
-    size_t n_devices, allocated;
-    struct device *tombstones;
-    uint32_t online;
-    uint32_t sensors[SENSOR_STATES];
-    struct fleet_counts counts;
-    struct mistakes mistakes; /* in files that were not loaded */
-    struct mistakes refused;  /* in the configuration that the last reload did not take */
-    uint64_t mistakes_version;
-    uint64_t started;    /* CLOCK_BOOTTIME */
-    unsigned clock_told; /* bits of enum clock_verdict that were said */
-    uint8_t boot_id[16];
+    struct device_index index;
+    struct fleet_numbers numbers;
+    struct fleet_mistakes mistakes;
+    struct fleet_announced announced;
     struct fleet_listener listener;
-    struct verify *verify;
-    struct quiesce *quiesce; /* NULL: it is not */
-    struct look *looks;      /* scans and raw reads under way */
-    struct vault_care *care;
-    struct backup_job *backup;
-    struct backup_file *backup_file; /* being made after a rotation */
-    sd_event_source *backup_timer;
-    sd_event_source *orphan_timer; /* samples of devices that are not there */
-    bool orphans_told;
-    uint64_t backup_last; /* CLOCK_BOOTTIME, 0: never */
-    bool backup_wanted;   /* another one, after that */
-    struct workers *bulk; /* lists in and out, which may take as long as their readers like */
-    struct provision *provision;
-    struct export *export;
-    struct reload *reload; /* NULL: none waits for what is under way */
-    struct ghost *ghosts;  /* of devices that are gone, while their broker keeps something */
-    bool announced_any;    /* some broker keeps something */
-    bool announced_failed; /* that it cannot be written down has been said */
-    bool changing;         /* what is configured is being changed, with files read or written on a worker */
+    struct fleet_walks walks;
+    struct fleet_stop stop;
+    bool changing; /* what is configured is being changed, with files read or written on a worker */
     bool stopping;
-    struct walk kick;   /* who may send at last */
-    struct walk dating; /* whose keys get their ages */
-    struct {
-        sd_event_source *source;
-        size_t left; /* devices whose sessions are still to be closed */
-        void (*done)(int r, void *userdata);
-        void *userdata;
-    } stop;
 };

@@ -28,7 +28,7 @@ static void committed(int r, const struct error *e, void *userdata)
     _cleanup_free_ struct login_act *act = userdata;
     struct device *d = fleet_find(act->fleet, act->id);
 
-    act->fleet->logins_committing--;
+    act->fleet->tasks.logins_committing--;
     if (r >= 0 && d && !act->fleet->stopping) {
         session_new_key(d);
         device_changed(d);
@@ -44,7 +44,7 @@ static int commit(struct login_act *act, struct vault_change *change, struct err
 
     if (r < 0)
         return error_errno(e, r, "cannot change the login of %s", act->id);
-    act->fleet->logins_committing++;
+    act->fleet->tasks.logins_committing++;
     return 0;
 }
 
@@ -163,6 +163,6 @@ void login_done(struct device *d)
 
 void logins_leave(struct fleet *f)
 {
-    if (f->logins_committing > 0) /* they look at the fleet when they end */
+    if (f->tasks.logins_committing > 0) /* they look at the fleet when they end */
         (void)vault_flush(f->vault);
 }

@@ -41,19 +41,20 @@ static int look_new(struct fleet *f, const char *driver, json_object *options, s
 
     if (!id_valid(driver))
         return error_set(e, -EINVAL, "a driver's name is " ID_RULE ", not '%.64s'", driver);
-    for (l = f->looks; l; l = l->next)
+    for (l = f->tasks.looks; l; l = l->next)
         n++;
     if (n >= LOOKS_MAX)
         return error_set(e, -EBUSY, "%zu scans and reads without a device are under way; try again later", n);
     l = calloc(1, sizeof(*l));
     if (!l)
         return -ENOMEM;
-    *l = (struct look){.next = f->looks, .fleet = f, .driver = strdup(driver), .options = json_object_get(options)};
+    *l = (struct look){
+        .next = f->tasks.looks, .fleet = f, .driver = strdup(driver), .options = json_object_get(options)};
     if (!l->driver) {
         look_free(l);
         return -ENOMEM;
     }
-    f->looks = l;
+    f->tasks.looks = l;
     *ret = l;
     return 0;
 }
@@ -61,7 +62,7 @@ static int look_new(struct fleet *f, const char *driver, json_object *options, s
 /* The fleet no longer has it. */
 static void leave(struct look *l)
 {
-    struct look **link = &l->fleet->looks;
+    struct look **link = &l->fleet->tasks.looks;
 
     while (*link != l)
         link = &(*link)->next;

@@ -60,7 +60,8 @@ int fleet_begin_change(struct fleet *f, struct error *e)
 {
     if (f->changing)
         return error_set(e, -EBUSY, "another change of the configuration is under way");
-    if (f->care) /* what is being committed is waited for, see device_settle(): not for all records of the vault */
+    if (f->tasks
+            .care) /* what is being committed is waited for, see device_settle(): not for all records of the vault */
         return error_set(e, -EBUSY, "the vault is being sealed anew: come again");
     return f->stopping ? error_set(e, -ESHUTDOWN, "the agent is stopping") : 0;
 }
@@ -104,7 +105,7 @@ int fleet_start_device(struct fleet *f, struct config_device *config, struct err
 
 static int begin(struct fleet *f, struct membership *m, int (*run)(void *userdata), void (*done)(int r, void *userdata))
 {
-    int r = workers_submit(f->workers, run, done, m);
+    int r = workers_submit(f->pools.local, run, done, m);
 
     if (r >= 0)
         f->changing = true;
@@ -117,7 +118,7 @@ static int store(void *userdata)
 {
     struct membership *m = userdata;
 
-    return config_device_store(&m->fleet->paths, m->device->id, m->text, strlen(m->text), &m->error);
+    return config_device_store(&m->fleet->dirs.paths, m->device->id, m->text, strlen(m->text), &m->error);
 }
 
 static int apply_added(struct fleet *f, struct membership *m)
@@ -185,7 +186,7 @@ static int parse(struct fleet *f, const char *id, const char *text, struct confi
 {
     _cleanup_free_ char *file = NULL;
     struct mistakes mistakes = {0};
-    int r = config_device_path(&f->paths, id, &file);
+    int r = config_device_path(&f->dirs.paths, id, &file);
 
     if (r < 0)
         return r;
@@ -237,8 +238,8 @@ static void bury(struct fleet *f, struct device *d)
     forget_samples(d);
     d->tombstone = true;
     session_count(d);
-    d->next_tombstone = f->tombstones;
-    f->tombstones = d;
+    d->next_tombstone = f->index.tombstones;
+    f->index.tombstones = d;
     rotate_schedule(d, false);
 }
 
@@ -272,8 +273,8 @@ int fleet_load_tombstones(struct fleet *f)
         spool_forget(d->queue);
         d->queue = NULL;
         d->tombstone = true;
-        d->next_tombstone = f->tombstones;
-        f->tombstones = d;
+        d->next_tombstone = f->index.tombstones;
+        f->index.tombstones = d;
     }
     return 0;
 }

@@ -19,7 +19,7 @@ int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e)
 
 static void changed(struct fleet *f)
 {
-    f->mistakes_version++;
+    f->mistakes.version++;
     fleet_changed(f);
 }
 
@@ -32,28 +32,28 @@ void mistakes_take(struct mistakes *to, struct mistakes *from)
 
 void mistakes_loaded(struct fleet *f)
 {
-    mistakes_done(&f->mistakes);
-    mistakes_done(&f->refused);
+    mistakes_done(&f->mistakes.files);
+    mistakes_done(&f->mistakes.refused);
     changed(f);
 }
 
 void mistakes_refused(struct fleet *f, const struct mistakes *why, const struct error *e)
 {
-    mistakes_done(&f->refused);
+    mistakes_done(&f->mistakes.refused);
     for (size_t i = 0; i < why->n; i++) {
         const struct mistake *m = &why->list[i];
 
-        mistakes_add(&f->refused, m->file, m->line, m->column, m->device, "%s", m->text);
+        mistakes_add(&f->mistakes.refused, m->file, m->line, m->column, m->device, "%s", m->text);
     }
-    f->refused.n_all = why->n_all;
+    f->mistakes.refused.n_all = why->n_all;
     if (why->n_all == 0)
-        mistakes_add(&f->refused, f->config->file, 0, 0, NULL, "reload refused: %s", e->text);
+        mistakes_add(&f->mistakes.refused, f->config->file, 0, 0, NULL, "reload refused: %s", e->text);
     changed(f);
 }
 
 void mistakes_not_started(struct fleet *f, const struct config_device *config, const struct error *e)
 {
-    mistakes_add(&f->mistakes, config->file, 0, 0, config->id, "%s", e->text);
+    mistakes_add(&f->mistakes.files, config->file, 0, 0, config->id, "%s", e->text);
     changed(f);
 }
 
@@ -81,10 +81,10 @@ static bool has(const struct mistakes *m, const struct mistake *one)
 /* A file that was bad at the start is so at a reload. */
 static size_t refused_beside(const struct fleet *f)
 {
-    size_t n = f->refused.n_all;
+    size_t n = f->mistakes.refused.n_all;
 
-    for (size_t i = 0; i < f->refused.n; i++)
-        n -= has(&f->mistakes, &f->refused.list[i]);
+    for (size_t i = 0; i < f->mistakes.refused.n; i++)
+        n -= has(&f->mistakes.files, &f->mistakes.refused.list[i]);
     return n;
 }
 
@@ -93,8 +93,8 @@ static size_t of_plugins(struct fleet *f, size_t room, fleet_mistake_fn each, vo
     struct mistake m;
     size_t n = 0;
 
-    for (size_t i = 0; i < f->n_devices; i++)
-        if (sensor_mistake(f->devices[i], &m) && n++ < room && each)
+    for (size_t i = 0; i < f->index.n; i++)
+        if (sensor_mistake(f->index.devices[i], &m) && n++ < room && each)
             each(&m, userdata);
     return n;
 }
@@ -103,11 +103,11 @@ size_t fleet_mistakes(struct fleet *f, fleet_mistake_fn each, void *userdata)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < f->mistakes.n && n < MISTAKES_MAX; i++, n++)
+    for (size_t i = 0; i < f->mistakes.files.n && n < MISTAKES_MAX; i++, n++)
         if (each)
-            each(&f->mistakes.list[i], userdata);
-    for (size_t i = 0; i < f->refused.n && n < MISTAKES_MAX; i++)
-        if (!has(&f->mistakes, &f->refused.list[i]) && n++ < MISTAKES_MAX && each)
-            each(&f->refused.list[i], userdata);
-    return f->mistakes.n_all + refused_beside(f) + of_plugins(f, MISTAKES_MAX - n, each, userdata);
+            each(&f->mistakes.files.list[i], userdata);
+    for (size_t i = 0; i < f->mistakes.refused.n && n < MISTAKES_MAX; i++)
+        if (!has(&f->mistakes.files, &f->mistakes.refused.list[i]) && n++ < MISTAKES_MAX && each)
+            each(&f->mistakes.refused.list[i], userdata);
+    return f->mistakes.files.n_all + refused_beside(f) + of_plugins(f, MISTAKES_MAX - n, each, userdata);
 }

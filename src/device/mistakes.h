@@ -7,7 +7,15 @@
 #include "base/error.h"
 #include "config/config.h"
 
+#include <stdint.h>
+
 struct fleet;
+
+struct fleet_mistakes {
+    struct mistakes files;   /* in files that were not loaded */
+    struct mistakes refused; /* in the configuration that the last reload did not take */
+    uint64_t version;        /* another one: they have changed */
+};
 
 /* As many as an error text holds, a line each; returns r. */
 int fleet_say_mistakes(int r, const struct mistakes *mistakes, struct error *e);

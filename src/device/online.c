@@ -14,7 +14,7 @@ void session_count(struct device *d)
     if (online == d->counted)
         return;
     d->counted = online;
-    d->fleet->online += online ? 1 : -1;
+    d->fleet->numbers.online += online ? 1 : -1;
     d->uplink->outage.online += online ? 1 : -1;
     fleet_changed(d->fleet);
 }

@@ -35,9 +35,9 @@ static int on_time(sd_event_source *source, uint64_t usec, void *userdata)
     const struct device *one = NULL;
     size_t n = 0;
 
-    for (size_t i = 0; i < u->fleet->n_devices; i++)
-        if (u->fleet->devices[i]->uplink == u && tries_in_vain(u->fleet->devices[i])) {
-            one = one ?: u->fleet->devices[i];
+    for (size_t i = 0; i < u->fleet->index.n; i++)
+        if (u->fleet->index.devices[i]->uplink == u && tries_in_vain(u->fleet->index.devices[i])) {
+            one = one ?: u->fleet->index.devices[i];
             n++;
         }
     if (n == 0)

@@ -34,7 +34,7 @@ static int send_outcome(struct device *d, const struct profile_command *command,
 
 static struct ratelimit *complaints(struct device *d)
 {
-    return d->downlink ? &d->downlink->complaints : &d->fleet->rejections;
+    return d->downlink ? &d->downlink->complaints : &d->fleet->spooling.rejections;
 }
 
 #define WHICH_MAX (COMMAND_ID_MAX + DEVICE_ID_MAX + 32)

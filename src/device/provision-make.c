@@ -178,7 +178,7 @@ static int run_store(void *userdata)
 {
     struct provision *p = userdata;
 
-    return config_devices_store(&p->fleet->paths, p->made, p->made_texts, p->n_made, &p->error);
+    return config_devices_store(&p->fleet->dirs.paths, p->made, p->made_texts, p->n_made, &p->error);
 }
 
 static int configure(struct provision *p)
@@ -218,7 +218,7 @@ static void store_files(struct provision *p)
 
     p->busy = true;
     if (r >= 0)
-        r = workers_submit(p->fleet->bulk, run_store, store_done, p);
+        r = workers_submit(p->fleet->pools.bulk, run_store, store_done, p);
     if (r < 0)
         store_done(r, p);
 }

@@ -94,7 +94,7 @@ void provision_end(struct provision *p, int r, const char *why)
     if (r < 0)
         log_notice(NULL, "nothing was provisioned: %s", why ?: "the list has mistakes");
     f->changing = false;
-    f->provision = NULL;
+    f->tasks.provision = NULL;
     p->fleet = NULL;
     job_finish(f->jobs, p->job, r == -ECANCELED ? JOB_CANCELLED : r < 0 ? JOB_FAILED : JOB_DONE);
     provision_left(p);
@@ -144,7 +144,7 @@ static int parse_device(struct provision *p, size_t i, struct error *e)
     int r = device_text(p, row, &p->texts[i], e);
 
     if (r >= 0)
-        r = config_device_path(&p->fleet->paths, row->device, &file);
+        r = config_device_path(&p->fleet->dirs.paths, row->device, &file);
     if (r < 0)
         return r;
     r = config_device_parse(p->fleet->config, file, p->texts[i], strlen(p->texts[i]), &p->devices[i], &mistakes);
@@ -227,7 +227,7 @@ static void read_page(struct provision *p)
 
     page_clear(p);
     p->busy = true;
-    r = workers_submit(p->fleet->bulk, run_page, page_done, p);
+    r = workers_submit(p->fleet->pools.bulk, run_page, page_done, p);
     if (r < 0)
         page_done(r, p);
 }
@@ -395,7 +395,7 @@ int fleet_provision(struct fleet *f, int fd, const struct provision_options *opt
     p->job->cancel = cancel;
     p->job->cancel_userdata = p;
     f->changing = true;
-    f->provision = p;
+    f->tasks.provision = p;
     *ret_job = p->job;
     read_page(TAKE_PTR(p));
     return 0;
@@ -403,11 +403,11 @@ int fleet_provision(struct fleet *f, int fd, const struct provision_options *opt
 
 void provision_leave(struct fleet *f)
 {
-    struct provision *p = f->provision;
+    struct provision *p = f->tasks.provision;
 
     if (!p)
         return;
-    f->provision = NULL;
+    f->tasks.provision = NULL;
     p->fleet = NULL;
     sd_event_source_set_enabled(p->turn, SD_EVENT_OFF);
     provision_left(p);

@@ -41,22 +41,22 @@ static void finish(struct quiesce *q, enum job_state state)
 
 static void quiesce_free(struct quiesce *q)
 {
-    q->fleet->quiesce = NULL;
+    q->fleet->tasks.quiesce = NULL;
     sd_event_source_disable_unref(q->timer);
     free(q);
 }
 
 void quiesce_leave(struct fleet *f)
 {
-    if (f->quiesce)
-        quiesce_free(f->quiesce);
+    if (f->tasks.quiesce)
+        quiesce_free(f->tasks.quiesce);
 }
 
 /* All goes on as configured. */
 static void end(struct fleet *f, enum job_state state)
 {
-    finish(f->quiesce, state);
-    quiesce_free(f->quiesce);
+    finish(f->tasks.quiesce, state);
+    quiesce_free(f->tasks.quiesce);
     log_notice(NULL, "no longer quiesced: rotations may begin, and samples are kept as configured");
     spooling_follow(f);
     calendar_wake(f);
@@ -65,8 +65,8 @@ static void end(struct fleet *f, enum job_state state)
 /* A rotation under way is safe wherever it stands; whoever cuts the power may want to know. */
 static void note_rotations(struct quiesce *q)
 {
-    for (size_t i = 0; i < q->fleet->n_devices; i++) {
-        const struct device *d = q->fleet->devices[i];
+    for (size_t i = 0; i < q->fleet->index.n; i++) {
+        const struct device *d = q->fleet->index.devices[i];
         const char *state = d->rotation ? rotation_carrier_state(d->rotation) : "idle";
 
         if (strcmp(state, "idle") != 0)
@@ -129,7 +129,7 @@ static int begin(struct fleet *f)
         return r;
     }
     q->fleet = f;
-    f->quiesce = q;
+    f->tasks.quiesce = q;
     spooling_follow(f);
     return 0;
 }
@@ -144,7 +144,7 @@ static void settle(struct quiesce *q)
 
 int fleet_quiesce(struct fleet *f, uint64_t duration, struct job **ret_job, struct error *e)
 {
-    struct job *job = f->quiesce ? f->quiesce->job : NULL;
+    struct job *job = f->tasks.quiesce ? f->tasks.quiesce->job : NULL;
     int r = 0;
 
     if (!job)
@@ -153,7 +153,7 @@ int fleet_quiesce(struct fleet *f, uint64_t duration, struct job **ret_job, stru
         return r;
     *ret_job = job;
     if (duration == 0) {
-        if (f->quiesce)
+        if (f->tasks.quiesce)
             end(f, JOB_CANCELLED);
         if (job->state == JOB_RUNNING) {
             job->done = 1;
@@ -161,20 +161,20 @@ int fleet_quiesce(struct fleet *f, uint64_t duration, struct job **ret_job, stru
         }
         return 0;
     }
-    r = f->quiesce ? 0 : begin(f);
+    r = f->tasks.quiesce ? 0 : begin(f);
     if (r < 0) {
         job_finish(f->jobs, job, JOB_FAILED);
         return error_errno(e, r, "cannot quiesce");
     }
     job->cancel = on_cancel;
     job->cancel_userdata = f;
-    if (!f->quiesce->job)
-        settle(f->quiesce);
-    f->quiesce->job = job;
-    f->quiesce->until = clock_boottime() + duration;
-    f->quiesce->give_up = MIN_OF(f->quiesce->until, clock_boottime() + QUIESCE_WAIT_MAX);
-    sd_event_source_set_time(f->quiesce->timer, clock_boottime());
-    sd_event_source_set_enabled(f->quiesce->timer, SD_EVENT_ONESHOT);
+    if (!f->tasks.quiesce->job)
+        settle(f->tasks.quiesce);
+    f->tasks.quiesce->job = job;
+    f->tasks.quiesce->until = clock_boottime() + duration;
+    f->tasks.quiesce->give_up = MIN_OF(f->tasks.quiesce->until, clock_boottime() + QUIESCE_WAIT_MAX);
+    sd_event_source_set_time(f->tasks.quiesce->timer, clock_boottime());
+    sd_event_source_set_enabled(f->tasks.quiesce->timer, SD_EVENT_ONESHOT);
     log_notice(NULL, "quiescing for %llu s: no rotation begins, and every sample goes to disk",
                (unsigned long long)(duration / USEC_PER_SEC));
     return 0;

@@ -6,7 +6,7 @@
 
 void reload_delivery_ended(struct device *d)
 {
-    struct reload *reload = d->fleet->reload;
+    struct reload *reload = d->fleet->tasks.reload;
 
     if (reload && d->delivery.paused && --reload->under_way == 0)
         sd_event_source_set_time(reload->pausing, clock_boottime());

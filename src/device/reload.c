@@ -91,7 +91,7 @@ static void start(struct fleet *f, const struct reload_step *step)
 /* Brings the devices in line with f->config, which is the new one. */
 static void follow(struct fleet *f, const struct reload_plan *plan, const struct config *before)
 {
-    _cleanup_free_ struct carried *stack = calloc(f->n_devices + 1, sizeof(*stack));
+    _cleanup_free_ struct carried *stack = calloc(f->index.n + 1, sizeof(*stack));
     struct error e = {0};
     size_t n = 0;
 
@@ -149,14 +149,14 @@ static int apply(struct reload *reload, struct error *e)
     spooling_follow(f);
     calendar_set_policy(f);
     follow(f, &reload->plan, reload->config);
-    for (size_t i = 0; reload->plan.global & CONFIG_GLOBAL_ROTATION && i < f->n_devices; i++) {
-        rotate_policy(f->devices[i]);
-        rotate_schedule(f->devices[i], false);
+    for (size_t i = 0; reload->plan.global & CONFIG_GLOBAL_ROTATION && i < f->index.n; i++) {
+        rotate_policy(f->index.devices[i]);
+        rotate_schedule(f->index.devices[i], false);
     }
     if (f->config->clock_trust != reload->config->clock_trust)
         clock_care_follow(f);
     fleet_warn_of_settings(f);
-    log_notice(NULL, "configuration read again: %zu devices", f->n_devices);
+    log_notice(NULL, "configuration read again: %zu devices", f->index.n);
     return 0;
 }
 
@@ -165,10 +165,10 @@ static int load(void *userdata)
 {
     struct reload *reload = userdata;
     const struct fleet *f = reload->fleet;
-    int r = config_load(&f->paths, CONFIG_STRICT, &reload->config, &reload->mistakes);
+    int r = config_load(&f->dirs.paths, CONFIG_STRICT, &reload->config, &reload->mistakes);
 
     if (r >= 0)
-        r = profiles_read(reload->config, f->config_dir, &reload->profiles, &reload->mistakes);
+        r = profiles_read(reload->config, f->dirs.config, &reload->profiles, &reload->mistakes);
     return r < 0 ? r : profiles_check_devices(&reload->profiles, reload->config, &reload->mistakes);
 }
 
@@ -189,10 +189,10 @@ static void finish(struct reload *reload, int r, const struct error *e)
 
 static void go_on(struct fleet *f)
 {
-    for (size_t i = 0; i < f->n_devices; i++)
-        if (f->devices[i]->delivery.paused) {
-            f->devices[i]->delivery.paused = false;
-            delivery_kick(f->devices[i]);
+    for (size_t i = 0; i < f->index.n; i++)
+        if (f->index.devices[i]->delivery.paused) {
+            f->index.devices[i]->delivery.paused = false;
+            delivery_kick(f->index.devices[i]);
         }
 }
 
@@ -201,7 +201,7 @@ static void end_pause(struct reload *reload)
     struct error e = {0};
     int r = reload->fleet->stopping ? error_set(&e, -ECANCELED, "the agent is stopping") : apply(reload, &e);
 
-    reload->fleet->reload = NULL;
+    reload->fleet->tasks.reload = NULL;
     sd_event_source_disable_unref(reload->pausing);
     if (r < 0)
         go_on(reload->fleet);
@@ -223,7 +223,7 @@ static int pause_changed(struct reload *reload)
 
     if (r < 0)
         return r;
-    f->reload = reload;
+    f->tasks.reload = reload;
     for (size_t i = 0; i < reload->plan.n; i++) {
         struct device *d = reload->plan.steps[i].what == RELOAD_REMAKE ? fleet_find(f, reload->plan.steps[i].id) : NULL;
 
@@ -239,12 +239,12 @@ static int pause_changed(struct reload *reload)
 
 void reload_leave(struct fleet *f)
 {
-    struct reload *reload = f->reload;
+    struct reload *reload = f->tasks.reload;
     struct error e = {0};
 
     if (!reload)
         return;
-    f->reload = NULL;
+    f->tasks.reload = NULL;
     sd_event_source_disable_unref(reload->pausing);
     finish(reload, error_set(&e, -ECANCELED, "the agent is stopping"), &e);
 }
@@ -331,7 +331,7 @@ int fleet_reload(struct fleet *f, device_done done, void *userdata, struct error
     if (!reload)
         return -ENOMEM;
     *reload = (struct reload){.fleet = f, .done = done, .userdata = userdata};
-    r = workers_submit(f->workers, load, on_loaded, reload);
+    r = workers_submit(f->pools.local, load, on_loaded, reload);
     if (r < 0) {
         free(reload);
         return r;

@@ -80,8 +80,8 @@ static void on_sent(int r, const struct uplink_response *response, void *userdat
         return;
     if (r >= 0)
         message_code_text(d->uplink->profile, response->code, code);
-    log_limited(&d->fleet->rejections, LOG_WARNING, d->config->id, "the cloud was not told what became of settings: %s",
-                r < 0 ? strerrordesc_np(-r) : code);
+    log_limited(&d->fleet->spooling.rejections, LOG_WARNING, d->config->id,
+                "the cloud was not told what became of settings: %s", r < 0 ? strerrordesc_np(-r) : code);
 }
 
 static int send(struct listening *at)

@@ -18,11 +18,11 @@ void rotate_done(struct device *d)
     vault_change_leave(TAKE_PTR(d->pending));
     vault_change_leave(TAKE_PTR(d->mending));
     if (d->rotation) {
-        timer_stop(d->fleet->rotation_timers, &d->rotation_timer);
-        timers_release(d->fleet->rotation_timers);
+        timer_stop(d->fleet->calendar.rotation_timers, &d->rotation_timer);
+        timers_release(d->fleet->calendar.rotation_timers);
     }
     d->rotation = rotation_carrier_free(d->rotation);
-    schedule_drop(d->fleet->schedule, &d->schedule);
+    schedule_drop(d->fleet->calendar.schedule, &d->schedule);
     batch_gone(d);
     rotate_end_turn(d);
     if (d->job) {

@@ -350,9 +350,9 @@ static void op_set_timer(void *userdata, uint64_t when)
 
     d->rotation_when = when == USEC_INFINITY ? 0 : when;
     if (when == USEC_INFINITY)
-        timer_stop(d->fleet->rotation_timers, &d->rotation_timer);
+        timer_stop(d->fleet->calendar.rotation_timers, &d->rotation_timer);
     else
-        timer_set(d->fleet->rotation_timers, &d->rotation_timer, when);
+        timer_set(d->fleet->calendar.rotation_timers, &d->rotation_timer, when);
 }
 
 /* ── Answers ── */
@@ -435,7 +435,7 @@ int rotate_init(struct device *d, struct error *e)
         return 0; /* damage_tell() says so */
     }
     if (r >= 0)
-        r = timers_reserve(d->fleet->rotation_timers);
+        r = timers_reserve(d->fleet->calendar.rotation_timers);
     if (r < 0)
         d->rotation = rotation_carrier_free(d->rotation);
     return r < 0 ? error_errno(e, r, "cannot begin its rotation") : 0;

@@ -40,9 +40,9 @@ void sensor_count(struct device *d, bool counted)
     d->sensor.shown = shown(d);
     d->sensor.counted = counted;
     if (counted)
-        d->fleet->sensors[d->sensor.shown]++;
+        d->fleet->numbers.sensors[d->sensor.shown]++;
     else
-        d->fleet->sensors[d->sensor.shown]--;
+        d->fleet->numbers.sensors[d->sensor.shown]--;
 }
 
 /* Updates what is shown. */
@@ -57,8 +57,8 @@ static void update(struct device *d)
         return;
     d->sensor.shown = now;
     if (d->sensor.counted) {
-        d->fleet->sensors[before]--;
-        d->fleet->sensors[now]++;
+        d->fleet->numbers.sensors[before]--;
+        d->fleet->numbers.sensors[now]++;
         fleet_changed(d->fleet);
     }
     availability_due(d);
@@ -148,7 +148,7 @@ static bool begin_locating(struct device *d, bool news)
     p->news = news;
     p->config = config_device_ref(d->config);
     p->pointer = strndup(d->sensor.said, d->sensor.pointer);
-    if (!p->pointer || workers_submit(d->fleet->workers, locate, on_located, p) < 0) {
+    if (!p->pointer || workers_submit(d->fleet->pools.local, locate, on_located, p) < 0) {
         place_free(p);
         return false;
     }

@@ -26,13 +26,13 @@
 
 void server_time_init(struct fleet *f)
 {
-    ratelimit_init(&f->server_time.complaints, COMPLAINTS_INTERVAL, 1);
+    ratelimit_init(&f->clock.server_time.complaints, COMPLAINTS_INTERVAL, 1);
 }
 
 /* Drivers' samples get this relation of the two clocks, those that wait first. */
 static void use(struct fleet *f, const struct device *d)
 {
-    struct server_time *t = &f->server_time;
+    struct server_time *t = &f->clock.server_time;
     bool first = !t->told;
 
     backoff_reset(&t->backoff);
@@ -53,18 +53,18 @@ static void use(struct fleet *f, const struct device *d)
 /* `what` is wrong with the answer: there will hardly be a better one soon. */
 static void not_told(struct fleet *f, const struct device *d, const char *what)
 {
-    struct server_time *t = &f->server_time;
+    struct server_time *t = &f->clock.server_time;
 
     t->next = clock_boottime() + MAX_OF(backoff_failed(&t->backoff, true), SERVER_TIME_INTERVAL);
     if (!t->told)
-        log_limited(&f->server_time.complaints, LOG_WARNING, d->config->id,
+        log_limited(&f->clock.server_time.complaints, LOG_WARNING, d->config->id,
                     "the cloud of uplink %s was asked for its time, and %s: samples go on waiting for one",
                     d->config->uplink, what);
 }
 
 static void take(struct fleet *f, const struct device *d, uint64_t time)
 {
-    struct server_time *t = &f->server_time;
+    struct server_time *t = &f->clock.server_time;
 
     switch (server_clock_take(&t->clock, t->asked, clock_boottime(), time)) {
     case SERVER_CLOCK_SETTLED:
@@ -87,7 +87,7 @@ static void on_answer(int r, const struct uplink_response *response, void *userd
     struct fleet *f = d->fleet;
     uint64_t time;
 
-    f->server_time.call = NULL;
+    f->clock.server_time.call = NULL;
     if (r == -ECANCELED || f->stopping || clock_synchronized())
         return;
     if (r < 0)
@@ -111,26 +111,26 @@ static int ask(struct fleet *f, struct device *d)
     if (r < 0)
         return r;
     m.wants_option = d->uplink->profile->time_option;
-    f->server_time.asked = clock_boottime();
-    return message_send(device_session(d), &m, on_answer, d, &f->server_time.call);
+    f->clock.server_time.asked = clock_boottime();
+    return message_send(device_session(d), &m, on_answer, d, &f->clock.server_time.call);
 }
 
 /* They take turns: one may be on an uplink that does not tell. */
 void server_time_look(struct fleet *f)
 {
-    struct server_time *t = &f->server_time;
+    struct server_time *t = &f->clock.server_time;
 
     /* It waits for as long as its session is away. */
     if (t->call && clock_boottime() > t->asked + SERVER_TIME_WORST)
         uplink_call_cancel(t->call);
     if (t->call || f->stopping || clock_boottime() < t->next)
         return;
-    for (size_t i = 0; i < f->n_devices; i++) {
-        struct device *d = f->devices[(t->turn + i) % f->n_devices];
+    for (size_t i = 0; i < f->index.n; i++) {
+        struct device *d = f->index.devices[(t->turn + i) % f->index.n];
 
         if (d->uplink->profile->time_option == 0 || !device_online(d))
             continue;
-        t->turn = (t->turn + i + 1) % f->n_devices;
+        t->turn = (t->turn + i + 1) % f->index.n;
         t->next = clock_boottime() + SERVER_TIME_INTERVAL;
         (void)ask(f, d);
         return;

@@ -53,7 +53,7 @@ void session_keep_authenticated(struct device *d)
  * card does not mind. */
 static uint64_t write_interval(const struct fleet *f)
 {
-    uint64_t share = f->n_devices * AUTHENTICATED_WRITE_SHARE;
+    uint64_t share = f->index.n * AUTHENTICATED_WRITE_SHARE;
 
     return MIN_OF(MAX_OF(share, (uint64_t)AUTHENTICATED_WRITE_MIN), (uint64_t)AUTHENTICATED_WRITE_MAX);
 }

@@ -66,7 +66,7 @@ static void tell_orphan(const char *id, uint64_t samples, void *userdata)
 {
     struct fleet *f = userdata;
 
-    log_limited(&f->spool_complaints, LOG_WARNING, id,
+    log_limited(&f->spooling.complaints, LOG_WARNING, id,
                 "%llu samples wait, and the device is not configured, or not loaded: they are sent when it is, and "
                 "dropped when they are too old (spool.max_age)",
                 (unsigned long long)samples);
@@ -92,9 +92,9 @@ static void on_more_of_all(void *userdata)
     if (f->stopping)
         return;
     fleet_kick_all(f);
-    if (f->orphans_told)
+    if (f->spooling.orphans_told)
         return;
-    f->orphans_told = true;
+    f->spooling.orphans_told = true;
     fleet_orphans(f, tell_orphan, f);
 }
 
@@ -120,7 +120,7 @@ static void on_unreadable(const char *id, uint64_t lost, void *userdata)
 {
     struct fleet *f = userdata;
 
-    log_limited(&f->spool_complaints, LOG_ERR, id, "%llu samples on disk cannot be read; they are given up",
+    log_limited(&f->spooling.complaints, LOG_ERR, id, "%llu samples on disk cannot be read; they are given up",
                 (unsigned long long)lost);
 }
 
@@ -147,17 +147,17 @@ int spooling_begin(struct fleet *f, struct error *e)
     const struct spool_settings wanted = settings(f);
     struct spool_options options = {.event = f->event, .ops = &ops, .userdata = f};
 
-    if (asprintf(&path, "%s/%s", f->state_dir, SPOOL_FILE) < 0) {
+    if (asprintf(&path, "%s/%s", f->dirs.state, SPOOL_FILE) < 0) {
         path = NULL;
         return -ENOMEM;
     }
     options.path = path;
-    memcpy(options.boot, f->boot_id, sizeof(options.boot));
-    ratelimit_init(&f->spool_complaints, 30 * USEC_PER_SEC, 5);
+    memcpy(options.boot, f->clock.boot_id, sizeof(options.boot));
+    ratelimit_init(&f->spooling.complaints, 30 * USEC_PER_SEC, 5);
     server_time_init(f);
-    ratelimit_init(&f->rejections, 30 * USEC_PER_SEC, 20);
-    if (sd_event_add_time(f->event, &f->orphan_timer, CLOCK_BOOTTIME, clock_boottime() + SPOOL_ORPHANS_INTERVAL,
-                          USEC_PER_MINUTE, on_orphans, f) < 0)
+    ratelimit_init(&f->spooling.rejections, 30 * USEC_PER_SEC, 20);
+    if (sd_event_add_time(f->event, &f->spooling.orphan_timer, CLOCK_BOOTTIME,
+                          clock_boottime() + SPOOL_ORPHANS_INTERVAL, USEC_PER_MINUTE, on_orphans, f) < 0)
         return -ENOMEM;
     return spool_new(&wanted, &options, &f->spool, e);
 }
@@ -175,7 +175,7 @@ void spooling_end(struct fleet *f)
 {
     struct error e = {0};
 
-    f->orphan_timer = sd_event_source_disable_unref(f->orphan_timer);
+    f->spooling.orphan_timer = sd_event_source_disable_unref(f->spooling.orphan_timer);
     if (spool_flush(f->spool, &e) < 0)
         log_error(NULL, "%s", e.text);
 }

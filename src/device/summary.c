@@ -140,8 +140,8 @@ int fleet_summary(struct fleet *f, struct summary **ret)
     for (size_t i = 0; i < f->config->n_uplinks; i++)
         s->uplinks[s->n_uplinks++] =
             (struct summary_uplink){.name = f->config->uplinks[i]->name, .url = f->config->uplinks[i]->url};
-    for (size_t i = 0; i < f->n_devices; i++) {
-        struct device *d = f->devices[i];
+    for (size_t i = 0; i < f->index.n; i++) {
+        struct device *d = f->index.devices[i];
         enum device_state state = device_state(d);
 
         s->states[state]++;

@@ -18,7 +18,7 @@ void device_settle(struct device *d)
 
 struct device *tombstone_find(struct fleet *f, const char *id, const char *uplink)
 {
-    struct device *d = f->tombstones;
+    struct device *d = f->index.tombstones;
 
     while (d && (strcmp(d->config->id, id) != 0 || (uplink && strcmp(d->config->uplink, uplink) != 0)))
         d = d->next_tombstone;
@@ -27,7 +27,7 @@ struct device *tombstone_find(struct fleet *f, const char *id, const char *uplin
 
 static void exhume(struct device *d)
 {
-    struct device **link = &d->fleet->tombstones;
+    struct device **link = &d->fleet->index.tombstones;
 
     while (*link != d)
         link = &(*link)->next_tombstone;

@@ -14,15 +14,15 @@
 
 static void arm_turns(struct fleet *f)
 {
-    timer_rearm(f->turn_timer, f->turns ? f->turns->turn.until : USEC_INFINITY);
+    timer_rearm(f->calendar.turn_timer, f->calendar.turns ? f->calendar.turns->turn.until : USEC_INFINITY);
 }
 
 /* Those that run side by side come to their commits one after the other: each waits a little for the rest. */
 static void gather(struct fleet *f)
 {
-    bool many = f->n_turns >= GATHER_FROM;
+    bool many = f->calendar.n_turns >= GATHER_FROM;
 
-    vault_gather(f->vault, many ? f->n_turns : 1, many ? GATHER_DELAY : 0);
+    vault_gather(f->vault, many ? f->calendar.n_turns : 1, many ? GATHER_DELAY : 0);
 }
 
 void turn_hold(struct device *d)
@@ -30,14 +30,14 @@ void turn_hold(struct device *d)
     struct fleet *f = d->fleet;
 
     if (d->turn.until != 0) {
-        schedule_finished(f->schedule);
+        schedule_finished(f->calendar.schedule);
         return;
     }
-    d->turn = (struct turn){.previous = f->turns_last, .until = clock_boottime() + ROTATION_TURN_MAX};
-    *(f->turns_last ? &f->turns_last->turn.next : &f->turns) = d;
-    f->turns_last = d;
-    f->n_turns++;
-    if (f->turns == d)
+    d->turn = (struct turn){.previous = f->calendar.turns_last, .until = clock_boottime() + ROTATION_TURN_MAX};
+    *(f->calendar.turns_last ? &f->calendar.turns_last->turn.next : &f->calendar.turns) = d;
+    f->calendar.turns_last = d;
+    f->calendar.n_turns++;
+    if (f->calendar.turns == d)
         arm_turns(f);
     gather(f);
 }
@@ -46,7 +46,7 @@ bool turn_take(struct device *d, bool under_way)
 {
     if (d->turn.until != 0)
         return true;
-    if (!schedule_begin(d->fleet->schedule, clock_boottime(), under_way))
+    if (!schedule_begin(d->fleet->calendar.schedule, clock_boottime(), under_way))
         return false;
     turn_hold(d);
     return true;
@@ -59,11 +59,11 @@ void turn_release(struct device *d)
 
     if (turn.until == 0)
         return;
-    *(turn.previous ? &turn.previous->turn.next : &f->turns) = turn.next;
-    *(turn.next ? &turn.next->turn.previous : &f->turns_last) = turn.previous;
+    *(turn.previous ? &turn.previous->turn.next : &f->calendar.turns) = turn.next;
+    *(turn.next ? &turn.next->turn.previous : &f->calendar.turns_last) = turn.previous;
     d->turn = (struct turn){0};
-    f->n_turns--;
-    schedule_finished(f->schedule);
+    f->calendar.n_turns--;
+    schedule_finished(f->calendar.schedule);
     arm_turns(f);
     gather(f);
     calendar_wake(f);
@@ -94,18 +94,18 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *userdata)
     struct fleet *f = userdata;
     uint64_t now = clock_boottime();
 
-    while (f->turns && f->turns->turn.until <= now)
-        end_late(f->turns);
+    while (f->calendar.turns && f->calendar.turns->turn.until <= now)
+        end_late(f->calendar.turns);
     arm_turns(f);
     return 0;
 }
 
 int turns_init(struct fleet *f)
 {
-    return timer_make(f->event, &f->turn_timer, USEC_PER_SEC, on_turn, f);
+    return timer_make(f->event, &f->calendar.turn_timer, USEC_PER_SEC, on_turn, f);
 }
 
 void turns_done(struct fleet *f)
 {
-    sd_event_source_disable_unref(f->turn_timer);
+    sd_event_source_disable_unref(f->calendar.turn_timer);
 }

@@ -26,7 +26,7 @@ static int make_remote(struct fleet *f, const struct config_registrar *settings,
 
     if (encoding < 0)
         return encoding;
-    if (asprintf(&path, "%s/%s.sock", f->registrar_dir, settings->name) < 0)
+    if (asprintf(&path, "%s/%s.sock", f->dirs.registrar, settings->name) < 0)
         return -ENOMEM;
     return registrar_remote_new(f->event, path, settings->settings, settings->replaces, (enum vault_encoding)encoding,
                                 ret);
@@ -53,7 +53,7 @@ static int make(struct fleet *f, const struct config_uplink *settings, struct sh
     int r = make_registrar(f, &settings->registrar, &u->registrar);
 
     if (r >= 0)
-        r = uplink_new(f->event, f->resolvers, f->vault, &options, &u->uplink, e);
+        r = uplink_new(f->event, f->pools.resolvers, f->vault, &options, &u->uplink, e);
     return r;
 }
 
@@ -144,7 +144,7 @@ void fleet_raise_descriptors(struct fleet *f)
     struct error e;
 
     /* A connection over MQTT has three. */
-    if (uplink_raise_nofile(4 * f->n_devices + 256, &e) < 0)
+    if (uplink_raise_nofile(4 * f->index.n + 256, &e) < 0)
         log_warning(NULL, "%s", e.text);
 }
 

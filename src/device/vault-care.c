@@ -33,7 +33,7 @@ static void on_done(int r, const struct error *e, void *userdata)
     struct vault_care *care = userdata;
 
     if (care->fleet) {
-        care->fleet->care = NULL;
+        care->fleet->tasks.care = NULL;
         /* The one that is there opens with what is no longer. */
         if (r >= 0)
             backup_dir_due(care->fleet);
@@ -61,7 +61,7 @@ static int begin(struct fleet *f, int fd, vault_begin_fn *what, device_done done
     struct vault_care *care;
     int r;
 
-    if (f->care)
+    if (f->tasks.care)
         return error_set(e, -EBUSY, "another change of the vault's own keys is under way");
     care = calloc(1, sizeof(*care));
     if (!care)
@@ -72,7 +72,7 @@ static int begin(struct fleet *f, int fd, vault_begin_fn *what, device_done done
         free(care);
         return r;
     }
-    f->care = care;
+    f->tasks.care = care;
     return 0;
 }
 
@@ -96,11 +96,11 @@ int fleet_set_recovery_key(struct fleet *f, int fd, device_done done, void *user
 
 void vault_care_leave(struct fleet *f)
 {
-    struct vault_care *care = f->care;
+    struct vault_care *care = f->tasks.care;
 
     if (!care)
         return;
-    f->care = NULL;
+    f->tasks.care = NULL;
     care->fleet = NULL;
     answer(care, -ECANCELED, &(struct error){"the agent ends"});
     if (care->reading) {

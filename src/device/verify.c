@@ -42,7 +42,7 @@ static void on_verified(int r, size_t n_problems, const struct error *e, void *u
     struct verify *v = userdata;
 
     if (v->fleet) {
-        v->fleet->verify = NULL;
+        v->fleet->tasks.verify = NULL;
         if (r < 0)
             job_note(v->job, "", "failed", e->text);
         job_finish(v->fleet->jobs, v->job, r < 0 || n_problems > 0 ? JOB_FAILED : JOB_DONE);
@@ -57,8 +57,8 @@ int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e)
     struct verify *v;
     int r;
 
-    if (f->verify) {
-        *ret_job = f->verify->job;
+    if (f->tasks.verify) {
+        *ret_job = f->tasks.verify->job;
         return 0;
     }
     v = calloc(1, sizeof(*v));
@@ -73,14 +73,14 @@ int fleet_verify_vault(struct fleet *f, struct job **ret_job, struct error *e)
     if (r < 0)
         return r; /* it runs to its end unseen */
     v->fleet = f;
-    f->verify = v;
+    f->tasks.verify = v;
     *ret_job = v->job;
     return 0;
 }
 
 void verify_leave(struct fleet *f)
 {
-    if (f->verify)
-        f->verify->fleet = NULL;
-    f->verify = NULL;
+    if (f->tasks.verify)
+        f->tasks.verify->fleet = NULL;
+    f->tasks.verify = NULL;
 }

@@ -22,9 +22,9 @@ int walk_on(struct fleet *f, struct walk *w, void (*visit)(struct device *d))
 {
     uint64_t until = clock_boottime() + TURN_BUDGET;
 
-    for (int i = 0; i < WALK_PER_TURN && w->next < f->n_devices && clock_boottime() < until; i++)
-        visit(f->devices[w->next++]);
-    return w->next < f->n_devices ? 0 : sd_event_source_set_enabled(w->source, SD_EVENT_OFF);
+    for (int i = 0; i < WALK_PER_TURN && w->next < f->index.n && clock_boottime() < until; i++)
+        visit(f->index.devices[w->next++]);
+    return w->next < f->index.n ? 0 : sd_event_source_set_enabled(w->source, SD_EVENT_OFF);
 }
 
 void walk_shift(struct walk *w, size_t i, int by)
@@ -35,5 +35,5 @@ void walk_shift(struct walk *w, size_t i, int by)
 
 void fleet_kick_all(struct fleet *f)
 {
-    walk_begin(&f->kick);
+    walk_begin(&f->walks.kick);
 }

@@ -15,6 +15,11 @@ struct walk {
     size_t next; /* of the fleet's devices */
 };
 
+struct fleet_walks {
+    struct walk kick;   /* who may send at last */
+    struct walk dating; /* whose keys get their ages */
+};
+
 /* The handler, whose userdata is the fleet, calls walk_on(). 0 or -errno. */
 int walk_init(struct fleet *f, struct walk *w, sd_event_handler_t handler);
 /* From the first device on, in the next turns. */

@@ -104,7 +104,7 @@ static void ghost_free(struct ghost *g)
 
 static int on_end(sd_event_source *source, uint64_t usec, void *userdata)
 {
-    struct ghost *g = userdata, **link = &g->fleet->ghosts;
+    struct ghost *g = userdata, **link = &g->fleet->announced.ghosts;
 
     while (*link != g)
         link = &(*link)->next;
@@ -141,7 +141,7 @@ static void all_tried(struct ghost *g)
         log_notice(g->id, "is gone, and its broker keeps nothing of it any more");
     g->writing = true;
     if (r >= 0)
-        r = workers_submit(g->fleet->workers, write_file, on_written, g);
+        r = workers_submit(g->fleet->pools.local, write_file, on_written, g);
     if (r < 0)
         on_written(r, g);
 }
@@ -219,7 +219,7 @@ static const struct vault_entry *find_entry(struct fleet *f, const char *id, con
 static bool is_there(const struct fleet *f, const char *id, const char *broker)
 {
     const struct device *d = fleet_find((struct fleet *)f, id);
-    const struct device *t = f->tombstones;
+    const struct device *t = f->index.tombstones;
     _cleanup_free_ char *own = NULL;
 
     while (t && strcmp(t->config->id, id) != 0)
@@ -256,14 +256,14 @@ static void haunt(struct fleet *f, const char *id, struct announced *a)
     if (!g)
         return;
     *g = (struct ghost){
-        .fleet = f, .id = strdup(id), .path = announced_path(f->state_dir, id, a->broker), .announced = *a};
+        .fleet = f, .id = strdup(id), .path = announced_path(f->dirs.state, id, a->broker), .announced = *a};
     *a = (struct announced){0};
     if (!g->id || !g->path || ghost_start(g, entry) < 0) {
         ghost_free(g);
         return;
     }
-    g->next = f->ghosts;
-    f->ghosts = g;
+    g->next = f->announced.ghosts;
+    f->announced.ghosts = g;
 }
 
 /* The findings of a worker. */
@@ -294,7 +294,7 @@ static int find_all(void *userdata)
 {
     struct orphans *o = userdata;
 
-    return announced_each(o->fleet->state_dir, find_one, o);
+    return announced_each(o->fleet->dirs.state, find_one, o);
 }
 
 static void on_found(int r, void *userdata)
@@ -313,7 +313,7 @@ static void on_found(int r, void *userdata)
 
 void withdraw_orphan_back(struct fleet *f, const char *id)
 {
-    struct ghost **link = &f->ghosts, *g;
+    struct ghost **link = &f->announced.ghosts, *g;
 
     while ((g = *link)) {
         if (strcmp(g->id, id) != 0 || !is_there(f, id, g->announced.broker)) {
@@ -327,10 +327,10 @@ void withdraw_orphan_back(struct fleet *f, const char *id)
 
 void withdraw_orphans_leave(struct fleet *f)
 {
-    while (f->ghosts) {
-        struct ghost *g = f->ghosts;
+    while (f->announced.ghosts) {
+        struct ghost *g = f->announced.ghosts;
 
-        f->ghosts = g->next;
+        f->announced.ghosts = g->next;
         ghost_free(g);
     }
 }
@@ -343,13 +343,13 @@ void withdraw_orphans(struct fleet *f)
     if (f->stopping)
         return;
     /* Before any device asks: what that directory has is read a little later. */
-    f->announced_any = f->announced_any || announced_some(f->state_dir);
-    if (!f->announced_any)
+    f->announced.any = f->announced.any || announced_some(f->dirs.state);
+    if (!f->announced.any)
         return;
     o = calloc(1, sizeof(*o));
     if (!o)
         return;
     o->fleet = f;
-    if (workers_submit(f->workers, find_all, on_found, o) < 0)
+    if (workers_submit(f->pools.local, find_all, on_found, o) < 0)
         free(o);
 }
