@@ -31,7 +31,7 @@ static struct act *act_free(struct act *act)
 
 void act_drop(struct device *d)
 {
-    d->act = act_free(d->act);
+    d->keys.act = act_free(d->keys.act);
 }
 
 void act_clear(struct device *d)
@@ -39,9 +39,9 @@ void act_clear(struct device *d)
     const struct error gone = {"the device is gone"};
     struct act answer;
 
-    if (!d->act)
+    if (!d->keys.act)
         return;
-    answer = *d->act;
+    answer = *d->keys.act;
     act_drop(d);
     if (answer.done)
         answer.done(-ECANCELED, &gone, answer.userdata);
@@ -51,16 +51,16 @@ void act_clear(struct device *d)
 
 void act_failed(struct device *d, int r, const struct error *e)
 {
-    if (!d->act)
+    if (!d->keys.act)
         return;
-    d->act->r = r;
-    free(d->act->reason);
-    d->act->reason = e->text[0] ? strdup(e->text) : NULL;
+    d->keys.act->r = r;
+    free(d->keys.act->reason);
+    d->keys.act->reason = e->text[0] ? strdup(e->text) : NULL;
 }
 
 void act_end(struct device *d, int r, const struct error *e)
 {
-    const struct act act = *d->act; /* its type and whom to answer: the rest goes before the answer */
+    const struct act act = *d->keys.act; /* its type and whom to answer: the rest goes before the answer */
     _cleanup_close_ int fd = -EBADF;
     struct error error = {0};
 
@@ -85,19 +85,19 @@ void act_end(struct device *d, int r, const struct error *e)
 
 static void rotate_replied(struct device *d, int r, const char *reason)
 {
-    struct job *job = d->job;
+    struct job *job = d->keys.job;
 
     if (r >= 0)
         return; /* under way: it ends in `finished` */
     log_notice(d->config->id, "no rotation: %s", reason);
-    if (d->scheduled)
+    if (d->keys.scheduled)
         rotate_schedule(d, true); /* another time */
     else
         batch_ended(d, false, "failed", reason);
     rotate_end_turn(d);
     if (!job)
         return;
-    d->job = NULL;
+    d->keys.job = NULL;
     job_progress(d->fleet->jobs, job, d->config->id, false, "failed", reason);
     job_finish(d->fleet->jobs, job, JOB_FAILED);
 }
@@ -110,12 +110,12 @@ void act_reply(struct device *d, enum rotation_event_type type, int r, const cha
         rotate_replied(d, r, reason ?: "");
         return;
     }
-    if (!d->act || type != d->act->type)
+    if (!d->keys.act || type != d->keys.act->type)
         return; /* Connect, and removals that have nobody waiting */
     /* The vault's reason is more exact than that the commit failed. */
-    if (r < 0 && d->act->r < 0) {
-        r = d->act->r;
-        error_set(&e, r, "%s", d->act->reason ?: strerrordesc_np(-r));
+    if (r < 0 && d->keys.act->r < 0) {
+        r = d->keys.act->r;
+        error_set(&e, r, "%s", d->keys.act->reason ?: strerrordesc_np(-r));
     } else if (r < 0) {
         error_set(&e, r, "%s: %s", d->config->id, reason ?: strerrordesc_np(-r));
     }
@@ -124,29 +124,29 @@ void act_reply(struct device *d, enum rotation_event_type type, int r, const cha
 
 int act_begin(struct device *d, enum rotation_event_type type, device_done done, void *userdata, struct error *e)
 {
-    if (d->act)
+    if (d->keys.act)
         return error_set(e, -EBUSY, "%s: another change of its keys is under way", d->config->id);
-    if (!d->rotation && type != ROTATION_EV_SET_MAIN)
+    if (!d->keys.rotation && type != ROTATION_EV_SET_MAIN)
         return damage_refuses(d, VAULT_MAIN, false, e);
-    d->act = calloc(1, sizeof(*d->act));
-    if (!d->act)
+    d->keys.act = calloc(1, sizeof(*d->keys.act));
+    if (!d->keys.act)
         return -ENOMEM;
-    *d->act = (struct act){.type = type, .done = done, .userdata = userdata};
+    *d->keys.act = (struct act){.type = type, .done = done, .userdata = userdata};
     return 0;
 }
 
 void act_submit(struct device *d, bool confirmed)
 {
-    enum rotation_event_type type = d->act->type;
+    enum rotation_event_type type = d->keys.act->type;
     int r;
 
-    d->act->confirmed = confirmed;
+    d->keys.act->confirmed = confirmed;
     /* An operator who insists need not wait for a handshake with the present key. */
     if (confirmed && probe_under_way(d))
         probe_abort(d);
-    r = rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
+    r = rotation_carrier_event(d->keys.rotation, &(struct rotation_event){.type = type, .confirmed = confirmed});
 
-    if (r < 0 && d->act && d->act->type == type)
+    if (r < 0 && d->keys.act && d->keys.act->type == type)
         act_reply(d, type, r, "too much is waiting already");
 }
 

@@ -205,10 +205,10 @@ static void complain_of_file(struct device *d, int r)
 /* Runs it on a worker; `done` has the announcing in any case. */
 static void with_file(struct device *d, int (*run)(void *userdata), void (*done)(int r, void *userdata))
 {
-    int r = workers_submit(d->fleet->pools.local, run, done, d->announcing);
+    int r = workers_submit(d->fleet->pools.local, run, done, d->announce.running);
 
     if (r < 0)
-        done(r, d->announcing);
+        done(r, d->announce.running);
 }
 
 /* The device, unless it was ended meanwhile. */
@@ -232,13 +232,13 @@ static int write_file(void *userdata)
 
 static void write_down(struct device *d, void (*done)(int r, void *userdata))
 {
-    struct announcing *a = d->announcing;
+    struct announcing *a = d->announce.running;
     int r = 0;
 
     free(a->text);
     a->text = NULL;
-    if (d->announced.n > 0)
-        r = announced_format(&d->announced, &a->text);
+    if (d->announce.kept.n > 0)
+        r = announced_format(&d->announce.kept, &a->text);
     a->working = true;
     d->fleet->announced.any = true;
     if (r < 0)
@@ -252,7 +252,7 @@ static void note_written(struct device *d, int r)
 {
     if (r == -ECANCELED)
         return;
-    d->announced_dirty = r < 0;
+    d->announce.dirty = r < 0;
     if (r < 0)
         complain_of_file(d, r);
 }
@@ -262,7 +262,7 @@ static void note_written(struct device *d, int r)
 static void on_announced(int r, const struct uplink_response *response, void *userdata)
 {
     struct device *d = userdata;
-    struct announcing *a = d->announcing;
+    struct announcing *a = d->announce.running;
     char code[CODE_TEXT_MAX];
 
     a->call = NULL;
@@ -283,7 +283,7 @@ static void on_announced(int r, const struct uplink_response *response, void *us
 static void say_next(struct device *d)
 {
     _cleanup_(profile_message_done) struct profile_message m = {0};
-    struct announcing *a = d->announcing;
+    struct announcing *a = d->announce.running;
     struct device_names names;
     const char *point;
     int r = device_names(d, &names);
@@ -333,13 +333,13 @@ static bool is_over(const struct device *d, const struct announced_topic *t)
     enum point_kind kind;
     bool known;
 
-    if (announced_has(&d->announcing->wanted, t->topic))
+    if (announced_has(&d->announce.running->wanted, t->topic))
         return false;
     if (d->tombstone || d->withdrawing.wanted || !t->point[0])
         return true;
     kind = kind_of(d, t->point, &known);
     if (!known)
-        return d->announced.texts != texts_digest(d);
+        return d->announce.kept.texts != texts_digest(d);
     return kind != POINT_UNKNOWN || !config_point(d->config, t->point) || !profile_wants_kinds(d->uplink->profile);
 }
 
@@ -357,14 +357,14 @@ static void on_cleared(int r, void *userdata)
 static void on_taken_back(int r, const struct uplink_response *response, void *userdata)
 {
     struct device *d = userdata;
-    struct announcing *a = d->announcing;
+    struct announcing *a = d->announce.running;
     char code[CODE_TEXT_MAX];
 
     a->call = NULL;
     if (r == -ECANCELED)
         return;
     if (r >= 0 && profile_verdict(d->uplink->profile, response->code) == PROFILE_ACCEPTED) {
-        announced_remove(&d->announced, d->announced.list[a->i].topic);
+        announced_remove(&d->announce.kept, d->announce.kept.list[a->i].topic);
         a->point++;
         d->withdrawing.silent = d->tombstone || d->withdrawing.wanted;
     } else {
@@ -372,7 +372,7 @@ static void on_taken_back(int r, const struct uplink_response *response, void *u
             message_code_text(d->uplink->profile, response->code, code);
         if (!a->refused)
             log_warning(d->config->id, "%s, which the broker keeps, cannot be taken back: %s",
-                        d->announced.list[a->i].topic, r < 0 ? strerrordesc_np(-r) : code);
+                        d->announce.kept.list[a->i].topic, r < 0 ? strerrordesc_np(-r) : code);
         a->refused = true;
         a->i++;
     }
@@ -382,23 +382,23 @@ static void on_taken_back(int r, const struct uplink_response *response, void *u
 /* From a->i on; a->point counts those that were. */
 static void take_back_next(struct device *d)
 {
-    struct announcing *a = d->announcing;
+    struct announcing *a = d->announce.running;
     struct profile_message m = {.retain = true, .content_format = -1, .accept = -1, .body = (char *)""};
-    bool changed = a->point > 0 || d->announced_dirty;
+    bool changed = a->point > 0 || d->announce.dirty;
     int r = 0;
 
-    while (a->i < d->announced.n && !is_over(d, &d->announced.list[a->i]))
+    while (a->i < d->announce.kept.n && !is_over(d, &d->announce.kept.list[a->i]))
         a->i++;
-    if (a->i < d->announced.n) {
-        m.target = d->announced.list[a->i].topic;
+    if (a->i < d->announce.kept.n) {
+        m.target = d->announce.kept.list[a->i].topic;
         r = message_send(device_session(d), &m, on_taken_back, d, &a->call);
         if (r >= 0)
             return;
         log_warning(d->config->id, "%s, which the broker keeps, cannot be taken back: %s", m.target,
                     strerrordesc_np(-r));
     }
-    changed |= d->announced.n > 0 && d->announced.texts != texts_digest(d);
-    d->announced.texts = texts_digest(d);
+    changed |= d->announce.kept.n > 0 && d->announce.kept.texts != texts_digest(d);
+    d->announce.kept.texts = texts_digest(d);
     if (changed)
         write_down(d, on_cleared);
     else
@@ -407,7 +407,7 @@ static void take_back_next(struct device *d)
 
 static void take_back(struct device *d)
 {
-    struct announcing *a = d->announcing;
+    struct announcing *a = d->announce.running;
 
     if (!a->taking_back) {
         a->taking_back = true;
@@ -431,11 +431,11 @@ static void on_written(int r, void *userdata)
 
 static void write_and_say(struct device *d)
 {
-    struct announcing *a = d->announcing;
-    bool news = d->announced_dirty;
+    struct announcing *a = d->announce.running;
+    bool news = d->announce.dirty;
 
     for (size_t i = 0; i < a->wanted.n; i++)
-        news |= announced_add(&d->announced, a->wanted.list[i].topic, a->wanted.list[i].point) > 0;
+        news |= announced_add(&d->announce.kept, a->wanted.list[i].topic, a->wanted.list[i].point) > 0;
     if (news)
         write_down(d, on_written);
     else
@@ -460,21 +460,22 @@ static void on_read(int r, void *userdata)
     if (r < 0 || a->failed < 0)
         complain_of_file(d, r < 0 ? r : a->failed);
     for (size_t i = 0; i < a->found.n; i++)
-        (void)announced_add(&d->announced, a->found.list[i].topic, a->found.list[i].point);
-    d->announced.texts = a->found.texts;
-    d->announced_read = true;
+        (void)announced_add(&d->announce.kept, a->found.list[i].topic, a->found.list[i].point);
+    d->announce.kept.texts = a->found.texts;
+    d->announce.read = true;
     write_and_say(d);
 }
 
 /* Without a broker nothing is kept. */
 static int prepare(struct device *d)
 {
-    struct announcing *a = d->announcing;
+    struct announcing *a = d->announce.running;
     int r;
 
-    if (!d->announced.broker)
-        d->announced.broker = announce_broker(d->uplink->settings);
-    a->path = d->announced.broker ? announced_path(d->fleet->dirs.state, d->config->id, d->announced.broker) : NULL;
+    if (!d->announce.kept.broker)
+        d->announce.kept.broker = announce_broker(d->uplink->settings);
+    a->path =
+        d->announce.kept.broker ? announced_path(d->fleet->dirs.state, d->config->id, d->announce.kept.broker) : NULL;
     if (!a->path)
         return -ENOMEM;
     r = d->tombstone || d->withdrawing.wanted ? 0 : make_wanted(d, &a->wanted);
@@ -493,24 +494,25 @@ void announce_begin(struct device *d)
             availability_online(d);
         return;
     }
-    d->announcing = calloc(1, sizeof(*d->announcing));
-    if (!d->announcing) {
+    d->announce.running = calloc(1, sizeof(*d->announce.running));
+    if (!d->announce.running) {
         session_announced(d);
         return;
     }
-    d->announcing->device = d;
+    d->announce.running->device = d;
     r = prepare(d);
     if (r < 0) {
         log_warning(d->config->id, "cannot be announced: %s", strerrordesc_np(-r));
         finish(d);
         return;
     }
-    if (d->uplink->profile->transport != PROFILE_MQTT || (!d->fleet->announced.any && d->announcing->wanted.n == 0)) {
+    if (d->uplink->profile->transport != PROFILE_MQTT ||
+        (!d->fleet->announced.any && d->announce.running->wanted.n == 0)) {
         say_next(d);
-    } else if (d->announced_read) {
+    } else if (d->announce.read) {
         write_and_say(d);
     } else {
-        d->announcing->working = true;
+        d->announce.running->working = true;
         with_file(d, read_file, on_read);
     }
 }
@@ -523,12 +525,12 @@ void announce_seen(struct device *d, const struct sample *samples, size_t n)
 
 void announce_end(struct device *d)
 {
-    struct announcing *a = d->announcing;
+    struct announcing *a = d->announce.running;
 
     if (!a)
         return;
     uplink_call_cancel(a->call);
-    d->announcing = NULL;
+    d->announce.running = NULL;
     if (a->working)
         a->device = NULL; /* the worker's `done` frees it */
     else

@@ -5,15 +5,32 @@
  * it gets at all. Part of device/internal.h, which others include; loop thread. */
 
 #include "base/sample.h"
+#include "device/announced.h"
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <systemd/sd-event.h>
 
 struct config_uplink;
 struct device;
 struct fleet;
+struct uplink_call;
 struct uplink_introduction;
+
+struct announcements {
+    struct announcing *running; /* NULL: it has been announced, or is not to be */
+    struct announced kept;      /* by its broker */
+    bool read;                  /* ... of earlier runs too */
+    bool dirty;                 /* ... which could not be written down */
+};
+
+struct availability {
+    struct uplink_call *call;
+    bool due;      /* the cloud has not heard it as it is now */
+    uint64_t next; /* CLOCK_BOOTTIME: not before, after it was not accepted */
+    bool refused;  /* has been said */
+};
 
 /* Of a device that is being removed. */
 struct withdrawing {

@@ -51,7 +51,7 @@ void availability_kick(struct device *d)
     struct device_names names;
     int r;
 
-    if (!d->availability.due || d->availability.call || d->announcing || d->withdrawing.wanted || d->tombstone ||
+    if (!d->availability.due || d->availability.call || d->announce.running || d->withdrawing.wanted || d->tombstone ||
         !device_online(d) || clock_boottime() < d->availability.next)
         return;
     d->availability.due = false;

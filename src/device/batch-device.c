@@ -18,7 +18,7 @@ void batch_end_one(struct batch *b, struct device *d, bool ok, const char *outco
 void batch_ended(struct device *d, bool ok, const char *outcome, const char *reason)
 {
     struct batch *b = d->fleet->calendar.batch;
-    struct batch_list *list = d->batch.list;
+    struct batch_list *list = d->keys.batch.list;
 
     /* One that waits has not been asked yet: what was refused is somebody else's. */
     if (!b || !list || (!ok && list != &b->running && list != &b->late))
@@ -30,7 +30,7 @@ void batch_online(struct device *d)
 {
     struct batch *b = d->fleet->calendar.batch;
 
-    if (!b || d->batch.list != &b->away)
+    if (!b || d->keys.batch.list != &b->away)
         return;
     batch_move(&b->waiting, d);
     calendar_wake(d->fleet);
@@ -40,18 +40,18 @@ void batch_turn_over(struct device *d)
 {
     struct batch *b = d->fleet->calendar.batch;
 
-    if (b && d->batch.list == &b->running)
+    if (b && d->keys.batch.list == &b->running)
         batch_move(&b->late, d);
 }
 
 void batch_gone(struct device *d)
 {
-    if (d->fleet->calendar.batch && d->batch.list)
+    if (d->fleet->calendar.batch && d->keys.batch.list)
         batch_end_one(d->fleet->calendar.batch, d, false, "cancelled", "the device is gone");
 }
 
 void batch_waiting(struct device *d, const char *reason)
 {
-    if (d->batch.list && d->fleet->calendar.batch)
+    if (d->keys.batch.list && d->fleet->calendar.batch)
         job_waiting(d->fleet->calendar.batch->job, d->config->id, reason);
 }

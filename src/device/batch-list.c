@@ -9,20 +9,20 @@
 
 void batch_put(struct batch_list *list, struct device *d)
 {
-    d->batch = (struct batch_place){.list = list, .previous = list->last, .since = clock_boottime()};
-    *(list->last ? &list->last->batch.next : &list->first) = d;
+    d->keys.batch = (struct batch_place){.list = list, .previous = list->last, .since = clock_boottime()};
+    *(list->last ? &list->last->keys.batch.next : &list->first) = d;
     list->last = d;
 }
 
 void batch_take_out(struct device *d)
 {
-    struct batch_place place = d->batch;
+    struct batch_place place = d->keys.batch;
 
     if (!place.list)
         return;
-    *(place.previous ? &place.previous->batch.next : &place.list->first) = place.next;
-    *(place.next ? &place.next->batch.previous : &place.list->last) = place.previous;
-    d->batch = (struct batch_place){0};
+    *(place.previous ? &place.previous->keys.batch.next : &place.list->first) = place.next;
+    *(place.next ? &place.next->keys.batch.previous : &place.list->last) = place.previous;
+    d->keys.batch = (struct batch_place){0};
 }
 
 void batch_move(struct batch_list *list, struct device *d)
@@ -53,7 +53,7 @@ uint64_t batch_wake(struct fleet *f, uint64_t now)
     if (b->waiting.first)
         when = schedule_room(f->calendar.schedule, now);
     if (b->late.first)
-        when = MIN_OF(when, b->late.first->batch.since + ROTATION_BATCH_PATIENCE);
+        when = MIN_OF(when, b->late.first->keys.batch.since + ROTATION_BATCH_PATIENCE);
     if (batch_only_away(b))
         when = MIN_OF(when, b->progressed + ROTATION_BATCH_PATIENCE);
     return when;

@@ -84,7 +84,7 @@ void batch_date(struct fleet *f)
 
 static bool has_new_key(const struct batch *b, const struct device *d)
 {
-    const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
+    const struct rotation *machine = d->keys.rotation ? rotation_carrier_machine(d->keys.rotation) : NULL;
 
     return machine && machine->d.has_main && batch_covers(&b->record, &machine->d.main_since) && !rotate_under_way(d);
 }
@@ -95,7 +95,7 @@ static void why_not(const struct batch *b, const struct device *d, struct error 
     e->text[0] = 0;
     if (rotate_allowed(d, b->record.compromised, e) < 0)
         return;
-    if (!rotation_carrier_machine(d->rotation)->d.has_main)
+    if (!rotation_carrier_machine(d->keys.rotation)->d.has_main)
         error_set(e, 0, "the device has no key yet");
     else if (d->uplink->registrar->traits.manual)
         error_set(e, 0, "the keys of uplink %s are carried by hand: rotate it by itself", d->config->uplink);
@@ -144,7 +144,8 @@ static void give_up(struct batch *b, uint64_t now)
     struct error e;
     struct device *d;
 
-    for (int i = 0; i < STEPS_PER_TURN && (d = b->late.first) && d->batch.since + ROTATION_BATCH_PATIENCE <= now; i++) {
+    for (int i = 0; i < STEPS_PER_TURN && (d = b->late.first) && d->keys.batch.since + ROTATION_BATCH_PATIENCE <= now;
+         i++) {
         error_set(&e, 0, "it goes on by itself: %s", trouble(d));
         batch_end_one(b, d, false, "unfinished", e.text);
     }
@@ -294,7 +295,7 @@ int batch_resume(struct fleet *f, struct error *e)
     for (size_t i = 0; i < f->index.n; i++) {
         struct device *d = f->index.devices[i];
 
-        batch_put(d->turn.until != 0 ? &b->running : &b->waiting, d);
+        batch_put(d->keys.turn.until != 0 ? &b->running : &b->waiting, d);
         if (has_new_key(b, d))
             batch_end_one(b, d, true, "done", BEFORE_RESTART);
     }

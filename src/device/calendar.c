@@ -17,8 +17,8 @@
 static void begin_due(struct device *d)
 {
     /* Before the event: its refusal ends it, and may come at once. Nobody who is away takes a turn from the others. */
-    d->scheduled = true;
-    if (d->rotation && rotate_heard(d) && rotate_ask(d, false, true) >= 0)
+    d->keys.scheduled = true;
+    if (d->keys.rotation && rotate_heard(d) && rotate_ask(d, false, true) >= 0)
         return;
     rotate_end_turn(d);
     rotate_schedule(d, true); /* another time */

@@ -25,7 +25,7 @@ static bool wanted(const struct device *d)
     const struct vault_entry *entry = device_entry(d);
     const struct vault_credential *main = entry ? vault_credential(entry, VAULT_MAIN) : NULL;
 
-    return d->config->enabled && !d->disconnected && !d->fleet->stopping && d->rotation && main && main->present &&
+    return d->config->enabled && !d->disconnected && !d->fleet->stopping && d->keys.rotation && main && main->present &&
            !main->quarantined && idle_wants(d) &&
            (d->tombstone || !registration_pending(d)); /* that the cloud refuses it is what a removal waits for */
 }

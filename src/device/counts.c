@@ -6,7 +6,7 @@
 
 static uint8_t state_of(const struct device *d)
 {
-    const struct rotation_durable *now = d->rotation ? &rotation_carrier_machine(d->rotation)->d : NULL;
+    const struct rotation_durable *now = d->keys.rotation ? &rotation_carrier_machine(d->keys.rotation)->d : NULL;
 
     if (!now)
         return ROTATION_IDLE;

@@ -23,14 +23,14 @@ static void on_key(int r, struct secret *key, const struct error *e, void *userd
     struct device *d = userdata;
     struct error error = {0};
 
-    d->act->reading = NULL;
+    d->keys.act->reading = NULL;
     if (r < 0) {
         act_end(d, r, e);
         return;
     }
-    d->act->key = key;
-    if (!d->act->mends) {
-        act_submit(d, d->act->force);
+    d->keys.act->key = key;
+    if (!d->keys.act->mends) {
+        act_submit(d, d->keys.act->force);
         return;
     }
     r = damage_mend(d, &error);
@@ -48,11 +48,11 @@ int device_set_credential(struct device *d, enum vault_slot slot, const char *id
         r = act_begin(d, slot == VAULT_MAIN ? ROTATION_EV_SET_MAIN : ROTATION_EV_SET_BACKUP, done, userdata, e);
     if (r < 0)
         return r;
-    d->act->force = force;
-    d->act->mends = damaged;
-    d->act->identity = strdup(identity);
-    r = d->act->identity
-            ? vault_key_read(d->fleet->arena, d->fleet->event, fd, encoding, on_key, d, &d->act->reading, e)
+    d->keys.act->force = force;
+    d->keys.act->mends = damaged;
+    d->keys.act->identity = strdup(identity);
+    r = d->keys.act->identity
+            ? vault_key_read(d->fleet->arena, d->fleet->event, fd, encoding, on_key, d, &d->keys.act->reading, e)
             : -ENOMEM;
     if (r < 0)
         act_drop(d);
@@ -70,8 +70,8 @@ int device_export_credential(struct device *d, enum vault_slot slot, device_expo
     r = act_begin(d, ROTATION_EV_EXPORT, NULL, userdata, e);
     if (r < 0)
         return r;
-    d->act->exported = done;
-    d->act->slot = slot;
+    d->keys.act->exported = done;
+    d->keys.act->slot = slot;
     if (slot == VAULT_MAIN)
         act_end(d, 0, NULL);
     else

@@ -47,7 +47,7 @@ static int describe(struct device *d, struct vault_change *change, struct error 
     unsigned flags = d->uplink->settings->registrar.replaces ? VAULT_SHARES_IDENTITY : 0;
     int r = 0;
 
-    if (d->act->type == ROTATION_EV_FORGET_BACKUP) {
+    if (d->keys.act->type == ROTATION_EV_FORGET_BACKUP) {
         damage_tell_left(device_entry(d), VAULT_BACKUP);
         r = vault_change_forget(change, VAULT_BACKUP);
         return r < 0 ? r : change_rotation(d, change, backup_is_gone);
@@ -56,7 +56,8 @@ static int describe(struct device *d, struct vault_change *change, struct error 
     if (damage_lost_all(d, device_entry(d)))
         r = vault_change_reset(change);
     if (r >= 0)
-        r = vault_change_put(change, VAULT_MAIN, d->act->identity, VAULT_PSK, d->act->key, flags | VAULT_FORCE_WEAK, e);
+        r = vault_change_put(change, VAULT_MAIN, d->keys.act->identity, VAULT_PSK, d->keys.act->key,
+                             flags | VAULT_FORCE_WEAK, e);
     if (r >= 0 && !damage_lost_all(d, device_entry(d)))
         r = change_rotation(d, change, main_is_new);
     return r;
@@ -80,10 +81,10 @@ static void on_mended(int r, const struct error *e, void *userdata)
 {
     struct device *d = userdata;
     struct error error = e ? *e : (struct error){0};
-    const device_done done = d->act->done;
-    void *done_userdata = d->act->userdata;
+    const device_done done = d->keys.act->done;
+    void *done_userdata = d->keys.act->userdata;
 
-    d->mending = NULL;
+    d->keys.mending = NULL;
     act_drop(d);
     if (r >= 0)
         r = begin_anew(d, &error);
@@ -98,9 +99,9 @@ int damage_mend(struct device *d, struct error *e)
 
     if (r < 0)
         return r;
-    d->mending = change;
+    d->keys.mending = change;
     r = vault_commit(d->fleet->vault, TAKE_PTR(change), on_mended, d);
     if (r < 0)
-        d->mending = NULL;
+        d->keys.mending = NULL;
     return r;
 }

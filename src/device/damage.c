@@ -15,7 +15,7 @@
 
 bool damage_lost_all(const struct device *d, const struct vault_entry *entry)
 {
-    return vault_state_lost(entry) || !d->rotation;
+    return vault_state_lost(entry) || !d->keys.rotation;
 }
 
 bool device_damaged(const struct device *d)
@@ -50,7 +50,7 @@ const char *damage_words(const struct device *d, const struct vault_entry *entry
         snprintf(buffer, size,
                  "%s; `gatehousectl key set %s IDENTITY --force` puts a key in its place, the same or another, or "
                  "`gatehousectl device remove %s` removes the device",
-                 why ?: (d->rotation_problem ?: "its state in the vault is damaged"), id, id);
+                 why ?: (d->keys.problem ?: "its state in the vault is damaged"), id, id);
     return buffer;
 }
 
@@ -90,7 +90,7 @@ bool damage_deletable(const struct device *d)
 {
     const struct vault_entry *entry = device_entry(d);
 
-    return d->rotation && entry && !damage_lost_all(d, entry) && !vault_credential(entry, VAULT_BACKUP)->present &&
+    return d->keys.rotation && entry && !damage_lost_all(d, entry) && !vault_credential(entry, VAULT_BACKUP)->present &&
            registration_possible(d->uplink) && vault_credential(entry, VAULT_MAIN)->cloud_id[0];
 }
 

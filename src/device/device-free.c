@@ -26,7 +26,7 @@ struct device *device_free(struct device *d)
     d->tombstone = true;    /* nobody is told any more */
     d->disconnected = true; /* and no session begins anew */
     announce_end(d);
-    announced_done(&d->announced);
+    announced_done(&d->announce.kept);
     seen_done(&d->seen);
     sample_set_done(&d->newest);
     withdraw_leave(d);
@@ -41,12 +41,12 @@ struct device *device_free(struct device *d)
     idle_done(d);
     sensor_key_done(d);
     login_done(d);
-    sd_event_source_disable_unref(d->exhume);
+    sd_event_source_disable_unref(d->grave.exhume);
     shared_uplink_put(d->uplink);
     config_device_unref(d->config);
     free(d->writes);
-    free(d->rotation_problem);
-    free(d->vain.why);
+    free(d->keys.problem);
+    free(d->keys.vain.why);
     sensor_done(d);
     free(d);
     return NULL;

@@ -41,7 +41,7 @@ int device_new(struct fleet *f, struct config_device *config, struct device **re
                          .config = config_device_ref(config),
                          .connections = {.ops = &device_connection_ops},
                          .sensor = {.reported = SENSOR_UNKNOWN}};
-    d->schedule.userdata = d;
+    d->keys.schedule.userdata = d;
     d->queue = spool_device(f->spool, config->id);
     if (!d->queue)
         return -ENOMEM;
@@ -60,8 +60,8 @@ void device_start(struct device *d)
 {
     if (!d->tombstone)
         damage_tell(d);
-    if (d->rotation)
-        rotation_carrier_start(d->rotation);
+    if (d->keys.rotation)
+        rotation_carrier_start(d->keys.rotation);
     if (rotate_under_way(d) && !d->uplink->registrar->traits.manual)
         turn_take(d, true);
     rotate_schedule(d, true);
@@ -122,13 +122,13 @@ enum device_state device_state(const struct device *d)
         return DEVICE_DISABLED;
     if (!usable(device_entry(d), VAULT_MAIN))
         return DEVICE_NO_CREDENTIAL;
-    if (d->report == ROTATION_REPORT_CONFLICT || registration_conflict(d))
+    if (d->keys.report == ROTATION_REPORT_CONFLICT || registration_conflict(d))
         return DEVICE_CONFLICT;
     if (restored_waits(d))
         return DEVICE_RESTORED;
     if (registration_pending(d))
         return DEVICE_UNREGISTERED;
-    if (d->report == ROTATION_REPORT_REFUSED || device_session_state(d) == UPLINK_STATE_REFUSED)
+    if (d->keys.report == ROTATION_REPORT_REFUSED || device_session_state(d) == UPLINK_STATE_REFUSED)
         return DEVICE_REFUSED;
     if (!drivers_connected(d))
         return DEVICE_NO_DRIVER;
@@ -218,7 +218,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .backup_fingerprint = backup && backup->present ? backup->fingerprint : "",
         .bind_fingerprint = sensor_key_fingerprint(d),
         .login_fingerprint = login_fingerprint(d),
-        .rotation_state = d->rotation ? rotation_carrier_state(d->rotation) : "idle",
+        .rotation_state = d->keys.rotation ? rotation_carrier_state(d->keys.rotation) : "idle",
         .rotation_reason = "",
         .next_rotation = 0,
         .last_authenticated = main && main->present ? main->last_authenticated : 0,
@@ -240,6 +240,6 @@ void device_status(const struct device *d, struct device_status *ret)
     ret->rotation_reason = rotate_waits(d, &ret->rotation_until);
     if (d->connections.last_authenticated)
         ret->last_authenticated = d->connections.last_authenticated;
-    if (d->schedule.due != USEC_INFINITY && d->schedule.due > 0)
-        ret->next_rotation = calendar_shown(d->fleet, d->schedule.due);
+    if (d->keys.schedule.due != USEC_INFINITY && d->keys.schedule.due > 0)
+        ret->next_rotation = calendar_shown(d->fleet, d->keys.schedule.due);
 }

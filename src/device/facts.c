@@ -82,18 +82,18 @@ bool session_leaving(const struct device *d)
 
 void rotate_event(struct device *d, enum rotation_event_type type)
 {
-    if (d->rotation)
-        rotation_carrier_event(d->rotation, &(struct rotation_event){.type = type});
+    if (d->keys.rotation)
+        rotation_carrier_event(d->keys.rotation, &(struct rotation_event){.type = type});
 }
 
 bool rotate_fallen(const struct device *d)
 {
-    return d->rotation && rotation_carrier_machine(d->rotation)->d.fallen;
+    return d->keys.rotation && rotation_carrier_machine(d->keys.rotation)->d.fallen;
 }
 
 bool rotate_under_way(const struct device *d)
 {
-    enum rotation_state state = d->rotation ? rotation_carrier_machine(d->rotation)->d.state : ROTATION_IDLE;
+    enum rotation_state state = d->keys.rotation ? rotation_carrier_machine(d->keys.rotation)->d.state : ROTATION_IDLE;
 
     return state == ROTATION_STAGED || (state == ROTATION_OFFERED && !rotate_fallen(d)) || state == ROTATION_PROBING;
 }
@@ -137,13 +137,13 @@ bool registration_conflict(const struct device *d)
 bool registration_unknown(const struct device *d)
 {
     return registration_pending(d) && (registration_state(d) == VAULT_REGISTRATION_WAITING ||
-                                       (d->registration.unoffered && !d->registration.call));
+                                       (d->keys.registration.unoffered && !d->keys.registration.call));
 }
 
 const char *registration_reason(const struct device *d)
 {
-    if (d->registration.reason)
-        return d->registration.reason;
+    if (d->keys.registration.reason)
+        return d->keys.registration.reason;
     return registration_conflict(d)
                ? "the cloud did not take its key when it was first registered: `gatehousectl connect` "
                  "tries again, `key forget` and `provision` give it another"

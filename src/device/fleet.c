@@ -207,7 +207,7 @@ int fleet_new(const struct fleet_options *options, struct fleet **ret, struct er
     fleet_warn_of_settings(f);
     for (size_t i = 0; i < f->index.n; i++)
         device_start(f->index.devices[i]);
-    for (struct device *d = f->index.tombstones; d; d = d->next_tombstone)
+    for (struct device *d = f->index.tombstones; d; d = d->grave.next)
         device_start(d);
     r = batch_resume(f, e);
     if (r < 0)
@@ -237,7 +237,7 @@ struct fleet *fleet_free(struct fleet *f)
     while (f->index.tombstones) {
         struct device *d = f->index.tombstones;
 
-        f->index.tombstones = d->next_tombstone;
+        f->index.tombstones = d->grave.next;
         device_free(d);
     }
     f->pools.bulk = workers_free(f->pools.bulk); /* what runs there looks at the fleet */

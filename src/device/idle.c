@@ -19,7 +19,7 @@ static bool busy(const struct device *d)
 {
     struct spool_counts counts;
 
-    if (d->tombstone || d->delivery.request || session_proving(d) || probe_under_way(d) || d->registrar_call ||
+    if (d->tombstone || d->delivery.request || session_proving(d) || probe_under_way(d) || d->keys.call ||
         downlink_busy(d) || rotate_under_way(d))
         return true;
     spool_device_counts(d->queue, &counts);
@@ -28,7 +28,7 @@ static bool busy(const struct device *d)
 
 bool idle_wants(const struct device *d)
 {
-    return !d->config->on_demand || clock_boottime() < d->idle_at || busy(d);
+    return !d->config->on_demand || clock_boottime() < d->idle.until || busy(d);
 }
 
 static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
@@ -38,7 +38,7 @@ static int on_idle(sd_event_source *source, uint64_t usec, void *userdata)
     if (!d->config->on_demand || device_phase(d) == CONNECTION_CLOSED)
         return 0;
     if (idle_wants(d)) {
-        timer_rearm(source, MAX_OF(d->idle_at, clock_boottime() + USEC_PER_SEC));
+        timer_rearm(source, MAX_OF(d->idle.until, clock_boottime() + USEC_PER_SEC));
         return 0;
     }
     log_debug(d->config->id, "nothing to send: disconnected until there is");
@@ -50,8 +50,8 @@ void idle_touch(struct device *d)
 {
     if (!d->config->on_demand)
         return;
-    d->idle_at = clock_boottime() + d->config->idle_timeout;
-    if (timer_arm(d->fleet->event, &d->idle, d->idle_at, USEC_PER_SEC, on_idle, d) < 0)
+    d->idle.until = clock_boottime() + d->config->idle_timeout;
+    if (timer_arm(d->fleet->event, &d->idle.timer, d->idle.until, USEC_PER_SEC, on_idle, d) < 0)
         return; /* it stays connected */
     if (device_phase(d) == CONNECTION_CLOSED)
         session_start(d);
@@ -59,5 +59,5 @@ void idle_touch(struct device *d)
 
 void idle_done(struct device *d)
 {
-    d->idle = sd_event_source_disable_unref(d->idle);
+    d->idle.timer = sd_event_source_disable_unref(d->idle.timer);
 }

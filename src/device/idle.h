@@ -4,8 +4,15 @@
 /* Sessions on demand, of devices that have something to say now and then. Loop thread. */
 
 #include <stdbool.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
 
 struct device;
+
+struct idle {
+    sd_event_source *timer;
+    uint64_t until; /* CLOCK_BOOTTIME: until then it stays connected with nothing to do */
+};
 
 /* Whether the device has reason to be connected; one whose session is not made on demand always has. */
 bool idle_wants(const struct device *d);

@@ -27,7 +27,7 @@ static bool has_both(const struct vault_entry *entry)
 /* The key before is held, but known to others: it was not even tried. */
 static bool succeeds_compromised(const struct device *d)
 {
-    const struct rotation *m = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
+    const struct rotation *m = d->keys.rotation ? rotation_carrier_machine(d->keys.rotation) : NULL;
 
     return m && m->d.compromised && m->refused_probes == 0 &&
            (m->d.state == ROTATION_SWAPPED || m->d.state == ROTATION_RETIRING);
@@ -36,7 +36,7 @@ static bool succeeds_compromised(const struct device *d)
 /* The end of the session's last attempt: it names the server and, if it was refused, the identity. */
 static const char *of_session(const struct device *d, const struct vault_entry *entry, char *buffer, size_t size)
 {
-    if (d->report != ROTATION_REPORT_REFUSED || !has_both(entry))
+    if (d->keys.report != ROTATION_REPORT_REFUSED || !has_both(entry))
         return device_session_reason(d);
     if (succeeds_compromised(d)) {
         snprintf(buffer, size,
@@ -113,20 +113,20 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         return damage_words(d, entry, buffer, sizeof(buffer));
     if (registration_pending(d))
         return registration_reason(d);
-    if (d->report == ROTATION_REPORT_CONFLICT && d->report_reason)
-        return d->report_reason;
+    if (d->keys.report == ROTATION_REPORT_CONFLICT && d->keys.report_reason)
+        return d->keys.report_reason;
     if (!device_online(d) && device_session_reason(d) && !d->delivery.standstill.told)
         return of_session(d, entry, buffer, sizeof(buffer));
     if (device_online(d) && d->connections.answer)
         return of_answer(d, buffer, sizeof(buffer));
     if (d->delivery.standstill.told)
         return standstill_words(d, buffer, sizeof(buffer));
-    if (d->report != ROTATION_REPORT_FINE && d->report_reason)
-        return d->report_reason;
+    if (d->keys.report != ROTATION_REPORT_FINE && d->keys.report_reason)
+        return d->keys.report_reason;
     if (rotate_fallen(d))
         return of_fallback(entry, buffer, sizeof(buffer));
-    if (d->vain.why && !d->rotation_problem) { /* while the registrar has not taken it, no server can accept it */
-        snprintf(buffer, sizeof(buffer), "the new key is not accepted yet: %s", d->vain.why);
+    if (d->keys.vain.why && !d->keys.problem) { /* while the registrar has not taken it, no server can accept it */
+        snprintf(buffer, sizeof(buffer), "the new key is not accepted yet: %s", d->keys.vain.why);
         return buffer;
     }
     if (device_online(d) && downlink_refused(d, buffer, sizeof(buffer)))
@@ -137,5 +137,5 @@ const char *device_last_error(const struct device *d, const struct vault_entry *
         if (reason[0])
             return reason;
     }
-    return d->rotation_problem ?: "";
+    return d->keys.problem ?: "";
 }

@@ -238,7 +238,7 @@ static void bury(struct fleet *f, struct device *d)
     forget_samples(d);
     d->tombstone = true;
     session_count(d);
-    d->next_tombstone = f->index.tombstones;
+    d->grave.next = f->index.tombstones;
     f->index.tombstones = d;
     rotate_schedule(d, false);
 }
@@ -273,7 +273,7 @@ int fleet_load_tombstones(struct fleet *f)
         spool_forget(d->queue);
         d->queue = NULL;
         d->tombstone = true;
-        d->next_tombstone = f->index.tombstones;
+        d->grave.next = f->index.tombstones;
         f->index.tombstones = d;
     }
     return 0;
@@ -362,7 +362,7 @@ static int remove_tombstone(struct fleet *f, const char *id, bool force, device_
 {
     struct device *d = tombstone_find(f, id, NULL);
 
-    if (!d || d->exhume)
+    if (!d || d->grave.exhume)
         return error_set(e, -ENODEV, "there is no device '%s'", id);
     if (!force)
         return error_set(
@@ -387,7 +387,7 @@ int fleet_remove_device(struct fleet *f, const char *id, bool keep, bool force, 
         return remove_tombstone(f, id, force, done, userdata, e);
     if (!d->config->removable)
         return error_set(e, -EROFS, "%s belongs to %s, which is the administrator's to remove", id, d->config->file);
-    if (!keep && d->act)
+    if (!keep && d->keys.act)
         return error_set(e, -EBUSY, "%s: a change of its keys is under way", id);
     m = calloc(1, sizeof(*m));
     if (!m)

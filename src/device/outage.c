@@ -20,7 +20,7 @@ static bool tries_in_vain(const struct device *d)
     case UPLINK_STATE_CONNECTING:
     case UPLINK_STATE_BACKING_OFF:
     case UPLINK_STATE_UNREACHABLE:
-        return d->report == ROTATION_REPORT_FINE && device_session_reason(d);
+        return d->keys.report == ROTATION_REPORT_FINE && device_session_reason(d);
     case UPLINK_STATE_STOPPED:
     case UPLINK_STATE_ONLINE:
     case UPLINK_STATE_REFUSED:

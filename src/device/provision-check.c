@@ -111,13 +111,13 @@ static bool room(struct provision *p, const struct list_row *row, const struct c
 const char *provision_unfit(const struct device *d)
 {
     const struct vault_entry *entry = device_entry(d);
-    const struct rotation *machine = d->rotation ? rotation_carrier_machine(d->rotation) : NULL;
+    const struct rotation *machine = d->keys.rotation ? rotation_carrier_machine(d->keys.rotation) : NULL;
 
     if (device_damaged(d))
         return "device: its key is damaged in the vault (`key set` with --force first, or remove it)";
     if (entry && (vault_credential(entry, VAULT_MAIN)->present || vault_credential(entry, VAULT_BACKUP)->present))
         return "device: it has a key already (`key forget` first, or --skip-existing)";
-    if (!machine || machine->d.state != ROTATION_IDLE || machine->d.removing || d->pending || d->act)
+    if (!machine || machine->d.state != ROTATION_IDLE || machine->d.removing || d->keys.pending || d->keys.act)
         return "device: a change of its keys is under way";
     return NULL;
 }
@@ -162,7 +162,7 @@ static const char *taken(struct provision *p, const struct list_row *row, const 
 {
     const struct vault_entry *entry = vault_find(p->fleet->vault, d->id, d->uplink);
 
-    for (const struct device *t = p->fleet->index.tombstones; t; t = t->next_tombstone)
+    for (const struct device *t = p->fleet->index.tombstones; t; t = t->grave.next)
         if (strcmp(t->config->id, d->id) == 0)
             return "device: it was removed, but the cloud has not yet deleted its credentials";
     if (entry && vault_credential(entry, VAULT_MAIN)->present &&

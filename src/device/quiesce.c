@@ -67,7 +67,7 @@ static void note_rotations(struct quiesce *q)
 {
     for (size_t i = 0; i < q->fleet->index.n; i++) {
         const struct device *d = q->fleet->index.devices[i];
-        const char *state = d->rotation ? rotation_carrier_state(d->rotation) : "idle";
+        const char *state = d->keys.rotation ? rotation_carrier_state(d->keys.rotation) : "idle";
 
         if (strcmp(state, "idle") != 0)
             job_note(q->job, d->config->id, "rotating", state);

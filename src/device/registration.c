@@ -25,8 +25,8 @@ static void go(struct shared_uplink *u);
 
 static void set_reason(struct device *d, const char *reason)
 {
-    free(d->registration.reason);
-    d->registration.reason = reason && *reason ? strdup(reason) : NULL;
+    free(d->keys.registration.reason);
+    d->keys.registration.reason = reason && *reason ? strdup(reason) : NULL;
 }
 
 /* ── The queue ── */
@@ -35,12 +35,12 @@ static void push(struct device *d)
 {
     struct registrations *q = &d->uplink->registrations;
 
-    if (d->registration.queued)
+    if (d->keys.registration.queued)
         return;
-    d->registration.queued = true;
-    d->registration.next = NULL;
+    d->keys.registration.queued = true;
+    d->keys.registration.next = NULL;
     if (q->last)
-        q->last->registration.next = d;
+        q->last->keys.registration.next = d;
     else
         q->first = d;
     q->last = d;
@@ -50,10 +50,10 @@ static struct device *pop(struct registrations *q)
 {
     struct device *d = q->first;
 
-    q->first = d->registration.next;
+    q->first = d->keys.registration.next;
     if (!q->first)
         q->last = NULL;
-    d->registration.queued = false;
+    d->keys.registration.queued = false;
     return d;
 }
 
@@ -62,19 +62,19 @@ static void take_out(struct device *d)
     struct registrations *q = &d->uplink->registrations;
     struct device *before = NULL, *at = q->first;
 
-    if (!d->registration.queued)
+    if (!d->keys.registration.queued)
         return;
     while (at != d) {
         before = at;
-        at = at->registration.next;
+        at = at->keys.registration.next;
     }
     if (before)
-        before->registration.next = d->registration.next;
+        before->keys.registration.next = d->keys.registration.next;
     else
-        q->first = d->registration.next;
+        q->first = d->keys.registration.next;
     if (q->last == d)
         q->last = before;
-    d->registration.queued = false;
+    d->keys.registration.queued = false;
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -94,7 +94,7 @@ static void wake_at(struct shared_uplink *u, uint64_t when)
 /* One is no longer under way; the next goes in the next turn. */
 static void ended(struct device *d)
 {
-    d->registration.open = false;
+    d->keys.registration.open = false;
     d->uplink->registrations.open--;
     if (d->uplink->registrations.first)
         wake_at(d->uplink, MAX_OF(clock_boottime(), d->uplink->registrations.hold_until));
@@ -133,18 +133,18 @@ static void on_committed(int r, const struct error *e, void *userdata)
 {
     struct device *d = userdata;
 
-    d->registration.commit = NULL;
+    d->keys.registration.commit = NULL;
     if (r < 0) {
         log_error(d->config->id, "cannot commit a step of its registration, it is tried again: %s", e->text);
         again(d, e->text);
         return;
     }
-    switch (d->registration.to) {
+    switch (d->keys.registration.to) {
     case VAULT_REGISTERED:
         finished(d);
         return;
     case VAULT_REGISTRATION_OFFERED:
-        d->registration.unoffered = true;
+        d->keys.registration.unoffered = true;
         offer(d);
         return;
     case VAULT_REGISTRATION_CONFLICT:
@@ -174,11 +174,11 @@ static int commit(struct device *d, enum vault_registration to, const char *clou
         vault_change_free(change);
         return r;
     }
-    d->registration.to = to;
-    d->registration.commit = change;
+    d->keys.registration.to = to;
+    d->keys.registration.commit = change;
     r = vault_commit(d->fleet->vault, change, on_committed, d);
     if (r < 0)
-        d->registration.commit = NULL;
+        d->keys.registration.commit = NULL;
     return r;
 }
 
@@ -196,8 +196,8 @@ static void on_answer(const struct registrar_answer *answer, void *userdata)
 {
     struct device *d = userdata;
 
-    d->registration.call = NULL;
-    if (d->registration.stopped)
+    d->keys.registration.call = NULL;
+    if (d->keys.registration.stopped)
         return;
     /* Forgotten, or replaced by hand, while it was under way. */
     if (registration_state(d) != VAULT_REGISTRATION_OFFERED) {
@@ -207,7 +207,7 @@ static void on_answer(const struct registrar_answer *answer, void *userdata)
     switch (answer->result) {
     case REGISTRAR_OK:
     case REGISTRAR_EXISTS_OURS:
-        d->registration.unoffered = false;
+        d->keys.registration.unoffered = false;
         backoff_reset(&d->uplink->registrations.backoff);
         commit_or_again(d, VAULT_REGISTERED, answer->cloud_id);
         return;
@@ -220,7 +220,7 @@ static void on_answer(const struct registrar_answer *answer, void *userdata)
     case REGISTRAR_ABSENT:
     case REGISTRAR_RETRY:
         if (answer->maybe_sent)
-            d->registration.unoffered = false;
+            d->keys.registration.unoffered = false;
         again(d, answer->reason);
         return;
     }
@@ -233,7 +233,7 @@ static void offer(struct device *d)
         .entry = device_entry(d),
         .slot = VAULT_MAIN,
         .hardware_id = d->config->hardware_id ?: d->config->id,
-        .unoffered = d->registration.unoffered,
+        .unoffered = d->keys.registration.unoffered,
     };
     struct error e = {0};
     int r;
@@ -242,14 +242,14 @@ static void offer(struct device *d)
         ended(d);
         return;
     }
-    r = registrar_offer(d->uplink->registrar, &credential, on_answer, d, &d->registration.call, &e);
+    r = registrar_offer(d->uplink->registrar, &credential, on_answer, d, &d->keys.registration.call, &e);
     if (r < 0)
         again(d, e.text[0] ? e.text : strerrordesc_np(-r));
 }
 
 static void begin(struct device *d)
 {
-    d->registration.open = true;
+    d->keys.registration.open = true;
     d->uplink->registrations.open++;
     switch (registration_state(d)) {
     case VAULT_REGISTERED:
@@ -300,7 +300,7 @@ void registration_done(struct shared_uplink *u)
 
 void registration_start(struct device *d)
 {
-    if (!registration_pending(d) || registration_conflict(d) || d->registration.open || d->tombstone ||
+    if (!registration_pending(d) || registration_conflict(d) || d->keys.registration.open || d->tombstone ||
         !d->config->enabled)
         return;
     push(d);
@@ -311,14 +311,14 @@ void registration_retry(struct device *d)
 {
     struct registrations *q = &d->uplink->registrations;
 
-    if (!registration_pending(d) || d->registration.open)
+    if (!registration_pending(d) || d->keys.registration.open)
         return;
     q->hold_until = 0;
     if (!registration_conflict(d)) {
         registration_start(d);
         return;
     }
-    d->registration.open = true;
+    d->keys.registration.open = true;
     q->open++;
     set_reason(d, NULL);
     commit_or_again(d, VAULT_REGISTRATION_WAITING, NULL);
@@ -327,11 +327,11 @@ void registration_retry(struct device *d)
 void registration_stop(struct device *d)
 {
     take_out(d);
-    d->registration.stopped = true;
-    if (d->registration.call)
-        registrar_call_cancel(d->registration.call);
-    vault_change_leave(TAKE_PTR(d->registration.commit));
-    if (d->registration.open)
+    d->keys.registration.stopped = true;
+    if (d->keys.registration.call)
+        registrar_call_cancel(d->keys.registration.call);
+    vault_change_leave(TAKE_PTR(d->keys.registration.commit));
+    if (d->keys.registration.open)
         ended(d);
     set_reason(d, NULL);
 }

@@ -27,6 +27,17 @@ struct registrations {
     sd_event_source *timer;
 };
 
+/* A device's place in it. */
+struct registration {
+    struct device *next;
+    bool queued, open, stopped;
+    bool unoffered; /* no offer of it can have reached the cloud */
+    struct registrar_call *call;
+    struct vault_change *commit; /* under way */
+    enum vault_registration to;  /* by that commit */
+    char *reason;                /* why not yet */
+};
+
 void registration_init(struct shared_uplink *u);
 void registration_done(struct shared_uplink *u);
 /* Queues it, if it is to be registered. */

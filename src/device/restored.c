@@ -15,7 +15,7 @@
 
 int restored_allows(const struct device *d, enum rotation_change_type change)
 {
-    if (!restored_waits(d) || (d->act && d->act->confirmed))
+    if (!restored_waits(d) || (d->keys.act && d->keys.act->confirmed))
         return 0;
     switch (change) {
     case ROTATION_CHANGE_NONE:
@@ -38,7 +38,7 @@ static void on_committed(int r, const struct error *e, void *userdata)
 {
     struct device *d = userdata;
 
-    d->accepting = NULL;
+    d->keys.accepting = NULL;
     if (r < 0) {
         log_error(d->config->id, "cannot commit that a key from the backup is accepted, the next time again: %s",
                   e->text);
@@ -52,20 +52,20 @@ static void on_committed(int r, const struct error *e, void *userdata)
 
 void restored_done(struct device *d)
 {
-    vault_change_leave(TAKE_PTR(d->accepting));
+    vault_change_leave(TAKE_PTR(d->keys.accepting));
 }
 
 void restored_accepted(struct device *d)
 {
     _cleanup_(vault_change_freep) struct vault_change *change = NULL;
 
-    if (!restored_waits(d) || d->accepting)
+    if (!restored_waits(d) || d->keys.accepting)
         return;
     change = vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
     if (!change)
         return; /* the next handshake brings the next occasion */
     vault_change_restored(change, false);
-    d->accepting = change;
+    d->keys.accepting = change;
     if (vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, d) < 0)
-        d->accepting = NULL;
+        d->keys.accepting = NULL;
 }

@@ -13,21 +13,21 @@
 
 void rotate_done(struct device *d)
 {
-    if (d->registrar_call)
-        registrar_call_cancel(d->registrar_call);
-    vault_change_leave(TAKE_PTR(d->pending));
-    vault_change_leave(TAKE_PTR(d->mending));
-    if (d->rotation) {
-        timer_stop(d->fleet->calendar.rotation_timers, &d->rotation_timer);
+    if (d->keys.call)
+        registrar_call_cancel(d->keys.call);
+    vault_change_leave(TAKE_PTR(d->keys.pending));
+    vault_change_leave(TAKE_PTR(d->keys.mending));
+    if (d->keys.rotation) {
+        timer_stop(d->fleet->calendar.rotation_timers, &d->keys.timer);
         timers_release(d->fleet->calendar.rotation_timers);
     }
-    d->rotation = rotation_carrier_free(d->rotation);
-    schedule_drop(d->fleet->calendar.schedule, &d->schedule);
+    d->keys.rotation = rotation_carrier_free(d->keys.rotation);
+    schedule_drop(d->fleet->calendar.schedule, &d->keys.schedule);
     batch_gone(d);
     rotate_end_turn(d);
-    if (d->job) {
-        job_progress(d->fleet->jobs, d->job, d->config->id, false, "cancelled", "the device is gone");
-        job_finish(d->fleet->jobs, d->job, JOB_CANCELLED);
+    if (d->keys.job) {
+        job_progress(d->fleet->jobs, d->keys.job, d->config->id, false, "cancelled", "the device is gone");
+        job_finish(d->fleet->jobs, d->keys.job, JOB_CANCELLED);
     }
     act_clear(d);
 }

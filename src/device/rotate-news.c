@@ -22,13 +22,13 @@ void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *
 {
     struct device *d = userdata;
     struct fleet *f = d->fleet;
-    struct job *job = d->job;
+    struct job *job = d->keys.job;
     struct error e = {0};
 
-    d->job = NULL;
+    d->keys.job = NULL;
     counts_finished(d, outcome);
-    if (outcome == ROTATION_ABANDONED && d->vain.why) {
-        error_set(&e, 0, "%s: %s", reason, d->vain.why);
+    if (outcome == ROTATION_ABANDONED && d->keys.vain.why) {
+        error_set(&e, 0, "%s: %s", reason, d->keys.vain.why);
         reason = e.text;
     }
     if (outcome == ROTATION_REMOVED)
@@ -48,8 +48,8 @@ void rotate_finished(void *userdata, enum rotation_outcome outcome, const char *
     }
     if (outcome == ROTATION_DONE) {
         backup_dir_due(f);
-        free(d->rotation_problem);
-        d->rotation_problem = NULL;
+        free(d->keys.problem);
+        d->keys.problem = NULL;
     }
     log_audit(LOG_INFO, outcome == ROTATION_DONE ? MESSAGE_ROTATION_DONE : MESSAGE_ROTATION_ABANDONED, d->config->id,
               NOBODY, "rotation %s%s%s", rotation_outcome_name(outcome), reason && reason[0] ? ": " : "", reason ?: "");
@@ -87,15 +87,15 @@ void rotate_reported(void *userdata, enum rotation_report report, const char *re
 {
     struct device *d = userdata;
 
-    if (report != d->report && report == ROTATION_REPORT_CONFLICT)
+    if (report != d->keys.report && report == ROTATION_REPORT_CONFLICT)
         log_audit(LOG_WARNING, MESSAGE_CONFLICT, d->config->id, NOBODY, "%s", reason);
-    else if (report != d->report && report == ROTATION_REPORT_LEFT)
+    else if (report != d->keys.report && report == ROTATION_REPORT_LEFT)
         log_audit(LOG_WARNING, MESSAGE_LEFT_AT_CLOUD, d->config->id, NOBODY, "%s", reason);
-    else if (report != d->report && report != ROTATION_REPORT_FINE)
+    else if (report != d->keys.report && report != ROTATION_REPORT_FINE)
         log_warning(d->config->id, "%s",
                     device_online(d) && d->connections.answer ? device_last_error(d, NULL) : reason);
-    d->report = report;
-    d->report_reason = reason;
+    d->keys.report = report;
+    d->keys.report_reason = reason;
     /* It may take until somebody mends it, and others are waiting for their turn. */
     if (report != ROTATION_REPORT_FINE)
         rotate_end_turn(d);

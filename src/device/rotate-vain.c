@@ -15,30 +15,30 @@
 
 static bool is_new_key(const struct device *d)
 {
-    const struct rotation *m = rotation_carrier_machine(d->rotation);
+    const struct rotation *m = rotation_carrier_machine(d->keys.rotation);
 
     return (m->d.state == ROTATION_OFFERED || m->d.state == ROTATION_PROBING) && m->change == ROTATION_CHANGE_NONE;
 }
 
 void rotate_vain_over(struct device *d)
 {
-    free(d->vain.why);
-    d->vain.why = NULL;
-    d->vain.told = 0;
+    free(d->keys.vain.why);
+    d->keys.vain.why = NULL;
+    d->keys.vain.told = 0;
 }
 
 /* A line for each other reason, and not for ever: two may take turns as long as the rotation lasts. */
 static void tell(struct device *d)
 {
-    if (d->vain.told > ROTATION_VAIN_LINES)
+    if (d->keys.vain.told > ROTATION_VAIN_LINES)
         return;
-    if (d->vain.told++ == ROTATION_VAIN_LINES)
+    if (d->keys.vain.told++ == ROTATION_VAIN_LINES)
         log_notice(d->config->id,
                    "the new key is still not accepted, for reasons that change: `gatehousectl show %s` "
                    "has the present one",
                    d->config->id);
     else
-        log_warning(d->config->id, "the new key is not accepted yet, and is tried again: %s", d->vain.why);
+        log_warning(d->config->id, "the new key is not accepted yet, and is tried again: %s", d->keys.vain.why);
 }
 
 void rotate_vain(struct device *d, int r)
@@ -47,18 +47,18 @@ void rotate_vain(struct device *d, int r)
         d->connections.probing.why ?: (r == -EHOSTUNREACH ? "the server does not answer" : strerrordesc_np(-r));
     char *copy;
 
-    if (!d->rotation || !is_new_key(d) || r == -ECANCELED || r == -ESHUTDOWN)
+    if (!d->keys.rotation || !is_new_key(d) || r == -ECANCELED || r == -ESHUTDOWN)
         return;
-    if (d->vain.why && strcmp(d->vain.why, why) == 0)
+    if (d->keys.vain.why && strcmp(d->keys.vain.why, why) == 0)
         return;
     copy = strdup(why);
     if (!copy)
         return;
-    free(d->vain.why);
-    d->vain.why = copy;
+    free(d->keys.vain.why);
+    d->keys.vain.why = copy;
     tell(d);
-    if (d->job)
-        job_waiting(d->job, d->config->id, d->vain.why);
-    batch_waiting(d, d->vain.why);
+    if (d->keys.job)
+        job_waiting(d->keys.job, d->config->id, d->keys.vain.why);
+    batch_waiting(d, d->keys.vain.why);
     device_changed(d);
 }

@@ -35,27 +35,29 @@ static bool is_connected(const struct device *d)
 
 static const char *for_new_key(const struct device *d, const struct rotation *m, struct waits *w)
 {
-    uint64_t settled = m->unsettled_until, when = m->in_flight == ROTATION_REQUEST_NONE ? d->rotation_when : 0;
-    bool rejected = m->absent || m->d.give_up || d->report == ROTATION_REPORT_CONFLICT;
+    uint64_t settled = m->unsettled_until, when = m->in_flight == ROTATION_REQUEST_NONE ? d->keys.when : 0;
+    bool rejected = m->absent || m->d.give_up || d->keys.report == ROTATION_REPORT_CONFLICT;
 
     if (m->d.fallen)
-        return for_text(w, d->rotation_when, "the newer key to be accepted again, which is tried", d->vain.why);
+        return for_text(w, d->keys.when, "the newer key to be accepted again, which is tried", d->keys.vain.why);
     if (rejected && settled > clock_boottime())
-        return for_text(w, settled, "an earlier offer of the new key, which may still arrive", d->rotation_problem);
+        return for_text(w, settled, "an earlier offer of the new key, which may still arrive", d->keys.problem);
     if (m->in_flight == ROTATION_REQUEST_OFFER)
         return for_text(w, 0, "the registrar's answer to the new key", "");
-    if (m->in_flight == ROTATION_REQUEST_PROBE && !d->vain.why)
+    if (m->in_flight == ROTATION_REQUEST_PROBE && !d->keys.vain.why)
         return for_text(w, 0, "the cloud's answer to a session with the new key", "");
     if (d->uplink->registrar->traits.manual)
-        return for_text(w, when, "the new key, which the operator carries, to be accepted: it is tried", d->vain.why);
+        return for_text(w, when, "the new key, which the operator carries, to be accepted: it is tried",
+                        d->keys.vain.why);
     if (m->d.state == ROTATION_PROBING)
-        return for_text(w, when, "the cloud to accept the new key, which its registrar took: it is tried", d->vain.why);
+        return for_text(w, when, "the cloud to accept the new key, which its registrar took: it is tried",
+                        d->keys.vain.why);
     /* A registrar that wants to be asked again is why the key is not known there. */
-    if (d->vain.why && !d->rotation_problem)
-        return for_text(w, when, "the cloud to accept the new key, which was offered: it is tried", d->vain.why);
+    if (d->keys.vain.why && !d->keys.problem)
+        return for_text(w, when, "the cloud to accept the new key, which was offered: it is tried", d->keys.vain.why);
     if (!is_connected(d))
         return for_session(d, w);
-    return for_text(w, d->rotation_when, "the registrar, which is asked again", d->rotation_problem);
+    return for_text(w, d->keys.when, "the registrar, which is asked again", d->keys.problem);
 }
 
 static const char *for_old_key(const struct device *d, const struct rotation *m, struct waits *w)
@@ -69,7 +71,7 @@ static const char *for_old_key(const struct device *d, const struct rotation *m,
         return for_text(w, m->unsettled_until, "a request that may still arrive, before the old key is deleted", "");
     if (!is_connected(d))
         return for_session(d, w);
-    return for_text(w, d->rotation_when, what, "");
+    return for_text(w, d->keys.when, what, "");
 }
 
 static const char *for_deletion(const struct device *d, const struct rotation *m, struct waits *w)
@@ -78,7 +80,7 @@ static const char *for_deletion(const struct device *d, const struct rotation *m
         return for_text(w, m->unsettled_until, "a request that may still arrive, before a key is deleted", "");
     if (!is_connected(d))
         return for_session(d, w);
-    return for_text(w, d->rotation_when, "the cloud to confirm that a key is deleted", d->rotation_problem);
+    return for_text(w, d->keys.when, "the cloud to confirm that a key is deleted", d->keys.problem);
 }
 
 static const char *in_words(const struct device *d, const struct rotation *m, struct waits *w)
@@ -87,11 +89,11 @@ static const char *in_words(const struct device *d, const struct rotation *m, st
         return for_text(w, 0, "the vault, into which a step is being written", "");
     switch (m->d.state) {
     case ROTATION_IDLE:
-        return m->d.wanted ? for_text(w, d->rotation_when, "its beginning", d->rotation_problem) : "";
+        return m->d.wanted ? for_text(w, d->keys.when, "its beginning", d->keys.problem) : "";
     case ROTATION_STAGED:
         if (d->uplink->registrar->traits.manual)
             return for_text(w, 0, "the operator to carry the new key to the cloud (key export)", "");
-        return for_text(w, d->rotation_when, "the vault, to offer the new key", d->rotation_problem);
+        return for_text(w, d->keys.when, "the vault, to offer the new key", d->keys.problem);
     case ROTATION_OFFERED:
     case ROTATION_PROBING:
         return for_new_key(d, m, w);
@@ -114,9 +116,9 @@ const char *rotate_waits(const struct device *d, uint64_t *ret_until)
     const char *text;
 
     *ret_until = 0;
-    if (!d->rotation)
-        return d->rotation_problem ?: "";
-    text = in_words(d, rotation_carrier_machine(d->rotation), &w);
+    if (!d->keys.rotation)
+        return d->keys.problem ?: "";
+    text = in_words(d, rotation_carrier_machine(d->keys.rotation), &w);
     if (text[0] && w.until > now && w.until != USEC_INFINITY)
         *ret_until = clock_realtime() + (w.until - now);
     return text;

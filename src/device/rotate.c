@@ -38,14 +38,14 @@ static void on_committed(int r, const struct error *e, void *userdata)
 {
     struct device *d = userdata;
 
-    d->pending = NULL;
+    d->keys.pending = NULL;
     if (r < 0) {
         log_error(d->config->id, "cannot commit a step of the rotation, it is tried again: %s", e->text);
-        free(d->rotation_problem);
-        d->rotation_problem = strdup(e->text);
+        free(d->keys.problem);
+        d->keys.problem = strdup(e->text);
         act_failed(d, r, e);
     }
-    rotation_carrier_committed(d->rotation, r);
+    rotation_carrier_committed(d->keys.rotation, r);
 }
 
 /* The next identity; one that somebody took by hand is passed over. Where a new key replaces the old one, it does so
@@ -84,21 +84,21 @@ static int stage(struct device *d, struct vault_change *change, struct error *e)
     r = next_identity(d, &n, identity);
     if (r < 0)
         return error_errno(e, r, "cannot make an identity from '%s'", settings->identity);
-    d->unoffered = true;
+    d->keys.unoffered = true;
     r = vault_change_put(change, VAULT_BACKUP, identity, VAULT_PSK, key, flags, e);
     return r < 0 ? r : vault_change_counter(change, n);
 }
 
 static int put_act(struct device *d, struct vault_change *change, enum vault_slot slot, struct error *e)
 {
-    const struct act *act = d->act;
+    const struct act *act = d->keys.act;
     unsigned flags = d->uplink->settings->registrar.replaces ? VAULT_SHARES_IDENTITY : 0;
 
     if (!act || !act->key)
         return -EINVAL;
     if (act->force)
         flags |= VAULT_FORCE_WEAK;
-    d->unoffered = false; /* the operator may have told the cloud */
+    d->keys.unoffered = false; /* the operator may have told the cloud */
     return vault_change_put(change, slot, act->identity, VAULT_PSK, act->key, flags, e);
 }
 
@@ -149,9 +149,9 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
     _cleanup_(vault_change_freep) struct vault_change *change =
         vault_change_new(d->fleet->vault, d->config->id, d->config->uplink);
     struct error e = {0};
-    int r = d->mending ? -EBUSY : commit->again && !can_ask(d) ? -ENOTCONN : restored_allows(d, commit->change);
+    int r = d->keys.mending ? -EBUSY : commit->again && !can_ask(d) ? -ENOTCONN : restored_allows(d, commit->change);
 
-    if (d->mending || r == -ENOTCONN)
+    if (d->keys.mending || r == -ENOTCONN)
         return r;
     if (r < 0) {
         act_failed(d, r, &(struct error){"it was restored, and the cloud has not accepted one of its keys since"});
@@ -169,15 +169,15 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
         r = vault_change_rotation(change, commit->blob, commit->blob_size);
     if (r < 0) {
         act_failed(d, r, &e);
-        if (!d->act)
+        if (!d->keys.act)
             log_error(d->config->id, "a step of the rotation cannot be committed: %s",
                       e.text[0] ? e.text : strerrordesc_np(-r));
         return r;
     }
-    d->pending = change;
+    d->keys.pending = change;
     r = vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, d);
     if (r < 0)
-        d->pending = NULL;
+        d->keys.pending = NULL;
     return r;
 }
 
@@ -196,14 +196,14 @@ static const struct {
 
 static void answered(struct device *d, enum rotation_event_type type, const struct registrar_answer *answer)
 {
-    d->registrar_call = NULL;
+    d->keys.call = NULL;
     if (answer->result != REGISTRAR_OK && answer->result != REGISTRAR_EXISTS_OURS) {
         log_notice(d->config->id, "the registrar says: %s", answer->reason);
-        free(d->rotation_problem);
-        d->rotation_problem = strdup(answer->reason);
+        free(d->keys.problem);
+        d->keys.problem = strdup(answer->reason);
     }
     rotation_carrier_event(
-        d->rotation,
+        d->keys.rotation,
         &(struct rotation_event){.type = type, .maybe_sent = answer->maybe_sent, .cloud_id = answer->cloud_id});
 }
 
@@ -212,7 +212,7 @@ static void on_offered(const struct registrar_answer *answer, void *userdata)
     struct device *d = userdata;
 
     if (answer->maybe_sent || answer->result == REGISTRAR_OK || answer->result == REGISTRAR_EXISTS_OURS)
-        d->unoffered = false;
+        d->keys.unoffered = false;
     if (registrar_events[answer->result].offer == ROTATION_EV_OFFER_RETRY)
         turn_again(d);
     answered(userdata, registrar_events[answer->result].offer, answer);
@@ -239,7 +239,7 @@ static int call_registrar(struct device *d, registrar_method method, enum rotati
         .slot = role == ROTATION_MAIN ? VAULT_MAIN : VAULT_BACKUP,
         .hardware_id = d->config->hardware_id ?: d->config->id,
         .session = device_session(d),
-        .unoffered = role == ROTATION_BACKUP && d->unoffered,
+        .unoffered = role == ROTATION_BACKUP && d->keys.unoffered,
     };
     struct error e = {0};
     int r;
@@ -248,13 +248,13 @@ static int call_registrar(struct device *d, registrar_method method, enum rotati
         return -ENOTCONN;
     if (restored_waits(d))
         return -EAGAIN;
-    r = method(d->uplink->registrar, &credential, done, d, &d->registrar_call, &e);
+    r = method(d->uplink->registrar, &credential, done, d, &d->keys.call, &e);
     if (r < 0) {
         /* A cloud that asked for peace is asked by nobody: no reason to say so for each device. */
         log_write(r == -EAGAIN ? LOG_DEBUG : LOG_NOTICE, d->config->id, "the registrar cannot be asked: %s",
                   e.text[0] ? e.text : strerrordesc_np(-r));
-        free(d->rotation_problem);
-        d->rotation_problem = strdup(e.text);
+        free(d->keys.problem);
+        d->keys.problem = strdup(e.text);
     }
     return r;
 }
@@ -336,10 +336,10 @@ static void op_now(void *userdata, struct stamp *ret)
 
 void rotate_timer(struct timer *timer)
 {
-    struct device *d = (struct device *)(void *)((char *)timer - offsetof(struct device, rotation_timer));
+    struct device *d = (struct device *)(void *)((char *)timer - offsetof(struct device, keys.timer));
 
     /* A removal that could not be committed is asked for again: nobody else can, the device is gone from view. */
-    if (d->tombstone && !d->exhume && !rotation_carrier_machine(d->rotation)->d.removing)
+    if (d->tombstone && !d->grave.exhume && !rotation_carrier_machine(d->keys.rotation)->d.removing)
         rotate_event(d, ROTATION_EV_REMOVE);
     rotate_event(d, ROTATION_EV_TIMER);
 }
@@ -348,11 +348,11 @@ static void op_set_timer(void *userdata, uint64_t when)
 {
     struct device *d = userdata;
 
-    d->rotation_when = when == USEC_INFINITY ? 0 : when;
+    d->keys.when = when == USEC_INFINITY ? 0 : when;
     if (when == USEC_INFINITY)
-        timer_stop(d->fleet->calendar.rotation_timers, &d->rotation_timer);
+        timer_stop(d->fleet->calendar.rotation_timers, &d->keys.timer);
     else
-        timer_set(d->fleet->calendar.rotation_timers, &d->rotation_timer, when);
+        timer_set(d->fleet->calendar.rotation_timers, &d->keys.timer, when);
 }
 
 /* ── Answers ── */
@@ -362,16 +362,16 @@ static void op_reply(void *userdata, enum rotation_event_type act, int r, const 
     struct device *d = userdata;
 
     if (act == ROTATION_EV_EXPORT && r >= 0)
-        d->unoffered = false; /* whoever has it may tell the cloud */
+        d->keys.unoffered = false; /* whoever has it may tell the cloud */
     act_reply(d, act, r, reason);
 }
 
 static void op_changed(void *userdata)
 {
     struct device *d = userdata;
-    enum rotation_state state = rotation_carrier_machine(d->rotation)->d.state;
+    enum rotation_state state = rotation_carrier_machine(d->keys.rotation)->d.state;
 
-    log_debug(d->config->id, "rotation is %s", rotation_carrier_state(d->rotation));
+    log_debug(d->config->id, "rotation is %s", rotation_carrier_state(d->keys.rotation));
     if (state != ROTATION_OFFERED && state != ROTATION_PROBING && state != ROTATION_ABANDONING)
         rotate_vain_over(d);
     session_start(d);
@@ -415,8 +415,8 @@ void rotate_policy(struct device *d)
 {
     const struct rotation_policy policy = policy_of(d);
 
-    if (d->rotation)
-        rotation_carrier_set_policy(d->rotation, &policy);
+    if (d->keys.rotation)
+        rotation_carrier_set_policy(d->keys.rotation, &policy);
 }
 
 int rotate_init(struct device *d, struct error *e)
@@ -426,18 +426,18 @@ int rotate_init(struct device *d, struct error *e)
     size_t n = 0;
     const void *blob = entry ? vault_rotation(entry, &n) : NULL;
     int r = rotation_carrier_new(&ops, d, &policy, blob, n, entry && vault_credential(entry, VAULT_MAIN)->present,
-                                 entry && vault_credential(entry, VAULT_BACKUP)->present, &d->rotation);
+                                 entry && vault_credential(entry, VAULT_BACKUP)->present, &d->keys.rotation);
 
     /* A state that cannot be understood stops this device, not the others; it is shown, and nothing is overwritten. */
     if (r == -EINVAL || r == -EPROTONOSUPPORT || r == -EBADMSG) {
-        d->rotation_problem = strdup(r == -EPROTONOSUPPORT ? "its rotation state is of a later version"
-                                                           : "its rotation state in the vault contradicts its keys");
+        d->keys.problem = strdup(r == -EPROTONOSUPPORT ? "its rotation state is of a later version"
+                                                       : "its rotation state in the vault contradicts its keys");
         return 0; /* damage_tell() says so */
     }
     if (r >= 0)
         r = timers_reserve(d->fleet->calendar.rotation_timers);
     if (r < 0)
-        d->rotation = rotation_carrier_free(d->rotation);
+        d->keys.rotation = rotation_carrier_free(d->keys.rotation);
     return r < 0 ? error_errno(e, r, "cannot begin its rotation") : 0;
 }
 
@@ -448,7 +448,7 @@ int rotate_ask(struct device *d, bool compromised, bool scheduled)
     if (!scheduled)
         idle_touch(d);
     return rotation_carrier_event(
-        d->rotation,
+        d->keys.rotation,
         &(struct rotation_event){.type = ROTATION_EV_ROTATE, .compromised = compromised, .scheduled = scheduled});
 }
 
@@ -483,8 +483,8 @@ int device_rotate(struct device *d, bool compromised, struct job **ret_job, stru
     struct job *job;
     int r;
 
-    if (d->job) {
-        *ret_job = d->job;
+    if (d->keys.job) {
+        *ret_job = d->keys.job;
         return 0;
     }
     r = rotate_allowed(d, compromised, e);
@@ -493,10 +493,10 @@ int device_rotate(struct device *d, bool compromised, struct job **ret_job, stru
     r = job_new(d->fleet->jobs, "rotate", ACTION_ROTATE, 1, &job);
     if (r < 0)
         return r;
-    d->job = job;
+    d->keys.job = job;
     *ret_job = job;
     r = rotate_ask(d, compromised, false);
-    if (r < 0 && d->job == job)
+    if (r < 0 && d->keys.job == job)
         act_reply(d, ROTATION_EV_ROTATE, r, "too much is waiting already");
     return 0;
 }

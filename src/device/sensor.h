@@ -11,6 +11,17 @@
 #include <stddef.h>
 
 struct device;
+struct sensor_place;
+
+struct sensor {
+    enum sensor_state reported, shown;
+    size_t pointer;             /* how long the place is with which these words begin; 0: they are of no place */
+    unsigned line, column;      /* of it; 0: not known */
+    char *said;                 /* the driver's own words */
+    char *reason;               /* as shown: with file, line and column */
+    struct sensor_place *place; /* being looked for */
+    bool counted;               /* in the fleet's numbers */
+};
 
 /* The device comes into the fleet's numbers, or leaves them. */
 void sensor_count(struct device *d, bool counted);

@@ -106,7 +106,7 @@ const char *standstill_words(const struct device *d, char *buffer, size_t size)
     snprintf(buffer, size, "samples wait: nothing accepted for %" PRIu64 " s: %s",
              (clock_boottime() - s->since) / USEC_PER_SEC,
              s->why                     ? s->why
-             : d->announcing            ? "the cloud does not answer what announces the device"
+             : d->announce.running      ? "the cloud does not answer what announces the device"
              : device_session_reason(d) ? device_session_reason(d)
                                         : "the cloud does not answer");
     return buffer;

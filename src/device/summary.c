@@ -87,7 +87,7 @@ static void add_phase(struct summary *s, const char *name)
 
 static void add_rotation(struct summary *s, struct device *d)
 {
-    const char *state = d->rotation ? rotation_carrier_state(d->rotation) : "idle";
+    const char *state = d->keys.rotation ? rotation_carrier_state(d->keys.rotation) : "idle";
     struct summary_rotation *rotation = &s->rotations[s->n_rotations];
     const char *waits;
     uint64_t until;

@@ -12,7 +12,7 @@
 
 void device_settle(struct device *d)
 {
-    if (d->pending || d->mending)
+    if (d->keys.pending || d->keys.mending)
         vault_flush(d->fleet->vault);
 }
 
@@ -21,7 +21,7 @@ struct device *tombstone_find(struct fleet *f, const char *id, const char *uplin
     struct device *d = f->index.tombstones;
 
     while (d && (strcmp(d->config->id, id) != 0 || (uplink && strcmp(d->config->uplink, uplink) != 0)))
-        d = d->next_tombstone;
+        d = d->grave.next;
     return d;
 }
 
@@ -30,8 +30,8 @@ static void exhume(struct device *d)
     struct device **link = &d->fleet->index.tombstones;
 
     while (*link != d)
-        link = &(*link)->next_tombstone;
-    *link = d->next_tombstone;
+        link = &(*link)->grave.next;
+    *link = d->grave.next;
     device_free(d);
 }
 
@@ -46,7 +46,7 @@ void fleet_tombstone_done(struct device *d, const char *how)
     log_notice(d->config->id, "%s", how);
     session_stop(d, UPLINK_BYE_FOR_GOOD);
     login_forget_of(d->fleet, d->config->id, d->config->uplink);
-    if (!d->exhume && sd_event_add_defer(d->fleet->event, &d->exhume, on_exhume, d) < 0)
+    if (!d->grave.exhume && sd_event_add_defer(d->fleet->event, &d->grave.exhume, on_exhume, d) < 0)
         log_error(d->config->id, "no memory to free it");
 }
 

@@ -4,8 +4,15 @@
 /* Devices that were removed here, and not yet at the cloud: each goes on without a driver and unseen until the cloud
  * has deleted its credentials. Loop thread. */
 
+#include <systemd/sd-event.h>
+
 struct device;
 struct fleet;
+
+struct grave {
+    struct device *next;     /* of the fleet's tombstones */
+    sd_event_source *exhume; /* the cloud has deleted its credentials: it is freed in the next loop turn */
+};
 
 /* On any uplink, if that is NULL. NULL: there is none. */
 struct device *tombstone_find(struct fleet *f, const char *id, const char *uplink);

@@ -14,7 +14,7 @@
 
 static void arm_turns(struct fleet *f)
 {
-    timer_rearm(f->calendar.turn_timer, f->calendar.turns ? f->calendar.turns->turn.until : USEC_INFINITY);
+    timer_rearm(f->calendar.turn_timer, f->calendar.turns ? f->calendar.turns->keys.turn.until : USEC_INFINITY);
 }
 
 /* Those that run side by side come to their commits one after the other: each waits a little for the rest. */
@@ -29,12 +29,12 @@ void turn_hold(struct device *d)
 {
     struct fleet *f = d->fleet;
 
-    if (d->turn.until != 0) {
+    if (d->keys.turn.until != 0) {
         schedule_finished(f->calendar.schedule);
         return;
     }
-    d->turn = (struct turn){.previous = f->calendar.turns_last, .until = clock_boottime() + ROTATION_TURN_MAX};
-    *(f->calendar.turns_last ? &f->calendar.turns_last->turn.next : &f->calendar.turns) = d;
+    d->keys.turn = (struct turn){.previous = f->calendar.turns_last, .until = clock_boottime() + ROTATION_TURN_MAX};
+    *(f->calendar.turns_last ? &f->calendar.turns_last->keys.turn.next : &f->calendar.turns) = d;
     f->calendar.turns_last = d;
     f->calendar.n_turns++;
     if (f->calendar.turns == d)
@@ -44,7 +44,7 @@ void turn_hold(struct device *d)
 
 bool turn_take(struct device *d, bool under_way)
 {
-    if (d->turn.until != 0)
+    if (d->keys.turn.until != 0)
         return true;
     if (!schedule_begin(d->fleet->calendar.schedule, clock_boottime(), under_way))
         return false;
@@ -55,13 +55,13 @@ bool turn_take(struct device *d, bool under_way)
 void turn_release(struct device *d)
 {
     struct fleet *f = d->fleet;
-    struct turn turn = d->turn;
+    struct turn turn = d->keys.turn;
 
     if (turn.until == 0)
         return;
-    *(turn.previous ? &turn.previous->turn.next : &f->calendar.turns) = turn.next;
-    *(turn.next ? &turn.next->turn.previous : &f->calendar.turns_last) = turn.previous;
-    d->turn = (struct turn){0};
+    *(turn.previous ? &turn.previous->keys.turn.next : &f->calendar.turns) = turn.next;
+    *(turn.next ? &turn.next->keys.turn.previous : &f->calendar.turns_last) = turn.previous;
+    d->keys.turn = (struct turn){0};
     f->calendar.n_turns--;
     schedule_finished(f->calendar.schedule);
     arm_turns(f);
@@ -71,7 +71,7 @@ void turn_release(struct device *d)
 
 void rotate_end_turn(struct device *d)
 {
-    d->scheduled = false;
+    d->keys.scheduled = false;
     batch_turn_over(d);
     turn_release(d);
 }
@@ -85,7 +85,7 @@ static void end_late(struct device *d)
 
 void turn_again(struct device *d)
 {
-    if (d->turn.until != 0 && ++d->turn.again >= ROTATION_TURN_AGAIN_MAX)
+    if (d->keys.turn.until != 0 && ++d->keys.turn.again >= ROTATION_TURN_AGAIN_MAX)
         end_late(d);
 }
 
@@ -94,7 +94,7 @@ static int on_turn(sd_event_source *source, uint64_t usec, void *userdata)
     struct fleet *f = userdata;
     uint64_t now = clock_boottime();
 
-    while (f->calendar.turns && f->calendar.turns->turn.until <= now)
+    while (f->calendar.turns && f->calendar.turns->keys.turn.until <= now)
         end_late(f->calendar.turns);
     arm_turns(f);
     return 0;

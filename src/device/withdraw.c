@@ -223,7 +223,7 @@ static bool is_there(const struct fleet *f, const char *id, const char *broker)
     _cleanup_free_ char *own = NULL;
 
     while (t && strcmp(t->config->id, id) != 0)
-        t = t->next_tombstone;
+        t = t->grave.next;
     if (!d)
         d = t;
     own = d ? announce_broker(d->uplink->settings) : NULL;
