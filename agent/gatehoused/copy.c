@@ -37,12 +37,14 @@ static int make_directory(struct copy *c, struct error *e)
 {
     const char *top = getenv("TMPDIR") ?: "/tmp";
 
-    if (snprintf(c->directory, sizeof(c->directory), "%s/gatehoused-XXXXXX", top) >= (int)sizeof(c->directory) ||
-        !mkdtemp(c->directory)) {
+    int r = snprintf(c->directory, sizeof(c->directory), "%s/gatehoused-XXXXXX", top);
+
+    r = r >= (int)sizeof(c->directory) ? -ENAMETOOLONG : mkdtemp(c->directory) ? 0 : -errno;
+    if (r < 0) {
         c->directory[0] = 0;
-        return error_errno(e, -EIO, "cannot make a directory in %s for a copy of the vault", top);
+        error_errno(e, r, "cannot make a directory in %s for a copy of the vault", top);
     }
-    return 0;
+    return r;
 }
 
 /* The reason names the vault, not its copy. */

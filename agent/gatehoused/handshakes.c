@@ -74,6 +74,9 @@ static void open_vault(sd_event *event, const char *path, const struct options *
                      findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s",
                                   e.text[0] ? e.text : strerrordesc_np(-r)),
                      "sudo gatehousectl check");
+    else if (!copy->directory[0])
+        finding_mend(f, findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s", e.text),
+                     "sudo TMPDIR=/run gatehousectl check");
     else {
         closed = findings_add(f, FINDING_VAULT_CLOSED, path, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
         if (r == -EKEYREJECTED)
