@@ -18,7 +18,8 @@
 static const char *const words[] = {"key",   "psk",    "password",     "passwd", "passphrase", "secret",
                                     "token", "apikey", "presharedkey", "bind",   HEADER};
 
-#define WRAP_LEAST 8 /* characters of a line of wrapped base64 */
+#define WRAP_LEAST 8   /* characters of a line of wrapped base64 */
+#define ESCAPES_MAX 16 /* backslashes before a character: JSON five deep in JSON; a longer run is none of escapes */
 
 /* One character, as it is or as JSON escapes it, also JSON within JSON. */
 struct glyph {
@@ -54,7 +55,7 @@ static struct glyph glyph_at(const char *text, size_t n)
     size_t k = 0;
     int code;
 
-    while (k < n && text[k] == '\\')
+    while (k < MIN_OF(n, (size_t)ESCAPES_MAX) && text[k] == '\\')
         k++;
     if (k == 0 || k == n)
         return (struct glyph){n > 0 ? text[0] : 0, n > 0};
@@ -124,6 +125,11 @@ static bool is_backslash(char c)
     return c == '\\';
 }
 
+static size_t backslashes(const char *text, size_t n)
+{
+    return run_of(text, MIN_OF(n, (size_t)ESCAPES_MAX), is_backslash);
+}
+
 static bool is_blank(char c)
 {
     return c == ' ' || c == '\t';
@@ -162,7 +168,7 @@ static bool is_value(char c)
 /* "0x" or "\\x" before a byte. */
 static size_t prefix_at(const char *text, size_t n)
 {
-    size_t k = n > 0 && text[0] == '0' ? 1 : run_of(text, n, is_backslash);
+    size_t k = n > 0 && text[0] == '0' ? 1 : backslashes(text, n);
 
     return k > 0 && k < n && (text[k] == 'x' || text[k] == 'X') ? k + 1 : 0;
 }
@@ -313,7 +319,7 @@ static size_t key_at(const char *text, size_t n, size_t at)
 /* A quote with the backslashes that JSON within JSON puts before it, or as its number; 0: there is none. */
 static size_t quote_at(const char *text, size_t n)
 {
-    size_t k = run_of(text, n, is_backslash);
+    size_t k = backslashes(text, n);
     struct glyph g = glyph_at(text, n);
 
     if (k < n && is_quote(text[k]))
@@ -328,7 +334,7 @@ static size_t quoted_by_number(const char *text, size_t n, size_t level)
     size_t i = 0;
 
     while (i < n && text[i] != '\n') {
-        size_t run = run_of(text + i, n - i, is_backslash);
+        size_t run = backslashes(text + i, n - i);
 
         if ((run <= level && quote_at(text + i, n - i) > run + 1) ||
             (run < level && quote_at(text + i, n - i) == run + 1))
@@ -366,7 +372,7 @@ static bool has_glyph(const char *text, size_t n, char c)
 static size_t value_at(const char *text, size_t n, size_t k, size_t *ret_value)
 {
     size_t count, sign = k + quote_at(text + k, n - k), at = sign + glyphs_of(text + sign, n - sign, is_sign, &count);
-    size_t quote = quote_at(text + at, n - at), level = run_of(text + at, n - at, is_backslash);
+    size_t quote = quote_at(text + at, n - at), level = backslashes(text + at, n - at);
     bool assigned = has_glyph(text + sign, at - sign, '=');
 
     if (at > sign && quote > level + 1) {

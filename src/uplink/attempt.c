@@ -190,6 +190,9 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, en
     uint64_t now = clock_boottime();
     struct error all;
 
+    /* The uplink's own hosts judge the key: the one that named this server has accepted it. */
+    if (result == UPLINK_REFUSED_ANSWER && s->attempt.referred)
+        result = UPLINK_FAILED;
     s->counters.handshakes_failed++;
     s->news.trouble = trouble;
     session_cancel_attempt(s);

@@ -10,10 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SCRUBBED_TOGETHER 4
+#define SCRUBBED_TOGETHER 32
 #define PACKET_SPREAD 160 /* of what is not known of CONNECT's size: properties, and how lengths are written */
 
-/* An allocator hands out again first what was freed last, so memory of that size is what held the copy. */
+/* An allocator hands out again what was freed of that size; glibc's own cache of a size has seven pieces, behind which
+ * others wait: so many are taken that what held the copy is among them. */
 static void scrub(size_t n)
 {
     void *taken[SCRUBBED_TOGETHER];
@@ -49,11 +50,18 @@ void mqtt_login_forget(struct mqtt *m)
         return;
     m->login.forgotten = true;
     (void)mosquitto_username_pw_set(m->mosquitto, NULL, NULL);
-    scrub(m->login.user);
-    if (m->login.password > 0)
-        scrub(m->login.password);
+    mqtt_login_scrub(&m->login);
+}
+
+void mqtt_login_scrub(const struct mqtt_login_copies *copies)
+{
+    if (copies->user == 0)
+        return;
+    scrub(copies->user);
+    if (copies->password > 0)
+        scrub(copies->password);
     for (size_t more = 0; more < PACKET_SPREAD; more += 16)
-        scrub(m->login.connect + more);
+        scrub(copies->connect + more);
 }
 
 const char *mqtt_login_hint(const struct mqtt *m)

@@ -131,6 +131,7 @@ static void keep(struct mqtt_properties *p, const uint8_t *data, size_t n)
     struct mqtt_text *t = p->property == REASON_STRING ? &p->reason : &p->reference;
     size_t room = sizeof(t->text) - 1 - t->n;
 
+    t->cut = t->cut || n > room;
     n = MIN_OF(n, room);
     memcpy(t->text + t->n, data, n);
     t->n = (uint8_t)(t->n + n);

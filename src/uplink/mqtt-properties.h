@@ -26,6 +26,7 @@ struct mqtt_properties {
     /* Of a DISCONNECT, as far as there is room; libmosquitto throws them away. Foreign bytes. */
     struct mqtt_text {
         uint8_t n;
+        bool cut; /* there was more */
         char text[MQTT_TEXT_KEPT];
     } reason, reference;
     bool disconnects;

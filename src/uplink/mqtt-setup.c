@@ -61,7 +61,8 @@ static void on_disconnect(struct mosquitto *mosquitto, void *userdata, int reaso
         return; /* it was not let in */
     mqtt_quote(m->in.frames.properties.reason.text, m->end.words);
     mqtt_quote(m->in.frames.properties.reference.text, m->end.reference);
-    if (reason >= 0 && reason <= UINT8_MAX && mqtt_names_server((uint8_t)reason) && !m->end.refers_to)
+    if (reason >= 0 && reason <= UINT8_MAX && mqtt_names_server((uint8_t)reason) && !m->end.refers_to &&
+        !m->in.frames.properties.reference.cut) /* half a name is another one */
         m->end.refers_to = strdup(m->in.frames.properties.reference.text);
 }
 

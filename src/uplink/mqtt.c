@@ -62,6 +62,7 @@ static void destroy(struct mqtt *m)
         (void)mosquitto_loop_write(m->mosquitto, 1);
     mqtt_login_forget(m);
     mosquitto_destroy(m->mosquitto);
+    mqtt_login_scrub(&m->login); /* a CONNECT that was never sent goes only now */
     mqtt_tls_forget(m);
     free(m->end.refers_to);
     free(m);

@@ -80,7 +80,7 @@ int vault_login_open(struct vault *vault, const char *device, const char *uplink
     if (!entry)
         return 0;
     /* Of one whose state is lost the uplink is not known: it may be this one's, which is told. */
-    if (!vault_quarantine(entry) && strcmp(of, uplink) != 0)
+    if (of[0] ? strcmp(of, uplink) != 0 : !vault_quarantine(entry))
         return 0;
     if (vault_quarantine(entry))
         return error_set(e, -EBADMSG,

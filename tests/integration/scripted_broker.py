@@ -85,6 +85,7 @@ class Client:
 
     def take(self, kind, flags, body):
         if kind == CONNECT:
+            self.broker.connects += 1
             self.five = body[6] == 5
             at = 10
             self.keepalive = struct.unpack(">H", body[8:10])[0]
@@ -160,7 +161,7 @@ class ScriptedBroker:
     def __init__(self, stack, keys, publish=lambda client, topic, payload: None):
         self.publish, self.suback, self.connack, self.answers_pings = publish, lambda topic: 1, 0, True
         self.connack_properties = self.suback_properties = self.puback_properties = b""
-        self.seen, self.clients = [], []
+        self.seen, self.clients, self.connects = [], [], 0
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-broker-"))
         self.port, self.stopped = free_port(socket.SOCK_STREAM), False
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)

@@ -73,6 +73,17 @@ def another_server_is_followed(bench, stack, key, broker):
 
 
 @case
+def a_refusal_there_is_no_evidence(bench, stack, key, broker):
+    """The uplink's own broker has accepted the key: that another one does not is nothing that is held against it."""
+    other = ScriptedBroker(stack, {"first-1": bench.new_key(text=True)})
+    broker.connack, broker.connack_properties = 0x9c, text_property(SERVER_REFERENCE, f"127.0.0.1:{other.port}")
+    agent = start(bench, broker, key, follow_references=True)
+    bench.wait_property(DEVICE, "LastError", lambda text: "did not accept key or identity" in text)
+    wait_for("it to be tried again and again", lambda: broker.connects > 4 or bench.call(DEVICE, "Connect"))
+    check(bench.get(DEVICE, "State") != "refused" and "refused" not in agent.text(), agent.text())
+
+
+@case
 def the_next_host_of_the_list(bench, stack, key, broker):
     """Nobody is at the first; the broker is the second, and stays in use."""
     start(bench, broker, key, url=[f"mqtts://127.0.0.2:{broker.port}", f"mqtts://127.0.0.1:{broker.port}"])
@@ -131,6 +142,6 @@ def pings_come_within_the_keepalive(bench, stack, key, broker):
 
 
 if __name__ == "__main__":
-    harness.main(words_of_connack, another_server_is_named, another_server_is_followed, the_next_host_of_the_list, words_of_disconnect,
+    harness.main(words_of_connack, another_server_is_named, another_server_is_followed, a_refusal_there_is_no_evidence, the_next_host_of_the_list, words_of_disconnect,
                  a_refused_subscription_is_named, words_of_puback,
                  pings_come_within_the_keepalive, needs=("stunnel",))

@@ -141,6 +141,19 @@ static void test_base64_with_line_breaks(void **state)
         }
 }
 
+/* Of a captured command; it took longer than anybody waits. */
+static void test_a_long_run_of_backslashes_is_soon_over(void **state)
+{
+    size_t n = 1024 * 1024;
+    char *text = malloc(n + 1);
+
+    assert_non_null(text);
+    memset(text, '\\', n);
+    text[n] = 0;
+    becomes(text, text);
+    free(text);
+}
+
 static void test_what_stays(void **state)
 {
     static const char *const lines[] = {"boiler-1: its main key is set, identity first-a (by uid 0)",
@@ -164,6 +177,7 @@ int main(void)
                                        cmocka_unit_test(test_json_escapes),
                                        cmocka_unit_test(test_hex_with_capitals),
                                        cmocka_unit_test(test_base64_with_line_breaks),
+                                       cmocka_unit_test(test_a_long_run_of_backslashes_is_soon_over),
                                        cmocka_unit_test(test_what_stays)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
