@@ -132,7 +132,7 @@ int mqtt_connect_to(struct mqtt *m, struct error *e);
 int mqtt_login_set(struct mqtt *m, const struct mqtt_options *options, struct error *e);
 /* Once the broker has answered CONNECT, or will not. */
 void mqtt_login_forget(struct mqtt *m);
-/* What libmosquitto has freed since. */
+/* Wipes where the copies were that libmosquitto has freed since. */
 void mqtt_login_scrub(const struct mqtt_login_copies *copies);
 /* To follow the words for a client that is not let in. */
 const char *mqtt_login_hint(const struct mqtt *m);
