@@ -257,6 +257,7 @@ void check_explain(struct ctl *c)
         return;
     fill_place(c, &place);
     look_around(c, &place, false, &f);
+    findings_mend_without_agent(&f);
     findings_close(&f);
     for (size_t i = 0; i < f.n && f.list[i].id < FINDING_CLOCK_WRONG; i++)
         print_error("%s: %s: %s; mend: %s", finding_kinds[f.list[i].id].name, f.list[i].subject, f.list[i].cause,
@@ -285,6 +286,8 @@ int verb_check(struct ctl *c, int argc, char **argv)
         look_around(c, &place, !running && !c->root, &f);
     if (!c->root)
         look_at_agent(c, r, running, &f);
+    if (!running && !c->host && !c->root)
+        findings_mend_without_agent(&f);
     findings_close(&f);
     worst = findings_worst(&f);
     add_result(c, &f);

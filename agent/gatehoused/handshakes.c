@@ -40,27 +40,44 @@ static int become(const char *name, struct error *e)
 static bool is_held(const char *path, struct findings *f)
 {
     struct error e = {0};
+    struct finding *held;
+    int pid = 0;
 
-    if (database_held(path, &e) <= 0)
+    if (database_held(path, &pid, &e) <= 0)
         return false;
-    finding_mend(f,
-                 findings_add(f, FINDING_NOT_LOOKED, SUBJECT,
-                              "none was tried, since %s: an agent that cannot be asked over the bus", e.text),
-                 "sudo systemctl restart gatehouse");
+    held = findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried, since %s, which does not answer on this bus",
+                        e.text);
+    if (pid > 0)
+        finding_mend(f, held, "ps -p %d", pid);
     return true;
 }
 
-static bool is_about_rights(int r)
+/* A keyfile that is not there is a matter of no rights. */
+static bool is_about_rights(int r, const struct options *o)
 {
-    return r == -EACCES || r == -EPERM;
+    return r == -EACCES || r == -EPERM ||
+           (r == -ENOKEY && o->keyfile && access(o->keyfile, R_OK) < 0 && errno == EACCES);
+}
+
+/* For the places that were looked at. */
+static void mend_closed(struct findings *f, struct finding *closed, int r, const struct options *o)
+{
+    const char *keyfile = o->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT;
+
+    if (r == -ENOKEY)
+        finding_mend(f, closed, "sudo install -m 0400 COPY %s", keyfile);
+    else if (r == -EKEYREJECTED)
+        finding_mend(f, closed, "sudo gatehoused --recover --config-dir %s --state-dir %s --keyfile %s", o->config_dir,
+                     o->state_dir, keyfile);
+    else if (r == -EBADMSG || r == -EMEDIUMTYPE)
+        finding_mend(f, closed, "sudo gatehoused --restore BACKUP --force --config-dir %s --state-dir %s --keyfile %s",
+                     o->config_dir, o->state_dir, keyfile);
 }
 
 /* Whether keys can be had, or it is known that there are none. Otherwise a finding says why not. */
 static void open_vault(sd_event *event, const char *path, const struct options *o, const struct config *config,
                        struct copy *copy, struct trial *trial, struct findings *f)
 {
-    const char *keyfile = o->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT;
-    struct finding *closed;
     struct error e = {0};
     int r = copy_open(event, path, o, config, copy, &e);
 
@@ -69,7 +86,7 @@ static void open_vault(sd_event *event, const char *path, const struct options *
     trial->none = r == -ENOENT && access(path, F_OK) < 0 && errno == ENOENT;
     if (r >= 0 || trial->none)
         return;
-    if (is_about_rights(r) || (r == -ENOKEY && o->keyfile && access(o->keyfile, R_OK) < 0))
+    if (is_about_rights(r, o))
         finding_mend(f,
                      findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s",
                                   e.text[0] ? e.text : strerrordesc_np(-r)),
@@ -77,13 +94,9 @@ static void open_vault(sd_event *event, const char *path, const struct options *
     else if (!copy->directory[0])
         finding_mend(f, findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s", e.text),
                      "sudo TMPDIR=/run gatehousectl check");
-    else {
-        closed = findings_add(f, FINDING_VAULT_CLOSED, path, "%s", e.text[0] ? e.text : strerrordesc_np(-r));
-        if (r == -EKEYREJECTED)
-            finding_mend(f, closed, "sudo gatehoused --recover --keyfile %s", keyfile);
-        else
-            finding_mend(f, closed, "sudo gatehoused --can-open %s --keyfile %s", path, keyfile);
-    }
+    else
+        mend_closed(f, findings_add(f, FINDING_VAULT_CLOSED, path, "%s", e.text[0] ? e.text : strerrordesc_np(-r)), r,
+                    o);
 }
 
 static void print(const struct findings *f)

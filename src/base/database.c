@@ -49,12 +49,13 @@ int database_lock(const char *path, int *ret_fd, struct error *e)
     return error_set(e, -EBUSY, "%s is held by process %d: one agent at a time", path, (int)holder.l_pid);
 }
 
-int database_held(const char *path, struct error *e)
+int database_held(const char *path, int *ret_pid, struct error *e)
 {
     struct flock holder = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     _cleanup_close_ int fd = -EBADF;
     char name[PATH_MAX];
 
+    *ret_pid = 0;
     if (snprintf(name, sizeof(name), "%s.lock", path) >= (int)sizeof(name))
         return error_set(e, -ENAMETOOLONG, "%s: the path is too long", path);
     fd = open(name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
@@ -64,8 +65,9 @@ int database_held(const char *path, struct error *e)
         return error_errno(e, -errno, "cannot look at the lock %s", name);
     if (holder.l_type == F_UNLCK)
         return 0;
-    if (holder.l_pid > 0)
-        error_set(e, 0, "%s is held by process %d", path, (int)holder.l_pid);
+    *ret_pid = holder.l_pid > 0 ? (int)holder.l_pid : 0;
+    if (*ret_pid > 0)
+        error_set(e, 0, "%s is held by process %d", path, *ret_pid);
     else
         error_set(e, 0, "%s is held by another process", path);
     return 1;

@@ -13,8 +13,9 @@
 
 /* Takes the lock PATH.lock, held until the descriptor is closed. -EBUSY names the holder. */
 int database_lock(const char *path, int *ret_fd, struct error *e);
-/* 1: some process has that lock, whose words name it; 0: none has, or there is no such file. Takes nothing. */
-int database_held(const char *path, struct error *e);
+/* 1: some process has that lock, whose words name it; 0: none has, or there is no such file. Takes nothing. *ret_pid is
+ * 0 if it is not known, as from outside its namespace. */
+int database_held(const char *path, int *ret_pid, struct error *e);
 /* Root makes files for whoever owns their directory; harmless for others. */
 int database_own(const char *path, struct error *e);
 /* A process that was killed may have left commits that are written and not synced, which SQLite reads like all others

@@ -12,6 +12,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define CTL "gatehousectl "
+#define RELOAD " && sudo gatehousectl reload"
+
 static void finding_done(struct finding *finding)
 {
     free(finding->subject);
@@ -103,6 +106,28 @@ void finding_mend(struct findings *f, struct finding *finding, const char *forma
     }
     free(finding->mend);
     finding->mend = text;
+}
+
+/* Verbs of gatehousectl that do without the agent begin so. */
+static bool asks_agent(const char *mend)
+{
+    return strncmp(mend, CTL, strlen(CTL)) == 0 && strncmp(mend, CTL "vault ", strlen(CTL "vault ")) != 0 &&
+           strncmp(mend, CTL "check", strlen(CTL "check")) != 0;
+}
+
+void findings_mend_without_agent(struct findings *f)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        _cleanup_free_ char *mend = strdup(f->list[i].mend);
+        char *reload = mend ? strstr(mend, RELOAD) : NULL;
+
+        if (!mend)
+            f->failed = -ENOMEM;
+        else if (reload)
+            finding_mend(f, &f->list[i], "%.*s && sudo systemctl restart gatehouse", (int)(reload - mend), mend);
+        else if (asks_agent(mend))
+            finding_mend(f, &f->list[i], "sudo systemctl start gatehouse && %s", mend);
+    }
 }
 
 static void drop(struct findings *f, size_t i)

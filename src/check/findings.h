@@ -35,6 +35,9 @@ struct finding *findings_add(struct findings *f, enum finding_id id, const char 
 /* Gives it its command; `finding` may be NULL. */
 void finding_mend(struct findings *f, struct finding *finding, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The agent does not run: commands that ask it start it before, or again instead of a reload. Harmless when repeated.
+ */
+void findings_mend_without_agent(struct findings *f);
 /* Nothing is added any more: the last of each kind says how many more there are, and what another finding explains is
  * taken out (a driver that is not installed is away, too). */
 void findings_close(struct findings *f);

@@ -2,6 +2,7 @@
 /* Handshakes while no agent runs: gatehoused tries them, since no other program may have keys. */
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/names.h"
 #include "check/local.h"
 #include "check/run.h"
 
@@ -11,6 +12,7 @@
 #include <unistd.h>
 
 #define SUBJECT "handshakes"
+#define ERROR_MARK "error: "
 /* The rest of its work: opening the vault, and ending. */
 #define BESIDE (30 * USEC_PER_SEC)
 
@@ -44,8 +46,26 @@ static void encrypted(const struct check_place *p, struct findings *f)
     finding_mend(f,
                  findings_add(f, FINDING_NOT_LOOKED, SUBJECT,
                               "none was tried: the keyfile %s is encrypted for the service gatehouse", p->keyfile),
-                 "sudo systemd-run --pipe --wait -p LoadCredentialEncrypted=key_current:%s %s --check-handshakes",
-                 p->keyfile, p->agent_program);
+                 "sudo systemd-run --pipe --wait -p LoadCredentialEncrypted=key_current:%s %s --check-handshakes "
+                 "--config-dir %s --state-dir %s --user %s",
+                 p->keyfile, p->agent_program, p->config_dir, p->state_dir, p->user);
+}
+
+/* The reason that keeps the agent from starting, in its own words: "gatehoused: error: PLACE: WORDS". */
+static void cannot_start(const struct check_place *p, const char *line, struct findings *f)
+{
+    const char *error = strstr(line, ERROR_MARK), *words = error ? error + strlen(ERROR_MARK) : line;
+    const char *end = strstr(words, ": ");
+    _cleanup_free_ char *place =
+        words[0] == '/' && end ? strndup(words, (size_t)(end - words)) : strdup(p->config->file);
+
+    if (!place) {
+        f->failed = -ENOMEM;
+        return;
+    }
+    finding_mend(f,
+                 findings_add(f, FINDING_BAD_SETTING, place, "%s", words[0] == '/' && end ? end + strlen(": ") : words),
+                 "%s --check-config --config-dir %s", p->agent_program, p->config_dir);
 }
 
 void check_handshakes(const struct check_place *p, struct findings *f)
@@ -72,6 +92,10 @@ void check_handshakes(const struct check_place *p, struct findings *f)
     words = status >= 0 ? last_line(text) : strerrordesc_np(-status);
     if (status == 0 && take_findings(words, f))
         return;
-    finding_mend(f, findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried: %s: %s", p->agent_program, words),
-                 "sudo %s --check-handshakes --keyfile %s", p->agent_program, p->keyfile);
+    if (status == EXIT_CONFIG)
+        cannot_start(p, words, f);
+    else
+        finding_mend(f, findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried: %s: %s", p->agent_program, words),
+                     "sudo %s --check-handshakes --config-dir %s --state-dir %s --keyfile %s --user %s",
+                     p->agent_program, p->config_dir, p->state_dir, p->keyfile, p->user);
 }

@@ -39,7 +39,8 @@ const struct finding_kind finding_kinds[FINDINGS_N] = {
     [FINDING_VAULT_CLOSED] =
         {"vault-closed", ERROR,
          "The vault does not open: the keyfile or the bind value is not its own, or the file is damaged. The "
-         "cause says which. Found by a check while the agent does not run.",
+         "cause says which. A damaged one is put back from a backup: gatehoused --restore BACKUP --force. Found by a "
+         "check while the agent does not run.",
          "gatehoused --recover"},
     [FINDING_CLOCK_WRONG] =
         {"clock-wrong", ERROR,

@@ -13,7 +13,6 @@
 #include <string.h>
 
 #define BELIEVED 2 /* refusals in a row; one may be a lost flight */
-#define RELOAD " && sudo gatehousectl reload"
 
 struct target;
 
@@ -47,30 +46,6 @@ struct run {
 };
 
 /* ── Judging ── */
-
-/* The agent's own commands want an agent that runs. */
-static void mend_without_agent(struct findings *f, size_t from)
-{
-    for (size_t i = from; i < f->n; i++) {
-        _cleanup_free_ char *mend = strdup(f->list[i].mend);
-        char *reload = mend ? strstr(mend, RELOAD) : NULL;
-
-        if (!mend)
-            f->failed = -ENOMEM;
-        else if (reload)
-            finding_mend(f, &f->list[i], "%.*s && sudo systemctl restart gatehouse", (int)(reload - mend), mend);
-        else if (strncmp(mend, "gatehousectl ", strlen("gatehousectl ")) == 0)
-            finding_mend(f, &f->list[i], "sudo systemctl start gatehouse && %s", mend);
-    }
-}
-
-static void judge(struct run *run, const struct judged *judged)
-{
-    size_t from = run->findings->n;
-
-    judge_device(judged, run->findings);
-    mend_without_agent(run->findings, from);
-}
 
 static enum device_state state_after(const struct turn *t)
 {
@@ -109,7 +84,7 @@ static void judge_turn(struct run *run, const struct turn *t)
     status.forward_secrecy = t->info.forward_secrecy;
     if (judge_wants_shape(&status))
         judged.shape = vault_shape(run->trial->vault, t->entry, VAULT_MAIN);
-    judge(run, &judged);
+    judge_device(&judged, run->findings);
 }
 
 /* Without a key an end says something of the way there, and over DTLS of the suites. */
@@ -118,12 +93,10 @@ static void judge_way(struct run *run, const struct turn *t)
     struct device_status status = {.trouble = t->info.trouble, .trouble_words = t->words ?: ""};
     const struct judged judged = {
         .status = &status, .uplink = t->target->settings, .config_file = run->trial->config->file};
-    size_t from = run->findings->n;
 
     if (t->target->settings->mqtt && status.trouble == UPLINK_TROUBLE_SUITES)
         return;
     judge_uplink(&judged, run->findings);
-    mend_without_agent(run->findings, from);
 }
 
 static bool is_of_uplink(enum uplink_trouble trouble)
@@ -230,8 +203,10 @@ static void judge_unfit(struct run *run, const struct config_device *device, con
 {
     const struct device_status status = status_of(device, state, words);
 
-    judge(run, &(struct judged){
-                   .status = &status, .device = device, .uplink = uplink, .config_file = run->trial->config->file});
+    judge_device(
+        &(struct judged){
+            .status = &status, .device = device, .uplink = uplink, .config_file = run->trial->config->file},
+        run->findings);
 }
 
 /* Whether the device has a key that may be shown to its cloud; what is found instead is added. */
@@ -356,5 +331,6 @@ int trial_run(const struct trial *trial, struct findings *f, struct error *e)
         r = sd_event_run(trial->event, until - now);
     for (size_t i = 0; r >= 0 && i < trial->config->n_uplinks; i++)
         note_tried(&run, &run.targets[i]);
+    findings_mend_without_agent(f);
     return r < 0 ? r : f->failed;
 }

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "base/limits.h"
 #include "check/findings.h"
@@ -131,12 +132,38 @@ static void test_control_characters_do_not_pass(void **state)
     findings_done(&again);
 }
 
+static void test_mends_without_an_agent(void **state)
+{
+    static const char *const rows[][2] = {
+        {"sudoedit /etc/x && sudo gatehousectl reload", "sudoedit /etc/x && sudo systemctl restart gatehouse"},
+        {"gatehousectl connect boiler-1", "sudo systemctl start gatehouse && gatehousectl connect boiler-1"},
+        {"gatehousectl vault init --keyfile /k", "gatehousectl vault init --keyfile /k"},
+        {"sudo gatehousectl check", "sudo gatehousectl check"},
+        {"chmod 0400 /k", "chmod 0400 /k"},
+        {"", ""},
+    };
+    struct findings f = {0};
+    char subject[8];
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        snprintf(subject, sizeof(subject), "%zu", i);
+        finding_mend(&f, findings_add(&f, FINDING_BAD_SETTING, subject, "words"), "%s", rows[i][0]);
+    }
+    for (int twice = 0; twice < 2; twice++) {
+        findings_mend_without_agent(&f);
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+            assert_string_equal(f.list[i].mend, rows[i][1]);
+    }
+    findings_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds_are_whole),     cmocka_unit_test(test_the_first_word_stays),
-        cmocka_unit_test(test_many_are_counted),    cmocka_unit_test(test_what_another_explains_goes),
-        cmocka_unit_test(test_json_there_and_back), cmocka_unit_test(test_control_characters_do_not_pass),
+        cmocka_unit_test(test_kinds_are_whole),        cmocka_unit_test(test_the_first_word_stays),
+        cmocka_unit_test(test_many_are_counted),       cmocka_unit_test(test_what_another_explains_goes),
+        cmocka_unit_test(test_json_there_and_back),    cmocka_unit_test(test_control_characters_do_not_pass),
+        cmocka_unit_test(test_mends_without_an_agent),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
