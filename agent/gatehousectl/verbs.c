@@ -52,7 +52,8 @@ const struct verb verbs[] = {
         .summary = "look for what is wrong, with the cause and the command that mends it",
         .details =
             "It looks at this machine with the caller's rights, so as root it sees more, and asks the agent if that\n"
-            "runs. Where it does not, a handshake is tried with each device's key: as root or as the agent's user.\n"
+            "runs. Where it does not, a handshake is tried with each device's key. The keyfile is root's, so run it as\n"
+            "root; where the agent is started by hand, as the user who owns its keyfile.\n"
             "Status 0: nothing, or notes; 1: warnings; 2: errors. gatehouse-check(7) has the findings.",
         .options = {{OPTION_LIST, "show the findings that there are"},
                     {OPTION_CONFIG_DIR, NULL},
