@@ -82,6 +82,7 @@ static int look(sd_event *event, struct look *l, const struct config *config, st
     static const struct vault_verify_handler handler = {.problem = on_problem};
     int r = copy_open(event, l->options->can_open, l->options, config, &l->copy, e);
 
+    copy_unlink(&l->copy);
     if (r >= 0)
         r = vault_verify_sync(l->copy.vault, &handler, l);
     if (r < 0)

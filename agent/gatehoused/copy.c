@@ -11,7 +11,25 @@
 #include <string.h>
 #include <unistd.h>
 
-void copy_unlink(struct copy *c)
+static void hold_signals(struct copy *c)
+{
+    static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    sigset_t set;
+
+    sigemptyset(&set);
+    for (size_t i = 0; i < ELEMENTSOF(ending); i++)
+        sigaddset(&set, ending[i]);
+    c->waits = pthread_sigmask(SIG_BLOCK, &set, &c->signals) == 0;
+}
+
+static void release_signals(struct copy *c)
+{
+    if (c->waits)
+        pthread_sigmask(SIG_SETMASK, &c->signals, NULL); /* may end the program here */
+    c->waits = false;
+}
+
+static void unlink_files(struct copy *c)
 {
     static const char *const names[] = {"", "-wal", "-shm", "-journal", ".lock"};
     char path[PATH_MAX];
@@ -24,6 +42,12 @@ void copy_unlink(struct copy *c)
     }
     rmdir(c->directory);
     c->directory[0] = 0;
+}
+
+void copy_unlink(struct copy *c)
+{
+    unlink_files(c);
+    release_signals(c);
 }
 
 void copy_done(struct copy *c)
@@ -92,6 +116,7 @@ int copy_open(sd_event *event, const char *original, const struct options *o, co
     int r;
 
     *ret = (struct copy){.original = original};
+    hold_signals(ret);
     r = make_directory(ret, e);
     if (r >= 0)
         r = vault_copy(original, ret->directory, e);

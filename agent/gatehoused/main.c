@@ -256,7 +256,6 @@ static int add_signals(struct agent *a)
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
     sigprocmask(SIG_BLOCK, &set, NULL);
-    signal(SIGPIPE, SIG_IGN);
     r = sd_event_add_signal(a->event, NULL, SIGTERM, on_stop, a);
     if (r >= 0)
         r = sd_event_add_signal(a->event, NULL, SIGINT, on_stop, a);
@@ -315,17 +314,19 @@ int main(int argc, char **argv)
     status = load_config(&a);
     if (status != 0 || a.options.check_config)
         return status;
+    signal(SIGPIPE, SIG_IGN);
     r = sd_event_default(&a.event);
+    /* These only look, and end by a signal as any program: what handles signals wants a fleet. */
+    if (r >= 0 && a.options.can_open)
+        return can_open(a.event, &a.options, a.config);
+    if (r >= 0 && a.options.check_handshakes)
+        return check_handshakes(a.event, &a.options, a.config);
     if (r >= 0)
         r = add_signals(&a);
     if (r < 0) {
         log_error(NULL, "cannot begin: %s", strerrordesc_np(-r));
         return EXIT_FAILURE;
     }
-    if (a.options.can_open)
-        return can_open(a.event, &a.options, a.config);
-    if (a.options.check_handshakes)
-        return check_handshakes(a.event, &a.options, a.config);
     if (a.options.restore)
         return care_restore(&a.options, a.config);
     if (a.options.recover)
