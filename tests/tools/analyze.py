@@ -6,7 +6,8 @@ usage: analyze.py BUILD_DIR [--with tidy|gcc] [--budget SECONDS] [FILE...] | --s
 
 A finding is mended, or argued: a line of tests/tools/argued.txt with the check, the file, a part of its words, and the reason why
 it is none. A file that takes over two minutes, or for which the budget (1200 s) leaves no time, is listed as not looked at. The last
-line is JSON; status 0 only if each file was looked at, nothing was found that is not argued, and each argument is still needed."""
+line is JSON; status 0 only if each file was looked at, nothing was found that is not argued, and each argument is still needed. A file
+that does not compile, and a tool that fails and does not say of what, are findings."""
 import argparse
 import concurrent.futures
 import json
@@ -21,6 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 ARGUED = os.path.join(ROOT, "tests", "tools", "argued.txt")
 FILE_SECONDS = 120
 FINDING = re.compile(r"^(\S+?):(\d+):\d+: warning: (.*) \[(-Wanalyzer-[\w-]+|[a-z][\w.-]+(?:,[\w.,-]+)?)\]$", re.M)
+ERROR = re.compile(r"^(\S+?):(\d+):\d+: (?:fatal )?error: (.*?)(?: \[([^\]\s]+)\])?$", re.M)
 FOLDERS = ("src/", "agent/", "plugins/")
 NOT_CLANGS = {"-fcf-protection=full", "-mbranch-protection=standard", "-ftrivial-auto-var-init=zero", "-fstack-clash-protection"}
 
@@ -38,12 +40,26 @@ def read_argued(text):
 
 
 def findings(output, base):
-    """{(check, file, line, words)} of what a tool has printed."""
+    """{(check, file, line, words)} of what a tool has printed. An error counts wherever it is: what follows it was not looked at."""
     found = set()
     for path, line, words, check in FINDING.findall(output):
-        path = os.path.relpath(os.path.normpath(os.path.join(base, path)), ROOT)
+        path = within(path, base)
         if path.startswith(FOLDERS):
             found.add((check.split(",")[0], path, int(line), words))
+    return found | {(check.split(",")[0] or "error", within(path, base), int(line), words)
+                    for path, line, words, check in ERROR.findall(output)}
+
+
+def within(path, base):
+    return os.path.relpath(os.path.normpath(os.path.join(base, path)), ROOT)
+
+
+def outcome(path, status, output, base):
+    """The findings of a tool that has ended; that it failed is one, unless it said of what."""
+    found = findings(output, base)
+    if status != 0 and not ERROR.search(output):
+        last = (output.strip().splitlines() or ["nothing was printed"])[-1]
+        found.add(("failed", path, 0, f"the tool ended with status {status}: {last}"))
     return found
 
 
@@ -88,7 +104,7 @@ def look(tool, build, path, arguments):
         done = subprocess.run(command, cwd=build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=FILE_SECONDS)
     except subprocess.TimeoutExpired:
         return path, None
-    return path, findings(done.stdout, build)
+    return path, outcome(path, done.returncode, done.stdout, build)
 
 
 def self_test():
@@ -101,6 +117,13 @@ def self_test():
     argued = read_argued("# no line\n-Wanalyzer-malloc-leak | src/bus/door.c | leak of 'x' | the caller has it\n")
     assert judge(found, argued) == (["src/bus/door.c:12: a null pointer is read [clang-analyzer-core.NullDereference]"], []), judge(found, argued)
     assert judge(set(), argued) == ([], argued), "an argument of which nothing is left"
+    broken = ("../src/bus/door.c:3:10: fatal error: door.h: No such file or directory\n"
+              "../src/bus/door.c:7:2: error: unknown type name 'x' [clang-diagnostic-error]\n/usr/include/stdio.h:9:1: error: y\n")
+    base = os.path.join(ROOT, "build")
+    assert {(c, n) for c, _, n, _ in outcome("src/bus/door.c", 1, broken, base)} == {("error", 3), ("clang-diagnostic-error", 7), ("error", 9)}
+    for status, text in ((1, "gcc: error: unrecognized option\n"), (1, ""), (-11, printed)):
+        assert any(c == "failed" for c, *_ in outcome("src/bus/door.c", status, text, base)), f"status {status}: {text}"
+    assert outcome("src/bus/door.c", 0, printed, base) == found, "and one that ended well"
     try:
         read_argued("check | file | words |\n")
     except SystemExit:
