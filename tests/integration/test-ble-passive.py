@@ -26,6 +26,10 @@ def never_active(room):
     check(not room.bluez.called("StartDiscovery"), f"no active scan: {[c[:2] for c in room.bluez.calls]}")
 
 
+def monitor_calls(bluez):
+    return [c[1] for c in bluez.calls if c[1] in ("RegisterMonitor", "UnregisterMonitor")]
+
+
 def listens(bench):
     """Heard without a discovery; of what BlueZ keeps beside it, only what is new; while somebody scans, actively, and then no longer."""
     room = room_of(bench, {"hall": PASSIVE, "tag": {"address": TAG, "scan": "passive"}})
@@ -79,22 +83,26 @@ def powered(bench):
     room = room_of(bench, {"hall": PASSIVE})
     bluez, n = room.bluez, counter()
     hears = lambda value: room.hears("hall", value, lambda: room.says(value, next(n)))  # noqa: E731
-    registered = ["RegisterMonitor"]
 
-    def anew():
-        registered.extend(["UnregisterMonitor", "RegisterMonitor"])
-        wait_for("registered anew", lambda: [c[1] for c in bluez.calls if "Monitor" in c[1]] == registered)
+    def anew(since):
+        """As often as it takes: one that is still refused is tried again."""
+        wait_for("registered anew", lambda: monitor_calls(bluez)[since:][-2:] == ["UnregisterMonitor", "RegisterMonitor"])
         bluez.listening()
     hears(1.0)
+    before = len(monitor_calls(bluez))
     bluez.fail("Set", "Blocked", times=1)
     bluez.set("/org/bluez/hci0", ADAPTER, Powered=False)
     room.fails("hall", "rfkill unblock")
     bluez.set("/org/bluez/hci0", ADAPTER, Powered=True)
-    anew()
+    anew(before)
     hears(2.0)
+    before = len(monitor_calls(bluez))
     bluez.set("/org/bluez/hci0", ADAPTER, Powered=False)
-    anew()  # switched on again
+    anew(before)  # switched on again
     hears(3.0)
+    calls = monitor_calls(bluez)
+    check(calls[::2] == ["RegisterMonitor"] * len(calls[::2]) and calls[1::2] == ["UnregisterMonitor"] * len(calls[1::2]),
+          f"each but the first behind one that withdraws the last: {calls}")
     never_active(room)
 
 
