@@ -15,6 +15,7 @@ import namespaces
 from agent_bench import sessions, sim_bench, wait_samples
 from dbus_client import Client, Error
 from harness import check, device_path, wait_for
+from pulse import Pulse
 
 MANAGER, DEVICE, JOB = ("org.gatehouse1." + n for n in ("Manager", "Device", "Job"))
 ROOT = "/org/gatehouse1"
@@ -25,6 +26,7 @@ STRANGER, OPERATOR, OUTSIDER = 65534, 64050, 64051
 INSIDE = "GATEHOUSE_TEST_BUS_INSIDE"
 FREE = {"ListDevices", "ListSensors", "GetDevice", "GetSummary", "Unsubscribe"}
 INVALID = "org.gatehouse1.Error.InvalidArgument"
+STOOD_STILL, LAG_TRIES = 0.5, 5  # seconds
 
 
 def described(interface):
@@ -257,18 +259,31 @@ def read_for_a_while(client, points):
 
 def slow_reader_lags(bench):
     """Who stops reading costs nothing but a bounded number of messages, and is told what was left out; of what another one reads none
-    is. Where this process, or one of those that it comes from, stood still, both may miss some, and just those that they are told of."""
+    is. Where this process, or one of those that it comes from, stood still, both may miss some, and just those that they are told of:
+    then it is tried again."""
     points = {f"p{i:03}": {"signal": "counter"} for i in range(120)}
     # Not faster: on a busy machine this client too must be able to keep up. And in memory: what a disk that stands still makes the driver
     # hand over again comes again here, too.
     sim_bench(bench, ("a",), interval="200ms", points=points, connect=False, spool={"durability": "memory"})
+    for _ in range(LAG_TRIES):
+        with Pulse() as pulse:
+            wrong, longest = one_reads_and_one_does_not(bench, points)
+        if not wrong:
+            return
+        if max(longest, pulse.longest) < STOOD_STILL:
+            break
+        print(f"  again: no message for {longest:.1f} s, and nothing ran here for {pulse.longest:.1f} s: {wrong}")
+    raise harness.Failure(wrong)
+
+
+def one_reads_and_one_does_not(bench, points):
+    """(what is wrong unless somebody stood still, or None; the longest time in seconds without any message)"""
     with Client(bench) as slow, Client(bench) as quick:
         slow.call(ROOT, MANAGER, "Subscribe", "as", [])
         quick.call(ROOT, MANAGER, "Subscribe", "as", [])
         missing, told, longest = read_for_a_while(quick, points)
         check(missing == told, f"the quick one misses {missing}, and is told of {told}")
-        stood_still = longest > 0.5
-        check(stood_still or not bench.monitor.messages(type="signal", member="Lagged", destination=quick.name), "the other has them all")
+        left_out = len(bench.monitor.messages(type="signal", member="Lagged", destination=quick.name))
 
         def sent_to_slow():
             return bench.monitor.messages(type="signal", member="Sample", destination=slow.name)
@@ -277,9 +292,13 @@ def slow_reader_lags(bench):
         check(1000 <= len(sent) <= 1300, f"{len(sent)} samples were sent to one who reads none")
         lagged = slow.wait_signals(1, "Lagged")[0][0]
         before = [m.member for m in slow.signals].index("Lagged")
-        check(stood_still or lagged >= 1000 and before >= 1000, f"after {before} samples {lagged} were left out")
         missing, told, _ = read_for_a_while(slow, points)
         check(missing == told, f"the slow one misses {missing}, and is told of {told}")
+    if left_out:
+        return f"the quick one lagged {left_out} times, and is to have them all", longest
+    if lagged < 1000 or before < 1000:
+        return f"after {before} samples {lagged} were left out", longest
+    return None, longest
 
 
 def pages_and_options(bench):
