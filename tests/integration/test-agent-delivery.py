@@ -135,6 +135,7 @@ def drained_at_a_rate(bench):
         bench.wait_property(device, "Spooled", piled)
     for device in rates:
         bench.key_set(device, f"first-{device}", keys[device])
+        bench.wait_property(device, "State", "online")
     for device, rate in rates.items():
         bench.wait_property(device, "Spooled", 0)
         check_whole(cloud, device)
@@ -142,8 +143,9 @@ def drained_at_a_rate(bench):
         packs, took = cloud.stats()["devices"][device]["packs"], times[-1] - times[0]
         check(packs >= piled / 3, f"{device}: only {packs} packs")
         check(took >= (packs - 1) / rate / 2, f"{device}: {packs} packs took {took:.2f} s, at {rate} a second")
-    ends = [e["device"] for e in cloud.find_events("sample")]
-    check(ends[-1] == "slow", "who may send five times as often came last")
+    order = [e["device"] for e in cloud.find_events("sample")]
+    beside = order[:len(order) - order[::-1].index("quick")].count("slow")
+    check(beside <= piled / 2, f"{beside} of {piled} samples of who may send less often came before the last of who may send five times as often")
 
 
 if __name__ == "__main__":
