@@ -126,13 +126,26 @@ int device_forget_login(struct device *d, device_done done, void *userdata, stru
     return r;
 }
 
-void login_forget_of(struct fleet *f, const char *id, const char *uplink)
+/* Of two devices of that id the one that is left keeps what is its own. */
+static bool is_of_another(struct fleet *f, const char *id, const char *uplink)
 {
     char of[DEVICE_ID_MAX + 1];
-    struct vault_entry *entry = vault_login_find(f->vault, id, of);
+    const struct vault_entry *entry = vault_login_find(f->vault, id, of);
+    const struct device *other = fleet_find(f, id);
+
+    if (!other)
+        return false;
+    return !entry || vault_quarantine(entry) || strcmp(of, uplink) != 0 || strcmp(of, other->config->uplink) == 0;
+}
+
+void login_forget_of(struct fleet *f, const char *id, const char *uplink)
+{
     struct vault_change *change;
 
-    if (!entry || fleet_find(f, id) || (!vault_quarantine(entry) && strcmp(of, uplink) != 0))
+    if (is_of_another(f, id, uplink))
+        return;
+    /* One that is being committed goes behind it. */
+    if (!vault_find(f->vault, id, VAULT_OF_LOGIN) && f->tasks.logins_committing == 0)
         return;
     change = vault_change_new(f->vault, id, VAULT_OF_LOGIN);
     if (change)

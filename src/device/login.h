@@ -16,7 +16,8 @@ void login_done(struct device *d);
 /* Commits still under way end. */
 void logins_leave(struct fleet *f);
 
-/* The device is gone, at its cloud as well: unless there is another of that id, or it is for another uplink. */
+/* The device with that uplink is gone, at its cloud as well: its login goes, whatever uplink that is for. If there is
+ * another device of that id, the login stays unless it is for this uplink and not for the other device's. */
 void login_forget_of(struct fleet *f, const char *id, const char *uplink);
 /* "" if it has none for its uplink. Valid as long as the vault's entry. */
 const char *login_fingerprint(const struct device *d);

@@ -262,6 +262,7 @@ int fleet_load_tombstones(struct fleet *f)
         if (r >= 0)
             r = device_new(f, config, &d, &e);
         if (r >= 0 && device_damaged(d) && !damage_deletable(d)) {
+            login_forget_of(f, vault_entry_device(entry), vault_entry_uplink(entry));
             damage_forget(f->vault, entry, NULL, NULL);
             device_free(d);
             continue;
