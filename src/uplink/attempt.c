@@ -184,6 +184,16 @@ static bool goes_on(struct uplink_session *s, uint64_t now)
     return place >= 0;
 }
 
+/* The last host's reason; of some troubles it does not begin with the host. */
+static void say_none(const struct uplink_session *s, const char *reason, struct error *ret)
+{
+    const char *endpoint = session_host(s)->endpoint;
+    bool named = strncmp(reason, endpoint, strlen(endpoint)) == 0;
+
+    error_set(ret, 0, "none of the uplink's %zu hosts can be reached; the last, %s%s%s", s->uplink->n_hosts,
+              named ? "" : endpoint, named ? "" : ": ", reason);
+}
+
 static void attempt_over(struct uplink_session *s, enum uplink_result result, enum uplink_trouble trouble,
                          const char *reason)
 {
@@ -203,9 +213,11 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, en
         return;
     if (s->attempt.referred)
         session_drop_reference(s);
+    else if (result != UPLINK_UNREACHABLE)
+        s->attempt.hosts.answered = true;
     s->attempt.followed = 0;
-    if (result == UPLINK_UNREACHABLE && s->uplink->n_hosts > 1) {
-        error_set(&all, 0, "%s; nor was anybody found at the uplink's hosts before it", reason);
+    if (result == UPLINK_UNREACHABLE && s->uplink->n_hosts > 1 && !s->attempt.hosts.answered) {
+        say_none(s, reason, &all);
         reason = all.text;
     }
     if (result == UPLINK_REFUSED_ANSWER && s->attempt.full)

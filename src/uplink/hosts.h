@@ -26,6 +26,7 @@ struct hosts_away {
 /* Hosts that a session has tried since it last stood, or since all were tried. All zero begins a round. */
 struct hosts_round {
     uint32_t tried; /* bits */
+    bool answered;  /* not all of them were silent, as far as is known */
 };
 
 /* The next of `n` hosts, counted as tried; only while the round is not over. */

@@ -67,6 +67,12 @@ static int setup_nowhere(void **state)
     return set_up_hosts(state, "127.0.0.2", "127.0.0.3");
 }
 
+/* Nobody is at the second. */
+static int setup_first(void **state)
+{
+    return set_up_hosts(state, "127.0.0.1", "127.0.0.2");
+}
+
 static int setup(void **state)
 {
     return set_up(state, TLS1_3_VERSION, UPLINK_MQTT_AUTO);
@@ -240,8 +246,26 @@ static void test_nobody_at_any_host(void **state)
     start();
     run_until(f.b.event, f.b.state == UPLINK_STATE_UNREACHABLE);
     assert_int_equal(f.b.results, 1);
-    assert_non_null(strstr(f.b.reason, "127.0.0.3:"));
-    assert_non_null(strstr(f.b.reason, "at the uplink's hosts before it"));
+    assert_non_null(strstr(f.b.reason, "none of the uplink's 2 hosts can be reached; the last, 127.0.0.3:"));
+}
+
+/* What is not so is not said: the first host is there, but does not take the key. */
+static void test_nobody_at_the_second_host_alone(void **state)
+{
+    f.peer.unknown = true;
+    start();
+    run_until(f.b.event, f.b.results == 1);
+    assert_int_equal(f.b.result, UPLINK_REFUSED_ANSWER);
+    uplink_session_hurry(f.b.session);
+    run_until(f.b.event, f.b.results == 2);
+    assert_int_equal(f.b.result, UPLINK_UNREACHABLE);
+    assert_int_equal(strncmp(f.b.reason, "127.0.0.2:", strlen("127.0.0.2:")), 0);
+    assert_null(strstr(f.b.reason, "hosts"));
+    /* In the round after it nobody is there. */
+    mqtt_peer_deafen(&f.peer);
+    uplink_session_hurry(f.b.session);
+    run_until(f.b.event, f.b.results == 3);
+    assert_non_null(strstr(f.b.reason, "none of the uplink's 2 hosts can be reached; the last, 127.0.0."));
 }
 
 static void test_an_unknown_identity_is_refused(void **state)
@@ -371,6 +395,7 @@ int main(void)
         WITH(test_a_broker_that_does_not_speak_version_5_is_asked_in_311, setup),
         WITH(test_the_second_host, setup_second),
         WITH(test_nobody_at_any_host, setup_nowhere),
+        WITH(test_nobody_at_the_second_host_alone, setup_first),
         WITH(test_a_login_goes_along, setup),
         WITH(test_a_login_goes_along, setup_older),
         WITH(test_a_wrong_login_is_named, setup_tls12),
