@@ -49,13 +49,13 @@ void session_drop_reference(struct uplink_session *s)
 }
 
 /* The name is bounded, and made of a name's characters; that the cloud is there is proved anew, by the key. */
-bool session_refer(struct uplink_session *s, const char *reference)
+bool session_refer(struct uplink_session *s, const struct uplink_host *by, const char *reference)
 {
     struct uplink_host *host;
     struct host_name name;
 
     if (!s->uplink->follow_references || !reference || s->attempt.followed >= UPLINK_REFERENCES_MAX ||
-        hosts_reference(reference, s->uplink->hosts[0].name.port, &name) < 0)
+        hosts_reference(reference, by->name.port, &name) < 0)
         return false;
     host = calloc(1, sizeof(*host));
     if (!host || uplink_host_init(s->uplink, &name, host, NULL) < 0) {

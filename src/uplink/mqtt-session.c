@@ -78,14 +78,14 @@ static int begin_asking(struct mqtt_session *c, struct error *e)
 }
 
 /* Whether the next attempt goes to the server that the broker has named. */
-static bool refers(struct mqtt_session *c, const struct mqtt *connection)
+static bool refers(struct mqtt_session *c, const struct mqtt *connection, const struct uplink_host *by)
 {
     _cleanup_free_ char *reference = NULL;
 
     if (!connection || !mqtt_reference(connection))
         return false;
     reference = strdup(mqtt_reference(connection)); /* the connection may go */
-    return session_refer(&c->session, reference);
+    return session_refer(&c->session, by, reference);
 }
 
 static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_trouble trouble, const char *reason)
@@ -114,7 +114,7 @@ static void op_failed(void *userdata, enum mqtt_failure failure, enum uplink_tro
         c->making = mqtt_free(c->making);
         if (begin_connection(c, &e) < 0)
             attempt_failed(&c->session, UPLINK_LOCAL, UPLINK_TROUBLE_LOCAL, e.text);
-    } else if (failure == MQTT_FAILED && refers(c, c->making)) {
+    } else if (failure == MQTT_FAILED && refers(c, c->making, session_host(&c->session))) {
         attempt_begin(&c->session);
     } else if (failure != MQTT_UNCLEAR || !c->session.entry || begin_asking(c, &e) < 0) {
         attempt_failed(&c->session, results[failure], trouble, reason);
@@ -197,7 +197,7 @@ static void op_closed(void *userdata, enum mqtt_blame blame, uint8_t code, const
     if (c->draining_until)
         c->draining_until = clock_boottime();
     mqtt_requests_blamed(c, blame, code);
-    refers(c, c->open);
+    refers(c, c->open, standing_host(&c->session));
     attempt_closed(&c->session, reason);
     session_leave(&c->session);
 }

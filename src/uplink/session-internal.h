@@ -132,8 +132,8 @@ struct uplink_host *uplink_host_free(struct uplink_host *host);
 struct uplink_host *session_host(const struct uplink_session *s);
 /* attempt.c: the one with which the session stands, or stood last. */
 const struct uplink_host *standing_host(const struct uplink_session *s);
-/* The next attempt goes to the server that this text of a broker names. False: it is not followed. */
-bool session_refer(struct uplink_session *s, const char *reference);
+/* The next attempt goes to the server that this text of the broker at `by` names. False: it is not followed. */
+bool session_refer(struct uplink_session *s, const struct uplink_host *by, const char *reference);
 /* Back to the uplink's own hosts, from the first on. */
 void session_drop_reference(struct uplink_session *s);
 /* Chooses the host of an attempt that begins. */

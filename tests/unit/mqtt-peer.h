@@ -18,10 +18,11 @@ struct mqtt_peer {
     bool established;
     uint8_t in[4096];
     size_t n_in;
-    bool unknown;         /* the identity is */
-    bool silent;          /* PUBLISH is not acknowledged */
-    bool refuses_v5;      /* CONNACK says so */
-    bool says_hello_only; /* nothing is said after the handshake */
+    bool unknown;          /* the identity is */
+    bool silent;           /* PUBLISH is not acknowledged */
+    bool refuses_v5;       /* CONNACK says so */
+    const char *reference; /* the next CONNACK names this server, if it is in version 5 */
+    bool says_hello_only;  /* nothing is said after the handshake */
     uint8_t connack, puback, suback;
     unsigned connects, publishes, subscribes, pings, disconnects, closed;
     uint8_t version;
@@ -62,12 +63,27 @@ static void mqtt_peer_send(struct mqtt_peer *p, const void *data, size_t n)
     assert_int_equal(SSL_write(p->tls, data, (int)n), n);
 }
 
+/* CONNACK of version 5: "use another server". */
+static void mqtt_peer_refer(struct mqtt_peer *p)
+{
+    size_t n = strlen(p->reference);
+    uint8_t packet[64] = {0x20, (uint8_t)(6 + n), 0, 0x9c, (uint8_t)(3 + n), 0x1c, 0, (uint8_t)n};
+
+    assert_true(8 + n <= sizeof(packet));
+    memcpy(packet + 8, p->reference, n);
+    p->reference = NULL;
+    mqtt_peer_send(p, packet, 8 + n);
+    mqtt_peer_hang_up(p);
+}
+
 /* CONNACK, in the form of the version. */
 static void mqtt_peer_connack(struct mqtt_peer *p)
 {
     const uint8_t v5[] = {0x20, 3, 0, p->connack, 0}, v311[] = {0x20, 2, 0, p->connack};
 
-    if (p->version == 5 && p->refuses_v5) {
+    if (p->version == 5 && p->reference) {
+        mqtt_peer_refer(p);
+    } else if (p->version == 5 && p->refuses_v5) {
         mqtt_peer_send(p, (const uint8_t[]){0x20, 2, 0, 1}, 4);
         mqtt_peer_hang_up(p);
     } else if (p->version == 5)

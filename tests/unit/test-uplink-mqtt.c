@@ -41,17 +41,23 @@ static int set_up(void **state, int tls, enum uplink_mqtt_version version)
     return 0;
 }
 
-static int set_up_hosts(void **state, const char *first, const char *then)
+/* `port` of the first: 0: the peer's. */
+static int set_up_hosts(void **state, const char *first, uint16_t port, const char *then)
 {
-    struct uplink_options options = {
-        .transport = UPLINK_MQTT, .name = "cloud", .host = first, .n_others = 1, .admission = {.unlimited = true}};
+    struct uplink_options options = {.transport = UPLINK_MQTT,
+                                     .name = "cloud",
+                                     .host = first,
+                                     .n_others = 1,
+                                     .follow_references = true,
+                                     .admission = {.unlimited = true}};
     uint8_t key[32];
 
     scratch_setup(state);
     bench_key(*state, 1, key);
     mqtt_peer_begin(&f.peer, ((struct scratch *)*state)->event, key, TLS1_3_VERSION);
     snprintf(options.others[0].name, sizeof(options.others[0].name), "%s", then);
-    options.port = options.others[0].port = f.peer.port;
+    options.port = port ? port : f.peer.port;
+    options.others[0].port = f.peer.port;
     bench_begin(&f.b, *state, &options);
     return 0;
 }
@@ -59,18 +65,23 @@ static int set_up_hosts(void **state, const char *first, const char *then)
 /* The second of two hosts is the peer; nobody is at the first. */
 static int setup_second(void **state)
 {
-    return set_up_hosts(state, "127.0.0.2", "127.0.0.1");
+    return set_up_hosts(state, "127.0.0.2", 0, "127.0.0.1");
+}
+
+static int setup_second_port(void **state)
+{
+    return set_up_hosts(state, "127.0.0.2", 1, "127.0.0.1");
 }
 
 static int setup_nowhere(void **state)
 {
-    return set_up_hosts(state, "127.0.0.2", "127.0.0.3");
+    return set_up_hosts(state, "127.0.0.2", 0, "127.0.0.3");
 }
 
 /* Nobody is at the second. */
 static int setup_first(void **state)
 {
-    return set_up_hosts(state, "127.0.0.1", "127.0.0.2");
+    return set_up_hosts(state, "127.0.0.1", 0, "127.0.0.2");
 }
 
 static int setup(void **state)
@@ -241,6 +252,26 @@ static void test_the_second_host(void **state)
     assert_string_equal(info().server, server);
 }
 
+/* A broker that names a host alone means its own port, not that of the uplink's first host. */
+static void test_a_reference_has_the_port_of_who_named_it(void **state)
+{
+    char server[64];
+
+    f.peer.reference = "127.0.0.1";
+    go_online();
+    snprintf(server, sizeof(server), "127.0.0.1:%u", f.peer.port);
+    assert_string_equal(info().server, server);
+    assert_true(info().referred);
+    assert_int_equal(f.peer.connects, 2);
+    /* As does one that closes a session with it. */
+    mqtt_peer_send(&f.peer,
+                   (const uint8_t[]){0xe0, 14, 0x9c, 12, 0x1c, 0, 9, '1', '2', '7', '.', '0', '.', '0', '.', '1'}, 16);
+    mqtt_peer_hang_up(&f.peer);
+    run_until(f.b.event, f.peer.connects == 3 && f.b.state == UPLINK_STATE_ONLINE);
+    assert_string_equal(info().server, server);
+    assert_true(info().referred);
+}
+
 static void test_nobody_at_any_host(void **state)
 {
     start();
@@ -394,6 +425,7 @@ int main(void)
         WITH(test_over_tls_12_the_key_is_proved_as_well, setup_tls12),
         WITH(test_a_broker_that_does_not_speak_version_5_is_asked_in_311, setup),
         WITH(test_the_second_host, setup_second),
+        WITH(test_a_reference_has_the_port_of_who_named_it, setup_second_port),
         WITH(test_nobody_at_any_host, setup_nowhere),
         WITH(test_nobody_at_the_second_host_alone, setup_first),
         WITH(test_a_login_goes_along, setup),
