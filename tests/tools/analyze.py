@@ -93,13 +93,15 @@ def commands(build):
     return found
 
 
-def look(tool, build, path, arguments):
-    source = os.path.join(ROOT, path)
+def invocation(tool, source, arguments):
     if tool == "tidy":
-        command = ["clang-tidy", "--quiet", source, "--", *[a for a in arguments if a not in NOT_CLANGS], "-Wno-unknown-warning-option"]
-    else:
-        command = ["gcc", *arguments, "-O1", "-fanalyzer", "-U_FORTIFY_SOURCE",
-                   "-c", source, "-o", os.devnull]
+        return ["clang-tidy", "--quiet", source, "--", *[a for a in arguments if a not in NOT_CLANGS], "-Wno-unknown-warning-option"]
+    # meson has it write in colours, whose bytes would stand between the words that are looked for
+    return ["gcc", *arguments, "-fdiagnostics-color=never", "-O1", "-fanalyzer", "-U_FORTIFY_SOURCE", "-c", source, "-o", os.devnull]
+
+
+def look(tool, build, path, arguments):
+    command = invocation(tool, os.path.join(ROOT, path), arguments)
     try:
         done = subprocess.run(command, cwd=build, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=FILE_SECONDS)
     except subprocess.TimeoutExpired:
@@ -124,6 +126,8 @@ def self_test():
     for status, text in ((1, "gcc: error: unrecognized option\n"), (1, ""), (-11, printed)):
         assert any(c == "failed" for c, *_ in outcome("src/bus/door.c", status, text, base)), f"status {status}: {text}"
     assert outcome("src/bus/door.c", 0, printed, base) == found, "and one that ended well"
+    colours = [w for w in invocation("gcc", "x.c", ["-fdiagnostics-color=always"]) if "color" in w]
+    assert colours[-1] == "-fdiagnostics-color=never", colours
     try:
         read_argued("check | file | words |\n")
     except SystemExit:
