@@ -24,7 +24,8 @@ DEVICE = "boiler-1"
 # Seconds, until samples arrive again where an address was known that works: as promised where that is measured. Otherwise what was
 # tried until then is judged by the packets, and how long it takes is the machine's matter.
 BOUND = 25
-PACKETS = 2  # of one that is tried for a second and a half: the first, and one a second later
+PACKETS = 2  # for one that is silent: the first, and one a second later; the next would follow three seconds after the first, and seven
+# times as long is within BOUND
 ETH_P_IP, UDP, SYN = 0x0800, 17, 0x02
 
 
@@ -109,7 +110,7 @@ def seven_of_eight_are_dark(bench):
     began = time.monotonic()
     bench.key_set(DEVICE, "first-1", key)
     cloud.wait_event("sample", device=DEVICE, seconds=120)
-    check(max(each_once(seen)) <= PACKETS, f"one that is silent is left after a second and a half: {seen.packets}")
+    check(max(each_once(seen)) <= PACKETS, f"one that is silent is left before a third: {seen.packets}")
     told("of eight addresses the last answers, first sample", time.monotonic() - began)
 
 
@@ -125,7 +126,7 @@ def seven_of_eight_brokers_are_dark(bench):
         bench.key_set(DEVICE, "first-1", key)
         bench.wait_property(DEVICE, "Delivered", lambda n: n > 0, 120)
         # These the kernel repeats, whether or not the agent is held up; but not so often that most are.
-        check(statistics.median(each_once(seen)) <= PACKETS, f"one that is silent is left after a second and a half: {seen.packets}")
+        check(statistics.median(each_once(seen)) <= PACKETS, f"one that is silent is left before a third: {seen.packets}")
         told("of eight brokers the last answers, first sample", time.monotonic() - began)
 
 
