@@ -10,24 +10,44 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* All that comes in time. Whether it came to an end. */
-static bool read_all(int fd, uint64_t wait, char *ret, size_t size)
+/* Until `until`; 0: in vain. */
+static int wait_readable(int fd, uint64_t until)
 {
-    uint64_t until = clock_boottime() + wait, now;
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    uint64_t now = clock_boottime();
+
+    return now < until ? poll(&p, 1, (int)((until - now) / USEC_PER_MSEC) + 1) : 0;
+}
+
+/* All that comes in time. Whether it came to an end. */
+static bool read_all(int fd, uint64_t until, char *ret, size_t size)
+{
     size_t n = 0;
     ssize_t k = 1;
+    int r = 1;
 
-    while (k > 0 && n < size - 1 && (now = clock_boottime()) < until) {
-        struct pollfd p = {.fd = fd, .events = POLLIN};
-
-        if (poll(&p, 1, (int)((until - now) / USEC_PER_MSEC) + 1) > 0 && (k = read(fd, ret + n, size - 1 - n)) > 0)
+    while (k > 0 && n < size - 1 && r != 0) {
+        r = wait_readable(fd, until);
+        if (r > 0 && (k = read(fd, ret + n, size - 1 - n)) > 0)
             n += (size_t)k;
     }
     ret[n] = 0;
     return k == 0 || n == size - 1;
+}
+
+/* It may have closed its output and go on. Whether it ended in time. */
+static bool ends(pid_t pid, uint64_t until)
+{
+    _cleanup_close_ int fd = pidfd_open(pid, 0);
+    int r = fd < 0 ? 0 : -1;
+
+    while (r < 0)
+        r = wait_readable(fd, until);
+    return r > 0;
 }
 
 static int spawn(const struct check_run *run, int out, pid_t *ret)
@@ -50,22 +70,24 @@ static int spawn(const struct check_run *run, int out, pid_t *ret)
 int check_run(const struct check_run *run, char *ret, size_t size)
 {
     _cleanup_close_ int in = -EBADF, out = -EBADF;
-    int ends[2], status = 0, r;
+    uint64_t until = clock_boottime() + run->wait;
+    int pair[2], status = 0, r;
     bool over;
     pid_t pid;
 
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (pipe2(pair, O_CLOEXEC) < 0)
         return -errno;
-    in = ends[0];
-    out = ends[1];
+    in = pair[0];
+    out = pair[1];
     r = spawn(run, out, &pid);
     if (r < 0)
         return r;
     out = safe_close(out);
-    over = read_all(in, run->wait, ret, size);
+    over = read_all(in, until, ret, size);
+    in = safe_close(in);
+    over = over && ends(pid, until);
     if (!over)
         kill(pid, SIGKILL);
-    in = safe_close(in);
     while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
         ;
     if (!over)

@@ -45,6 +45,16 @@ static void test_one_that_does_not_end_is_killed(void **state)
     assert_int_equal(run("echo begun; exec sleep 1000", false, 100000, text, sizeof(text)), -ETIMEDOUT);
 }
 
+static void test_one_that_lives_on_without_output_is_killed(void **state)
+{
+    char text[64];
+
+    assert_int_equal(run("exec sleep 30 >&- 2>&-", true, 500000, text, sizeof(text)), -ETIMEDOUT);
+    /* One that ends later than its output is waited for. */
+    assert_int_equal(run("echo told; exec >&- 2>&-; sleep 0.1; exit 4", true, LONG, text, sizeof(text)), 4);
+    assert_string_equal(text, "told\n");
+}
+
 static void test_ends_of_other_kinds(void **state)
 {
     const char *argv[] = {"/nowhere/at/all", NULL};
@@ -60,6 +70,7 @@ int main(void)
         cmocka_unit_test(test_its_words_and_status),
         cmocka_unit_test(test_more_than_there_is_room_for_is_cut),
         cmocka_unit_test(test_one_that_does_not_end_is_killed),
+        cmocka_unit_test(test_one_that_lives_on_without_output_is_killed),
         cmocka_unit_test(test_ends_of_other_kinds),
     };
 
