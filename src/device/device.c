@@ -227,6 +227,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .group = info.established ? info.group : "",
         .forward_secrecy = info.established && info.forward_secrecy,
         .trouble = info.trouble,
+        .trouble_host = info.trouble_host ?: "",
         .trouble_words =
             info.trouble != UPLINK_TROUBLE_NONE && device_session_reason(d) ? device_session_reason(d) : "",
         .last_error = device_last_error(d, entry),

@@ -69,6 +69,7 @@ struct device_status {
     const char *suite, *group; /* of the key exchange */
     bool forward_secrecy;
     enum uplink_trouble trouble; /* what keeps its session from being made */
+    const char *trouble_host;    /* with which, "": not known */
     const char *trouble_words;   /* with the server and, if it was refused, the identity; "": none */
     const char *last_error;
     const char *limits;  /* of its packs, beside the profile's; "" for none */

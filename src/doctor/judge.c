@@ -17,23 +17,26 @@
 void judge_uplink(const struct judged *j, struct findings *f)
 {
     const struct config_uplink *u = j->uplink;
-    const char *words = j->status->trouble_words;
+    const char *words = j->status->trouble_words, *host = j->status->trouble_host;
+
+    if (!host || !host[0])
+        host = u->host;
 
     switch (j->status->trouble) {
     case UPLINK_TROUBLE_NAME:
-        finding_mend(f, findings_add(f, FINDING_NAME_UNRESOLVED, u->name, "%s", words), "getent ahosts %s", u->host);
+        finding_mend(f, findings_add(f, FINDING_NAME_UNRESOLVED, u->name, "%s", words), "getent ahosts %s", host);
         return;
     case UPLINK_TROUBLE_ROUTE:
         finding_mend(f, findings_add(f, FINDING_ROUTE_MISSING, u->name, "%s", words), "ip -brief address && ip route");
         return;
     case UPLINK_TROUBLE_CLOSED:
         finding_mend(f,
-                     findings_add(f, FINDING_PORT_CLOSED, u->name, "%s. Is the server up, and is \"url\" (%s) right?",
-                                  words, u->url),
+                     findings_add(f, FINDING_PORT_CLOSED, u->name,
+                                  "%s. Is the server up, and is %s, with its port, right in \"url\"?", words, host),
                      EDIT, j->config_file);
         return;
     case UPLINK_TROUBLE_SILENT:
-        finding_mend(f, findings_add(f, FINDING_SERVER_SILENT, u->name, "%s", words), "ping -c 3 %s", u->host);
+        finding_mend(f, findings_add(f, FINDING_SERVER_SILENT, u->name, "%s", words), "ping -c 3 %s", host);
         return;
     case UPLINK_TROUBLE_SUITES:
         finding_mend(f, findings_add(f, FINDING_SUITES_DIFFER, u->name, "%s", words), EDIT, j->config_file);

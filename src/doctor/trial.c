@@ -26,7 +26,7 @@ struct turn {
     bool ended;
     enum uplink_result result;
     struct uplink_info info; /* its texts by reference are not kept */
-    char *words;
+    char *words, *host;      /* whose the words are */
 };
 
 /* An uplink. */
@@ -80,6 +80,7 @@ static void judge_turn(struct run *run, const struct turn *t)
 
     status.main_identity = vault_credential(t->entry, VAULT_MAIN)->identity;
     status.trouble = t->info.trouble;
+    status.trouble_host = t->host;
     status.suite = t->info.suite;
     status.forward_secrecy = t->info.forward_secrecy;
     if (judge_wants_shape(&status))
@@ -90,7 +91,8 @@ static void judge_turn(struct run *run, const struct turn *t)
 /* Without a key an end says something of the way there, and over DTLS of the suites. */
 static void judge_way(struct run *run, const struct turn *t)
 {
-    struct device_status status = {.trouble = t->info.trouble, .trouble_words = t->words ?: ""};
+    struct device_status status = {
+        .trouble = t->info.trouble, .trouble_host = t->host, .trouble_words = t->words ?: ""};
     const struct judged judged = {
         .status = &status, .uplink = t->target->settings, .config_file = run->trial->config->file};
 
@@ -129,11 +131,13 @@ static void on_result(void *userdata, enum uplink_result result, bool full, cons
 {
     struct turn *t = userdata;
 
+    uplink_session_info(t->session, &t->info);
     free(t->words);
+    free(t->host);
     t->words = strdup(reason);
+    t->host = strdup(t->info.trouble_host);
     t->result = result;
     t->ended = true;
-    uplink_session_info(t->session, &t->info);
 }
 
 static int begin(struct turn *t)
@@ -306,6 +310,7 @@ static void run_done(struct run *run)
         for (size_t k = 0; k < run->targets[i].begun; k++) {
             uplink_session_free(run->targets[i].turns[k].session);
             free(run->targets[i].turns[k].words);
+            free(run->targets[i].turns[k].host);
         }
         uplink_free(run->targets[i].uplink);
         free(run->targets[i].turns);

@@ -194,6 +194,13 @@ static void say_none(const struct uplink_session *s, const char *reason, struct 
               named ? "" : endpoint, named ? "" : ": ", reason);
 }
 
+/* The one that the reason names: what is told goes on, the host may be another by then. */
+static void note_host(struct uplink_session *s, const char *name)
+{
+    free(s->news.trouble_host);
+    s->news.trouble_host = strdup(name);
+}
+
 static void attempt_over(struct uplink_session *s, enum uplink_result result, enum uplink_trouble trouble,
                          const char *reason)
 {
@@ -211,6 +218,7 @@ static void attempt_over(struct uplink_session *s, enum uplink_result result, en
         resolver_again(session_host(s)->resolver, now);
     if (result == UPLINK_UNREACHABLE && goes_on(s, now))
         return;
+    note_host(s, session_host(s)->name.name);
     if (s->attempt.referred)
         session_drop_reference(s);
     else if (result != UPLINK_UNREACHABLE)

@@ -38,6 +38,7 @@ static void destroy(struct uplink_session *s)
     free(s->label);
     free(s->news.reason);
     free(s->news.result_reason);
+    free(s->news.trouble_host);
     free(s);
 }
 

@@ -92,6 +92,7 @@ struct session_news {
     enum uplink_state state;
     char *reason;
     enum uplink_trouble trouble; /* of the last attempt; NONE: a session stood since */
+    char *trouble_host;          /* of the last attempt that was told; NULL: none was */
     enum uplink_result result;   /* of the attempt that ended, until told */
     char *result_reason;
     bool result_full;

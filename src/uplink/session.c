@@ -238,6 +238,7 @@ void uplink_session_info(const struct uplink_session *s, struct uplink_info *ret
         .state = s->news.state,
         .reason = s->news.reason ? s->news.reason : "",
         .trouble = s->news.trouble,
+        .trouble_host = s->news.trouble_host ?: "",
         .retry_at = s->attempt.phase == PHASE_WAITING ? s->attempt.retry_at : 0,
         .slot = s->slot,
         .full_at = s->standing.full_at,

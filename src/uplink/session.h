@@ -180,6 +180,7 @@ struct uplink_info {
     enum uplink_state state;
     const char *reason;          /* of the state; the session's */
     enum uplink_trouble trouble; /* of the last attempt, NONE once a session stood */
+    const char *trouble_host;    /* with which it was had, "": not known; the session's */
     uint64_t retry_at;           /* CLOCK_BOOTTIME: when it tries to connect again; 0: it waits for nothing */
     enum vault_slot slot;
     bool established;    /* the fields below describe a session that stands */

@@ -92,6 +92,17 @@ def a_server_that_is_away(bench):
     check("of 0 of 1 device " in findings["handshake-tried", "cloud"]["cause"], findings)
 
 
+def several_hosts(bench):
+    """The command looks at the host that the cause names: the last one that was tried."""
+    stopped(bench)
+    urls = [f"coaps://127.0.0.1:{harness.free_port(socket.SOCK_DGRAM)}", "coaps://nowhere.invalid"]
+    bench.write_config("", uplinks={"cloud": {"url": urls, "profile": "senml"}})
+    findings = found(bench)
+    unresolved = findings.get(("name-unresolved", "cloud"))
+    check(unresolved, findings)
+    check("nowhere.invalid" in unresolved["cause"] and unresolved["mend"] == "getent ahosts nowhere.invalid", unresolved)
+
+
 def without_keys(bench):
     """Neither a vault nor a keyfile: names, ports and suites are looked at all the same."""
     port = harness.free_port(socket.SOCK_DGRAM)
@@ -270,7 +281,7 @@ def an_interrupted_copy(bench):
         ended_by(bench, signal.SIGTERM, begun, (0,), temporary, argv, env)  # it may be done before
 
 
-CASES = [good_keys_and_nothing_written, a_wrong_key_beside_a_good_one, a_server_that_is_away, without_keys,
+CASES = [good_keys_and_nothing_written, a_wrong_key_beside_a_good_one, a_server_that_is_away, several_hosts, without_keys,
          a_broker_sees_no_connect, nor_over_tls_1_3, an_agent_without_a_bus,
          nobody_elses, what_keeps_it_from_starting, a_vault_that_does_not_open,
          an_interrupted_try, an_interrupted_copy]

@@ -107,6 +107,36 @@ static void test_troubles(void **state)
     }
 }
 
+/* Of several hosts the one that the words name is looked at, not the first. */
+static void test_the_host_of_the_trouble(void **state)
+{
+    static const struct {
+        enum uplink_trouble trouble;
+        enum finding_id id;
+        const char *cause, *mend;
+    } rows[] = {
+        {UPLINK_TROUBLE_NAME, FINDING_NAME_UNRESOLVED, "words", "getent ahosts second.example"},
+        {UPLINK_TROUBLE_CLOSED, FINDING_PORT_CLOSED, "is second.example, with its port, right", "gatehouse.json"},
+        {UPLINK_TROUBLE_SILENT, FINDING_SERVER_SILENT, "words", "ping -c 3 second.example"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct findings f = {0};
+        struct ground g;
+
+        begin(&g);
+        g.status.trouble = rows[i].trouble;
+        g.status.trouble_host = "second.example";
+        g.status.trouble_words = "second.example:5684: words";
+        judge_uplink(&g.judged, &f);
+        assert_int_equal(f.n, 1);
+        assert_int_equal(f.list[0].id, rows[i].id);
+        assert_non_null(strstr(f.list[0].cause, rows[i].cause));
+        assert_non_null(strstr(f.list[0].mend, rows[i].mend));
+        findings_done(&f);
+    }
+}
+
 static void refused(struct ground *g, enum vault_shape shape, const char *encoding)
 {
     begin(g);
@@ -219,8 +249,13 @@ static void test_the_rest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_well),   cmocka_unit_test(test_troubles),   cmocka_unit_test(test_encodings),
-        cmocka_unit_test(test_states), cmocka_unit_test(test_identities), cmocka_unit_test(test_the_rest),
+        cmocka_unit_test(test_well),
+        cmocka_unit_test(test_troubles),
+        cmocka_unit_test(test_the_host_of_the_trouble),
+        cmocka_unit_test(test_encodings),
+        cmocka_unit_test(test_states),
+        cmocka_unit_test(test_identities),
+        cmocka_unit_test(test_the_rest),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
