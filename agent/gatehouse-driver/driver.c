@@ -58,7 +58,7 @@ void driver_set_state(struct driver *d, struct gatehouse_device *device, enum ga
     send_state(d, device);
 }
 
-/* News that cannot be sent now are sent when the agent sends the devices, or with the next words. */
+/* News that cannot be sent now is sent when the agent sends the devices, or with the next words. */
 static void driver_keep(struct driver *d, struct gatehouse_device *device, const char *text)
 {
     int r = link_client_keep(d->client, device->id, text);

@@ -102,13 +102,11 @@ int key_take(struct ctl *c, const char *file, const char *encoding, int *ret_fd,
 /* key-bind.c: the sensor's own key. */
 bool key_is_bind(const struct ctl *c);
 int key_bind_set(struct ctl *c, int argc, char **argv);
-int key_bind_forget(struct ctl *c, const char *id);
 /* Two lines, a user name and a password, as key_take(). */
 int key_take_login(const char *file, int *ret_fd);
 /* key-login.c: a user name and a password. */
 bool key_is_login(const struct ctl *c);
 int key_login_set(struct ctl *c, int argc, char **argv);
-int key_login_forget(struct ctl *c, const char *id);
 
 /* print.c */
 /* The verb's result, an object. Names of D-Bus properties are printed as main_identity for MainIdentity. */

@@ -59,21 +59,6 @@ int key_bind_set(struct ctl *c, int argc, char **argv)
     return 0;
 }
 
-int key_bind_forget(struct ctl *c, const char *id)
-{
-    _cleanup_free_ char *path = NULL;
-    int r = ctl_device(c, id, &path);
-
-    if (r == 0)
-        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", "main", 1, "kind", "s", "bind");
-    if (r != 0)
-        return r;
-    ctl_result_text(c, "device", id);
-    json_object_object_add(ctl_result(c), "forgotten", json_object_new_boolean(true));
-    print_say(c, "%s: bind key forgotten", id);
-    return 0;
-}
-
 int verb_key_counter_reset(struct ctl *c, int argc, char **argv)
 {
     _cleanup_free_ char *path = NULL;

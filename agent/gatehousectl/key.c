@@ -18,7 +18,17 @@
 struct key_text {
     char bytes[KEY_DESCRIPTOR_MAX + 1];
     size_t size;
+    bool login; /* it is one, and no key */
 };
+
+static void say_too_long(const struct key_text *key)
+{
+    if (key->login)
+        print_error("the login is too long: a user name and a password have at most %d bytes together",
+                    DEVICE_LOGIN_MAX - 1);
+    else
+        print_error("the key is over %d bytes", KEY_DESCRIPTOR_MAX);
+}
 
 /* To the end of what the descriptor gives, or, at a terminal, of the line. */
 static int read_bytes(int fd, bool line, struct key_text *key)
@@ -29,14 +39,14 @@ static int read_bytes(int fd, bool line, struct key_text *key)
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
-            print_error("cannot read the key: %m");
+            print_error("cannot read the %s: %m", key->login ? "login" : "key");
             return EXIT_FAILURE;
         }
         key->size += (size_t)n;
         if (n == 0 || (line && key->bytes[key->size - 1] == '\n'))
             return 0;
         if (key->size > KEY_DESCRIPTOR_MAX) {
-            print_error("the key is over %d bytes", KEY_DESCRIPTOR_MAX);
+            say_too_long(key);
             return EXIT_FAILURE;
         }
     }
@@ -125,16 +135,21 @@ static size_t key_length(const struct key_text *key, const char *encoding)
     return n * 3 / 4;
 }
 
-int key_memfd(const void *bytes, size_t n)
+static int hand_over(const void *bytes, size_t n, const char *what)
 {
     _cleanup_close_ int fd = memfd_create("key", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
     if (fd < 0 || write_all(fd, bytes, n) < 0 || lseek(fd, 0, SEEK_SET) < 0 ||
         fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
-        print_error("cannot hand the key over: %m");
+        print_error("cannot hand the %s over: %m", what);
         return -EBADF;
     }
     return TAKE_FD(fd);
+}
+
+int key_memfd(const void *bytes, size_t n)
+{
+    return hand_over(bytes, n, "key");
 }
 
 static bool is_empty(json_object *properties, const char *name)
@@ -172,11 +187,11 @@ int key_take(struct ctl *c, const char *file, const char *encoding, int *ret_fd,
 
 int key_take_login(const char *file, int *ret_fd)
 {
-    struct key_text key = {.size = 0};
+    struct key_text key = {.login = true};
     int r = read_key(file, ask_login, &key);
 
     if (r == 0) {
-        *ret_fd = key_memfd(key.bytes, key.size);
+        *ret_fd = hand_over(key.bytes, key.size, "login");
         r = *ret_fd < 0 ? EXIT_FAILURE : 0;
     }
     explicit_bzero(key.bytes, sizeof(key.bytes));
@@ -196,6 +211,15 @@ static void say_set(struct ctl *c, const char *id, const char *slot, const char 
               slot[0] == 'm' ? "" : "; it becomes main once the cloud accepts it");
 }
 
+/* Nothing of theirs is dangerous, so that who says it means something else. */
+static bool force_refused(const struct ctl *c, const char *verb)
+{
+    if (!c->force || (!key_is_bind(c) && !key_is_login(c)))
+        return false;
+    print_error("%s --kind=%s: --force is for the keys that a cloud knows", verb, c->kind);
+    return true;
+}
+
 int verb_key_set(struct ctl *c, int argc, char **argv)
 {
     _cleanup_json_ json_object *before = NULL, *after = NULL;
@@ -206,6 +230,8 @@ int verb_key_set(struct ctl *c, int argc, char **argv)
     size_t length = 0;
     int r;
 
+    if (force_refused(c, "key set"))
+        return EXIT_USAGE;
     if (key_is_bind(c))
         return key_bind_set(c, argc, argv);
     if (key_is_login(c))
@@ -339,6 +365,30 @@ int verb_key_export(struct ctl *c, int argc, char **argv)
     return 0;
 }
 
+static int forget_without_slot(struct ctl *c, int argc, const char *id)
+{
+    _cleanup_free_ char *path = NULL;
+    int r;
+
+    if (force_refused(c, "key forget"))
+        return EXIT_USAGE;
+    if (argc > 1) {
+        print_error("key forget --kind=%s DEVICE: a %s has no slot; without --kind it is a key of the cloud", c->kind,
+                    key_is_bind(c) ? "bind key" : "login");
+        return EXIT_USAGE;
+    }
+    r = ctl_device(c, id, &path);
+    if (r == 0)
+        r = ctl_call(c, path, BUS_INTERFACE_DEVICE, "ForgetCredential", NULL, "sa{sv}", "main", 1, "kind", "s",
+                     c->kind);
+    if (r != 0)
+        return r;
+    ctl_result_text(c, "device", id);
+    json_object_object_add(ctl_result(c), "forgotten", json_object_new_boolean(true));
+    print_say(c, "%s: %s forgotten", id, key_is_bind(c) ? "bind key" : "login");
+    return 0;
+}
+
 int verb_key_forget(struct ctl *c, int argc, char **argv)
 {
     _cleanup_json_ json_object *after = NULL;
@@ -347,10 +397,8 @@ int verb_key_forget(struct ctl *c, int argc, char **argv)
     bool forgotten;
     int r;
 
-    if (key_is_bind(c))
-        return key_bind_forget(c, id);
-    if (key_is_login(c))
-        return key_login_forget(c, id);
+    if (key_is_bind(c) || key_is_login(c))
+        return forget_without_slot(c, argc, id);
     if (!slot) {
         print_error(
             "key forget: which one, main or backup? A sensor's own key is forgotten with --kind=bind, a login with "

@@ -161,7 +161,7 @@ const struct verb verbs[] = {
         .details = "The key is read from FILE or standard input; at a terminal it is asked for, and not shown.\n"
                    "With --kind=bind it is the sensor's own, in hex as the makers' apps show it, and has no identity.\n"
                    "With --kind=login it is what an uplink over MQTT wants beside the key: a line with the user name\n"
-                   "(or access token) and one with the password, if there is one.",
+                   "(or access token) and one with the password, if there is one, 126 bytes together.",
         .options = {{OPTION_KIND, NULL},
                     {OPTION_ENCODING, "of the key: raw (default; with --kind=bind hex), hex, base64, text"},
                     {OPTION_FORCE, "take a weak key, or put it in place of a refused or damaged one"}},
@@ -173,7 +173,7 @@ const struct verb verbs[] = {
         .max = 2,
         .run = verb_key_forget,
         .summary = "forget a key, backup as soon as that is safe",
-        .details = "SLOT is main or backup.",
+        .details = "SLOT is main or backup. A sensor's own key and a login have none.",
         .options = {{OPTION_KIND, NULL}, {OPTION_FORCE, "forget a key that may be in use, at once"}},
     },
     {

@@ -482,7 +482,7 @@ bool adapter_why_active(const struct hub *h, const struct sensor *s, char *text,
                        "6.1.105, 6.6.46, 6.10.5 and 6.11 do not",
                        h->kernel);
     else if (other)
-        (void)snprintf(text, size, "scanned actively, as %s on the same adapter is to be", other->id);
+        (void)snprintf(text, size, "scanned actively: %s, on the same adapter, asks for it", other->id);
     else
         (void)snprintf(text, size,
                        "scanned actively: bluetoothd refused to listen passively on %s (%s); tried again every "

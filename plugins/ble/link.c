@@ -135,7 +135,6 @@ static int on_forgotten(sd_bus_message *m, void *userdata, sd_bus_error *error)
 static void forget_cache(struct sensor *s)
 {
     char path[PATH_LENGTH];
-
     size_t n = strlen(s->link_problem);
 
     if (s->forget) { /* it was there a moment ago */

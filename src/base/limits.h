@@ -181,7 +181,7 @@
 #define PEER_KEPT_FOR USEC_PER_MINUTE
 #define DRIVER_CALLBACK_DEADLINE (30 * USEC_PER_SEC)
 #define DRIVER_REPORT_INTERVAL                                                                                         \
-    (100 * USEC_PER_MSEC)      /* after samples of its threads were taken: what comes then is taken at once */
+    (100 * USEC_PER_MSEC)      /* samples that come within this time after others were taken are taken together */
 #define DRIVER_REPORT_MANY 500 /* so many are not waited for */
 #define DRIVER_QUEUE_MAX 10000 /* samples kept in a driver without credits */
 

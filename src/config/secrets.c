@@ -11,12 +11,23 @@ static const char *const words[] = {
     "psk_key", "bind_key", "bindkey", "api_key",  "api-key", "apikey",     "token",
 };
 
-static bool is_secret(const char *key)
+/* Of an uplink: what a broker wants beside the key; to some the user name is the secret. */
+static const char *const login_words[] = {"password", "passwd", "token", "username", "user"};
+
+static bool is_one_of(const char *key, const char *const *list, size_t n)
 {
-    for (size_t i = 0; i < ELEMENTSOF(words); i++)
-        if (strcasecmp(words[i], key) == 0)
+    for (size_t i = 0; i < n; i++)
+        if (strcasecmp(list[i], key) == 0)
             return true;
     return false;
+}
+
+static bool is_uplink(const struct prescan *map, uint32_t node)
+{
+    uint32_t parent = node == PRESCAN_ROOT ? PRESCAN_ROOT : prescan_parent(map, node);
+
+    return parent != PRESCAN_ROOT && prescan_parent(map, parent) == PRESCAN_ROOT &&
+           strcmp(prescan_key(map, parent), "uplinks") == 0;
 }
 
 static void walk(struct reader *r, struct value v, const char *names)
@@ -37,14 +48,20 @@ static void walk(struct reader *r, struct value v, const char *names)
         bool chosen =
             names && strcmp(prescan_key(r->map, v.node), names) == 0 && prescan_parent(r->map, v.node) == PRESCAN_ROOT;
 
-        if (chosen || !is_secret(key)) {
+        bool login = is_uplink(r->map, v.node) && is_one_of(key, login_words, ELEMENTSOF(login_words));
+
+        if (chosen || (!login && !is_one_of(key, words, ELEMENTSOF(words)))) {
             walk(r, member, v.node == PRESCAN_ROOT ? names : NULL);
             continue;
         }
         reader_mistake_key(r, member.node,
                            "\"%s\": no secret stands in configuration; keys live in the vault, give a device its key "
-                           "with \"gatehousectl key set DEVICE\"",
-                           key);
+                           "with \"gatehousectl key set DEVICE\"%s",
+                           key,
+                           login
+                               ? ", and a user name and a password or a token, over MQTT, with \"gatehousectl key set "
+                                 "DEVICE --kind=login\""
+                               : "");
         json_object_object_del(v.json, key);
     }
 }

@@ -16,7 +16,7 @@ static bool is_mute(const struct mqtt *m)
     return m->terms.only_handshake && m->in.read_max == 0;
 }
 
-/* Without leave to read there seems to be nothing to read; likewise to write. */
+/* Without leave to read there seems to be nothing to read, and a mute one seems not to be able to write. */
 static long on_bio(BIO *bio, int what, const char *data, size_t size, int argi, long argl, int r, size_t *processed)
 {
     const struct mqtt *m = (const void *)BIO_get_callback_arg(bio);

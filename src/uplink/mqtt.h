@@ -29,8 +29,7 @@
 struct mqtt;
 struct mqtt_shared;
 
-/* `suites` as suites_openssl() takes them; they bind TLS 1.2, under TLS 1.3 only PSK with (EC)DHE is offered.
- */
+/* `suites` as suites_openssl() takes them bind TLS 1.2; under TLS 1.3 only PSK with (EC)DHE is offered. */
 int mqtt_shared_new(sd_event *event, const char *const *suites, struct mqtt_shared **ret, struct error *e);
 struct mqtt_shared *mqtt_shared_free(struct mqtt_shared *s);
 DEFINE_FREEP(struct mqtt_shared, mqtt_shared_free)
@@ -81,7 +80,7 @@ struct mqtt_options {
     bool retained;           /* messages that the broker has kept count */
     uint64_t tcp_timeout, tls_timeout;
     bool only_handshake; /* nothing is sent once the handshake is done: opened, and then there is no end */
-    bool keyless;        /* likewise, and the key is asked for as late as possible */
+    bool keyless;        /* only_handshake, and the key is asked for as late as possible */
 };
 
 /* Nothing is sent yet. -EINVAL: client id or will are such as MQTT does not take. */

@@ -28,6 +28,11 @@ struct vault_key_read {
     sd_event_source *source, *timer;
 };
 
+static const char *what(bool login)
+{
+    return login ? "login" : "key";
+}
+
 struct vault_key_read *vault_key_read_free(struct vault_key_read *reading)
 {
     if (!reading)
@@ -90,7 +95,7 @@ static int decode(struct vault_key_read *reading, struct secret **ret, struct er
                               : error_set(e, -EMSGSIZE, "that is too long: a key has at most %d bytes", KEY_MAX);
     r = secret_new(reading->arena, &key);
     if (r < 0)
-        return error_errno(e, r, "no room for a key");
+        return error_errno(e, r, "no room for a %s", what(reading->login));
     k = reading->login ? login_decode((const char *)reading->cells[0]->bytes, n, key->bytes, e)
                        : key_decode(reading->encoding, (const char *)reading->cells[0]->bytes, n, key->bytes, e);
     if (k < 0)
@@ -130,9 +135,11 @@ static int read_more(struct vault_key_read *key, struct error *e)
         if (k < 0 && errno == EAGAIN)
             return 0;
         if (k < 0)
-            return error_errno(e, -errno, "cannot read the key");
+            return error_errno(e, -errno, "cannot read the %s", what(key->login));
         if (k == 0)
             return 1;
+        if (full && key->login)
+            return login_too_long(e);
         if (full)
             return error_set(e, -EMSGSIZE, "more than %d bytes came: that is no key", KEY_DESCRIPTOR_MAX);
         key->n += (size_t)k;
@@ -162,8 +169,9 @@ static int on_turn(sd_event_source *source, void *userdata)
 
 static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 {
+    const struct vault_key_read *reading = userdata;
     struct error e;
-    int r = error_set(&e, -ETIMEDOUT, "the key did not come to its end within %d s",
+    int r = error_set(&e, -ETIMEDOUT, "the %s did not come to its end within %d s", what(reading->login),
                       (int)(KEY_DESCRIPTOR_TIMEOUT / USEC_PER_SEC));
 
     finish(userdata, r, &e);
@@ -171,18 +179,19 @@ static int on_timeout(sd_event_source *source, uint64_t usec, void *userdata)
 }
 
 /* 1: a file that cannot change any more; 0: a pipe to read from. */
-static int check_descriptor(int fd, struct error *e)
+static int check_descriptor(int fd, bool login, struct error *e)
 {
     int seals = fcntl(fd, F_GET_SEALS), flags = fcntl(fd, F_GETFL);
     struct stat st;
 
     if (flags < 0 || fstat(fd, &st) < 0)
-        return error_errno(e, -errno, "cannot look at the descriptor of the key");
+        return error_errno(e, -errno, "cannot look at the descriptor of the %s", what(login));
     if (S_ISREG(st.st_mode) && seals >= 0 && (seals & F_SEAL_WRITE))
         return 1;
     if (S_ISFIFO(st.st_mode) && (flags & O_ACCMODE) == O_RDONLY)
         return 0;
-    return error_set(e, -EINVAL, "a key comes in a memfd sealed against writing, or in the read end of a pipe");
+    return error_set(e, -EINVAL, "a %s comes in a memfd sealed against writing, or in the read end of a pipe",
+                     what(login));
 }
 
 static int watch(struct vault_key_read *reading, sd_event *event)
@@ -205,7 +214,7 @@ static int begin_reading(struct arena *arena, sd_event *event, int fd, enum vaul
                          vault_key_done_fn *done, void *userdata, struct vault_key_read **ret, struct error *e)
 {
     _cleanup_(vault_key_read_freep) struct vault_key_read *reading = NULL;
-    int is_file = check_descriptor(fd, e), r;
+    int is_file = check_descriptor(fd, login, e), r;
 
     if (is_file < 0)
         return is_file;
@@ -221,7 +230,7 @@ static int begin_reading(struct arena *arena, sd_event *event, int fd, enum vaul
     if (r >= 0)
         r = watch(reading, event);
     if (r < 0)
-        return error_errno(e, r, "cannot read a key");
+        return error_errno(e, r, "cannot read a %s", what(login));
     if (ret)
         *ret = reading;
     TAKE_PTR(reading);

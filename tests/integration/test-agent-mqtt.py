@@ -341,6 +341,14 @@ def a_login_beside_the_key(bench, stack):
     said += bench.ctl("show", DEVICE) + bench.ctl("--json=short", "show", DEVICE)
     for text in (said, cloud.agent.text()):
         check("anna-of" not in text and "sesame" not in text and "wrong-pass" not in text, text)
+    for arguments, words in ((["backup"], b"a login has no slot"), (["--force"], b"for the keys that a cloud knows")):
+        done = bench.ctl("key", "forget", DEVICE, *arguments, "--kind=login", status=None)
+        check(done.returncode == 2 and words in done.stderr, done.stderr)
+    done = bench.ctl("key", "set", DEVICE, "--kind=login", "--force", status=None, stdin=b"bert\n")
+    check(done.returncode == 2 and b"for the keys that a cloud knows" in done.stderr, done.stderr)
+    done = bench.ctl("key", "set", DEVICE, "--kind=login", status=None, stdin=b"b" * 300)
+    check(done.returncode == 1 and b"login is too long" in done.stderr and b"126 bytes together" in done.stderr, done.stderr)
+    check(bench.get(DEVICE, "LoginFingerprint") == fingerprint, "and it is there as it was")
     bench.ctl("key", "forget", DEVICE, "--kind=login")
     bench.wait_property(DEVICE, "LoginFingerprint", "")
     bench.wait_property(DEVICE, "LastError", lambda text: "want a user name and a password" in text)

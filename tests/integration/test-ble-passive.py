@@ -164,7 +164,7 @@ def filtering(bench):
 
 def other(bench):
     """Another sensor of the adapter is to be scanned for actively; when it is gone, nobody is."""
-    room, n = actively(bench, "as tag on the same adapter", sensors={"tag": {"address": TAG}})
+    room, n = actively(bench, "scanned actively: tag, on the same adapter, asks for it", sensors={"tag": {"address": TAG}})
     os.unlink(os.path.join(bench.config, "devices.d", "tag.json"))
     bench.ctl("reload")
     room.bluez.listening()
