@@ -21,15 +21,21 @@
 
 #define SUBJECT "handshakes"
 
-/* Takes on the rights of the agent's user for good: what answers a handshake is foreign. */
+/* Takes on the rights of the agent's user for good, or of nobody where that is root or not there: what answers a
+ * handshake is foreign, and all that needs rights is open. */
 static int become(const char *name, struct error *e)
 {
-    const struct passwd *user = geteuid() == 0 ? getpwnam(name) : NULL;
+    const struct passwd *user;
 
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
         return error_errno(e, -errno, "cannot give up new privileges");
-    if (!user || user->pw_uid == 0)
+    if (geteuid() != 0)
         return 0;
+    user = getpwnam(name);
+    if (!user || user->pw_uid == 0)
+        user = getpwnam(name = "nobody");
+    if (!user)
+        return error_set(e, -ESRCH, "there is no user %s whose rights to take on", name);
     if (initgroups(user->pw_name, user->pw_gid) < 0 || setresgid(user->pw_gid, user->pw_gid, user->pw_gid) < 0 ||
         setresuid(user->pw_uid, user->pw_uid, user->pw_uid) < 0)
         return error_errno(e, -errno, "cannot take on the rights of user %s", name);
