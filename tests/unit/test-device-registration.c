@@ -39,8 +39,11 @@ static struct {
 static int on_io(sd_event_source *source, int fd, uint32_t events, void *userdata)
 {
     const char *device;
-    ssize_t n = read(fd, registrar.request + registrar.n, sizeof(registrar.request) - 1 - registrar.n);
+    ssize_t n;
 
+    if (registrar.n >= sizeof(registrar.request) - 1)
+        fail_msg("a request of over %zu bytes", registrar.n);
+    n = read(fd, registrar.request + registrar.n, sizeof(registrar.request) - 1 - registrar.n);
     assert_true(n >= 0);
     registrar.n += (size_t)n;
     if (n > 0)
