@@ -185,7 +185,8 @@ def run_valgrind(step):
         step.count.add("valgrind", "SKIP", "valgrind is not installed")
         return
     build(step, "build-valgrind", "-Dzero_init=false")  # it is to see what was not set
-    wrapper = "valgrind --quiet --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --trace-children=no"
+    wrapper = (f"valgrind --quiet --error-exitcode=99 --suppressions={os.path.join(ROOT, 'tests', 'valgrind.supp')} --leak-check=full "
+               "--errors-for-leak-kinds=definite --trace-children=no")
     meson_test(step, "build-valgrind", "valgrind", *suites(["unit"]), "--wrapper", wrapper)
 
 

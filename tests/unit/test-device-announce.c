@@ -19,6 +19,7 @@
 #include "fleet-bench.h"
 
 #include "driver-bench.h"
+#include "set-clock.h"
 
 #define CONFIG_OF(point) "homeassistant/sensor/pump-2/" point "/config"
 #define VALUE_OF(point) "gatehouse/pump-2/" point "/state"

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "check/findings.h"
 #include "doctor/doctor.h"
@@ -28,6 +29,7 @@ static struct link_client *driver;
 
 static int setup(void **state)
 {
+    clock_set_synchronized(); /* whatever the machine of the test says of its own */
     scratch_setup(state);
     bench_begin_fleet(&b, *state);
     assert_int_equal(doctor_new(b.s->event, b.fleet, &doctor), 0);
