@@ -34,9 +34,17 @@ def cpu_seconds(pid):
     return time.clock_gettime(~pid << 3 | 2)
 
 
+def source_of(build):
+    """The source tree that a build directory was made from."""
+    with open(os.path.join(build, "meson-info", "meson-info.json"), encoding="utf-8") as f:
+        return json.load(f)["directories"]["source"]
+
+
 class Run:
-    def __init__(self, devices, rate, durability):
-        self.bench = bench = harness.Bench()
+    def __init__(self, bench, devices, rate, durability):
+        self.bench = bench
+        # An earlier build reads the profiles of its own time.
+        bench.env["GATEHOUSE_PROFILE_DIR"] = os.path.join(source_of(harness.BUILD_DIR), "etc", "profiles")
         self.devices, self.rate = [f"d{i:03d}" for i in range(devices)], rate
         keys = {d: bench.new_key() for d in self.devices}
         self.cloud = bench.devcloud([(f"first-{d}", keys[d], d) for d in self.devices], state=False)
@@ -55,6 +63,10 @@ class Run:
     def totals(self):
         devices = self.cloud.stats()["devices"].values()
         return sum(d["samples"] for d in devices), sum(d["packs"] for d in devices)
+
+    def build(self):
+        """The build directory that the agent under measurement was started from."""
+        return os.path.dirname(os.path.dirname(os.path.dirname(os.readlink(f"/proc/{self.agent.pid}/exe"))))
 
     def measure(self, seconds, profile):
         pids = {"agent": self.agent.pid, "driver": self.driver.pid, "cloud": self.cloud.pid}
@@ -91,32 +103,43 @@ class Run:
             check(self.bench.get(d, "Dropped") == 0, f"{d}: drops")
 
 
-def measure(build, rate, options):
-    """One run of one build, or None if something was lost."""
-    harness.BUILD_DIR = build
-    run = None
+def measure(rate, options):
+    """One run of the build that the harness knows, or None if something was lost."""
+    bench = harness.Bench()
     try:
-        run = Run(options.devices, rate, options.durability)
-        result = run.measure(options.seconds, options.profile)
-        print(build, result, flush=True)
+        run = Run(bench, options.devices, rate, options.durability)
+        result = {"build": run.build(), **run.measure(options.seconds, options.profile)}
+        print(result, flush=True)
         run.compare()
         return result
     except harness.Failure as e:
         print(e)
-        if run:
-            run.bench.tails()
+        bench.tails()
         return None
     finally:
-        if run:
-            run.bench.close()
-            run.bench.remove()
+        bench.close()
+        bench.remove()
+
+
+def measure_other(build, rate, options):
+    """One run of BUILD, in a process of its own: the harness takes its programs from one build directory for good."""
+    command = [sys.executable, os.path.abspath(__file__), "--rates", str(rate), "--devices", str(options.devices),
+               "--seconds", str(options.seconds), "--durability", options.durability]
+    done = subprocess.run(command, env={**os.environ, "GATEHOUSE_BUILD": build}, stdout=subprocess.PIPE, text=True, check=False)
+    sys.stdout.write("".join(done.stdout.splitlines(True)[:-1]))
+    sys.stdout.flush()
+    if done.returncode:
+        return None
+    result = json.loads(done.stdout.splitlines()[-1])["runs"][0]
+    check(result["build"] == build, f"measured {result['build']} instead of {build}")
+    return result
 
 
 def ratios(ours, theirs):
     """Of the medians, by what was measured."""
     def median(runs, key):
         return statistics.median(r[key] for r in runs)
-    return {key: round(median(ours, key) / max(median(theirs, key), 1e-9), 2) for key in ours[0] if key != "wanted"}
+    return {key: round(median(ours, key) / max(median(theirs, key), 1e-9), 2) for key in ours[0] if key not in ("wanted", "build")}
 
 
 def compare_builds(rate, options):
@@ -125,7 +148,7 @@ def compare_builds(rate, options):
     runs = {build: [] for build in builds}
     for _ in range(options.rounds):
         for build in builds:
-            runs[build].append(measure(build, rate, options))
+            runs[build].append(measure_other(build, rate, options))
     theirs, ours = runs.values()
     if None in theirs + ours:
         return None
@@ -148,7 +171,7 @@ def main():
         parser.error(f"{options.against}: there is no such directory")
     runs = []
     for rate in options.rates:
-        runs.append(compare_builds(rate, options) if options.against else measure(harness.BUILD_DIR, rate, options))
+        runs.append(compare_builds(rate, options) if options.against else measure(rate, options))
         if options.against and runs[-1]:
             print(f"ratios at {rate}/s: {runs[-1]['ratios']}", flush=True)
     ok = None not in runs
