@@ -39,12 +39,12 @@ static void drop(struct callers *c, struct caller *one)
 
 struct callers *callers_free(struct callers *c)
 {
-    struct map_node *node;
-
     if (!c)
         return NULL;
-    while ((node = map_next(&c->names, NULL)))
+    for (struct map_node *node = map_next(&c->names, NULL), *next; node; node = next) {
+        next = map_next(&c->names, node);
         drop(c, MAP_ENTRY(node, struct caller, by_name));
+    }
     while (c->users) {
         struct caller_user *u = c->users;
 

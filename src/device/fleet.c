@@ -273,10 +273,8 @@ struct fleet *fleet_free(struct fleet *f)
     return NULL;
 }
 
-static int on_stop(sd_event_source *source, void *userdata)
+static void disconnect_some(struct fleet *f)
 {
-    struct fleet *f = userdata;
-
     /* An operation that ends meanwhile may remove devices. */
     f->stop.left = MIN_OF(f->stop.left, f->index.n);
     for (int i = 0; i < STOP_PER_TURN && f->stop.left > 0; i++) {
@@ -286,12 +284,34 @@ static int on_stop(sd_event_source *source, void *userdata)
         session_keep_authenticated(d);
         session_stop(d, UPLINK_BYE_FOR_GOOD);
     }
+}
+
+static void note_commit(struct fleet *f, int r)
+{
+    if (f->stop.failed == 0)
+        f->stop.failed = r;
+}
+
+/* A part of the devices a turn, then a transaction a turn. Drivers may report until the last. */
+static int on_stop(sd_event_source *source, void *userdata)
+{
+    struct fleet *f = userdata;
+
+    disconnect_some(f);
     if (f->stop.left > 0)
         return 0;
+    if (!f->stop.drained) {
+        f->stop.drained = true;
+        sensor_keys_flush(f->sensor_keys);
+    }
+    note_commit(f, vault_flush_batch(f->vault));
+    if (vault_pending(f->vault) > 0)
+        return 0;
     (void)sd_event_source_set_enabled(source, SD_EVENT_OFF);
-    spooling_end(f);
     sensor_keys_flush(f->sensor_keys);
-    f->stop.done(vault_flush(f->vault), f->stop.userdata);
+    note_commit(f, vault_flush(f->vault));
+    spooling_end(f);
+    f->stop.done(f->stop.failed, f->stop.userdata);
     return 0;
 }
 

@@ -78,7 +78,9 @@ struct fleet_numbers {
 /* The end of all sessions. */
 struct fleet_stop {
     sd_event_source *source;
-    size_t left; /* devices whose sessions are still to be closed */
+    size_t left;  /* devices whose sessions are still to be closed */
+    bool drained; /* all of them are, and the sensors' counters are on their way to the vault */
+    int failed;   /* what the first commit that failed meanwhile returned */
     void (*done)(int r, void *userdata);
     void *userdata;
 };

@@ -348,12 +348,19 @@ bool vault_settled(const struct vault *vault, const struct vault_handed *handed)
     return ended->changes >= handed->changes && ended->rekeys >= handed->rekeys;
 }
 
+int vault_flush_batch(struct vault *vault)
+{
+    if (vault->commits.batch)
+        return await_batch(vault->commits.batch);
+    return vault_pending(vault) > 0 ? run_here(vault) : 0;
+}
+
 int vault_flush(struct vault *vault)
 {
-    int first = vault->commits.batch ? await_batch(vault->commits.batch) : 0;
+    int first = 0;
 
-    while (vault->commits.waiting.first || vault->rekey) {
-        int r = run_here(vault);
+    while (vault_pending(vault) > 0) {
+        int r = vault_flush_batch(vault);
 
         if (first == 0)
             first = r;

@@ -204,8 +204,11 @@ int vault_commit_sync(struct vault *vault, struct vault_change *c, struct error 
 void vault_gather(struct vault *vault, size_t changes, uint64_t delay);
 /* Changes handed to vault_commit() whose `done` has not been called. */
 size_t vault_pending(const struct vault *vault);
-/* Commits all that is queued and calls each `done`; blocks: for the shutdown. The first failure is returned. */
+/* Commits all that is queued and calls each `done`; blocks. The first failure is returned. */
 int vault_flush(struct vault *vault);
+/* One transaction of that, of at most VAULT_BATCH_MAX changes: for the shutdown, in turns of the loop, until
+ * vault_pending() is 0. */
+int vault_flush_batch(struct vault *vault);
 /* All that has been handed over by now. */
 struct vault_handed {
     uint64_t changes, rekeys; /* each kind ends in its order; a rekey overtakes changes */

@@ -23,11 +23,11 @@ static void on_done(int r, const struct error *e, void *userdata)
     log->last = r;
 }
 
-static void hand_over(struct scratch *s, const char *device, struct log *log)
+static void hand_over(struct scratch *s, const char *device, unsigned seed, struct log *log)
 {
     struct vault_change *c = vault_change_new(s->vault, device, "cloud");
 
-    scratch_put_in(c, s, VAULT_MAIN, device, (unsigned)device[0], NULL);
+    scratch_put_in(c, s, VAULT_MAIN, device, seed, NULL);
     assert_int_equal(vault_commit(s->vault, c, on_done, log), 0);
 }
 
@@ -71,7 +71,7 @@ static void test_flow(void **state)
     assert_int_equal(scratch_put(s, "flow", VAULT_BACKUP, "id-2", 2, NULL), 0);
     flow_on(0, NULL, &flow);
     assert_true(sd_event_run(s->event, 10 * USEC_PER_SEC) > 0); /* the first is on the worker */
-    hand_over(s, "a", &log);
+    hand_over(s, "a", 'a', &log);
     handed = vault_handed(s->vault);
     before = flow.changes;
     while (!vault_settled(s->vault, &handed)) {
@@ -87,6 +87,28 @@ static void test_flow(void **state)
     assert_true(vault_settled(s->vault, &handed));
 }
 
+/* Blocks the caller for one transaction at a time, however much is queued; nothing is left when none is pending. */
+static void test_a_shutdown_commits_in_parts(void **state)
+{
+    struct scratch *s = *state;
+    struct log log = {0};
+    size_t queued = 2 * VAULT_BATCH_MAX + 1, left;
+    char device[16];
+
+    for (unsigned i = 0; i < queued; i++) {
+        snprintf(device, sizeof(device), "d%u", i);
+        hand_over(s, device, i, &log);
+    }
+    while ((left = vault_pending(s->vault)) > 0) {
+        assert_int_equal(vault_flush_batch(s->vault), 0);
+        assert_true(vault_pending(s->vault) < left);
+        assert_true(left - vault_pending(s->vault) <= VAULT_BATCH_MAX);
+    }
+    assert_int_equal(log.calls, queued);
+    assert_int_equal(log.last, 0);
+    assert_int_equal(vault_flush_batch(s->vault), 0);
+}
+
 /* One that comes later goes first: that is not the end of what was there before. */
 static void test_rekey_overtakes(void **state)
 {
@@ -95,7 +117,7 @@ static void test_rekey_overtakes(void **state)
     struct log log = {0}, rekey = {0};
     struct error e = {0};
 
-    hand_over(s, "a", &log);
+    hand_over(s, "a", 'a', &log);
     before = vault_handed(s->vault);
     assert_int_equal(vault_rekey(s->vault, scratch_key(s, 9, KEYFILE_SIZE), on_done, &rekey, &e), 0);
     after = vault_handed(s->vault);
@@ -140,6 +162,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         SCRATCH_TEST(test_flow),
+        SCRATCH_TEST(test_a_shutdown_commits_in_parts),
         SCRATCH_TEST(test_rekey_overtakes),
         SCRATCH_TEST(test_rekey_and_failure),
     };
