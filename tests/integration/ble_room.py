@@ -18,9 +18,10 @@ def plain(temperature, packet):
 class Room:
     """A bench with sensors, their cloud and a bluetoothd."""
 
-    def __init__(self, bench, sensors, adapters=(("hci0", "DC:A6:32:00:00:01"),), monitors=()):
+    def __init__(self, bench, sensors, adapters=(("hci0", "DC:A6:32:00:00:01"),), monitors=(),
+                 formats=os.path.join(harness.ROOT, "etc", "ble")):
         self.bench = bench
-        bench.env["GATEHOUSE_BLE_DECODERS"] = os.path.join(harness.ROOT, "etc", "ble")
+        bench.env["GATEHOUSE_BLE_DECODERS"] = formats
         keys = {s: bench.new_key() for s in sensors}
         self.cloud = bench.devcloud([(f"first-{s}", key, s) for s, key in keys.items()])
         bench.write_config(self.cloud.url)

@@ -45,6 +45,29 @@ def heard(bench):
     check(not bluez.called("Connect") and not bluez.called("Pair"), "whoever only listens does not connect")
 
 
+OWN_FORMAT = {"title": "A soil probe of one's own", "source": "its maker's sheet",
+              "match": {"company": "0xfffe", "length": 4, "bytes": {"0": "a5"}},
+              "fields": [{"name": "moisture", "at": 1, "type": "uint8", "scale": 0.5, "unit": "%"},
+                         {"name": "depth", "at": 2, "type": "uint16", "order": "big", "unit": "mm"}],
+              "vectors": [{"manufacturer": {"0xfffe": "a5500102"}, "values": {"moisture": 40, "depth": 258}}]}
+
+
+def own_format(bench):
+    """A file in the administrator's directory is all that a sensor of one's own takes: its samples arrive. One whose own vector
+    fails is told with its place, and the others are read."""
+    formats = bench.path("formats")
+    os.mkdir(formats)
+    for name, changed in (("soil", {}), ("wrong", {"vectors": [{"manufacturer": {"0xfffe": "a5500102"}, "values": {"moisture": 41}}]})):
+        with open(os.path.join(formats, name + ".json"), "w", encoding="utf-8") as f:
+            json.dump({**OWN_FORMAT, **changed}, f)
+    room = Room(bench, {"bed": {"address": TAG, "format": "soil"}}, formats=formats)
+    room.bluez.discovering()
+    room.hears("bed", 33.5, lambda: room.bluez.advertise(TAG, manufacturer={0xfffe: bytes.fromhex("a5430203")}), "moisture")
+    wait_for("the other value", lambda: room.values("bed", "depth") == [515])
+    check(room.cloud.samples("bed", "moisture")[0]["unit"] == "%", "its unit")
+    check("wrong.json" in room.driver.text(), f"the file that fails: {room.driver.text()}")
+
+
 def keys(bench):
     """Without a key, with a wrong one, with the right one, plain frames behind it, a replay: told, counted, and never a sample."""
     room = Room(bench, {"hall": {"address": THERMOMETER}})
@@ -439,4 +462,4 @@ def mistakes(bench):
 
 
 if __name__ == "__main__":
-    harness.main(heard, keys, discovery, adapters, two_adapters, connected, services, updated, moved, passkeys, capabilities, limited, strangers, scan, added, mistakes)
+    harness.main(heard, own_format, keys, discovery, adapters, two_adapters, connected, services, updated, moved, passkeys, capabilities, limited, strangers, scan, added, mistakes)
