@@ -34,6 +34,7 @@ ROWS = [
     # Several hosts, and brokers that name another.
     Row("hosts", "nobody at the first of the list", "broker-words", "the_next_host_of_the_list"),
     Row("hosts", "Server Reference, followed where that is wanted", "broker-words", "another_server_is_followed"),
+    Row("hosts", "a refusal by a server that was named is no evidence", "broker-words", "a_refusal_there_is_no_evidence"),
     Row("hosts", "the order, and what a reference may be", "unit:uplink-hosts", "", QUICK),
     # A stale address.
     Row("stale address", "another cloud has the address", "names", "another_cloud_got_the_address"),
@@ -81,6 +82,7 @@ ROWS = [
     Row("broker's words", "another server", "broker-words", "another_server_is_named"),
     Row("broker's words", "DISCONNECT with a reason", "broker-words", "words_of_disconnect"),
     Row("broker's words", "a refused subscription", "broker-words", "a_refused_subscription_is_named"),
+    Row("broker's words", "PUBACK with a reason", "broker-words", "words_of_puback"),
     Row("broker's words", "pings within its keepalive", "broker-words", "pings_come_within_the_keepalive"),
     # Servers with which there is nothing in common.
     Row("mismatch", "every alert and library error", "unit:uplink-handshake", "", QUICK),
@@ -106,7 +108,6 @@ ROWS = [
     Row("refusal", "OpenSSL and GnuTLS over DTLS, a wrong key", "uplink", "a_wrong_key_is_refused_within_35_seconds"),
     Row("post-quantum", "the group, with and without ML-KEM", "uplink-mqtt", "the_key_exchange_is_post_quantum_where_it_can_be", QUICK),
     Row("post-quantum", "a path that drops long hellos", "uplink-mqtt", "a_hello_that_is_too_long_for_the_path_is_made_short", QUICK),
-    # Slow servers and dark addresses.
     Row("mismatch", "a broker with PSK-AES256-CBC-SHA alone, on request", "absent", "cbc_on_request", QUICK),
     # Commands for a device that is absent.
     Row("absent", "the broker keeps commands, MQTT 5", "absent", "kept_for_an_absent_device"),
@@ -120,6 +121,17 @@ ROWS = [
     # What waited, where only the latest is wanted.
     Row("latest", "an outage leaves a value a point, in every durability", "unit:spool-overtaken", "", QUICK),
     Row("latest", "the agent is killed in an outage", "spool", "killed_with_the_latest"),
+    # How fast a backlog is sent.
+    Row("drain", "an uplink's bound holds for its devices together", "drain", "bounded_together"),
+    Row("drain", "a reload lifts it", "drain", "lifted_by_a_reload"),
+    # What a cloud sets, and is to hear of.
+    Row("settings", "Golioth's, an answer to each version", "settings", "each_version_is_answered"),
+    Row("settings", "shown again after a new session", "settings", "shown_again"),
+    Row("settings", "with nothing to write", "settings", "with_nothing_to_write"),
+    Row("settings", "the driver comes later", "settings", "driver_comes_later"),
+    # Long answers on the system bus, as a fleet of a cloud's has them.
+    Row("long answers", "root waits for one of other users' at most", "bus-limits", "root_waits_for_one"),
+    # Slow servers and dark addresses.
     Row("slow server", "an identity looked up for 9 s", "uplink-mbedtls", "a_slow_look_up_is_no_refusal"),
     Row("slow server", "a probe, and 9 s", "uplink-mbedtls", "a_probe_waits_for_a_slow_look_up"),
     Row("dark address", "seven of eight, CoAP", "dark-addresses", "seven_of_eight_are_dark"),
