@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "uplink/hosts.h"
 
+#include "base/authority.h"
 #include "base/limits.h"
 
-#include <arpa/inet.h>
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -49,62 +49,13 @@ void hosts_found(struct hosts_away *away, size_t host, bool somebody, uint64_t n
     away->since[host] = somebody ? 0 : now;
 }
 
-static bool read_port(const char *text, size_t n, uint16_t *ret)
-{
-    unsigned port = 0;
-
-    for (size_t i = 0; i < n; i++) {
-        if (text[i] < '0' || text[i] > '9' || port > UINT16_MAX)
-            return false;
-        port = port * 10 + (unsigned)(text[i] - '0');
-    }
-    if (n == 0 || port == 0 || port > UINT16_MAX)
-        return false;
-    *ret = (uint16_t)port;
-    return true;
-}
-
-/* Letters, digits, '.', '-' and '_'; an address in numbers is such a name too. */
-static bool is_name(const char *text, size_t n)
-{
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_";
-
-    if (n == 0 || n >= CONFIG_HOST_MAX || text[0] == '.' || text[0] == '-')
-        return false;
-    for (size_t i = 0; i < n; i++)
-        if (!memchr(allowed, text[i], sizeof(allowed) - 1))
-            return false;
-    return true;
-}
-
-static bool is_v6(const char *text, size_t n)
-{
-    char copy[INET6_ADDRSTRLEN];
-    struct in6_addr address;
-
-    if (n >= sizeof(copy))
-        return false;
-    memcpy(copy, text, n);
-    copy[n] = 0;
-    return inet_pton(AF_INET6, copy, &address) == 1;
-}
-
-/* One item of `n` bytes. */
+/* One item of `n` bytes. A zone is of the server's machine, and says nothing here. */
 static bool read_host(const char *text, size_t n, uint16_t port, struct host_name *ret)
 {
-    bool six = text[0] == '[';
-    const char *end = memchr(text, six ? ']' : ':', n);
-    size_t begin = six ? 1 : 0, host = end ? (size_t)(end - text) - begin : n;
-    const char *rest = end ? end + begin : text + n;
     struct host_name found = {.port = port};
 
-    if (six && !end)
+    if (memchr(text, '%', n) || authority_parse(text, n, "", "", found.name, &found.port, NULL) < 0)
         return false;
-    if (rest < text + n && (*rest != ':' || !read_port(rest + 1, (size_t)(text + n - rest - 1), &found.port)))
-        return false;
-    if (six ? !is_v6(text + 1, host) : !is_name(text, host))
-        return false;
-    memcpy(found.name, text + begin, host);
     *ret = found;
     return true;
 }

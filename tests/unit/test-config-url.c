@@ -57,6 +57,8 @@ static const struct {
     {"coaps://x:99999999999999999999", "is not a port"},
     {"coaps://x:56a", "is not a port"},
     {"coaps://x y", "is not a host name"},
+    {"coaps://-x", "\"-x\" is not a host name"},
+    {"mqtts://.x:8883", "\".x\" is not a host name"},
     {"coaps://::1", "stands in brackets: coaps://[::1]"},
     {"coaps://[::1", "the ']' behind the IPv6 address is missing"},
     {"coaps://[]", "is not an IPv6 address"},

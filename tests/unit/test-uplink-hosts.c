@@ -83,6 +83,10 @@ static void test_references(void **state)
         {"b\xc3\xa9", NULL, 0},
         {"a:b:1", NULL, 0},
         {"b%0a", NULL, 0},
+        {".b", NULL, 0},
+        {"[fe80::1%eth0]", NULL, 0},
+        {"[fe80::1%25eth0]:1 b12:7", "b12", 7},
+        {"[::1]: b13:00065", "b13", 65},
     };
     struct host_name host;
 
