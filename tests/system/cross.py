@@ -103,7 +103,8 @@ def build(suite, architecture, directory, test):
     os.makedirs(os.path.join(directory, "files"))
     host = f"--host={architecture}" if architecture else ""
     log = os.path.join(directory, "root.log")
-    steps = f"cd /t/tree && python3 tests/system/packages.py deb {host} /t/out >/t/said"
+    # Packages with a finding of lintian can be tested, those that do not build say nothing.
+    steps = f"cd /t/tree && {{ python3 tests/system/packages.py deb {host} /t/out >/t/said || test -s /t/said; }}"
     if test:
         steps += f" && python3 tests/system/cross_tests.py {architecture or ''} >/t/tested"
     status = roots.run("chroot", root, directory, "sh", "-c", steps, log=log, timeout=BUILD_TIMEOUT)
