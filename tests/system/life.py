@@ -68,6 +68,11 @@ def asked():
     return [n for n in os.listdir("/etc/gatehouse") if ".dpkg-" in n]
 
 
+def unattended_settings():
+    section = read("/usr/share/doc/gatehouse/README.Debian").split("Upgrades without a question")[1]
+    return "".join(line.strip() + "\n" for line in section.splitlines() if line.startswith("  "))
+
+
 # ── The cases ──
 
 def earlier(w):
@@ -93,8 +98,10 @@ def earlier(w):
 
 
 def upgraded(w):
-    """apt upgrade, nobody there to answer: the administrator's file stays, the samples arrive, the rotation is finished"""
-    ok("apt-get", "-o", "Dpkg::Options::=--force-confdef", "install", *at(w.versions["now"]), timeout=300)
+    """unattended-upgrades as README.Debian sets it: the administrator's file stays, the samples arrive, the rotation is finished"""
+    ok("apt-get", "install", "unattended-upgrades", timeout=120)
+    write("/etc/apt/apt.conf.d/52gatehouse", unattended_settings())
+    ok("unattended-upgrade", "--verbose", timeout=600)
     check(installed_version() == w.versions["now"], installed_version())
     wait_for("agent and driver run", lambda: active(AGENT, SIM))
     check(read(CONFIG) == read(EXAMPLES + "/gatehouse.json"), "the changed configuration file is as it was")

@@ -39,6 +39,7 @@ ENTRY = """{source} ({version}) {codename}; urgency=medium
  -- {maintainer}  {date}
 
 """
+ORIGIN = "gatehouse"  # of our own archives: what apt settings call them by
 HEAD = re.compile(r"^(\S+) \(([^)]+)\) (\S+);")
 TRAILER = re.compile(r"^ -- (.*)  (.*)$", re.MULTILINE)
 
@@ -146,7 +147,7 @@ def write_index(directory):
             subprocess.run(["apt-ftparchive", *command], cwd=directory, stdout=f, check=True)
 
     output("Packages", "packages", ".")
-    output("Release", "release", ".")
+    output("Release", "-o", f"APT::FTPArchive::Release::Origin={ORIGIN}", "-o", f"APT::FTPArchive::Release::Label={ORIGIN}", "release", ".")
 
 
 def repository(directory, packages):
