@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The packages on booted Debian systems: built, put into a repository, and in a Debian 12 and a Debian 13 with systemd
 installed by apt from there, and used as root and as others would (the cases are in inside.py). With --life, in a second system each,
-the life of the packages: upgraded from an earlier version, gone back to it, debian/tests (life.py).
+the life of the packages: upgraded from an earlier version, gone back to it, debian/tests (life.py); and a root that forgets all
+at each boot (overlay.py).
 
 usage: system.py [--suite bookworm|trixie] [--life] [--earlier COMMIT] [--keep]
 
@@ -16,6 +17,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -29,7 +31,9 @@ BUILD_DIR = os.environ.get("BUILD_DIR", os.path.join(ROOT, "build"))
 PLACE = os.path.join(BUILD_DIR, "system")
 PACKAGES = ("gatehouse", "gatehouse-devcloud", "gatehouse-plugin-modbus", "gatehouse-plugin-ble")
 PEERS = ("mosquitto", "mosquitto-clients", "polkitd")
-INSIDE = ("inside.py", "console.py", "life.py", "onair.py", "onboarding.py", "page.py", "person.py")
+LIFE_PEERS = ("unattended-upgrades",)
+INSIDE = ("inside.py", "console.py", "life.py", "overlay.py", "onair.py", "onboarding.py", "page.py", "person.py")
+RASPBERRY_PI = os.path.join(ROOT, "doc", "raspberry-pi.md")
 GETTING_STARTED = os.path.join(ROOT, "doc", "getting-started.md")
 REPOSITORY = "deb [trusted=yes] file:/t/repo ./\n"
 # What a user answers; and so that the plugin is installed by a command of its own.
@@ -113,7 +117,7 @@ class System:
         repo = os.path.join(self.shared, "repo")
         packages.repository(repo, debs)
         self.file("etc/apt/sources.list.d/gatehouse.list", REPOSITORY)
-        command = FETCH.format(packages=" ".join(PACKAGES), peers=" ".join(PEERS))
+        command = FETCH.format(packages=" ".join(PACKAGES), peers=" ".join((*PEERS, *(LIFE_PEERS if self.life else ()))))
         begun = time.monotonic()
         passed = roots.run("chroot", root, self.shared, "sh", "-c", command, log=self.log("fetch"), timeout=1200) == 0
         self.add("image", "apt install in a chroot: no keyfile, no vault is made", begun,
@@ -137,13 +141,17 @@ class System:
         roots.write(os.path.join(self.shared, "versions"), json.dumps(versions))
         shutil.rmtree(place, ignore_errors=True)
 
-    def second(self):
-        """Another system with the same repository, for life.py."""
-        first, self.shared = self.shared, os.path.join(PLACE, self.suite + "-life")
+    def another(self, name):
+        """A system with the same repository, below `name`."""
+        first, self.shared = self.shared, os.path.join(PLACE, f"{self.suite}-{name}")
         shutil.rmtree(self.shared, ignore_errors=True)
         shutil.copytree(first, self.shared, symlinks=True, ignore=shutil.ignore_patterns(
             "built", "fetched", "src", "overlay", "results", "state", "*.log", "*.wants"))
         os.makedirs(os.path.join(self.shared, "state"), mode=0o755)
+
+    def second(self):
+        """For life.py."""
+        self.another("life")
         for path in ("debian/tests", "tests/peers"):
             shutil.copytree(os.path.join(ROOT, path), os.path.join(self.shared, "tree", path))
         self.prepare("life.py")
@@ -165,8 +173,28 @@ class System:
         os.makedirs(wants, exist_ok=True)
         os.symlink("../cases.service", os.path.join(wants, "cases.service"))
 
-    def boot(self, root):
-        status = roots.run("boot", root, self.shared, log=self.log("console"), timeout=BOOT_TIMEOUT)
+    def overlaid(self, root):
+        """A card that is written once, then a root in memory over it, booted twice: overlay.py."""
+        self.another("overlay")
+        self.prepare("overlay.py")
+        shutil.copy(RASPBERRY_PI, self.shared)
+        card = os.path.join(self.shared, "card")
+        for name in ("partition", "cloud"):
+            os.makedirs(os.path.join(self.shared, name))
+        subprocess.run(["cp", "-a", root, card], check=True)
+        subprocess.run(["rm", "-rf", card + "/etc/apt/sources.list", card + "/etc/apt/sources.list.d"], check=True)
+        subprocess.run(["cp", "-a", self.shared + "/files/.", card], check=True)
+        try:
+            for phase, how in (("card", "disk"), ("overlay", "forgets"), ("reboot", "forgets")):
+                roots.write(os.path.join(self.shared, "phase"), phase)
+                self.boot(card, how)
+        finally:
+            shutil.rmtree(card, ignore_errors=True)
+
+    def boot(self, root, how="boot"):
+        if os.path.exists(os.path.join(self.shared, "results")):
+            os.unlink(os.path.join(self.shared, "results"))
+        status = roots.run(how, root, self.shared, log=self.log("console"), timeout=BOOT_TIMEOUT)
         results = os.path.join(self.shared, "results")
         if not os.path.exists(results):
             raise packages.Failed(f"it did not boot, status {status}: {roots.tail(self.log('console'))}")
@@ -195,6 +223,7 @@ class System:
                 self.step("an earlier version", self.earlier, root, debs)
                 self.second()
                 self.step("the life of the packages, booted", self.boot, root)
+                self.step("a root that forgets, rebooted", self.overlaid, root)
         except Exception as e:  # whatever ends a root's run is its result
             self.error = str(e) or repr(e)
 
@@ -238,7 +267,7 @@ def main():
     held = all(s.passed() for s in systems)
     if held and not options.keep:
         for s in systems:
-            for name in ("run", "life"):
+            for name in ("run", "life", "overlay"):
                 shutil.rmtree(os.path.join(PLACE, f"{s.suite}-{name}"), ignore_errors=True)
     print(json.dumps({"held": held, "seconds": round(time.monotonic() - begun, 1),
                       "cases": {s.suite: s.results() for s in systems},
