@@ -86,7 +86,7 @@ mend() {
     for package in $(dpkg-query -W -f='${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p'); do
         apt-get -qq -y -o Dpkg::Options::=--force-confdef --reinstall install "$package" || return
     done
-    apt-get -qq -y -f install && [ -z "$(dpkg --audit)" ]
+    apt-get -qq -y -o Dpkg::Options::=--force-confdef -f install && [ -z "$(dpkg --audit)" ]
 }
 
 wait_settled() {
