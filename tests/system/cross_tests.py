@@ -5,7 +5,8 @@ of cross.py, from the top of the tree.
 
 usage: cross_tests.py [ARCH]        without ARCH: of the processor itself
 
-The last line is JSON: what passed and what failed of each, and the demo's own last line.
+The last line is JSON: what passed and what failed of each, the demo's own last line, and what a thousand children take in memory
+(tests/bench/memory.py).
 """
 import json
 import os
@@ -62,6 +63,14 @@ def demo(wrap):
     return done.returncode, (done.stdout.splitlines() or [""])[-1]
 
 
+def memory(wrap):
+    done = subprocess.run([*wrap, "python3", "tests/bench/memory.py"], stdout=subprocess.PIPE, text=True,
+                          env={**os.environ, "GATEHOUSE_BUILD": BUILD})
+    print(done.stdout, file=sys.stderr)
+    lines = done.stdout.splitlines()
+    return done.returncode, json.loads(lines[-1]) if lines else {}
+
+
 def main():
     arch = sys.argv[1] if len(sys.argv) > 1 else None
     configure(arch)
@@ -74,6 +83,8 @@ def main():
     status, last = demo(wrap)
     said["demo"] = last
     said["failed"] += ["demo"] if status != 0 else []
+    status, said["memory"] = memory(wrap)
+    said["failed"] += ["memory"] if status != 0 else []
     print(json.dumps(said))
     return 1 if said["failed"] else 0
 
