@@ -162,8 +162,9 @@ int schedule_put(struct schedule *s, struct schedule_entry *entry, const struct 
 
     take_out(s, entry);
     /* An age once known is not computed again from a clock that may have jumped. 0: never put. */
-    if (fresh || known == NEVER || known == 0)
+    if (fresh || known == NEVER || known == 0 || entry->max_age != s->policy.max_age)
         entry->due = due_at(s, main_since, now, spread);
+    entry->max_age = s->policy.max_age;
     return entry->due == NEVER ? 0 : insert(s, entry);
 }
 

@@ -30,8 +30,9 @@ struct schedule_policy {
 };
 
 struct schedule_entry {
-    size_t index; /* in the heap, plus 1; 0: not in it */
-    uint64_t due; /* CLOCK_BOOTTIME; USEC_INFINITY: not known, or never */
+    size_t index;     /* in the heap, plus 1; 0: not in it */
+    uint64_t due;     /* CLOCK_BOOTTIME; USEC_INFINITY: not known, or never */
+    uint64_t max_age; /* by which `due` was computed */
     void *userdata;
     bool manual; /* shows when it is due, but is never taken */
 };
@@ -45,7 +46,7 @@ void schedule_set_policy(struct schedule *s, const struct schedule_policy *polic
 
 /* Enters a device, or again after its key changed or the clock was synchronised. `spread` is the device's own, any
  * number that stays the same (a hash of its id). An entry whose age was known keeps its due time unless `main_since`
- * changed: `fresh` says so. -ENOMEM. */
+ * changed (`fresh` says so), or the policy's max_age. -ENOMEM. */
 int schedule_put(struct schedule *s, struct schedule_entry *entry, const struct stamp *main_since,
                  const struct stamp *now, uint32_t spread, bool fresh);
 void schedule_drop(struct schedule *s, struct schedule_entry *entry);

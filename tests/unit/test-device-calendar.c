@@ -114,6 +114,21 @@ static void test_a_key_that_came_of_age_is_rotated_by_itself(void **state)
     assert_true(clock_boottime() > set_at + USEC_PER_SEC * 9 / 10); /* and not before its time */
 }
 
+/* The key was planned by the rule before: a year hence. */
+static void test_a_reload_with_a_shorter_max_age_moves_a_key_that_is_planned(void **state)
+{
+    struct device_status before, after;
+
+    rules("\"max_age\":\"365d\"");
+    key();
+    device_status(bench_find(&b, "pump-2"), &before);
+    rules("\"max_age\":\"30d\"");
+    device_status(bench_find(&b, "pump-2"), &after);
+    assert_true(before.next_rotation > 0);
+    assert_true(after.next_rotation > 0);
+    assert_true(after.next_rotation + 200 * USEC_PER_DAY < before.next_rotation);
+}
+
 static void test_outside_its_window_no_rotation_begins_and_the_next_one_is_shown_in_it(void **state)
 {
     struct device_status status;
@@ -175,6 +190,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH(test_a_key_that_came_of_age_is_rotated_by_itself),
+        WITH(test_a_reload_with_a_shorter_max_age_moves_a_key_that_is_planned),
         WITH(test_outside_its_window_no_rotation_begins_and_the_next_one_is_shown_in_it),
         WITH(test_while_nobody_has_set_the_clock_no_window_is_open),
         WITH(test_a_rotation_that_somebody_asks_for_waits_for_no_window),

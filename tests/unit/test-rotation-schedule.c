@@ -84,6 +84,33 @@ static void test_a_jump_fires_nothing(void **state)
     schedule_free(s);
 }
 
+/* Both ways, and to never and back: a key that is on the calendar follows the policy, not only one that comes to it. */
+static void test_another_max_age_moves_what_is_planned(void **state)
+{
+    const struct stamp since = stamp(1, USEC_PER_DAY, 0), now = stamp(1, 10 * USEC_PER_DAY, 0);
+    const struct {
+        uint64_t max_age, due;
+    } rows[] = {
+        {MAX_AGE, MAX_AGE + USEC_PER_DAY},      {30 * USEC_PER_DAY, 31 * USEC_PER_DAY},
+        {60 * USEC_PER_DAY, 61 * USEC_PER_DAY}, {UINT64_MAX, UINT64_MAX},
+        {MAX_AGE, MAX_AGE + USEC_PER_DAY},
+    };
+    struct schedule_entry entry = {0};
+    struct schedule *s;
+
+    assert_int_equal(schedule_new(&policy, &s), 0);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct schedule_policy other = policy;
+
+        other.max_age = rows[i].max_age;
+        schedule_set_policy(s, &other);
+        schedule_put(s, &entry, &since, &now, 0, false);
+        assert_int_equal(entry.due, rows[i].due);
+        assert_int_equal(schedule_wake(s, 0), rows[i].due);
+    }
+    schedule_free(s);
+}
+
 static void test_concurrent(void **state)
 {
     struct schedule_entry entries[100] = {0}, *taken;
@@ -251,10 +278,15 @@ static void test_room(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_due),          cmocka_unit_test(test_a_jump_fires_nothing),
-        cmocka_unit_test(test_concurrent),   cmocka_unit_test(test_never),
-        cmocka_unit_test(test_boot_in_1970), cmocka_unit_test(test_spread_after_power_off),
-        cmocka_unit_test(test_rate),         cmocka_unit_test(test_room),
+        cmocka_unit_test(test_due),
+        cmocka_unit_test(test_a_jump_fires_nothing),
+        cmocka_unit_test(test_another_max_age_moves_what_is_planned),
+        cmocka_unit_test(test_concurrent),
+        cmocka_unit_test(test_never),
+        cmocka_unit_test(test_boot_in_1970),
+        cmocka_unit_test(test_spread_after_power_off),
+        cmocka_unit_test(test_rate),
+        cmocka_unit_test(test_room),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
