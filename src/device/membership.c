@@ -168,12 +168,14 @@ static void on_checked(struct mistakes *mistakes, void *userdata)
 static int check_new(struct fleet *f, const char *id, struct error *e)
 {
     int r = fleet_begin_change(f, e);
+    const struct device *t;
 
     if (r < 0)
         return r;
     if (fleet_find(f, id))
         return error_set(e, -EBUSY, "there is a device '%s' already", id);
-    if (tombstone_find(f, id, NULL))
+    t = tombstone_find(f, id, NULL);
+    if (t && !t->grave.exhume)
         return error_set(
             e, -EBUSY,
             "'%s' was removed, but the cloud has not yet deleted its credentials; `device remove %s --force` "

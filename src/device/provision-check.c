@@ -163,7 +163,7 @@ static const char *taken(struct provision *p, const struct list_row *row, const 
     const struct vault_entry *entry = vault_find(p->fleet->vault, d->id, d->uplink);
 
     for (const struct device *t = p->fleet->index.tombstones; t; t = t->grave.next)
-        if (strcmp(t->config->id, d->id) == 0)
+        if (strcmp(t->config->id, d->id) == 0 && !t->grave.exhume)
             return "device: it was removed, but the cloud has not yet deleted its credentials";
     if (entry && vault_credential(entry, VAULT_MAIN)->present &&
         vault_registration(entry) != VAULT_REGISTRATION_WAITING)

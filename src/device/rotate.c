@@ -17,6 +17,7 @@
 #include "device/idle.h"
 #include "device/internal.h"
 #include "device/job.h"
+#include "device/login.h"
 #include "device/notify.h"
 #include "device/quiesce.h"
 #include "device/restored.h"
@@ -174,6 +175,10 @@ static int op_commit(void *userdata, const struct rotation_commit *commit)
                       e.text[0] ? e.text : strerrordesc_np(-r));
         return r;
     }
+    /* In the transaction that ends its tombstone: nothing is left to do at the next start if the agent is killed here.
+     */
+    if (d->tombstone && commit->change == ROTATION_CHANGE_FORGET_ALL)
+        login_forget_of(d->fleet, d->config->id, d->config->uplink);
     d->keys.pending = change;
     r = vault_commit(d->fleet->vault, TAKE_PTR(change), on_committed, d);
     if (r < 0)

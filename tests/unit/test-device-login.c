@@ -101,6 +101,42 @@ static void test_nor_one_whose_key_the_cloud_has_to_delete(void **state)
     assert_false(has("boiler-1"));
 }
 
+/* Answered: what an agent that is killed now left in the vault is what the next one finds. */
+static void test_its_login_goes_in_the_transaction_that_forgets_its_keys(void **state)
+{
+    struct bench_done done = {0};
+    struct error e = {0};
+
+    put("boiler-1", "cloud");
+    assert_int_equal(fleet_remove_device(b.fleet, "boiler-1", false, true, bench_done, &done, &e), 0);
+    run_until(b.s->event, done.called);
+    assert_null(vault_find(b.s->vault, "boiler-1", "cloud"));
+    assert_null(vault_find(b.s->vault, "boiler-1", VAULT_OF_LOGIN));
+}
+
+static void on_added(int r, struct device *d, const struct error *e, void *userdata)
+{
+    bench_done(r, e, userdata);
+}
+
+/* At once, from the answer on: nothing of the one before is in its way. */
+static void test_a_device_that_was_removed_by_force_can_be_added_again(void **state)
+{
+    static const char text[] = "{\"device\":\"boiler-1\",\"uplink\":\"cloud\"," BENCH_SIM
+                               "\"points\":{\"x\":{\"signal\":\"sine\",\"period\":\"10s\"}}}";
+    struct bench_done removed = {0}, added = {0};
+    struct error e = {0};
+
+    assert_int_equal(fleet_remove_device(b.fleet, "boiler-1", false, true, bench_done, &removed, &e), 0);
+    run_until(b.s->event, removed.called);
+    if (fleet_add_device(b.fleet, "boiler-1", text, on_added, &added, &e) < 0)
+        fail_msg("%s", e.text);
+    run_until(b.s->event, added.called);
+    if (added.r < 0)
+        fail_msg("%s", added.text);
+    assert_non_null(fleet_find(b.fleet, "boiler-1"));
+}
+
 static void test_what_is_kept_keeps_its_login(void **state)
 {
     put("pump-2", "elsewhere");
@@ -133,6 +169,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH(test_a_removed_device_leaves_no_login_of_an_earlier_uplink),
         WITH(test_nor_one_whose_key_the_cloud_has_to_delete),
+        WITH(test_its_login_goes_in_the_transaction_that_forgets_its_keys),
+        WITH(test_a_device_that_was_removed_by_force_can_be_added_again),
         WITH(test_what_is_kept_keeps_its_login),
         WITH(test_another_device_of_that_id_keeps_its_own),
     };
