@@ -142,6 +142,14 @@ static int take_set_option(sd_bus_message *m, const char *key, const char *signa
     return 0;
 }
 
+/* NULL, or why these options do not go together. */
+static const char *set_options_bad(const struct set_options *options)
+{
+    if (!options->bad && options->force && options->kind != VAULT_PSK)
+        return "force is for the keys that a cloud knows: a bind key and a login have nothing that it would override";
+    return options->bad;
+}
+
 /* It has no second slot, and nothing on the wire names it. */
 static int set_sensor_key(sd_bus_message *m, struct device *d, enum vault_slot slot, const char *identity, int fd,
                           enum vault_encoding encoding, sd_bus_error *error)
@@ -192,6 +200,7 @@ static int method_set_credential(sd_bus_message *m, void *userdata, sd_bus_error
         r = bus_read_options(m, take_set_option, &options, error);
     if (r < 0)
         return r;
+    options.bad = set_options_bad(&options);
     if (options.bad)
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT, options.bad);
     if (options.kind == VAULT_BIND)
@@ -265,6 +274,7 @@ static int method_forget_credential(sd_bus_message *m, void *userdata, sd_bus_er
         r = bus_read_options(m, take_forget_option, &options, error);
     if (r < 0)
         return r;
+    options.bad = set_options_bad(&options);
     if (options.bad || (options.kind != VAULT_PSK && slot != VAULT_MAIN))
         return sd_bus_error_set(error, ERROR_INVALID_ARGUMENT,
                                 options.bad ?: "a bind key stands in main, as does a login");

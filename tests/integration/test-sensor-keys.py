@@ -165,6 +165,14 @@ def what_is_no_bind_key(bench):
             raise harness.Failure(f"{words}: taken")
         except Error as e:
             check(words in str(e), f"{words}: {e}")
+    for kind, content in (("bind", key), ("login", b"anna\nsesame\n")):
+        for member, args in (("SetCredential", ("main", "", memfd(content))), ("ForgetCredential", ("main",))):
+            try:
+                client.call(device_path("a"), DEVICE, member, "ssha{sv}" if len(args) == 3 else "sa{sv}", *args,
+                            {"kind": ("s", kind), "force": ("b", True)})
+                raise harness.Failure(f"{member} of a {kind}, forced: taken")
+            except Error as e:
+                check("force is for the keys that a cloud knows" in str(e), f"{member}, {kind}: {e}")
     check(bench.get("a", "BindFingerprint") == "", "nothing was set")
     bench.ctl("key", "set", "a", "--kind=bind", "--encoding=raw", stdin=key)
     check(bench.get("a", "BindFingerprint") != "", "raw, where that is said")
