@@ -55,7 +55,8 @@ def test_copies_are_what_programs_print():
                           ("rotation-table.txt", [str(BUILD / "tests/tools/rotation-table")])):
         copy, said = (ROOT / "doc/man" / file).read_text(), says(*command)
         if file.endswith(".json"):  # json-c's versions differ in the white space of an empty list
-            copy, said = json.loads(copy), json.loads(said)
+            # Where plugins are is the build's prefix and the processor's name.
+            copy, said = (json.loads(re.sub(r"/[^\s()\"]+/gatehouse/plugins", "/LIBDIR/gatehouse/plugins", t)) for t in (copy, said))
         assert copy == said, \
             f"doc/man/{file} is old: {' '.join(command)} > doc/man/{file}"
 
