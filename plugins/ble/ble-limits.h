@@ -34,6 +34,7 @@
 #define CONNECT_RETRY_MIN (2 * SEC)
 #define CONNECT_RETRY_MAX (5 * MINUTE)
 #define LINGER (10 * SEC)         /* a connection that nothing is wanted of */
+#define CROWDED_TOLD (5 * SEC)    /* kept waiting by the connections of others: then it is told */
 #define STALE_TRIES 3             /* connections without what is wanted: BlueZ forgets what it cached */
 #define STALE_PAUSE (60 * MINUTE) /* between two times that it forgets because of odd answers */
 #define KEEP_INTERVAL (10 * SEC)  /* between two notes of a counter to the agent */

@@ -122,8 +122,9 @@ struct sensor {
     bool connected, resolved, paired;
     enum link_state link;
     uint64_t retry_at, backoff, deadline, idle_since;
-    unsigned stale; /* connections in a row without what is wanted */
-    bool refreshed; /* the objects were read once more */
+    uint64_t crowded_since; /* only other connections of the adapter keep it waiting; 0: they do not */
+    unsigned stale;         /* connections in a row without what is wanted */
+    bool refreshed;         /* the objects were read once more */
     struct stale odd;
     bool forget; /* BlueZ is to forget its services, once the connection has ended */
     char link_problem[REASON_MAX];

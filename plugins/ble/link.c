@@ -220,6 +220,18 @@ struct sensor *link_next_waiting(struct adapter *a, uint64_t now)
     return best;
 }
 
+/* Since when only the other connections of its adapter keep it from its own; 0: they do not. */
+static void note_crowd(struct sensor *s, uint64_t now)
+{
+    bool crowded = s->link == LINK_WAITING && s->present && s->adapter && s->retry_at <= now &&
+                   s->adapter->connections >= CONNECTIONS_MAX;
+
+    if (!crowded)
+        s->crowded_since = 0;
+    else if (s->crowded_since == 0)
+        s->crowded_since = now;
+}
+
 static void overdue(struct sensor *s)
 {
     char why[REASON_MAX];
@@ -244,6 +256,7 @@ void link_tick(struct sensor *s, uint64_t now)
         link_event(s, LINK_EV_UNWANTED);
     else if (s->link == LINK_READY)
         gatt_tick(s, now);
+    note_crowd(s, now);
 }
 
 void link_properties(struct sensor *s, struct adapter *a, const struct properties *p)

@@ -312,6 +312,14 @@ static int judge_connected(const struct sensor *s, uint64_t now, enum gatehouse_
         (void)snprintf(text, size, "%s", s->link_problem);
         return 1;
     }
+    if (s->crowded_since > 0 && now - s->crowded_since >= CROWDED_TOLD) {
+        *state = GATEHOUSE_STATE_FAILED;
+        (void)snprintf(text, size,
+                       "waiting for a connection: %d are open on this adapter, the most at a time; give some sensors "
+                       "another adapter, or longer \"read\" and no \"notify\"",
+                       CONNECTIONS_MAX);
+        return 1;
+    }
     *state = GATEHOUSE_STATE_OK;
     if (s->n_samples > 0 || s->link == LINK_READY)
         return 1;

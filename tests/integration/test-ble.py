@@ -327,6 +327,32 @@ def limited(bench):
     bench.wait_property("box", "SensorState", "ok")
 
 
+def crowded_out(bench):
+    """Four connections stay on an adapter: a fifth sensor is told so, not left without a word, and has its turn when one of them ends."""
+    addresses = [f"C4:35:22:00:00:{i:02X}" for i in range(5)]
+    room = Room(bench, {f"box-{i}": {"address": a, "points": {"t": dict(GATT_POINTS["t"])}} for i, a in enumerate(addresses)})
+    bluez = room.bluez
+    for address in addresses:
+        bluez.gatt(address, {"181a": GATT["181a"]})
+    bluez.discovering()
+    connected = lambda: [a for a in addresses if (bluez.path(a) in bluez.objects and bluez.objects[bluez.path(a)][DEVICE].get("Connected"))]  # noqa: E731
+    room.until("four connections", lambda: [bluez.advertise(a) for a in addresses], lambda: len(connected()) == 4)
+    (left,) = set(addresses) - set(connected())
+    fifth = f"box-{addresses.index(left)}"
+    room.fails(fifth, "4 are open on this adapter", lambda: bluez.advertise(left))
+    bench.wait_property(fifth, "SensorState", "failed")
+    check(len(connected()) == 4 and not room.values(fifth, "t"), f"no fifth connection: {connected()}")
+    for call in bluez.called("Connect"):
+        before = [c[1] for c in bluez.calls[:bluez.calls.index(call)] if c[1] in ("StartDiscovery", "StopDiscovery")]
+        check(before[-1] == "StopDiscovery", f"scanned while connecting: {before}")
+    ended = f"box-{addresses.index(connected()[0])}"
+    os.unlink(os.path.join(bench.config, "devices.d", ended + ".json"))
+    bench.ctl("reload")
+    room.until("its turn", lambda: bluez.advertise(left), lambda: 21.5 in room.values(fifth, "t"))
+    bench.wait_property(fifth, "SensorState", "ok")
+    check(len(connected()) <= 4, connected())
+
+
 def strangers(bench):
     """Thousands of random addresses beside one sensor: it is heard, and nothing of theirs stays."""
     room = Room(bench, {"hall": {"address": THERMOMETER}})
@@ -462,4 +488,4 @@ def mistakes(bench):
 
 
 if __name__ == "__main__":
-    harness.main(heard, own_format, keys, discovery, adapters, two_adapters, connected, services, updated, moved, passkeys, capabilities, limited, strangers, scan, added, mistakes)
+    harness.main(heard, own_format, keys, discovery, adapters, two_adapters, connected, services, updated, moved, passkeys, capabilities, limited, crowded_out, strangers, scan, added, mistakes)
