@@ -102,6 +102,7 @@ static int copy_points(struct sim_device *d, const struct gatehouse_point *point
         to->unit = from->unit ? strdup(from->unit) : NULL;
         if (!to->name || (from->unit && !to->unit)) {
             free(to->name);
+            free(to->unit);
             return -ENOMEM;
         }
     }

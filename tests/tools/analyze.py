@@ -128,6 +128,8 @@ def self_test():
     assert outcome("src/bus/door.c", 0, printed, base) == found, "and one that ended well"
     colours = [w for w in invocation("gcc", "x.c", ["-fdiagnostics-color=always"]) if "color" in w]
     assert colours[-1] == "-fdiagnostics-color=never", colours
+    options = read_options(["build", "--with", "gcc", "--budget", "9", "src/bus/door.c", "src/bus/bus.c"])
+    assert options.files == ["src/bus/door.c", "src/bus/bus.c"] and options.tool == "gcc" and options.budget == 9, options
     try:
         read_argued("check | file | words |\n")
     except SystemExit:
@@ -135,15 +137,19 @@ def self_test():
     raise AssertionError("an argument without a reason")
 
 
-def main():
-    if sys.argv[1:] == ["--self-test"]:
-        return self_test()
+def read_options(words):
     parser = argparse.ArgumentParser(usage=__doc__.split("usage: ")[1].split("\n")[0])
     parser.add_argument("build")
     parser.add_argument("--with", dest="tool", choices=("tidy", "gcc"), help="only this one")
     parser.add_argument("--budget", type=float, default=1200)
     parser.add_argument("files", nargs="*")
-    options = parser.parse_args()
+    return parser.parse_intermixed_args(words)  # parse_args takes no files behind an option that follows the build
+
+
+def main():
+    if sys.argv[1:] == ["--self-test"]:
+        return self_test()
+    options = read_options(sys.argv[1:])
     build, until = os.path.abspath(options.build), time.monotonic() + options.budget
     wanted = {os.path.relpath(os.path.abspath(f), ROOT) for f in options.files}
     with open(ARGUED, encoding="utf-8") as f:

@@ -110,6 +110,9 @@ static void nothing_leaks(const struct connection_state *before, enum connection
         assert_true(actions & CONNECTION_DO_CLOSE);
     if (actions & CONNECTION_DO_CLOSE)
         assert_int_equal(after->phase, CONNECTION_CLOSED);
+    /* The connection is freed by then: what comes after would use it. */
+    if (actions & CONNECTION_DO_CLOSE)
+        assert_false(actions & (CONNECTION_DO_PROVE | CONNECTION_DO_RENEW));
     /* Only one that is closed or is left ends: nothing else is freed under the feet of who uses it. */
     if (before->role == CONNECTION_MAIN && (actions & CONNECTION_DO_CLOSE))
         assert_int_equal(event, CONNECTION_EV_LEAVE);
