@@ -28,8 +28,8 @@ struct announcements {
 struct availability {
     struct uplink_call *call;
     bool due;      /* the cloud has not heard it as it is now */
-    uint64_t next; /* CLOCK_BOOTTIME: not before, after it was not accepted */
     bool refused;  /* has been said */
+    uint64_t next; /* CLOCK_BOOTTIME: not before, after it was not accepted */
 };
 
 /* Of a device that is being removed. */

@@ -40,8 +40,8 @@ struct connections {
     struct {
         sd_event_source *pausing; /* the ordinary session is about to make room for it */
         enum vault_slot slot;
-        char *why; /* what the last one ended with, if it was not accepted; NULL: nothing was said */
         int local; /* what our side failed with */
+        char *why; /* what the last one ended with, if it was not accepted; NULL: nothing was said */
         /* r: 0 accepted, -EACCES refused by a server that answered, -EHOSTUNREACH not answered, other: our own fault */
         void (*done)(struct device *d, int r);
     } probing;

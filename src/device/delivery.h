@@ -26,11 +26,11 @@ struct delivery {
     sd_event_source *retry;
     struct pack pack; /* in the request under way, or to be repeated as it is; no samples: none */
     struct pack_bound bound;
-    bool prove;          /* the one sample of it is suspected: another message has to be accepted first */
+    bool prove;  /* the one sample of it is suspected: another message has to be accepted first */
+    bool paused; /* nothing more is begun: a reload is about to make the device anew */
+    struct backoff backoff;
     struct proof *proof; /* of that, under way */
     uint64_t last;       /* when one was sent, CLOCK_BOOTTIME */
-    bool paused;         /* nothing more is begun: a reload is about to make the device anew */
-    struct backoff backoff;
     struct standstill standstill;
     size_t path_said; /* the session's bound of a request that was logged */
 };

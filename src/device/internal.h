@@ -31,13 +31,13 @@ struct device {
     struct fleet *fleet;
     struct config_device *config; /* a reference */
     char opaque[OPAQUE_ID_SIZE];  /* its id for clouds, which is computed from a key */
+    bool tombstone;               /* removed here, not yet at the cloud */
+    bool disconnected;            /* by the operator */
+    bool counted;                 /* in the fleet's number of those online */
     struct shared_uplink *uplink;
-    bool tombstone; /* removed here, not yet at the cloud */
     struct grave grave;
-    bool disconnected; /* by the operator */
 
     struct connections connections;
-    bool counted; /* in the fleet's number of those online */
     struct idle idle;
     struct announcements announce;
     struct availability availability;

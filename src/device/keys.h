@@ -31,11 +31,12 @@ struct keys {
     uint64_t when;                     /* its timer comes, CLOCK_BOOTTIME; 0: not set */
     struct timer timer;                /* of the fleet's `rotation_timers` */
     enum rotation_report report;
+    bool unoffered;            /* backup was made here since the start, and no offer of it can have reached the cloud */
+    bool scheduled;            /* its rotation was begun by its key's age */
     const char *report_reason; /* static */
     char *problem;
     struct vain vain;
     struct registrar_call *call;
-    bool unoffered; /* backup was made here since the start, and no offer of it can have reached the cloud */
     /* Commits under way, which the device leaves when it goes */
     struct vault_change *pending;   /* of its rotation */
     struct vault_change *mending;   /* a key in place of what is damaged; no other commit meanwhile */
@@ -43,7 +44,6 @@ struct keys {
     struct act *act;                /* NULL: none is under way */
     struct job *job;
     struct schedule_entry schedule;
-    bool scheduled; /* its rotation was begun by its key's age */
     struct turn turn;
     struct batch_place batch;
     struct registration registration;

@@ -139,8 +139,8 @@ struct rotation_durable {
     bool conflict;           /* somebody unknown holds our identity: the schedule starts nothing */
     bool fallen;             /* backup was main, and was refused: it is only tried, never offered */
     bool unsettled;          /* a request may be carried out until ROTATION_REQUEST_LIFETIME after `asked` */
-    struct stamp asked;      /* not set: nobody knows, the start counts */
     bool dated;              /* `unsettled` and `asked` say all: written by an agent that has the latter */
+    struct stamp asked;      /* not set: nobody knows, the start counts */
     struct stamp entered;    /* when this state began */
     struct stamp main_since, backup_since; /* when that key was first main */
 };
@@ -172,6 +172,15 @@ struct rotation {
     uint16_t row; /* of the table, whose further actions follow COMMITTED */
     /* what is known since the start; lost in a crash without harm. Times are CLOCK_BOOTTIME, 0: never. */
     enum rotation_request in_flight;
+    uint8_t main_answers; /* in a row saying no; 2 make main refused */
+    uint8_t probe_answers;
+    uint8_t refused_probes;
+    uint8_t tries;                  /* failures in a row, for the backoff */
+    bool probe_turn;                /* requests take turns where several make sense; this one is for a probe */
+    bool promote;                   /* the operator wants backup tried, or to be main although others know it */
+    bool absent;                    /* the cloud said so, with nothing unsettled: the credential is not there */
+    enum rotation_event_type cause; /* why the new key is given up */
+    enum rotation_report report;
     uint64_t started;
     uint64_t unsettled_until; /* a request whose answer was lost may be carried out until then */
     struct stamp asked;       /* when that was */
@@ -179,17 +188,8 @@ struct rotation {
     uint64_t passed_at;       /* backup did; forgotten with the key that it was */
     uint64_t fallback_at;
     uint64_t refused_at;  /* the first of refused_probes */
-    uint8_t main_answers; /* in a row saying no; 2 make main refused */
-    uint8_t probe_answers;
-    uint8_t refused_probes;
-    uint64_t due;                   /* of the timer that runs; 0: none does */
-    uint64_t hastened_at;           /* when an act made the machine look at once */
-    uint8_t tries;                  /* failures in a row, for the backoff */
-    bool probe_turn;                /* requests take turns where several make sense; this one is for a probe */
-    bool promote;                   /* the operator wants backup tried, or to be main although others know it */
-    bool absent;                    /* the cloud said so, with nothing unsettled: the credential is not there */
-    enum rotation_event_type cause; /* why the new key is given up */
-    enum rotation_report report;
+    uint64_t due;         /* of the timer that runs; 0: none does */
+    uint64_t hastened_at; /* when an act made the machine look at once */
 };
 
 enum rotation_action_type {

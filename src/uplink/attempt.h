@@ -26,6 +26,7 @@ enum phase {
 /* A key is known by its generation in its entry: it survives a swap of roles and ends with its credential. */
 struct attempt {
     enum phase phase;
+    struct backoff backoff;
     uint64_t retry_at;
     struct resolver_address address;
     uint64_t generation;
@@ -36,7 +37,6 @@ struct attempt {
     unsigned followed;            /* such, since a session stood or a failure was told */
     struct resolver_wait resolving;
     struct admission_ticket admission;
-    struct backoff backoff;
     unsigned rounds;  /* over all addresses, that found nobody */
     unsigned refused; /* full handshakes in a row that were answered but refused */
     bool full;        /* no ticket was offered */

@@ -90,13 +90,13 @@ struct standing {
 /* News for the owner, told by the last session_leave(). */
 struct session_news {
     enum uplink_state state;
-    char *reason;
     enum uplink_trouble trouble; /* of the last attempt; NONE: a session stood since */
-    char *trouble_host;          /* of the last attempt that was told; NULL: none was */
     enum uplink_result result;   /* of the attempt that ended, until told */
-    char *result_reason;
     bool result_full;
     bool tell_state, tell_result;
+    char *reason;
+    char *trouble_host; /* of the last attempt that was told; NULL: none was */
+    char *result_reason;
 };
 
 enum session_life {
@@ -117,12 +117,12 @@ struct uplink_session {
     struct timer timer;
     enum session_life life;
     bool only_handshake; /* SESSION_ONCE, and nothing is sent upon it */
+    unsigned busy;
+    bool freed; /* by its owner, while busy */
     struct attempt attempt;
     struct standing standing;
     struct session_news news;
     struct uplink_counters counters; /* of what is gone; transport->count has the rest */
-    unsigned busy;
-    bool freed; /* by its owner, while busy */
 };
 
 /* host.c. -ENOMEM, -EINVAL. */
