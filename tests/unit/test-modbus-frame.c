@@ -137,6 +137,28 @@ static void test_rtu(void **state)
     }
 }
 
+/* Makers answer with codes of their own: each byte is a code, none is taken for a value or for silence. */
+static void test_any_exception(void **state)
+{
+    struct frame_request rtu_read = read_request(FRAMING_RTU, 8, 2), tcp_read = read_request(FRAMING_TCP, 8, 1);
+
+    (void)state;
+    for (int code = 0; code <= 255; code++) {
+        char text[64];
+        struct frame_answer a = {0};
+        struct frame_noise noise;
+        (void)snprintf(text, sizeof text, "| 01 83 %02X CRC", (unsigned)code);
+        struct bytes line = make(text);
+        assert_int_equal(feed(&rtu_read, &line, 1, &a, &noise), FRAME_GOOD);
+        assert_int_equal(pdu_exception(a.pdu), code);
+        (void)snprintf(text, sizeof text, "01 02 00 00 00 03 01 83 %02X", (unsigned)code);
+        struct bytes server = make(text);
+        assert_int_equal(feed(&tcp_read, &server, 1, &a, &noise), FRAME_GOOD);
+        assert_int_equal(pdu_exception(a.pdu), code);
+        assert_true(pdu_exception_text(code)[0] != '\0');
+    }
+}
+
 static void test_rtu_says_what_came(void **state)
 {
     struct frame_request r = read_request(FRAMING_RTU, 8, 2);
@@ -354,6 +376,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crc),
         cmocka_unit_test(test_rtu),
+        cmocka_unit_test(test_any_exception),
         cmocka_unit_test(test_rtu_says_what_came),
         cmocka_unit_test(test_rtu_endless_noise),
         cmocka_unit_test(test_echo),
