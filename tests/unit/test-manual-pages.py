@@ -108,6 +108,12 @@ def test_mandoc_has_no_complaints():
         assert not complaints, "\n".join(complaints)
 
 
+def test_an_example_comes_first():
+    for page in PAGES.values():
+        sections = re.findall(r"(?m)^\.Sh (.*)$", page.read_text())
+        assert [s for s in sections if s not in ("NAME", "SYNOPSIS")][0] == "EXAMPLES", f"{page.name}: {sections}"
+
+
 def test_references_lead_to_pages():
     for page in PAGES.values():
         for name, section in re.findall(r"(?m)^\.Xr (\S+) (\d)", page.read_text()):
