@@ -165,6 +165,11 @@ static bool is_value(char c)
     return isgraph((unsigned char)c) && c != '"' && c != '\'' && c != ',';
 }
 
+static bool is_plain(char c)
+{
+    return c != ':' && c != '=' && c != '"' && c != '\'';
+}
+
 /* "0x" or "\\x" before a byte. */
 static size_t prefix_at(const char *text, size_t n)
 {
@@ -191,6 +196,11 @@ static size_t gap_at(const char *text, size_t n)
     return gap == 1 || gap == 2 ? gap : 0;
 }
 
+static bool begins_word(const char *text, size_t n)
+{
+    return n > 0 && is_base64(text[0]) && !is_gap(text[0]);
+}
+
 /* Bytes one by one: "aa:bb:cc", "17, 34, 51", "0xAA, 0xBB", "\\xAA\\xBB". */
 static size_t separated(const char *text, size_t n, bool (*is)(char c), size_t most)
 {
@@ -201,6 +211,9 @@ static size_t separated(const char *text, size_t n, bool (*is)(char c), size_t m
         size_t digits = run_of(text + at + prefix, n - at - prefix, is);
 
         if (digits == 0 || digits > most || (is == is_hex && digits != most))
+            break;
+        /* The digits that another word begins with: that one is looked at whole. */
+        if (begins_word(text + at + prefix + digits, n - at - prefix - digits))
             break;
         bytes++;
         end = at += prefix + digits;
@@ -404,7 +417,7 @@ static size_t word_at(const char *text, size_t n, size_t *ret_value)
             continue;
         at = value_at(text, n, k, ret_value);
         /* "the key is set" is prose. */
-        if ((strcspn(text + k, ":=\"'") < at - k || has_glyph(text + k, at - k, '=')) && *ret_value > 0)
+        if ((run_of(text + k, at - k, is_plain) < at - k || has_glyph(text + k, at - k, '=')) && *ret_value > 0)
             return at;
     }
     return 0;

@@ -51,6 +51,7 @@ static void title(struct bundle *b, const char *const *argv)
 static void add_output(struct bundle *b, int fd)
 {
     _cleanup_free_ char *text = NULL;
+    const char *whole;
     struct stat st;
     off_t from;
     ssize_t n;
@@ -60,8 +61,14 @@ static void add_output(struct bundle *b, int fd)
     from = st.st_size > PART_MAX ? st.st_size - PART_MAX : 0;
     text = malloc((size_t)(st.st_size - from) + 1);
     n = text ? pread(fd, text, (size_t)(st.st_size - from), from) : -1;
-    if (n > 0)
-        redact(text, (size_t)n, &b->text);
+    if (n <= 0)
+        return;
+    /* The rest of a line that was cut may be that of a key, which nothing shows to be one. */
+    whole = from > 0 ? memchr(text, '\n', (size_t)n) : text;
+    if (from > 0)
+        strbuf_puts(&b->text, "(the beginning is left out)\n");
+    if (whole)
+        redact(whole, (size_t)(text + n - whole), &b->text);
 }
 
 /* With a time limit, as a program of this machine; what cannot be run is said. */

@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 static char *redacted(const char *text)
 {
@@ -67,6 +69,8 @@ static void test_what_is_known_by_its_name(void **state)
     becomes("coaps://joe:p,w'@x@host/x?a@b", "coaps://(redacted)@host/x?a@b");
     becomes("aa:bb:cc:dd:ee:ff:00:11:22", REDACTED);
     becomes("17, 34, 51, 68, 85, 102, 119, 136", REDACTED);
+    becomes("1 2 3 4 5 6 7 8 4H2y5BlOg7TqH1CFuuwhVou88", "(redacted) (redacted)");
+    becomes("aa bb cc dd ee ff 00 11 a0H2y5BlOg7TqH1CFuuwhVou88", "(redacted) (redacted)");
 }
 
 /* A password may have anything in it. */
@@ -154,6 +158,28 @@ static void test_a_long_run_of_backslashes_is_soon_over(void **state)
     free(text);
 }
 
+/* Captured text has no end but its length: behind it is memory that may not be read. */
+static void test_nothing_behind_the_text_is_read(void **state)
+{
+    static const char *const texts[] = {
+        "key", "psk tiny", "password tiny", "psk",    "authorization x", "\\u00",        "//a",
+        "0x",  "key \"",   "\\\\",          "aa:bb:", "secret=",         "token \\u0022"};
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    char *area = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    assert_true(area != MAP_FAILED);
+    assert_int_equal(mprotect(area + page, page, PROT_NONE), 0);
+    for (size_t i = 0; i < ELEMENTSOF(texts); i++) {
+        size_t n = strlen(texts[i]);
+        struct strbuf b = {0};
+
+        memcpy(area + page - n, texts[i], n);
+        redact(area + page - n, n, &b);
+        strbuf_done(&b);
+    }
+    munmap(area, 2 * page);
+}
+
 static void test_what_stays(void **state)
 {
     static const char *const lines[] = {"boiler-1: its main key is set, identity first-a (by uid 0)",
@@ -178,6 +204,7 @@ int main(void)
                                        cmocka_unit_test(test_hex_with_capitals),
                                        cmocka_unit_test(test_base64_with_line_breaks),
                                        cmocka_unit_test(test_a_long_run_of_backslashes_is_soon_over),
+                                       cmocka_unit_test(test_nothing_behind_the_text_is_read),
                                        cmocka_unit_test(test_what_stays)};
 
     return cmocka_run_group_tests(tests, NULL, NULL);
