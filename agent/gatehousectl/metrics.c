@@ -5,6 +5,7 @@
 #include "devices.h"
 #include "exposition.h"
 
+#include "base/device-state.h"
 #include "base/durable.h"
 #include "base/sensor-state.h"
 
@@ -15,11 +16,6 @@
 #include <sys/stat.h>
 
 #define SECONDS_PER_HOUR 3600
-
-/* As the property State of a device documents them; each is shown, with 0 if no device is in it. */
-static const char *const device_states[] = {"no-credential", "unregistered", "no-driver", "connecting", "online",
-                                            "backing-off",   "unreachable",  "refused",   "conflict",   "restored",
-                                            "damaged",       "disabled",     "idle"};
 
 static json_object *whole(uint64_t n)
 {
@@ -54,8 +50,11 @@ static void add_devices(json_object *families, json_object *rows)
 {
     json_object *family = gauge(families, "gatehouse_devices", "Devices by the state of their sessions.");
 
-    for (size_t i = 0; i < ELEMENTSOF(device_states); i++)
-        exposition_sample(family, "state", device_states[i], whole(count(rows, "state", device_states[i], NULL, NULL)));
+    for (int i = 0; i < DEVICE_STATES; i++) {
+        const char *name = device_state_name((enum device_state)i);
+
+        exposition_sample(family, "state", name, whole(count(rows, "state", name, NULL, NULL)));
+    }
     family = gauge(families, "gatehouse_sensors", "Devices by the state of their sensors.");
     for (int i = 0; i < SENSOR_STATES; i++) {
         const char *name = sensor_state_name((enum sensor_state)i);

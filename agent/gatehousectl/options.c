@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The command line, by the tables of verbs.h. */
 #include "base/options.h"
+#include "base/device-state.h"
 
 #include "verbs.h"
 
@@ -62,10 +63,8 @@ const struct option_row option_rows[OPTION_LAST + 1] = {
     [OPTION_SENSOR] = {"sensor", VALUE(sensor, "STATE"), .choices = "ok|degraded|failed|closed|unknown|no-driver",
                        .several = true, .help = "only devices whose sensor is in this state"},
     [OPTION_SKIP_EXISTING] = {"skip-existing", FLAG(skip), .help = "pass over devices that have a key"},
-    [OPTION_STATE] = {"state", VALUE(state, "STATE"),
-                      .choices = "online|idle|connecting|backing-off|unreachable|refused|conflict|unregistered|"
-                                 "no-credential|no-driver|restored|damaged|disabled|bad-setting",
-                      .several = true, .help = "only devices in this state"},
+    [OPTION_STATE] = {"state", VALUE(state, "STATE"), .choices = DEVICE_STATE_CHOICES "bad-setting", .several = true,
+                      .help = "only devices in this state"},
     [OPTION_STATE_DIR] = {"state-dir", VALUE(state_dir, "DIR"), .help = "where the vault is (" STATE_DIR ")"},
     [OPTION_TEMPLATE] = {"template", VALUE(template, "FILE"),
                          .help = "device settings that a row does not give, as in a device file; -: standard input"},

@@ -2,6 +2,7 @@
 #include "style.h"
 
 #include "base/cleanup.h"
+#include "base/device-state.h"
 
 #include <langinfo.h>
 #include <stdlib.h>
@@ -87,25 +88,48 @@ const char *style_mark(const struct terminal *t, enum style style)
     return "";
 }
 
+static enum style style_of_device(enum device_state state)
+{
+    switch (state) {
+    case DEVICE_ONLINE:
+        return STYLE_GOOD;
+    case DEVICE_CONNECTING:
+    case DEVICE_BACKING_OFF:
+    case DEVICE_UNREACHABLE:
+    case DEVICE_UNREGISTERED:
+    case DEVICE_RESTORED:
+    case DEVICE_NO_DRIVER:
+        return STYLE_WARN;
+    case DEVICE_REFUSED:
+    case DEVICE_CONFLICT:
+    case DEVICE_DAMAGED:
+        return STYLE_BAD;
+    case DEVICE_DISABLED:
+    case DEVICE_NO_CREDENTIAL:
+    case DEVICE_IDLE:
+        return STYLE_DIM;
+    }
+    return STYLE_PLAIN;
+}
+
 enum style style_of_state(const char *state)
 {
     static const struct {
         const char *state;
         enum style style;
     } styles[] = {
-        {"online", STYLE_GOOD},       {"ok", STYLE_GOOD},           {"connected", STYLE_GOOD},
-        {"done", STYLE_GOOD},         {"open", STYLE_GOOD},         {"good", STYLE_GOOD},
-        {"connecting", STYLE_WARN},   {"backing-off", STYLE_WARN},  {"unreachable", STYLE_WARN},
-        {"unregistered", STYLE_WARN}, {"restored", STYLE_WARN},     {"degraded", STYLE_WARN},
-        {"no-driver", STYLE_WARN},    {"volatile", STYLE_WARN},     {"stale", STYLE_WARN},
-        {"out of range", STYLE_WARN}, {"cancelled", STYLE_WARN},    {"unfinished", STYLE_WARN},
-        {"fallen-back", STYLE_WARN},  {"refused", STYLE_BAD},       {"conflict", STYLE_BAD},
-        {"damaged", STYLE_BAD},       {"failed", STYLE_BAD},        {"abandoned", STYLE_BAD},
-        {"bad-setting", STYLE_BAD},   {"away", STYLE_BAD},          {"bad", STYLE_BAD},
-        {"disabled", STYLE_DIM},      {"no-credential", STYLE_DIM}, {"idle", STYLE_DIM},
-        {"closed", STYLE_DIM},        {"unknown", STYLE_DIM},
+        {"ok", STYLE_GOOD},        {"connected", STYLE_GOOD},  {"done", STYLE_GOOD},
+        {"open", STYLE_GOOD},      {"good", STYLE_GOOD},       {"degraded", STYLE_WARN},
+        {"volatile", STYLE_WARN},  {"stale", STYLE_WARN},      {"out of range", STYLE_WARN},
+        {"cancelled", STYLE_WARN}, {"unfinished", STYLE_WARN}, {"fallen-back", STYLE_WARN},
+        {"failed", STYLE_BAD},     {"abandoned", STYLE_BAD},   {"bad-setting", STYLE_BAD},
+        {"away", STYLE_BAD},       {"bad", STYLE_BAD},         {"closed", STYLE_DIM},
+        {"unknown", STYLE_DIM},
     };
+    int device = device_state_from_name(state);
 
+    if (device >= 0)
+        return style_of_device((enum device_state)device);
     for (size_t i = 0; i < ELEMENTSOF(styles); i++)
         if (strcmp(styles[i].state, state) == 0)
             return styles[i].style;

@@ -137,39 +137,6 @@ enum device_state device_state(const struct device *d)
     return session_device_state(device_session_state(d));
 }
 
-const char *device_state_name(enum device_state state)
-{
-    switch (state) {
-    case DEVICE_NO_CREDENTIAL:
-        return "no-credential";
-    case DEVICE_UNREGISTERED:
-        return "unregistered";
-    case DEVICE_NO_DRIVER:
-        return "no-driver";
-    case DEVICE_CONNECTING:
-        return "connecting";
-    case DEVICE_ONLINE:
-        return "online";
-    case DEVICE_BACKING_OFF:
-        return "backing-off";
-    case DEVICE_UNREACHABLE:
-        return "unreachable";
-    case DEVICE_REFUSED:
-        return "refused";
-    case DEVICE_CONFLICT:
-        return "conflict";
-    case DEVICE_RESTORED:
-        return "restored";
-    case DEVICE_DISABLED:
-        return "disabled";
-    case DEVICE_DAMAGED:
-        return "damaged";
-    case DEVICE_IDLE:
-        return "idle";
-    }
-    return "unknown";
-}
-
 /* The session's own, or a new connection in which a refused key is to be proved. */
 static uint64_t next_try(const struct device *d, const struct uplink_info *info)
 {

@@ -18,6 +18,7 @@
  *     -EINVAL       invalid argument
  */
 
+#include "base/device-state.h"
 #include "base/error.h"
 #include "base/sample.h"
 #include "base/sensor-state.h"
@@ -30,23 +31,6 @@
 
 struct device;
 struct job;
-
-enum device_state {
-    DEVICE_NO_CREDENTIAL,
-    DEVICE_UNREGISTERED,
-    DEVICE_NO_DRIVER,
-    DEVICE_CONNECTING,
-    DEVICE_ONLINE,
-    DEVICE_BACKING_OFF,
-    DEVICE_UNREACHABLE,
-    DEVICE_REFUSED,
-    DEVICE_CONFLICT,
-    DEVICE_RESTORED,
-    DEVICE_DISABLED,
-    DEVICE_DAMAGED, /* what the vault has of it does not open */
-    DEVICE_IDLE,    /* its session is made on demand, and there is none */
-};
-#define DEVICE_STATES (DEVICE_IDLE + 1)
 
 /* The output of `show`; texts are the device's and valid until the loop turn ends. Times: CLOCK_REALTIME, 0 = never. */
 struct device_status {
@@ -83,7 +67,6 @@ const char *device_id(const struct device *d);
 const char *device_driver(const struct device *d);
 const char *device_uplink(const struct device *d);
 enum device_state device_state(const struct device *d);
-const char *device_state_name(enum device_state state);
 enum sensor_state device_sensor_state(const struct device *d);
 /* Why it is not ok; into the buffer, or the device's own and valid until the loop turn ends. */
 const char *device_sensor_reason(const struct device *d, char *buffer, size_t size);

@@ -66,7 +66,7 @@ def test_choices():
         before = "" if complete is completing.bash else "--state="
         assert complete(CTL, "list", *broken("--state=")) == [before + c for c in options["state"]]
         assert complete(CTL, "list", *broken("--state=online,ba")) == [f"{before}online,{c}" for c in ("backing-off", "bad-setting")]
-        assert complete(CTL, "list", "--state", "unr") == ["unreachable", "unregistered"]
+        assert complete(CTL, "list", "--state", "unr") == ["unregistered", "unreachable"]
         before = "" if complete is completing.bash else "--json="
         assert complete(CTL, *broken("--json=p")) == [before + "pretty"]
         assert complete(CTL, "key", "export", "a", "") == ["main", "backup"]

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/device-state.h"
 #include "base/sensor-state.h"
 #include "style.h"
 
@@ -60,6 +61,8 @@ static void test_states(void **state)
     /* a new state of a sensor gets a style of its own choice, not by chance */
     for (int s = 0; s < SENSOR_STATES; s++)
         assert_int_not_equal(style_of_state(sensor_state_name((enum sensor_state)s)), STYLE_PLAIN);
+    for (int s = 0; s < DEVICE_STATES; s++)
+        assert_int_not_equal(style_of_state(device_state_name((enum device_state)s)), STYLE_PLAIN);
     assert_int_equal(style_of_state("online"), STYLE_GOOD);
     assert_int_equal(style_of_state("refused"), STYLE_BAD);
     assert_int_equal(style_of_state(""), STYLE_PLAIN);

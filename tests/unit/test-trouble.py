@@ -32,8 +32,19 @@ def anchor(heading):
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
+def device_states():
+    rows = re.findall(r'row\(DEVICE_\w+, "([a-z-]+)"\)', (ROOT / "src" / "base" / "device-state.h").read_text(encoding="utf-8"))
+    assert len(rows) > 10, rows
+    return rows
+
+
 def test_states_of_devices():
-    assert set(re.findall(r"(?m)^\| `([a-z-]+)` \|", section("States of a device"))) == set(states("device_state_name"))
+    assert set(re.findall(r"(?m)^\| `([a-z-]+)` \|", section("States of a device"))) == set(device_states())
+
+
+def test_states_in_the_schema():
+    schema = json.loads((ROOT / "etc" / "schema" / "gatehousectl.schema.json").read_text(encoding="utf-8"))
+    assert set(schema["$defs"]["state"]["enum"]) == set(device_states())
 
 
 def test_states_of_sensors():
