@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Shared by mqtt.c (a connection), mqtt-read.c (its input) and mqtt-tls.c (its TLS). Nobody else includes this. */
+/* Shared by mqtt.c (a connection) and the files of its parts: mqtt-setup.c, mqtt-send.c, mqtt-ask.c, mqtt-tls.c,
+ * mqtt-read.c and mqtt-login.c. Nobody else includes this. */
 
-#include "base/ratelimit.h"
-#include "uplink/mqtt-frames.h"
+#include "uplink/mqtt-login.h"
+#include "uplink/mqtt-read.h"
 #include "uplink/mqtt.h"
 
 #include <openssl/ssl.h>
@@ -53,17 +54,6 @@ struct mqtt_handshake {
     int no_connection; /* errno, if OpenSSL was the first to see it, or the connection ended with it; 0 */
 };
 
-/* Input, and how much of it is let through. */
-struct mqtt_input {
-    uint64_t read_max;         /* OpenSSL may read on while it has read less than that in all */
-    struct mqtt_frames frames; /* of what came in */
-    struct ratelimit rate;     /* of the packets in it */
-    uint32_t paid;             /* frames.packets that `rate` has let pass */
-    uint64_t rests_until;      /* nothing is read until then; 0: it does not rest */
-    uint32_t answered;         /* frames.published when the broker last took all that there was to send */
-    bool misbehaves;           /* the broker sends what is to go no further */
-};
-
 /* CLOCK_BOOTTIME, 0: not yet. */
 struct mqtt_times {
     uint64_t tcp_timeout, tls_timeout; /* durations */
@@ -85,13 +75,6 @@ struct mqtt_end {
     char *refers_to;                /* the same as it came, if another server is to be used */
     bool said_bye;
     bool broken; /* a write has failed */
-};
-
-/* Sizes with their NULs of what went to libmosquitto of a login; 0: there is none. */
-struct mqtt_login_copies {
-    size_t user, password;
-    size_t connect; /* the texts in CONNECT */
-    bool forgotten;
 };
 
 struct mqtt {
@@ -127,29 +110,6 @@ void mqtt_await(struct mqtt *m);
 int mqtt_set_up(struct mqtt *m, const struct mqtt_options *options, struct error *e);
 /* Begins the connection of m->mosquitto to m->address. */
 int mqtt_connect_to(struct mqtt *m, struct error *e);
-
-/* mqtt-login.c */
-int mqtt_login_set(struct mqtt *m, const struct mqtt_options *options, struct error *e);
-/* Once the broker has answered CONNECT, or will not. */
-void mqtt_login_forget(struct mqtt *m);
-/* Wipes where the copies were that libmosquitto has freed since. */
-void mqtt_login_scrub(const struct mqtt_login_copies *copies);
-/* To follow the words for a client that is not let in. */
-const char *mqtt_login_hint(const struct mqtt *m);
-
-/* OpenSSL reads from the socket for this connection. */
-void mqtt_read_watch(struct mqtt *m, SSL *ssl);
-/* The handshake is done: nothing is read but by mqtt_read_record(). */
-void mqtt_read_close(struct mqtt *m);
-/* Whether the broker may be read on. One that sends more than MQTT_PACKETS_PER_SEC rests: what it sends waits in its
- * own buffers. */
-bool mqtt_read_allowed(struct mqtt *m, uint64_t now);
-/* A turn of the loop in which something may have come begins. */
-void mqtt_read_begin(struct mqtt *m, SSL *ssl, uint64_t *ret_max);
-/* Takes the next record off the socket, as long as not more than `max` have been read in all. 1: it holds what
- * libmosquitto may read, all of it; 0: none has come yet; -EPROTO, -EMSGSIZE: it holds what is to go no further
- * (m->in.misbehaves, with words in m->what); -ENOTCONN: the connection has ended. */
-int mqtt_read_record(struct mqtt *m, SSL *ssl, uint64_t max);
 
 /* NULL: none yet. */
 SSL *mqtt_ssl(const struct mqtt *m);
