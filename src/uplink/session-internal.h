@@ -8,8 +8,8 @@
 #include "base/timers.h"
 #include "uplink/admission.h"
 #include "uplink/attempt.h"
+#include "uplink/host.h"
 #include "uplink/netlink.h"
-#include "uplink/resolver.h"
 #include "uplink/session.h"
 #include "uplink/sockets.h"
 #include "uplink/transport.h"
@@ -40,15 +40,6 @@ struct uplink_look {
     struct uplink_session *next;
     uint64_t moved_at; /* when sessions were last hurried to new addresses */
     bool readdressed;  /* it is for new addresses too */
-};
-
-/* One of the hosts of an uplink, or one that a broker has named. */
-struct uplink_host {
-    struct host_name name;
-    const char *server_name; /* for SNI; NULL: a literal address */
-    char endpoint[HOST_TEXT_MAX];
-    struct resolver *resolver;
-    struct resolver_watch watch; /* of the uplink's own */
 };
 
 struct uplink {
@@ -125,23 +116,8 @@ struct uplink_session {
     struct uplink_counters counters; /* of what is gone; transport->count has the rest */
 };
 
-/* host.c. -ENOMEM, -EINVAL. */
-int uplink_host_init(struct uplink *u, const struct host_name *name, struct uplink_host *ret, struct error *e);
-void uplink_host_done(struct uplink_host *host);
-struct uplink_host *uplink_host_free(struct uplink_host *host);
-/* The one that the attempt is made to. */
-struct uplink_host *session_host(const struct uplink_session *s);
 /* attempt.c: the one with which the session stands, or stood last. */
 const struct uplink_host *standing_host(const struct uplink_session *s);
-/* The next attempt goes to the server that this text of the broker at `by` names. False: it is not followed. */
-bool session_refer(struct uplink_session *s, const struct uplink_host *by, const char *reference);
-/* Back to the uplink's own hosts, from the first on. */
-void session_drop_reference(struct uplink_session *s);
-/* Chooses the host of an attempt that begins. */
-void session_choose_host(struct uplink_session *s, uint64_t now);
-/* Nobody was found at the attempt's address. Whether there is another address (0), another host (1), or neither (-1),
- * to be tried at once. */
-int session_next_place(struct uplink_session *s, uint64_t now);
 
 /* Around everything that may call ops: the last leave tells what there is to tell, arms the timer, and frees what its
  * owner freed meanwhile. */
