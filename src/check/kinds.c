@@ -126,10 +126,12 @@ const struct finding_kind finding_kinds[FINDINGS_N] = {
          "The cloud has another key under this device's identity. Usually this is a cloned gateway: two cards "
          "with one image, each of which replaces the other's keys.",
          "gatehousectl vault reset --for-image"},
-    [FINDING_MESSAGES_REFUSED] = {"messages-refused", ERROR,
-                                  "The key is accepted, and the server refuses the messages sent with it, or does not "
-                                  "deliver them.",
-                                  NULL},
+    [FINDING_MESSAGES_REFUSED] =
+        {"messages-refused", ERROR,
+         "The key is accepted, and the server refuses the messages sent with it, or does not "
+         "deliver them. The cloud may not let the identity send there, or address and profile of "
+         "the uplink are not right for it.",
+         "sudoedit FILE && sudo gatehousectl reload"},
     [FINDING_NO_FORWARD_SECRECY] =
         {"no-forward-secrecy", WARNING,
          "A session has no forward secrecy: recorded traffic can be read by whoever gets the key "
@@ -160,8 +162,11 @@ const struct finding_kind finding_kinds[FINDINGS_N] = {
     [FINDING_DRIVER_AWAY] = {"driver-away", ERROR,
                              "A driver with devices is not connected to the agent. The cause is what it said last.",
                              "systemctl restart gatehouse-driver@NAME"},
-    [FINDING_SENSOR_FAILED] = {"sensor-failed", ERROR, "A driver says that a sensor has failed, and why.",
-                               "gatehousectl show DEVICE"},
+    [FINDING_SENSOR_FAILED] =
+        {"sensor-failed", ERROR,
+         "A driver says that a sensor has failed, and why: the sensor is off or cut off, or its address in the device's "
+         "file is not its own.",
+         "sudoedit FILE && sudo gatehousectl reload"},
     [FINDING_SERIAL_MISSING] = {"serial-missing", ERROR, "The serial port that a device names is not there.",
                                 "ls -l /dev/serial/by-id"},
     [FINDING_SERIAL_DENIED] = {"serial-denied", ERROR, "The driver's user may not open the serial port.",

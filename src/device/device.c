@@ -198,6 +198,7 @@ void device_status(const struct device *d, struct device_status *ret)
         .trouble_words =
             info.trouble != UPLINK_TROUBLE_NONE && device_session_reason(d) ? device_session_reason(d) : "",
         .last_error = device_last_error(d, entry),
+        .messages_refused = device_online(d) && d->connections.answer,
         .limits = delivery_limits(d, limits, sizeof(limits)),
         .sending = send_answer_name(delivery_sends(d)),
         .delivered = counts.accepted,

@@ -56,8 +56,9 @@ struct device_status {
     const char *trouble_host;    /* with which, "": not known */
     const char *trouble_words;   /* with the server and, if it was refused, the identity; "": none */
     const char *last_error;
-    const char *limits;  /* of its packs, beside the profile's; "" for none */
-    const char *sending; /* what keeps its samples: a name of enum send_answer */
+    bool messages_refused; /* the session stands, and the server does not take what it is sent */
+    const char *limits;    /* of its packs, beside the profile's; "" for none */
+    const char *sending;   /* what keeps its samples: a name of enum send_answer */
     uint64_t delivered, spooled, dropped, rejected;
 };
 

@@ -196,13 +196,29 @@ static void add(struct findings *f, enum finding_id id, const struct judged *j, 
     finding_mend(f, findings_add(f, id, j->device->id, "%s", words), command, j->device->id);
 }
 
+/* Between words of others and a sentence of one's own. */
+static const char *stop(const char *words)
+{
+    size_t n = strlen(words);
+
+    return n > 0 && strchr(".?!", words[n - 1]) ? "" : ".";
+}
+
 static void judge_session(const struct judged *j, struct findings *f)
 {
     const struct device_status *s = j->status;
 
     judge_handshake(j, f);
     judge_secrecy(j, f);
-    if (s->state == DEVICE_ONLINE && s->last_error[0] && strcmp(s->last_error, s->sensor_reason) != 0)
+    if (s->state != DEVICE_ONLINE || !s->last_error[0] || strcmp(s->last_error, s->sensor_reason) == 0)
+        return;
+    if (s->messages_refused)
+        finding_mend(f,
+                     findings_add(f, FINDING_MESSAGES_REFUSED, s->id,
+                                  "%s%s Are \"url\" and \"profile\" of uplink %s right?", s->last_error,
+                                  stop(s->last_error), j->uplink->name),
+                     EDIT, j->config_file);
+    else
         add(f, FINDING_MESSAGES_REFUSED, j, s->last_error, "gatehousectl show %s");
 }
 
@@ -211,6 +227,25 @@ static bool port_is_missing(const struct judged *j, char *ret, size_t size)
 {
     return j->status->sensor_state == SENSOR_FAILED && strstr(j->status->sensor_reason, strerror(ENOENT)) &&
            j->device->section && check_serial_port(j->device->section, ret, size);
+}
+
+/* Names what to look at and what to change, since no driver knows which of both it is. */
+static void sensor_failed(const struct judged *j, struct findings *f)
+{
+    const struct config_device *d = j->device;
+    const char *reason = j->status->sensor_reason[0] ? j->status->sensor_reason : "its driver does not say why";
+    struct finding *failed;
+
+    if (strncmp(reason, d->file, strlen(d->file)) == 0)
+        failed = findings_add(f, FINDING_SENSOR_FAILED, d->id, "%s", reason);
+    else if (d->address[0])
+        failed = findings_add(f, FINDING_SENSOR_FAILED, d->id,
+                              "%s%s Is the sensor at %s on, and are its address and unit right in \"%s\"?", reason,
+                              stop(reason), d->address, d->driver);
+    else
+        failed = findings_add(f, FINDING_SENSOR_FAILED, d->id, "%s%s Is the sensor on, and is \"%s\" right?", reason,
+                              stop(reason), d->driver);
+    finding_mend(f, failed, EDIT, d->file);
 }
 
 static void judge_sensor(const struct judged *j, struct findings *f)
@@ -223,8 +258,7 @@ static void judge_sensor(const struct judged *j, struct findings *f)
         finding_mend(f, findings_add(f, FINDING_SERIAL_MISSING, port, "%s: %s", j->device->id, s->sensor_reason),
                      "ls -l /dev/serial/by-id");
     else if (s->sensor_state != SENSOR_NO_DRIVER && sensor_state_bad(s->sensor_state))
-        add(f, FINDING_SENSOR_FAILED, j, s->sensor_reason[0] ? s->sensor_reason : "its driver does not say why",
-            "gatehousectl show %s");
+        sensor_failed(j, f);
 }
 
 bool judge_wants_shape(const struct device_status *status)

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """A cloud that accepts the key and refuses the samples."""
 FINDING = "messages-refused"
-WORDS = ["4.03", "may this identity send there", "gatehousectl show boiler-1"]
+WORDS = ["4.03", "may this identity send there", "\"profile\" of uplink cloud right?", "sudoedit ",
+         "gatehouse.json && sudo gatehousectl reload"]
 
 
 def set_up(w):

@@ -3,7 +3,7 @@
 from agent_bench import modbus_device
 
 FINDING = "sensor-failed"
-WORDS = ["respond", "gatehousectl show boiler-1"]
+WORDS = ["respond", "are its address and unit right", "sudoedit ", "devices.d/boiler-1.json && sudo gatehousectl reload"]
 
 
 def set_up(w):

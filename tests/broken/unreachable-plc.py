@@ -6,7 +6,7 @@ import harness
 from agent_bench import modbus_device
 
 FINDING = "sensor-failed"
-WORDS = ["connect", "gatehousectl show boiler-1"]
+WORDS = ["connect", "are its address and unit right", "sudoedit ", "devices.d/boiler-1.json && sudo gatehousectl reload"]
 
 
 def set_up(w):

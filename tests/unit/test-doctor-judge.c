@@ -32,13 +32,32 @@ static void begin(struct ground *g)
                    .forward_secrecy = true,
                    .last_error = "",
                    .trouble_words = ""},
-        .device = {.id = (char *)"boiler-1", .enabled = true},
+        .device = {.id = (char *)"boiler-1",
+                   .driver = (char *)"modbus",
+                   .enabled = true,
+                   .file = (char *)"/etc/gatehouse/devices.d/boiler-1.json",
+                   .address = (char *)""},
         .uplink = {.name = (char *)"cloud", .url = (char *)"coaps://cloud.example", .host = (char *)"cloud.example"},
     };
     g->judged = (struct judged){.status = &g->status,
                                 .device = &g->device,
                                 .uplink = &g->uplink,
                                 .config_file = "/etc/gatehouse/gatehouse.json"};
+}
+
+#define EDIT_DEVICE "sudoedit /etc/gatehouse/devices.d/boiler-1.json && sudo gatehousectl reload"
+
+/* Exactly this one, with these words in its cause, and this command or its beginning. */
+static void expect_words(struct ground *g, enum finding_id id, const char *cause, const char *mend)
+{
+    struct findings f = {0};
+
+    judge_device(&g->judged, &f);
+    assert_int_equal(f.n, 1);
+    assert_string_equal(finding_kinds[f.list[0].id].name, finding_kinds[id].name);
+    if (!strstr(f.list[0].cause, cause) || strncmp(f.list[0].mend, mend, strlen(mend)) != 0)
+        fail_msg("not in it, %s or %s: %s, %s", cause, mend, f.list[0].cause, f.list[0].mend);
+    findings_done(&f);
 }
 
 /* Exactly this one, of that subject, and a command with these words. */
@@ -226,19 +245,31 @@ static void test_the_rest(void **state)
     expect(&g, FINDING_NO_FORWARD_SECRECY, "cloud", "gatehouse.json");
     begin(&g);
     g.status.last_error = "the key is right, but the server answers 4.03";
+    g.status.messages_refused = true;
+    expect_words(&g, FINDING_MESSAGES_REFUSED, "answers 4.03. Are \"url\" and \"profile\" of uplink cloud right?",
+                 "sudoedit /etc/gatehouse/gatehouse.json && sudo gatehousectl reload");
+    g.status.last_error = "may this identity send there?";
+    expect_words(&g, FINDING_MESSAGES_REFUSED, "send there? Are", "sudoedit ");
+    g.status.messages_refused = false; /* no address mends a rotation that waits */
     expect(&g, FINDING_MESSAGES_REFUSED, "boiler-1", "show boiler-1");
     begin(&g);
     g.status.sensor_state = SENSOR_FAILED;
     g.status.sensor_reason = g.status.last_error = "no answer from unit 9";
-    expect(&g, FINDING_SENSOR_FAILED, "boiler-1", "show boiler-1");
+    expect_words(&g, FINDING_SENSOR_FAILED, "unit 9. Is the sensor on, and is \"modbus\" right?", EDIT_DEVICE);
     /* A port that is not there has a finding of its own, of which a driver's words tell; another failure of it has not.
      */
     g.device.section = (char *)"{\"url\":\"rtu:/dev/ttyUSB7?baud=9600\",\"unit\":1}";
-    expect(&g, FINDING_SENSOR_FAILED, "boiler-1", "gatehousectl show boiler-1");
+    expect(&g, FINDING_SENSOR_FAILED, "boiler-1", EDIT_DEVICE);
     g.status.sensor_reason = g.status.last_error = "there is no such device (No such file or directory)";
     expect(&g, FINDING_SERIAL_MISSING, "/dev/ttyUSB7", "ls -l /dev/serial/by-id");
     g.device.section = (char *)"{\"url\":\"tcp://10.0.0.1\",\"unit\":1}";
-    expect(&g, FINDING_SENSOR_FAILED, "boiler-1", "gatehousectl show boiler-1");
+    expect(&g, FINDING_SENSOR_FAILED, "boiler-1", EDIT_DEVICE);
+    g.device.address = (char *)"tcp://10.0.0.1 unit 1";
+    g.status.sensor_reason = g.status.last_error = "";
+    expect_words(&g, FINDING_SENSOR_FAILED, "say why. Is the sensor at tcp://10.0.0.1 unit 1 on, and are its address",
+                 EDIT_DEVICE);
+    g.status.sensor_reason = g.status.last_error = "/etc/gatehouse/devices.d/boiler-1.json:4:3: unknown key";
+    expect_words(&g, FINDING_SENSOR_FAILED, "json:4:3: unknown key", EDIT_DEVICE);
     begin(&g); /* a finding of the driver's own */
     g.status.state = DEVICE_NO_DRIVER;
     g.status.sensor_state = SENSOR_NO_DRIVER;
