@@ -75,7 +75,13 @@ const char *mqtt_reason_name(uint8_t reason)
     return mosquitto_reason_string(reason);
 }
 
-/* MQTT 5 section 3.14.2.1, with what 4.13 says of errors. Reserved codes say as little as 0x80. */
+/* MQTT 5 section 3.14.2.1, with what 4.13 says of errors. Reserved codes say as little as 0x80.
+ *
+ * A code that can come of nothing but the server's state, another client or a SUBSCRIBE blames nothing, however often
+ * it comes. A rate is one of data, a quota may be of bytes, and an administrative action a rule that the message
+ * breaks: whether it is so only shows when they come again and again with the same message. No message of ours has a
+ * topic alias, so that a server that finds one has misread it. A server that does not hear from us may be behind a path
+ * on which large packets are lost. */
 enum mqtt_blame mqtt_disconnect_blames(uint8_t reason)
 {
     switch (reason) {
@@ -88,15 +94,17 @@ enum mqtt_blame mqtt_disconnect_blames(uint8_t reason)
         return MQTT_BLAMES_BY_CODE;
     case MQTT_RC_RECEIVE_MAXIMUM_EXCEEDED:
         return MQTT_BLAMES_NUMBER;
-    case MQTT_RC_SERVER_BUSY:
-    case MQTT_RC_SERVER_SHUTTING_DOWN:
     case MQTT_RC_KEEP_ALIVE_TIMEOUT:
-    case MQTT_RC_SESSION_TAKEN_OVER:
-    case MQTT_RC_TOPIC_FILTER_INVALID:
-    case MQTT_RC_TOPIC_ALIAS_INVALID: /* we use none */
+        return MQTT_BLAMES_SILENCE;
+    case MQTT_RC_TOPIC_ALIAS_INVALID:
     case MQTT_RC_MESSAGE_RATE_TOO_HIGH:
     case MQTT_RC_QUOTA_EXCEEDED:
     case MQTT_RC_ADMINISTRATIVE_ACTION:
+        return MQTT_BLAMES_PERHAPS;
+    case MQTT_RC_SERVER_BUSY:
+    case MQTT_RC_SERVER_SHUTTING_DOWN:
+    case MQTT_RC_SESSION_TAKEN_OVER:
+    case MQTT_RC_TOPIC_FILTER_INVALID:
     case MQTT_RC_USE_ANOTHER_SERVER:
     case MQTT_RC_SERVER_MOVED:
     case MQTT_RC_SHARED_SUBS_NOT_SUPPORTED:

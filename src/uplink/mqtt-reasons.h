@@ -31,6 +31,8 @@ enum mqtt_blame {
     MQTT_BLAMES_NOTHING, /* another matter: it is published again */
     MQTT_BLAMES_SILENCE, /* no answer: it may be the message, or the line */
     MQTT_BLAMES_MESSAGE, /* it may well be the message */
+    MQTT_BLAMES_PERHAPS, /* it may be the message, or what the server thinks of the client, which takes time to change
+                          */
     MQTT_BLAMES_BY_CODE, /* the code is the answer to the message, as in PUBACK */
     MQTT_BLAMES_NUMBER,  /* too many at once */
 };

@@ -158,7 +158,7 @@ void mqtt_requests_blamed(struct mqtt_session *c, enum mqtt_blame blame, uint8_t
         if (++call->ends >= call->patience)
             (void)end_later(c, call, blame == MQTT_BLAMES_SILENCE ? -ETIMEDOUT : -ECONNABORTED, 0);
         /* No reason to wait as for a server that is away: something else comes instead, soon. */
-        if (blame == MQTT_BLAMES_MESSAGE)
+        if (blame == MQTT_BLAMES_MESSAGE || (blame == MQTT_BLAMES_PERHAPS && call->ended && call->divisible))
             backoff_reset(&c->session.attempt.backoff);
     }
 }
@@ -235,6 +235,7 @@ int mqtt_request(struct uplink_session *s, const struct uplink_request *request,
         .done = done,
         .userdata = userdata,
         .retain = request->retain,
+        .divisible = request->divisible,
         .suspect = request->suspect,
         .patience = request->ends ? request->ends : UPLINK_ENDS,
         .size = request->payload_size,

@@ -23,6 +23,7 @@ struct mqtt_call {
     unsigned ends, patience; /* connections that ended with it alone in flight, and how many may */
     uint64_t sent_at;
     bool retain;
+    bool divisible; /* if it fails, its owner comes with less */
     size_t size;
     uint8_t *payload;
     char topic[]; /* the payload is behind it */
