@@ -4,7 +4,7 @@
 A Debian lies on a disk that remembers each write and flush (recorded.py). Booted once, the packages are installed there in an
 earlier version, the agent makes its keyfile and vault, a device gets a key, the packages are upgraded, the vault is rekeyed
 (package_steps.sh). Then for each cut the disk is made anew as the power may have left it: with all that was flushed, and of what
-was written since some whole, some torn, some missing. It is booted, `dpkg --configure -a` and `apt-get -f install` are run, and
+was written since some whole, some torn, some missing. It is booted, the commands of doc/raspberry-pi.md are run, and
 always one of the two versions must be there and start, the vault must verify, a key that was reported as set must be there.
 Needs root. The last line is JSON.
 """

@@ -16,7 +16,7 @@ wait_for() {
     done
 }
 runs() { systemctl --quiet is-active gatehouse && busctl --quiet call org.gatehouse1 /org/gatehouse1 org.freedesktop.DBus.Peer Ping; }
-install() { apt-get -qq -y -o Dpkg::Options::=--force-confdef --allow-downgrades install "gatehouse=$1" "gatehouse-devcloud=$1"; }
+install() { apt_get --allow-downgrades install "gatehouse=$1" "gatehouse-devcloud=$1"; }
 done_with() { echo "$1" >>/t/progress; }
 
 index() { apt-get -qq update; }
@@ -79,15 +79,18 @@ recover() {
     said true ""
 }
 
-# What Debian has for it: dpkg finishes what it can; what was cut while its files were put in place is to be installed again, as dpkg
-# says; and of packages that go together, where only one came to the new version, apt brings the other. Then nothing is amiss.
+# What Debian has for it, as doc/raspberry-pi.md says it: dpkg finishes what it can; apt brings what is missing and what has to go
+# together, before which it takes no package by name; what the audit still names is to be installed again, all of it in one go, as these
+# may need each other. Then nothing is amiss.
 mend() {
     dpkg --force-confdef --configure -a
-    for package in $(dpkg-query -W -f='${db:Status-Eflag} ${Package}\n' | sed -n 's/^reinstreq //p'); do
-        apt-get -qq -y -o Dpkg::Options::=--force-confdef --reinstall install "$package" || return
-    done
-    apt-get -qq -y -o Dpkg::Options::=--force-confdef -f install && [ -z "$(dpkg --audit)" ]
+    apt_get -f install
+    named=$(dpkg --audit | sed -n 's/^ \([a-z0-9][^ ]*\).*/\1/p' | sort -u | tr '\n' ' ')
+    # shellcheck disable=SC2086 # names, one word each
+    [ -z "$named" ] || apt_get --reinstall install $named || return
+    apt_get -f install && [ -z "$(dpkg --audit)" ]
 }
+apt_get() { apt-get -qq -y -o Dpkg::Options::=--force-confdef "$@"; }
 
 wait_settled() {
     wait_for settled && systemctl --quiet is-active gatehouse
