@@ -22,41 +22,44 @@ struct watch;
 struct later;
 LIST_HEAD(job_set, job);
 
+/* The part of the loop. */
+struct device_in_loop {
+    bool closing;
+    bool wanted; /* to be made again, of next_*, once it is closed */
+    char *next_section, *next_points;
+    bool state_known;
+    enum gatehouse_state state;
+    char *reason;
+    struct job *next_secret; /* for the one that is made of next_*; NULL: none */
+    char *kept;              /* what the agent is still to keep; NULL: nothing */
+    unsigned secret;         /* how many keys were taken for it: words said beside an older one are void */
+    struct job_set jobs;     /* that the agent waits for */
+    struct job_list later;   /* likewise; for the one that is made of next_* */
+    struct job *close;       /* made along with the opening: closing cannot fail */
+};
+
+/* The part of its lane's thread. */
+struct device_in_lane {
+    void *data;
+    bool open;
+    bool timed;                   /* there is room for these two */
+    struct wait_time poll, retry; /* the next call of poll; of device_open */
+    uint64_t backoff;
+    int secret_fd; /* the sensor's key, for when it is opened; negative: none */
+    char *kept;
+    struct watch *watches[DEVICE_WATCHES_MAX];
+    struct later *timers[DEVICE_TIMERS_MAX];
+    struct ratelimit complaints;
+};
+
 struct gatehouse_device {
     char *id, *section, *points_text;
     json_object *points_json; /* holds the texts of points */
     struct gatehouse_point *points;
     size_t n_points;
     struct lane *lane; /* NULL: not opened, its configuration is bad */
-
-    struct { /* the loop's */
-        bool closing;
-        bool wanted; /* to be made again, of next_*, once it is closed */
-        char *next_section, *next_points;
-        bool state_known;
-        enum gatehouse_state state;
-        char *reason;
-        struct job *next_secret; /* for the one that is made of next_*; NULL: none */
-        char *kept;              /* what the agent is still to keep; NULL: nothing */
-        unsigned secret;         /* how many keys were taken for it: words said beside an older one are void */
-        struct job_set jobs;     /* that the agent waits for */
-        struct job_list later;   /* likewise; for the one that is made of next_* */
-        struct job *close;       /* made along with the opening: closing cannot fail */
-    } main;
-
-    struct { /* the lane's thread's */
-        void *data;
-        bool open;
-        bool timed;                   /* there is room for these two */
-        struct wait_time poll, retry; /* the next call of poll; of device_open */
-        uint64_t backoff;
-        int secret_fd; /* the sensor's key, for when it is opened; negative: none */
-        char *kept;
-        struct watch *watches[DEVICE_WATCHES_MAX];
-        struct later *timers[DEVICE_TIMERS_MAX];
-        struct ratelimit complaints;
-    } thread;
-
+    struct device_in_loop main;
+    struct device_in_lane thread;
     struct counts counts;
     atomic_uint secret; /* the key that the plugin has, or gets once it is open, counted as the loop does */
 
