@@ -25,7 +25,7 @@ static int any(const struct map_node *node, const void *key)
  * million lists. False: it came before, and the mistake is told. As many as there may be devices are remembered. */
 static bool distinct(struct provision *p, const struct list_row *row, const char *what, uint64_t hash)
 {
-    struct map_node *node = map_find(&p->seen, hash, any, NULL);
+    struct map_node *node = map_find(&p->check.seen, hash, any, NULL);
     struct seen *seen;
     char text[64];
 
@@ -34,13 +34,13 @@ static bool distinct(struct provision *p, const struct list_row *row, const char
         provision_mistake(p, row, text);
         return false;
     }
-    if (p->seen.count >= 4 * DEVICES_MAX)
+    if (p->check.seen.count >= 4 * DEVICES_MAX)
         return true;
     seen = malloc(sizeof(*seen));
     if (!seen)
         return true;
     seen->row = row->number;
-    if (map_insert(&p->seen, &seen->node, hash) < 0)
+    if (map_insert(&p->check.seen, &seen->node, hash) < 0)
         free(seen);
     return true;
 }
@@ -52,17 +52,17 @@ static uint64_t hash_of(const char *what, const char *text)
 
 void provision_check_done(struct provision *p)
 {
-    for (struct map_node *node = map_next(&p->seen, NULL), *next; node; node = next) {
-        next = map_next(&p->seen, node);
+    for (struct map_node *node = map_next(&p->check.seen, NULL), *next; node; node = next) {
+        next = map_next(&p->check.seen, node);
         free(MAP_ENTRY(node, struct seen, node));
     }
-    map_done(&p->seen);
-    p->seen = (struct map){0};
-    for (size_t i = 0; i < p->n_drivers; i++)
-        free(p->drivers[i].driver);
-    free(p->drivers);
-    p->drivers = NULL;
-    p->n_drivers = 0;
+    map_done(&p->check.seen);
+    p->check.seen = (struct map){0};
+    for (size_t i = 0; i < p->check.n_drivers; i++)
+        free(p->check.drivers[i].driver);
+    free(p->check.drivers);
+    p->check.drivers = NULL;
+    p->check.n_drivers = 0;
 }
 
 /* ── Room ── */
@@ -71,19 +71,19 @@ static size_t *count_of(struct provision *p, const char *driver)
 {
     struct driver_count *drivers;
 
-    for (size_t i = 0; i < p->n_drivers; i++)
-        if (strcmp(p->drivers[i].driver, driver) == 0)
-            return &p->drivers[i].n;
-    drivers = reallocarray(p->drivers, p->n_drivers + 1, sizeof(*drivers));
+    for (size_t i = 0; i < p->check.n_drivers; i++)
+        if (strcmp(p->check.drivers[i].driver, driver) == 0)
+            return &p->check.drivers[i].n;
+    drivers = reallocarray(p->check.drivers, p->check.n_drivers + 1, sizeof(*drivers));
     if (!drivers)
         return NULL;
-    p->drivers = drivers;
-    drivers[p->n_drivers] = (struct driver_count){.driver = strdup(driver)};
-    if (!drivers[p->n_drivers].driver)
+    p->check.drivers = drivers;
+    drivers[p->check.n_drivers] = (struct driver_count){.driver = strdup(driver)};
+    if (!drivers[p->check.n_drivers].driver)
         return NULL;
     for (size_t i = 0; i < p->fleet->config->n_devices; i++)
-        drivers[p->n_drivers].n += strcmp(p->fleet->config->devices[i]->driver, driver) == 0;
-    return &drivers[p->n_drivers++].n;
+        drivers[p->check.n_drivers].n += strcmp(p->fleet->config->devices[i]->driver, driver) == 0;
+    return &drivers[p->check.n_drivers++].n;
 }
 
 static bool room(struct provision *p, const struct list_row *row, const struct config_device *d)
@@ -91,12 +91,12 @@ static bool room(struct provision *p, const struct list_row *row, const struct c
     char text[128];
     size_t *n;
 
-    if (p->fleet->config->n_devices + ++p->n_new > DEVICES_MAX) {
+    if (p->fleet->config->n_devices + ++p->check.n_new > DEVICES_MAX) {
         snprintf(text, sizeof(text), "there would be more than %d devices", DEVICES_MAX);
         provision_mistake(p, row, text);
         return false;
     }
-    if (p->n_drivers >= LINK_DRIVERS_MAX)
+    if (p->check.n_drivers >= LINK_DRIVERS_MAX)
         return true;
     n = count_of(p, d->driver);
     if (!n || ++*n <= LINK_DEVICES_MAX)
@@ -152,7 +152,7 @@ static void skip(struct provision *p, const struct list_row *row, const struct c
 {
     char text[96];
 
-    if (row->key_size == 0 || key_known(p, row, u) || p->n_unused++ >= MISTAKES_MAX)
+    if (row->key_size == 0 || key_known(p, row, u) || p->check.n_unused++ >= MISTAKES_MAX)
         return;
     snprintf(text, sizeof(text), "row %zu: the device has another key, and this one is not taken", row->number);
     job_note(p->job, row->device, "unused", text);
@@ -213,13 +213,13 @@ static int check_credential(struct provision *p, const struct list_row *row, con
 
 void provision_check_row(struct provision *p, size_t i)
 {
-    const struct list_row *row = &p->rows->rows[i];
-    const struct config_device *config = p->devices[i];
+    const struct list_row *row = &p->page.rows->rows[i];
+    const struct config_device *config = p->page.devices[i];
     const struct device *d = config || row->mistake ? NULL : provision_existing(p, row);
     const char *wrong = row->mistake;
     struct error e = {0};
 
-    p->n_rows++;
+    p->check.n_rows++;
     if (!wrong && !config && !d)
         wrong = "device: it is configured, and could not be loaded";
     if (!wrong && d)

@@ -19,44 +19,54 @@ struct driver_count {
     size_t n;
 };
 
+/* A device that was there without a key. */
+struct provision_existing {
+    struct provision_existing *next;
+    char id[DEVICE_ID_MAX + 1];
+};
+
+/* The rows that are at work, and what becomes of each. */
+struct provision_page {
+    struct list_rows *rows;
+    struct config_device *devices[LIST_ROWS]; /* NULL for a device that is there already */
+    char *texts[LIST_ROWS];
+    size_t at; /* the row that is next */
+    bool busy; /* a worker or a check has it */
+};
+
+/* Findings of the first reading. */
+struct provision_check {
+    struct map seen;
+    struct driver_count *drivers;
+    size_t n_drivers;
+    size_t n_rows, n_new, n_mistakes, n_unused;
+};
+
+/* Keys and devices that the second reading makes. */
+struct provision_make {
+    struct config_device **devices;
+    char **texts;
+    size_t n, allocated, started;
+    size_t commits; /* under way */
+    struct provision_existing *existing;
+    bool waiting; /* for the last of the commits */
+    bool stored;
+    size_t n_registrations, n_by_hand;
+};
+
 struct provision {
     struct fleet *fleet; /* NULL: gone */
     struct job *job;
     struct provision_options options;
     json_object *template;
     struct list_reader *reader;
-    struct list_rows *rows;
-    /* of the page: what becomes of the row, NULL for a device that is there already */
-    struct config_device *devices[LIST_ROWS];
-    char *texts[LIST_ROWS];
-    size_t at; /* the row of the page that is next */
+    struct provision_page page;
     bool making, cancelled;
-    bool busy; /* a worker or a check has the page */
     struct error error;
     int r;
     sd_event_source *turn;
-
-    /* checking */
-    struct map seen;
-    struct driver_count *drivers;
-    size_t n_drivers;
-    size_t n_rows, n_new, n_mistakes, n_unused;
-
-    /* making */
-    struct config_device **made;
-    char **made_texts;
-    size_t n_made, allocated, started;
-    size_t commits; /* under way */
-    struct provision_existing *existing;
-    bool waiting; /* for the last of them */
-    bool stored;
-    size_t n_registrations, n_by_hand;
-};
-
-/* A device that was there without a key. */
-struct provision_existing {
-    struct provision_existing *next;
-    char id[DEVICE_ID_MAX + 1];
+    struct provision_check check;
+    struct provision_make make;
 };
 
 /* provision.c */

@@ -18,16 +18,16 @@
 
 void provision_make_done(struct provision *p)
 {
-    for (size_t i = 0; i < p->n_made; i++) {
-        config_device_unref(p->made[i]);
-        free(p->made_texts[i]);
+    for (size_t i = 0; i < p->make.n; i++) {
+        config_device_unref(p->make.devices[i]);
+        free(p->make.texts[i]);
     }
-    free(p->made);
-    free(p->made_texts);
-    while (p->existing) {
-        struct provision_existing *e = p->existing;
+    free(p->make.devices);
+    free(p->make.texts);
+    while (p->make.existing) {
+        struct provision_existing *e = p->make.existing;
 
-        p->existing = e->next;
+        p->make.existing = e->next;
         free(e);
     }
 }
@@ -38,16 +38,16 @@ static void on_key_committed(int r, const struct error *e, void *userdata)
 {
     struct provision *p = userdata;
 
-    p->commits--;
+    p->make.commits--;
     if (r < 0 && p->r >= 0) {
         p->r = r;
         p->error = *e;
     }
-    if (p->commits > 0)
+    if (p->make.commits > 0)
         return;
     if (!p->fleet)
         provision_left(p);
-    else if (p->waiting)
+    else if (p->make.waiting)
         provision_next_turn(p);
 }
 
@@ -69,22 +69,22 @@ static int make_identity(struct provision *p, const struct list_row *row, const 
 
 static int keep(struct provision *p, size_t i)
 {
-    if (p->n_made == p->allocated) {
-        size_t more = p->allocated ? 2 * p->allocated : 64;
-        void *made = reallocarray(p->made, more, sizeof(*p->made));
+    if (p->make.n == p->make.allocated) {
+        size_t more = p->make.allocated ? 2 * p->make.allocated : 64;
+        void *made = reallocarray(p->make.devices, more, sizeof(*p->make.devices));
         void *texts;
 
         if (!made)
             return -ENOMEM;
-        p->made = made;
-        texts = reallocarray(p->made_texts, more, sizeof(*p->made_texts));
+        p->make.devices = made;
+        texts = reallocarray(p->make.texts, more, sizeof(*p->make.texts));
         if (!texts)
             return -ENOMEM;
-        p->made_texts = texts;
-        p->allocated = more;
+        p->make.texts = texts;
+        p->make.allocated = more;
     }
-    p->made[p->n_made] = TAKE_PTR(p->devices[i]);
-    p->made_texts[p->n_made++] = TAKE_PTR(p->texts[i]);
+    p->make.devices[p->make.n] = TAKE_PTR(p->page.devices[i]);
+    p->make.texts[p->make.n++] = TAKE_PTR(p->page.texts[i]);
     return 0;
 }
 
@@ -95,8 +95,8 @@ static int remember(struct provision *p, const struct list_row *row)
     if (!e)
         return -ENOMEM;
     snprintf(e->id, sizeof(e->id), "%s", row->device);
-    e->next = p->existing;
-    p->existing = e;
+    e->next = p->make.existing;
+    p->make.existing = e;
     return 0;
 }
 
@@ -124,15 +124,15 @@ static int commit_key(struct provision *p, const struct list_row *row, const str
     r = vault_commit(p->fleet->vault, change, on_key_committed, p);
     if (r < 0)
         return r;
-    p->commits++;
-    p->n_registrations += !p->options.registered && !by_hand;
-    p->n_by_hand += !p->options.registered && by_hand;
+    p->make.commits++;
+    p->make.n_registrations += !p->options.registered && !by_hand;
+    p->make.n_by_hand += !p->options.registered && by_hand;
     return 0;
 }
 
 static int make_key(struct provision *p, size_t i)
 {
-    const struct list_row *row = &p->rows->rows[i];
+    const struct list_row *row = &p->page.rows->rows[i];
     const struct config_uplink *u = provision_uplink(p, i);
     const struct vault_entry *entry = vault_find(p->fleet->vault, row->device, u->name);
     _cleanup_(secret_freep) struct secret *key = NULL;
@@ -150,14 +150,14 @@ static int make_key(struct provision *p, size_t i)
 
 int provision_make_row(struct provision *p, size_t i)
 {
-    const struct list_row *row = &p->rows->rows[i];
-    const struct device *d = p->devices[i] || row->mistake ? NULL : provision_existing(p, row);
+    const struct list_row *row = &p->page.rows->rows[i];
+    const struct device *d = p->page.devices[i] || row->mistake ? NULL : provision_existing(p, row);
     const char *unfit = d ? provision_unfit(d) : NULL;
     int r;
 
     if (p->r < 0)
         return p->r;
-    if (row->mistake || (!d && !p->devices[i]))
+    if (row->mistake || (!d && !p->page.devices[i]))
         return error_set(&p->error, -ESTALE, "the list has changed while it was read");
     if (d && provision_skips(p, d))
         return 0;
@@ -178,13 +178,13 @@ static int run_store(void *userdata)
 {
     struct provision *p = userdata;
 
-    return config_devices_store(&p->fleet->dirs.paths, p->made, p->made_texts, p->n_made, &p->error);
+    return config_devices_store(&p->fleet->dirs.paths, p->make.devices, p->make.texts, p->make.n, &p->error);
 }
 
 static int configure(struct provision *p)
 {
     _cleanup_(config_unrefp) struct config *config = NULL;
-    int r = config_with_many(p->fleet->config, p->made, p->n_made, &config);
+    int r = config_with_many(p->fleet->config, p->make.devices, p->make.n, &config);
 
     if (r < 0)
         return r;
@@ -197,7 +197,7 @@ static void store_done(int r, void *userdata)
 {
     struct provision *p = userdata;
 
-    p->busy = false;
+    p->page.busy = false;
     if (!p->fleet) {
         provision_left(p);
         return;
@@ -208,7 +208,7 @@ static void store_done(int r, void *userdata)
         provision_end(p, r, p->error.text[0] ? p->error.text : strerrordesc_np(-r));
         return;
     }
-    p->stored = true;
+    p->make.stored = true;
     provision_next_turn(p);
 }
 
@@ -216,7 +216,7 @@ static void store_files(struct provision *p)
 {
     int r = p->r;
 
-    p->busy = true;
+    p->page.busy = true;
     if (r >= 0)
         r = workers_submit(p->fleet->pools.bulk, run_store, store_done, p);
     if (r < 0)
@@ -244,27 +244,28 @@ static void say(struct provision *p)
 {
     char text[160];
 
-    log_notice(NULL, "provisioned: %u devices have keys, %zu wait to be registered", p->job->done, p->n_registrations);
-    if (p->n_by_hand == 0)
+    log_notice(NULL, "provisioned: %u devices have keys, %zu wait to be registered", p->job->done,
+               p->make.n_registrations);
+    if (p->make.n_by_hand == 0)
         return;
     snprintf(text, sizeof(text), "%zu keys are to be carried to their cloud by hand: gatehousectl export FORMAT FILE",
-             p->n_by_hand);
+             p->make.n_by_hand);
     job_note(p->job, "", "export", text);
 }
 
 static void start_some(struct provision *p)
 {
-    for (size_t n = 0; n < PROVISION_PER_TURN && p->started < p->n_made; n++) {
-        struct config_device *config = p->made[p->started++];
+    for (size_t n = 0; n < PROVISION_PER_TURN && p->make.started < p->make.n; n++) {
+        struct config_device *config = p->make.devices[p->make.started++];
         struct error e = {0};
 
         if (fleet_start_device(p->fleet, config, &e) < 0)
             log_error(config->id, "not loaded: %s", e.text);
     }
-    for (size_t n = 0; n < PROVISION_PER_TURN && p->existing; n++) {
-        struct provision_existing *e = p->existing;
+    for (size_t n = 0; n < PROVISION_PER_TURN && p->make.existing; n++) {
+        struct provision_existing *e = p->make.existing;
 
-        p->existing = e->next;
+        p->make.existing = e->next;
         renew(p, e->id);
         free(e);
     }
@@ -274,23 +275,23 @@ void provision_finish(struct provision *p)
 {
     struct error e = {0};
 
-    if (!p->stored) {
+    if (!p->make.stored) {
         /* Every key is durable before a device can be seen. */
         p->job->cancel = NULL;
-        p->waiting = p->commits > 0;
-        if (p->waiting)
+        p->make.waiting = p->make.commits > 0;
+        if (p->make.waiting)
             return;
         store_files(p);
         return;
     }
-    if (p->started == 0)
+    if (p->make.started == 0)
         fleet_raise_descriptors(p->fleet);
     start_some(p);
-    if (p->started < p->n_made || p->existing) {
+    if (p->make.started < p->make.n || p->make.existing) {
         provision_next_turn(p);
         return;
     }
-    if (p->n_made > 0 && drivers_update_all(p->fleet, NULL, &e) < 0)
+    if (p->make.n > 0 && drivers_update_all(p->fleet, NULL, &e) < 0)
         log_error(NULL, "%s", e.text);
     say(p);
     fleet_changed(p->fleet);

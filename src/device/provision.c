@@ -35,10 +35,10 @@ static void read_page(struct provision *p);
 static void page_clear(struct provision *p)
 {
     for (size_t i = 0; i < LIST_ROWS; i++) {
-        config_device_unref(p->devices[i]);
-        free(p->texts[i]);
-        p->devices[i] = NULL;
-        p->texts[i] = NULL;
+        config_device_unref(p->page.devices[i]);
+        free(p->page.texts[i]);
+        p->page.devices[i] = NULL;
+        p->page.texts[i] = NULL;
     }
 }
 
@@ -50,7 +50,7 @@ static struct provision *provision_free(struct provision *p)
     provision_check_done(p);
     provision_make_done(p);
     sd_event_source_disable_unref(p->turn);
-    list_rows_free(p->rows);
+    list_rows_free(p->page.rows);
     list_reader_free(p->reader);
     json_object_put(p->template);
     free(p);
@@ -64,7 +64,7 @@ void provision_mistake(struct provision *p, const struct list_row *row, const ch
 {
     char reason[ERROR_TEXT_MAX + 32];
 
-    if (p->n_mistakes++ >= MISTAKES_MAX)
+    if (p->check.n_mistakes++ >= MISTAKES_MAX)
         return;
     snprintf(reason, sizeof(reason), "row %zu: %s", row->number, text);
     text_trim(reason);
@@ -75,7 +75,7 @@ void provision_mistake(struct provision *p, const struct list_row *row, const ch
 /* The vault calls back, and the check of a driver: only then it is gone. */
 void provision_left(struct provision *p)
 {
-    if (!p->fleet && p->commits == 0 && !p->busy)
+    if (!p->fleet && p->make.commits == 0 && !p->page.busy)
         provision_free(p);
 }
 
@@ -84,11 +84,11 @@ void provision_end(struct provision *p, int r, const char *why)
     struct fleet *f = p->fleet;
     char text[96];
 
-    if (p->n_mistakes > MISTAKES_MAX) {
-        snprintf(text, sizeof(text), "and %zu mistakes more", p->n_mistakes - MISTAKES_MAX);
+    if (p->check.n_mistakes > MISTAKES_MAX) {
+        snprintf(text, sizeof(text), "and %zu mistakes more", p->check.n_mistakes - MISTAKES_MAX);
         job_note(p->job, "", "invalid", text);
     }
-    p->job->failed = (uint32_t)p->n_mistakes;
+    p->job->failed = (uint32_t)p->check.n_mistakes;
     if (r < 0 && why)
         job_note(p->job, "", r == -ECANCELED ? "cancelled" : "failed", why);
     if (r < 0)
@@ -138,17 +138,18 @@ static int device_text(struct provision *p, const struct list_row *row, char **r
 
 static int parse_device(struct provision *p, size_t i, struct error *e)
 {
-    const struct list_row *row = &p->rows->rows[i];
+    const struct list_row *row = &p->page.rows->rows[i];
     _cleanup_free_ char *file = NULL;
     struct mistakes mistakes = {0};
-    int r = device_text(p, row, &p->texts[i], e);
+    int r = device_text(p, row, &p->page.texts[i], e);
 
     if (r >= 0)
         r = config_device_path(&p->fleet->dirs.paths, row->device, &file);
     if (r < 0)
         return r;
-    r = config_device_parse(p->fleet->config, file, p->texts[i], strlen(p->texts[i]), &p->devices[i], &mistakes);
-    if (r >= 0 && !profiles_take(&p->fleet->profiles, p->fleet->config, p->devices[i], &mistakes))
+    r = config_device_parse(p->fleet->config, file, p->page.texts[i], strlen(p->page.texts[i]), &p->page.devices[i],
+                            &mistakes);
+    if (r >= 0 && !profiles_take(&p->fleet->profiles, p->fleet->config, p->page.devices[i], &mistakes))
         r = mistakes.failed < 0 ? mistakes.failed : -EBADMSG;
     if (r < 0 && r != -ENOMEM)
         r = error_set(e, -EINVAL, "settings: %s", mistakes.n > 0 ? mistakes.list[0].text : "not a device");
@@ -167,7 +168,7 @@ static const char *wrong_name(const struct list_row *row)
 
 static int parse_row(struct provision *p, size_t i, struct error *e)
 {
-    struct list_row *row = &p->rows->rows[i];
+    struct list_row *row = &p->page.rows->rows[i];
     struct error why = {0};
     const char *wrong;
     int r = 0;
@@ -190,10 +191,10 @@ static int parse_row(struct provision *p, size_t i, struct error *e)
 static int run_page(void *userdata)
 {
     struct provision *p = userdata;
-    int r = list_read(p->reader, p->rows, &p->error);
+    int r = list_read(p->reader, p->page.rows, &p->error);
     int more = r;
 
-    for (size_t i = 0; r >= 0 && more > 0 && i < p->rows->n; i++)
+    for (size_t i = 0; r >= 0 && more > 0 && i < p->page.rows->n; i++)
         r = parse_row(p, i, &p->error);
     return r < 0 ? r : more;
 }
@@ -204,7 +205,7 @@ static void page_done(int r, void *userdata)
 {
     struct provision *p = userdata;
 
-    p->busy = false;
+    p->page.busy = false;
     if (!p->fleet) {
         provision_left(p);
         return;
@@ -217,7 +218,7 @@ static void page_done(int r, void *userdata)
         provision_end(p, r, p->error.text[0] ? p->error.text : strerrordesc_np(-r));
         return;
     }
-    p->at = 0;
+    p->page.at = 0;
     provision_next_turn(p);
 }
 
@@ -226,7 +227,7 @@ static void read_page(struct provision *p)
     int r;
 
     page_clear(p);
-    p->busy = true;
+    p->page.busy = true;
     r = workers_submit(p->fleet->pools.bulk, run_page, page_done, p);
     if (r < 0)
         page_done(r, p);
@@ -234,12 +235,12 @@ static void read_page(struct provision *p)
 
 static void first_pass_done(struct provision *p)
 {
-    if (p->n_mistakes > 0) {
+    if (p->check.n_mistakes > 0) {
         provision_end(p, -EINVAL, NULL);
         return;
     }
     provision_check_done(p);
-    p->job->total = (uint32_t)p->n_rows;
+    p->job->total = (uint32_t)p->check.n_rows;
     p->making = true;
     list_reader_rewind(p->reader);
     read_page(p);
@@ -249,15 +250,16 @@ static void on_plugins(struct mistakes *mistakes, void *userdata)
 {
     struct provision *p = userdata;
 
-    p->busy = false;
+    p->page.busy = false;
     if (!p->fleet) {
         provision_left(p);
         return;
     }
     for (size_t k = 0; k < mistakes->n; k++)
-        for (size_t i = 0; i < p->rows->n; i++)
-            if (p->devices[i] && mistakes->list[k].device && strcmp(p->devices[i]->id, mistakes->list[k].device) == 0)
-                provision_mistake(p, &p->rows->rows[i], mistakes->list[k].text);
+        for (size_t i = 0; i < p->page.rows->n; i++)
+            if (p->page.devices[i] && mistakes->list[k].device &&
+                strcmp(p->page.devices[i]->id, mistakes->list[k].device) == 0)
+                provision_mistake(p, &p->page.rows->rows[i], mistakes->list[k].text);
     read_page(p);
 }
 
@@ -267,10 +269,10 @@ static void ask_plugins(struct provision *p)
     struct config_device *devices[LIST_ROWS];
     size_t n = 0;
 
-    for (size_t i = 0; i < p->rows->n; i++)
-        if (p->devices[i])
-            devices[n++] = p->devices[i];
-    p->busy = true;
+    for (size_t i = 0; i < p->page.rows->n; i++)
+        if (p->page.devices[i])
+            devices[n++] = p->page.devices[i];
+    p->page.busy = true;
     if (check_devices(p->fleet, devices, n, on_plugins, p) < 0)
         on_plugins(&(struct mistakes){0}, p);
 }
@@ -278,25 +280,25 @@ static void ask_plugins(struct provision *p)
 static int on_turn(sd_event_source *source, void *userdata)
 {
     struct provision *p = userdata;
-    size_t until = MIN_OF(p->at + PROVISION_PER_TURN, p->rows->n);
+    size_t until = MIN_OF(p->page.at + PROVISION_PER_TURN, p->page.rows->n);
     int r = 0;
 
-    if (p->stored) {
+    if (p->make.stored) {
         provision_finish(p);
         return 0;
     }
-    for (; r >= 0 && p->at < until; p->at++)
+    for (; r >= 0 && p->page.at < until; p->page.at++)
         if (p->making)
-            r = provision_make_row(p, p->at);
+            r = provision_make_row(p, p->page.at);
         else
-            provision_check_row(p, p->at);
+            provision_check_row(p, p->page.at);
     if (r < 0)
         provision_end(p, r, p->error.text);
-    else if (p->at < p->rows->n)
+    else if (p->page.at < p->page.rows->n)
         provision_next_turn(p);
-    else if (p->rows->n == 0 && p->making)
+    else if (p->page.rows->n == 0 && p->making)
         provision_finish(p);
-    else if (p->rows->n == 0)
+    else if (p->page.rows->n == 0)
         first_pass_done(p);
     else if (p->making)
         read_page(p);
@@ -319,9 +321,9 @@ struct device *provision_existing(struct provision *p, const struct list_row *ro
 
 const struct config_uplink *provision_uplink(struct provision *p, size_t i)
 {
-    const struct device *d = p->devices[i] ? NULL : provision_existing(p, &p->rows->rows[i]);
+    const struct device *d = p->page.devices[i] ? NULL : provision_existing(p, &p->page.rows->rows[i]);
 
-    return config_uplink(p->fleet->config, d ? d->config->uplink : p->devices[i]->uplink);
+    return config_uplink(p->fleet->config, d ? d->config->uplink : p->page.devices[i]->uplink);
 }
 
 int provision_identity(const struct config_uplink *u, const char *identity, char ret[IDENTITY_MAX + 1])
@@ -366,7 +368,7 @@ static int prepare(struct provision *p, int fd, const struct provision_options *
         return error_prefix(e, r, "template");
     r = list_reader_new(fd, options->format, &p->reader, e);
     if (r >= 0)
-        r = list_rows_new(&p->rows, e);
+        r = list_rows_new(&p->page.rows, e);
     if (r >= 0)
         r = sd_event_add_defer(p->fleet->event, &p->turn, on_turn, p);
     if (r >= 0)
