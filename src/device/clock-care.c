@@ -53,7 +53,7 @@ static size_t n_waiting(const struct fleet *f)
     size_t n = 0;
 
     for (size_t i = 0; i < f->index.n; i++)
-        n += f->index.devices[i]->config->enabled && f->index.devices[i]->uplink->profile->time_option == 0;
+        n += f->index.devices[i]->config->enabled && f->index.devices[i]->uplink->profile->time.option == 0;
     return n;
 }
 

@@ -61,7 +61,7 @@ static const char *of_silence(const struct device *d, char *buffer, size_t size)
         buffer, size,
         "the broker acknowledges what is sent to \"%s\" to show that the key is good, but it does not come back: may "
         "this identity send there and read there too? (read_back in profile %s)",
-        probe.target ?: p->probe.target, p->name);
+        probe.target ?: p->probe.request.target, p->name);
     return buffer;
 }
 

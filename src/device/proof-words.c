@@ -46,7 +46,7 @@ const char *proof_words(const struct device *d, int r, enum profile_verdict verd
 
     if (device_names(d, &names) >= 0)
         (void)profile_probe(d->uplink->profile, &names.profile, &probe);
-    target = probe.target ?: d->uplink->profile->probe.target;
+    target = probe.target ?: d->uplink->profile->probe.request.target;
     if (r < 0) {
         snprintf(buffer, size, "the server lets %s in, but its message on \"%s\" is not answered: %s", identity, target,
                  strerrordesc_np(-r));

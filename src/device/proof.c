@@ -114,7 +114,7 @@ int proof_begin(struct device *d, struct uplink_session *s, proof_done done, voi
     struct proof *p;
     int r;
 
-    if (profile->probe_none)
+    if (profile->probe.none)
         return 1;
     p = calloc(1, sizeof(*p));
     if (!p)
@@ -125,7 +125,7 @@ int proof_begin(struct device *d, struct uplink_session *s, proof_done done, voi
     r = device_names(d, &names);
     if (r >= 0)
         r = profile_probe(profile, &names.profile, &p->message);
-    if (r >= 0 && profile->probe_reads_back && !info.tells_refusals)
+    if (r >= 0 && profile->probe.reads_back && !info.tells_refusals)
         r = read_back(p, s);
     if (r >= 0)
         r = message_send(s, &p->message, on_answer, p, &p->call);

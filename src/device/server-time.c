@@ -110,7 +110,7 @@ static int ask(struct fleet *f, struct device *d)
         r = profile_probe(d->uplink->profile, &names.profile, &m);
     if (r < 0)
         return r;
-    m.wants_option = d->uplink->profile->time_option;
+    m.wants_option = d->uplink->profile->time.option;
     f->clock.server_time.asked = clock_boottime();
     return message_send(device_session(d), &m, on_answer, d, &f->clock.server_time.call);
 }
@@ -128,7 +128,7 @@ void server_time_look(struct fleet *f)
     for (size_t i = 0; i < f->index.n; i++) {
         struct device *d = f->index.devices[(t->turn + i) % f->index.n];
 
-        if (d->uplink->profile->time_option == 0 || !device_online(d))
+        if (d->uplink->profile->time.option == 0 || !device_online(d))
             continue;
         t->turn = (t->turn + i + 1) % f->index.n;
         t->next = clock_boottime() + SERVER_TIME_INTERVAL;

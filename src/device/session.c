@@ -152,7 +152,7 @@ static void prove(struct connection *c)
     int r;
 
     /* One that waits for its message to come back waits in vain: that went the way of the last connection. */
-    if (c->device->uplink->profile->probe_reads_back)
+    if (c->device->uplink->profile->probe.reads_back)
         c->proof = proof_free(c->proof);
     r = c->proof ? 0 : proof_begin(c->device, c->session, on_proof, c, &c->proof);
     if (r == 0)
@@ -268,7 +268,7 @@ static bool awaits(const struct connection *c)
 {
     struct uplink_info info;
 
-    if (!c->device->uplink->profile->probe_reads_back)
+    if (!c->device->uplink->profile->probe.reads_back)
         return false;
     uplink_session_info(c->session, &info);
     return info.established && !info.tells_refusals;

@@ -72,7 +72,7 @@ ssize_t profile_pack(const struct profile *p, const struct profile_names *names,
                      size_t max, struct profile_message *ret)
 {
     struct profile_message message = message_head(p, &p->telemetry);
-    struct meanings m = {.plain_names = p->record_quality, .units = p->units};
+    struct meanings m = {.plain_names = p->record.quality, .units = p->units};
     char name[SAMPLE_NAME_MAX];
     struct strbuf base_name = {0};
     ssize_t taken = -EINVAL;
@@ -85,7 +85,7 @@ ssize_t profile_pack(const struct profile *p, const struct profile_names *names,
     switch (p->format) {
     case PROFILE_SENML_JSON:
     case PROFILE_SENML_CBOR:
-        template_text(&base_name, p->base_name, &m, ESCAPE_NONE);
+        template_text(&base_name, p->record.base_name, &m, ESCAPE_NONE);
         taken = base_name.failed
                     ?: senml_pack(p->format == PROFILE_SENML_CBOR, base_name.text ?: "", samples, n, max, &message.body,
                                   &message.size);
@@ -109,7 +109,7 @@ ssize_t profile_pack(const struct profile *p, const struct profile_names *names,
 
 int profile_telemetry_target(const struct profile *p, const struct profile_names *names, char **ret)
 {
-    struct meanings m = {.plain_names = p->record_quality, .units = p->units};
+    struct meanings m = {.plain_names = p->record.quality, .units = p->units};
 
     meanings_names(&m, names);
     meanings_text(&m, WORD_POINT, "{point}");
@@ -121,20 +121,20 @@ int profile_probe(const struct profile *p, const struct profile_names *names, st
     struct meanings m = {0};
 
     meanings_names(&m, names);
-    return p->probe_none ? -ENOENT : request_message(p, &p->probe, &m, ret);
+    return p->probe.none ? -ENOENT : request_message(p, &p->probe.request, &m, ret);
 }
 
 int profile_server_time(const struct profile *p, const uint8_t *value, size_t n, uint64_t *ret)
 {
     uint64_t time = 0;
 
-    if (n > sizeof(time) || p->time_option == 0)
+    if (n > sizeof(time) || p->time.option == 0)
         return -EBADMSG;
     for (size_t i = 0; i < n; i++)
         time = time << 8 | value[i];
-    if (time > UINT64_MAX / p->time_unit)
+    if (time > UINT64_MAX / p->time.unit)
         return -EBADMSG;
-    *ret = time * p->time_unit;
+    *ret = time * p->time.unit;
     return 0;
 }
 
@@ -152,11 +152,11 @@ int profile_log(const struct profile *p, const struct profile_names *names, enum
     struct meanings m = {0};
 
     meanings_names(&m, names);
-    if (p->log_levels[level])
-        m.of[WORD_LEVEL] = (struct meaning){.kind = MEANS_JSON, .json = p->log_levels[level]};
+    if (p->log.levels[level])
+        m.of[WORD_LEVEL] = (struct meaning){.kind = MEANS_JSON, .json = p->log.levels[level]};
     meanings_text(&m, WORD_MODULE, module);
     meanings_text(&m, WORD_TEXT, text);
-    return maybe(p, &p->log, &m, ret);
+    return maybe(p, &p->log.request, &m, ret);
 }
 
 int profile_availability(const struct profile *p, const struct profile_names *names, enum sensor_state state,
@@ -169,9 +169,9 @@ int profile_availability(const struct profile *p, const struct profile_names *na
         (struct meaning){.kind = MEANS_VALUE, .value = {.type = SAMPLE_BOOL, .b = sensor_state_available(state)}};
     if (reason[0])
         meanings_text(&m, WORD_ERROR, reason);
-    if (p->availability_status[state])
-        m.of[WORD_STATUS] = (struct meaning){.kind = MEANS_JSON, .json = p->availability_status[state]};
-    return maybe(p, &p->availability, &m, ret);
+    if (p->availability.status[state])
+        m.of[WORD_STATUS] = (struct meaning){.kind = MEANS_JSON, .json = p->availability.status[state]};
+    return maybe(p, &p->availability.request, &m, ret);
 }
 
 /* ---- Announcements ---- */
@@ -223,7 +223,7 @@ const char *profile_bad_character(const struct profile *p, const char *id)
 
 int profile_kept(const struct profile *p, size_t i, const struct profile_names *names, const char *point, char **ret)
 {
-    const struct profile_request *const of_device[] = {&p->will, &p->availability, &p->telemetry};
+    const struct profile_request *const of_device[] = {&p->will, &p->availability.request, &p->telemetry};
     bool of_point = p->telemetry.target && template_says(p->telemetry.target, WORD_POINT);
     struct meanings m = {0};
 

@@ -57,22 +57,22 @@ struct profile *profile_unref(struct profile *p)
         return NULL;
     free(p->name);
     profile_request_done(&p->telemetry);
-    profile_request_done(&p->probe);
+    profile_request_done(&p->probe.request);
     profile_request_done(&p->will);
-    profile_request_done(&p->log);
+    profile_request_done(&p->log.request);
     for (size_t i = 0; i < PROFILE_LEVELS; i++)
-        json_object_put(p->log_levels[i]);
-    profile_request_done(&p->availability);
+        json_object_put(p->log.levels[i]);
+    profile_request_done(&p->availability.request);
     for (size_t i = 0; i < SENSOR_STATES; i++)
-        json_object_put(p->availability_status[i]);
+        json_object_put(p->availability.status[i]);
     for (size_t i = 0; i < p->n_announcements; i++)
         profile_request_done(&p->announcements[i].request);
     free(p->announcements);
     for (size_t i = 0; i < p->n_sources; i++)
         source_done(&p->sources[i]);
     free(p->sources);
-    free(p->base_name);
-    json_object_put(p->record);
+    free(p->record.base_name);
+    json_object_put(p->record.json);
     json_object_put(p->units);
     free(p->without);
     free(p);

@@ -126,6 +126,39 @@ struct profile_source {
     struct json_object *status[PROFILE_OUTCOMES]; /* NULL: nothing */
 };
 
+/* The probe, by which a connection shows that it is let in. */
+struct profile_proof {
+    struct profile_request request;
+    bool reads_back; /* before MQTT 5 the probe counts only when its own message comes back by a subscription to its
+                        topic: the PUBACK proves nothing there */
+    bool none;       /* "probe": "none": the session alone has to do (MQTT only) */
+};
+
+/* The form that samples have in a message. */
+struct profile_record {
+    char *base_name;
+    struct json_object *json; /* one record, of format json */
+    bool quality;             /* it says {quality} */
+    bool group_time;          /* all points of one time are one record; else a record a sample */
+    enum profile_batch { PROFILE_BATCH_ARRAY, PROFILE_BATCH_SINGLE, PROFILE_BATCH_WHEN_MANY } batch;
+};
+
+/* The server's time, over CoAP. */
+struct profile_time {
+    uint16_t option; /* a request that has it is answered by the server's time in it; 0: none */
+    uint64_t unit;   /* of that time, in microseconds */
+};
+
+struct profile_log {
+    struct profile_request request;
+    struct json_object *levels[PROFILE_LEVELS]; /* what {level} becomes; NULL: nothing */
+};
+
+struct profile_availability {
+    struct profile_request request;
+    struct json_object *status[SENSOR_STATES]; /* what {status} becomes; NULL: nothing */
+};
+
 struct profile {
     unsigned refs;
     char *name;
@@ -133,30 +166,20 @@ struct profile {
     enum profile_transport transport;
     enum profile_format format;
     struct profile_request telemetry;
-    struct profile_request probe;
-    bool probe_reads_back; /* before MQTT 5 the probe counts only when its own message comes back by a subscription to
-                              its topic: the PUBACK proves nothing there */
-    bool probe_none;       /* "probe": "none": the session alone has to do (MQTT only) */
-    char *base_name;
-    struct json_object *record; /* of format json */
-    bool record_quality;        /* it says {quality} */
-    bool group_time;            /* all points of one time are one record; else a record a sample */
-    enum profile_batch { PROFILE_BATCH_ARRAY, PROFILE_BATCH_SINGLE, PROFILE_BATCH_WHEN_MANY } batch;
+    struct profile_proof probe;
+    struct profile_record record;
     struct json_object *units; /* what {unit} becomes, where a cloud has other words for units, a text, or an object of
                                   these and what {quantity} and {statistics} become; or NULL */
     char *without;             /* characters that ids of devices and points may not have; NULL: they may have all */
     bool latest;               /* what a newer value of its point has overtaken is not sent */
     size_t max_payload;        /* bytes of one request's body */
     unsigned drain_rate;       /* requests a second of one device while it catches up; 0: unlimited */
-    uint16_t time_option;      /* CoAP: a request that has it is answered by the server's time in it; 0: none */
-    uint64_t time_unit;        /* of that time, in microseconds */
+    struct profile_time time;
     struct profile_announcement *announcements; /* sent after each connection, before samples */
     size_t n_announcements;
     struct profile_request will;
-    struct profile_request log;
-    struct json_object *log_levels[PROFILE_LEVELS]; /* what {level} becomes; NULL: nothing */
-    struct profile_request availability;
-    struct json_object *availability_status[SENSOR_STATES]; /* what {status} becomes there; NULL: nothing */
+    struct profile_log log;
+    struct profile_availability availability;
     struct profile_source *sources;
     size_t n_sources;
     uint8_t verdicts[256]; /* enum profile_verdict by CoAP code (class << 5 | detail), or by MQTT reason code */

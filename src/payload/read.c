@@ -36,7 +36,7 @@ static void read_telemetry(struct reader *r, struct value root, struct profile *
     if (reader_object(r, root, "telemetry", true, &v))
         profile_read_request(r, v, p, none, WORDS_NAMES | WORD_BIT(WORD_POINT), &p->telemetry);
     if (p->telemetry.target && template_says(p->telemetry.target, WORD_POINT))
-        p->group_time = false; /* a message is of one point */
+        p->record.group_time = false; /* a message is of one point */
 }
 
 /* Keys of the one format in a profile of the other. */
@@ -60,17 +60,18 @@ static void read_record(struct reader *r, struct value root, struct profile *p)
     struct value v;
 
     reader_word(r, root, "group", groups, &word);
-    p->group_time = word == 0 && (!p->telemetry.target || !template_says(p->telemetry.target, WORD_POINT));
+    p->record.group_time = word == 0 && (!p->telemetry.target || !template_says(p->telemetry.target, WORD_POINT));
     word = PROFILE_BATCH_ARRAY;
     reader_word(r, root, "batch", batches, &word);
-    p->batch = (enum profile_batch)word;
+    p->record.batch = (enum profile_batch)word;
     if (!reader_member(r, root, "record", true, &v))
         return;
-    template_check_json(r, v, p->group_time ? words : words | WORDS_SAMPLE, p->group_time ? WORDS_SAMPLE : 0);
+    template_check_json(r, v, p->record.group_time ? words : words | WORDS_SAMPLE,
+                        p->record.group_time ? WORDS_SAMPLE : 0);
     if (!template_json_says(v.json, WORD_VALUE))
         reader_mistake(r, v.node, "\"record\" says {value} nowhere, so no sample would be in it");
-    p->record_quality = template_json_says(v.json, WORD_QUALITY);
-    p->record = json_object_get(v.json);
+    p->record.quality = template_json_says(v.json, WORD_QUALITY);
+    p->record.json = json_object_get(v.json);
 }
 
 static void read_unit(struct reader *r, struct value v)
@@ -116,7 +117,7 @@ static void read_senml(struct reader *r, struct value root, struct profile *p)
             reader_mistake(r, v.node, "\"base_name\" has over %d bytes", SAMPLE_TEXT_MAX);
         template_check_target(r, v.node, base_name, WORDS_NAMES);
     }
-    profile_copy(r, base_name, &p->base_name);
+    profile_copy(r, base_name, &p->record.base_name);
 }
 
 /* ---- Other messages ---- */
@@ -128,11 +129,11 @@ static void read_probe(struct reader *r, struct value root, struct profile *p)
     bool mqtt = p->transport == PROFILE_MQTT;
     struct value v, at;
 
-    p->probe.content_format = -1;
+    p->probe.request.content_format = -1;
     if (!reader_member(r, root, "probe", true, &v))
         return;
     if (json_object_is_type(v.json, json_type_string) && strcmp(json_object_get_string(v.json), "none") == 0) {
-        p->probe_none = true;
+        p->probe.none = true;
         if (!mqtt)
             reader_mistake(r, v.node,
                            "\"none\" is for transport \"mqtt\" only; expected a request {...} that the server answers");
@@ -140,22 +141,22 @@ static void read_probe(struct reader *r, struct value root, struct profile *p)
     }
     if (!reader_object(r, root, "probe", true, &v))
         return;
-    p->probe_reads_back = mqtt;
+    p->probe.reads_back = mqtt;
     if (mqtt)
-        reader_bool(r, v, "read_back", &p->probe_reads_back);
-    if (!profile_read_request(r, v, p, mqtt ? mqtt_more : coap_more, WORDS_NAMES, &p->probe))
+        reader_bool(r, v, "read_back", &p->probe.reads_back);
+    if (!profile_read_request(r, v, p, mqtt ? mqtt_more : coap_more, WORDS_NAMES, &p->probe.request))
         return;
-    if (p->probe.retain) {
+    if (p->probe.request.retain) {
         reader_member(r, v, "retain", true, &at);
         reader_mistake(r, at.node,
                        "the broker would give a probe that it keeps to a later key too, which may not publish, so it "
                        "would prove nothing; expected false");
     }
-    if (!mqtt && p->probe.content_format < 0 && json_object_object_get_ex(v.json, "body", NULL))
-        p->probe.content_format = content_format(p);
+    if (!mqtt && p->probe.request.content_format < 0 && json_object_object_get_ex(v.json, "body", NULL))
+        p->probe.request.content_format = content_format(p);
     if (!json_object_object_get_ex(v.json, "body", NULL) && !json_object_object_get_ex(v.json, "text", NULL))
         reader_mistake(r, v.node, "\"body\" is missing here, or \"text\"");
-    profile_read_body(r, v, p, WORDS_NAMES, &p->probe);
+    profile_read_body(r, v, p, WORDS_NAMES, &p->probe.request);
 }
 
 /* A message with a target and a body, and nothing else. */
@@ -196,14 +197,14 @@ static void read_availability(struct reader *r, struct value root, struct profil
     unsigned words = WORDS_NAMES | WORDS_AVAILABILITY;
     struct value v;
 
-    p->availability.content_format = -1;
+    p->availability.request.content_format = -1;
     if (!reader_object(r, root, "availability", false, &v))
         return;
     for (int i = 0; i < SENSOR_STATES; i++)
         names[i] = sensor_state_name((enum sensor_state)i);
-    profile_read_words(r, v, "status", names, p->availability_status);
-    if (profile_read_request(r, v, p, more, words, &p->availability))
-        profile_read_body(r, v, p, words, &p->availability);
+    profile_read_words(r, v, "status", names, p->availability.status);
+    if (profile_read_request(r, v, p, more, words, &p->availability.request))
+        profile_read_body(r, v, p, words, &p->availability.request);
 }
 
 static void read_log(struct reader *r, struct value root, struct profile *p)
@@ -217,12 +218,12 @@ static void read_log(struct reader *r, struct value root, struct profile *p)
     unsigned words = WORDS_NAMES | WORDS_LOG;
     struct value v;
 
-    p->log.content_format = -1;
+    p->log.request.content_format = -1;
     if (!reader_object(r, root, "log", false, &v))
         return;
-    profile_read_words(r, v, "levels", levels, p->log_levels);
-    if (profile_read_request(r, v, p, more, words, &p->log))
-        profile_read_body(r, v, p, words, &p->log);
+    profile_read_words(r, v, "levels", levels, p->log.levels);
+    if (profile_read_request(r, v, p, more, words, &p->log.request))
+        profile_read_body(r, v, p, words, &p->log.request);
 }
 
 static void read_will(struct reader *r, struct value root, struct profile *p)
@@ -253,7 +254,7 @@ static void read_server_time(struct reader *r, struct value root, struct profile
         return;
     reader_known(r, v, keys);
     reader_word(r, v, "unit", units, &unit);
-    p->time_unit = lengths[unit];
+    p->time.unit = lengths[unit];
     if (!reader_member(r, v, "option", true, &at) ||
         !reader_unsigned(r, v, "option", TIME_OPTION_MIN, UINT16_MAX, &option))
         return;
@@ -261,7 +262,7 @@ static void read_server_time(struct reader *r, struct value root, struct profile
         reader_mistake(r, at.node,
                        "%u is critical: a server that does not know it refuses the request; expected an even number",
                        option);
-    p->time_option = (uint16_t)option;
+    p->time.option = (uint16_t)option;
 }
 
 /* Of which points; without it, of all of them, as soon as they are configured. */

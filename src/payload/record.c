@@ -25,7 +25,7 @@ static bool sayable(const struct profile *p, const struct meanings *m, const str
     if (!sample_sayable(s))
         return false;
     meanings_sample(&one, s, name);
-    return !template_collides(p->record, &one);
+    return !template_collides(p->record.json, &one);
 }
 
 /* How many samples from the first on may be in one record. */
@@ -33,7 +33,7 @@ static size_t group(const struct profile *p, const struct meanings *m, const str
 {
     size_t k = 1;
 
-    if (!p->group_time)
+    if (!p->record.group_time)
         return 1;
     for (; k < n && samples[k].time == samples[0].time && sayable(p, m, &samples[k]); k++)
         for (size_t i = 0; i < k; i++)
@@ -49,12 +49,12 @@ static void write_record(struct writer *w, const struct profile *p, const struct
     char name[SAMPLE_NAME_MAX];
 
     meanings_time(&here, samples[0].time);
-    if (p->group_time) {
+    if (p->record.group_time) {
         here.samples = samples;
         here.n = n;
     } else
         meanings_sample(&here, &samples[0], name);
-    template_json(w, p->record, &here);
+    template_json(w, p->record.json, &here);
 }
 
 struct pack {
@@ -67,7 +67,8 @@ struct pack {
 /* The size of the whole pack, in bytes, with one more record. */
 static size_t whole_size(const struct pack *k)
 {
-    bool array = k->p->batch == PROFILE_BATCH_ARRAY || (k->p->batch == PROFILE_BATCH_WHEN_MANY && k->records > 0);
+    bool array =
+        k->p->record.batch == PROFILE_BATCH_ARRAY || (k->p->record.batch == PROFILE_BATCH_WHEN_MANY && k->records > 0);
 
     return k->w.out.length + (array ? writer_array_size(&k->w, k->records + 1) : 0);
 }
@@ -124,12 +125,12 @@ ssize_t record_pack(const struct profile *p, struct meanings *m, const struct sa
         }
         taken += size;
         k.records++;
-        if (p->batch == PROFILE_BATCH_SINGLE)
+        if (p->record.batch == PROFILE_BATCH_SINGLE)
             break;
     }
     r = k.w.out.failed ?: taken == 0 ? -EMSGSIZE : 0;
     if (r >= 0) {
-        if (p->batch == PROFILE_BATCH_ARRAY || k.records > 1)
+        if (p->record.batch == PROFILE_BATCH_ARRAY || k.records > 1)
             writer_prepend_array(&k.w, k.records);
         *ret_size = k.w.out.length;
         r = strbuf_take(&k.w.out, ret_body);

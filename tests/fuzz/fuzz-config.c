@@ -90,7 +90,7 @@ static void profile(const uint8_t *data, size_t n, struct mistakes *mistakes)
 
     r = profile_parse("profile.json", text, n, &p, mistakes);
     require((r == 0) == (mistakes->n_all == 0), "a profile: refused without a mistake, or taken with one");
-    if (p && !p->probe_none)
+    if (p && !p->probe.none)
         require(profile_probe(p, &names, &message) == 0, "no probe");
 }
 

@@ -74,7 +74,7 @@ static void check_others(const struct profile *p)
         check_message(p, &m);
         profile_message_done(&m);
     }
-    if (!p->probe_none) {
+    if (!p->probe.none) {
         require(profile_probe(p, &names, &m) == 0, "no probe");
         check_message(p, &m);
         profile_message_done(&m);

@@ -279,7 +279,7 @@ static void test_server_time(void **state)
                          large[] = {255, 255, 255, 255, 255, 255, 255, 255};
     uint64_t usec = 1;
 
-    assert_int_equal(p->time_option, 65000);
+    assert_int_equal(p->time.option, 65000);
     assert_int_equal(profile_server_time(p, t + 2, 6, &usec), 0);
     assert_int_equal(usec, 1700000000000000);
     assert_int_equal(profile_server_time(p, t, 8, &usec), 0);

@@ -63,7 +63,7 @@ static const char *say(const struct profile *p, enum what what, size_t i)
     switch (what) {
     case PACK:
         r = (int)profile_pack(p, &names, samples, ELEMENTSOF(samples), 0, &m);
-        assert_int_equal(r, p->batch == PROFILE_BATCH_SINGLE ? 1 : 3);
+        assert_int_equal(r, p->record.batch == PROFILE_BATCH_SINGLE ? 1 : 3);
         break;
     case PROBE:
         r = profile_probe(p, &names, &m);
@@ -395,8 +395,8 @@ static void test_properties(void **state)
         assert_int_equal(p->transport, all[i].transport);
         assert_int_equal(p->max_payload, all[i].max_payload);
         assert_int_equal(p->drain_rate, all[i].drain_rate);
-        assert_int_equal(p->probe_reads_back, all[i].reads_back);
-        assert_false(p->probe_none);
+        assert_int_equal(p->probe.reads_back, all[i].reads_back);
+        assert_false(p->probe.none);
         assert_int_equal(profile_verdict(p, p->transport == PROFILE_COAP ? 4 << 5 | 3 : 0x87), PROFILE_REFUSED);
         assert_int_equal(profile_verdict(p, p->transport == PROFILE_COAP ? 2 << 5 | 4 : 0x10), PROFILE_ACCEPTED);
         assert_int_equal(profile_verdict(p, p->transport == PROFILE_COAP ? 4 << 5 | 13 : 0x95), PROFILE_REJECTED);
