@@ -356,32 +356,32 @@ static const struct {
     PROPERTY("File", 's', file),
     PROPERTY("Address", 's', address),
     PROPERTY("State", 'e', state),
-    PROPERTY("SensorState", 'n', sensor_state),
-    PROPERTY("SensorReason", 's', sensor_reason),
-    PROPERTY("MainIdentity", 's', main_identity),
-    PROPERTY("MainFingerprint", 's', main_fingerprint),
-    PROPERTY("MainSince", 't', main_since),
-    PROPERTY("BackupIdentity", 's', backup_identity),
-    PROPERTY("BackupFingerprint", 's', backup_fingerprint),
-    PROPERTY("BindFingerprint", 's', bind_fingerprint),
-    PROPERTY("LoginFingerprint", 's', login_fingerprint),
-    PROPERTY("RotationState", 's', rotation_state),
-    UNTOLD("RotationReason", 's', rotation_reason),
-    PROPERTY("RotationUntil", 't', rotation_until),
-    PROPERTY("NextRotation", 't', next_rotation),
+    PROPERTY("SensorState", 'n', sensor.state),
+    PROPERTY("SensorReason", 's', sensor.reason),
+    PROPERTY("MainIdentity", 's', keys.main_identity),
+    PROPERTY("MainFingerprint", 's', keys.main_fingerprint),
+    PROPERTY("MainSince", 't', keys.main_since),
+    PROPERTY("BackupIdentity", 's', keys.backup_identity),
+    PROPERTY("BackupFingerprint", 's', keys.backup_fingerprint),
+    PROPERTY("BindFingerprint", 's', keys.bind_fingerprint),
+    PROPERTY("LoginFingerprint", 's', keys.login_fingerprint),
+    PROPERTY("RotationState", 's', rotation.state),
+    UNTOLD("RotationReason", 's', rotation.reason),
+    PROPERTY("RotationUntil", 't', rotation.until),
+    PROPERTY("NextRotation", 't', rotation.next),
     PROPERTY("NextTry", 't', next_try),
     PROPERTY("LastAuthenticated", 't', last_authenticated),
-    PROPERTY("Server", 's', server),
-    PROPERTY("Suite", 's', suite),
-    PROPERTY("Group", 's', group),
-    PROPERTY("ForwardSecrecy", 'b', forward_secrecy),
+    PROPERTY("Server", 's', session.server),
+    PROPERTY("Suite", 's', session.suite),
+    PROPERTY("Group", 's', session.group),
+    PROPERTY("ForwardSecrecy", 'b', session.forward_secrecy),
     PROPERTY("LastError", 's', last_error),
     UNTOLD("Limits", 's', limits),
     UNTOLD("Sending", 's', sending),
-    PROPERTY("Delivered", 't', delivered),
-    PROPERTY("Spooled", 't', spooled),
-    PROPERTY("Dropped", 't', dropped),
-    PROPERTY("Rejected", 't', rejected),
+    PROPERTY("Delivered", 't', samples.delivered),
+    PROPERTY("Spooled", 't', samples.spooled),
+    PROPERTY("Dropped", 't', samples.dropped),
+    PROPERTY("Rejected", 't', samples.rejected),
 };
 
 /* Of a property that is shown as a text. */
@@ -393,7 +393,7 @@ static const char *text_of(const struct device_status *s, size_t i)
     case 'e':
         return device_state_name(s->state);
     case 'n':
-        return sensor_state_name(s->sensor_state);
+        return sensor_state_name(s->sensor.state);
     default:
         return *(const char *const *)(const void *)at ?: "";
     }

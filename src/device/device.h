@@ -22,7 +22,7 @@
 #include "base/error.h"
 #include "base/sample.h"
 #include "base/sensor-state.h"
-#include "uplink/trouble.h"
+#include "device/status.h"
 #include "vault/vault.h"
 
 #include <json-c/json.h>
@@ -31,36 +31,6 @@
 
 struct device;
 struct job;
-
-/* The output of `show`; texts are the device's and valid until the loop turn ends. Times: CLOCK_REALTIME, 0 = never. */
-struct device_status {
-    const char *id, *driver, *uplink;
-    const char *file, *address; /* of its sensor, in its driver's words; "" if its file does not say */
-    enum device_state state;
-    uint64_t next_try; /* to connect; 0: none is waited for */
-    enum sensor_state sensor_state;
-    const char *sensor_reason;
-    const char *main_identity, *main_fingerprint; /* "" if there is none */
-    uint64_t main_since;
-    const char *backup_identity, *backup_fingerprint;
-    const char *bind_fingerprint, *login_fingerprint;
-    const char *rotation_state;
-    const char *rotation_reason; /* what it waits for, "": nothing */
-    uint64_t rotation_until;     /* 0: not known */
-    uint64_t next_rotation;
-    uint64_t last_authenticated;
-    const char *server;        /* with which the session stands, "": none */
-    const char *suite, *group; /* of the key exchange */
-    bool forward_secrecy;
-    enum uplink_trouble trouble; /* what keeps its session from being made */
-    const char *trouble_host;    /* with which, "": not known */
-    const char *trouble_words;   /* with the server and, if it was refused, the identity; "": none */
-    const char *last_error;
-    bool messages_refused; /* the session stands, and the server does not take what it is sent */
-    const char *limits;    /* of its packs, beside the profile's; "" for none */
-    const char *sending;   /* what keeps its samples: a name of enum send_answer */
-    uint64_t delivered, spooled, dropped, rejected;
-};
 
 typedef void (*device_done)(int r, const struct error *e, void *userdata);
 

@@ -177,7 +177,7 @@ static bool worth_waiting(const struct doctor *d, const struct device *device)
     if (device_state(device) != DEVICE_CONNECTING || clock_boottime() >= d->until)
         return false;
     device_status(device, &status);
-    return status.trouble == UPLINK_TROUBLE_NONE;
+    return status.trouble.kind == UPLINK_TROUBLE_NONE;
 }
 
 static int on_work(sd_event_source *source, void *userdata)

@@ -17,12 +17,12 @@
 void judge_uplink(const struct judged *j, struct findings *f)
 {
     const struct config_uplink *u = j->uplink;
-    const char *words = j->status->trouble_words, *host = j->status->trouble_host;
+    const char *words = j->status->trouble.words, *host = j->status->trouble.host;
 
     if (!host || !host[0])
         host = u->host;
 
-    switch (j->status->trouble) {
+    switch (j->status->trouble.kind) {
     case UPLINK_TROUBLE_NAME:
         finding_mend(f, findings_add(f, FINDING_NAME_UNRESOLVED, u->name, "%s", words), "getent ahosts %s", host);
         return;
@@ -81,26 +81,26 @@ static void judge_refused(const struct judged *j, struct findings *f)
             findings_add(f, FINDING_KEY_ENCODING, s->id,
                          "%s. The stored key is no text, and this cloud takes the characters of the text that it "
                          "shows: was it given as hex or base64?",
-                         s->trouble_words),
-            "gatehousectl key set %s %s --encoding=text", s->id, s->main_identity);
+                         s->trouble.words),
+            "gatehousectl key set %s %s --encoding=text", s->id, s->keys.main_identity);
     else if (meant)
         finding_mend(
             f,
             findings_add(f, FINDING_KEY_ENCODING, s->id,
                          "%s. The stored key is itself a text in %s: was it given as text, and does the cloud mean "
                          "the bytes that it stands for?",
-                         s->trouble_words, meant),
-            "gatehousectl key set %s %s --encoding=%s", s->id, s->main_identity, meant);
+                         s->trouble.words, meant),
+            "gatehousectl key set %s %s --encoding=%s", s->id, s->keys.main_identity, meant);
     else
-        finding_mend(f, findings_add(f, FINDING_KEY_REFUSED, s->id, "%s", s->trouble_words),
-                     "gatehousectl key set %s %s", s->id, s->main_identity);
+        finding_mend(f, findings_add(f, FINDING_KEY_REFUSED, s->id, "%s", s->trouble.words),
+                     "gatehousectl key set %s %s", s->id, s->keys.main_identity);
 }
 
 static void judge_handshake(const struct judged *j, struct findings *f)
 {
     const struct device_status *s = j->status;
 
-    switch (s->trouble) {
+    switch (s->trouble.kind) {
     case UPLINK_TROUBLE_NONE:
         return;
     case UPLINK_TROUBLE_NAME:
@@ -111,7 +111,7 @@ static void judge_handshake(const struct judged *j, struct findings *f)
         judge_uplink(j, f);
         return;
     case UPLINK_TROUBLE_IDENTITY:
-        finding_mend(f, findings_add(f, FINDING_IDENTITY_UNKNOWN, s->id, "%s", s->trouble_words),
+        finding_mend(f, findings_add(f, FINDING_IDENTITY_UNKNOWN, s->id, "%s", s->trouble.words),
                      "gatehousectl key set %s IDENTITY", s->id);
         return;
     case UPLINK_TROUBLE_KEY:
@@ -119,7 +119,7 @@ static void judge_handshake(const struct judged *j, struct findings *f)
         return;
     case UPLINK_TROUBLE_OTHER:
     case UPLINK_TROUBLE_LOCAL:
-        finding_mend(f, findings_add(f, FINDING_HANDSHAKE_FAILED, s->id, "%s", s->trouble_words),
+        finding_mend(f, findings_add(f, FINDING_HANDSHAKE_FAILED, s->id, "%s", s->trouble.words),
                      "gatehousectl connect %s", s->id);
         return;
     }
@@ -154,7 +154,7 @@ static bool has_hardware_address(const char *text)
 
 static void judge_identity(const struct judged *j, struct findings *f)
 {
-    const char *identity = j->status->main_identity, *what;
+    const char *identity = j->status->keys.main_identity, *what;
 
     if (tells(identity, j->device->id))
         what = "the device's id";
@@ -176,13 +176,13 @@ static void judge_secrecy(const struct judged *j, struct findings *f)
 {
     const struct device_status *s = j->status;
 
-    if (s->suite[0] && !s->forward_secrecy)
+    if (s->session.suite[0] && !s->session.forward_secrecy)
         finding_mend(
             f,
             findings_add(f, FINDING_NO_FORWARD_SECRECY, j->uplink->name,
                          "%s is used (%s): whoever gets the key later reads what was recorded. Have the server take "
                          "a suite with ECDHE-PSK, and \"suites\" of the uplink begin with ecdhe-psk",
-                         s->suite, s->id),
+                         s->session.suite, s->id),
             EDIT, j->config_file);
 }
 
@@ -210,7 +210,7 @@ static void judge_session(const struct judged *j, struct findings *f)
 
     judge_handshake(j, f);
     judge_secrecy(j, f);
-    if (s->state != DEVICE_ONLINE || !s->last_error[0] || strcmp(s->last_error, s->sensor_reason) == 0)
+    if (s->state != DEVICE_ONLINE || !s->last_error[0] || strcmp(s->last_error, s->sensor.reason) == 0)
         return;
     if (s->messages_refused)
         finding_mend(f,
@@ -225,7 +225,7 @@ static void judge_session(const struct judged *j, struct findings *f)
 /* The sandbox hides ports from the agent, but not what a driver says that could not open one. */
 static bool port_is_missing(const struct judged *j, char *ret, size_t size)
 {
-    return j->status->sensor_state == SENSOR_FAILED && strstr(j->status->sensor_reason, strerror(ENOENT)) &&
+    return j->status->sensor.state == SENSOR_FAILED && strstr(j->status->sensor.reason, strerror(ENOENT)) &&
            j->device->section && check_serial_port(j->device->section, ret, size);
 }
 
@@ -233,7 +233,7 @@ static bool port_is_missing(const struct judged *j, char *ret, size_t size)
 static void sensor_failed(const struct judged *j, struct findings *f)
 {
     const struct config_device *d = j->device;
-    const char *reason = j->status->sensor_reason[0] ? j->status->sensor_reason : "its driver does not say why";
+    const char *reason = j->status->sensor.reason[0] ? j->status->sensor.reason : "its driver does not say why";
     struct finding *failed;
 
     if (strncmp(reason, d->file, strlen(d->file)) == 0)
@@ -255,15 +255,15 @@ static void judge_sensor(const struct judged *j, struct findings *f)
 
     /* A driver that is away is one finding of its own. */
     if (port_is_missing(j, port, sizeof(port)))
-        finding_mend(f, findings_add(f, FINDING_SERIAL_MISSING, port, "%s: %s", j->device->id, s->sensor_reason),
+        finding_mend(f, findings_add(f, FINDING_SERIAL_MISSING, port, "%s: %s", j->device->id, s->sensor.reason),
                      "ls -l /dev/serial/by-id");
-    else if (s->sensor_state != SENSOR_NO_DRIVER && sensor_state_bad(s->sensor_state))
+    else if (s->sensor.state != SENSOR_NO_DRIVER && sensor_state_bad(s->sensor.state))
         sensor_failed(j, f);
 }
 
 bool judge_wants_shape(const struct device_status *status)
 {
-    return status->trouble == UPLINK_TROUBLE_KEY;
+    return status->trouble.kind == UPLINK_TROUBLE_KEY;
 }
 
 void judge_device(const struct judged *j, struct findings *f)

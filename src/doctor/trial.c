@@ -63,12 +63,12 @@ static struct device_status status_of(const struct config_device *device, enum d
         .driver = device->driver,
         .uplink = device->uplink,
         .state = state,
-        .sensor_state = SENSOR_UNKNOWN,
-        .sensor_reason = "",
-        .main_identity = "",
-        .suite = "",
+        .sensor.state = SENSOR_UNKNOWN,
+        .sensor.reason = "",
+        .keys.main_identity = "",
+        .session.suite = "",
         .last_error = words,
-        .trouble_words = words,
+        .trouble.words = words,
     };
 }
 
@@ -78,11 +78,11 @@ static void judge_turn(struct run *run, const struct turn *t)
     struct judged judged = {
         .status = &status, .device = t->device, .uplink = t->target->settings, .config_file = run->trial->config->file};
 
-    status.main_identity = vault_credential(t->entry, VAULT_MAIN)->identity;
-    status.trouble = t->info.trouble;
-    status.trouble_host = t->host;
-    status.suite = t->info.suite;
-    status.forward_secrecy = t->info.forward_secrecy;
+    status.keys.main_identity = vault_credential(t->entry, VAULT_MAIN)->identity;
+    status.trouble.kind = t->info.trouble;
+    status.trouble.host = t->host;
+    status.session.suite = t->info.suite;
+    status.session.forward_secrecy = t->info.forward_secrecy;
     if (judge_wants_shape(&status))
         judged.shape = vault_shape(run->trial->vault, t->entry, VAULT_MAIN);
     judge_device(&judged, run->findings);
@@ -92,11 +92,11 @@ static void judge_turn(struct run *run, const struct turn *t)
 static void judge_way(struct run *run, const struct turn *t)
 {
     struct device_status status = {
-        .trouble = t->info.trouble, .trouble_host = t->host, .trouble_words = t->words ?: ""};
+        .trouble.kind = t->info.trouble, .trouble.host = t->host, .trouble.words = t->words ?: ""};
     const struct judged judged = {
         .status = &status, .uplink = t->target->settings, .config_file = run->trial->config->file};
 
-    if (t->target->settings->mqtt && status.trouble == UPLINK_TROUBLE_SUITES)
+    if (t->target->settings->mqtt && status.trouble.kind == UPLINK_TROUBLE_SUITES)
         return;
     judge_uplink(&judged, run->findings);
 }

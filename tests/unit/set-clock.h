@@ -28,5 +28,5 @@ static inline void await_dated(struct fleet_bench *f, const char *id)
     do {
         assert_true(sd_event_run(f->s->event, 100 * USEC_PER_MSEC) >= 0);
         device_status(bench_find(f, id), &status);
-    } while (status.next_rotation == 0);
+    } while (status.rotation.next == 0);
 }

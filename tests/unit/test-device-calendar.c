@@ -126,9 +126,9 @@ static void test_a_reload_with_a_shorter_max_age_moves_a_key_that_is_planned(voi
     device_status(bench_find(&b, "pump-2"), &before);
     rules("\"max_age\":\"30d\"");
     device_status(bench_find(&b, "pump-2"), &after);
-    assert_true(before.next_rotation > 0);
-    assert_true(after.next_rotation > 0);
-    assert_true(after.next_rotation + 200 * USEC_PER_DAY < before.next_rotation);
+    assert_true(before.rotation.next > 0);
+    assert_true(after.rotation.next > 0);
+    assert_true(after.rotation.next + 200 * USEC_PER_DAY < before.rotation.next);
 }
 
 static void test_outside_its_window_no_rotation_begins_and_the_next_one_is_shown_in_it(void **state)
@@ -141,9 +141,9 @@ static void test_outside_its_window_no_rotation_begins_and_the_next_one_is_shown
     of_age();
     assert_int_equal(cloud.offered, 0);
     device_status(bench_find(&b, "pump-2"), &status);
-    assert_true(status.next_rotation > NOON);
-    assert_true(status.next_rotation % USEC_PER_DAY >= 2 * USEC_PER_HOUR);
-    assert_true(status.next_rotation % USEC_PER_DAY < 4 * USEC_PER_HOUR);
+    assert_true(status.rotation.next > NOON);
+    assert_true(status.rotation.next % USEC_PER_DAY >= 2 * USEC_PER_HOUR);
+    assert_true(status.rotation.next % USEC_PER_DAY < 4 * USEC_PER_HOUR);
     wall += 15 * USEC_PER_HOUR; /* three at night */
     rules("\"max_age\":\"2s\",\"window\":\"02:00-04:00\"");
     run_until(b.s->event, cloud.offered > 0);
@@ -181,9 +181,9 @@ static void test_a_young_key_is_left_alone_and_its_day_is_shown(void **state)
     online();
     assert_int_equal(cloud.offered, 0);
     device_status(bench_find(&b, "pump-2"), &status);
-    assert_true(status.next_rotation > NOON + 79 * USEC_PER_DAY);
-    assert_true(status.next_rotation < NOON + 91 * USEC_PER_DAY);
-    assert_int_equal(status.main_since, NOON);
+    assert_true(status.rotation.next > NOON + 79 * USEC_PER_DAY);
+    assert_true(status.rotation.next < NOON + 91 * USEC_PER_DAY);
+    assert_int_equal(status.keys.main_since, NOON);
 }
 
 #define WITH(test) cmocka_unit_test_setup_teardown(test, setup, teardown)

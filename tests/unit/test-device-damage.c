@@ -150,7 +150,7 @@ static void test_a_damaged_backup_stops_no_session_and_can_be_forgotten(void **s
     if (done.r < 0)
         fail_msg("%s", done.text);
     device_status(boiler(), &status);
-    assert_string_equal(status.backup_identity, "");
+    assert_string_equal(status.keys.backup_identity, "");
     assert_null(strstr(last_error(), "key forget"));
 }
 

@@ -80,7 +80,7 @@ static const char *identity_of(const char *id)
     struct device_status status;
 
     device_status(bench_find(&b, id), &status);
-    return status.main_identity;
+    return status.keys.main_identity;
 }
 
 static void test_each_row_makes_a_device_with_its_key_which_outlive_a_restart(void **state)

@@ -67,7 +67,7 @@ static const char *state_of(const char *id)
     struct device_status status;
 
     device_status(bench_find(&b, id), &status);
-    return status.rotation_state;
+    return status.rotation.state;
 }
 
 static struct job *rotate(void)
@@ -104,9 +104,9 @@ static void test_a_rotation_ends_with_the_cloud_and_the_vault_at_one_about_the_n
     rotated();
     assert_int_equal(cloud.offered, 1);
     device_status(boiler(), &status);
-    assert_string_equal(status.main_identity, b.peer.keys[0].identity);
-    assert_string_equal(status.backup_identity, "child-1"); /* until the cloud has deleted it */
-    assert_string_equal(status.rotation_state, "swapped");
+    assert_string_equal(status.keys.main_identity, b.peer.keys[0].identity);
+    assert_string_equal(status.keys.backup_identity, "child-1"); /* until the cloud has deleted it */
+    assert_string_equal(status.rotation.state, "swapped");
     assert_int_equal(cloud.deleted, 0);
     assert_string_equal(finished.device, "boiler-1");
     assert_string_equal(finished.outcome, "done");
@@ -129,8 +129,8 @@ static void test_the_old_key_is_deleted_at_the_cloud_and_only_then_forgotten(voi
     assert_int_equal(cloud.deleted, 1);
     assert_non_null(cloud_got("credentials/c-2")); /* the id of the old one, which the cloud told when asked */
     device_status(boiler(), &status);
-    assert_string_equal(status.main_identity, b.peer.keys[0].identity);
-    assert_string_equal(status.backup_identity, "");
+    assert_string_equal(status.keys.main_identity, b.peer.keys[0].identity);
+    assert_string_equal(status.keys.backup_identity, "");
     assert_int_equal(device_state(boiler()), DEVICE_ONLINE);
 }
 
@@ -156,9 +156,9 @@ static void test_a_key_that_the_cloud_may_know_outlives_a_restart(void **state)
     run_until(b.s->event, cloud_count(OFFERS) == 1);
     bench_restart(&b);
     device_status(boiler(), &status);
-    assert_string_equal(status.rotation_state, "offered");
-    assert_string_equal(status.main_identity, "child-1");
-    assert_true(cloud_heard(OFFERS, status.backup_identity)); /* the very one that was offered */
+    assert_string_equal(status.rotation.state, "offered");
+    assert_string_equal(status.keys.main_identity, "child-1");
+    assert_true(cloud_heard(OFFERS, status.keys.backup_identity)); /* the very one that was offered */
 }
 
 static void test_a_key_that_the_cloud_does_not_take_is_given_up_and_the_old_one_stays(void **state)
@@ -175,7 +175,7 @@ static void test_a_key_that_the_cloud_does_not_take_is_given_up_and_the_old_one_
     assert_string_equal(finished.outcome, "abandoned");
     assert_non_null(strstr(finished.reason, "refused the new key as invalid"));
     device_status(boiler(), &status);
-    assert_string_equal(status.main_identity, "child-1");
+    assert_string_equal(status.keys.main_identity, "child-1");
     assert_int_equal(device_state(boiler()), DEVICE_ONLINE);
 }
 
@@ -190,9 +190,9 @@ static void test_a_new_key_that_the_cloud_refuses_leaves_the_device_online_on_th
     do {
         assert_true(sd_event_run(b.s->event, 100 * USEC_PER_MSEC) >= 0);
         device_status(boiler(), &status);
-    } while (strcmp(status.rotation_state, "probing") != 0 || !status.rotation_reason[0]);
-    assert_string_equal(status.main_identity, "child-1");
-    assert_string_equal(status.backup_identity, b.peer.keys[0].identity); /* which the cloud has */
+    } while (strcmp(status.rotation.state, "probing") != 0 || !status.rotation.reason[0]);
+    assert_string_equal(status.keys.main_identity, "child-1");
+    assert_string_equal(status.keys.backup_identity, b.peer.keys[0].identity); /* which the cloud has */
 }
 
 static void test_a_rotation_that_is_asked_for_twice_is_one(void **state)

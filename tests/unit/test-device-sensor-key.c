@@ -84,10 +84,10 @@ static void test_a_bind_key_goes_to_the_driver_of_its_device(void **state)
     assert_int_equal(driver.secret[0], FIRST);
     assert_string_equal(driver.remembered, "");
     device_status(bench_find(&b, "pump-2"), &status);
-    assert_int_equal(strlen(status.bind_fingerprint), 16);
-    assert_string_equal(status.main_identity, ""); /* it is no credential of a cloud */
+    assert_int_equal(strlen(status.keys.bind_fingerprint), 16);
+    assert_string_equal(status.keys.main_identity, ""); /* it is no credential of a cloud */
     device_status(bench_find(&b, "boiler-1"), &status);
-    assert_string_equal(status.bind_fingerprint, "");
+    assert_string_equal(status.keys.bind_fingerprint, "");
 }
 
 static void test_a_driver_that_comes_later_or_again_gets_it_too(void **state)
@@ -169,7 +169,7 @@ static void test_a_forgotten_key_is_taken_from_the_driver(void **state)
     run_until(b.s->event, driver.secrets == 2);
     assert_int_equal(driver.secret_size, 0);
     device_status(bench_find(&b, "pump-2"), &status);
-    assert_string_equal(status.bind_fingerprint, "");
+    assert_string_equal(status.keys.bind_fingerprint, "");
     bench_restart(&b);
     assert_int_equal(device_forget_sensor_key(bench_find(&b, "pump-2"), bench_done, &done, &e), -ENOKEY);
     assert_int_equal(device_reset_counter(bench_find(&b, "pump-2"), bench_done, &done, &e), -ENOKEY);

@@ -25,13 +25,13 @@ static void begin(struct ground *g)
                    .driver = "sim",
                    .uplink = "cloud",
                    .state = DEVICE_ONLINE,
-                   .sensor_state = SENSOR_OK,
-                   .sensor_reason = "",
-                   .main_identity = "9f3c-1",
-                   .suite = "ECDHE-PSK",
-                   .forward_secrecy = true,
+                   .sensor.state = SENSOR_OK,
+                   .sensor.reason = "",
+                   .keys.main_identity = "9f3c-1",
+                   .session.suite = "ECDHE-PSK",
+                   .session.forward_secrecy = true,
                    .last_error = "",
-                   .trouble_words = ""},
+                   .trouble.words = ""},
         .device = {.id = (char *)"boiler-1",
                    .driver = (char *)"modbus",
                    .enabled = true,
@@ -92,7 +92,7 @@ static void test_well(void **state)
     g.status.state = DEVICE_IDLE;
     expect_none(&g);
     g.status.state = DEVICE_CONNECTING;
-    g.status.suite = "";
+    g.status.session.suite = "";
     expect_none(&g);
 }
 
@@ -119,9 +119,9 @@ static void test_troubles(void **state)
 
         begin(&g);
         g.status.state = DEVICE_BACKING_OFF;
-        g.status.suite = "";
-        g.status.trouble = rows[i].trouble;
-        g.status.trouble_words = g.status.last_error = "192.0.2.1:5684: words";
+        g.status.session.suite = "";
+        g.status.trouble.kind = rows[i].trouble;
+        g.status.trouble.words = g.status.last_error = "192.0.2.1:5684: words";
         expect(&g, rows[i].id, rows[i].subject, rows[i].mend);
     }
 }
@@ -144,9 +144,9 @@ static void test_the_host_of_the_trouble(void **state)
         struct ground g;
 
         begin(&g);
-        g.status.trouble = rows[i].trouble;
-        g.status.trouble_host = "second.example";
-        g.status.trouble_words = "second.example:5684: words";
+        g.status.trouble.kind = rows[i].trouble;
+        g.status.trouble.host = "second.example";
+        g.status.trouble.words = "second.example:5684: words";
         judge_uplink(&g.judged, &f);
         assert_int_equal(f.n, 1);
         assert_int_equal(f.list[0].id, rows[i].id);
@@ -160,9 +160,9 @@ static void refused(struct ground *g, enum vault_shape shape, const char *encodi
 {
     begin(g);
     g->status.state = DEVICE_REFUSED;
-    g->status.suite = "";
-    g->status.trouble = UPLINK_TROUBLE_KEY;
-    g->status.trouble_words = g->status.last_error = "refused";
+    g->status.session.suite = "";
+    g->status.trouble.kind = UPLINK_TROUBLE_KEY;
+    g->status.trouble.words = g->status.last_error = "refused";
     g->judged.shape = shape;
     g->uplink.registrar.encoding = encoding;
 }
@@ -204,7 +204,7 @@ static void test_states(void **state)
 
         begin(&g);
         g.status.state = rows[i].state;
-        g.status.suite = "";
+        g.status.session.suite = "";
         expect(&g, rows[i].id, "boiler-1", rows[i].mend);
     }
 }
@@ -219,19 +219,19 @@ static void test_identities(void **state)
     for (size_t i = 0; i < sizeof(telling) / sizeof(telling[0]); i++) {
         begin(&g);
         g.device.hardware_id = (char *)"SN4711";
-        g.status.main_identity = telling[i];
+        g.status.keys.main_identity = telling[i];
         expect(&g, FINDING_IDENTITY_TELLS, "boiler-1", "rotate boiler-1");
     }
     for (size_t i = 0; i < sizeof(not_telling) / sizeof(not_telling[0]); i++) {
         begin(&g);
-        g.status.main_identity = not_telling[i];
+        g.status.keys.main_identity = not_telling[i];
         expect_none(&g);
     }
     /* an id so short stands in anything */
     begin(&g);
     g.status.id = "a";
     g.device.id = (char *)"a";
-    g.status.main_identity = "9a3c";
+    g.status.keys.main_identity = "9a3c";
     expect_none(&g);
 }
 
@@ -240,8 +240,8 @@ static void test_the_rest(void **state)
     struct ground g;
 
     begin(&g);
-    g.status.forward_secrecy = false;
-    g.status.suite = "PSK-AES-128-GCM";
+    g.status.session.forward_secrecy = false;
+    g.status.session.suite = "PSK-AES-128-GCM";
     expect(&g, FINDING_NO_FORWARD_SECRECY, "cloud", "gatehouse.json");
     begin(&g);
     g.status.last_error = "the key is right, but the server answers 4.03";
@@ -253,27 +253,27 @@ static void test_the_rest(void **state)
     g.status.messages_refused = false; /* no address mends a rotation that waits */
     expect(&g, FINDING_MESSAGES_REFUSED, "boiler-1", "show boiler-1");
     begin(&g);
-    g.status.sensor_state = SENSOR_FAILED;
-    g.status.sensor_reason = g.status.last_error = "no answer from unit 9";
+    g.status.sensor.state = SENSOR_FAILED;
+    g.status.sensor.reason = g.status.last_error = "no answer from unit 9";
     expect_words(&g, FINDING_SENSOR_FAILED, "unit 9. Is the sensor on, and is \"modbus\" right?", EDIT_DEVICE);
     /* A port that is not there has a finding of its own, of which a driver's words tell; another failure of it has not.
      */
     g.device.section = (char *)"{\"url\":\"rtu:/dev/ttyUSB7?baud=9600\",\"unit\":1}";
     expect(&g, FINDING_SENSOR_FAILED, "boiler-1", EDIT_DEVICE);
-    g.status.sensor_reason = g.status.last_error = "there is no such device (No such file or directory)";
+    g.status.sensor.reason = g.status.last_error = "there is no such device (No such file or directory)";
     expect(&g, FINDING_SERIAL_MISSING, "/dev/ttyUSB7", "ls -l /dev/serial/by-id");
     g.device.section = (char *)"{\"url\":\"tcp://10.0.0.1\",\"unit\":1}";
     expect(&g, FINDING_SENSOR_FAILED, "boiler-1", EDIT_DEVICE);
     g.device.address = (char *)"tcp://10.0.0.1 unit 1";
-    g.status.sensor_reason = g.status.last_error = "";
+    g.status.sensor.reason = g.status.last_error = "";
     expect_words(&g, FINDING_SENSOR_FAILED, "say why. Is the sensor at tcp://10.0.0.1 unit 1 on, and are its address",
                  EDIT_DEVICE);
-    g.status.sensor_reason = g.status.last_error = "/etc/gatehouse/devices.d/boiler-1.json:4:3: unknown key";
+    g.status.sensor.reason = g.status.last_error = "/etc/gatehouse/devices.d/boiler-1.json:4:3: unknown key";
     expect_words(&g, FINDING_SENSOR_FAILED, "json:4:3: unknown key", EDIT_DEVICE);
     begin(&g); /* a finding of the driver's own */
     g.status.state = DEVICE_NO_DRIVER;
-    g.status.sensor_state = SENSOR_NO_DRIVER;
-    g.status.last_error = g.status.sensor_reason = "away";
+    g.status.sensor.state = SENSOR_NO_DRIVER;
+    g.status.last_error = g.status.sensor.reason = "away";
     expect_none(&g);
 }
 
