@@ -52,6 +52,29 @@ static void add_rows(struct table *t, json_object *rows)
     }
 }
 
+/* Whether a row shows that something is wrong. */
+static bool shows_trouble(json_object *rows)
+{
+    for (size_t i = 0; i < json_object_array_length(rows); i++) {
+        json_object *row = json_object_array_get_idx(rows, i);
+        enum style state = style_of_state(row_text(row, "state")), sensor = style_of_state(row_text(row, "sensor"));
+
+        if (state == STYLE_BAD || state == STYLE_WARN || sensor == STYLE_BAD || sensor == STYLE_WARN)
+            return true;
+    }
+    return false;
+}
+
+/* A table in which all is well does not hide what is wrong elsewhere: a full disk, messages that are refused. */
+static void print_problem(struct ctl *c)
+{
+    _cleanup_json_ json_object *properties = json_object_new_object();
+
+    if (ctl_property(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "Problem", properties) == 0 &&
+        row_text(properties, "Problem")[0])
+        print_field(&c->out, stdout, "problem", STYLE_BAD, "%s", row_text(properties, "Problem"));
+}
+
 static int print_list(struct ctl *c, size_t all, json_object *rows, json_object *mistakes)
 {
     static const struct table_column columns[] = {
@@ -77,6 +100,8 @@ static int print_list(struct ctl *c, size_t all, json_object *rows, json_object 
         snprintf(some, sizeof(some), " of %zu", all);
     if (!c->no_legend)
         printf(bad > 0 ? "\n%zu%s devices, %zu with bad settings.\n" : "\n%zu%s devices.\n", n, some, bad);
+    if (!c->no_legend && bad == 0 && !shows_trouble(rows))
+        print_problem(c);
     return r < 0 ? EXIT_FAILURE : 0;
 }
 

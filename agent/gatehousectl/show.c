@@ -89,7 +89,7 @@ static void print_keys(struct ctl *c, json_object *d)
     print_time(c, "authenticated", row_number(d, "LastAuthenticated"));
 }
 
-static int print_device(struct ctl *c, json_object *d)
+static int print_device(struct ctl *c, json_object *d, const char *spool_problem)
 {
     printf("%s%s%s\n", style_begin(&c->out, STYLE_HEADING), row_text(d, "Id"), style_end(&c->out, STYLE_HEADING));
     print_session(c, d);
@@ -103,6 +103,7 @@ static int print_device(struct ctl *c, json_object *d)
                 "%" PRIu64 " delivered, %" PRIu64 " waiting, %" PRIu64 " dropped, %" PRIu64 " rejected",
                 row_number(d, "Delivered"), row_number(d, "Spooled"), row_number(d, "Dropped"),
                 row_number(d, "Rejected"));
+    print_optional(c, "spool", STYLE_BAD, spool_problem);
     if (json_object_object_get(d, "Statistics"))
         print_statistics(c, json_object_object_get(d, "Statistics"));
     if (json_object_array_length(json_object_object_get(d, "Points")) == 0)
@@ -124,7 +125,7 @@ static void add_statistics(struct ctl *c, const char *path, json_object *device)
 
 int verb_show(struct ctl *c, int argc, char **argv)
 {
-    _cleanup_json_ json_object *device = NULL;
+    _cleanup_json_ json_object *device = NULL, *manager = json_object_new_object();
     _cleanup_free_ char *path = NULL;
     json_object *points;
     int r = ctl_device(c, argv[0], &path);
@@ -137,7 +138,9 @@ int verb_show(struct ctl *c, int argc, char **argv)
     json_object_object_add(device, "Points", points = json_object_new_array());
     (void)samples_add(c, path, NULL, true, points);
     if (print_text_wanted(c))
-        r = print_device(c, device);
+        r = ctl_property(c, BUS_PATH_MANAGER, BUS_INTERFACE_MANAGER, "SpoolProblem", manager);
+    if (r == 0 && print_text_wanted(c))
+        r = print_device(c, device, row_text(manager, "SpoolProblem"));
     c->result = TAKE_PTR(device);
     return r;
 }

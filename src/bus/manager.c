@@ -6,6 +6,7 @@
 #include "doctor/doctor.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,7 @@ static int reply_device_path(sd_bus_message *m, struct device *d)
 struct absent {
     const char *id;
     char why[ERROR_TEXT_MAX];
+    uint64_t samples; /* which wait for it */
 };
 
 /* Files are named after their devices, if their writers wish. */
@@ -111,6 +113,14 @@ static void look_for_file(const struct mistake *mistake, void *userdata)
         mistake_format(mistake, a->why, sizeof(a->why));
 }
 
+static void look_for_samples(const char *id, uint64_t samples, void *userdata)
+{
+    struct absent *a = userdata;
+
+    if (strcmp(id, a->id) == 0)
+        a->samples = samples;
+}
+
 /* A device whose file has a mistake is not there either, and somebody asks for it who does not know. */
 static int no_such_device(struct bus *b, const char *id, sd_bus_error *error)
 {
@@ -120,6 +130,11 @@ static int no_such_device(struct bus *b, const char *id, sd_bus_error *error)
     if (a.why[0])
         return sd_bus_error_setf(error, ERROR_NO_SUCH_DEVICE, "there is no device '%s': its file was not loaded: %s",
                                  id, a.why);
+    fleet_orphans(b->fleet, look_for_samples, &a);
+    if (a.samples > 0)
+        return sd_bus_error_setf(error, ERROR_NO_SUCH_DEVICE,
+                                 "there is no device '%s': %" PRIu64 " samples wait for it, and no file configures it",
+                                 id, a.samples);
     return sd_bus_error_setf(error, ERROR_NO_SUCH_DEVICE, "there is no device '%s'", id);
 }
 

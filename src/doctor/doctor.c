@@ -306,7 +306,7 @@ const char *doctor_problem(struct fleet *fleet, char *buffer, size_t size)
     for (size_t i = 0; i < f.n; i++) {
         const struct finding *one = &f.list[i];
 
-        if (finding_kinds[one->id].severity != SEVERITY_ERROR)
+        if (finding_kinds[one->id].severity != SEVERITY_ERROR && one->id != FINDING_SAMPLES_ORPHANED)
             continue;
         snprintf(buffer, size, "%s: %s%s%s%s%s", finding_kinds[one->id].name, one->subject, one->subject[0] ? ": " : "",
                  one->cause, one->mend[0] ? "; mend: " : "", one->mend);

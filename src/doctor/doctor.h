@@ -26,6 +26,7 @@ DEFINE_FREEP(struct doctor, doctor_free)
 
 int doctor_check(struct doctor *d, struct job **ret_job, struct error *e);
 
-/* The error that a person should look at first, with its command, in one line for `status` and for the service manager:
- * "ID: SUBJECT: CAUSE; mend: COMMAND". "": none. Of a large fleet only devices whose state shows it are looked at. */
+/* The error that a person should look at first, or else the samples of a device that is not there, with the command
+ * that mends it, in one line for `status`, `list` and the service manager: "ID: SUBJECT: CAUSE; mend: COMMAND". "":
+ * none. Of a large fleet only devices whose state shows it are looked at. */
 const char *doctor_problem(struct fleet *fleet, char *buffer, size_t size);

@@ -11,16 +11,9 @@ import subprocess
 import harness
 from agent_bench import TEMPERATURE, SmallDisk, modbus_device
 from harness import check, wait_for
-from watched import Watched
+from watched import watched, watched_cases
 
 SIM = {"x": TEMPERATURE}
-
-
-def watched(function):
-    def run(bench):
-        function(Watched(bench))
-    run.__name__ = function.__name__
-    return run
 
 
 # --- Sensors ---
@@ -181,7 +174,9 @@ def a_cloud_that_takes_no_samples(w):
     w.start()
     w.bench.wait_property("boiler-1", "State", "online")
     w.cloud.do("refuse", code="4.03", path="telemetry", method="POST", device="boiler-1", times=0)
-    w.tells(show=["4.03", "may this identity send there"])
+    words = ["messages-refused: boiler-1: ", "4.03", "may this identity send there"]
+    w.tells(status=words, row=["online"], listed=words, show=["state: online", *words[1:]],
+            systemctl="1 of 1 devices online; messages-refused: boiler-1: the key is right, but the server answers 4.03")
 
 
 @watched
@@ -233,7 +228,20 @@ def a_damaged_state(w):
 @watched
 def a_damaged_old_key(w):
     damaged(w, "record", "record", "AND slot = 0")
-    w.tells(row=["online"], show=["last error: backup credential: ", "key forget boiler-1 backup --force"])
+    words = ["backup credential: ", "key forget boiler-1 backup --force"]
+    w.tells(status=words, row=["online"], listed=words, show=["last error: backup credential: ", *words],
+            systemctl="1 of 1 devices online; messages-refused: boiler-1: backup credential: ")
+
+
+@watched
+def a_rotation_of_a_damaged_key(w):
+    """Nothing is waited for: it is refused at once, with the same way out everywhere."""
+    damaged(w, "record", "record")
+    done = w.bench.ctl("rotate", "boiler-1", status=None)
+    check(done.returncode == 1 and b"boiler-1 is damaged in the vault: main credential: " in done.stderr, f"rotate: {done}")
+    words = ["main credential: ", "key set boiler-1 IDENTITY --force", "device remove boiler-1"]
+    w.tells(status=["damaged: 1", *words], row=["damaged"], show=["state: damaged", "rotation: idle", *words],
+            systemctl="0 of 1 devices online; key-damaged: boiler-1: main credential: ")
 
 
 @watched
@@ -249,11 +257,14 @@ def a_full_disk(w):
         wait_for("a rate", lambda: w.bench.get(None, "SpoolHours") > 0)
         w.tells(status=["room for "])
         disk.fill()
-        w.tells(status=["and no more can be kept: ", "spool.db: the disk is full"])
+        full = "spool.db: the disk is full"
+        w.tells(status=["and no more can be kept: ", full], row=["online", "ok"], listed=["problem: spool-fails: ", full],
+                show=["state: online", "spool: ", full])
         check("room for" not in w.bench.ctl("status") and w.bench.get(None, "SpoolHours") == 0, w.bench.ctl("status"))
         w.cloud.kill()
         w.tells(status=["and no more can be kept: "])
         w.agent.wait_text("samples cannot be kept: ")
+        wait_for("words for the service manager", lambda: "spool-fails: " in w.notified.last() and full in w.notified.last())
         check("room for" not in w.bench.ctl("status"), w.bench.ctl("status"))
         disk.empty()
         w.tells(status=["room for "])
@@ -278,12 +289,18 @@ def a_file_that_was_removed_while_it_was_stopped(w):
     w.tells(status=["devices: 1, ", "of gone, which is not configured or not loaded"])
     w.agent.wait_text("gone: warning: ")
     check("samples wait, and the device is not configured" in w.agent.text(), w.agent.text())
+    said = w.bench.ctl("show", "gone", status=None).stderr.decode()
+    check("samples wait for it, and no file configures it" in said, said)
     orphan, = w.bench.ctl_json("status")["orphans"]
     check(orphan["device"] == "gone" and orphan["samples"] >= waiting, orphan)
+    w.cloud.start()
+    w.bench.wait_property("boiler-1", "State", "online")
+    lost = "samples-orphaned: gone: "
+    w.tells(status=["problem: " + lost], row=["online"], listed=["problem: " + lost, "samples wait for it"],
+            systemctl="1 of 1 devices online; " + lost)
     os.rename(w.bench.path("kept"), path)
     w.bench.ctl("reload")
     check(w.bench.ctl_json("status")["orphans"] == [], "it is there again")
-    w.cloud.start()
     wait_for("its samples", lambda: w.bench.get("gone", "Delivered") >= waiting)
 
 
@@ -306,7 +323,7 @@ def no_agent(w):
             check(said.returncode == 3 and b"gatehoused is not running" in said.stderr and not said.stdout, f"{verb}: {said}")
 
 
-CASES = [value for value in list(globals().values()) if callable(value) and getattr(value, "__qualname__", "").startswith("watched.<")]
+CASES = watched_cases(globals())
 
 if __name__ == "__main__":
     check(len(CASES) >= 20, f"{len(CASES)} set-ups")

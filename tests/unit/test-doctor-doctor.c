@@ -305,6 +305,19 @@ static void test_the_one_line_has_the_cause_and_its_command(void **state)
     assert_null(strchr(line, '\n'));
 }
 
+static void test_the_one_line_tells_of_samples_whose_device_is_gone(void **state)
+{
+    char line[CHECK_PROBLEM_TEXT];
+
+    leave_samples();
+    bench_stop_fleet(&b);
+    unlink(bench_path(&b, "etc/devices.d/pump-2.json"));
+    restart();
+    run_until(b.s->event, orphans() > 0);
+    doctor_problem(b.fleet, line, sizeof(line));
+    assert_non_null(strstr(line, "samples-orphaned: pump-2: 1 samples wait for it"));
+}
+
 static void test_the_one_line_is_of_a_device_where_the_fleet_as_a_whole_is_well(void **state)
 {
     char line[CHECK_PROBLEM_TEXT];
@@ -350,6 +363,7 @@ int main(void)
         WITH(test_without_a_directory_of_plugins_nothing_is_called_not_installed),
         WITH(test_samples_of_a_device_whose_file_is_gone_are_not_forgotten),
         WITH(test_the_one_line_has_the_cause_and_its_command),
+        WITH(test_the_one_line_tells_of_samples_whose_device_is_gone),
         WITH(test_the_one_line_is_of_a_device_where_the_fleet_as_a_whole_is_well),
         WITH(test_of_a_large_fleet_the_one_line_finds_the_device_that_is_not_well),
     };
