@@ -140,12 +140,13 @@ struct config_device {
     bool removable;        /* added over D-Bus, and so may be removed over it */
     char *file;            /* the path it was read from, or will be written to */
     uint64_t file_digest;
-    char *address;       /* where its sensor is, as the section says; "" if it has no such words */
-    char *section;       /* the driver's part, a JSON object in canonical text; "{}" if there is none */
-    char *points_text;   /* the points as the driver gets them: a JSON object without `min` and `max`, which it need not
-                            know */
-    char *client;        /* over MQTT: "HOST:PORT CLIENTID", of which each device has another; else NULL */
-    size_t client_id_at; /* where in it the client id begins; an {opaque} in it is not the real one */
+    char *address;     /* where its sensor is, as the section says; "" if it has no such words */
+    char *section;     /* the driver's part, a JSON object in canonical text; "{}" if there is none */
+    char *points_text; /* the points as the driver gets them: a JSON object without `min` and `max`, which it need not
+                          know */
+    char
+        *client; /* over MQTT: "HOST:PORT[,HOST:PORT...] CLIENTID", whose id each device has alone at each; else NULL */
+    size_t client_id_at;         /* where in it the client id begins; an {opaque} in it is not the real one */
     struct config_point *points; /* in the order of the file */
     size_t n_points;
 };

@@ -27,9 +27,9 @@ struct device_file {
 int config_read_device(const struct config *c, char *text, size_t n, struct device_file *f, struct mistakes *mistakes);
 void device_file_done(struct device_file *f);
 
-/* clients.c: over MQTT, at which broker the device is and who it is to it, d->client. 0 or -ENOMEM. */
+/* clients.c: over MQTT, at which brokers the device is and who it is to it, d->client. 0 or -ENOMEM. */
 int config_client(const struct config *c, struct config_device *d);
-/* Whether both would be the same to the same broker. Who is not enabled is nobody. */
+/* Whether both would be the same to one of the brokers of both. Who is not enabled is nobody. */
 bool config_clients_clash(const struct config_device *a, const struct config_device *b);
 /* `then`: what comes of it. */
 void config_clients_complain(const struct device_file *f, const struct config_device *other, const char *then,

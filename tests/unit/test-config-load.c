@@ -182,7 +182,8 @@ static void test_same_id(void **state)
     "{ \"device\": \"" id "\", \"uplink\": \"" uplink "\", \"driver\": \"sim\"" rest " }"
 #define HARDWARE(id) ",\n \"hardware_id\": \"" id "\""
 
-/* Who would be the same to the same broker is not loaded, whichever uplinks lead there. */
+/* Who would be the same to the same broker is not loaded, whichever uplinks lead there, with whichever of their hosts.
+ */
 static void test_same_client_id(void **state)
 {
     const char first[] = MQTT_DEVICE("new", "named", ""), second[] = MQTT_DEVICE("new", "wired", HARDWARE("other"));
@@ -191,18 +192,22 @@ static void test_same_client_id(void **state)
     struct tree *t = *state;
     struct config *c;
 
-    make(t, t->config, "gatehouse.json",
-         "{ \"uplinks\": {"
-         "\"wired\": { \"url\": \"mqtts://broker\", \"client_id\": \"{hardware_id}\" },"
-         "\"named\": { \"url\": \"mqtts://Broker:8883\" },"
-         "\"opaque\": { \"url\": \"mqtts://broker\", \"client_id\": \"{opaque}\" },"
-         "\"far\": { \"url\": \"mqtts://broker:8884\", \"client_id\": \"{hardware_id}\" },"
-         "\"coap\": { \"url\": \"coaps://broker\" } } }");
+    make(
+        t, t->config, "gatehouse.json",
+        "{ \"uplinks\": {"
+        "\"wired\": { \"url\": \"mqtts://broker\", \"client_id\": \"{hardware_id}\" },"
+        "\"named\": { \"url\": \"mqtts://Broker:8883\" },"
+        "\"opaque\": { \"url\": \"mqtts://broker\", \"client_id\": \"{opaque}\" },"
+        "\"spare\": { \"url\": [\"mqtts://spare\", \"mqtts://b\", \"mqtts://BROKER\"], \"client_id\": \"{hardware_id}\" },"
+        "\"far\": { \"url\": [\"mqtts://broker:8884\", \"mqtts://broker.b\"], \"client_id\": \"{hardware_id}\" },"
+        "\"coap\": { \"url\": \"coaps://broker\" } } }");
     make(t, t->config, "devices.d/a.json", MQTT_DEVICE("a", "wired", HARDWARE("0011")));
     make(t, t->config, "devices.d/b.json", MQTT_DEVICE("b", "wired", HARDWARE("0011")));
     make(t, t->config, "devices.d/c.json", MQTT_DEVICE("c", "wired", HARDWARE("new")));
     make(t, t->config, "devices.d/d.json", MQTT_DEVICE("d", "wired", HARDWARE("e")));
     make(t, t->config, "devices.d/e.json", MQTT_DEVICE("e", "named", ""));
+    make(t, t->config, "devices.d/k.json", MQTT_DEVICE("k", "wired", HARDWARE("two")));
+    make(t, t->config, "devices.d/l.json", MQTT_DEVICE("l", "spare", HARDWARE("two")));
     /* These are none: another broker, none at all, not to be connected, what only the device itself has. */
     make(t, t->config, "devices.d/f.json", MQTT_DEVICE("f", "far", HARDWARE("0011")));
     make(t, t->config, "devices.d/g.json", MQTT_DEVICE("g", "coap", HARDWARE("0011")));
@@ -215,7 +220,9 @@ static void test_same_client_id(void **state)
         "/etc/devices.d/b.json, so\nneither is loaded\n"
         "/etc/devices.d/b.json:2:17: the client id \"0011\" of \"b\"\n that of \"a\" in\n"
         "/etc/devices.d/d.json:2:17: the client id \"e\" of \"d\"\n that of \"e\" in\n"
-        "/etc/devices.d/e.json:1:13: the client id \"e\" of \"e\"\n that of \"d\" in\nneither is loaded");
+        "/etc/devices.d/e.json:1:13: the client id \"e\" of \"e\"\n that of \"d\" in\nneither is loaded\n"
+        "/k.json:2:17: the client id \"two\" of \"k\" at the broker broker:8883 is also that of \"l\" in\n"
+        "/l.json:2:17: the client id \"two\" of \"l\" at the broker broker:8883 is also that of \"k\" in\n");
     assert_int_equal(c->n_devices, 6);
     assert_null(config_device(c, "a"));
     assert_non_null(config_device(c, "c"));
@@ -227,7 +234,8 @@ static void test_same_client_id(void **state)
     config_unref(c);
     load(
         t, CONFIG_STRICT, -EBADMSG,
-        "/a.json:2:17: the client id\n/b.json:2:17: the client id\n/d.json:2:17: the client id\n/e.json:1:13: the client id");
+        "/a.json:2:17: the client id\n/b.json:2:17: the client id\n/d.json:2:17: the client id\n/e.json:1:13: the client id\n"
+        "/k.json:2:17: the client id\n/l.json:2:17: the client id");
 }
 
 static void test_skipped_files(void **state)
