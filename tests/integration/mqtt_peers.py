@@ -54,7 +54,8 @@ class Broker:
         os.chmod(self.path("psk"), 0o644)
 
     def configure(self):
-        lines = ["per_listener_settings true", f"user {pwd.getpwuid(os.getuid()).pw_name}",
+        # With settings by listener 2.0.21 keeps no message for who is absent: it looks for the listener that he came by.
+        lines = [f"per_listener_settings {'true' if self.acl else 'false'}", f"user {pwd.getpwuid(os.getuid()).pw_name}",
                  "log_dest stderr", *(["log_type warning", "log_type notice", "log_type information"] if self.quiet else ["log_type all"]),
                  f"connection_messages {str(not self.quiet).lower()}",
                  f"listener {self.plain} 127.0.0.1", "allow_anonymous true"]

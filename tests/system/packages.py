@@ -72,8 +72,22 @@ def version_for(version, number):
     return f"{version}~deb{number}u1" if number else version
 
 
+# The newest Debian policy that the release's lintian knows; debian/control has the one of Debian 12.
+STANDARDS = {"13": "4.7.2"}
+
+
+def set_standards(source, number):
+    path = os.path.join(source, "debian", "control")
+    if number not in STANDARDS or not os.path.exists(path):
+        return
+    with open(path, encoding="utf-8") as f:
+        text = f.read()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(re.sub(r"^Standards-Version: .*", f"Standards-Version: {STANDARDS[number]}", text, flags=re.MULTILINE))
+
+
 def mark_release(source, release):
-    """debian/changelog says for which Debian this is built. Returns (version, seconds of its date): later by a minute for each
+    """debian/changelog says for which Debian this is built, and debian/control by which policy. Returns (version, seconds of its date): later by a minute for each
     release than the version itself, since two entries of one date are two versions of one SOURCE_DATE_EPOCH."""
     codename, number = release
     path = os.path.join(source, "debian", "changelog")
@@ -88,6 +102,7 @@ def mark_release(source, release):
                              date=email.utils.format_datetime(made))
         with open(path, "w", encoding="utf-8") as f:
             f.write(entry + text)
+        set_standards(source, number)
     return marked, int(made.timestamp())
 
 
