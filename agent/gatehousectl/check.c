@@ -165,6 +165,28 @@ static void fill_place(struct ctl *c, struct check_place *p)
     };
 }
 
+/* A mend that checks once more looks at the same places. */
+static void mend_places(const struct ctl *c, struct findings *f)
+{
+    const char *const given[][2] = {{"--host", c->host},
+                                    {"--root", c->root},
+                                    {"--config-dir", c->config_dir},
+                                    {"--state-dir", c->state_dir},
+                                    {"--keyfile", c->keyfile},
+                                    {"--plugin-dir", c->plugin_dir},
+                                    {"--driver-program", c->driver_program},
+                                    {"--agent-program", c->agent_program}};
+    const char *options[2 * ELEMENTSOF(given)];
+    size_t n = 0;
+
+    for (size_t i = 0; i < ELEMENTSOF(given); i++)
+        if (given[i][1]) {
+            options[n++] = given[i][0];
+            options[n++] = given[i][1];
+        }
+    findings_mend_places(f, options, n);
+}
+
 /* ── What is said ── */
 
 static size_t count(const struct findings *f, enum severity severity)
@@ -258,6 +280,7 @@ void check_explain(struct ctl *c)
     fill_place(c, &place);
     look_around(c, &place, false, &f);
     findings_mend_without_agent(&f);
+    mend_places(c, &f);
     findings_close(&f);
     for (size_t i = 0; i < f.n && f.list[i].id < FINDING_CLOCK_WRONG; i++)
         print_error("%s: %s: %s; mend: %s", finding_kinds[f.list[i].id].name, f.list[i].subject, f.list[i].cause,
@@ -288,6 +311,7 @@ int verb_check(struct ctl *c, int argc, char **argv)
         look_at_agent(c, r, running, &f);
     if (!running && !c->host && !c->root)
         findings_mend_without_agent(&f);
+    mend_places(c, &f);
     findings_close(&f);
     worst = findings_worst(&f);
     add_result(c, &f);

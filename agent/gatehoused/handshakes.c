@@ -71,13 +71,14 @@ static void mend_closed(struct findings *f, struct finding *closed, int r, const
     const char *keyfile = o->keyfile ?: KEYFILE_DIR "/" KEYFILE_CURRENT;
 
     if (r == -ENOKEY)
-        finding_mend(f, closed, "sudo install -m 0400 COPY %s", keyfile);
+        finding_mend_words(f, closed, "sudo install -m 0400 COPY %s", keyfile);
     else if (r == -EKEYREJECTED)
-        finding_mend(f, closed, "sudo gatehoused --recover --config-dir %s --state-dir %s --keyfile %s", o->config_dir,
-                     o->state_dir, keyfile);
+        finding_mend_words(f, closed, "sudo gatehoused --recover --config-dir %s --state-dir %s --keyfile %s",
+                           o->config_dir, o->state_dir, keyfile);
     else if (r == -EBADMSG || r == -EMEDIUMTYPE)
-        finding_mend(f, closed, "sudo gatehoused --restore BACKUP --force --config-dir %s --state-dir %s --keyfile %s",
-                     o->config_dir, o->state_dir, keyfile);
+        finding_mend_words(f, closed,
+                           "sudo gatehoused --restore BACKUP --force --config-dir %s --state-dir %s --keyfile %s",
+                           o->config_dir, o->state_dir, keyfile);
 }
 
 /* Whether keys can be had, or it is known that there are none. Otherwise a finding says why not. */
@@ -93,13 +94,13 @@ static void open_vault(sd_event *event, const char *path, const struct options *
     if (r >= 0 || trial->none)
         return;
     if (is_about_rights(r, o))
-        finding_mend(f,
-                     findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s",
-                                  e.text[0] ? e.text : strerrordesc_np(-r)),
-                     "sudo gatehousectl check");
+        finding_mend_words(f,
+                           findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s",
+                                        e.text[0] ? e.text : strerrordesc_np(-r)),
+                           "sudo gatehousectl check");
     else if (!copy->directory[0])
-        finding_mend(f, findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s", e.text),
-                     "sudo TMPDIR=/run gatehousectl check");
+        finding_mend_words(f, findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried with a key: %s", e.text),
+                           "sudo TMPDIR=/run gatehousectl check");
     else
         mend_closed(f, findings_add(f, FINDING_VAULT_CLOSED, path, "%s", e.text[0] ? e.text : strerrordesc_np(-r)), r,
                     o);

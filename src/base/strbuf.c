@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SHELL_PLAIN "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:+-/@,=%"
+
 void strbuf_done(struct strbuf *b)
 {
     free(b->text);
@@ -65,6 +67,21 @@ void strbuf_printf(struct strbuf *b, const char *format, ...)
         b->length += (size_t)n;
     }
     va_end(again);
+}
+
+void strbuf_word(struct strbuf *b, const char *word)
+{
+    if (word[0] && word[strspn(word, SHELL_PLAIN)] == 0) {
+        strbuf_puts(b, word);
+        return;
+    }
+    strbuf_puts(b, "'");
+    for (const char *quote; (quote = strchr(word, '\'')); word = quote + 1) {
+        strbuf_add(b, word, (size_t)(quote - word));
+        strbuf_puts(b, "'\\''");
+    }
+    strbuf_puts(b, word);
+    strbuf_puts(b, "'");
 }
 
 int strbuf_take(struct strbuf *b, char **ret_text)

@@ -17,5 +17,7 @@ void strbuf_done(struct strbuf *b);
 void strbuf_add(struct strbuf *b, const void *data, size_t n);
 void strbuf_puts(struct strbuf *b, const char *text);
 void strbuf_printf(struct strbuf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* As one word of a shell's command line: quoted if anything in it has a meaning there. */
+void strbuf_word(struct strbuf *b, const char *word);
 /* Hands the text over (never NULL on success) and empties b. */
 int strbuf_take(struct strbuf *b, char **ret_text);

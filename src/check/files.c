@@ -18,10 +18,11 @@
 void check_not_looked(struct findings *f, const char *path, int r)
 {
     if (r == -EACCES || r == -EPERM)
-        finding_mend(f,
-                     findings_add(f, FINDING_NOT_LOOKED, "", "%s and what is behind it could not be looked at: %s",
-                                  path, strerrordesc_np(-r)),
-                     "sudo gatehousectl check");
+        finding_mend_words(f,
+                           findings_add(f, FINDING_NOT_LOOKED, "",
+                                        "%s and what is behind it could not be looked at: %s", path,
+                                        strerrordesc_np(-r)),
+                           "sudo gatehousectl check");
 }
 
 bool check_path_plain(const char *path)
@@ -41,7 +42,7 @@ static bool has_vault(const struct check_place *p)
 static void missing_keyfile(const struct check_place *p, const char *path, struct findings *f)
 {
     if (has_vault(p))
-        finding_mend(
+        finding_mend_words(
             f,
             findings_add(f, FINDING_KEYFILE_MISSING, path,
                          "it is not there, and the vault in %s opens with it alone: bring it back from a copy, or "
@@ -49,8 +50,9 @@ static void missing_keyfile(const struct check_place *p, const char *path, struc
                          p->state_dir),
             "install -m 0400 COPY %s", path);
     else
-        finding_mend(f, findings_add(f, FINDING_KEYFILE_MISSING, path, "it is not there, nor is there a vault yet"),
-                     "gatehousectl vault init --keyfile %s", path);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_KEYFILE_MISSING, path, "it is not there, nor is there a vault yet"),
+                           "gatehousectl vault init --keyfile %s", path);
 }
 
 /* systemd decrypts it for the agent: README.Debian's command has made this file. */
@@ -79,23 +81,24 @@ void check_keyfile(const struct check_place *p, struct findings *f)
         return;
     }
     if (!S_ISREG(st.st_mode) || (check_keyfile_encrypted(p) ? st.st_size <= KEYFILE_SIZE : st.st_size != KEYFILE_SIZE))
-        finding_mend(f,
-                     findings_add(f, FINDING_KEYFILE_MODE, path,
-                                  "a keyfile is a regular file of %d bytes, this has %lld", KEYFILE_SIZE,
-                                  (long long)st.st_size),
-                     "install -m 0400 COPY %s", path);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_KEYFILE_MODE, path,
+                                        "a keyfile is a regular file of %d bytes, this has %lld", KEYFILE_SIZE,
+                                        (long long)st.st_size),
+                           "install -m 0400 COPY %s", path);
     else if (st.st_mode & 077)
-        finding_mend(
+        finding_mend_words(
             f,
             findings_add(f, FINDING_KEYFILE_MODE, path,
                          "mode %04o lets others than its owner read it, so the agent refuses it: expected 0400",
                          st.st_mode & 07777),
             "chmod 0400 %s", path);
     else if (st.st_uid != 0 && st.st_uid != p->uid)
-        finding_mend(f,
-                     findings_add(f, FINDING_KEYFILE_MODE, path,
-                                  "it belongs to uid %u: expected root, or the agent's user %s", st.st_uid, p->user),
-                     "chown root:root %s", path);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_KEYFILE_MODE, path,
+                                        "it belongs to uid %u: expected root, or the agent's user %s", st.st_uid,
+                                        p->user),
+                           "chown root:root %s", path);
 }
 
 /* ── The configuration ── */
@@ -109,20 +112,20 @@ static void check_config_file(const struct check_place *p, const char *path, str
         return;
     }
     if (st.st_mode & 022)
-        finding_mend(f,
-                     findings_add(f, FINDING_CONFIG_WRITABLE, path, "mode %04o lets others than its owner write it",
-                                  st.st_mode & 07777),
-                     "chmod go-w %s", path);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_CONFIG_WRITABLE, path,
+                                        "mode %04o lets others than its owner write it", st.st_mode & 07777),
+                           "chmod go-w %s", path);
     else if (st.st_uid != 0 && st.st_uid != p->uid)
-        finding_mend(
+        finding_mend_words(
             f, findings_add(f, FINDING_CONFIG_WRITABLE, path, "it belongs to uid %u, who may write it", st.st_uid),
             "chown root:root %s", path);
     /* Of the group nothing is known here: a mode that shuts everybody else out is the trap of a strict umask. */
     if (p->uid != 0 && st.st_uid != p->uid && !(st.st_mode & (S_ISDIR(st.st_mode) ? 055 : 044)))
-        finding_mend(f,
-                     findings_add(f, FINDING_CONFIG_UNREADABLE, path, "mode %04o shuts the agent's user %s out",
-                                  st.st_mode & 07777, p->user),
-                     "chmod %s %s", S_ISDIR(st.st_mode) ? "0755" : "0644", path);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_CONFIG_UNREADABLE, path, "mode %04o shuts the agent's user %s out",
+                                        st.st_mode & 07777, p->user),
+                           "chmod %s %s", S_ISDIR(st.st_mode) ? "0755" : "0644", path);
 }
 
 static void check_directory(const struct check_place *p, const char *path, struct findings *f)
@@ -156,7 +159,7 @@ static void add_mistakes(const struct mistakes *mistakes, struct findings *f)
         snprintf(place, sizeof(place), m->line > 0 ? "%s:%u:%u" : "%s", m->file, m->line, m->column);
         finding = findings_add(f, FINDING_BAD_SETTING, place, "%s", m->text);
         if (check_path_plain(m->file))
-            finding_mend(f, finding, "sudoedit %s && sudo gatehousectl reload", m->file);
+            finding_mend_words(f, finding, "sudoedit %s && sudo gatehousectl reload", m->file);
     }
 }
 

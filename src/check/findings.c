@@ -4,6 +4,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/limits.h"
+#include "base/strbuf.h"
 #include "base/text.h"
 
 #include <errno.h>
@@ -106,6 +107,55 @@ void finding_mend(struct findings *f, struct finding *finding, const char *forma
     }
     free(finding->mend);
     finding->mend = text;
+}
+
+static void mend_take(struct findings *f, struct finding *finding, struct strbuf *command)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (strbuf_take(command, &text) < 0)
+        f->failed = -ENOMEM;
+    else
+        finding_mend(f, finding, "%s", text);
+}
+
+void finding_mend_words(struct findings *f, struct finding *finding, const char *format, ...)
+{
+    struct strbuf command = {0};
+    const char *word;
+    va_list ap;
+
+    va_start(ap, format);
+    for (; (word = strstr(format, "%s")); format = word + 2) {
+        strbuf_add(&command, format, (size_t)(word - format));
+        strbuf_word(&command, va_arg(ap, const char *));
+    }
+    va_end(ap);
+    strbuf_puts(&command, format);
+    mend_take(f, finding, &command);
+}
+
+static bool checks_again(const char *mend)
+{
+    size_t n = strlen(mend), k = strlen(CTL "check");
+
+    return n >= k && strcmp(mend + n - k, CTL "check") == 0;
+}
+
+void findings_mend_places(struct findings *f, const char *const *options, size_t n)
+{
+    for (size_t i = 0; i < f->n; i++) {
+        struct strbuf command = {0};
+
+        if (!checks_again(f->list[i].mend))
+            continue;
+        strbuf_puts(&command, f->list[i].mend);
+        for (size_t k = 0; k < n; k++) {
+            strbuf_puts(&command, " ");
+            strbuf_word(&command, options[k]);
+        }
+        mend_take(f, &f->list[i], &command);
+    }
 }
 
 /* Verbs of gatehousectl that do without the agent begin so. */

@@ -35,6 +35,11 @@ struct finding *findings_add(struct findings *f, enum finding_id id, const char 
 /* Gives it its command; `finding` may be NULL. */
 void finding_mend(struct findings *f, struct finding *finding, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+/* The same, of a command with words of others: each is a %s of the format, and stays one word for the shell. */
+void finding_mend_words(struct findings *f, struct finding *finding, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Commands that check once more look where the caller did, by these options of his. Harmless when repeated. */
+void findings_mend_places(struct findings *f, const char *const *options, size_t n);
 /* The agent does not run: commands that ask it start it before, or again instead of a reload. Harmless when repeated.
  */
 void findings_mend_without_agent(struct findings *f);

@@ -43,12 +43,13 @@ static bool take_findings(const char *text, struct findings *f)
 
 static void encrypted(const struct check_place *p, struct findings *f)
 {
-    finding_mend(f,
-                 findings_add(f, FINDING_NOT_LOOKED, SUBJECT,
-                              "none was tried: the keyfile %s is encrypted for the service gatehouse", p->keyfile),
-                 "sudo systemd-run --pipe --wait -p LoadCredentialEncrypted=key_current:%s %s --check-handshakes "
-                 "--config-dir %s --state-dir %s --user %s",
-                 p->keyfile, p->agent_program, p->config_dir, p->state_dir, p->user);
+    finding_mend_words(f,
+                       findings_add(f, FINDING_NOT_LOOKED, SUBJECT,
+                                    "none was tried: the keyfile %s is encrypted for the service gatehouse",
+                                    p->keyfile),
+                       "sudo systemd-run --pipe --wait -p LoadCredentialEncrypted=key_current:%s %s --check-handshakes "
+                       "--config-dir %s --state-dir %s --user %s",
+                       p->keyfile, p->agent_program, p->config_dir, p->state_dir, p->user);
 }
 
 /* The reason that keeps the agent from starting, in its own words: "gatehoused: error: PLACE: WORDS". */
@@ -63,9 +64,9 @@ static void cannot_start(const struct check_place *p, const char *line, struct f
         f->failed = -ENOMEM;
         return;
     }
-    finding_mend(f,
-                 findings_add(f, FINDING_BAD_SETTING, place, "%s", words[0] == '/' && end ? end + strlen(": ") : words),
-                 "%s --check-config --config-dir %s", p->agent_program, p->config_dir);
+    finding_mend_words(
+        f, findings_add(f, FINDING_BAD_SETTING, place, "%s", words[0] == '/' && end ? end + strlen(": ") : words),
+        "%s --check-config --config-dir %s", p->agent_program, p->config_dir);
 }
 
 void check_handshakes(const struct check_place *p, struct findings *f)
@@ -95,7 +96,8 @@ void check_handshakes(const struct check_place *p, struct findings *f)
     if (status == EXIT_CONFIG)
         cannot_start(p, words, f);
     else
-        finding_mend(f, findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried: %s: %s", p->agent_program, words),
-                     "sudo %s --check-handshakes --config-dir %s --state-dir %s --keyfile %s --user %s",
-                     p->agent_program, p->config_dir, p->state_dir, p->keyfile, p->user);
+        finding_mend_words(
+            f, findings_add(f, FINDING_NOT_LOOKED, SUBJECT, "none was tried: %s: %s", p->agent_program, words),
+            "sudo %s --check-handshakes --config-dir %s --state-dir %s --keyfile %s --user %s", p->agent_program,
+            p->config_dir, p->state_dir, p->keyfile, p->user);
 }

@@ -72,11 +72,11 @@ static void check_rights(const struct check_place *p, const char *port, const st
 
     if (of_group || (st->st_mode & 06) == 06)
         return;
-    finding_mend(f,
-                 findings_add(f, FINDING_SERIAL_DENIED, port,
-                              "mode %04o and group %u keep the driver out, which is in the group " SERIAL_GROUP,
-                              st->st_mode & 07777, st->st_gid),
-                 "chgrp " SERIAL_GROUP " %s && chmod 0660 %s", port, port);
+    finding_mend_words(f,
+                       findings_add(f, FINDING_SERIAL_DENIED, port,
+                                    "mode %04o and group %u keep the driver out, which is in the group " SERIAL_GROUP,
+                                    st->st_mode & 07777, st->st_gid),
+                       "chgrp " SERIAL_GROUP " %s && chmod 0660 %s", port, port);
 }
 
 static void check_console(const struct check_place *p, const char *port, const char *name, struct findings *f)
@@ -86,7 +86,7 @@ static void check_console(const struct check_place *p, const char *port, const c
 
     if (check_read(p, cmdline, sizeof(cmdline), "/proc/cmdline") > 0 &&
         (check_cmdline_console(cmdline, name) || (serial0 && check_cmdline_console(cmdline, "serial0")))) {
-        finding_mend(
+        finding_mend_words(
             f,
             findings_add(f, FINDING_SERIAL_CONSOLE, port,
                          "the kernel's console is on it (console=%s in the kernel's command line): its messages "
@@ -97,8 +97,9 @@ static void check_console(const struct check_place *p, const char *port, const c
     }
     if (check_path(p, path, sizeof(path), "/etc/systemd/system/getty.target.wants/serial-getty@%s.service", name) &&
         faccessat(AT_FDCWD, path, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        finding_mend(f, findings_add(f, FINDING_SERIAL_CONSOLE, port, "a login waits on it (serial-getty@%s)", name),
-                     "systemctl disable --now serial-getty@%s", name);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_SERIAL_CONSOLE, port, "a login waits on it (serial-getty@%s)", name),
+                           "systemctl disable --now serial-getty@%s", name);
 }
 
 static void check_latency(const struct check_place *p, const char *port, const char *name, struct findings *f)
@@ -109,10 +110,11 @@ static void check_latency(const struct check_place *p, const char *port, const c
     snprintf(path, sizeof(path), "/sys/bus/usb-serial/devices/%.64s/latency_timer", name);
     if (check_read(p, text, sizeof(text), path) <= 0 || sscanf(text, "%d", &latency) != 1 || latency <= LATENCY_MAX)
         return;
-    finding_mend(f,
-                 findings_add(f, FINDING_SERIAL_LATENCY, port,
-                              "its converter holds received bytes back for up to %d ms, in each request", latency),
-                 "echo 1 > %s", path);
+    finding_mend_words(f,
+                       findings_add(f, FINDING_SERIAL_LATENCY, port,
+                                    "its converter holds received bytes back for up to %d ms, in each request",
+                                    latency),
+                       "echo 1 > %s", path);
 }
 
 static void check_port(const struct check_place *p, const char *port, const char *device, struct findings *f)
@@ -125,19 +127,19 @@ static void check_port(const struct check_place *p, const char *port, const char
         return;
     if (stat(full, &st) < 0) {
         if (errno == ENOENT)
-            finding_mend(f,
-                         findings_add(f, FINDING_SERIAL_MISSING, port,
-                                      "%s names it, and it is not there: is the adapter "
-                                      "plugged in?",
-                                      device),
-                         "ls -l /dev/serial/by-id");
+            finding_mend_words(f,
+                               findings_add(f, FINDING_SERIAL_MISSING, port,
+                                            "%s names it, and it is not there: is the adapter "
+                                            "plugged in?",
+                                            device),
+                               "ls -l /dev/serial/by-id");
         else
             check_not_looked(f, full, -errno);
         return;
     }
     /* An image has plain files in their place, or none. */
     if (!p->root[0] && !S_ISCHR(st.st_mode)) {
-        finding_mend(
+        finding_mend_words(
             f, findings_add(f, FINDING_SERIAL_MISSING, port, "%s names it, and it is no character device", device),
             "ls -l /dev/serial/by-id");
         return;

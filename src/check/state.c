@@ -37,17 +37,19 @@ static void check_disk(const char *path, struct findings *f)
     if (statvfs(path, &vfs) < 0 || statfs(path, &fs) < 0)
         return;
     if ((uint32_t)fs.f_type == TMPFS_MAGIC || (uint32_t)fs.f_type == RAMFS_MAGIC)
-        finding_mend(f,
-                     findings_add(f, FINDING_STATE_VOLATILE, path,
-                                  "it is in memory: keys and samples would be lost at a reboot, so no key is rotated"),
-                     "findmnt --target %s", path);
+        finding_mend_words(
+            f,
+            findings_add(f, FINDING_STATE_VOLATILE, path,
+                         "it is in memory: keys and samples would be lost at a reboot, so no key is rotated"),
+            "findmnt --target %s", path);
     if (check_room(&(struct check_room){.free_bytes = (uint64_t)vfs.f_bavail * vfs.f_frsize,
                                         .free_inodes = vfs.f_favail,
                                         .has_inodes = vfs.f_files > 0,
                                         .read_only = vfs.f_flag & ST_RDONLY},
                    text, sizeof(text)))
-        finding_mend(f, findings_add(f, FINDING_STATE_FULL, path, "%s", text),
-                     vfs.f_flag & ST_RDONLY ? "findmnt --target %s" : "du -xh --max-depth=2 %s | sort -h | tail", path);
+        finding_mend_words(f, findings_add(f, FINDING_STATE_FULL, path, "%s", text),
+                           vfs.f_flag & ST_RDONLY ? "findmnt --target %s" : "du -xh --max-depth=2 %s | sort -h | tail",
+                           path);
 }
 
 void check_state_dir(const struct check_place *p, struct findings *f)
@@ -59,23 +61,24 @@ void check_state_dir(const struct check_place *p, struct findings *f)
         return;
     if (stat(path, &st) < 0) {
         if (errno == ENOENT)
-            finding_mend(f, findings_add(f, FINDING_STATE_OWNER, path, "it is not there"),
-                         "install -d -m 0700 -o %s -g %s %s", p->user, p->user, path);
+            finding_mend_words(f, findings_add(f, FINDING_STATE_OWNER, path, "it is not there"),
+                               "install -d -m 0700 -o %s -g %s %s", p->user, p->user, path);
         else
             check_not_looked(f, path, -errno);
         return;
     }
     if (p->uid != (uid_t)-1 && st.st_uid != p->uid)
-        finding_mend(f,
-                     findings_add(f, FINDING_STATE_OWNER, path,
-                                  "it belongs to uid %u: expected the agent's user %s (%u)", st.st_uid, p->user,
-                                  p->uid),
-                     "chown -R %s:%s %s", p->user, p->user, path);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_STATE_OWNER, path,
+                                        "it belongs to uid %u: expected the agent's user %s (%u)", st.st_uid, p->user,
+                                        p->uid),
+                           "chown -R %s:%s %s", p->user, p->user, path);
     else if (st.st_mode & 022)
-        finding_mend(f,
-                     findings_add(f, FINDING_STATE_OWNER, path,
-                                  "mode %04o lets others than the agent change what is in it", st.st_mode & 07777),
-                     "chmod 0700 %s", path);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_STATE_OWNER, path,
+                                        "mode %04o lets others than the agent change what is in it",
+                                        st.st_mode & 07777),
+                           "chmod 0700 %s", path);
     check_disk(path, f);
 }
 
@@ -102,13 +105,13 @@ static void check_card(const struct check_place *p, const char *name, struct fin
     if (check_read(p, text, sizeof(text), path) > 0)
         reserve = parse_life(text);
     if (life >= CARD_LIFE_TENTHS || reserve >= 2)
-        finding_mend(f,
-                     findings_add(f, FINDING_CARD_WORN, name, "it says that %s%d %% of its life are used up%s",
-                                  life > 10 ? "more than " : "", life < 0 ? 80 : MIN_OF(life, 10) * 10,
-                                  reserve >= 3   ? ", and that its reserve is nearly exhausted"
-                                  : reserve == 2 ? ", and that 80 % of its reserve are"
-                                                 : ""),
-                     "gatehousectl vault backup FILE");
+        finding_mend_words(f,
+                           findings_add(f, FINDING_CARD_WORN, name, "it says that %s%d %% of its life are used up%s",
+                                        life > 10 ? "more than " : "", life < 0 ? 80 : MIN_OF(life, 10) * 10,
+                                        reserve >= 3   ? ", and that its reserve is nearly exhausted"
+                                        : reserve == 2 ? ", and that 80 % of its reserve are"
+                                                       : ""),
+                           "gatehousectl vault backup FILE");
 }
 
 void check_cards(const struct check_place *p, struct findings *f)

@@ -372,6 +372,11 @@ const char *fleet_plugin_dir(const struct fleet *f)
     return f->dirs.plugin;
 }
 
+const char *fleet_state_dir(const struct fleet *f)
+{
+    return f->dirs.state;
+}
+
 void fleet_totals(struct fleet *f, struct fleet_totals *ret)
 {
     static char problem[ERROR_TEXT_MAX];

@@ -75,6 +75,7 @@ struct link_host *fleet_link(struct fleet *f);
 const struct config *fleet_config(const struct fleet *f);
 struct vault *fleet_vault(struct fleet *f);
 const char *fleet_plugin_dir(const struct fleet *f);
+const char *fleet_state_dir(const struct fleet *f);
 /* For what is local to this machine and may block all the same: files, passwd look-ups. */
 struct workers *fleet_workers(struct fleet *f);
 /* Why the machine's clock is not believed, and what waits for it; "": it is, or nothing waits. Into the buffer. */

@@ -41,7 +41,7 @@ static void on_mistake(const struct mistake *mistake, void *userdata)
         snprintf(place, sizeof(place), "%s:%u:%u", mistake->file, mistake->line, mistake->column);
     else
         snprintf(place, sizeof(place), "%s", mistake->file);
-    finding_mend(f, findings_add(f, FINDING_BAD_SETTING, place, "%s", mistake->text), EDIT, mistake->file);
+    finding_mend_words(f, findings_add(f, FINDING_BAD_SETTING, place, "%s", mistake->text), EDIT, mistake->file);
 }
 
 static void on_orphan(const char *id, uint64_t samples, void *userdata)
@@ -125,7 +125,8 @@ static void look_at_fleet(struct fleet *fleet, struct findings *f)
         finding_mend(f, findings_add(f, FINDING_KEY_DAMAGED, "", "%s", vault_put_back(fleet_vault(fleet))),
                      "gatehousectl vault verify");
     if (totals.spool_problem[0])
-        finding_mend(f, findings_add(f, FINDING_SPOOL_FAILS, "", "%s", totals.spool_problem), "df -h " STATE_DIR);
+        finding_mend_words(f, findings_add(f, FINDING_SPOOL_FAILS, "", "%s", totals.spool_problem), "df -h %s",
+                           fleet_state_dir(fleet));
     if (fleet_clock_problem(fleet, problem, sizeof(problem))[0])
         finding_mend(f, findings_add(f, FINDING_CLOCK_WRONG, "", "%s", problem), "timedatectl set-ntp true");
     fleet_orphans(fleet, on_orphan, f);

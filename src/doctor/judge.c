@@ -24,22 +24,24 @@ void judge_uplink(const struct judged *j, struct findings *f)
 
     switch (j->status->trouble.kind) {
     case UPLINK_TROUBLE_NAME:
-        finding_mend(f, findings_add(f, FINDING_NAME_UNRESOLVED, u->name, "%s", words), "getent ahosts %s", host);
+        finding_mend_words(f, findings_add(f, FINDING_NAME_UNRESOLVED, u->name, "%s", words), "getent ahosts %s", host);
         return;
     case UPLINK_TROUBLE_ROUTE:
-        finding_mend(f, findings_add(f, FINDING_ROUTE_MISSING, u->name, "%s", words), "ip -brief address && ip route");
+        finding_mend_words(f, findings_add(f, FINDING_ROUTE_MISSING, u->name, "%s", words),
+                           "ip -brief address && ip route");
         return;
     case UPLINK_TROUBLE_CLOSED:
-        finding_mend(f,
-                     findings_add(f, FINDING_PORT_CLOSED, u->name,
-                                  "%s. Is the server up, and is %s, with its port, right in \"url\"?", words, host),
-                     EDIT, j->config_file);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_PORT_CLOSED, u->name,
+                                        "%s. Is the server up, and is %s, with its port, right in \"url\"?", words,
+                                        host),
+                           EDIT, j->config_file);
         return;
     case UPLINK_TROUBLE_SILENT:
-        finding_mend(f, findings_add(f, FINDING_SERVER_SILENT, u->name, "%s", words), "ping -c 3 %s", host);
+        finding_mend_words(f, findings_add(f, FINDING_SERVER_SILENT, u->name, "%s", words), "ping -c 3 %s", host);
         return;
     case UPLINK_TROUBLE_SUITES:
-        finding_mend(f, findings_add(f, FINDING_SUITES_DIFFER, u->name, "%s", words), EDIT, j->config_file);
+        finding_mend_words(f, findings_add(f, FINDING_SUITES_DIFFER, u->name, "%s", words), EDIT, j->config_file);
         return;
     case UPLINK_TROUBLE_NONE:
     case UPLINK_TROUBLE_IDENTITY:
@@ -76,7 +78,7 @@ static void judge_refused(const struct judged *j, struct findings *f)
     const char *meant = meant_encoding(j);
 
     if (meant && strcmp(meant, "text") == 0)
-        finding_mend(
+        finding_mend_words(
             f,
             findings_add(f, FINDING_KEY_ENCODING, s->id,
                          "%s. The stored key is no text, and this cloud takes the characters of the text that it "
@@ -84,7 +86,7 @@ static void judge_refused(const struct judged *j, struct findings *f)
                          s->trouble.words),
             "gatehousectl key set %s %s --encoding=text", s->id, s->keys.main_identity);
     else if (meant)
-        finding_mend(
+        finding_mend_words(
             f,
             findings_add(f, FINDING_KEY_ENCODING, s->id,
                          "%s. The stored key is itself a text in %s: was it given as text, and does the cloud mean "
@@ -92,8 +94,8 @@ static void judge_refused(const struct judged *j, struct findings *f)
                          s->trouble.words, meant),
             "gatehousectl key set %s %s --encoding=%s", s->id, s->keys.main_identity, meant);
     else
-        finding_mend(f, findings_add(f, FINDING_KEY_REFUSED, s->id, "%s", s->trouble.words),
-                     "gatehousectl key set %s %s", s->id, s->keys.main_identity);
+        finding_mend_words(f, findings_add(f, FINDING_KEY_REFUSED, s->id, "%s", s->trouble.words),
+                           "gatehousectl key set %s %s", s->id, s->keys.main_identity);
 }
 
 static void judge_handshake(const struct judged *j, struct findings *f)
@@ -111,16 +113,16 @@ static void judge_handshake(const struct judged *j, struct findings *f)
         judge_uplink(j, f);
         return;
     case UPLINK_TROUBLE_IDENTITY:
-        finding_mend(f, findings_add(f, FINDING_IDENTITY_UNKNOWN, s->id, "%s", s->trouble.words),
-                     "gatehousectl key set %s IDENTITY", s->id);
+        finding_mend_words(f, findings_add(f, FINDING_IDENTITY_UNKNOWN, s->id, "%s", s->trouble.words),
+                           "gatehousectl key set %s IDENTITY", s->id);
         return;
     case UPLINK_TROUBLE_KEY:
         judge_refused(j, f);
         return;
     case UPLINK_TROUBLE_OTHER:
     case UPLINK_TROUBLE_LOCAL:
-        finding_mend(f, findings_add(f, FINDING_HANDSHAKE_FAILED, s->id, "%s", s->trouble.words),
-                     "gatehousectl connect %s", s->id);
+        finding_mend_words(f, findings_add(f, FINDING_HANDSHAKE_FAILED, s->id, "%s", s->trouble.words),
+                           "gatehousectl connect %s", s->id);
         return;
     }
 }
@@ -164,10 +166,10 @@ static void judge_identity(const struct judged *j, struct findings *f)
         what = "a hardware address";
     else
         return;
-    finding_mend(f,
-                 findings_add(f, FINDING_IDENTITY_TELLS, j->device->id,
-                              "its identity %s, which everybody on the way reads, has %s in it", identity, what),
-                 "gatehousectl rotate %s", j->device->id);
+    finding_mend_words(f,
+                       findings_add(f, FINDING_IDENTITY_TELLS, j->device->id,
+                                    "its identity %s, which everybody on the way reads, has %s in it", identity, what),
+                       "gatehousectl rotate %s", j->device->id);
 }
 
 /* ── The device ── */
@@ -177,7 +179,7 @@ static void judge_secrecy(const struct judged *j, struct findings *f)
     const struct device_status *s = j->status;
 
     if (s->session.suite[0] && !s->session.forward_secrecy)
-        finding_mend(
+        finding_mend_words(
             f,
             findings_add(f, FINDING_NO_FORWARD_SECRECY, j->uplink->name,
                          "%s is used (%s): whoever gets the key later reads what was recorded. Have the server take "
@@ -193,7 +195,7 @@ static const char *why(const struct judged *j, const char *otherwise)
 
 static void add(struct findings *f, enum finding_id id, const struct judged *j, const char *words, const char *command)
 {
-    finding_mend(f, findings_add(f, id, j->device->id, "%s", words), command, j->device->id);
+    finding_mend_words(f, findings_add(f, id, j->device->id, "%s", words), command, j->device->id);
 }
 
 /* Between words of others and a sentence of one's own. */
@@ -213,11 +215,11 @@ static void judge_session(const struct judged *j, struct findings *f)
     if (s->state != DEVICE_ONLINE || !s->last_error[0] || strcmp(s->last_error, s->sensor.reason) == 0)
         return;
     if (s->messages_refused)
-        finding_mend(f,
-                     findings_add(f, FINDING_MESSAGES_REFUSED, s->id,
-                                  "%s%s Are \"url\" and \"profile\" of uplink %s right?", s->last_error,
-                                  stop(s->last_error), j->uplink->name),
-                     EDIT, j->config_file);
+        finding_mend_words(f,
+                           findings_add(f, FINDING_MESSAGES_REFUSED, s->id,
+                                        "%s%s Are \"url\" and \"profile\" of uplink %s right?", s->last_error,
+                                        stop(s->last_error), j->uplink->name),
+                           EDIT, j->config_file);
     else
         add(f, FINDING_MESSAGES_REFUSED, j, s->last_error, "gatehousectl show %s");
 }
@@ -245,7 +247,7 @@ static void sensor_failed(const struct judged *j, struct findings *f)
     else
         failed = findings_add(f, FINDING_SENSOR_FAILED, d->id, "%s%s Is the sensor on, and is \"%s\" right?", reason,
                               stop(reason), d->driver);
-    finding_mend(f, failed, EDIT, d->file);
+    finding_mend_words(f, failed, EDIT, d->file);
 }
 
 static void judge_sensor(const struct judged *j, struct findings *f)
@@ -255,8 +257,8 @@ static void judge_sensor(const struct judged *j, struct findings *f)
 
     /* A driver that is away is one finding of its own. */
     if (port_is_missing(j, port, sizeof(port)))
-        finding_mend(f, findings_add(f, FINDING_SERIAL_MISSING, port, "%s: %s", j->device->id, s->sensor.reason),
-                     "ls -l /dev/serial/by-id");
+        finding_mend_words(f, findings_add(f, FINDING_SERIAL_MISSING, port, "%s: %s", j->device->id, s->sensor.reason),
+                           "ls -l /dev/serial/by-id");
     else if (s->sensor.state != SENSOR_NO_DRIVER && sensor_state_bad(s->sensor.state))
         sensor_failed(j, f);
 }

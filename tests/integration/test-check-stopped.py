@@ -7,6 +7,7 @@ import json
 import os
 import pwd
 import select
+import shlex
 import shutil
 import signal
 import socket
@@ -183,10 +184,10 @@ def nobody_elses(bench):
         os.chmod(path, 0o755)
     for temporary in ("/tmp", bench.dir):  # which is root's
         findings = run_check(bench, {**bench.env, "TMPDIR": temporary}, "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-        check(findings["not-looked", "handshakes"]["mend"] == "sudo gatehousectl check", findings)
+        check(findings["not-looked", "handshakes"]["mend"] == f"sudo gatehousectl check {shlex.join(places(bench))}", findings)
         check("cannot sync" not in json.dumps(list(findings.values())), findings)
     findings = run_check(bench, {**bench.env, "TMPDIR": bench.path("nowhere")})
-    check(findings["not-looked", "handshakes"]["mend"] == "sudo TMPDIR=/run gatehousectl check", findings)
+    check(findings["not-looked", "handshakes"]["mend"] == f"sudo TMPDIR=/run gatehousectl check {shlex.join(places(bench))}", findings)
 
 
 def what_keeps_it_from_starting(bench):

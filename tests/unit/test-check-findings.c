@@ -157,13 +157,77 @@ static void test_mends_without_an_agent(void **state)
     findings_done(&f);
 }
 
+static void test_words_of_others_stay_words(void **state)
+{
+    static const char *const rows[][2] = {
+        {"/etc/gatehouse/keys/current", "chmod 0400 /etc/gatehouse/keys/current"},
+        {"/media/my stick/current", "chmod 0400 '/media/my stick/current'"},
+        {"/x;reboot", "chmod 0400 '/x;reboot'"},
+        {"$(reboot)`id`", "chmod 0400 '$(reboot)`id`'"},
+        {"it's", "chmod 0400 'it'\\''s'"},
+        {"'", "chmod 0400 ''\\'''"},
+        {"~", "chmod 0400 '~'"},
+        {"%s%n", "chmod 0400 %s%n"},
+        {"a%b", "chmod 0400 a%b"},
+        {"", "chmod 0400 ''"},
+    };
+    struct findings f = {0};
+    char subject[8];
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        snprintf(subject, sizeof(subject), "%zu", i);
+        finding_mend_words(&f, findings_add(&f, FINDING_KEYFILE_MODE, subject, "words"), "chmod 0400 %s", rows[i][0]);
+        assert_string_equal(f.list[i].mend, rows[i][1]);
+    }
+    finding_mend_words(&f, &f.list[0], "cp %s %s && sync", "a b", "c");
+    assert_string_equal(f.list[0].mend, "cp 'a b' c && sync");
+    finding_mend_words(&f, &f.list[0], "sync");
+    assert_string_equal(f.list[0].mend, "sync");
+    assert_int_equal(f.failed, 0);
+    findings_done(&f);
+}
+
+static void test_a_check_looks_again_where_the_caller_did(void **state)
+{
+    static const char *const options[] = {"--config-dir", "/home/me/my gateway", "--keyfile", "/k"};
+    static const char *const rows[][2] = {
+        {"sudo gatehousectl check", "sudo gatehousectl check --config-dir '/home/me/my gateway' --keyfile /k"},
+        {"sudo TMPDIR=/run gatehousectl check",
+         "sudo TMPDIR=/run gatehousectl check --config-dir '/home/me/my gateway' --keyfile /k"},
+        {"gatehousectl connect boiler-1", "gatehousectl connect boiler-1"},
+        {"sudo gatehoused --check-config", "sudo gatehoused --check-config"},
+        {"", ""},
+    };
+    struct findings f = {0};
+    char subject[8];
+
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++) {
+        snprintf(subject, sizeof(subject), "%zu", i);
+        finding_mend(&f, findings_add(&f, FINDING_NOT_LOOKED, subject, "words"), "%s", rows[i][0]);
+    }
+    findings_mend_places(&f, options, 0);
+    for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+        assert_string_equal(f.list[i].mend, rows[i][0]);
+    for (int twice = 0; twice < 2; twice++) {
+        findings_mend_places(&f, options, ELEMENTSOF(options));
+        for (size_t i = 0; i < ELEMENTSOF(rows); i++)
+            assert_string_equal(f.list[i].mend, rows[i][1]);
+    }
+    findings_done(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_kinds_are_whole),        cmocka_unit_test(test_the_first_word_stays),
-        cmocka_unit_test(test_many_are_counted),       cmocka_unit_test(test_what_another_explains_goes),
-        cmocka_unit_test(test_json_there_and_back),    cmocka_unit_test(test_control_characters_do_not_pass),
+        cmocka_unit_test(test_kinds_are_whole),
+        cmocka_unit_test(test_the_first_word_stays),
+        cmocka_unit_test(test_many_are_counted),
+        cmocka_unit_test(test_what_another_explains_goes),
+        cmocka_unit_test(test_json_there_and_back),
+        cmocka_unit_test(test_control_characters_do_not_pass),
         cmocka_unit_test(test_mends_without_an_agent),
+        cmocka_unit_test(test_words_of_others_stay_words),
+        cmocka_unit_test(test_a_check_looks_again_where_the_caller_did),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -134,6 +134,12 @@ static void test_keyfile(void **state)
     expect(&p, check_keyfile, FINDING_KEYFILE_MODE, "install -m 0400");
     unlink(plant("/etc/systemd/system/gatehouse.service.d/encrypted-keyfile.conf", "", 0644));
     plant("/etc/gatehouse/keys/current", "01234567890123456789012345678901", 0400);
+    path = plant("/my keys/current", "01234567890123456789012345678901", 0404);
+    p.keyfile = "/my keys/current";
+    expect(&p, check_keyfile, FINDING_KEYFILE_MODE, "chmod 0400 '/");
+    plant("/my keys/current", "short", 0400);
+    expect(&p, check_keyfile, FINDING_KEYFILE_MODE, "my keys/current'");
+    p.keyfile = "/etc/gatehouse/keys/current";
     p.uid = geteuid() + 1;
     if (geteuid() != 0)
         expect(&p, check_keyfile, FINDING_KEYFILE_MODE, "chown root:root");

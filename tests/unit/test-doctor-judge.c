@@ -175,6 +175,9 @@ static void test_encodings(void **state)
     expect(&g, FINDING_KEY_ENCODING, "boiler-1", "key set boiler-1 9f3c-1 --encoding=hex");
     refused(&g, VAULT_SHAPE_BASE64, "hex");
     expect(&g, FINDING_KEY_ENCODING, "boiler-1", "--encoding=base64");
+    refused(&g, VAULT_SHAPE_TEXT, NULL); /* an identity may be any text */
+    g.status.keys.main_identity = "my $(id)";
+    expect(&g, FINDING_KEY_REFUSED, "boiler-1", "key set boiler-1 'my $(id)'");
     refused(&g, VAULT_SHAPE_TEXT, NULL);
     expect(&g, FINDING_KEY_REFUSED, "boiler-1", "key set boiler-1 9f3c-1");
     /* a cloud whose keys are texts */
