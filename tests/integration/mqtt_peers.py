@@ -28,15 +28,16 @@ class Broker:
     """mosquitto; what goes through it is seen over a second listener, in clear text on loopback.
 
     keys: identity to key (text or bytes); acl: lines for every user; tls: "tlsv1.2", "tlsv1.3" or None for both; persistent: it keeps
-    sessions over a restart, so that a Subscriber that stays misses nothing."""
+    sessions over a restart, so that a Subscriber that stays misses nothing; by_listener: who may what is said of each listener,
+    where 2.0.21 keeps no message for who is absent."""
 
     def __init__(self, stack, keys, tls=None, acl=None, extra="", identity_is_user=True, quiet=False, persistent=False,
-                 listen="127.0.0.1", port=None):
+                 listen="127.0.0.1", port=None, by_listener=True):
         self.directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="gatehouse-mosquitto-"))
         os.chmod(self.directory, 0o755)
         self.port, self.plain = port or free_port(socket.SOCK_STREAM), free_port(socket.SOCK_STREAM)
         self.tls, self.acl, self.extra, self.identity_is_user = tls, acl, extra, identity_is_user
-        self.quiet, self.persistent, self.listen = quiet, persistent, listen
+        self.quiet, self.persistent, self.listen, self.by_listener = quiet, persistent, listen, by_listener
         self.process = self.front = None
         self.fronted = tls == "tlsv1.3" and not takes_tls_1_3()
         self.write_keys(keys)
@@ -54,8 +55,7 @@ class Broker:
         os.chmod(self.path("psk"), 0o644)
 
     def configure(self):
-        # With settings by listener 2.0.21 keeps no message for who is absent: it looks for the listener that he came by.
-        lines = [f"per_listener_settings {'true' if self.acl else 'false'}", f"user {pwd.getpwuid(os.getuid()).pw_name}",
+        lines = [f"per_listener_settings {str(self.by_listener).lower()}", f"user {pwd.getpwuid(os.getuid()).pw_name}",
                  "log_dest stderr", *(["log_type warning", "log_type notice", "log_type information"] if self.quiet else ["log_type all"]),
                  f"connection_messages {str(not self.quiet).lower()}",
                  f"listener {self.plain} 127.0.0.1", "allow_anonymous true"]

@@ -21,7 +21,7 @@ class Cloud:
 
     def __init__(self, bench, stack, uplink, tls=None, extra=""):
         self.bench, self.told, key = bench, [], bench.new_key(text=True)
-        self.broker = Broker(stack, {"first-1": key.decode()}, tls=tls, extra=extra)
+        self.broker = Broker(stack, {"first-1": key.decode()}, tls=tls, extra=extra, by_listener=False)
         self.seen = Subscriber(stack, self.broker)
         self.server = bench.modbus_server()
         bench.write_config(f"mqtts://127.0.0.1:{self.broker.port}",
