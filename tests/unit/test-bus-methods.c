@@ -323,8 +323,10 @@ static void test_a_second_answer_of_all_objects_is_refused_while_the_first_is_ma
 {
     sd_bus_message *first;
 
+    /* Only root is refused: of anybody else the gate holds the next call back, as test-bus-limits tries as another
+     * user. */
     if (geteuid() != 0)
-        skip(); /* others' next call waits instead */
+        skip();
     assert_true(sd_bus_message_new_method_call(b.client, &first, BUS_NAME, BUS_PATH_MANAGER, OBJECTS,
                                                "GetManagedObjects") >= 0);
     b.reply = sd_bus_message_unref(b.reply);
